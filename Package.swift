@@ -1,0 +1,96 @@
+// swift-tools-version: 6.2
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+// Targets stand in the order of the direction rule: a target may import only targets above it.
+// `scripts/check-imports` holds every import to that order.
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "egret",
+    products: [
+        .executable(name: "egret", targets: ["egret"]),
+        .executable(name: "egret-lab", targets: ["egret-lab"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+    ],
+    targets: [
+        // Values: the standard library only.
+        .target(name: "EgretAddressing", swiftSettings: strict),
+        .target(name: "EgretPolicy", dependencies: ["EgretAddressing"], swiftSettings: strict),
+        .target(name: "EgretEvaluator", dependencies: ["EgretAddressing", "EgretPolicy"], swiftSettings: strict),
+        .target(name: "EgretNftables", dependencies: ["EgretAddressing"], swiftSettings: strict),
+        .target(
+            name: "EgretCompiler",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretNftables"],
+            swiftSettings: strict
+        ),
+        // Bytes: pure codecs.
+        .target(
+            name: "EgretNetlinkWire",
+            dependencies: ["EgretAddressing", "EgretNftables"],
+            swiftSettings: strict
+        ),
+        // Text: YAML and JSON into document trees with positions.
+        .target(
+            name: "EgretDocuments",
+            dependencies: ["EgretAddressing", "EgretPolicy", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict
+        ),
+        // The operating system.
+        .target(name: "CEgretLinux"),
+        .target(name: "EgretLinux", dependencies: ["CEgretLinux"], swiftSettings: strict),
+        // Engines.
+        .target(
+            name: "EgretDataplane",
+            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "EgretFlows",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNetlinkWire", "EgretLinux"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "EgretRun",
+            dependencies: ["EgretAddressing", "EgretNetlinkWire", "EgretLinux"],
+            swiftSettings: strict
+        ),
+        // Delivery.
+        .target(
+            name: "EgretCommands",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
+                "EgretNetlinkWire", "EgretDocuments", "EgretLinux", "EgretDataplane", "EgretFlows", "EgretRun",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(name: "egret", dependencies: ["EgretCommands"], swiftSettings: strict),
+        // The test bed: a small internet in namespaces.
+        .target(
+            name: "EgretTesting",
+            dependencies: ["EgretAddressing", "EgretLinux"],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "egret-lab",
+            dependencies: ["EgretTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict
+        ),
+    ]
+)

@@ -1,0 +1,4 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+#include "CEgretLinux.h"

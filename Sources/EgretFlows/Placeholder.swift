@@ -1,0 +1,3 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+

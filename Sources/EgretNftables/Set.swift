@@ -1,0 +1,134 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+
+/// What one part of a set's key, or a map's data, is.
+///
+/// The raw value is nft's number for the type (`enum datatypes` in nftables' `include/datatype.h`), kept by the
+/// kernel unread so that `nft list` can print elements as what they are.
+public enum DataType: UInt32, Hashable, Sendable, CaseIterable {
+    /// `ipv4_addr`, 4 bytes.
+    case ipv4Address = 7
+    /// `ipv6_addr`, 16 bytes.
+    case ipv6Address = 8
+    /// `ether_addr`, 6 bytes.
+    case etherAddress = 9
+    /// `inet_proto`, 1 byte.
+    case inetProtocol = 12
+    /// `inet_service`, 2 bytes, big endian.
+    case inetService = 13
+    /// `icmp_type`, 1 byte.
+    case icmpType = 14
+    /// `mark`, 4 bytes, the machine's byte order.
+    case mark = 19
+    /// `iface_index`, 4 bytes, the machine's byte order.
+    case interfaceIndex = 20
+    /// `icmpv6_type`, 1 byte.
+    case icmpv6Type = 29
+
+    /// The number of bytes that a value takes in a key.
+    public var byteCount: Int {
+        switch self {
+        case .inetProtocol, .icmpType, .icmpv6Type: 1
+        case .inetService: 2
+        case .ipv4Address, .mark, .interfaceIndex: 4
+        case .etherAddress: 6
+        case .ipv6Address: 16
+        }
+    }
+}
+
+/// A set, or a map to verdicts.
+///
+/// Sets and verdict maps share one name space in a table.
+public struct Set: Hashable, Sendable {
+    /// The name, unique among the table's sets and maps.
+    public var name: String
+    /// The type of its keys.
+    public var keyType: DataType
+    /// Whether keys may be ranges. Ranges of one set never overlap.
+    public var hasIntervals: Bool
+    /// Whether each key leads to a verdict (a verdict map).
+    public var mapsToVerdict: Bool
+    /// What it holds when the transaction that adds it commits.
+    public var contents: SetContents
+
+    /// Creates a set or map.
+    public init(
+        _ name: String,
+        keyType: DataType,
+        hasIntervals: Bool = false,
+        mapsToVerdict: Bool = false,
+        contents: SetContents = .elements([])
+    ) {
+        self.name = name
+        self.keyType = keyType
+        self.hasIntervals = hasIntervals
+        self.mapsToVerdict = mapsToVerdict
+        self.contents = contents
+    }
+}
+
+/// A run of addresses, both ends included, and which of the map's verdicts it leads to.
+public struct AddressInterval<Address: FixedWidthInteger & UnsignedInteger & Sendable>: Hashable, Sendable {
+    /// The first address, host byte order.
+    public var lowerBound: Address
+    /// The last address, host byte order.
+    public var upperBound: Address
+    /// The place of the verdict in the map's list of verdicts; 0 in a plain set.
+    public var verdictIndex: UInt32
+
+    /// Creates an interval.
+    public init(_ lowerBound: Address, _ upperBound: Address, verdictIndex: UInt32 = 0) {
+        self.lowerBound = lowerBound
+        self.upperBound = upperBound
+        self.verdictIndex = verdictIndex
+    }
+}
+
+/// The elements of a set, in a form fit for their number.
+public enum SetContents: Hashable, Sendable {
+    /// A modest number of elements of any type, sorted by key.
+    case elements([SetElement])
+    /// IPv4 address ranges, sorted, apart; up to millions. `verdicts` is empty in a plain set.
+    case ipv4Intervals([AddressInterval<UInt32>], verdicts: [Verdict])
+    /// IPv6 address ranges, sorted, apart; up to millions. `verdicts` is empty in a plain set.
+    case ipv6Intervals([AddressInterval<UInt128>], verdicts: [Verdict])
+
+    /// The number of elements, a range counted as one.
+    public var count: Int {
+        switch self {
+        case .elements(let elements): elements.count
+        case .ipv4Intervals(let intervals, _): intervals.count
+        case .ipv6Intervals(let intervals, _): intervals.count
+        }
+    }
+}
+
+/// One element of a set or map.
+public struct SetElement: Hashable, Sendable {
+    /// The key's first value. The set's key type says what it is; host byte order.
+    public var lowerBound: UInt128
+    /// The key's last value; equal to the first unless the set has intervals.
+    public var upperBound: UInt128
+    /// Where the key leads, in a verdict map.
+    public var verdict: Verdict?
+
+    /// Creates an element for one key.
+    public init(_ key: UInt128, verdict: Verdict? = nil) {
+        self.init(key, key, verdict: verdict)
+    }
+
+    /// Creates an element for a range of keys.
+    public init(_ lowerBound: UInt128, _ upperBound: UInt128, verdict: Verdict? = nil) {
+        self.lowerBound = lowerBound
+        self.upperBound = upperBound
+        self.verdict = verdict
+    }
+
+    /// Creates an element whose key is one address.
+    public init(_ address: IPAddress, verdict: Verdict? = nil) {
+        self.init(address.rawValue, verdict: verdict)
+    }
+}

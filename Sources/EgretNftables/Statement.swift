@@ -1,0 +1,120 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where a rule, or an element of a verdict map, sends the packet.
+public enum Verdict: Hashable, Sendable {
+    /// The packet passes this hook.
+    case accept
+    /// The packet ends here.
+    case drop
+    /// Evaluation goes on in the chain and comes back.
+    case jump(String)
+    /// Evaluation goes on in the chain and does not come back.
+    case goto(String)
+    /// Evaluation goes on after the rule that jumped here.
+    case `return`
+}
+
+/// What a statement looks at. Each names the nft expression that it prints as.
+public enum Selector: Hashable, Sendable {
+    /// `meta iif`: the index of the interface the packet came in by.
+    case inputInterface
+    /// `meta oif`: the index of the interface the packet leaves by.
+    case outputInterface
+    /// `meta nfproto`: the packet's family, `NFPROTO_IPV4` (2) or `NFPROTO_IPV6` (10).
+    case networkProtocol
+    /// `meta protocol`: the EtherType, host byte order here.
+    case etherType
+    /// `meta l4proto`: the upper-layer protocol behind all extension headers.
+    case transportProtocol
+    /// `ct mark and MASK`.
+    case connectionMark(mask: UInt32)
+    /// `ct state`: the packet's relation to its connection, as ``ConnectionState`` bits.
+    case connectionState
+    /// `ct direction`: 0 original, 1 reply.
+    case connectionDirection
+    /// `ip saddr`. The rule must already have matched IPv4.
+    case ipv4Source
+    /// `ip daddr`. The rule must already have matched IPv4.
+    case ipv4Destination
+    /// `ip6 saddr`. The rule must already have matched IPv6.
+    case ipv6Source
+    /// `ip6 daddr`. The rule must already have matched IPv6.
+    case ipv6Destination
+    /// `th sport`. The rule must already have matched a protocol with ports.
+    case sourcePort
+    /// `th dport`. The rule must already have matched a protocol with ports.
+    case destinationPort
+    /// `icmp type`. The rule must already have matched ICMP.
+    case icmpType
+    /// `icmpv6 type`. The rule must already have matched ICMPv6.
+    case icmpv6Type
+    /// `ether saddr`.
+    case etherSource
+    /// `arp operation`. The rule must already have matched ARP.
+    case arpOperation
+    /// `arp saddr ether`, for Ethernet and IPv4.
+    case arpSenderEther
+    /// `arp saddr ip`, for Ethernet and IPv4.
+    case arpSenderIPv4
+    /// The target address of a neighbour solicitation or advertisement (RFC 4861): `@th,64,128`.
+    case neighbourTarget
+    /// `fib daddr type`: what kind of address the destination is here, `RTN_*`.
+    case destinationAddressType
+}
+
+/// Bits of `ct state` (`NF_CT_STATE_*_BIT` in `linux/netfilter/nf_conntrack_common.h`).
+public struct ConnectionState: OptionSet, Hashable, Sendable {
+    /// The bits, as the kernel numbers them.
+    public var rawValue: UInt32
+
+    /// Creates a state from its bits.
+    public init(rawValue: UInt32) {
+        self.rawValue = rawValue
+    }
+
+    /// The packet belongs to no connection that tracking understands.
+    public static let invalid = ConnectionState(rawValue: 1)
+    /// Packets were seen in both directions.
+    public static let established = ConnectionState(rawValue: 2)
+    /// The packet begins a connection that another one announced, or is an ICMP error about one.
+    public static let related = ConnectionState(rawValue: 4)
+    /// Packets were seen in one direction only.
+    public static let new = ConnectionState(rawValue: 8)
+    /// The packet is exempt from tracking.
+    public static let untracked = ConnectionState(rawValue: 64)
+}
+
+/// One thing that a rule does.
+public enum Statement: Hashable, Sendable {
+    /// Goes on only if the selector's value is `value` (host byte order).
+    case equal(Selector, UInt128)
+    /// Goes on only if the selector's value is not `value`.
+    case notEqual(Selector, UInt128)
+    /// Goes on only if the packet's connection state is one of these.
+    case connectionState(in: ConnectionState)
+    /// Goes on only if the selector's value is in the set.
+    case inSet(Selector, String)
+    /// Goes on only if the selector's value is not in the set.
+    case notInSet(Selector, String)
+    /// Gives the verdict that the map has for the selector's value, if any; goes on otherwise.
+    case verdictMap(Selector, String)
+    /// Adds the packet to a named counter.
+    case counter(String)
+    /// Goes on only while the named limit is not exceeded.
+    case limit(String)
+    /// Sends the packet's first bytes to an nfnetlink_log group with a prefix, and goes on.
+    ///
+    /// `snapLength` is in bytes, 0 for all. `queueThreshold` packets are gathered before they are delivered.
+    case log(group: UInt16, prefix: String, snapLength: UInt32, queueThreshold: UInt16)
+    /// Replaces the bits of `mask` in the connection's mark with those of `value`.
+    case setConnectionMark(mask: UInt32, value: UInt32)
+    /// Gives the packet's connection the address of the interface it leaves by.
+    case masquerade
+    /// Drops the packet and answers with a TCP reset. The rule must already have matched TCP.
+    case rejectWithTCPReset
+    /// Drops the packet and answers with ICMP or ICMPv6 "administratively prohibited" (`icmpx admin-prohibited`).
+    case rejectAdministratively
+    /// Ends the rule with a verdict.
+    case verdict(Verdict)
+}

@@ -1,0 +1,7 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+@main
+enum Main {
+    static func main() {}
+}
