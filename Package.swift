@@ -54,20 +54,23 @@ let package = Package(
         // The operating system.
         .target(name: "CEgretLinux"),
         .target(name: "EgretLinux", dependencies: ["CEgretLinux"], swiftSettings: strict),
+        .target(name: "EgretNetlink", dependencies: ["EgretNetlinkWire", "EgretLinux"], swiftSettings: strict),
         // Engines.
         .target(
             name: "EgretDataplane",
-            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux"],
+            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],
             swiftSettings: strict
         ),
         .target(
             name: "EgretFlows",
-            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNetlinkWire", "EgretLinux"],
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNetlinkWire", "EgretLinux", "EgretNetlink",
+            ],
             swiftSettings: strict
         ),
         .target(
             name: "EgretRun",
-            dependencies: ["EgretAddressing", "EgretNetlinkWire", "EgretLinux"],
+            dependencies: ["EgretAddressing", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],
             swiftSettings: strict
         ),
         // Delivery.
@@ -75,7 +78,8 @@ let package = Package(
             name: "EgretCommands",
             dependencies: [
                 "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
-                "EgretNetlinkWire", "EgretDocuments", "EgretLinux", "EgretDataplane", "EgretFlows", "EgretRun",
+                "EgretNetlinkWire", "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane", "EgretFlows",
+                "EgretRun",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
@@ -90,6 +94,35 @@ let package = Package(
         .executableTarget(
             name: "egret-lab",
             dependencies: ["EgretTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict
+        ),
+        // Units: they need nothing.
+        .testTarget(name: "EgretAddressingTests", dependencies: ["EgretAddressing"], swiftSettings: strict),
+        .testTarget(
+            name: "EgretPolicyTests",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretDocuments"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretEvaluatorTests",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretNftablesTests",
+            dependencies: ["EgretAddressing", "EgretNftables"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretCompilerTests",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler"],
+            swiftSettings: strict
+        ),
+        .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
+        // Bytes captured from a real kernel.
+        .testTarget(
+            name: "WireTests",
+            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire"],
             swiftSettings: strict
         ),
     ]
