@@ -88,7 +88,7 @@ let package = Package(
         // The test bed: a small internet in namespaces.
         .target(
             name: "EgretTesting",
-            dependencies: ["EgretAddressing", "EgretLinux"],
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretLinux"],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -115,7 +115,9 @@ let package = Package(
         ),
         .testTarget(
             name: "EgretCompilerTests",
-            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler"],
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler", "EgretTesting",
+            ],
             swiftSettings: strict
         ),
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
