@@ -121,6 +121,7 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
+        .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
         // Bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
