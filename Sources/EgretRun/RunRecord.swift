@@ -10,11 +10,14 @@ public struct RunRecord: Hashable, Sendable {
     public var slot: Int
     /// The generation of its policy.
     public var generation: UInt16
+    /// The addresses of the command's end.
+    public var addresses: [IPAddress]
 
     /// Creates a record.
-    public init(slot: Int, generation: UInt16) {
+    public init(slot: Int, generation: UInt16, addresses: [IPAddress]) {
         self.slot = slot
         self.generation = generation
+        self.addresses = addresses
     }
 
     /// Reads a record back; `nil` for anything else.
@@ -27,17 +30,18 @@ public struct RunRecord: Hashable, Sendable {
         guard let slot = fields["slot"].flatMap({ Int($0) }), (0..<AddressPlanner.slotCount).contains(slot),
             let generation = fields["generation"].flatMap({ UInt16($0) }), generation > 0
         else { return nil }
-        self.init(slot: slot, generation: generation)
+        let addresses = (fields["addresses"] ?? "").split(separator: " ").map { IPAddress($0) }
+        if addresses.contains(nil) { return nil }
+        self.init(slot: slot, generation: generation, addresses: addresses.compactMap(\.self))
     }
 
     /// The record as it is stored.
-    public var text: String { "slot \(slot)\ngeneration \(generation)\n" }
+    public var text: String {
+        "slot \(slot)\ngeneration \(generation)\naddresses \(addresses.map(\.description).joined(separator: " "))\n"
+    }
 
     /// The host's interface.
     public var interface: String { "egret\(slot)" }
-
-    /// The interface's name as a value.
-    public var interfaceName: InterfaceName? { InterfaceName(interface) }
 
     /// The hardware address of the host's end.
     public var hostHardwareAddress: MACAddress { MACAddress(locallyAdministered: 0x65_0000_0000 | UInt64(slot)) }
@@ -48,8 +52,7 @@ public struct RunRecord: Hashable, Sendable {
     }
 
     /// The nfnetlink_log group of the run's refused and audited packets.
-    public var logGroup: UInt16 { RunRecord.firstLogGroup + UInt16(slot) }
-
-    /// Groups below are left to other programs: ulogd and its like use small numbers.
-    private static let firstLogGroup: UInt16 = 0xA000
+    ///
+    /// Groups below 40960 are left to other programs: ulogd and its like use small numbers.
+    public var logGroup: UInt16 { 40960 + UInt16(slot) }
 }
