@@ -105,7 +105,7 @@ public struct StateDirectory: Sendable {
         if ledger.entries.isEmpty {
             try File.remove(path + "/switches")
         } else {
-            try File.replace(path + "/switches", Array(ledger.text.utf8), mode: 0o600)
+            try File.replace(path + "/switches", with: Array(ledger.text.utf8), mode: 0o600)
         }
     }
 
