@@ -88,12 +88,16 @@ let package = Package(
         // The test bed: a small internet in namespaces.
         .target(
             name: "EgretTesting",
-            dependencies: ["EgretAddressing", "EgretLinux"],
+            dependencies: ["EgretAddressing"],
+            resources: [.embedInCode("Resources/servers.py"), .embedInCode("Resources/home.sh")],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "egret-lab",
-            dependencies: ["EgretTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "EgretAddressing", "EgretTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict
         ),
         // Units: they need nothing.
