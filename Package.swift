@@ -89,11 +89,15 @@ let package = Package(
         .target(
             name: "EgretTesting",
             dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretLinux"],
+            resources: [.embedInCode("Resources/servers.py"), .embedInCode("Resources/home.sh")],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "egret-lab",
-            dependencies: ["EgretTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "EgretAddressing", "EgretTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict
         ),
         // Units: they need nothing.
