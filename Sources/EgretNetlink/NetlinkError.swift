@@ -67,6 +67,11 @@ public struct NetlinkError: Error, Hashable, Sendable, CustomStringConvertible {
         self.init(code: Code(error.errno), errno: error.errno, operation: operation)
     }
 
+    /// An answer that makes no sense.
+    public init(malformed message: String, operation: String) {
+        self.init(code: .malformed, operation: operation, kernelMessage: message)
+    }
+
     init(_ error: WireError, operation: String) {
         self.init(code: .malformed, operation: operation, kernelMessage: "\(error)")
     }

@@ -59,8 +59,8 @@ public struct RunLink: Sendable {
             try connection.request("delete link \(name)") { sequence throws(WireError) in
                 try RouteWire.deleteLink(named: name, sequence: sequence)
             }
-        } catch where error.code == .notFound {
-            return
+        } catch {
+            if error.code != .notFound { throw error }
         }
     }
 
