@@ -1,7 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretLinux
+public import EgretLinux
 public import EgretNetlinkWire
 public import EgretNftables
 
@@ -42,6 +42,46 @@ public final class NetlinkConnection {
             return NetlinkConnection(socket)
         } catch {
             throw NetlinkError(error, operation: "open a netlink socket")
+        }
+    }
+
+    /// Connects to nf_tables, conntrack and logs as ``netfilter()`` does, for a caller that reads notifications.
+    ///
+    /// - Parameters:
+    ///   - groups: Multicast groups to join (`NFNLGRP_*`).
+    ///   - receiveBuffer: How many bytes of notifications may wait to be read.
+    public static func netfilterEvents(groups: [UInt32] = [], receiveBuffer: Int) throws(NetlinkError) -> NetlinkConnection {
+        let connection = try open(.netfilter)
+        do throws(LinuxError) {
+            try connection.socket.setReceiveBuffer(bytes: receiveBuffer)
+            for group in groups { try connection.socket.join(group) }
+        } catch {
+            throw NetlinkError(error, operation: "listen to the kernel")
+        }
+        return connection
+    }
+
+    /// The socket, to wait for notifications with.
+    public var descriptor: Descriptor { socket.descriptor }
+
+    /// The notifications that wait, without waiting for any, and whether others were lost since the last call.
+    ///
+    /// Not to be mixed with requests on one connection while notifications matter: a request drops them.
+    public func pendingEvents() throws(NetlinkError) -> (messages: [NetlinkMessage], someWereLost: Bool) {
+        var messages: [NetlinkMessage] = []
+        var someWereLost = false
+        while true {
+            do {
+                try socket.setNonBlocking(true)
+                messages += try NetlinkMessage.parse(try socket.receive())
+            } catch let error as LinuxError {
+                if error.errno == .again { return (messages, someWereLost) }
+                // The kernel reports the loss once; what did fit the buffer comes after.
+                guard error.errno == .overrun else { throw NetlinkError(error, operation: "listen to the kernel") }
+                someWereLost = true
+            } catch {
+                throw NetlinkError(malformed: "\(error)", operation: "listen to the kernel")
+            }
         }
     }
 
