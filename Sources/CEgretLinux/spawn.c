@@ -320,6 +320,9 @@ static int perform(struct child_state *state, const struct egret_step *step) {
     case EGRET_STEP_SET_PROCESS_GROUP:
         CALL(syscall(SYS_setpgid, 0, (int)n[0]));
         return 0;
+    case EGRET_STEP_CLAIM_TERMINAL:
+        CALL(ioctl((int)n[0], TIOCSCTTY, 0));
+        return 0;
     case EGRET_STEP_TAKE_TERMINAL: {
         // The number as this pid namespace knows it, which is how the kernel reads it.
         pid_t group = (pid_t)syscall(SYS_getpgid, 0);

@@ -19,6 +19,7 @@ extension ChildOperation {
         case .setHostName(let name): ("set host name", name)
         case .startSession: ("start a session", "")
         case .setProcessGroup(let group): ("enter process group", group == 0 ? "of its own" : "\(group)")
+        case .claimTerminal(let terminal): ("claim the terminal", "on descriptor \(terminal.number)")
         case .takeTerminal(let terminal): ("take the terminal", "on descriptor \(terminal.number)")
         case .duplicate(let descriptor, let onto): ("duplicate descriptor", "\(descriptor.number) onto \(onto)")
         case .closeDescriptors(let range), .closeOnExecute(let range): ("close descriptors", "\(range)")

@@ -39,6 +39,8 @@ public enum ChildOperation: Sendable {
     case startSession
     /// Enters a process group; 0 starts one of its own.
     case setProcessGroup(Int32)
+    /// Makes a terminal the controlling one of the child's session; after ``startSession``.
+    case claimTerminal(Descriptor)
     /// Makes the child's process group the foreground group of a terminal.
     case takeTerminal(Descriptor)
     /// Gives the child a descriptor under a number, not close-on-exec. Both may be the same.

@@ -127,6 +127,8 @@ extension ChildProgram {
             unsafe step(EGRET_STEP_START_SESSION)
         case .setProcessGroup(let group):
             unsafe step(EGRET_STEP_SET_PROCESS_GROUP, Int64(group))
+        case .claimTerminal(let terminal):
+            unsafe step(EGRET_STEP_CLAIM_TERMINAL, Int64(terminal.number))
         case .takeTerminal(let terminal):
             unsafe step(EGRET_STEP_TAKE_TERMINAL, Int64(terminal.number))
         case .dieWithParent(let signal):

@@ -45,6 +45,11 @@ public enum CurrentProcess {
         try check(egret_kill(process, signal.rawValue), "send \(signal) to", "\(process)")
     }
 
+    /// Sends a signal to one thread of this process.
+    public static func sendToThread(_ signal: Signal, _ thread: Int32) throws(LinuxError) {
+        try check(egret_signal_thread(thread, signal.rawValue), "send \(signal) to thread", "\(thread)")
+    }
+
     /// Gives this process the signal with its default effect, so that its parent sees what a command saw.
     ///
     /// For a signal that ends the process, this does not return. For one that stops it, it returns once the process

@@ -71,9 +71,15 @@ extension SeccompFilter {
     }
 
     /// The arguments of socketcall(2) lie in memory, out of the filter's sight; its first says which call it is.
-    /// SYS_SOCKET is 1, SYS_SOCKETPAIR 8. Other calls work on sockets that were allowed.
+    /// SYS_SOCKET is 1, SYS_SOCKETPAIR 8, SYS_SETSOCKOPT 14. Other calls work on sockets that were allowed.
     private static let socketcallRules = [
-        Rule(.socketcall, where: [.argument(0, isAmong: [1, 8])], .refuse(.notImplemented))
+        Rule(.socketcall, where: [.argument(0, isAmong: [1, 8, 14])], .refuse(.notImplemented)),
+        // TCP_ULP, 31, at level IPPROTO_TCP, 6: with "smc" it turns a TCP socket into an AF_SMC one.
+        Rule(
+            .setsockopt,
+            where: [.argument(1, isAmong: [6]), .argument(2, isAmong: [31])],
+            .refuse(.optionNotSupported)
+        ),
     ]
 
     /// TIOCSTI 0x5412 types into the terminal; TIOCLINUX 0x541c pastes into a console. The shell outside would read it.

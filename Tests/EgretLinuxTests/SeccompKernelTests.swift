@@ -42,6 +42,7 @@ struct SeccompKernelTests {
             ("socket.socket(socket.AF_INET, socket.SOCK_STREAM, 256) and 'ok'", "EPROTONOSUPPORT"),
             ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) and 'ok'", "EPROTONOSUPPORT"),
             ("socket.socketpair(30, socket.SOCK_STREAM) and 'ok'", "EAFNOSUPPORT"),
+            ("socket.socket().setsockopt(6, 31, b'smc') or 'ok'", "ENOPROTOOPT"),
             ("call(425, 8, 0)", "ENOSYS"),
             ("call(426, -1, 0, 0, 0, 0, 0)", "ENOSYS"),
             ("call(427, -1, 0, 0, 0)", "ENOSYS"),
@@ -83,6 +84,32 @@ struct SeccompKernelTests {
             """
         #expect(try attempt(code) == "hello")
     }
+
+    #if arch(x86_64)
+        /// `int 0x80` with the number in eax and three arguments in ebx, ecx and edx.
+        private func attempt32(_ number: Int, _ arguments: [Int], confined: Bool = true) throws -> ProgramOutput {
+            let script = """
+                import ctypes, mmap
+                page = mmap.mmap(-1, 4096, prot=7)
+                page.write(bytes.fromhex('53 89f8 89f3 4989c8 89d1 4489c2 cd80 4898 5b c3'))
+                address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+                print(ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 4)(address)(\(number), *\(arguments)))
+                """
+            return try ProgramOutput.python(script, setUp: confined ? Self.confinement : [])
+        }
+
+        @Test("the 32-bit convention is no way round")
+        func convention32() throws {
+            // Kernels without the convention end the process.
+            guard try attempt32(20, [0, 0, 0], confined: false).status == .exited(0) else { return }
+            #expect(try attempt32(359, [40, 1, 0]).lines == ["-97"])  // socket(AF_VSOCK)
+            #expect(try attempt32(359, [2, 3, 1]).lines == ["-1"])  // socket(AF_INET, SOCK_RAW)
+            #expect(try attempt32(359, [2, 1, 0]).lines.first?.hasPrefix("-") == false)
+            #expect(try attempt32(102, [1, 0, 0]).lines == ["-38"])  // socketcall(SYS_SOCKET)
+            #expect(try attempt32(425, [1, 0, 0]).lines == ["-38"])  // io_uring_setup
+            #expect(try attempt32(346, [-1, 0, 0]).lines == ["-1"])  // setns
+        }
+    #endif
 
     @Test("the kernel says that a filter is installed")
     func status() throws {
