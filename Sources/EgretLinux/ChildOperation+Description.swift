@@ -52,3 +52,25 @@ extension ChildOperation {
         }
     }
 }
+
+extension ChildOperation {
+    /// The caller's descriptor that the step uses, if it does.
+    var descriptorNamed: Descriptor? {
+        switch self {
+        case .join(let namespace): namespace.descriptor
+        case .joinNamespaces(_, let descriptor), .changeDirectoryTo(let descriptor), .claimTerminal(let descriptor),
+            .takeTerminal(let descriptor), .duplicate(let descriptor, _), .awaitByte(let descriptor),
+            .sendByte(let descriptor):
+            descriptor
+        default: nil
+        }
+    }
+
+    /// The descriptor number that the step fills, if it does.
+    var numberTaken: Int32? {
+        switch self {
+        case .duplicate(_, let number), .open(_, _, _, let number): number
+        default: nil
+        }
+    }
+}

@@ -72,7 +72,7 @@ extension ChildProcess {
         _ operations: [ChildOperation]
     ) throws(LinuxError) -> StartedChild {
         try refuseUnusable(operations)
-        let program = ChildProgram(operations)
+        let program = try ChildProgram(operations)
         var made = egret_child()
         let result = try withProcessNamespace(processNamespace) { () -> Int32 in
             var steps = program.steps

@@ -22,13 +22,16 @@ struct SpawnTests {
 
     @Test("a stop and a continuation are seen")
     func stopAndContinue() throws {
+        let (read, write) = try Descriptor.pipe()
         let child = try ChildProcess.spawn([
-            .resetSignals(), .execute(Self.command("/bin/sh", "-c", "kill -STOP $$; exit 7")),
+            .duplicate(read, onto: 0), .resetSignals(),
+            .execute(Self.command("/bin/sh", "-c", "kill -STOP $$; read line; exit 7")),
         ])
         #expect(try child.wait(.untraced) == .stopped(.stop))
         #expect(try child.wait([.untraced, .noHang]) == nil)
         try child.signal(.continue)
         #expect(try child.wait(.continued) == .continued)
+        try write.write("go on\n")
         #expect(try child.waitForEnd() == .exited(7))
     }
 
@@ -116,6 +119,28 @@ struct SpawnTests {
             )
         }
         #expect(error?.errno == .noEntry)
+    }
+
+    @Test("descriptors in steps are the caller's, also when an earlier step takes their number")
+    func exchange() throws {
+        let (firstRead, firstWrite) = try Descriptor.pipe()
+        let (secondRead, secondWrite) = try Descriptor.pipe()
+        let child = try ChildProcess.spawn([
+            .duplicate(firstWrite, onto: secondWrite.number), .duplicate(secondWrite, onto: firstWrite.number),
+            .resetSignals(),
+            .execute(
+                Command(
+                    "/bin/sh",
+                    arguments: [
+                        "sh", "-c",
+                        NativeString("echo crossed >/dev/fd/\(firstWrite.number); echo over >/dev/fd/\(secondWrite.number)"),
+                    ]
+                )
+            ),
+        ])
+        #expect(try child.waitForEnd() == .exited(0))
+        #expect(try firstRead.read(upTo: 100) == Array("over\n".utf8))
+        #expect(try secondRead.read(upTo: 100) == Array("crossed\n".utf8))
     }
 
     @Test("a child waits at the barrier and ends if no byte ever comes")
