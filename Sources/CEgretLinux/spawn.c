@@ -270,6 +270,7 @@ static int become_init(struct child_state *state) {
     if (error == 0) error = set_capabilities(0, 0, 0);
     if (error == 0) error = control(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (error == 0) error = control(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (error == 0 && chdir("/") < 0) error = errno;
     // After the credentials: changing those clears it.
     if (error == 0) error = die_with_parent(state, SIGKILL);
     if (error == 0) error = close_descriptors(state, 0, ~0u, 0);

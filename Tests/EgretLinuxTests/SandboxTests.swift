@@ -8,34 +8,27 @@ import Testing
 @Suite("Sandbox", .requiresRoot, .requiresPython)
 struct SandboxTests {
     struct Sandbox {
-        var initProcess: ChildProcess
-        var processes: Namespace
+        var namespaces: NamespaceInit
+        var initProcess: ChildProcess { namespaces.process }
+        var processes: Namespace { namespaces.processes }
 
         /// The directory only lends a mount point; what is mounted on it is private to the namespace.
         static func make(mountPoint: String = "/tmp") throws -> Sandbox {
             let resolver = mountPoint + "/resolv.conf"
-            let child = try ChildProcess.spawn(
-                in: [.network, .process, .mount],
-                [
-                    .startSession,
-                    .mount(source: nil, target: "/", flags: [.private, .recursive]),
-                    .mount(source: "proc", target: "/proc", type: "proc", flags: [.noSetUserID, .noDevices, .noExecution]),
-                    .mount(source: "tmpfs", target: mountPoint, type: "tmpfs", data: "mode=755,size=64k"),
-                    .writeFile(resolver, Array("nameserver 192.0.2.53\n".utf8)),
-                    .mount(source: resolver, target: "/etc/resolv.conf", flags: .bind),
-                    .unmount(mountPoint, detach: true),
-                    .becomeInit,
-                ]
-            )
-            return Sandbox(
-                initProcess: child,
-                processes: try Namespace.open(.process, process: child.identifier)
-            )
+            let setUp: [ChildOperation] = [
+                .mount(source: nil, target: "/", flags: [.private, .recursive]),
+                .mount(
+                    source: "proc", target: "/proc", type: "proc", flags: [.noSetUserID, .noDevices, .noExecution]),
+                .mount(source: "tmpfs", target: mountPoint, type: "tmpfs", data: "mode=755,size=64k"),
+                .writeFile(resolver, Array("nameserver 192.0.2.53\n".utf8)),
+                .mount(source: resolver, target: "/etc/resolv.conf", flags: .bind),
+                .unmount(mountPoint, detach: true),
+            ]
+            return Sandbox(namespaces: try NamespaceInit.start(setUp))
         }
 
         var confinement: [ChildOperation] {
-            [
-                .joinNamespaces([.network, .mount], of: initProcess.descriptor),
+            namespaces.join + [
                 .setProcessGroup(0),
                 .dropBoundingCapabilities(),
                 .clearAmbientCapabilities,
@@ -54,8 +47,8 @@ struct SandboxTests {
         }
 
         func end() throws {
-            try initProcess.signal(.kill)
-            #expect(try initProcess.waitForEnd() == .signaled(.kill, coreDumped: false))
+            try namespaces.end()
+            try namespaces.end()
         }
     }
 
@@ -114,6 +107,18 @@ struct SandboxTests {
         // The namespace for children is home again.
         #expect(try ProgramOutput.shell("echo $$").lines.first != "3")
         try sandbox.end()
+    }
+
+    @Test("the end comes while a command still runs, and is waited for together with it")
+    func endWhileRunning() throws {
+        let sandbox = try Sandbox.make()
+        let child = try ChildProcess.spawn(
+            joining: sandbox.processes,
+            [.resetSignals()] + sandbox.confinement
+                + [.execute(Command("/bin/sh", arguments: ["sh", "-c", "trap '' TERM INT; sleep 1000 & sleep 1000"]))]
+        )
+        try sandbox.namespaces.end(waitingFor: [child])
+        #expect(throws: LinuxError.self) { try child.wait(.noHang) }
     }
 
     @Test("a daemon left behind dies with the init")
@@ -175,13 +180,24 @@ struct SandboxTests {
         return false
     }
 
+    @Test("several namespaces of a process are entered through its pidfd")
+    func joinByPidfd() throws {
+        let sandbox = try Sandbox.make()
+        let output = try ProgramOutput.of(
+            "/bin/cat",
+            ["/etc/resolv.conf"],
+            setUp: [.joinNamespaces([.network, .mount], of: sandbox.initProcess.descriptor)]
+        )
+        #expect(output.lines == ["nameserver 192.0.2.53"])
+        try sandbox.end()
+    }
+
     @Test("a step that fails inside leaves nothing and names itself")
     func failure() throws {
         let error = #expect(throws: LinuxError.self) {
-            try ChildProcess.spawn(
-                in: [.network, .process, .mount],
-                [.mount(source: nil, target: "/", flags: [.private, .recursive]), .unmount("/no/such/mount"), .becomeInit]
-            )
+            try NamespaceInit.start([
+                .mount(source: nil, target: "/", flags: [.private, .recursive]), .unmount("/no/such/mount"),
+            ])
         }
         #expect(error?.description == "cannot unmount /no/such/mount: ENOENT (No such file or directory)")
     }
