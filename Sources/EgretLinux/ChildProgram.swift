@@ -39,7 +39,7 @@ final class ChildProgram {
     }
 
     deinit {
-        unsafe allocations.forEach { unsafe $0.deallocate() }
+        for unsafe allocation in unsafe allocations { unsafe allocation.deallocate() }
     }
 
     private func step(_ kind: egret_step_kind, _ numbers: Int64..., pointers: UnsafeRawPointer?...) -> egret_step {
@@ -204,11 +204,12 @@ extension ChildProgram {
         case .installFilter(let instructions):
             unsafe step(
                 EGRET_STEP_INSTALL_FILTER, Int64(instructions.count),
-                pointers: copy(instructions.map { instruction in
-                    egret_bpf_instruction(
-                        code: instruction.code, jump_true: instruction.jumpTrue, jump_false: instruction.jumpFalse,
-                        value: instruction.value)
-                }))
+                pointers: copy(
+                    instructions.map { instruction in
+                        egret_bpf_instruction(
+                            code: instruction.code, jump_true: instruction.jumpTrue, jump_false: instruction.jumpFalse,
+                            value: instruction.value)
+                    }))
         default:
             preconditionFailure("every operation has its step")
         }

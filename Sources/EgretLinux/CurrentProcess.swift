@@ -25,7 +25,9 @@ public enum CurrentProcess {
     /// The working directory.
     public static func workingDirectory() throws(LinuxError) -> String {
         var bytes = [CChar](repeating: 0, count: 4_096)
-        let result = unsafe bytes.withUnsafeMutableBufferPointer { unsafe egret_current_directory($0.baseAddress, $0.count) }
+        let result = unsafe bytes.withUnsafeMutableBufferPointer {
+            unsafe egret_current_directory($0.baseAddress, $0.count)
+        }
         try check(result, "find the working directory")
         return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

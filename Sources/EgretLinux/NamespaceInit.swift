@@ -21,6 +21,7 @@ public struct NamespaceInit: Sendable {
     ///
     /// - Parameter setUp: Steps inside the namespaces with the caller's privileges, such as mounts. The first should
     ///   make mount propagation private, or mounts reach the host.
+    /// - Returns: The init, asleep.
     /// - Throws: ``LinuxError`` naming the step that failed. Nothing is left.
     public static func start(_ setUp: [ChildOperation]) throws(LinuxError) -> NamespaceInit {
         let (read, write) = try Descriptor.pipe()

@@ -63,7 +63,8 @@ extension SeccompFilter {
                 .refuse(.familyNotSupported)
             ),
             // SOCK_RAW is 3. SOCK_PACKET is 10: with AF_INET the kernel makes an AF_PACKET socket of it.
-            Rule(call, where: [internet, .argument(1, mask: socketTypeMask, isAmong: [3, 10])], .refuse(.notPermitted)),
+            Rule(
+                call, where: [internet, .argument(1, mask: socketTypeMask, isAmong: [3, 10])], .refuse(.notPermitted)),
             // IPPROTO_SMC is 256: AF_SMC by another door, which may use RDMA past every interface.
             Rule(call, where: [internet, .argument(2, isAmong: [256])], .refuse(.protocolNotSupported)),
             Rule(call, where: [netlink, .argument(2, isNotAmong: netlinkProtocols)], .refuse(.protocolNotSupported)),

@@ -16,7 +16,9 @@ struct FileTests {
         try File.replace(path, with: Array("two".utf8), mode: 0o600, synchronized: true)
         #expect(try File.readText(path) == "two")
         #expect(try File.status(path).mode == 0o600)
-        #expect(try Directory.names(in: "/tmp").filter { $0.hasSuffix(".new") && $0.contains("egret-test-replace") }.isEmpty)
+        #expect(
+            try Directory.names(in: "/tmp").filter { $0.hasSuffix(".new") && $0.contains("egret-test-replace") }.isEmpty
+        )
     }
 
     @Test("a missing file is an error that names it, and removing it is not")
@@ -114,8 +116,9 @@ struct FileTests {
     func errors() {
         #expect(Errno.familyNotSupported.name == "EAFNOSUPPORT")
         #expect(Errno(rawValue: 12_345).name == "error 12345")
-        #expect(LinuxError(.busy, operation: "unmount", object: "/x").description
-            == "cannot unmount /x: EBUSY (Device or resource busy)")
+        #expect(
+            LinuxError(.busy, operation: "unmount", object: "/x").description
+                == "cannot unmount /x: EBUSY (Device or resource busy)")
     }
 
     @Test("an environment keeps its order and bytes")

@@ -110,7 +110,10 @@ struct NamespaceTests {
             do throws(LinuxError) {
                 _ = try socket.receive()
             } catch {
-                if error.errno == .overrun { sawOverrun = true; continue }
+                if error.errno == .overrun {
+                    sawOverrun = true
+                    continue
+                }
                 #expect(error.errno == .again)
                 break drain
             }

@@ -56,7 +56,8 @@ struct SandboxTests {
     func confinement() throws {
         let sandbox = try Sandbox.make()
         let output = try sandbox.run(
-            "echo $$; ls /proc | grep -E '^[0-9]+$' | sort -n | tr '\\n' ' '; echo; cat /etc/resolv.conf /proc/self/status; id")
+            "echo $$; ls /proc | grep -E '^[0-9]+$' | sort -n | tr '\\n' ' '; echo; cat /etc/resolv.conf /proc/self/status; id"
+        )
         #expect(output.status == .exited(0))
         let lines = output.lines
         #expect(lines.first == "2")
@@ -82,7 +83,8 @@ struct SandboxTests {
         #expect(status.contains("Name:\tegret-init"))
         #expect(try Directory.names(in: process + "/fd").isEmpty)
         let output = try sandbox.run(
-            "exec 2>/dev/null; kill -9 1; kill -TERM 1; ls /proc/1/fd; cat /proc/1/environ; readlink /proc/1/ns/net; echo end")
+            "exec 2>/dev/null; kill -9 1; kill -TERM 1; ls /proc/1/fd; cat /proc/1/environ; readlink /proc/1/ns/net; echo end"
+        )
         #expect(output.lines == ["end"])
         #expect(try sandbox.initProcess.wait(.noHang) == nil)
         // Orphans are taken in and reaped.
@@ -94,8 +96,9 @@ struct SandboxTests {
     func statuses() throws {
         let sandbox = try Sandbox.make()
         #expect(try sandbox.run("exit 17").status == .exited(17))
-        #expect(try sandbox.run("kill -SEGV $$").status == .signaled(Signal(rawValue: 11), coreDumped: false)
-            || sandbox.run("kill -SEGV $$").status == .signaled(Signal(rawValue: 11), coreDumped: true))
+        #expect(
+            try sandbox.run("kill -SEGV $$").status == .signaled(Signal(rawValue: 11), coreDumped: false)
+                || sandbox.run("kill -SEGV $$").status == .signaled(Signal(rawValue: 11), coreDumped: true))
         let child = try ChildProcess.spawn(
             joining: sandbox.processes,
             [.resetSignals()] + sandbox.confinement

@@ -64,7 +64,8 @@ struct SpawnTests {
     @Test("a name is searched for, and a directory that refuses is remembered")
     func search() throws {
         #expect(try ProgramOutput.of("true").status == .exited(0))
-        var command = Command("sh", arguments: ["sh", "-c", "exit 3"], environment: Environment(entries: ["PATH=/nowhere"]))
+        var command = Command(
+            "sh", arguments: ["sh", "-c", "exit 3"], environment: Environment(entries: ["PATH=/nowhere"]))
         #expect(command.candidates.map(\.description) == ["/nowhere/sh"])
         command.searchPath = "/nowhere::/bin"
         #expect(command.candidates.map(\.description) == ["/nowhere/sh", "./sh", "/bin/sh"])
@@ -82,7 +83,8 @@ struct SpawnTests {
     @Test("arguments that are not UTF-8 arrive unchanged")
     func rawArguments() throws {
         let argument = NativeString(bytes: [0xff, 0x41, 0xfe])
-        let command = Command("/bin/sh", arguments: ["sh", "-c", #"test "$1" = "$(printf '\377A\376')""#, "sh", argument])
+        let command = Command(
+            "/bin/sh", arguments: ["sh", "-c", #"test "$1" = "$(printf '\377A\376')""#, "sh", argument])
         #expect(try ChildProcess.spawn([.resetSignals(), .execute(command)]).waitForEnd() == .exited(0))
     }
 
@@ -133,7 +135,8 @@ struct SpawnTests {
                     "/bin/sh",
                     arguments: [
                         "sh", "-c",
-                        NativeString("echo crossed >/dev/fd/\(firstWrite.number); echo over >/dev/fd/\(secondWrite.number)"),
+                        NativeString(
+                            "echo crossed >/dev/fd/\(firstWrite.number); echo over >/dev/fd/\(secondWrite.number)"),
                     ]
                 )
             ),
@@ -157,7 +160,9 @@ struct SpawnTests {
         func abandon() throws -> ChildProcess {
             let (read, write) = try Descriptor.pipe()
             // The child's own copy of the write end has to go, or it would wait for itself.
-            return try ChildProcess.start([.closeDescriptors(UInt32(write.number)...UInt32(write.number)), .awaitByte(from: read), .exit(9)]).child
+            return try ChildProcess.start([
+                .closeDescriptors(UInt32(write.number)...UInt32(write.number)), .awaitByte(from: read), .exit(9),
+            ]).child
         }
         #expect(try abandon().waitForEnd() == .exited(137))
     }
@@ -183,7 +188,10 @@ struct SpawnTests {
             .makeDirectory(base), .makeDirectory(base), .writeFile(base + "/a", Array("hello".utf8)),
             .writeExistingFile(base + "/a", Array("J".utf8)), .makeSymbolicLink(at: base + "/b", to: "a"), .exit(0),
         ])
-        defer { for name in ["/a", "/b"] { try? File.remove(base + name) }; try? Directory.remove(base) }
+        defer {
+            for name in ["/a", "/b"] { try? File.remove(base + name) }
+            try? Directory.remove(base)
+        }
         #expect(try child.waitForEnd() == .exited(0))
         #expect(try File.readText(base + "/b") == "Jello")
         #expect(try File.destination(ofLink: base + "/b") == "a")
