@@ -39,7 +39,7 @@ final class ChildProgram {
     }
 
     deinit {
-        for unsafe allocation in unsafe allocations { unsafe allocation.deallocate() }
+        while let allocation = unsafe allocations.popLast() { unsafe allocation.deallocate() }
     }
 
     private func step(_ kind: egret_step_kind, _ numbers: Int64..., pointers: UnsafeRawPointer?...) -> egret_step {

@@ -96,6 +96,22 @@ struct SeccompTableTests {
         #expect(Set(SeccompFilter.egress().rules.map(\.call)) == Set(SystemCall.allCases))
     }
 
+    @Test("no rule can be left out unseen", arguments: SeccompFilter.egress().rules.indices)
+    func mutation(_ index: Int) {
+        var mutant = SeccompFilter.egress()
+        mutant.rules.remove(at: index)
+        let isSeen = SeccompArchitecture.allCases.contains { architecture in
+            let program = mutant.program(for: architecture)
+            return Self.rows.contains { row in
+                guard let number = row.call.number(on: architecture) else { return false }
+                let answer = ClassicBPF.run(
+                    program, call: number, architecture: architecture.auditNumber, arguments: row.arguments)
+                return answer != row.action.returnValue
+            }
+        }
+        #expect(isSeen, "\(SeccompFilter.egress().rules[index])")
+    }
+
     @Test("a call that no rule mentions is allowed", arguments: SeccompArchitecture.allCases)
     func unmentioned(_ architecture: SeccompArchitecture) {
         let mentioned = Set(SystemCall.allCases.compactMap { $0.number(on: architecture) })
