@@ -15,7 +15,7 @@ struct named_call {
 #define CALL_NAMED(name) {#name, SYS_##name},
 
 static const struct named_call calls[] = {
-    CALL_NAMED(socket) CALL_NAMED(socketpair) CALL_NAMED(ioctl) CALL_NAMED(setns) CALL_NAMED(bpf)
+    CALL_NAMED(socket) CALL_NAMED(socketpair) CALL_NAMED(setsockopt) CALL_NAMED(ioctl) CALL_NAMED(setns) CALL_NAMED(bpf)
     CALL_NAMED(perf_event_open) CALL_NAMED(userfaultfd) CALL_NAMED(kexec_load) CALL_NAMED(open_by_handle_at)
     CALL_NAMED(keyctl) CALL_NAMED(add_key) CALL_NAMED(request_key) CALL_NAMED(init_module) CALL_NAMED(finit_module)
     CALL_NAMED(delete_module) CALL_NAMED(ptrace) CALL_NAMED(clone) CALL_NAMED(unshare) CALL_NAMED(connect)

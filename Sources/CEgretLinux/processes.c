@@ -51,6 +51,10 @@ int32_t egret_signal_process_descriptor(int32_t descriptor, int32_t signal) {
 
 int32_t egret_kill(int32_t process, int32_t signal) { return kill(process, signal) < 0 ? -errno : 0; }
 
+int32_t egret_signal_thread(int32_t thread, int32_t signal) {
+    return syscall(SYS_tgkill, getpid(), thread, signal) < 0 ? -errno : 0;
+}
+
 int32_t egret_open_process(int32_t process) {
     long result = syscall(SYS_pidfd_open, process, 0);
     return result < 0 ? -errno : (int32_t)result;

@@ -270,6 +270,7 @@ static int become_init(struct child_state *state) {
     if (error == 0) error = set_capabilities(0, 0, 0);
     if (error == 0) error = control(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (error == 0) error = control(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (error == 0 && chdir("/") < 0) error = errno;
     // After the credentials: changing those clears it.
     if (error == 0) error = die_with_parent(state, SIGKILL);
     if (error == 0) error = close_descriptors(state, 0, ~0u, 0);
@@ -319,6 +320,9 @@ static int perform(struct child_state *state, const struct egret_step *step) {
         return 0;
     case EGRET_STEP_SET_PROCESS_GROUP:
         CALL(syscall(SYS_setpgid, 0, (int)n[0]));
+        return 0;
+    case EGRET_STEP_CLAIM_TERMINAL:
+        CALL(ioctl((int)n[0], TIOCSCTTY, 0));
         return 0;
     case EGRET_STEP_TAKE_TERMINAL: {
         // The number as this pid namespace knows it, which is how the kernel reads it.

@@ -13,6 +13,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER _IO('T', 0x41)
+#endif
+
 // Masks go to the kernel as 64 bits: the C libraries' sigset_t differ, and they hide signals 32 to 34.
 static const size_t mask_size = 8;
 
@@ -37,6 +41,21 @@ int32_t egret_set_foreground_group(int32_t descriptor, int32_t group) {
     int32_t result = tcsetpgrp(descriptor, group) < 0 ? -errno : 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, mask_size);
     return result;
+}
+
+int32_t egret_open_pseudo_terminal(int32_t *controller, int32_t *terminal) {
+    int locked = 0, opened = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (opened < 0) return -errno;
+    int other = -1;
+    if (ioctl(opened, TIOCSPTLCK, &locked) == 0) other = ioctl(opened, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (other < 0) {
+        int error = errno;
+        close(opened);
+        return -error;
+    }
+    *controller = opened;
+    *terminal = other;
+    return 0;
 }
 
 int32_t egret_window_size(int32_t descriptor, uint16_t *rows, uint16_t *columns) {

@@ -19,6 +19,7 @@ extension ChildOperation {
         case .setHostName(let name): ("set host name", name)
         case .startSession: ("start a session", "")
         case .setProcessGroup(let group): ("enter process group", group == 0 ? "of its own" : "\(group)")
+        case .claimTerminal(let terminal): ("claim the terminal", "on descriptor \(terminal.number)")
         case .takeTerminal(let terminal): ("take the terminal", "on descriptor \(terminal.number)")
         case .duplicate(let descriptor, let onto): ("duplicate descriptor", "\(descriptor.number) onto \(onto)")
         case .closeDescriptors(let range), .closeOnExecute(let range): ("close descriptors", "\(range)")
@@ -48,6 +49,28 @@ extension ChildOperation {
         case .becomeInit: ("become the init of a namespace", "")
         case .exit: ("exit", "")
         default: ("", "")
+        }
+    }
+}
+
+extension ChildOperation {
+    /// The caller's descriptor that the step uses, if it does.
+    var descriptorNamed: Descriptor? {
+        switch self {
+        case .join(let namespace): namespace.descriptor
+        case .joinNamespaces(_, let descriptor), .changeDirectoryTo(let descriptor), .claimTerminal(let descriptor),
+            .takeTerminal(let descriptor), .duplicate(let descriptor, _), .awaitByte(let descriptor),
+            .sendByte(let descriptor):
+            descriptor
+        default: nil
+        }
+    }
+
+    /// The descriptor number that the step fills, if it does.
+    var numberTaken: Int32? {
+        switch self {
+        case .duplicate(_, let number), .open(_, _, _, let number): number
+        default: nil
         }
     }
 }

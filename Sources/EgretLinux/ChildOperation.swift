@@ -39,9 +39,14 @@ public enum ChildOperation: Sendable {
     case startSession
     /// Enters a process group; 0 starts one of its own.
     case setProcessGroup(Int32)
+    /// Makes a terminal the controlling one of the child's session; after ``startSession``.
+    case claimTerminal(Descriptor)
     /// Makes the child's process group the foreground group of a terminal.
     case takeTerminal(Descriptor)
     /// Gives the child a descriptor under a number, not close-on-exec. Both may be the same.
+    ///
+    /// Descriptors in any step are the caller's at the time of the fork: `.duplicate(a, onto: 1)` and then
+    /// `.duplicate(.standardOutput, onto: 2)` gives 2 what was the caller's standard output, not `a`.
     case duplicate(Descriptor, onto: Int32)
     /// Closes a range of descriptors.
     case closeDescriptors(ClosedRange<UInt32>)

@@ -56,6 +56,7 @@ extension ChildProcess {
     ///     namespace for children is put back before this returns; if that fails, the process aborts.
     ///   - operations: The steps; see ``ChildOperation``. Do not use ``ChildOperation/awaitByte(from:)`` here if the
     ///     byte comes from the caller: use ``start(in:joining:_:)``.
+    /// - Returns: The child, which now executes its program.
     /// - Throws: ``LinuxError`` naming the operation that failed. Nothing is left running.
     public static func spawn(
         in namespaces: NamespaceKinds = [],
@@ -72,7 +73,7 @@ extension ChildProcess {
         _ operations: [ChildOperation]
     ) throws(LinuxError) -> StartedChild {
         try refuseUnusable(operations)
-        let program = ChildProgram(operations)
+        let program = try ChildProgram(operations)
         var made = egret_child()
         let result = try withProcessNamespace(processNamespace) { () -> Int32 in
             var steps = program.steps

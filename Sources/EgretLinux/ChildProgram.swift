@@ -10,16 +10,36 @@ import CEgretLinux
 final class ChildProgram {
     private(set) var steps: [egret_step] = []
     private var allocations: [UnsafeMutableRawPointer] = unsafe []
+    /// Copies of the caller's descriptors whose numbers the steps give to others.
+    private var movedAway: [Int32: Descriptor] = [:]
 
-    init(_ operations: [ChildOperation]) {
+    init(_ operations: [ChildOperation]) throws(LinuxError) {
+        try moveAway(operations)
         steps.reserveCapacity(operations.count)
         for operation in operations {
             steps.append(lay(operation))
         }
     }
 
+    /// A step that puts a descriptor onto a number must not take it from under a later step that names the caller's
+    /// descriptor of that number. So those are copied out of the way, before the fork.
+    private func moveAway(_ operations: [ChildOperation]) throws(LinuxError) {
+        let wanted = Set(operations.compactMap(\.numberTaken))
+        guard let highest = wanted.max() else { return }
+        for descriptor in operations.compactMap(\.descriptorNamed) where wanted.contains(descriptor.number) {
+            guard movedAway[descriptor.number] == nil else { continue }
+            let copy = egret_duplicate(descriptor.number, highest &+ 1)
+            movedAway[descriptor.number] = Descriptor(
+                owning: try check(copy, "duplicate descriptor", "\(descriptor.number)"))
+        }
+    }
+
+    private func number(_ descriptor: Descriptor) -> Int64 {
+        Int64(movedAway[descriptor.number]?.number ?? descriptor.number)
+    }
+
     deinit {
-        unsafe allocations.forEach { unsafe $0.deallocate() }
+        while let allocation = unsafe allocations.popLast() { unsafe allocation.deallocate() }
     }
 
     private func step(_ kind: egret_step_kind, _ numbers: Int64..., pointers: UnsafeRawPointer?...) -> egret_step {
@@ -73,9 +93,9 @@ extension ChildProgram {
         switch operation {
         case .join(let namespace):
             unsafe step(
-                EGRET_STEP_SET_NAMESPACE, Int64(namespace.descriptor.number), Int64(namespace.kind.bit.rawValue))
+                EGRET_STEP_SET_NAMESPACE, number(namespace.descriptor), Int64(namespace.kind.bit.rawValue))
         case .joinNamespaces(let kinds, let process):
-            unsafe step(EGRET_STEP_SET_NAMESPACE, Int64(process.number), Int64(kinds.rawValue))
+            unsafe step(EGRET_STEP_SET_NAMESPACE, number(process), Int64(kinds.rawValue))
         case .unshare(let kinds):
             unsafe step(EGRET_STEP_UNSHARE, Int64(kinds.rawValue))
         case .mount(let source, let target, let type, let flags, let data):
@@ -107,9 +127,9 @@ extension ChildProgram {
         case .changeDirectory(let path):
             unsafe step(EGRET_STEP_CHANGE_DIRECTORY, pointers: text(path))
         case .changeDirectoryTo(let directory):
-            unsafe step(EGRET_STEP_CHANGE_DIRECTORY_TO, Int64(directory.number))
+            unsafe step(EGRET_STEP_CHANGE_DIRECTORY_TO, number(directory))
         case .duplicate(let descriptor, let onto):
-            unsafe step(EGRET_STEP_DUPLICATE, Int64(descriptor.number), Int64(onto))
+            unsafe step(EGRET_STEP_DUPLICATE, number(descriptor), Int64(onto))
         case .closeDescriptors(let range):
             unsafe step(EGRET_STEP_CLOSE_RANGE, Int64(range.lowerBound), Int64(range.upperBound), 0)
         case .closeOnExecute(let range):
@@ -127,8 +147,10 @@ extension ChildProgram {
             unsafe step(EGRET_STEP_START_SESSION)
         case .setProcessGroup(let group):
             unsafe step(EGRET_STEP_SET_PROCESS_GROUP, Int64(group))
+        case .claimTerminal(let terminal):
+            unsafe step(EGRET_STEP_CLAIM_TERMINAL, number(terminal))
         case .takeTerminal(let terminal):
-            unsafe step(EGRET_STEP_TAKE_TERMINAL, Int64(terminal.number))
+            unsafe step(EGRET_STEP_TAKE_TERMINAL, number(terminal))
         case .dieWithParent(let signal):
             unsafe step(EGRET_STEP_DIE_WITH_PARENT, Int64(signal.rawValue))
         case .setLimit(let resource, let soft, let hard):
@@ -140,9 +162,9 @@ extension ChildProgram {
             unsafe step(
                 EGRET_STEP_RESET_SIGNALS, Int64(bitPattern: ignored.rawValue), Int64(bitPattern: blocked.rawValue))
         case .awaitByte(let descriptor):
-            unsafe step(EGRET_STEP_AWAIT_BYTE, Int64(descriptor.number))
+            unsafe step(EGRET_STEP_AWAIT_BYTE, number(descriptor))
         case .sendByte(let descriptor):
-            unsafe step(EGRET_STEP_SEND_BYTE, Int64(descriptor.number), 0)
+            unsafe step(EGRET_STEP_SEND_BYTE, number(descriptor), 0)
         case .execute(let command):
             unsafe step(
                 EGRET_STEP_EXECUTE,
@@ -182,11 +204,12 @@ extension ChildProgram {
         case .installFilter(let instructions):
             unsafe step(
                 EGRET_STEP_INSTALL_FILTER, Int64(instructions.count),
-                pointers: copy(instructions.map { instruction in
-                    egret_bpf_instruction(
-                        code: instruction.code, jump_true: instruction.jumpTrue, jump_false: instruction.jumpFalse,
-                        value: instruction.value)
-                }))
+                pointers: copy(
+                    instructions.map { instruction in
+                        egret_bpf_instruction(
+                            code: instruction.code, jump_true: instruction.jumpTrue, jump_false: instruction.jumpFalse,
+                            value: instruction.value)
+                    }))
         default:
             preconditionFailure("every operation has its step")
         }

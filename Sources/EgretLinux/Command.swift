@@ -15,9 +15,7 @@ public struct Command: Hashable, Sendable {
     /// The search path of a system without `PATH`, as in `confstr(_CS_PATH)`.
     public static let defaultSearchPath = "/bin:/usr/bin"
 
-    /// Describes a program to execute.
-    ///
-    /// - Parameter searchPath: If `nil`, `PATH` of the environment given, as a shell would use.
+    /// Describes a program to execute. Without a search path, it is `PATH` of the environment given, as in a shell.
     public init(
         _ program: NativeString,
         arguments: [NativeString],

@@ -25,7 +25,9 @@ public enum CurrentProcess {
     /// The working directory.
     public static func workingDirectory() throws(LinuxError) -> String {
         var bytes = [CChar](repeating: 0, count: 4_096)
-        let result = unsafe bytes.withUnsafeMutableBufferPointer { unsafe egret_current_directory($0.baseAddress, $0.count) }
+        let result = unsafe bytes.withUnsafeMutableBufferPointer {
+            unsafe egret_current_directory($0.baseAddress, $0.count)
+        }
         try check(result, "find the working directory")
         return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
@@ -43,6 +45,11 @@ public enum CurrentProcess {
     /// Sends a signal to a process by number, to group `-number` if negative.
     public static func send(_ signal: Signal, to process: Int32) throws(LinuxError) {
         try check(egret_kill(process, signal.rawValue), "send \(signal) to", "\(process)")
+    }
+
+    /// Sends a signal to one thread of this process.
+    public static func sendToThread(_ signal: Signal, _ thread: Int32) throws(LinuxError) {
+        try check(egret_signal_thread(thread, signal.rawValue), "send \(signal) to thread", "\(thread)")
     }
 
     /// Gives this process the signal with its default effect, so that its parent sees what a command saw.

@@ -75,6 +75,8 @@ extension Errno {
     public static let messageTooLong = Errno(rawValue: egret_emsgsize)
     /// `EPROTONOSUPPORT`: no such protocol.
     public static let protocolNotSupported = Errno(rawValue: egret_eprotonosupport)
+    /// `ENOPROTOOPT`: no such option.
+    public static let optionNotSupported = Errno(rawValue: egret_enoprotoopt)
     /// `EOPNOTSUPP`: not supported.
     public static let notSupported = Errno(rawValue: egret_eopnotsupp)
     /// `EAFNOSUPPORT`: no such address family.

@@ -83,7 +83,7 @@ public enum File {
 
     /// Puts a file in place whole: readers see the old one or the new one, never a part.
     ///
-    /// - Parameter synchronized: Whether the bytes are on the disk before the name changes.
+    /// Synchronized, the bytes are on the disk before the name changes.
     public static func replace(
         _ path: String,
         with bytes: [UInt8],
@@ -117,7 +117,9 @@ public enum File {
     /// Where a symbolic link points.
     public static func destination(ofLink path: String) throws(LinuxError) -> String {
         var bytes = [CChar](repeating: 0, count: 4_096)
-        let count = unsafe bytes.withUnsafeMutableBufferPointer { unsafe egret_readlink(path, $0.baseAddress, $0.count) }
+        let count = unsafe bytes.withUnsafeMutableBufferPointer {
+            unsafe egret_readlink(path, $0.baseAddress, $0.count)
+        }
         try check(count, "read link", path)
         return String(decoding: bytes.prefix(Int(count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

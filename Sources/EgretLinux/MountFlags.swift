@@ -48,7 +48,8 @@ public enum Mount {
         flags: MountFlags = [],
         data: String? = nil
     ) throws(LinuxError) {
-        try check(unsafe egret_mount(source, target, type, flags.rawValue, data), "mount", "\(source ?? "") on \(target)")
+        try check(
+            unsafe egret_mount(source, target, type, flags.rawValue, data), "mount", "\(source ?? "") on \(target)")
     }
 
     /// Unmounts; `detach` takes it away from the tree at once and frees it when no longer in use.

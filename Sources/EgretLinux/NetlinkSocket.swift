@@ -31,8 +31,7 @@ public final class NetlinkSocket {
     /// Opens a socket on a port of the kernel's choice, with extended acknowledgements on.
     ///
     /// For ``NetlinkProtocol/route``, strict checking of dump requests is on as well where the kernel has it (4.20).
-    ///
-    /// - Parameter groups: Multicast groups to join, by number.
+    /// The multicast groups are joined by number.
     public init(_ netlinkProtocol: NetlinkProtocol, groups: [UInt32] = []) throws(LinuxError) {
         let number = try check(
             egret_socket(egret_af_netlink, egret_sock_raw, netlinkProtocol.rawValue),

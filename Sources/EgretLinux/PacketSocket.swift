@@ -12,9 +12,7 @@ public struct PacketSocket: Sendable {
     /// The interface.
     public let interfaceIndex: Int32
 
-    /// Opens a socket on an interface.
-    ///
-    /// - Parameter promiscuous: Whether frames for other addresses are received too.
+    /// Opens a socket on an interface; promiscuous, it receives frames for other addresses too.
     public init(interfaceIndex: Int32, promiscuous: Bool = false) throws(LinuxError) {
         // Protocol 0 receives nothing, so no frame of another interface slips in before the bind.
         let number = try check(egret_socket(egret_af_packet, egret_sock_raw, 0), "open a packet socket")
@@ -45,7 +43,9 @@ public struct RawIPSocket: Sendable {
 
     /// Opens a socket for IPv4 packets, header included (`IPPROTO_RAW`). It receives nothing.
     public static func ipv4() throws(LinuxError) -> RawIPSocket {
-        RawIPSocket(descriptor: Descriptor(owning: try check(egret_socket(egret_af_inet, egret_sock_raw, 255), "open a raw IPv4 socket")))
+        RawIPSocket(
+            descriptor: Descriptor(
+                owning: try check(egret_socket(egret_af_inet, egret_sock_raw, 255), "open a raw IPv4 socket")))
     }
 
     /// Opens a socket for IPv6 payloads of a protocol; the kernel writes the header. With protocol 255 the header is

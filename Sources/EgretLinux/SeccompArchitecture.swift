@@ -52,6 +52,8 @@ public enum SystemCall: String, Sendable, CaseIterable {
     case socket
     /// Opens two joined sockets.
     case socketpair
+    /// Sets an option of a socket.
+    case setsockopt
     /// All socket calls of 32-bit x86, arguments in memory.
     case socketcall
     /// Device control.
@@ -108,6 +110,7 @@ public enum SystemCall: String, Sendable, CaseIterable {
         switch self {
         case .socket: (41, 359, 198)
         case .socketpair: (53, 360, 199)
+        case .setsockopt: (54, 366, 208)
         case .socketcall: (nil, 102, nil)
         case .ioctl: (16, 54, 29)
         case .setns: (308, 346, 268)

@@ -63,7 +63,8 @@ extension SeccompFilter {
                 .refuse(.familyNotSupported)
             ),
             // SOCK_RAW is 3. SOCK_PACKET is 10: with AF_INET the kernel makes an AF_PACKET socket of it.
-            Rule(call, where: [internet, .argument(1, mask: socketTypeMask, isAmong: [3, 10])], .refuse(.notPermitted)),
+            Rule(
+                call, where: [internet, .argument(1, mask: socketTypeMask, isAmong: [3, 10])], .refuse(.notPermitted)),
             // IPPROTO_SMC is 256: AF_SMC by another door, which may use RDMA past every interface.
             Rule(call, where: [internet, .argument(2, isAmong: [256])], .refuse(.protocolNotSupported)),
             Rule(call, where: [netlink, .argument(2, isNotAmong: netlinkProtocols)], .refuse(.protocolNotSupported)),
@@ -71,9 +72,15 @@ extension SeccompFilter {
     }
 
     /// The arguments of socketcall(2) lie in memory, out of the filter's sight; its first says which call it is.
-    /// SYS_SOCKET is 1, SYS_SOCKETPAIR 8. Other calls work on sockets that were allowed.
+    /// SYS_SOCKET is 1, SYS_SOCKETPAIR 8, SYS_SETSOCKOPT 14. Other calls work on sockets that were allowed.
     private static let socketcallRules = [
-        Rule(.socketcall, where: [.argument(0, isAmong: [1, 8])], .refuse(.notImplemented))
+        Rule(.socketcall, where: [.argument(0, isAmong: [1, 8, 14])], .refuse(.notImplemented)),
+        // TCP_ULP, 31, at level IPPROTO_TCP, 6: with "smc" it turns a TCP socket into an AF_SMC one.
+        Rule(
+            .setsockopt,
+            where: [.argument(1, isAmong: [6]), .argument(2, isAmong: [31])],
+            .refuse(.optionNotSupported)
+        ),
     ]
 
     /// TIOCSTI 0x5412 types into the terminal; TIOCLINUX 0x541c pastes into a console. The shell outside would read it.

@@ -16,7 +16,9 @@ public struct Terminal: Sendable {
 
     /// Opens this process's controlling terminal; `nil` if it has none.
     public static func controlling() -> Terminal? {
-        guard let descriptor = try? Descriptor.open("/dev/tty", [.readWrite, .noControllingTerminal]) else { return nil }
+        guard let descriptor = try? Descriptor.open("/dev/tty", [.readWrite, .noControllingTerminal]) else {
+            return nil
+        }
         return Terminal(descriptor)
     }
 

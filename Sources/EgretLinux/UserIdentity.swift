@@ -37,11 +37,12 @@ public struct UserIdentity: Hashable, Sendable {
 
     /// The effective user of this process.
     public static func current() throws(LinuxError) -> UserIdentity {
-        try lookUp(number: egret_effective_user()) ?? UserIdentity(
-            user: egret_effective_user(),
-            group: egret_effective_group(),
-            groups: [egret_effective_group()]
-        )
+        try lookUp(number: egret_effective_user())
+            ?? UserIdentity(
+                user: egret_effective_user(),
+                group: egret_effective_group(),
+                groups: [egret_effective_group()]
+            )
     }
 
     /// Looks up `name`, `number`, `name:group` or `number:group`, where a group is a name or a number.

@@ -19,6 +19,20 @@ struct ProgramOutput {
         joining processNamespace: Namespace? = nil,
         setUp: [ChildOperation] = []
     ) throws -> ProgramOutput {
+        let (child, read) = try start(program, arguments, environment, namespaces, processNamespace, setUp)
+        let bytes = try read.readToEnd()
+        return ProgramOutput(status: try child.waitForEnd(), text: String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// A scope of its own for the write end, so that the read end sees the end of file.
+    private static func start(
+        _ program: String,
+        _ arguments: [String],
+        _ environment: Environment,
+        _ namespaces: NamespaceKinds,
+        _ processNamespace: Namespace?,
+        _ setUp: [ChildOperation]
+    ) throws -> (ChildProcess, Descriptor) {
         let (read, write) = try Descriptor.pipe()
         let command = Command(
             NativeString(program),
@@ -27,19 +41,7 @@ struct ProgramOutput {
         )
         let operations: [ChildOperation] =
             [.duplicate(write, onto: 1), .resetSignals()] + setUp + [.execute(command)]
-        let child = try startAndForget(write, in: namespaces, joining: processNamespace, operations)
-        let bytes = try read.readToEnd()
-        return ProgramOutput(status: try child.waitForEnd(), text: String(decoding: bytes, as: UTF8.self))
-    }
-
-    /// Consumes the write end, so that the read end sees the end of file.
-    private static func startAndForget(
-        _ write: consuming Descriptor,
-        in namespaces: NamespaceKinds,
-        joining processNamespace: Namespace?,
-        _ operations: consuming [ChildOperation]
-    ) throws -> ChildProcess {
-        try ChildProcess.spawn(in: namespaces, joining: processNamespace, operations)
+        return (try ChildProcess.spawn(in: namespaces, joining: processNamespace, operations), read)
     }
 
     static func shell(_ script: String, setUp: [ChildOperation] = []) throws -> ProgramOutput {

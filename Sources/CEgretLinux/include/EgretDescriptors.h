@@ -63,6 +63,7 @@ static const int32_t egret_enosys = ENOSYS;
 static const int32_t egret_enotempty = ENOTEMPTY;
 static const int32_t egret_eloop = ELOOP;
 static const int32_t egret_emsgsize = EMSGSIZE;
+static const int32_t egret_enoprotoopt = ENOPROTOOPT;
 static const int32_t egret_eprotonosupport = EPROTONOSUPPORT;
 static const int32_t egret_eopnotsupp = EOPNOTSUPP;
 static const int32_t egret_eafnosupport = EAFNOSUPPORT;

@@ -29,6 +29,7 @@ enum egret_step_kind {
     EGRET_STEP_SET_HOST_NAME,       // length; name
     EGRET_STEP_START_SESSION,
     EGRET_STEP_SET_PROCESS_GROUP,   // group, zero for its own
+    EGRET_STEP_CLAIM_TERMINAL,      // descriptor
     EGRET_STEP_TAKE_TERMINAL,       // descriptor
     EGRET_STEP_DUPLICATE,           // from, onto
     EGRET_STEP_CLOSE_RANGE,         // first, last, 1 to set close-on-exec in place of closing
@@ -134,6 +135,8 @@ int32_t egret_wait(int32_t process, int32_t options, struct egret_child_status *
 /// Sends a signal through a pidfd, which cannot hit another process that got the same number.
 int32_t egret_signal_process_descriptor(int32_t descriptor, int32_t signal);
 int32_t egret_kill(int32_t process, int32_t signal);
+/// Sends a signal to one thread of this process.
+int32_t egret_signal_thread(int32_t thread, int32_t signal);
 int32_t egret_open_process(int32_t process);
 int32_t egret_process(void);
 int32_t egret_parent_process(void);

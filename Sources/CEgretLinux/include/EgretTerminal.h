@@ -19,6 +19,8 @@ int32_t egret_is_terminal(int32_t descriptor);
 int32_t egret_foreground_group(int32_t descriptor);
 /// tcsetpgrp with SIGTTOU blocked, so that a background caller is not stopped.
 int32_t egret_set_foreground_group(int32_t descriptor, int32_t group);
+/// Opens a new pseudo-terminal; both ends are close-on-exec and not the caller's controlling terminal.
+int32_t egret_open_pseudo_terminal(int32_t *controller, int32_t *terminal);
 int32_t egret_window_size(int32_t descriptor, uint16_t *rows, uint16_t *columns);
 int32_t egret_set_window_size(int32_t descriptor, uint16_t rows, uint16_t columns);
 
