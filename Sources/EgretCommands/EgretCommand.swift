@@ -21,6 +21,12 @@ public struct EgretCommand: ParsableCommand {
 
     /// Creates the command; argument-parser fills it.
     public init() {}
+
+    /// Runs what this process's arguments say, and ends the process.
+    public static func runAndExit() -> Never {
+        EgretCommand.main()
+        EgretCommand.exit()
+    }
 }
 
 /// What this build is.

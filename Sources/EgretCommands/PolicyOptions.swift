@@ -1,10 +1,10 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import ArgumentParser
+public import ArgumentParser
 import EgretDocuments
 import EgretLinux
-import EgretPolicy
+public import EgretPolicy
 
 /// The flags that say what may leave: the policy language, said shorter.
 struct PolicyOptions: ParsableArguments {
@@ -53,4 +53,4 @@ struct PolicyOptions: ParsableArguments {
     var files: [String] = []
 }
 
-extension DefaultAction: @retroactive ExpressibleByArgument {}
+extension DefaultAction: ExpressibleByArgument {}

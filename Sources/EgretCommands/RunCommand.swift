@@ -1,8 +1,8 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import ArgumentParser
-import EgretAddressing
+public import ArgumentParser
+public import EgretAddressing
 
 /// `egret run`.
 struct RunCommand: ParsableCommand {
@@ -86,7 +86,8 @@ enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
     case none
 }
 
-extension IPAddress: @retroactive ExpressibleByArgument {
+extension IPAddress: ExpressibleByArgument {
+    /// Reads an address of either family.
     public init?(argument: String) {
         self.init(argument)
     }

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
-public import EgretEvaluator
+import EgretEvaluator
 public import EgretPolicy
 
 /// Gathers what the kernel tells of one endpoint's traffic into a report.
@@ -111,7 +111,7 @@ public struct FlowCollector: Sendable {
             return amounts.0 == amounts.1 ? left.key.sortKey < right.key.sortKey : amounts.0 > amounts.1
         }
         report.refused = refused.map { RunReport.Refused(key: $0.key.key, reason: $0.key.reason, logged: $0.value) }
-            .sorted { ($0.key.sortKey, $0.logged.packets) < ($1.key.sortKey, $1.logged.packets) }
+            .sorted { $0.key.sortKey < $1.key.sortKey }
         return report
     }
 }

@@ -46,16 +46,13 @@ public struct Sandbox: Sendable {
         self.readOnlyPaths = readOnlyPaths
     }
 
-    /// The namespaces that init is born into.
-    public static let namespaces: NamespaceKinds = [.network, .mount, .process]
-
     private static let unprivileged: MountFlags = [.noSetUserID, .noDevices, .noExecution]
 
-    /// The steps of init, which holds the namespaces until it is killed.
-    public var initOperations: [ChildOperation] {
+    /// The steps by which the init of new namespaces prepares the mounts.
+    public var setUp: [ChildOperation] {
         // Mounts of the host still arrive; nothing mounted here goes back.
         [.mount(source: nil, target: "/", flags: [.slave, .recursive])]
-            + stageOperations + processOperations + deviceOperations + fileOperations + [.becomeInit]
+            + stageOperations + processOperations + deviceOperations + fileOperations
     }
 
     private var stageOperations: [ChildOperation] {
@@ -131,9 +128,8 @@ public struct SandboxedCommand: Sendable {
     /// The working directory is entered by path, so that it lies in the new mount namespace: a descriptor of it
     /// would be a way back to the host's mounts. Descriptors beyond the three standard ones are closed for the
     /// same reason.
-    public func operations(joining initProcess: ChildProcess, filter: [BPFInstruction]) -> [ChildOperation] {
-        [
-            .joinNamespaces([.network, .mount], of: initProcess.descriptor),
+    public func operations(joining namespaces: NamespaceInit, filter: [BPFInstruction]) -> [ChildOperation] {
+        namespaces.join + [
             .closeDescriptors(3...UInt32.max),
             .dropBoundingCapabilities(),
             .clearAmbientCapabilities,
