@@ -1,0 +1,37 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretPolicy
+
+/// Reads policy files: bytes to documents to policies, in one step.
+public enum PolicyFiles {
+    /// Reads several files together, so that groups of one serve policies of another.
+    ///
+    /// - Parameter files: Names, for places, and contents. An empty list gives an empty result.
+    /// - Returns: Everything that was read, with the mistakes of all files. Nothing is usable if it
+    ///   ``EgretPolicy/PolicyReader/Result/hasErrors``.
+    public static func read(_ files: [(name: String, bytes: [UInt8])]) -> PolicyReader.Result {
+        var documents: [DocumentNode] = []
+        var diagnostics: [Diagnostic] = []
+        for file in files {
+            let read = DocumentReader.read(text: file.bytes, file: file.name)
+            documents += read.documents
+            diagnostics += read.diagnostics
+        }
+        var result = PolicyReader.read(documents, isIncomplete: !diagnostics.isEmpty)
+        guard !diagnostics.isEmpty else { return result }
+        // Both lists are in order; files keep theirs, and within a file the position decides.
+        var ranks: [String: Int] = [:]
+        for file in files where ranks[file.name] == nil { ranks[file.name] = ranks.count }
+        let all = (diagnostics + result.diagnostics).enumerated()
+        result.diagnostics = all.sorted { left, right in
+            key(left.element, left.offset, ranks) < key(right.element, right.offset, ranks)
+        }.map(\.element)
+        return result
+    }
+
+    private static func key(_ diagnostic: Diagnostic, _ offset: Int, _ ranks: [String: Int]) -> (Int, Int, Int, Int) {
+        let location = diagnostic.location
+        return (location.flatMap { ranks[$0.file] } ?? .max, location?.line ?? 0, location?.column ?? 0, offset)
+    }
+}

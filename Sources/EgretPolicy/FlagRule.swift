@@ -1,0 +1,162 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+
+/// Reads the value of `--allow`, `--deny`, `--reject` and `--audit` as a rule.
+///
+///     203.0.113.10            an address          2001:db8::10
+///     198.51.100.0/24         a block             2001:db8::/32
+///     203.0.113.10:443        and a port (TCP)    [2001:db8::10]:443, [2001:db8::/32]:443
+///     203.0.113.10:53/udp     ... and protocol; all that `ports` of a policy takes
+///     203.0.113.10:80,443     several
+///     internet:443            a group
+///     *:443                   everywhere
+public enum FlagRule {
+    /// Reads one value.
+    ///
+    /// - Parameters:
+    ///   - text: The value.
+    ///   - action: What the rule does.
+    ///   - flag: The flag's name, for messages: `--allow`.
+    ///   - groups: The names of destination groups that files define; built-in groups need no mention.
+    /// - Returns: The rule, or `nil` if there are errors. Its place is the flag with its value.
+    public static func parse(
+        _ text: String, action: RuleAction, flag: String, groups: Set<String> = []
+    ) -> (rule: EgressRule?, diagnostics: [Diagnostic]) {
+        let location = SourceLocation(file: "\(flag) \(text)", line: 0, column: 1)
+        do {
+            let (target, ports) = try split(Substring(text))
+            let destination = try parseTarget(target, groups: groups)
+            let services = try ports.map { ports throws(SyntaxProblem) in try parseServices(ports) } ?? []
+            let rule = EgressRule(
+                action: action, destinations: destination.map { [$0] } ?? [], services: services, location: location
+            )
+            return (rule, doubts(about: target, destination, at: location))
+        } catch {
+            var problem = error
+            if problem.code == DiagnosticCode.address { problem.code = DiagnosticCode.flag }
+            return (nil, [problem.diagnostic(at: location)])
+        }
+    }
+
+    private static let example = "write for example 203.0.113.10:443, 198.51.100.0/24, [2001:db8::10]:443 or internet:443"
+
+    /// Parts the destination from the ports.
+    private static func split(_ text: Substring) throws(SyntaxProblem) -> (target: Substring, ports: Substring?) {
+        if text.isEmpty { throw problem("the value is empty", example) }
+        let trimmed = text.filter { !$0.isWhitespace }
+        if trimmed.count != text.count {
+            throw problem("white space is not part of a destination", trimmed.isEmpty ? example : "write \(trimmed)")
+        }
+        if text.contains("://") { throw urlProblem(text) }
+        if text.hasPrefix("[") { return try splitBrackets(text) }
+        if text.contains("::") || text.filter({ $0 == ":" }).count > 1 { return (text, nil) }
+        guard let colon = text.firstIndex(of: ":") else { return (text, nil) }
+        if colon == text.startIndex { throw problem("there is no destination before the colon", "write *\(text) for everywhere") }
+        return (text[..<colon], text[text.index(after: colon)...])
+    }
+
+    private static func splitBrackets(_ text: Substring) throws(SyntaxProblem) -> (Substring, Substring?) {
+        guard let end = text.firstIndex(of: "]") else {
+            throw problem("the bracket is not closed", "write for example [2001:db8::10]:443")
+        }
+        let inner = text[text.index(after: text.startIndex)..<end]
+        let rest = text[text.index(after: end)...]
+        if IPPrefix(inner)?.family == .ipv4 {
+            throw problem("brackets go around IPv6 addresses only", "write \(inner)\(rest)")
+        }
+        if rest.isEmpty { return (inner, nil) }
+        if rest.hasPrefix("/") {
+            let length = rest.prefix { $0 != ":" }
+            throw problem("the prefix length stands after the bracket", "write [\(inner)\(length)]\(rest.dropFirst(length.count))")
+        }
+        guard rest.hasPrefix(":") else {
+            throw problem("\(quoted(rest)) follows the bracket", "write a colon and a port: [\(inner)]:443")
+        }
+        return (inner, rest.dropFirst())
+    }
+
+    /// The destination; `nil` is everywhere.
+    private static func parseTarget(_ text: Substring, groups: Set<String>) throws(SyntaxProblem) -> Destination? {
+        if text == "*" { return nil }
+        if let builtIn = BuiltInGroup(rawValue: String(text)) { return .builtIn(builtIn) }
+        if groups.contains(String(text)) { return .group(String(text)) }
+        if text == "cluster" {
+            throw SyntaxProblem(
+                DiagnosticCode.notSupportedYet, "the group cluster is not supported yet",
+                suggestion: "name the cluster's address blocks"
+            )
+        }
+        if IPPrefix(text) != nil || AddressSyntax.looksNumeric(text) || text.contains("/") || text.contains("%") {
+            return .block(AddressBlock(try parseAddress(text)))
+        }
+        if AddressSyntax.looksLikeDomain(text) { throw AddressSyntax.domainProblem(text) }
+        let known = BuiltInGroup.allCases.map(\.rawValue) + groups.sorted()
+        throw SyntaxProblem(
+            DiagnosticCode.unknownGroup, "no group is named \(quoted(text))",
+            suggestion: Spelling.nearest(to: text, among: known).map { "did you mean \"\($0)\"?" }
+                ?? "use an address, a block or one of the groups \(known.joined(separator: ", "))"
+        )
+    }
+
+    private static func parseAddress(_ text: Substring) throws(SyntaxProblem) -> IPPrefix {
+        if let prefix = try? AddressSyntax.parse(text) { return prefix }
+        // An IPv6 address with a port after it but no brackets, where no shorter reading is an address.
+        if text.contains("::") || text.filter({ $0 == ":" }).count > 1, let colon = text.lastIndex(of: ":") {
+            let ports = text[text.index(after: colon)...]
+            if IPPrefix(text[..<colon]) != nil, (try? parseServices(ports)) != nil {
+                throw problem("an IPv6 address with a port needs brackets", "write [\(text[..<colon])]:\(ports)")
+            }
+        }
+        return try AddressSyntax.parse(text)
+    }
+
+    private static func parseServices(_ text: Substring) throws(SyntaxProblem) -> [Service] {
+        if text.isEmpty { throw problem("there is no port after the colon", "leave the colon out for every protocol and port") }
+        let items = text.split(separator: ",", omittingEmptySubsequences: false)
+        let bare = items.filter { !$0.contains("/") && $0.utf8.first.map { (48...57).contains($0) } ?? false }
+        if let proto = items.lazy.compactMap({ sharedProtocol($0) }).first, !bare.isEmpty {
+            let all = items.map { bare.contains($0) ? "\($0)/\(proto)" : String($0) }.joined(separator: ",")
+            throw problem("\(quoted(text)) gives a protocol for some of its ports only", "write \(all) if you mean that")
+        }
+        var services: [Service] = []
+        for item in items { services.append(try ServiceSyntax.parse(item)) }
+        return services
+    }
+
+    /// The protocol of `443/udp`.
+    private static func sharedProtocol(_ item: Substring) -> Substring? {
+        let parts = item.split(separator: "/")
+        guard parts.count == 2, parts[0].utf8.first.map({ (48...57).contains($0) }) ?? false else { return nil }
+        return parts[1]
+    }
+
+    private static func urlProblem(_ text: Substring) -> SyntaxProblem {
+        let scheme = text.prefix { $0 != ":" }
+        var host = text.dropFirst(scheme.count + 3).prefix { $0 != "/" }
+        let ports = ["http": "80", "https": "443", "ssh": "22", "ws": "80", "wss": "443"]
+        let port = host.contains(":") && !host.hasSuffix("]") ? "" : ports[scheme.lowercased()].map { ":\($0)" } ?? ""
+        if host.isEmpty { host = "203.0.113.10" }
+        return problem("a URL is not a destination", "write \(host)\(port)")
+    }
+
+    private static func doubts(
+        about text: Substring, _ destination: Destination?, at location: SourceLocation
+    ) -> [Diagnostic] {
+        guard case .block(let block)? = destination,
+            AddressSyntax.looksLikeBlockWithoutLength(text, block.prefix)
+        else { return [] }
+        return [
+            Diagnostic(
+                .warning, code: DiagnosticCode.missingLength, at: location,
+                "\(text) has no prefix length, so it is the one address",
+                suggestion: "write \(block.prefix.address)/\(block.prefix.length) if you mean it, or the block's length"
+            )
+        ]
+    }
+
+    private static func problem(_ message: String, _ suggestion: String) -> SyntaxProblem {
+        SyntaxProblem(DiagnosticCode.flag, message, suggestion: suggestion)
+    }
+}

@@ -1,0 +1,173 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+
+extension PolicyReader {
+    private static let entrySchema = DocumentFields.Schema(
+        name: "an entry of to", fields: ["cidr", "except", "group"],
+        notSupportedYet: ["domains", "endpoints", "selector"],
+        foreign: [
+            "ipBlock": "write cidr and except directly in the entry", "cidrs": "write one entry with cidr for each",
+            "domain": "domain names are not supported yet; use cidr or group",
+            "groups": "write one entry with group for each", "ports": "write ports beside to, not in it",
+            "address": "write cidr", "ip": "write cidr",
+        ]
+    )
+
+    /// Reads the entries of `to`.
+    mutating func readDestinations(_ node: DocumentNode) -> [Destination] {
+        guard
+            let items = items(
+                node, "to", emptyMessage: "to is empty, and an empty list would match nothing",
+                emptySuggestion: "leave to out for every destination, or remove the rule"
+            )
+        else { return [] }
+        return items.compactMap { readDestination($0) }
+    }
+
+    private mutating func readDestination(_ node: DocumentNode) -> Destination? {
+        if case .string(let text) = node.content {
+            let isGroup = !AddressSyntax.looksNumeric(Substring(text)) && !AddressSyntax.looksLikeDomain(Substring(text))
+            error(
+                DiagnosticCode.wrongType, at: node.location, "an entry of to is a mapping, and here is \(node.found)",
+                isGroup ? "write group: \(text)" : "write cidr: \(text)"
+            )
+            return nil
+        }
+        if case .mapping(let entries) = node.content, entries.isEmpty {
+            error(
+                DiagnosticCode.empty, at: node.location, "the entry is empty",
+                "write cidr or group; leave to out for every destination"
+            )
+            return nil
+        }
+        guard let fields = fields(node, PolicyReader.entrySchema) else { return nil }
+        if fields.has("cidr"), fields.has("group") {
+            error(
+                DiagnosticCode.contradiction, at: fields.location(of: "group"), "the entry has both cidr and group",
+                "write two entries: the rule matches either"
+            )
+            return nil
+        }
+        if fields.has("group") { return readGroupReference(fields) }
+        if fields.has("cidr") { return readBlock(fields).map { .block($0) } }
+        if fields.has("except") {
+            error(
+                DiagnosticCode.missingField, at: fields.location(of: "except"), "except has no cidr to be taken from",
+                "write cidr beside it"
+            )
+        }
+        return nil
+    }
+
+    private mutating func readGroupReference(_ fields: DocumentFields) -> Destination? {
+        if fields.has("except") {
+            error(
+                DiagnosticCode.contradiction, at: fields.location(of: "except"), "except goes with cidr, not with group",
+                "put a rule with another action for those addresses before this one"
+            )
+        }
+        guard let node = required("group", in: fields, of: "the entry", suggestion: "write the name of a group"),
+            let name = string(node, "group", expected: "the name of one group")
+        else { return nil }
+        if let builtIn = BuiltInGroup(rawValue: name) { return .builtIn(builtIn) }
+        if name == "cluster" {
+            error(
+                DiagnosticCode.notSupportedYet, at: node.location, "the group cluster is not supported yet",
+                "write the cluster's address blocks as cidr entries"
+            )
+            return nil
+        }
+        groupReferences.append((name, node.location))
+        return .group(name)
+    }
+
+    /// Reads `cidr` and `except` of an entry.
+    mutating func readBlock(_ fields: DocumentFields) -> AddressBlock? {
+        guard let node = required("cidr", in: fields, of: "the entry", suggestion: "write for example cidr: 203.0.113.0/24")
+        else { return nil }
+        let prefix = readPrefix(node, "cidr")
+        let except = fields["except"].map { readExceptions($0, of: prefix) } ?? []
+        return prefix.map { AddressBlock($0, except: except) }
+    }
+
+    /// Reads one CIDR or address.
+    mutating func readPrefix(_ node: DocumentNode, _ field: String) -> IPPrefix? {
+        if case .mapping(let entries) = node.content, let entry = entries.first, entry.key.hasSuffix(":"),
+            entry.value.content == .null
+        {
+            error(
+                DiagnosticCode.wrongType, at: node.location, "\(quoted(entry.key)) ends in a colon, so it reads as a mapping",
+                "put the address in quotes: \"\(entry.key):\""
+            )
+            return nil
+        }
+        guard let text = string(node, field, expected: "one CIDR, for example 203.0.113.0/24") else { return nil }
+        do {
+            let prefix = try AddressSyntax.parse(Substring(text))
+            if AddressSyntax.looksLikeBlockWithoutLength(Substring(text), prefix) {
+                warning(
+                    DiagnosticCode.missingLength, at: node.location,
+                    "\(text) has no prefix length, so it is the one address",
+                    "write \(prefix.address)/\(prefix.length) if you mean it, or the block's length"
+                )
+            }
+            return prefix
+        } catch {
+            result.diagnostics.append(error.diagnostic(at: node.location))
+            return nil
+        }
+    }
+
+    private mutating func readExceptions(_ node: DocumentNode, of prefix: IPPrefix?) -> [IPPrefix] {
+        guard case .sequence(let items) = node.content else {
+            error(
+                DiagnosticCode.wrongType, at: node.location, "except is a list, and here is \(node.found)",
+                node.text.isEmpty ? "write except: [203.0.113.64/26]" : "write except: [\(node.text)]"
+            )
+            return []
+        }
+        return items.compactMap { item in
+            guard let exception = readPrefix(item, "an entry of except") else { return nil }
+            guard let prefix else { return exception }
+            checkException(exception, of: prefix, at: item.location)
+            return exception
+        }
+    }
+
+    private mutating func checkException(_ exception: IPPrefix, of prefix: IPPrefix, at location: SourceLocation) {
+        if exception == prefix {
+            error(
+                DiagnosticCode.exception, at: location, "the exception \(exception) is the whole of its cidr, and leaves nothing",
+                "remove the entry, or write the part to leave out"
+            )
+        } else if exception.family != prefix.family {
+            error(
+                DiagnosticCode.exception, at: location, "the exception \(exception) is \(familyName(exception)) and its cidr is \(familyName(prefix))",
+                "move it to an entry of its family"
+            )
+        } else if !prefix.contains(exception) {
+            error(
+                DiagnosticCode.exception, at: location, "the exception \(exception) is outside its cidr \(prefix)",
+                exception.contains(prefix)
+                    ? "it covers all of the cidr: remove the entry" : "write a block inside \(prefix), or move it to the entry that holds it"
+            )
+        }
+    }
+
+    private func familyName(_ prefix: IPPrefix) -> String {
+        prefix.family == .ipv4 ? "IPv4" : "IPv6"
+    }
+}
+
+extension AddressSyntax {
+    /// Whether a bare address ends in zeros as a block's first address does.
+    static func looksLikeBlockWithoutLength(_ text: Substring, _ prefix: IPPrefix) -> Bool {
+        guard !text.contains("/"), prefix.isSingleAddress else { return false }
+        switch prefix.address {
+        case .v4(let address): return address.rawValue & 0xff == 0
+        case .v6(let address): return UInt64(truncatingIfNeeded: address.rawValue) == 0
+        }
+    }
+}

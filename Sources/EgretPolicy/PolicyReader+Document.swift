@@ -1,0 +1,113 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+extension PolicyReader {
+    private static let ownVersion = "egret.dev/v1"
+
+    /// Kinds of the language and of Kubernetes that later versions read, with their `apiVersion`.
+    private static let laterKinds = [
+        "Network": ownVersion,
+        "NetworkPolicy": "networking.k8s.io/v1",
+        "ClusterNetworkPolicy": "policy.networking.k8s.io/v1alpha2",
+        "AdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
+        "BaselineAdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
+    ]
+
+    private static let kinds = ["EgressPolicy", "DestinationGroup"]
+
+    /// Reads one document of whatever kind.
+    mutating func readDocument(_ document: DocumentNode) {
+        guard case .mapping(let entries) = document.content else {
+            error(
+                DiagnosticCode.wrongType, at: document.location,
+                "a document is a mapping with apiVersion, kind, metadata and spec, and here is \(document.found)",
+                "begin with apiVersion: egret.dev/v1"
+            )
+            return
+        }
+        guard let kindEntry = entries.first(where: { $0.key == "kind" }), kindEntry.value.content != .null else {
+            error(
+                DiagnosticCode.missingField, at: document.location, "the document has no kind",
+                "write kind: EgressPolicy or kind: DestinationGroup"
+            )
+            return
+        }
+        guard let kind = string(kindEntry.value, "kind", expected: "EgressPolicy or DestinationGroup") else { return }
+        if let version = PolicyReader.laterKinds[kind] {
+            refuseLaterKind(kind, version: version, entries: entries, at: kindEntry.value.location)
+            return
+        }
+        guard PolicyReader.kinds.contains(kind) else {
+            error(
+                DiagnosticCode.kind, at: kindEntry.value.location, "unknown kind \(quoted(kind))",
+                Spelling.suggestion(
+                    for: kind, among: PolicyReader.kinds + PolicyReader.laterKinds.keys.sorted(), verb: "write"
+                )
+            )
+            return
+        }
+        let schema = DocumentFields.Schema(
+            name: "the document", fields: ["apiVersion", "kind", "metadata", "spec"],
+            foreign: ["status": "remove it: status is what a cluster reports, not what a policy says"]
+        )
+        guard let fields = fields(document, schema) else { return }
+        checkVersion(fields, kind: kind)
+        if kind == "EgressPolicy" { readPolicy(fields) } else { readGroup(fields) }
+    }
+
+    private mutating func refuseLaterKind(
+        _ kind: String, version: String, entries: [DocumentNode.Entry], at location: SourceLocation
+    ) {
+        let found = entries.first { $0.key == "apiVersion" }?.value
+        if let found, found.content != .string(version) {
+            error(
+                DiagnosticCode.apiVersion, at: found.location, "\(kind) has apiVersion \(version), and here is \(found.found)",
+                "write apiVersion: \(version)"
+            )
+        }
+        error(
+            DiagnosticCode.notSupportedYet, at: location, "the kind \(kind) (\(version)) is not supported yet",
+            "write the rules as an EgressPolicy of egret.dev/v1"
+        )
+    }
+
+    private mutating func checkVersion(_ fields: DocumentFields, kind: String) {
+        let suggestion = "write apiVersion: \(PolicyReader.ownVersion)"
+        guard let node = required("apiVersion", in: fields, of: "the document", suggestion: suggestion) else { return }
+        guard node.content != .string(PolicyReader.ownVersion) else { return }
+        error(
+            DiagnosticCode.apiVersion, at: node.location,
+            "\(kind) has apiVersion \(PolicyReader.ownVersion), and here is \(node.found)", suggestion
+        )
+    }
+
+    /// Reads `metadata` and returns its name, with its place.
+    mutating func readMetadata(_ fields: DocumentFields, of owner: String) -> (name: String, location: SourceLocation)? {
+        let suggestion = "write metadata: { name: ... } with a name of lower-case letters, digits and hyphens"
+        guard let node = required("metadata", in: fields, of: owner, suggestion: suggestion) else { return nil }
+        let schema = DocumentFields.Schema(
+            name: "metadata", fields: ["name", "labels", "annotations"],
+            foreign: ["namespace": "remove it: a policy here belongs to no Kubernetes namespace"]
+        )
+        guard let metadata = self.fields(node, schema) else { return nil }
+        for key in ["labels", "annotations"] {
+            if let map = metadata[key] { checkStringMap(map, key) }
+        }
+        guard let name = required("name", in: metadata, of: "metadata", suggestion: "write name: and a name"),
+            let text = string(name, "name", expected: "a name of lower-case letters, digits and hyphens")
+        else { return nil }
+        return (text, name.location)
+    }
+
+    private mutating func checkStringMap(_ node: DocumentNode, _ field: String) {
+        if node.content == .null { return }
+        guard case .mapping(let entries) = node.content else {
+            error(
+                DiagnosticCode.wrongType, at: node.location, "\(field) is a mapping of texts, and here is \(node.found)",
+                "write \(field): { key: value }"
+            )
+            return
+        }
+        for entry in entries { _ = string(entry.value, "the value of \(quoted(entry.key))", expected: "a text") }
+    }
+}

@@ -1,0 +1,121 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+
+extension PolicyReader {
+    private static let ruleSchema = DocumentFields.Schema(
+        name: "a rule", fields: ["name", "action", "to", "ports"],
+        notSupportedYet: ["applications", "when"],
+        foreign: [
+            "port": "write ports: and a list", "verdict": "write action", "cidr": "write to: and a list of entries",
+            "group": "write to: and a list of entries", "protocol": "write ports, for example [443/tcp, gre]",
+            "from": "remove it: where traffic comes from is the workload that the policy is for",
+        ]
+    )
+
+    private static let actionWords = [
+        "drop": "deny", "block": "deny", "accept": "allow", "permit": "allow", "log": "audit", "next": "pass",
+    ]
+
+    /// Reads the list of rules.
+    mutating func readRules(_ node: DocumentNode) -> [EgressRule] {
+        if node.content == .null { return [] }
+        guard case .sequence(let items) = node.content else {
+            error(
+                DiagnosticCode.wrongType, at: node.location, "egress is a list of rules, and here is \(node.found)",
+                "begin each rule with a hyphen: - action: allow"
+            )
+            return []
+        }
+        var names: [String: SourceLocation] = [:]
+        return items.compactMap { readRule($0, names: &names) }
+    }
+
+    private mutating func readRule(_ node: DocumentNode, names: inout [String: SourceLocation]) -> EgressRule? {
+        if case .mapping(let entries) = node.content, entries.isEmpty {
+            error(DiagnosticCode.empty, at: node.location, "the rule is empty", "write at least its action: - action: allow")
+            return nil
+        }
+        guard let fields = fields(node, PolicyReader.ruleSchema) else { return nil }
+        let name = fields["name"].flatMap { readRuleName($0, names: &names) }
+        let action = required(
+            "action", in: fields, of: "the rule", suggestion: "write action: allow, deny, reject, audit or pass"
+        ).flatMap { word($0, "action", as: RuleAction.self, others: PolicyReader.actionWords) }
+        let destinations = fields["to"].map { readDestinations($0) } ?? []
+        let services = fields["ports"].map { readServices($0) } ?? []
+        guard let action else { return nil }
+        return EgressRule(
+            name: name, action: action, destinations: destinations, services: services, location: node.location
+        )
+    }
+
+    private mutating func readRuleName(_ node: DocumentNode, names: inout [String: SourceLocation]) -> String? {
+        guard let name = string(node, "name", expected: "a name for the rule") else { return nil }
+        guard !name.isEmpty, name.unicodeScalars.count <= 128, !name.unicodeScalars.contains(where: { $0.value < 0x20 }) else {
+            error(
+                DiagnosticCode.invalidName, at: node.location, "the name of a rule is one line of 1 to 128 characters",
+                name.isEmpty ? "write a name, or leave name out" : "write a shorter name on one line"
+            )
+            return nil
+        }
+        if let first = names[name] {
+            error(
+                DiagnosticCode.duplicateName, at: node.location,
+                "a rule of this policy is named \(quoted(name)) already, at \(first)", "give one of the two another name"
+            )
+        }
+        names[name] = node.location
+        return name
+    }
+
+    private mutating func readServices(_ node: DocumentNode) -> [Service] {
+        let everything = "leave ports out for every protocol and port"
+        guard
+            let items = items(
+                node, "ports", emptyMessage: "ports is empty, and an empty list would match nothing",
+                emptySuggestion: everything
+            )
+        else { return [] }
+        return items.compactMap { readService($0) }
+    }
+
+    private mutating func readService(_ node: DocumentNode) -> Service? {
+        let text: String
+        switch node.content {
+        case .string(let value): text = value
+        case .integer: text = node.text
+        case .mapping(let entries) where entries.isEmpty:
+            error(DiagnosticCode.empty, at: node.location, "the entry is empty", "write for example 443/tcp")
+            return nil
+        case .mapping(let entries):
+            error(
+                DiagnosticCode.wrongType, at: node.location, "an entry of ports is a text or a number, and here is a mapping",
+                "write \(PolicyReader.portText(of: entries) ?? "for example 443/tcp")"
+            )
+            return nil
+        default:
+            error(
+                DiagnosticCode.wrongType, at: node.location,
+                "an entry of ports is a text or a number, and here is \(node.found)",
+                "write for example 443/tcp, 8000-9000/udp or gre"
+            )
+            return nil
+        }
+        do {
+            return try ServiceSyntax.parse(Substring(text))
+        } catch {
+            result.diagnostics.append(error.diagnostic(at: node.location))
+            return nil
+        }
+    }
+
+    /// The entry in our spelling, where it is written in that of Kubernetes.
+    private static func portText(of entries: [DocumentNode.Entry]) -> String? {
+        func text(_ key: String) -> String? { entries.first { $0.key == key }.map(\.value.text) }
+        guard let port = text("port"), !port.isEmpty else { return nil }
+        let range = text("endPort").map { "\(port)-\($0)" } ?? port
+        let candidate = "\(range)/\(text("protocol")?.lowercased() ?? "tcp")"
+        return (try? ServiceSyntax.parse(Substring(candidate))).map(\.description)
+    }
+}

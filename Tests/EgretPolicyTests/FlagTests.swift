@@ -1,0 +1,121 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretPolicy
+import Testing
+
+@Suite("Flags")
+struct FlagTests {
+    private func rule(_ text: String, groups: Set<String> = []) -> String {
+        let (rule, diagnostics) = FlagRule.parse(text, action: .allow, flag: "--allow", groups: groups)
+        guard let rule else { return diagnostics.map(DiagnosticFormatter.format).joined(separator: "\n") }
+        let to = rule.destinations.map(\.description).joined(separator: " ")
+        let ports = rule.services.map(\.description).joined(separator: " ")
+        return "\(to.isEmpty ? "*" : to)|\(ports)"
+    }
+
+    @Test(
+        "a flag says a destination and ports",
+        arguments: [
+            ("203.0.113.10", "203.0.113.10|"), ("198.51.100.0/24", "198.51.100.0/24|"),
+            ("203.0.113.10:443", "203.0.113.10|443/tcp"), ("203.0.113.10:53/udp", "203.0.113.10|53/udp"),
+            ("203.0.113.10:8000-9000/udp", "203.0.113.10|8000-9000/udp"),
+            ("203.0.113.10:icmp/echo-request", "203.0.113.10|icmp/echo-request"), ("203.0.113.10:gre", "203.0.113.10|gre"),
+            ("198.51.100.0/24:80,443", "198.51.100.0/24|80/tcp 443/tcp"),
+            ("198.51.100.0/24:80/tcp,443/udp,gre", "198.51.100.0/24|80/tcp 443/udp gre"),
+            ("2001:db8::/32", "2001:db8::/32|"), ("2001:db8::10", "2001:db8::10|"), ("::1", "::1|"),
+            ("[2001:db8::10]:443", "2001:db8::10|443/tcp"), ("[2001:db8::/32]:443", "2001:db8::/32|443/tcp"),
+            ("[2001:db8::10]", "2001:db8::10|"), ("*", "*|"), ("*:443", "*|443/tcp"), ("internet", "internet|"),
+            ("internet:443,80", "internet|443/tcp 80/tcp"), ("link-local:udp", "link-local|udp"),
+            ("203.0.113.10:80,gre", "203.0.113.10|80/tcp gre"), ("::ffff:192.0.2.1", "::ffff:192.0.2.1|"),
+        ])
+    func grammar(_ text: String, _ expected: String) {
+        #expect(rule(text) == expected)
+    }
+
+    @Test("groups of files are known to flags")
+    func groups() {
+        #expect(rule("mirrors:443", groups: ["mirrors"]) == "mirrors|443/tcp")
+        #expect(rule("mirors:443", groups: ["mirrors"]).contains("did you mean \"mirrors\"?"))
+    }
+
+    @Test(
+        "mistakes say what to write",
+        arguments: [
+            ("wikipedia.org", "names in rules are not supported yet"),
+            ("*.wikimedia.org:443", "names in rules are not supported yet"),
+            ("localhost:80", "use the group host"), ("127.1", "if you mean 127.0.0.1, write that"),
+            ("0x7f.1", "if you mean 127.0.0.1, write that"), ("2130706433", "if you mean 127.0.0.1, write that"),
+            ("010.0.0.1", "write 10.0.0.1 if the numbers are decimal"), ("256.0.0.1", "256 is more than 255"),
+            ("10.0.0.1/8", "write 10.0.0.0/8 for the block, or 10.0.0.1/32"), ("10.0.0.0/33", "a length from 0 to 32"),
+            ("10.0.0.0/255.0.0.0", "write 10.0.0.0/8"), ("https://203.0.113.10/x", "write 203.0.113.10:443"),
+            ("203.0.113.10:", "leave the colon out"), (":443", "write *:443 for everywhere"),
+            ("2001:db8::zz:443", "is not an IPv6 address"), ("[2001:db8::10", "not closed"),
+            ("[2001:db8::]/32:443", "write [2001:db8::/32]:443"), ("[10.0.0.1]:443", "write 10.0.0.1:443"),
+            ("[::1]443", "write a colon and a port"), ("internt", "did you mean \"internet\"?"),
+            ("internet:99999", "out of range"), ("internet:0", "port 0"), ("internet:9-1", "write 1-9/tcp"),
+            ("internet:80,443/udp", "write 80/udp,443/udp if you mean that"), ("internet:tpc", "did you mean tcp?"),
+            ("cluster", "not supported yet"), ("", "is empty"), ("a b", "white space"),
+            ("2001:db8:1:2:3:4:5:6:443", "write [2001:db8:1:2:3:4:5:6]:443"), ("fe80::1%eth0", "write fe80::1"),
+            ("10.0.*.*", "write 10.0.0.0/16"), ("10.0.0.1-10.0.0.9", "ranges are written as CIDRs"),
+            ("internet:https", "write 443/tcp"), ("internet:443/TCP", "did you mean 443/tcp?"),
+            ("internet:tcp/443", "write 443/tcp"), ("1.2.3", "if you mean 1.2.0.3, write that"),
+        ])
+    func mistakes(_ text: String, _ expected: String) {
+        #expect(rule(text).contains(expected), "\(rule(text))")
+        #expect(rule(text).hasPrefix("--allow"))
+    }
+
+    @Test("rules that hold back stand first, each kind in the order given")
+    func order() {
+        let (policy, diagnostics) = FlagPolicy.make(
+            allow: ["198.51.100.0/24", "203.0.113.10:443"], deny: ["198.51.100.66"], reject: ["203.0.113.11"],
+            audit: ["203.0.113.12"]
+        )
+        #expect(diagnostics.isEmpty)
+        #expect(policy?.rules.map(\.action) == [.deny, .reject, .audit, .allow, .allow])
+        #expect(policy?.name == "command-line")
+        #expect(policy?.priority == 0)
+        #expect(policy?.defaultAction == .deny)
+        #expect(policy?.rules.first?.location?.description == "--deny 198.51.100.66")
+    }
+
+    @Test("the default is the flag's, else the strictest of the files, else deny")
+    func defaults() {
+        func file(_ actions: DefaultAction...) -> PolicyReader.Result {
+            PolicyReader.Result(
+                policies: actions.enumerated().map { EgressPolicy(name: "p\($0)", defaultAction: $1, rules: []) }
+            )
+        }
+        #expect(FlagPolicy.make(allow: ["internet"]).policy?.defaultAction == .deny)
+        #expect(FlagPolicy.make(allow: ["internet"], default: .reject).policy?.defaultAction == .reject)
+        #expect(FlagPolicy.make(allow: ["internet"], files: file(.allow, .audit)).policy?.defaultAction == .audit)
+        #expect(FlagPolicy.make(allow: ["internet"], default: .allow, files: file(.deny)).policy?.defaultAction == .allow)
+        #expect(FlagPolicy.make(files: file(.allow)).policy == nil)
+        #expect(FlagPolicy.make().policy?.rules == [])
+    }
+
+    @Test("a policy of a file cannot have the name of the flags' policy")
+    func reserved() {
+        let files = PolicyReader.Result(policies: [EgressPolicy(name: "command-line", rules: [])])
+        #expect(FlagPolicy.make(allow: ["internet"], files: files).diagnostics.map(\.code) == [DiagnosticCode.reservedName])
+    }
+
+    @Test("any mistake leaves no policy, and all are reported")
+    func everything() {
+        let (policy, diagnostics) = FlagPolicy.make(allow: ["internet", "x.org", "1.2.3"], deny: ["nowhere"])
+        #expect(policy == nil)
+        #expect(diagnostics.count == 3)
+    }
+
+    @Test("doubts about flags are warnings")
+    func doubts() {
+        let (policy, diagnostics) = FlagPolicy.make(allow: ["*:443", "10.0.0.0"], deny: ["10.0.0.0/8"])
+        #expect(policy != nil)
+        #expect(
+            diagnostics.map(\.code) == [
+                DiagnosticCode.missingLength, DiagnosticCode.opensEverything, DiagnosticCode.unreachableRule,
+            ])
+    }
+}
