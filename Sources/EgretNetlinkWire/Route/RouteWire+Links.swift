@@ -41,7 +41,6 @@ extension RouteWire {
             try writer.putBytes(Ifla.address, end.address.octets)
             if let mtu { writer.putHost(Ifla.mtu, mtu) }
             if let queueLength { writer.putHost(Ifla.queueLength, queueLength) }
-            try putNoAddressGeneration(&writer)
         }
         return try request(RouteMessage.newLink, create, sequence) { (writer) throws(WireError) in
             writer.appendLinkHeader()
@@ -62,12 +61,16 @@ extension RouteWire {
     /// Keeps the kernel from giving a link an IPv6 link-local address of its own when it goes up
     /// (`IN6_ADDR_GEN_MODE_NONE`).
     ///
-    /// The kernel heeds this on a link that exists, not in the request that makes it, so send it before the link
-    /// goes up.
+    /// The kernel refuses this in the request that makes a link (`EAFNOSUPPORT`), so send it after that and before
+    /// the link goes up, for each end of a veth pair from within its namespace.
     public static func disableAddressGeneration(link index: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
         try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
             writer.appendLinkHeader(index: index)
-            try putNoAddressGeneration(&writer)
+            try writer.nest(Ifla.familySpecific) { (writer) throws(WireError) in
+                try writer.nest(UInt16(SocketFamily.inet6)) { (writer) throws(WireError) in
+                    writer.putUInt8(Ifla.addressGenerationMode, 1)
+                }
+            }
         }
     }
 
@@ -117,14 +120,6 @@ extension RouteWire {
             writer.putHost(Ifla.extensionMask, Ifla.skipStatistics)
         }
     }
-
-    private static func putNoAddressGeneration(_ writer: inout NetlinkWriter) throws(WireError) {
-        try writer.nest(Ifla.familySpecific) { (writer) throws(WireError) in
-            try writer.nest(UInt16(SocketFamily.inet6)) { (writer) throws(WireError) in
-                writer.putUInt8(8, 1)
-            }
-        }
-    }
 }
 
 /// Attribute types of links (`IFLA_*` in `linux/if_link.h`).
@@ -140,6 +135,8 @@ enum Ifla {
     static let namespaceDescriptor: UInt16 = 28
     static let extensionMask: UInt16 = 29
     static let linkNamespace: UInt16 = 37
+    /// `IFLA_INET6_ADDR_GEN_MODE`.
+    static let addressGenerationMode: UInt16 = 8
     /// `IFLA_INFO_KIND`.
     static let infoKind: UInt16 = 1
     /// `IFLA_INFO_DATA`.
