@@ -88,7 +88,7 @@ let package = Package(
         // The test bed: a small internet in namespaces.
         .target(
             name: "EgretTesting",
-            dependencies: ["EgretAddressing"],
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretLinux"],
             resources: [.embedInCode("Resources/servers.py"), .embedInCode("Resources/home.sh")],
             swiftSettings: strict
         ),
@@ -119,10 +119,13 @@ let package = Package(
         ),
         .testTarget(
             name: "EgretCompilerTests",
-            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler"],
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler", "EgretTesting",
+            ],
             swiftSettings: strict
         ),
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
+        .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
         // Bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
