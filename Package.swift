@@ -54,7 +54,11 @@ let package = Package(
         // The operating system.
         .target(name: "CEgretLinux"),
         .target(name: "EgretLinux", dependencies: ["CEgretLinux"], swiftSettings: strict),
-        .target(name: "EgretNetlink", dependencies: ["EgretNetlinkWire", "EgretLinux"], swiftSettings: strict),
+        .target(
+            name: "EgretNetlink",
+            dependencies: ["EgretNftables", "EgretNetlinkWire", "EgretLinux"],
+            swiftSettings: strict
+        ),
         // Engines.
         .target(
             name: "EgretDataplane",
