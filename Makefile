@@ -21,8 +21,9 @@ build: ## build everything, for debugging
 release: ## build egret for users: optimised, with Swift's libraries inside
 	swift build $(RELEASE) --product egret
 
-install: release ## install egret under $(DESTDIR)$(PREFIX), by default /usr/local
-	install -D -m 755 "$$(swift build $(RELEASE) --show-bin-path)/egret" "$(DESTDIR)$(PREFIX)/bin/egret"
+install: ## install egret under $(DESTDIR)$(PREFIX), by default /usr/local; build it if that was not done
+	@test -x .build/release/egret || $(MAKE) release
+	install -D -m 755 .build/release/egret "$(DESTDIR)$(PREFIX)/bin/egret"
 
 dependencies: ## install the Debian packages that building and testing need (root)
 	@scripts/install-dependencies
