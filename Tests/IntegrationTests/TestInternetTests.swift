@@ -134,7 +134,7 @@ struct TestInternetTests {
         let keeper = try internet.run(in: .home, ["cat", "\(internet.directory)/home.pid"]).standardOutput
         _ = try runProgram(["rm", "-rf", internet.directory])
         _ = try runProgram(["ip", "netns", "delete", internet.namespaceName(of: .web2)])
-        #expect(!internet.leftovers().isEmpty)
+        #expect(internet.leftovers().count > LabHost.all.count, "also the servers of the nameless namespace")
         #expect(internet.down() == [])
         #expect(internet.leftovers() == [])
         let number = keeper.filter(\.isNumber)
