@@ -141,5 +141,11 @@ let package = Package(
             dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire"],
             swiftSettings: strict
         ),
+        // The whole, in a small internet of its own. Needs root.
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: ["EgretAddressing", "EgretTesting"],
+            swiftSettings: strict
+        ),
     ]
 )

@@ -32,7 +32,7 @@ extension TestInternet {
             + extensions
         try write(settings.joined(separator: "\n") + "\n", to: "\(file).cnf")
         let path = "\(directory)/\(file)"
-        let output = try runProgram(
+        let output = try runTool(
             ["openssl", "req", "-x509", "-batch", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
                 + ["-nodes", "-days", "7", "-config", "\(path).cnf", "-keyout", "\(path).key", "-out", "\(path).pem"]
                 + signedBy

@@ -55,7 +55,7 @@ extension TestInternet {
     private func batch(_ lines: [String], in host: LabHost? = nil) throws(LabError) {
         let namespace = host.map { ["-n", namespaceName(of: $0)] } ?? []
         let script = lines.joined(separator: "\n") + "\n"
-        let output = try runProgram(["ip"] + namespace + ["-batch", "-"], standardInput: script)
+        let output = try runTool(["ip"] + namespace + ["-batch", "-"], standardInput: script)
         guard output.succeeded else { throw LabError("building the lab's network", reason: output.complaint) }
     }
 }

@@ -46,11 +46,10 @@ extension TestInternet {
         standardInput: String = "",
         environment: [String: String] = [:]
     ) throws(LabError) -> RunningProgram {
-        let inherited = ProcessInfo.processInfo.environment
-        return try RunningProgram(
+        try RunningProgram(
             commandLine(in: host, arguments),
             standardInput: standardInput,
-            environment: inherited.merging(self.environment) { $1 }.merging(environment) { $1 }
+            environment: markedEnvironment.merging(environment) { $1 }
         )
     }
 
@@ -58,6 +57,16 @@ extension TestInternet {
     /// OpenSSL, so that `curl https://www.example.test/` needs no option.
     public var environment: [String: String] {
         ["EGRET_LAB": name, "CURL_CA_BUNDLE": authorityPath, "SSL_CERT_FILE": authorityPath]
+    }
+
+    /// The caller's environment, and the lab's: whatever is started for the lab can be recognised by it.
+    private var markedEnvironment: [String: String] {
+        ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    }
+
+    /// Runs a program that builds the lab, on the machine itself.
+    func runTool(_ arguments: [String], standardInput: String = "") throws(LabError) -> ProgramOutput {
+        try runProgram(arguments, standardInput: standardInput, environment: markedEnvironment)
     }
 
     /// Runs a step that has to succeed.

@@ -39,7 +39,7 @@ extension TestInternet {
     func furnishHome() throws(LabError) {
         try write("nameserver \(LabHost.dns.ipv4)\n", to: "resolv.conf")
         let script = String(decoding: PackageResources.home_sh, as: UTF8.self)
-        let output = try runProgram(
+        let output = try runTool(
             ["nsenter", "--net=\(namespacePath(of: .home))", "unshare", "--mount", "--propagation", "private"]
                 + ["--", "sh", "-c", script, "home.sh", directory]
         )

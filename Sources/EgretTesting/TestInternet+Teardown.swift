@@ -14,12 +14,9 @@ extension TestInternet {
     @discardableResult
     public func down() -> [LabError] {
         var errors = killProcesses(within: .seconds(5))
-        for host in LabHost.all where namespaceExists(host) {
+        for host in LabHost.all {
             do {
-                let output = try runProgram(["ip", "netns", "delete", namespaceName(of: host)])
-                if !output.succeeded {
-                    errors.append(LabError("removing \(namespaceName(of: host))", reason: output.complaint))
-                }
+                try removeNamespace(of: host)
             } catch {
                 errors.append(error)
             }
@@ -44,6 +41,14 @@ extension TestInternet {
 
     private func namespaceExists(_ host: LabHost) -> Bool {
         FileManager.default.fileExists(atPath: namespacePath(of: host))
+    }
+
+    private func removeNamespace(of host: LabHost) throws(LabError) {
+        guard namespaceExists(host) else { return }
+        let output = try runProgram(["ip", "netns", "delete", namespaceName(of: host)])
+        guard output.succeeded else {
+            throw LabError("removing \(namespaceName(of: host))", reason: output.complaint)
+        }
     }
 
     private func killProcesses(within timeout: Duration) -> [LabError] {
@@ -76,14 +81,21 @@ extension TestInternet {
     }
 
     private func processes(in namespaces: Set<NamespaceIdentity>) -> [Int32] {
-        if namespaces.isEmpty { return [] }
         let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return entries.compactMap { Int32($0) }.filter { process in
             guard process != getpid() else { return false }
-            return ["net", "mnt"].contains { kind in
+            let isInside = ["net", "mnt"].contains { kind in
                 NamespaceIdentity(path: "/proc/\(process)/ns/\(kind)").map(namespaces.contains) ?? false
             }
+            return isInside || isMarked(process)
         }
+    }
+
+    /// Whether a process was started for this lab: a builder whose `egret-lab` was killed, or a server whose namespace
+    /// has lost its name. The kernel keeps the environment that a program was started with.
+    private func isMarked(_ process: Int32) -> Bool {
+        guard let environment = FileManager.default.contents(atPath: "/proc/\(process)/environ") else { return false }
+        return environment.split(separator: 0).contains { $0.elementsEqual("EGRET_LAB=\(name)".utf8) }
     }
 }
 

@@ -25,6 +25,11 @@ extension DemoClaim {
         DemoClaim(text: meaning) { output, _ in (output.standardOutput + output.standardError).contains(text) }
     }
 
+    /// The report has a flag, ready to paste, that would have let the refused traffic through.
+    static func suggests(_ flag: String) -> DemoClaim {
+        .says(flag, "the report suggests \(flag)")
+    }
+
     /// It took less time than this.
     static func within(_ limit: Duration, _ meaning: String) -> DemoClaim {
         DemoClaim(text: meaning) { output, _ in output.duration < limit }
