@@ -118,8 +118,11 @@ private struct Answer {
     }
 
     var text: String {
-        var lines = ["\(flow.destination) \(key.serviceText): \(decision.reason(in: policies))"]
-        if otherwise.clause != decision.clause { lines.append("without that: \(otherwise.reason(in: policies))") }
+        var lines = [
+            "\(flow.destination) \(key.serviceText): \(decision.verdict.rawValue)",
+            "  \(decision.reason(in: policies))",
+        ]
+        if otherwise.clause != decision.clause { lines.append("  without that: \(otherwise.reason(in: policies))") }
         return lines.map { $0.withVisibleControls + "\n" }.joined()
     }
 

@@ -38,7 +38,7 @@ final class RunHost {
             )
             try state.forget(record)
         }
-        if !dead.isEmpty { try restoreIfLast() }
+        if !dead.isEmpty, try !state.hasRuns() { try restore() }
         return dead
     }
 
@@ -54,11 +54,16 @@ final class RunHost {
     /// If no run is left: deletes the tables, puts the switches back, and removes the state directory.
     func restoreIfLast() throws {
         if try state.hasRuns() { return }
+        try restore()
+        try state.removeIfEmpty()
+    }
+
+    private func restore() throws {
         try dataplane.removeTables([BaseProgram.table, BaseProgram.frameTable])
         for move in state.ledger().restoration(position: { path in try? Sysctl(path).read() }) {
             try Sysctl(move.path).write(move.needed)
         }
-        try state.removeIfEmpty()
+        try state.store(SwitchLedger())
     }
 }
 

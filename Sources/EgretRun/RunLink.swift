@@ -49,6 +49,8 @@ public struct RunLink: Sendable {
         try configure(link.index, host, far: record.endpointHardwareAddress, connection)
         let inside = try namespace.visit { try NetlinkConnection.route() }
         try configureEndpoint(record, plan, endpointName, inside)
+        try awaitCarrier(of: name, connection)
+        try awaitCarrier(of: endpointName, inside)
         return link
     }
 
@@ -124,10 +126,25 @@ public struct RunLink: Sendable {
     }
 
     private static func index(of name: InterfaceName, _ connection: NetlinkConnection) throws -> UInt32 {
+        try link(name, connection).index
+    }
+
+    private static func link(_ name: InterfaceName, _ connection: NetlinkConnection) throws -> LinkRecord {
         let message = try connection.get("get link \(name)") { sequence throws(WireError) in
             try RouteWire.linkRequest(named: name, sequence: sequence)
         }
-        return try RouteWire.decodeLink(message).index
+        return try RouteWire.decodeLink(message)
+    }
+
+    /// Waits until the kernel has noticed that both ends are up: until then it drops what is sent, and a SYN lost
+    /// costs the command a second. Recent kernels notice when asked.
+    private static func awaitCarrier(of name: InterfaceName, _ connection: NetlinkConnection) throws {
+        let isUp: UInt8 = 6
+        var poll = Poll()
+        for _ in 0..<200 {
+            if try link(name, connection).operationalState == isUp { return }
+            _ = try poll.wait(timeout: .milliseconds(1))
+        }
     }
 }
 
