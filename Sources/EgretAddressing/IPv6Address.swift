@@ -5,18 +5,27 @@
 ///
 /// Zones (`fe80::1%eth0`) are not part of the address.
 public struct IPv6Address: Hashable, Comparable, Sendable, CustomStringConvertible {
+    // Two halves and not one UInt128: Swift 6.3.1 copies enums with a 16-byte aligned payload that a function
+    // returned in registers with an aligned load from a slot that is aligned to 8, which traps (x86-64, debug).
+    private var high: UInt64
+    private var low: UInt64
+
     /// The address as a number: `::1` is `1`, whatever the machine's byte order.
-    public var rawValue: UInt128
+    public var rawValue: UInt128 {
+        get { UInt128(high) << 64 | UInt128(low) }
+        set { self = IPv6Address(rawValue: newValue) }
+    }
 
     /// Creates an address from its number in host byte order.
     public init(rawValue: UInt128) {
-        self.rawValue = rawValue
+        high = UInt64(truncatingIfNeeded: rawValue >> 64)
+        low = UInt64(truncatingIfNeeded: rawValue)
     }
 
     /// Parses the forms of RFC 4291, section 2.2: full, compressed with one `::`, and with a dotted IPv4 tail.
     public init?(_ text: some StringProtocol) {
         guard let groups = IPv6Address.groups(of: Substring(text)) else { return nil }
-        rawValue = groups.reduce(0) { $0 << 16 | UInt128($1) }
+        self.init(rawValue: groups.reduce(0) { $0 << 16 | UInt128($1) })
     }
 
     /// The eight 16-bit groups, most significant first.
@@ -53,7 +62,7 @@ public struct IPv6Address: Hashable, Comparable, Sendable, CustomStringConvertib
 
     /// Numeric order.
     public static func < (left: IPv6Address, right: IPv6Address) -> Bool {
-        left.rawValue < right.rawValue
+        (left.high, left.low) < (right.high, right.low)
     }
 
     private static func groups(of text: Substring) -> [UInt16]? {

@@ -92,7 +92,11 @@ extension DocumentParser {
                 index += 1
                 continue
             }
-            if index >= bytes.count || indent <= parent { break }
+            if index >= bytes.count {
+                blankest = max(blankest, indent)
+                break
+            }
+            if indent <= parent { break }
             if byte(at: index) == UInt8(ascii: "\t") { try refuseTabs(index..<(index + 1)) }
             if blankest > indent {
                 throw failure("the blank lines before this text are indented further than the text", "remove the spaces from the blank lines")

@@ -14,7 +14,7 @@ extension DocumentParser {
                 "tags are not read", "remove the tag; put the value in quotes if it is a text",
                 code: DiagnosticCode.unsupportedYAML
             )
-        case UInt8(ascii: "?") where isFollowedByBlank:
+        case UInt8(ascii: "?") where isFollowedByBlank || inBrackets:
             throw failure("keys after ? are not read", "write key: value", code: DiagnosticCode.unsupportedYAML)
         case UInt8(ascii: ":") where isFollowedByBlank:
             throw failure("there is no key before the colon", "write the key, or put a text that begins with a colon in quotes")

@@ -59,6 +59,13 @@ struct AddressTests {
         }
     }
 
+    @Test("addresses need no alignment above 8: see IPv6Address")
+    func alignment() {
+        #expect(MemoryLayout<IPv6Address>.alignment <= 8)
+        #expect(MemoryLayout<IPAddress>.alignment <= 8)
+        #expect(MemoryLayout<IPPrefix>.alignment <= 8)
+    }
+
     @Test("the IPv4 address inside an IPv6 address is found where it stands for one")
     func embedded() {
         let inside = IPv4Address(192, 0, 2, 1)
