@@ -200,7 +200,7 @@ extension DocumentParser {
 
     private mutating func misaligned() -> ParseFailure {
         failure(
-            "the line is indented further than what it follows", "align it with the keys or list items of its own level"
+            "the line does not line up with any level above it", "align it with the keys or list items of its own level"
         )
     }
 }

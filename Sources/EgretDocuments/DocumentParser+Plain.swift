@@ -11,7 +11,7 @@ extension DocumentParser {
         switch current {
         case UInt8(ascii: "!"):
             throw failure(
-                "tags are not read", "remove the tag; put the value in quotes if it is a text",
+                "tags are not read", "remove the tag, and put the value in quotes if it is a text",
                 code: DiagnosticCode.unsupportedYAML
             )
         case UInt8(ascii: "?") where isFollowedByBlank || inBrackets:
@@ -81,7 +81,7 @@ extension DocumentParser {
             if isAtColon {
                 throw ParseFailure(
                     location, "the line reads as a part of the text above, and has a colon",
-                    "align the key with those of its level, or put the text in quotes"
+                    "align the key with those of its level, and write a space after the colon above; or put the text in quotes"
                 )
             }
             value += breaks == 1 ? " " : String(repeating: "\n", count: breaks - 1)

@@ -55,7 +55,7 @@ enum AddressSyntax {
             return problem("\(quoted(text)) has white space in it", trimmed.isEmpty ? example : "write \(trimmed)")
         }
         if text.contains("://") {
-            return problem("\(quoted(text)) is a URL, not an address", "write the address alone: \(example)")
+            return problem("\(quoted(text)) is a URL, not an address", "write the address alone, for example 203.0.113.10")
         }
         if text.contains("%") {
             let address = text.prefix { $0 != "%" }
@@ -116,16 +116,23 @@ enum AddressSyntax {
             let cidr = "\(filled.joined(separator: "."))/\(fixed.count * 8)"
             return problem("\(quoted(text)) has a wildcard", IPPrefix(cidr) == nil ? example : "write \(cidr)")
         }
-        let oddity = "programs read such spellings differently, so only four decimal numbers without leading zeros are taken"
+        let length = text.dropFirst(address.count)
+        let oddity = "programs read such spellings differently, so only four decimal numbers without leading zeros are read"
+        if octets.count < 4, let block = IPPrefix(address + String(repeating: ".0", count: 4 - octets.count) + length), !length.isEmpty {
+            return problem("\(quoted(text)) is not four decimal numbers: \(oddity)", "if you mean \(block), write that")
+        }
         if octets.count != 4 || address.lowercased().contains("x") {
-            return problem("\(quoted(text)) is not an IPv4 address: \(oddity)", inetAton(octets).map { "if you mean \($0), write that" } ?? example)
+            return problem(
+                "\(quoted(text)) is not an IPv4 address: \(oddity)",
+                inetAton(octets).map { "if you mean \($0)\(length), write that" } ?? example
+            )
         }
         if octets.contains(where: { $0.count > 1 && $0.first == "0" }) {
             let decimal = octets.map { octet in
                 let significant = octet.drop { $0 == "0" }
                 return significant.isEmpty ? "0" : String(significant)
             }
-            return problem("\(quoted(text)) has leading zeros: \(oddity)", "write \(decimal.joined(separator: ".")) if the numbers are decimal")
+            return problem("\(quoted(text)) has leading zeros: \(oddity)", "write \(decimal.joined(separator: "."))\(length) if the numbers are decimal")
         }
         if let large = octets.first(where: { (Int($0) ?? 256) > 255 }), !large.isEmpty {
             return problem("\(quoted(text)) is not an IPv4 address: \(large) is more than 255", example)
@@ -158,7 +165,7 @@ enum AddressSyntax {
             return problem("\(quoted(whole)) has a netmask, and the length is written as a number of bits", suggestion)
         }
         let suggestion = text.isEmpty ? "write \(address) or for example \(address)/\(width)" : "write a length from 0 to \(width)"
-        return problem("\(quoted(whole)): \(quoted(text)) is not a prefix length of \(address.family == .ipv4 ? "IPv4" : "IPv6")", suggestion)
+        return problem("\(quoted(whole)) has no valid prefix length after the slash", suggestion)
     }
 
     private static func problem(_ message: String, _ suggestion: String) -> SyntaxProblem {

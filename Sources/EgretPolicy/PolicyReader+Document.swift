@@ -40,9 +40,8 @@ extension PolicyReader {
         guard PolicyReader.kinds.contains(kind) else {
             error(
                 DiagnosticCode.kind, at: kindEntry.value.location, "unknown kind \(quoted(kind))",
-                Spelling.suggestion(
-                    for: kind, among: PolicyReader.kinds + PolicyReader.laterKinds.keys.sorted(), verb: "write"
-                )
+                Spelling.nearest(to: kind, among: PolicyReader.kinds + PolicyReader.laterKinds.keys.sorted())
+                    .map { "did you mean \"\($0)\"?" } ?? "write EgressPolicy or DestinationGroup"
             )
             return
         }

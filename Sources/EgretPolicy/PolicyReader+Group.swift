@@ -55,11 +55,13 @@ extension PolicyReader {
             result.diagnostics.append(problem.diagnostic(at: location))
             return
         }
-        if !groupNames.insert(name).inserted {
+        if let first = groupNames[name] {
             error(
-                DiagnosticCode.duplicateName, at: location, "a group named \(quoted(name)) is defined already",
+                DiagnosticCode.duplicateName, at: location, "a group named \(quoted(name)) is defined already at \(first)",
                 "give one of the two another name"
             )
+            return
         }
+        groupNames[name] = location
     }
 }

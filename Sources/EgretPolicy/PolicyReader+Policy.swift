@@ -90,7 +90,7 @@ extension PolicyReader {
         guard let node = spec["default"] else { return tier == .workload ? .deny : nil }
         let action = word(
             node, "default", as: DefaultAction.self,
-            others: ["drop": "deny", "block": "deny", "accept": "allow", "log": "audit", "pass": "allow"]
+            others: ["drop": "deny", "block": "deny", "accept": "allow", "log": "audit"]
         )
         guard let tier, tier != .workload else { return action }
         error(

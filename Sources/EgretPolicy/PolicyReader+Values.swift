@@ -26,10 +26,11 @@ extension PolicyReader {
         _ node: DocumentNode, _ field: String, emptyMessage: String, emptySuggestion: String
     ) -> [DocumentNode]? {
         guard case .sequence(let items) = node.content else {
-            let example = node.text.isEmpty ? "- ..." : "[\(node.text)]"
+            let suggestion = node.text.isEmpty
+                ? "begin each entry with a hyphen and a space" : "write a list: \(field): [\(node.text)]"
             error(
                 DiagnosticCode.wrongType, at: node.location, "\(field) is a list, and here is \(node.found)",
-                node.content == .null ? emptySuggestion : "write a list: \(field): \(example)"
+                node.content == .null ? emptySuggestion : suggestion
             )
             return nil
         }
