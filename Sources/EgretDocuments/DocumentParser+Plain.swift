@@ -17,14 +17,17 @@ extension DocumentParser {
         case UInt8(ascii: "?") where isFollowedByBlank || inBrackets:
             throw failure("keys after ? are not read", "write key: value", code: DiagnosticCode.unsupportedYAML)
         case UInt8(ascii: ":") where isFollowedByBlank:
-            throw failure("there is no key before the colon", "write the key, or put a text that begins with a colon in quotes")
+            throw failure(
+                "there is no key before the colon", "write the key, or put a text that begins with a colon in quotes")
         case UInt8(ascii: "-") where isFollowedByBlank:
-            throw failure("a hyphen begins a list item, and none can stand here", "write [a, b], or put the text in quotes")
+            throw failure(
+                "a hyphen begins a list item, and none can stand here", "write [a, b], or put the text in quotes")
         case UInt8(ascii: "]"), UInt8(ascii: "}"):
             throw failure("this bracket closes nothing", "remove it, or put the text in quotes")
         case UInt8(ascii: ","):
             throw failure("a value is expected before the comma", "remove the comma, or put the text in quotes")
-        case UInt8(ascii: "@"), UInt8(ascii: "`"), UInt8(ascii: "%"), UInt8(ascii: "|"), UInt8(ascii: ">"), UInt8(ascii: "#"):
+        case UInt8(ascii: "@"), UInt8(ascii: "`"), UInt8(ascii: "%"), UInt8(ascii: "|"), UInt8(ascii: ">"),
+            UInt8(ascii: "#"):
             throw failure("a text cannot begin with this character", "put it in quotes")
         default: break
         }

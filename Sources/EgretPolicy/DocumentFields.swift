@@ -26,7 +26,8 @@ struct DocumentFields {
                 Diagnostic(
                     .error, code: DiagnosticCode.wrongType, at: node.location,
                     "\(schema.name) is a mapping, and here is \(node.found)",
-                    suggestion: "write its fields as key: value; they are \(Spelling.list(schema.fields, conjunction: "and"))"
+                    suggestion:
+                        "write its fields as key: value; they are \(Spelling.list(schema.fields, conjunction: "and"))"
                 ))
             return nil
         }
@@ -63,7 +64,8 @@ struct DocumentFields {
                 suggestion: "remove it: this version of Egret does not enforce it, and refuses to look as if it did"
             )
         }
-        let suggestion = schema.foreign[entry.key]
+        let suggestion =
+            schema.foreign[entry.key]
             ?? Spelling.nearest(to: entry.key, among: schema.fields).map { "did you mean \"\($0)\"?" }
             ?? "the fields of \(schema.name): \(Spelling.list(schema.fields, conjunction: "and"))"
         return Diagnostic(

@@ -76,7 +76,8 @@ extension PolicyReader {
     private mutating func readGroupReference(_ fields: DocumentFields) -> Destination? {
         if fields.has("except") {
             error(
-                DiagnosticCode.contradiction, at: fields.location(of: "except"), "except goes with cidr, not with group",
+                DiagnosticCode.contradiction, at: fields.location(of: "except"),
+                "except goes with cidr, not with group",
                 "put a rule with another action for those addresses before this one"
             )
         }
@@ -97,7 +98,9 @@ extension PolicyReader {
 
     /// Reads `cidr` and `except` of an entry.
     mutating func readBlock(_ fields: DocumentFields) -> AddressBlock? {
-        guard let node = required("cidr", in: fields, of: "the entry", suggestion: "write for example cidr: 203.0.113.0/24")
+        guard
+            let node = required(
+                "cidr", in: fields, of: "the entry", suggestion: "write for example cidr: 203.0.113.0/24")
         else { return nil }
         let prefix = readPrefix(node, "cidr")
         let except = fields["except"].map { readExceptions($0, of: prefix) } ?? []
@@ -110,7 +113,8 @@ extension PolicyReader {
             entry.value.content == .null
         {
             error(
-                DiagnosticCode.wrongType, at: node.location, "\(quoted(entry.key)) ends in a colon, so it reads as a mapping",
+                DiagnosticCode.wrongType, at: node.location,
+                "\(quoted(entry.key)) ends in a colon, so it reads as a mapping",
                 "put the address in quotes: \"\(entry.key):\""
             )
             return nil
@@ -166,17 +170,20 @@ extension PolicyReader {
     private mutating func checkException(_ exception: IPPrefix, of prefix: IPPrefix, at location: SourceLocation) {
         if exception == prefix {
             error(
-                DiagnosticCode.exception, at: location, "the exception \(exception) is the whole of its cidr, and leaves nothing",
+                DiagnosticCode.exception, at: location,
+                "the exception \(exception) is the whole of its cidr, and leaves nothing",
                 "remove the entry, or write the part to leave out"
             )
         } else if exception.family != prefix.family {
             error(
-                DiagnosticCode.exception, at: location, "the exception \(exception) is \(familyName(exception)) and its cidr is \(familyName(prefix))",
+                DiagnosticCode.exception, at: location,
+                "the exception \(exception) is \(familyName(exception)) and its cidr is \(familyName(prefix))",
                 "move it to an entry whose cidr is \(familyName(exception))"
             )
         } else if exception.contains(prefix) {
             error(
-                DiagnosticCode.exception, at: location, "the exception \(exception) is larger than its cidr \(prefix), and leaves nothing",
+                DiagnosticCode.exception, at: location,
+                "the exception \(exception) is larger than its cidr \(prefix), and leaves nothing",
                 "remove the entry, or write the part to leave out"
             )
         } else if !prefix.contains(exception) {

@@ -45,7 +45,8 @@ extension PolicyReader {
         }
         if let first = policyNames[name] {
             error(
-                DiagnosticCode.duplicateName, at: location, "a policy named \(quoted(name)) is defined already at \(first)",
+                DiagnosticCode.duplicateName, at: location,
+                "a policy named \(quoted(name)) is defined already at \(first)",
                 "give one of the two another name"
             )
             return

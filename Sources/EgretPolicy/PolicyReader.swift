@@ -43,6 +43,7 @@ public struct PolicyReader {
     ///   - isIncomplete: Whether a document could not be parsed and is missing. Group names that are unknown
     ///     are then not reported: their definitions may be in the missing part. Pass `true` only beside other
     ///     errors.
+    /// - Returns: What was read, and every mistake.
     public static func read(_ documents: [DocumentNode], isIncomplete: Bool = false) -> Result {
         var reader = PolicyReader()
         for document in documents { reader.readDocument(document) }

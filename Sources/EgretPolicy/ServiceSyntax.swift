@@ -25,7 +25,9 @@ enum ServiceSyntax {
         case 2: return try parse(parts[0], parts[1], whole: text)
         default:
             if parts[0] == "icmp" || parts[0] == "icmpv6" {
-                throw problem("\(quoted(text)) names a code, and a rule matches every code of a type", "write \(parts[0])/\(parts[1])")
+                throw problem(
+                    "\(quoted(text)) names a code, and a rule matches every code of a type",
+                    "write \(parts[0])/\(parts[1])")
             }
             throw problem("\(quoted(text)) has more than one \"/\"", example)
         }
@@ -61,7 +63,8 @@ enum ServiceSyntax {
         if startsWithDigit(right), proto.hasPorts {
             throw problem("\(quoted(whole)) has the protocol first", "write \(right)/\(proto)")
         }
-        let expected = proto.hasPorts ? "write for example 443/\(proto), or \(proto) for the whole protocol" : "write \(proto)"
+        let expected =
+            proto.hasPorts ? "write for example 443/\(proto), or \(proto) for the whole protocol" : "write \(proto)"
         throw problem("\(quoted(whole)): \(quoted(right)) is not a part of \(proto)", expected)
     }
 
@@ -131,7 +134,8 @@ enum ServiceSyntax {
         if let name = Spelling.nearest(to: text, among: names) {
             throw problem("\(proto) has no type \(quoted(text))", "did you mean \(proto)/\(name)?")
         }
-        throw problem("\(proto) has no type \(quoted(text))", "write one of \(names.joined(separator: ", ")), or a number")
+        throw problem(
+            "\(proto) has no type \(quoted(text))", "write one of \(names.joined(separator: ", ")), or a number")
     }
 
     private static func refuseCommonSlips(_ text: Substring) throws(SyntaxProblem) {

@@ -8,26 +8,32 @@ import Testing
 
 /// The semantics written down as plainly as they can be, without any preparation.
 private func plainlyMatches(_ rule: EgressRule, _ flow: Flow) -> Bool {
-    let service = rule.services.isEmpty || rule.services.contains { service in
-        switch service {
-        case .any(let proto): flow.protocol == proto
-        case .ports(let proto, let range): flow.protocol == proto && flow.destinationPort.map(range.contains) == true
-        case .icmp(let proto, let type): flow.protocol == proto && flow.icmpType == type
+    let service =
+        rule.services.isEmpty
+        || rule.services.contains { service in
+            switch service {
+            case .any(let proto): flow.protocol == proto
+            case .ports(let proto, let range):
+                flow.protocol == proto && flow.destinationPort.map(range.contains) == true
+            case .icmp(let proto, let type): flow.protocol == proto && flow.icmpType == type
+            }
         }
-    }
     var addresses = [flow.destination]
     if rule.action == .deny || rule.action == .reject, let inside = flow.destination.embeddedIPv4 {
         addresses.append(.v4(inside))
     }
-    let destination = rule.destinations.isEmpty || rule.destinations.contains { destination in
-        switch destination {
-        case .block(let block): addresses.contains { block.contains($0) }
-        case .builtIn(.host): flow.destinationIsHost
-        case .builtIn(let group):
-            !flow.destinationIsHost && addresses.contains { address in group.blocks.contains { $0.contains(address) } }
-        case .group: false
+    let destination =
+        rule.destinations.isEmpty
+        || rule.destinations.contains { destination in
+            switch destination {
+            case .block(let block): addresses.contains { block.contains($0) }
+            case .builtIn(.host): flow.destinationIsHost
+            case .builtIn(let group):
+                !flow.destinationIsHost
+                    && addresses.contains { address in group.blocks.contains { $0.contains(address) } }
+            case .group: false
+            }
         }
-    }
     return service && destination
 }
 
@@ -69,7 +75,8 @@ struct PlainDefinitionTests {
             let evaluator = PolicyEvaluator(policies: set)
             for address in blocks.flatMap(edges) + embeddings(of: blocks) {
                 let flow = Flow(
-                    to: address, isHost: Bool.random(), protocol: Bool.random() ? .tcp : .udp, port: Bool.random() ? 443 : 80
+                    to: address, isHost: Bool.random(), protocol: Bool.random() ? .tcp : .udp,
+                    port: Bool.random() ? 443 : 80
                 )
                 let isMatch = evaluator.decide(flow).clause == .rule(policy: "p", index: 0)
                 #expect(isMatch == plainlyMatches(rule, flow), "\(rule) \(flow)")
@@ -80,7 +87,8 @@ struct PlainDefinitionTests {
     private func embeddings(of blocks: [AddressBlock]) -> [IPAddress] {
         blocks.filter { $0.prefix.family == .ipv4 }.flatMap(edges).flatMap { address in
             [
-                address.rawValue | 0xffff << 32, address.rawValue | 0x64_ff9b << 96, address.rawValue << 80 | 0x2002 << 112,
+                address.rawValue | 0xffff << 32, address.rawValue | 0x64_ff9b << 96,
+                address.rawValue << 80 | 0x2002 << 112,
             ].map { IPAddress(family: .ipv6, rawValue: $0) }
         }
     }
@@ -103,9 +111,11 @@ struct PlainDefinitionTests {
     @Test("equal sets of addresses are equal however they are put together")
     func canonical() {
         let whole = IPPrefix("10.0.0.0/8").map { AddressRangeSet([AddressBlock($0)]) }
-        let halves = AddressRangeSet(["10.128.0.0/9", "10.0.0.0/9", "10.1.0.0/16"].compactMap { IPPrefix($0) }.map { AddressBlock($0) })
+        let halves = AddressRangeSet(
+            ["10.128.0.0/9", "10.0.0.0/9", "10.1.0.0/16"].compactMap { IPPrefix($0) }.map { AddressBlock($0) })
         #expect(whole == halves)
-        let everything = AddressRangeSet(["::/1", "8000::/1", "0.0.0.0/0"].compactMap { IPPrefix($0) }.map { AddressBlock($0) })
+        let everything = AddressRangeSet(
+            ["::/1", "8000::/1", "0.0.0.0/0"].compactMap { IPPrefix($0) }.map { AddressBlock($0) })
         #expect(everything == .everything)
         #expect(everything.isSuperset(of: halves))
         #expect(!halves.isSuperset(of: everything))

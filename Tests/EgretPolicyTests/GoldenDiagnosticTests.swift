@@ -43,7 +43,8 @@ struct GoldenDiagnosticTests {
     func source() {
         let text = "a: 1\nspec:\n\tü: [x, oops]\n"
         let diagnostic = Diagnostic(
-            .error, code: DiagnosticCode.address, at: SourceLocation(file: "p.yaml", line: 3, column: 9), "bad", suggestion: "good"
+            .error, code: DiagnosticCode.address, at: SourceLocation(file: "p.yaml", line: 3, column: 9), "bad",
+            suggestion: "good"
         )
         #expect(
             DiagnosticFormatter.formatWithSource(diagnostic, source: text) == """

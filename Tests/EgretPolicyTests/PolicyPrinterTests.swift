@@ -18,12 +18,15 @@ struct PolicyPrinterTests {
                 )
             }
             let policies = (0..<Int.random(in: 1...3, using: &generator)).map { index in
-                policy(named: ["p\(index)", "1\(index)", "1e\(index)", "on.\(index)"].randomElement(using: &generator) ?? "p", groups, &generator)
+                policy(
+                    named: ["p\(index)", "1\(index)", "1e\(index)", "on.\(index)"].randomElement(using: &generator)
+                        ?? "p", groups, &generator)
             }
             guard Set(policies.map(\.name)).count == policies.count else { continue }
             let text = PolicyPrinter.yaml(policies: policies, groups: groups)
             let result = readPolicies(text)
-            #expect(result.diagnostics.filter { $0.severity == .error }.map(DiagnosticFormatter.format) == [], "\(text)")
+            #expect(
+                result.diagnostics.filter { $0.severity == .error }.map(DiagnosticFormatter.format) == [], "\(text)")
             #expect(result.policies.map(withoutPlaces) == policies, "\(text)")
             #expect(result.groups.map(withoutPlaces) == groups)
         }
@@ -36,7 +39,9 @@ struct PolicyPrinterTests {
             rules: [
                 EgressRule(
                     action: .allow, destinations: [.builtIn(.internet), .group("mirrors")],
-                    services: [.ports(.tcp, PortRange(443)), .icmp(.icmpv6, type: 128), .any(IPProtocol(rawValue: 253))]
+                    services: [
+                        .ports(.tcp, PortRange(443)), .icmp(.icmpv6, type: 128), .any(IPProtocol(rawValue: 253)),
+                    ]
                 ),
                 EgressRule(name: "a: b", action: .deny),
             ]
@@ -88,9 +93,14 @@ struct PolicyPrinterTests {
     }
 
     private func rule(_ index: Int, _ groups: [DestinationGroup], _ generator: inout SeededGenerator) -> EgressRule {
-        let names = [nil, "n\(index)", "\(index)", "true", "a: b #\(index)", "é \"\(index)\" \\", "- x", " y", "null", "*z", "1e3"]
+        let names = [
+            nil, "n\(index)", "\(index)", "true", "a: b #\(index)", "é \"\(index)\" \\", "- x", " y", "null", "*z",
+            "1e3",
+        ]
         return EgressRule(
-            name: names.randomElement(using: &generator).flatMap { $0 }.map { "\($0)" + ($0.contains("\(index)") ? "" : "\(index)") },
+            name: names.randomElement(using: &generator).flatMap { $0 }.map {
+                "\($0)" + ($0.contains("\(index)") ? "" : "\(index)")
+            },
             action: RuleAction.allCases.randomElement(using: &generator) ?? .deny,
             destinations: (0..<Int.random(in: 0...3, using: &generator)).map { _ in destination(groups, &generator) },
             services: (0..<Int.random(in: 0...3, using: &generator)).map { _ in service(&generator) }
@@ -122,7 +132,8 @@ struct PolicyPrinterTests {
         switch Int.random(in: 0..<3, using: &generator) {
         case 0: return .any(IPProtocol(rawValue: .random(in: 0...255, using: &generator)))
         case 1:
-            return .icmp(Bool.random(using: &generator) ? .icmp : .icmpv6, type: .random(in: 0...255, using: &generator))
+            return .icmp(
+                Bool.random(using: &generator) ? .icmp : .icmpv6, type: .random(in: 0...255, using: &generator))
         default:
             let low = UInt16.random(in: 1...60_000, using: &generator)
             let range = PortRange(low, low + UInt16.random(in: 0...5_000, using: &generator)) ?? PortRange(low)
