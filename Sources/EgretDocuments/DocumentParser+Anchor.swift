@@ -37,7 +37,8 @@ extension DocumentParser {
         let start = position
         while DocumentParser.isNameByte(current) { position += 1 }
         let next = current
-        let isEnded = isBlankOrEnd(position) || DocumentParser.isBracketIndicator(next)
+        let isEnded =
+            isBlankOrEnd(position) || [UInt8(ascii: ","), UInt8(ascii: "]"), UInt8(ascii: "}")].contains(next)
         guard position > start, isEnded else {
             throw ParseFailure(
                 location, "this is not the name of an \(what): a name has letters, digits, - and _",

@@ -10,6 +10,8 @@ extension DocumentParser {
     ///   - parent: The indentation of what holds the node; its lines are indented further.
     ///   - allowsCollection: Whether a list or mapping may begin here: not after a key on the same line.
     ///   - depth: How many lists and mappings hold the node.
+    /// - Returns: The node.
+    /// - Throws: ``ParseFailure`` if the rest of the document cannot be read.
     mutating func blockNode(
         above parent: Int, allowsCollection: Bool, depth: Int
     ) throws(ParseFailure) -> DocumentNode {
@@ -30,7 +32,8 @@ extension DocumentParser {
             return try quotedBlockNode(allowsCollection: allowsCollection, depth: depth)
         case UInt8(ascii: "-") where isBlankOrEnd(position + 1):
             guard allowsCollection else {
-                throw failure("a list cannot begin on the line of its key", "begin it on the next line, or write [a, b]")
+                throw failure(
+                    "a list cannot begin on the line of its key", "begin it on the next line, or write [a, b]")
             }
             return try blockSequence(indent: column, depth: depth)
         default:
@@ -44,11 +47,14 @@ extension DocumentParser {
         skipSpaces()
         guard isAtLineEnd else {
             if current == UInt8(ascii: ":") {
-                throw failure("a key is a text on one line, and stands at the beginning of its line", "put the key in quotes, on a line of its own")
+                throw failure(
+                    "a key is a text on one line, and stands at the beginning of its line",
+                    "put the key in quotes, on a line of its own")
             }
             let rest = text(position..<min(position + 1, bytes.count))
             let what = rest.utf8.first.map { $0 < 0x80 } ?? false ? " \"\(rest)\"" : ""
-            throw failure("the value ends before this\(what)", "put the whole value in quotes, or remove what follows it")
+            throw failure(
+                "the value ends before this\(what)", "put the whole value in quotes, or remove what follows it")
         }
         try skipBlank()
     }
@@ -182,8 +188,11 @@ extension DocumentParser {
             key = Key(try quotedScalar(), location)
             skipSpaces()
         case UInt8(ascii: "-") where isAtHyphen:
-            throw failure("a list item stands where a key is expected", "indent the list further than its key, and keep keys and items apart")
-        case UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: "&"), UInt8(ascii: "*"), UInt8(ascii: "|"), UInt8(ascii: ">"):
+            throw failure(
+                "a list item stands where a key is expected",
+                "indent the list further than its key, and keep keys and items apart")
+        case UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: "&"), UInt8(ascii: "*"), UInt8(ascii: "|"),
+            UInt8(ascii: ">"):
             throw failure("a key is a text", "put it in quotes if it is a key", code: DiagnosticCode.unsupportedYAML)
         default:
             try refuseIndicators(inBrackets: false)
@@ -200,7 +209,7 @@ extension DocumentParser {
 
     private mutating func misaligned() -> ParseFailure {
         failure(
-            "the line is indented further than what it follows", "align it with the keys or list items of its own level"
+            "the line does not line up with any level above it", "align it with the keys or list items of its own level"
         )
     }
 }

@@ -71,7 +71,9 @@ extension DocumentParser {
         }
         skipSpaces()
         guard isAtLineEnd else {
-            throw failure("the text after \(header.isLiteral ? "|" : ">") begins on the next line", "move it there, or put it in quotes")
+            throw failure(
+                "the text after \(header.isLiteral ? "|" : ">") begins on the next line",
+                "move it there, or put it in quotes")
         }
         while !isLineBreak(position) && !isAtEnd { position += 1 }
         if isLineBreak(position) { endLine() }
@@ -92,10 +94,16 @@ extension DocumentParser {
                 index += 1
                 continue
             }
-            if index >= bytes.count || indent <= parent { break }
+            if index >= bytes.count {
+                blankest = max(blankest, indent)
+                break
+            }
+            if indent <= parent { break }
             if byte(at: index) == UInt8(ascii: "\t") { try refuseTabs(index..<(index + 1)) }
             if blankest > indent {
-                throw failure("the blank lines before this text are indented further than the text", "remove the spaces from the blank lines")
+                throw failure(
+                    "the blank lines before this text are indented further than the text",
+                    "remove the spaces from the blank lines")
             }
             return max(indent, 1)
         }

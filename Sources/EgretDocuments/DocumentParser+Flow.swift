@@ -46,7 +46,9 @@ extension DocumentParser {
             if current == UInt8(ascii: ",") {
                 position += 1
             } else if current == UInt8(ascii: ":") {
-                throw failure("a key and a value stand in a list", "write them as a mapping: { key: value }; put a text with a colon in quotes")
+                throw failure(
+                    "a key and a value stand in a list",
+                    "write them as a mapping: { key: value }; put a text with a colon in quotes")
             } else if current != UInt8(ascii: "]") {
                 throw failure("a comma or a closing ] is expected here", "separate the items of a list with commas")
             }
@@ -76,7 +78,8 @@ extension DocumentParser {
             if current == UInt8(ascii: ",") {
                 position += 1
             } else if current != UInt8(ascii: "}") {
-                throw failure("a comma or a closing } is expected here", "separate the entries of a mapping with commas")
+                throw failure(
+                    "a comma or a closing } is expected here", "separate the entries of a mapping with commas")
             }
         }
         position += 1
@@ -97,7 +100,8 @@ extension DocumentParser {
         }
         try skipInBrackets(opening)
         guard current == UInt8(ascii: ":") else {
-            throw ParseFailure(location, "a key is expected here, with a colon and a space after it", "write { key: value }")
+            throw ParseFailure(
+                location, "a key is expected here, with a colon and a space after it", "write { key: value }")
         }
         position += 1
         return key
@@ -107,7 +111,8 @@ extension DocumentParser {
     private mutating func skipInBrackets(_ opening: SourceLocation) throws(ParseFailure) {
         try skipBlank(inBrackets: true)
         if isAtBoundary {
-            throw ParseFailure(opening, "the bracket that opens here is never closed", "close it, and check the quotes after it")
+            throw ParseFailure(
+                opening, "the bracket that opens here is never closed", "close it, and check the quotes after it")
         }
     }
 }

@@ -11,20 +11,23 @@ extension DocumentParser {
         switch current {
         case UInt8(ascii: "!"):
             throw failure(
-                "tags are not read", "remove the tag; put the value in quotes if it is a text",
+                "tags are not read", "remove the tag, and put the value in quotes if it is a text",
                 code: DiagnosticCode.unsupportedYAML
             )
-        case UInt8(ascii: "?") where isFollowedByBlank:
+        case UInt8(ascii: "?") where isFollowedByBlank || inBrackets:
             throw failure("keys after ? are not read", "write key: value", code: DiagnosticCode.unsupportedYAML)
         case UInt8(ascii: ":") where isFollowedByBlank:
-            throw failure("there is no key before the colon", "write the key, or put a text that begins with a colon in quotes")
+            throw failure(
+                "there is no key before the colon", "write the key, or put a text that begins with a colon in quotes")
         case UInt8(ascii: "-") where isFollowedByBlank:
-            throw failure("a hyphen begins a list item, and none can stand here", "write [a, b], or put the text in quotes")
+            throw failure(
+                "a hyphen begins a list item, and none can stand here", "write [a, b], or put the text in quotes")
         case UInt8(ascii: "]"), UInt8(ascii: "}"):
             throw failure("this bracket closes nothing", "remove it, or put the text in quotes")
         case UInt8(ascii: ","):
             throw failure("a value is expected before the comma", "remove the comma, or put the text in quotes")
-        case UInt8(ascii: "@"), UInt8(ascii: "`"), UInt8(ascii: "%"), UInt8(ascii: "|"), UInt8(ascii: ">"), UInt8(ascii: "#"):
+        case UInt8(ascii: "@"), UInt8(ascii: "`"), UInt8(ascii: "%"), UInt8(ascii: "|"), UInt8(ascii: ">"),
+            UInt8(ascii: "#"):
             throw failure("a text cannot begin with this character", "put it in quotes")
         default: break
         }
@@ -81,7 +84,7 @@ extension DocumentParser {
             if isAtColon {
                 throw ParseFailure(
                     location, "the line reads as a part of the text above, and has a colon",
-                    "align the key with those of its level, or put the text in quotes"
+                    "align the key with those of its level, and write a space after the colon above; or put the text in quotes"
                 )
             }
             value += breaks == 1 ? " " : String(repeating: "\n", count: breaks - 1)

@@ -40,7 +40,8 @@ extension DocumentParser {
             endLine()
             breaks += 1
             if isAtMarker {
-                throw ParseFailure(opening, "the quotes that open here are not closed before the document ends", "close them")
+                throw ParseFailure(
+                    opening, "the quotes that open here are not closed before the document ends", "close them")
             }
             skipSpaces()
         }
@@ -64,7 +65,8 @@ extension DocumentParser {
         case UInt8(ascii: "U"): scalar = try hexadecimal(8, at: location)
         default:
             guard let known = DocumentParser.escapes[letter] else {
-                throw ParseFailure(location, "this escape does not exist", "write a backslash as \\\\, or use single quotes")
+                throw ParseFailure(
+                    location, "this escape does not exist", "write a backslash as \\\\, or use single quotes")
             }
             scalar = known
         }
@@ -89,7 +91,8 @@ extension DocumentParser {
         var value: UInt32 = 0
         for _ in 0..<digits {
             guard let digit = DocumentParser.hexDigit(current) else {
-                throw ParseFailure(location, "the escape needs \(digits) hexadecimal digits", "write them, or use single quotes")
+                throw ParseFailure(
+                    location, "the escape needs \(digits) hexadecimal digits", "write them, or use single quotes")
             }
             value = value << 4 | digit
             position += 1

@@ -31,6 +31,7 @@ public enum DocumentReader {
     /// - Parameters:
     ///   - bytes: The whole file: UTF-8, with or without a byte order mark.
     ///   - file: Its name, for places.
+    /// - Returns: The documents that could be read, and the mistakes.
     /// - Complexity: O(*n*) in the number of bytes.
     public static func read(
         text bytes: [UInt8], file: String

@@ -54,7 +54,8 @@ extension DocumentParser {
         if let first = mapping.location(of: key.text) {
             diagnostics.append(
                 DocumentReader.problem(
-                    DiagnosticCode.duplicateKey, at: key.location, "the key \(key.text) stands here already, at \(first)",
+                    DiagnosticCode.duplicateKey, at: key.location,
+                    "the key \(key.text) stands here already, at \(first)",
                     "remove one of the two"
                 ))
             return

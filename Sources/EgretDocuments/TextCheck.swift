@@ -19,7 +19,8 @@ enum TextCheck {
                 continue
             }
             guard let length = scalarLength(bytes, at: index) else {
-                return diagnostic(bytes, index, file, "the byte 0x\(hex(UInt32(byte))) is not UTF-8 text", "save the file as UTF-8")
+                return diagnostic(
+                    bytes, index, file, "the byte 0x\(hex(UInt32(byte))) is not UTF-8 text", "save the file as UTF-8")
             }
             if let name = refused(bytes, at: index, length: length) {
                 return diagnostic(bytes, index, file, name.message, name.suggestion)
@@ -47,7 +48,8 @@ enum TextCheck {
         }
     }
 
-    private static func refused(_ bytes: [UInt8], at index: Int, length: Int) -> (message: String, suggestion: String)? {
+    private static func refused(_ bytes: [UInt8], at index: Int, length: Int) -> (message: String, suggestion: String)?
+    {
         let scalar = bytes[index..<(index + length)]
         switch length {
         case 1:
@@ -62,7 +64,10 @@ enum TextCheck {
             return (control(UInt32(bytes[index + 1])), "remove it, or write it as an escape in double quotes")
         case 3 where scalar.elementsEqual([0xe2, 0x80, 0xa8]) || scalar.elementsEqual([0xe2, 0x80, 0xa9]):
             let value: UInt32 = bytes[index + 2] == 0xa8 ? 0x2028 : 0x2029
-            return ("U+\(hex(value)) ends a line for some parsers and not for others", "remove it, or write it as an escape in double quotes")
+            return (
+                "U+\(hex(value)) ends a line for some parsers and not for others",
+                "remove it, or write it as an escape in double quotes"
+            )
         case 3 where scalar.elementsEqual([0xef, 0xbb, 0xbf]) && index > 0:
             return ("a byte order mark stands in the middle of the file", "remove it")
         case 3 where scalar.elementsEqual([0xef, 0xbf, 0xbe]) || scalar.elementsEqual([0xef, 0xbf, 0xbf]):

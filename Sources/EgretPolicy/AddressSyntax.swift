@@ -55,7 +55,8 @@ enum AddressSyntax {
             return problem("\(quoted(text)) has white space in it", trimmed.isEmpty ? example : "write \(trimmed)")
         }
         if text.contains("://") {
-            return problem("\(quoted(text)) is a URL, not an address", "write the address alone: \(example)")
+            return problem(
+                "\(quoted(text)) is a URL, not an address", "write the address alone, for example 203.0.113.10")
         }
         if text.contains("%") {
             let address = text.prefix { $0 != "%" }
@@ -80,7 +81,8 @@ enum AddressSyntax {
         }
         return SyntaxProblem(
             DiagnosticCode.domainName, "\(quoted(text)) is a domain name, and names in rules are not supported yet",
-            suggestion: "use an address such as 203.0.113.10, a block such as 203.0.113.0/24 or a group such as internet"
+            suggestion:
+                "use an address such as 203.0.113.10, a block such as 203.0.113.0/24 or a group such as internet"
         )
     }
 
@@ -95,7 +97,9 @@ enum AddressSyntax {
     private static func diagnoseColon(_ text: Substring) -> SyntaxProblem {
         let head = text.prefix { $0 != ":" }
         if head.contains("."), let prefix = IPPrefix(head) {
-            return problem("\(quoted(text)) has a port, and this is a place for addresses", "write \(prefix) here and the port in ports")
+            return problem(
+                "\(quoted(text)) has a port, and this is a place for addresses",
+                "write \(prefix) here and the port in ports")
         }
         if text.contains(":::") { return problem("\(quoted(text)) has three colons in a row", "write one :: at most") }
         if text.ranges(of: "::").count > 1 {
@@ -107,7 +111,8 @@ enum AddressSyntax {
     private static func diagnoseIPv4(_ text: Substring) -> SyntaxProblem {
         let address = text.prefix { $0 != "/" }
         if address.contains("-") {
-            return problem("\(quoted(text)) is a range, and ranges are written as CIDRs", "write for example 203.0.113.0/28")
+            return problem(
+                "\(quoted(text)) is a range, and ranges are written as CIDRs", "write for example 203.0.113.0/28")
         }
         let octets = address.split(separator: ".", omittingEmptySubsequences: false)
         if address.contains("*") {
@@ -116,16 +121,28 @@ enum AddressSyntax {
             let cidr = "\(filled.joined(separator: "."))/\(fixed.count * 8)"
             return problem("\(quoted(text)) has a wildcard", IPPrefix(cidr) == nil ? example : "write \(cidr)")
         }
-        let oddity = "programs read such spellings differently, so only four decimal numbers without leading zeros are taken"
+        let length = text.dropFirst(address.count)
+        let oddity =
+            "programs read such spellings differently, so only four decimal numbers without leading zeros are read"
+        if octets.count < 4, let block = IPPrefix(address + String(repeating: ".0", count: 4 - octets.count) + length),
+            !length.isEmpty
+        {
+            return problem("\(quoted(text)) is not four decimal numbers: \(oddity)", "if you mean \(block), write that")
+        }
         if octets.count != 4 || address.lowercased().contains("x") {
-            return problem("\(quoted(text)) is not an IPv4 address: \(oddity)", inetAton(octets).map { "if you mean \($0), write that" } ?? example)
+            return problem(
+                "\(quoted(text)) is not an IPv4 address: \(oddity)",
+                inetAton(octets).map { "if you mean \($0)\(length), write that" } ?? example
+            )
         }
         if octets.contains(where: { $0.count > 1 && $0.first == "0" }) {
             let decimal = octets.map { octet in
                 let significant = octet.drop { $0 == "0" }
                 return significant.isEmpty ? "0" : String(significant)
             }
-            return problem("\(quoted(text)) has leading zeros: \(oddity)", "write \(decimal.joined(separator: ".")) if the numbers are decimal")
+            return problem(
+                "\(quoted(text)) has leading zeros: \(oddity)",
+                "write \(decimal.joined(separator: "."))\(length) if the numbers are decimal")
         }
         if let large = octets.first(where: { (Int($0) ?? 256) > 255 }), !large.isEmpty {
             return problem("\(quoted(text)) is not an IPv4 address: \(large) is more than 255", example)
@@ -139,7 +156,9 @@ enum AddressSyntax {
         var value: UInt64 = 0
         for (offset, part) in parts.enumerated() {
             let lower = part.lowercased()
-            let number = lower.hasPrefix("0x") ? UInt64(lower.dropFirst(2), radix: 16)
+            let number =
+                lower.hasPrefix("0x")
+                ? UInt64(lower.dropFirst(2), radix: 16)
                 : lower.count > 1 && lower.hasPrefix("0") ? UInt64(lower, radix: 8) : UInt64(lower)
             let isLast = offset == parts.count - 1
             let bits = UInt64(isLast ? 8 * (5 - parts.count) : 8)
@@ -154,11 +173,14 @@ enum AddressSyntax {
         if let mask = IPv4Address(text), address.family == .ipv4 {
             let length = mask.rawValue.leadingZeroBitCount == 0 ? (~mask.rawValue).leadingZeroBitCount : 0
             let isMask = mask.rawValue == (length == 0 ? 0 : ~UInt32(0) << UInt32(32 - length))
-            let suggestion = isMask && length > 0 ? "write \(IPPrefix(address, length: length).map { "\($0.address)/\(length)" } ?? example)" : example
+            let suggestion =
+                isMask && length > 0
+                ? "write \(IPPrefix(address, length: length).map { "\($0.address)/\(length)" } ?? example)" : example
             return problem("\(quoted(whole)) has a netmask, and the length is written as a number of bits", suggestion)
         }
-        let suggestion = text.isEmpty ? "write \(address) or for example \(address)/\(width)" : "write a length from 0 to \(width)"
-        return problem("\(quoted(whole)): \(quoted(text)) is not a prefix length of \(address.family == .ipv4 ? "IPv4" : "IPv6")", suggestion)
+        let suggestion =
+            text.isEmpty ? "write \(address) or for example \(address)/\(width)" : "write a length from 0 to \(width)"
+        return problem("\(quoted(whole)) has no valid prefix length after the slash", suggestion)
     }
 
     private static func problem(_ message: String, _ suggestion: String) -> SyntaxProblem {

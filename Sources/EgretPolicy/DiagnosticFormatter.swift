@@ -15,8 +15,10 @@ public enum DiagnosticFormatter {
 
     /// The line of ``format(_:)``, the source line and a caret below the place.
     ///
-    /// - Parameter source: The text of the file that the diagnostic is about. Long lines are cut to the part
-    ///   around the place.
+    /// - Parameters:
+    ///   - diagnostic: The diagnostic.
+    ///   - source: The text of the file that it is about. Long lines are cut to the part around the place.
+    /// - Returns: Three lines, or one if the place is not in the source.
     public static func formatWithSource(_ diagnostic: Diagnostic, source: String) -> String {
         let text = format(diagnostic)
         guard let location = diagnostic.location, location.line > 0,

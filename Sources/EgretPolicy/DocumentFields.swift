@@ -26,7 +26,8 @@ struct DocumentFields {
                 Diagnostic(
                     .error, code: DiagnosticCode.wrongType, at: node.location,
                     "\(schema.name) is a mapping, and here is \(node.found)",
-                    suggestion: "write its fields: \(schema.fields.joined(separator: ", "))"
+                    suggestion:
+                        "write its fields as key: value; they are \(Spelling.list(schema.fields, conjunction: "and"))"
                 ))
             return nil
         }
@@ -63,8 +64,10 @@ struct DocumentFields {
                 suggestion: "remove it: this version of Egret does not enforce it, and refuses to look as if it did"
             )
         }
-        let suggestion = schema.foreign[entry.key]
-            ?? Spelling.suggestion(for: entry.key, among: schema.fields, verb: "the fields are")
+        let suggestion =
+            schema.foreign[entry.key]
+            ?? Spelling.nearest(to: entry.key, among: schema.fields).map { "did you mean \"\($0)\"?" }
+            ?? "the fields of \(schema.name): \(Spelling.list(schema.fields, conjunction: "and"))"
         return Diagnostic(
             .error, code: DiagnosticCode.unknownField, at: entry.keyLocation,
             "unknown field \(quoted(entry.key)) in \(schema.name)", suggestion: suggestion

@@ -14,7 +14,10 @@ public enum FlagPolicy {
     /// Its default is `default` if given, else the strictest default of the files' workload policies, else deny.
     ///
     /// - Parameters:
-    ///   - allow: The values of `--allow`; likewise `deny`, `reject` and `audit`.
+    ///   - allow: The values of `--allow`.
+    ///   - deny: The values of `--deny`.
+    ///   - reject: The values of `--reject`.
+    ///   - audit: The values of `--audit`.
     ///   - default: The value of `--default`.
     ///   - files: What the files given with `--policy` say; their diagnostics are not repeated.
     /// - Returns: `nil` for the policy if files are given and no flag is, or if there are errors.

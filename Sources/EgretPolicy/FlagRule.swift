@@ -40,7 +40,8 @@ public enum FlagRule {
         }
     }
 
-    private static let example = "write for example 203.0.113.10:443, 198.51.100.0/24, [2001:db8::10]:443 or internet:443"
+    private static let example =
+        "write for example 203.0.113.10:443, 198.51.100.0/24, [2001:db8::10]:443 or internet:443"
 
     /// Parts the destination from the ports.
     private static func split(_ text: Substring) throws(SyntaxProblem) -> (target: Substring, ports: Substring?) {
@@ -53,7 +54,9 @@ public enum FlagRule {
         if text.hasPrefix("[") { return try splitBrackets(text) }
         if text.contains("::") || text.filter({ $0 == ":" }).count > 1 { return (text, nil) }
         guard let colon = text.firstIndex(of: ":") else { return (text, nil) }
-        if colon == text.startIndex { throw problem("there is no destination before the colon", "write *\(text) for everywhere") }
+        if colon == text.startIndex {
+            throw problem("there is no destination before the colon", "write *\(text) for everywhere")
+        }
         return (text[..<colon], text[text.index(after: colon)...])
     }
 
@@ -69,7 +72,9 @@ public enum FlagRule {
         if rest.isEmpty { return (inner, nil) }
         if rest.hasPrefix("/") {
             let length = rest.prefix { $0 != ":" }
-            throw problem("the prefix length stands after the bracket", "write [\(inner)\(length)]\(rest.dropFirst(length.count))")
+            throw problem(
+                "the prefix length stands after the bracket", "write [\(inner)\(length)]\(rest.dropFirst(length.count))"
+            )
         }
         guard rest.hasPrefix(":") else {
             throw problem("\(quoted(rest)) follows the bracket", "write a colon and a port: [\(inner)]:443")
@@ -113,12 +118,15 @@ public enum FlagRule {
     }
 
     private static func parseServices(_ text: Substring) throws(SyntaxProblem) -> [Service] {
-        if text.isEmpty { throw problem("there is no port after the colon", "leave the colon out for every protocol and port") }
+        if text.isEmpty {
+            throw problem("there is no port after the colon", "leave the colon out for every protocol and port")
+        }
         let items = text.split(separator: ",", omittingEmptySubsequences: false)
         let bare = items.filter { !$0.contains("/") && $0.utf8.first.map { (48...57).contains($0) } ?? false }
         if let proto = items.lazy.compactMap({ sharedProtocol($0) }).first, !bare.isEmpty {
             let all = items.map { bare.contains($0) ? "\($0)/\(proto)" : String($0) }.joined(separator: ",")
-            throw problem("\(quoted(text)) gives a protocol for some of its ports only", "write \(all) if you mean that")
+            throw problem(
+                "\(quoted(text)) gives a protocol for some of its ports only", "write \(all) if you mean that")
         }
         var services: [Service] = []
         for item in items { services.append(try ServiceSyntax.parse(item)) }

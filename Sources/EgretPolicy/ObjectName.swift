@@ -22,13 +22,16 @@ enum ObjectName {
     }
 
     private static func problem(with name: String, mayHaveDots: Bool, limit: Int) -> SyntaxProblem? {
-        let charset = mayHaveDots ? "lower-case letters, digits, hyphens and dots" : "lower-case letters, digits and hyphens"
+        let charset =
+            mayHaveDots ? "lower-case letters, digits, hyphens and dots" : "lower-case letters, digits and hyphens"
         if name.isEmpty {
-            return SyntaxProblem(DiagnosticCode.invalidName, "the name is empty", suggestion: "write a name of \(charset)")
+            return SyntaxProblem(
+                DiagnosticCode.invalidName, "the name is empty", suggestion: "write a name of \(charset)")
         }
         if name.utf8.count > limit {
             return SyntaxProblem(
-                DiagnosticCode.invalidName, "the name is \(name.utf8.count) bytes long", suggestion: "use at most \(limit)"
+                DiagnosticCode.invalidName, "the name is \(name.utf8.count) bytes long",
+                suggestion: "use at most \(limit)"
             )
         }
         let labels = mayHaveDots ? name.split(separator: ".", omittingEmptySubsequences: false) : [Substring(name)]

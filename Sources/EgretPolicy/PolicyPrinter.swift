@@ -73,7 +73,9 @@ public enum PolicyPrinter {
         let words = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"]
         // A colon between digits can read as a number in base sixty, so IPv6 addresses are quoted.
         return !words.contains(text.lowercased()) && !isNumberLike(text)
-            && text.unicodeScalars.allSatisfy { isLetter($0) || ("0"..."9").contains($0) || "-./".unicodeScalars.contains($0) }
+            && text.unicodeScalars.allSatisfy {
+                isLetter($0) || ("0"..."9").contains($0) || "-./".unicodeScalars.contains($0)
+            }
     }
 
     private static func isNumberLike(_ text: String) -> Bool {
@@ -91,7 +93,8 @@ public enum PolicyPrinter {
             case "\"", "\\": result += "\\\(scalar)"
             case "\n": result += "\\n"
             case "\t": result += "\\t"
-            case _ where scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value) || scalar.value == 0x2028
+            case _
+            where scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value) || scalar.value == 0x2028
                 || scalar.value == 0x2029 || scalar.value == 0xfeff:
                 let digits = String(scalar.value, radix: 16)
                 result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits

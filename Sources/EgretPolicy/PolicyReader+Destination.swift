@@ -17,6 +17,13 @@ extension PolicyReader {
 
     /// Reads the entries of `to`.
     mutating func readDestinations(_ node: DocumentNode) -> [Destination] {
+        if case .string(let text) = node.content {
+            error(
+                DiagnosticCode.wrongType, at: node.location, "to is a list, and here is \(node.found)",
+                "write to: [{ \(PolicyReader.entryText(for: text)) }]"
+            )
+            return []
+        }
         guard
             let items = items(
                 node, "to", emptyMessage: "to is empty, and an empty list would match nothing",
@@ -26,12 +33,17 @@ extension PolicyReader {
         return items.compactMap { readDestination($0) }
     }
 
+    /// The entry that a text alone was meant to be.
+    private static func entryText(for text: String) -> String {
+        let isGroup = !AddressSyntax.looksNumeric(Substring(text)) && !AddressSyntax.looksLikeDomain(Substring(text))
+        return "\(isGroup ? "group" : "cidr"): \(text)"
+    }
+
     private mutating func readDestination(_ node: DocumentNode) -> Destination? {
         if case .string(let text) = node.content {
-            let isGroup = !AddressSyntax.looksNumeric(Substring(text)) && !AddressSyntax.looksLikeDomain(Substring(text))
             error(
                 DiagnosticCode.wrongType, at: node.location, "an entry of to is a mapping, and here is \(node.found)",
-                isGroup ? "write group: \(text)" : "write cidr: \(text)"
+                "write \(PolicyReader.entryText(for: text))"
             )
             return nil
         }
@@ -64,7 +76,8 @@ extension PolicyReader {
     private mutating func readGroupReference(_ fields: DocumentFields) -> Destination? {
         if fields.has("except") {
             error(
-                DiagnosticCode.contradiction, at: fields.location(of: "except"), "except goes with cidr, not with group",
+                DiagnosticCode.contradiction, at: fields.location(of: "except"),
+                "except goes with cidr, not with group",
                 "put a rule with another action for those addresses before this one"
             )
         }
@@ -85,7 +98,9 @@ extension PolicyReader {
 
     /// Reads `cidr` and `except` of an entry.
     mutating func readBlock(_ fields: DocumentFields) -> AddressBlock? {
-        guard let node = required("cidr", in: fields, of: "the entry", suggestion: "write for example cidr: 203.0.113.0/24")
+        guard
+            let node = required(
+                "cidr", in: fields, of: "the entry", suggestion: "write for example cidr: 203.0.113.0/24")
         else { return nil }
         let prefix = readPrefix(node, "cidr")
         let except = fields["except"].map { readExceptions($0, of: prefix) } ?? []
@@ -98,12 +113,13 @@ extension PolicyReader {
             entry.value.content == .null
         {
             error(
-                DiagnosticCode.wrongType, at: node.location, "\(quoted(entry.key)) ends in a colon, so it reads as a mapping",
+                DiagnosticCode.wrongType, at: node.location,
+                "\(quoted(entry.key)) ends in a colon, so it reads as a mapping",
                 "put the address in quotes: \"\(entry.key):\""
             )
             return nil
         }
-        guard let text = string(node, field, expected: "one CIDR, for example 203.0.113.0/24") else { return nil }
+        guard let text = addressText(node, field) else { return nil }
         do {
             let prefix = try AddressSyntax.parse(Substring(text))
             if AddressSyntax.looksLikeBlockWithoutLength(Substring(text), prefix) {
@@ -115,9 +131,24 @@ extension PolicyReader {
             }
             return prefix
         } catch {
-            result.diagnostics.append(error.diagnostic(at: node.location))
+            var problem = error
+            if BuiltInGroup(rawValue: text) != nil { problem.suggestion = "write group: \(text)" }
+            result.diagnostics.append(problem.diagnostic(at: node.location))
             return nil
         }
+    }
+
+    /// The text of an address; a number, which some programs take for one, is left to the grammar to refuse.
+    private mutating func addressText(_ node: DocumentNode, _ field: String) -> String? {
+        if case .integer = node.content { return node.text }
+        guard case .sequence = node.content else {
+            return string(node, field, expected: "one CIDR, for example 203.0.113.0/24")
+        }
+        error(
+            DiagnosticCode.wrongType, at: node.location, "\(field) is one CIDR, and here is a list: brackets make one",
+            "write one entry for each CIDR, without brackets"
+        )
+        return nil
     }
 
     private mutating func readExceptions(_ node: DocumentNode, of prefix: IPPrefix?) -> [IPPrefix] {
@@ -139,19 +170,26 @@ extension PolicyReader {
     private mutating func checkException(_ exception: IPPrefix, of prefix: IPPrefix, at location: SourceLocation) {
         if exception == prefix {
             error(
-                DiagnosticCode.exception, at: location, "the exception \(exception) is the whole of its cidr, and leaves nothing",
+                DiagnosticCode.exception, at: location,
+                "the exception \(exception) is the whole of its cidr, and leaves nothing",
                 "remove the entry, or write the part to leave out"
             )
         } else if exception.family != prefix.family {
             error(
-                DiagnosticCode.exception, at: location, "the exception \(exception) is \(familyName(exception)) and its cidr is \(familyName(prefix))",
-                "move it to an entry of its family"
+                DiagnosticCode.exception, at: location,
+                "the exception \(exception) is \(familyName(exception)) and its cidr is \(familyName(prefix))",
+                "move it to an entry whose cidr is \(familyName(exception))"
+            )
+        } else if exception.contains(prefix) {
+            error(
+                DiagnosticCode.exception, at: location,
+                "the exception \(exception) is larger than its cidr \(prefix), and leaves nothing",
+                "remove the entry, or write the part to leave out"
             )
         } else if !prefix.contains(exception) {
             error(
                 DiagnosticCode.exception, at: location, "the exception \(exception) is outside its cidr \(prefix)",
-                exception.contains(prefix)
-                    ? "it covers all of the cidr: remove the entry" : "write a block inside \(prefix), or move it to the entry that holds it"
+                "write a block inside \(prefix), or move it to the entry that holds it"
             )
         }
     }

@@ -40,9 +40,8 @@ extension PolicyReader {
         guard PolicyReader.kinds.contains(kind) else {
             error(
                 DiagnosticCode.kind, at: kindEntry.value.location, "unknown kind \(quoted(kind))",
-                Spelling.suggestion(
-                    for: kind, among: PolicyReader.kinds + PolicyReader.laterKinds.keys.sorted(), verb: "write"
-                )
+                Spelling.nearest(to: kind, among: PolicyReader.kinds + PolicyReader.laterKinds.keys.sorted())
+                    .map { "did you mean \"\($0)\"?" } ?? "write EgressPolicy or DestinationGroup"
             )
             return
         }
@@ -61,7 +60,8 @@ extension PolicyReader {
         let found = entries.first { $0.key == "apiVersion" }?.value
         if let found, found.content != .string(version) {
             error(
-                DiagnosticCode.apiVersion, at: found.location, "\(kind) has apiVersion \(version), and here is \(found.found)",
+                DiagnosticCode.apiVersion, at: found.location,
+                "\(kind) has apiVersion \(version), and here is \(found.found)",
                 "write apiVersion: \(version)"
             )
         }
@@ -82,7 +82,8 @@ extension PolicyReader {
     }
 
     /// Reads `metadata` and returns its name, with its place.
-    mutating func readMetadata(_ fields: DocumentFields, of owner: String) -> (name: String, location: SourceLocation)? {
+    mutating func readMetadata(_ fields: DocumentFields, of owner: String) -> (name: String, location: SourceLocation)?
+    {
         let suggestion = "write metadata: { name: ... } with a name of lower-case letters, digits and hyphens"
         guard let node = required("metadata", in: fields, of: owner, suggestion: suggestion) else { return nil }
         let schema = DocumentFields.Schema(
@@ -103,7 +104,8 @@ extension PolicyReader {
         if node.content == .null { return }
         guard case .mapping(let entries) = node.content else {
             error(
-                DiagnosticCode.wrongType, at: node.location, "\(field) is a mapping of texts, and here is \(node.found)",
+                DiagnosticCode.wrongType, at: node.location,
+                "\(field) is a mapping of texts, and here is \(node.found)",
                 "write \(field): { key: value }"
             )
             return

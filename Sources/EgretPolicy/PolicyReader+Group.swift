@@ -6,7 +6,9 @@ import EgretAddressing
 extension PolicyReader {
     private static let groupSchema = DocumentFields.Schema(
         name: "spec", fields: ["cidrs"], notSupportedYet: ["domains", "feeds", "feed", "file", "url"],
-        foreign: ["cidr": "write cidrs: and a list", "to": "write cidrs: and a list", "addresses": "write cidrs: and a list"]
+        foreign: [
+            "cidr": "write cidrs: and a list", "to": "write cidrs: and a list", "addresses": "write cidrs: and a list",
+        ]
     )
 
     private static let groupEntrySchema = DocumentFields.Schema(name: "an entry of cidrs", fields: ["cidr", "except"])
@@ -36,7 +38,9 @@ extension PolicyReader {
             return readPrefix(node, "an entry of cidrs").map { AddressBlock($0) }
         }
         if entries.isEmpty {
-            error(DiagnosticCode.empty, at: node.location, "the entry is empty", "write a CIDR, for example 203.0.113.0/24")
+            error(
+                DiagnosticCode.empty, at: node.location, "the entry is empty",
+                "write a CIDR, for example 203.0.113.0/24")
             return nil
         }
         guard let fields = fields(node, PolicyReader.groupEntrySchema) else { return nil }
@@ -55,11 +59,14 @@ extension PolicyReader {
             result.diagnostics.append(problem.diagnostic(at: location))
             return
         }
-        if !groupNames.insert(name).inserted {
+        if let first = groupNames[name] {
             error(
-                DiagnosticCode.duplicateName, at: location, "a group named \(quoted(name)) is defined already",
+                DiagnosticCode.duplicateName, at: location,
+                "a group named \(quoted(name)) is defined already at \(first)",
                 "give one of the two another name"
             )
+            return
         }
+        groupNames[name] = location
     }
 }

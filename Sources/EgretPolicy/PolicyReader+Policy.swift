@@ -45,7 +45,8 @@ extension PolicyReader {
         }
         if let first = policyNames[name] {
             error(
-                DiagnosticCode.duplicateName, at: location, "a policy named \(quoted(name)) is defined already at \(first)",
+                DiagnosticCode.duplicateName, at: location,
+                "a policy named \(quoted(name)) is defined already at \(first)",
                 "give one of the two another name"
             )
             return
@@ -90,7 +91,7 @@ extension PolicyReader {
         guard let node = spec["default"] else { return tier == .workload ? .deny : nil }
         let action = word(
             node, "default", as: DefaultAction.self,
-            others: ["drop": "deny", "block": "deny", "accept": "allow", "log": "audit", "pass": "allow"]
+            others: ["drop": "deny", "block": "deny", "accept": "allow", "log": "audit"]
         )
         guard let tier, tier != .workload else { return action }
         error(

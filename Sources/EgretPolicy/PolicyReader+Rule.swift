@@ -34,7 +34,9 @@ extension PolicyReader {
 
     private mutating func readRule(_ node: DocumentNode, names: inout [String: SourceLocation]) -> EgressRule? {
         if case .mapping(let entries) = node.content, entries.isEmpty {
-            error(DiagnosticCode.empty, at: node.location, "the rule is empty", "write at least its action: - action: allow")
+            error(
+                DiagnosticCode.empty, at: node.location, "the rule is empty",
+                "write at least its action: - action: allow")
             return nil
         }
         guard let fields = fields(node, PolicyReader.ruleSchema) else { return nil }
@@ -52,7 +54,8 @@ extension PolicyReader {
 
     private mutating func readRuleName(_ node: DocumentNode, names: inout [String: SourceLocation]) -> String? {
         guard let name = string(node, "name", expected: "a name for the rule") else { return nil }
-        guard !name.isEmpty, name.unicodeScalars.count <= 128, !name.unicodeScalars.contains(where: { $0.value < 0x20 }) else {
+        guard !name.isEmpty, name.unicodeScalars.count <= 128, !name.unicodeScalars.contains(where: { $0.value < 0x20 })
+        else {
             error(
                 DiagnosticCode.invalidName, at: node.location, "the name of a rule is one line of 1 to 128 characters",
                 name.isEmpty ? "write a name, or leave name out" : "write a shorter name on one line"
@@ -62,7 +65,8 @@ extension PolicyReader {
         if let first = names[name] {
             error(
                 DiagnosticCode.duplicateName, at: node.location,
-                "a rule of this policy is named \(quoted(name)) already, at \(first)", "give one of the two another name"
+                "a rule of this policy is named \(quoted(name)) already, at \(first)",
+                "give one of the two another name"
             )
         }
         names[name] = node.location
@@ -90,7 +94,8 @@ extension PolicyReader {
             return nil
         case .mapping(let entries):
             error(
-                DiagnosticCode.wrongType, at: node.location, "an entry of ports is a text or a number, and here is a mapping",
+                DiagnosticCode.wrongType, at: node.location,
+                "an entry of ports is a text or a number, and here is a mapping",
                 "write \(PolicyReader.portText(of: entries) ?? "for example 443/tcp")"
             )
             return nil

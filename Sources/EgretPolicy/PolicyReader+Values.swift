@@ -18,18 +18,17 @@ extension PolicyReader {
         return nil
     }
 
-    /// The items of a list that must not be empty; `nil` after reporting.
-    ///
-    /// - Parameters:
-    ///   - emptyMessage: What an empty list would mean to its author, and why it is refused.
+    /// The items of a list that must not be empty; `nil` after reporting, with `emptyMessage` for an empty one.
     mutating func items(
         _ node: DocumentNode, _ field: String, emptyMessage: String, emptySuggestion: String
     ) -> [DocumentNode]? {
         guard case .sequence(let items) = node.content else {
-            let example = node.text.isEmpty ? "- ..." : "[\(node.text)]"
+            let suggestion =
+                node.text.isEmpty
+                ? "begin each entry with a hyphen and a space" : "write a list: \(field): [\(node.text)]"
             error(
                 DiagnosticCode.wrongType, at: node.location, "\(field) is a list, and here is \(node.found)",
-                node.content == .null ? emptySuggestion : "write a list: \(field): \(example)"
+                node.content == .null ? emptySuggestion : suggestion
             )
             return nil
         }

@@ -33,7 +33,7 @@ public struct PolicyReader {
     /// Places where rules name groups, for the check once every document has been read.
     var groupReferences: [(name: String, location: SourceLocation)] = []
     /// Names of groups whose document has mistakes: rules that name them are right all the same.
-    var groupNames: Set<String> = []
+    var groupNames: [String: SourceLocation] = [:]
     var policyNames: [String: SourceLocation] = [:]
 
     /// Reads documents, usually those of several files together: groups of one file serve policies of another.
@@ -43,6 +43,7 @@ public struct PolicyReader {
     ///   - isIncomplete: Whether a document could not be parsed and is missing. Group names that are unknown
     ///     are then not reported: their definitions may be in the missing part. Pass `true` only beside other
     ///     errors.
+    /// - Returns: What was read, and every mistake.
     public static func read(_ documents: [DocumentNode], isIncomplete: Bool = false) -> Result {
         var reader = PolicyReader()
         for document in documents { reader.readDocument(document) }
@@ -55,8 +56,8 @@ public struct PolicyReader {
     }
 
     private mutating func checkGroupReferences() {
-        let known = BuiltInGroup.allCases.map(\.rawValue) + groupNames.sorted()
-        for reference in groupReferences where !known.contains(reference.name) {
+        let known = BuiltInGroup.allCases.map(\.rawValue) + groupNames.keys.sorted()
+        for reference in groupReferences where groupNames[reference.name] == nil {
             error(
                 DiagnosticCode.unknownGroup, at: reference.location, "no group is named \(quoted(reference.name))",
                 Spelling.nearest(to: reference.name, among: known).map { "did you mean \"\($0)\"?" }

@@ -24,6 +24,11 @@ enum ServiceSyntax {
         case 1: return try parseWithoutSlash(text)
         case 2: return try parse(parts[0], parts[1], whole: text)
         default:
+            if parts[0] == "icmp" || parts[0] == "icmpv6" {
+                throw problem(
+                    "\(quoted(text)) names a code, and a rule matches every code of a type",
+                    "write \(parts[0])/\(parts[1])")
+            }
             throw problem("\(quoted(text)) has more than one \"/\"", example)
         }
     }
@@ -31,7 +36,7 @@ enum ServiceSyntax {
     private static let example = "write for example 443/tcp, 8000-9000/udp, icmp/echo-request or gre"
 
     private static func parseWithoutSlash(_ text: Substring) throws(SyntaxProblem) -> Service {
-        if startsWithDigit(text) { return .ports(.tcp, try parsePorts(text)) }
+        if startsWithDigit(text) || text.hasPrefix("-") { return .ports(.tcp, try parsePorts(text)) }
         if let proto = IPProtocol(name: text) { return .any(proto) }
         if let port = wellKnownPorts.first(where: { $0.name == text.lowercased() }) {
             throw problem("\(quoted(text)) is the name of a port, and ports are numbers here", "write \(port.text)")
@@ -58,7 +63,8 @@ enum ServiceSyntax {
         if startsWithDigit(right), proto.hasPorts {
             throw problem("\(quoted(whole)) has the protocol first", "write \(right)/\(proto)")
         }
-        let expected = proto.hasPorts ? "write for example 443/\(proto), or \(proto) for the whole protocol" : "write \(proto)"
+        let expected =
+            proto.hasPorts ? "write for example 443/\(proto), or \(proto) for the whole protocol" : "write \(proto)"
         throw problem("\(quoted(whole)): \(quoted(right)) is not a part of \(proto)", expected)
     }
 
@@ -68,6 +74,10 @@ enum ServiceSyntax {
         let ends = text.split(separator: "-", omittingEmptySubsequences: false)
         guard let first = ends.first, let last = ends.last, ends.count <= 2 else {
             throw problem("\(quoted(text)) is not a port or a range", "write for example 8000-9000/\(proto)")
+        }
+        if ends.count == 2, first.isEmpty || last.isEmpty {
+            let whole = "\(first.isEmpty ? "1" : first)-\(last.isEmpty ? "65535" : last)"
+            throw problem("the range \(quoted(text)) has one end only", "write both, for example \(whole)/\(proto)")
         }
         let lower = try parsePort(first)
         let upper = try parsePort(last)
@@ -124,7 +134,8 @@ enum ServiceSyntax {
         if let name = Spelling.nearest(to: text, among: names) {
             throw problem("\(proto) has no type \(quoted(text))", "did you mean \(proto)/\(name)?")
         }
-        throw problem("\(proto) has no type \(quoted(text))", "write one of \(names.joined(separator: ", ")), or a number")
+        throw problem(
+            "\(proto) has no type \(quoted(text))", "write one of \(names.joined(separator: ", ")), or a number")
     }
 
     private static func refuseCommonSlips(_ text: Substring) throws(SyntaxProblem) {
@@ -152,8 +163,8 @@ enum ServiceSyntax {
         if let name = known ?? Spelling.nearest(to: text, among: names) {
             return problem("unknown protocol \(quoted(text))", "did you mean \(prefix)\(name)?")
         }
-        let list = Spelling.list(names, conjunction: "or")
-        return problem("unknown protocol \(quoted(text))", ports == nil ? "use \(list), or protocol/N" : "use \(list)")
+        let list = Spelling.list(ports == nil ? names + ["protocol/N"] : names, conjunction: "or")
+        return problem("unknown protocol \(quoted(text))", "use \(list)")
     }
 
     private static let otherSpellings = [

@@ -9,14 +9,16 @@ struct AddressTests {
     @Test(
         "IPv4 is four decimal octets and nothing else",
         arguments: [
-            "", "1", "1.2.3", "1.2.3.4.5", "1.2.3.", ".1.2.3", "1..2.3", "01.2.3.4", "1.2.3.00", "256.1.1.1", "1.2.3.4 ",
+            "", "1", "1.2.3", "1.2.3.4.5", "1.2.3.", ".1.2.3", "1..2.3", "01.2.3.4", "1.2.3.00", "256.1.1.1",
+            "1.2.3.4 ",
             "+1.2.3.4", "0x1.2.3.4", "1.2.3.4/8", "1.2.3.-4", "٣.1.1.1", "1000.1.1.1", "127.1", "2130706433",
         ])
     func wrongIPv4(_ text: String) {
         #expect(IPv4Address(text) == nil)
     }
 
-    @Test("IPv4 texts are read and printed back", arguments: ["0.0.0.0", "255.255.255.255", "10.20.30.40", "192.0.2.1"])
+    @Test(
+        "IPv4 texts are read and printed back", arguments: ["0.0.0.0", "255.255.255.255", "10.20.30.40", "192.0.2.1"])
     func ipv4(_ text: String) {
         #expect(IPv4Address(text)?.description == text)
     }
@@ -28,7 +30,8 @@ struct AddressTests {
             ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"), ("2001:0:0:1:0:0:0:1", "2001:0:0:1::1"),
             ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"), ("::ffff:192.0.2.1", "::ffff:192.0.2.1"),
             ("::ffff:c000:201", "::ffff:192.0.2.1"), ("64:ff9b::192.0.2.1", "64:ff9b::c000:201"),
-            ("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0"), ("::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8"), ("1:2:3:4:5:6:1.2.3.4", "1:2:3:4:5:6:102:304"),
+            ("1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0"), ("::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8"),
+            ("1:2:3:4:5:6:1.2.3.4", "1:2:3:4:5:6:102:304"),
         ])
     func ipv6(_ text: String, _ canonical: String) {
         #expect(IPv6Address(text)?.description == canonical)
@@ -37,7 +40,8 @@ struct AddressTests {
     @Test(
         "what is not IPv6 is refused",
         arguments: [
-            "", ":", ":::", "1", "1:2", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", "12345::", "g::", "1:2:3:4:5:6:7:8::",
+            "", ":", ":::", "1", "1:2", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", "12345::", "g::",
+            "1:2:3:4:5:6:7:8::",
             "::1:2:3:4:5:6:7:8", ":1::", "1:::2", "::1.2.3", "::1.2.3.4:5", "1.2.3.4::", "::%1", "fe80::1%eth0", "::1 ",
             "1:2:3:4:5:6:7:1.2.3.4", "::1.2.3.04", "+1::", "::١",
         ])
@@ -59,6 +63,13 @@ struct AddressTests {
         }
     }
 
+    @Test("addresses need no alignment above 8: see IPv6Address")
+    func alignment() {
+        #expect(MemoryLayout<IPv6Address>.alignment <= 8)
+        #expect(MemoryLayout<IPAddress>.alignment <= 8)
+        #expect(MemoryLayout<IPPrefix>.alignment <= 8)
+    }
+
     @Test("the IPv4 address inside an IPv6 address is found where it stands for one")
     func embedded() {
         let inside = IPv4Address(192, 0, 2, 1)
@@ -76,7 +87,8 @@ struct PrefixTests {
     @Test(
         "prefixes are read, host bits cleared, and printed",
         arguments: [
-            ("10.1.2.3/8", "10.0.0.0/8"), ("10.1.2.3", "10.1.2.3"), ("10.1.2.3/32", "10.1.2.3"), ("0.0.0.0/0", "0.0.0.0/0"),
+            ("10.1.2.3/8", "10.0.0.0/8"), ("10.1.2.3", "10.1.2.3"), ("10.1.2.3/32", "10.1.2.3"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
             ("2001:db8::1/32", "2001:db8::/32"), ("::/0", "::/0"), ("::1/128", "::1"),
         ])
     func reading(_ text: String, _ canonical: String) {
@@ -85,7 +97,10 @@ struct PrefixTests {
 
     @Test(
         "wrong lengths are refused",
-        arguments: ["10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/8/8", "/8", "10.0.0.0/ 8", "10.0.0.0/999999999999"])
+        arguments: [
+            "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/8/8", "/8", "10.0.0.0/ 8",
+            "10.0.0.0/999999999999",
+        ])
     func wrong(_ text: String) {
         #expect(IPPrefix(text) == nil)
     }
@@ -99,7 +114,9 @@ struct PrefixTests {
             }
             #expect(prefix.contains(IPAddress(family: .ipv6, rawValue: prefix.lowerBound)))
             #expect(prefix.contains(IPAddress(family: .ipv6, rawValue: prefix.upperBound)))
-            #expect(prefix.upperBound - prefix.lowerBound == (length == 0 ? .max : (UInt128(1) << UInt128(128 - length)) - 1))
+            #expect(
+                prefix.upperBound - prefix.lowerBound
+                    == (length == 0 ? .max : (UInt128(1) << UInt128(128 - length)) - 1))
             if length > 0 {
                 #expect(!prefix.contains(IPAddress(family: .ipv6, rawValue: prefix.lowerBound - 1)))
             }
@@ -123,7 +140,9 @@ struct PrefixTests {
     func interfaces() {
         #expect(InterfaceName("eth0") != nil)
         #expect(InterfaceName("123456789012345") != nil)
-        for text in ["", "1234567890123456", ".", "..", "a/b", "a b", "a:1", "a\n"] { #expect(InterfaceName(text) == nil) }
+        for text in ["", "1234567890123456", ".", "..", "a/b", "a b", "a:1", "a\n"] {
+            #expect(InterfaceName(text) == nil)
+        }
     }
 
     @Test("hardware addresses print six pairs")

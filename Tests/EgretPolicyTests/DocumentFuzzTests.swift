@@ -68,7 +68,8 @@ struct DocumentFuzzTests {
             both += 1
             let ours = documents.map { outline($0) }
             // libyaml places an anchored node at its anchor, this parser at the node.
-            let isAlike = text.contains(UInt8(ascii: "&"))
+            let isAlike =
+                text.contains(UInt8(ascii: "&"))
                 ? ours.map(withoutPlaces) == theirs.map(withoutPlaces) : ours == theirs
             if !isAlike { Issue.record("\(string)\nours: \(ours)\nlibyaml: \(theirs)") }
         }
@@ -101,7 +102,8 @@ struct DocumentFuzzTests {
         case .sequence(let items):
             return "\(place) [\(items.map { outline($0) }.joined(separator: ", "))]"
         case .mapping(let entries):
-            return "\(place) {\(entries.map { "\($0.key.string ?? "?"): \(outline($0.value))" }.joined(separator: ", "))}"
+            return
+                "\(place) {\(entries.map { "\($0.key.string ?? "?"): \(outline($0.value))" }.joined(separator: ", "))}"
         case .alias: return "alias"
         }
     }

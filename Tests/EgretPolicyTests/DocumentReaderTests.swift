@@ -111,7 +111,8 @@ struct DocumentReaderTests {
         #expect(diagnostics.map { $0.location?.line } == [1, 5])
     }
 
-    @Test("64 levels are read, 65 and a million are refused without a trap", arguments: ["[", "{a: ", "- ", "{\"a\":["])
+    @Test(
+        "64 levels are read, 65 and a million are refused without a trap", arguments: ["[", "{a: ", "- ", "{\"a\":["])
     func depth(_ opening: String) {
         for count in [65, 1_000, 1_000_000] {
             let text = String(repeating: opening, count: count)

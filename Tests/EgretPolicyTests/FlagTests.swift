@@ -21,7 +21,8 @@ struct FlagTests {
             ("203.0.113.10", "203.0.113.10|"), ("198.51.100.0/24", "198.51.100.0/24|"),
             ("203.0.113.10:443", "203.0.113.10|443/tcp"), ("203.0.113.10:53/udp", "203.0.113.10|53/udp"),
             ("203.0.113.10:8000-9000/udp", "203.0.113.10|8000-9000/udp"),
-            ("203.0.113.10:icmp/echo-request", "203.0.113.10|icmp/echo-request"), ("203.0.113.10:gre", "203.0.113.10|gre"),
+            ("203.0.113.10:icmp/echo-request", "203.0.113.10|icmp/echo-request"),
+            ("203.0.113.10:gre", "203.0.113.10|gre"),
             ("198.51.100.0/24:80,443", "198.51.100.0/24|80/tcp 443/tcp"),
             ("198.51.100.0/24:80/tcp,443/udp,gre", "198.51.100.0/24|80/tcp 443/udp gre"),
             ("2001:db8::/32", "2001:db8::/32|"), ("2001:db8::10", "2001:db8::10|"), ("::1", "::1|"),
@@ -91,7 +92,8 @@ struct FlagTests {
         #expect(FlagPolicy.make(allow: ["internet"]).policy?.defaultAction == .deny)
         #expect(FlagPolicy.make(allow: ["internet"], default: .reject).policy?.defaultAction == .reject)
         #expect(FlagPolicy.make(allow: ["internet"], files: file(.allow, .audit)).policy?.defaultAction == .audit)
-        #expect(FlagPolicy.make(allow: ["internet"], default: .allow, files: file(.deny)).policy?.defaultAction == .allow)
+        #expect(
+            FlagPolicy.make(allow: ["internet"], default: .allow, files: file(.deny)).policy?.defaultAction == .allow)
         #expect(FlagPolicy.make(files: file(.allow)).policy == nil)
         #expect(FlagPolicy.make().policy?.rules == [])
     }
@@ -99,7 +101,8 @@ struct FlagTests {
     @Test("a policy of a file cannot have the name of the flags' policy")
     func reserved() {
         let files = PolicyReader.Result(policies: [EgressPolicy(name: "command-line", rules: [])])
-        #expect(FlagPolicy.make(allow: ["internet"], files: files).diagnostics.map(\.code) == [DiagnosticCode.reservedName])
+        #expect(
+            FlagPolicy.make(allow: ["internet"], files: files).diagnostics.map(\.code) == [DiagnosticCode.reservedName])
     }
 
     @Test("any mistake leaves no policy, and all are reported")
