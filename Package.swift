@@ -135,6 +135,16 @@ let package = Package(
         ),
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
         .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
+        // A policy file, the nft text and the bytes that come of it.
+        .testTarget(
+            name: "GoldenTests",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretNftables", "EgretCompiler", "EgretNetlinkWire",
+                "EgretDocuments", "EgretTesting",
+            ],
+            exclude: ["Golden"],
+            swiftSettings: strict
+        ),
         // Bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
