@@ -54,7 +54,11 @@ let package = Package(
         // The operating system.
         .target(name: "CEgretLinux"),
         .target(name: "EgretLinux", dependencies: ["CEgretLinux"], swiftSettings: strict),
-        .target(name: "EgretNetlink", dependencies: ["EgretNetlinkWire", "EgretLinux"], swiftSettings: strict),
+        .target(
+            name: "EgretNetlink",
+            dependencies: ["EgretNftables", "EgretNetlinkWire", "EgretLinux"],
+            swiftSettings: strict
+        ),
         // Engines.
         .target(
             name: "EgretDataplane",
@@ -122,7 +126,7 @@ let package = Package(
         // Bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
-            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire"],
+            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretNetlink"],
             swiftSettings: strict
         ),
     ]
