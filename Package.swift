@@ -148,7 +148,7 @@ let package = Package(
         // Bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
-            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire"],
+            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretNetlink"],
             swiftSettings: strict
         ),
         // The whole, in a small internet of its own. Needs root.

@@ -99,7 +99,8 @@ struct ReportText {
             lines.append("  " + suggestions.flags.joined(separator: " "))
         }
         for clause in suggestions.obstacles {
-            let place = clauses.location(clause).map { " (\($0))" } ?? ""
+            let location = clauses.location(clause).flatMap { $0.line > 0 ? $0 : nil }
+            let place = location.map { " (\($0))" } ?? ""
             lines.append(style.dim("  refused by \(clauses.short(clause).withVisibleControls)\(place): no flag overrides it"))
         }
         return lines

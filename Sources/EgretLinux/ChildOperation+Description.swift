@@ -11,6 +11,7 @@ extension ChildOperation {
         case .mount(let source, let target, let type, _, _): ("mount", "\(source ?? type ?? "none") on \(target)")
         case .unmount(let target, _): ("unmount", target)
         case .makeDirectory(let path, _): ("make directory", path)
+        case .ignoreSetUserID(let path): ("ignore set-user-ID bits below", path)
         case .makeSymbolicLink(let path, _): ("make symbolic link", path)
         case .writeFile(let path, _, _), .writeExistingFile(let path, _): ("write", path)
         case .open(let path, _, _, _): ("open", path)

@@ -19,6 +19,9 @@ public enum ChildOperation: Sendable {
     case mount(source: String?, target: String, type: String? = nil, flags: MountFlags = [], data: String? = nil)
     /// Unmounts, as umount2(2).
     case unmount(String, detach: Bool = false)
+    /// Makes set-user-ID bits and file capabilities count for nothing at and below a mount point: `nosuid` on every
+    /// mount there. A kernel before 5.12 leaves them; ``forbidNewPrivileges`` then refuses what they would give.
+    case ignoreSetUserID(below: String)
     /// Makes a directory; one that is there already will do.
     case makeDirectory(String, mode: UInt32 = 0o755)
     /// Makes a symbolic link at a path.

@@ -102,6 +102,8 @@ extension ChildProgram {
             unsafe step(
                 EGRET_STEP_MOUNT, Int64(bitPattern: flags.rawValue),
                 pointers: text(source), text(target), text(type), text(data))
+        case .ignoreSetUserID(let path):
+            unsafe step(EGRET_STEP_IGNORE_SET_USER_ID, pointers: text(path))
         case .unmount(let target, let detach):
             unsafe step(EGRET_STEP_UNMOUNT, detach ? Int64(egret_mnt_detach) : 0, pointers: text(target))
         default:

@@ -61,6 +61,23 @@ public struct NetlinkMessage: Hashable, Sendable {
         return messages
     }
 
+    /// A request with another sequence number and more flags.
+    ///
+    /// - Throws: ``WireError`` if the bytes are not exactly one message.
+    public static func resequenced(
+        _ request: [UInt8],
+        sequence: UInt32,
+        addingFlags flags: UInt16 = 0
+    ) throws(WireError) -> [UInt8] {
+        let messages = try parse(request)
+        guard messages.count == 1, let message = messages.first else { throw WireError(.badLength, "one request") }
+        var writer = NetlinkWriter(reservingCapacity: request.count)
+        try writer.message(type: message.type, flags: message.flags | flags, sequence: sequence) { (writer) in
+            writer.append(message.payload)
+        }
+        return writer.bytes
+    }
+
     /// Whether what the dump describes changed while it was being dumped (`NLM_F_DUMP_INTR`).
     public var isInterrupted: Bool { flags & NetlinkFlag.dumpInterrupted != 0 }
 

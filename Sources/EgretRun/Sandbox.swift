@@ -53,6 +53,8 @@ public struct Sandbox: Sendable {
         // Mounts of the host still arrive; nothing mounted here goes back.
         [.mount(source: nil, target: "/", flags: [.slave, .recursive])]
             + stageOperations + processOperations + deviceOperations + fileOperations
+            // A program with file capabilities, such as ping, then runs without them instead of not at all.
+            + [.ignoreSetUserID(below: "/")]
     }
 
     private var stageOperations: [ChildOperation] {
@@ -61,7 +63,11 @@ public struct Sandbox: Sendable {
 
     /// `/proc` of the new pid namespace: no process of the host is in it.
     private var processOperations: [ChildOperation] {
-        [.mount(source: "proc", target: "/proc", type: "proc", flags: Sandbox.unprivileged)]
+        [
+            .mount(source: "proc", target: "/proc", type: "proc", flags: Sandbox.unprivileged),
+            // ping(8) without privilege: ICMP datagram sockets for every group of this network namespace.
+            .writeExistingFile("/proc/sys/net/ipv4/ping_group_range", Array("0 2147483647".utf8)),
+        ]
             + readOnlyPaths.flatMap(Sandbox.readOnly)
     }
 
