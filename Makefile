@@ -35,7 +35,7 @@ test-kernel: dependencies ## run the tests against the real kernel only (root)
 	scripts/test --filter 'KernelTests|IntegrationTests' $(TESTFLAGS)
 
 golden: ## write the golden files anew; look at the difference before you commit it
-	-EGRET_RECORD=1 scripts/test --filter 'GoldenTests' $(TESTFLAGS)
+	-EGRET_RECORD=1 scripts/test --filter 'Golden' $(TESTFLAGS)
 	git status --short
 
 format: ## format the Swift sources
