@@ -151,6 +151,8 @@ let package = Package(
             dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretNetlink"],
             swiftSettings: strict
         ),
+        // What the documentation says of the command line, against the command line.
+        .testTarget(name: "ManualTests", dependencies: ["EgretTesting", "egret", "egret-lab"], swiftSettings: strict),
         // The whole, in a small internet of its own. Needs root.
         .testTarget(
             name: "IntegrationTests",

@@ -62,7 +62,8 @@ struct ServiceProgramTests {
     @Test("what a case shares with the rest of its protocol is no case")
     func redundant() {
         let redundant = program(
-            EgressRule(action: .allow, services: [.any(.udp)]), EgressRule(action: .deny, services: [ports(53, 53, of: .udp)])
+            EgressRule(action: .allow, services: [.any(.udp)]),
+            EgressRule(action: .deny, services: [ports(53, 53, of: .udp)])
         )
         #expect(cases(redundant, .udp) == [])
         #expect(redundant.protocols[.udp]?.otherwise == 0)
@@ -71,7 +72,8 @@ struct ServiceProgramTests {
     @Test("ICMP types are cases up to 255, and whole protocols have none")
     func types() {
         let types = program(
-            EgressRule(action: .allow, services: [.icmp(.icmp, type: 255), .icmp(.icmp, type: 254), .icmp(.icmp, type: 0)]),
+            EgressRule(
+                action: .allow, services: [.icmp(.icmp, type: 255), .icmp(.icmp, type: 254), .icmp(.icmp, type: 0)]),
             EgressRule(action: .allow, services: [.any(IPProtocol(rawValue: 255))])
         )
         #expect(cases(types, .icmp) == ["0-0:0", "254-255:0"])

@@ -60,7 +60,8 @@ struct GoldenCase {
             let length = Int(GoldenCase.word(batch.bytes, at: offset))
             let step = batch.stepIndex(forSequence: GoldenCase.word(batch.bytes, at: offset + 8))
             if let step, step != lastStep {
-                text += "\n# \(NftText.script(Transaction([transaction.steps[step]])).prefix(100).split(separator: "\n")[0])\n"
+                text +=
+                    "\n# \(NftText.script(Transaction([transaction.steps[step]])).prefix(100).split(separator: "\n")[0])\n"
             } else if step == nil {
                 text += offset == 0 ? "# begin\n" : "\n# end\n"
             }
@@ -72,7 +73,8 @@ struct GoldenCase {
         return text
     }
 
-    static let directory = String(#filePath.prefix(upTo: #filePath.lastIndex(of: "/") ?? #filePath.endIndex)) + "/Golden"
+    static let directory =
+        String(#filePath.prefix(upTo: #filePath.lastIndex(of: "/") ?? #filePath.endIndex)) + "/Golden"
     private static let logGroup: UInt16 = 20001
 
     static func all() throws -> [String] {
@@ -112,7 +114,9 @@ struct GoldenCase {
 
     private static func lines(_ bytes: ArraySlice<UInt8>) -> String {
         stride(from: bytes.startIndex, to: bytes.endIndex, by: 32).map { start in
-            let line = bytes[start..<min(start + 32, bytes.endIndex)].map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+            let line = bytes[start..<min(start + 32, bytes.endIndex)].map {
+                ($0 < 16 ? "0" : "") + String($0, radix: 16)
+            }
             return line.joined() + "\n"
         }.joined()
     }
