@@ -97,7 +97,7 @@ final class RunPlace {
         endpointProgram = program
         try host.dataplane.install([policyProgram.program, program.packets, program.frames], on: BaseProgram.program)
         isInstalled = true
-        try host.moveSwitches(HostSwitch.forwarding(link: link.name, network))
+        try host.openForwarding(link: link.name, network)
         flows = try KernelFlows(
             logGroup: record.logGroup,
             addresses: plan.endpointAddresses,
