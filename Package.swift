@@ -54,7 +54,11 @@ let package = Package(
         // The operating system.
         .target(name: "CEgretLinux"),
         .target(name: "EgretLinux", dependencies: ["CEgretLinux"], swiftSettings: strict),
-        .target(name: "EgretNetlink", dependencies: ["EgretNetlinkWire", "EgretLinux"], swiftSettings: strict),
+        .target(
+            name: "EgretNetlink",
+            dependencies: ["EgretNftables", "EgretNetlinkWire", "EgretLinux"],
+            swiftSettings: strict
+        ),
         // Engines.
         .target(
             name: "EgretDataplane",
@@ -88,12 +92,16 @@ let package = Package(
         // The test bed: a small internet in namespaces.
         .target(
             name: "EgretTesting",
-            dependencies: ["EgretAddressing", "EgretLinux"],
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretLinux"],
+            resources: [.embedInCode("Resources/servers.py"), .embedInCode("Resources/home.sh")],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "egret-lab",
-            dependencies: ["EgretTesting", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "EgretAddressing", "EgretTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict
         ),
         // Units: they need nothing.
@@ -120,14 +128,23 @@ let package = Package(
         ),
         .testTarget(
             name: "EgretCompilerTests",
-            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler"],
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler", "EgretTesting",
+            ],
             swiftSettings: strict
         ),
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
+        .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
         // Bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
             dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire"],
+            swiftSettings: strict
+        ),
+        // The whole, in a small internet of its own. Needs root.
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: ["EgretAddressing", "EgretTesting"],
             swiftSettings: strict
         ),
     ]

@@ -20,7 +20,7 @@ public enum TableFamily: String, Hashable, Sendable, CaseIterable {
 }
 
 /// A table: the container of everything else. Egret's is its own; it touches no other.
-public struct Table: Hashable, Sendable {
+public struct Table: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// The family.
     public var family: TableFamily
     /// The name, unique in the family.
@@ -30,6 +30,14 @@ public struct Table: Hashable, Sendable {
     public init(family: TableFamily, name: String) {
         self.family = family
         self.name = name
+    }
+
+    /// `inet egret`.
+    public var description: String { "\(family) \(name)" }
+
+    /// By family, then name.
+    public static func < (left: Table, right: Table) -> Bool {
+        (left.family.rawValue, left.name) < (right.family.rawValue, right.name)
     }
 }
 

@@ -1,7 +1,11 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretCommands
+
 @main
 enum Main {
-    static func main() {}
+    static func main() {
+        EgretCommand.runAndExit()
+    }
 }

@@ -1,0 +1,59 @@
+# Copyright the Egret authors.
+# SPDX-License-Identifier: Apache-2.0
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# More arguments for `swift test`: make test TESTFLAGS='--filter IntegrationTests'
+TESTFLAGS ?=
+
+CHECKED := --explicit-target-dependency-import-check error
+# The standard library inside the binary: it then runs on any Debian 12 without Swift.
+RELEASE := -c release --static-swift-stdlib $(CHECKED)
+
+.PHONY: help build release install dependencies test test-kernel golden format lint bench docs demo check clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build everything, for debugging
+	swift build $(CHECKED)
+
+release: ## build egret for users: optimised, with Swift's libraries inside
+	swift build $(RELEASE) --product egret
+
+install: ## install egret under $(DESTDIR)$(PREFIX), by default /usr/local; build it if that was not done
+	@test -x .build/release/egret || $(MAKE) release
+	install -D -m 755 .build/release/egret "$(DESTDIR)$(PREFIX)/bin/egret"
+
+dependencies: ## install the Debian packages that building and testing need (root)
+	@scripts/install-dependencies
+
+test: dependencies ## run all tests; those of the kernel need root
+	scripts/test $(TESTFLAGS)
+
+test-kernel: dependencies ## run the tests against the real kernel only (root)
+	scripts/test --filter 'KernelTests|IntegrationTests' $(TESTFLAGS)
+
+golden: ## write the golden files anew; look at the difference before you commit it
+	-EGRET_RECORD=1 scripts/test --filter 'GoldenTests' $(TESTFLAGS)
+	git status --short
+
+format: ## format the Swift sources
+	swift format --in-place --parallel --recursive Package.swift Sources Tests
+
+lint: ## check format, direction of imports, headers and scripts
+	scripts/lint
+
+bench: dependencies ## measure, and write docs/benchmarks.md (root, a quiet machine)
+	scripts/bench
+
+docs: ## build the API documentation into .build/docs
+	scripts/docs
+
+demo: ## show the main job in a small internet of its own (root)
+	@scripts/demo
+
+check: lint build test docs ## all that CI runs
+
+clean: ## remove what was built
+	rm -rf .build

@@ -1,0 +1,59 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef EGRET_SOCKETS_H
+#define EGRET_SOCKETS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+static const int32_t egret_af_unix = AF_UNIX;
+static const int32_t egret_af_inet = AF_INET;
+static const int32_t egret_af_inet6 = AF_INET6;
+static const int32_t egret_af_netlink = AF_NETLINK;
+static const int32_t egret_af_packet = AF_PACKET;
+static const int32_t egret_sock_stream = SOCK_STREAM;
+static const int32_t egret_sock_dgram = SOCK_DGRAM;
+static const int32_t egret_sock_raw = SOCK_RAW;
+static const int32_t egret_sol_socket = SOL_SOCKET;
+static const int32_t egret_so_rcvbuf = SO_RCVBUF;
+static const int32_t egret_so_sndbuf = SO_SNDBUF;
+static const int32_t egret_so_mark = SO_MARK;
+static const int32_t egret_msg_peek = MSG_PEEK;
+static const int32_t egret_msg_trunc = MSG_TRUNC;
+static const int32_t egret_msg_dontwait = MSG_DONTWAIT;
+
+/// A socket with SOCK_CLOEXEC.
+int32_t egret_socket(int32_t family, int32_t type, int32_t protocol);
+int32_t egret_set_option(int32_t descriptor, int32_t level, int32_t name, int32_t value);
+int32_t egret_get_option(int32_t descriptor, int32_t level, int32_t name, int32_t *value);
+/// Sets a buffer's size in bytes past the system's limit where allowed, else up to it.
+int32_t egret_set_buffer(int32_t descriptor, int32_t sending, int32_t bytes);
+int32_t egret_set_receive_timeout(int32_t descriptor, int64_t microseconds);
+int64_t egret_send(int32_t descriptor, const void *bytes, size_t count, int32_t flags);
+int64_t egret_receive(int32_t descriptor, void *bytes, size_t count, int32_t flags);
+
+/// Binds a netlink socket to a port id of the kernel's choice; returns that port id in `port`.
+int32_t egret_netlink_bind(int32_t descriptor, uint32_t *port);
+int32_t egret_netlink_join(int32_t descriptor, uint32_t group);
+int32_t egret_netlink_leave(int32_t descriptor, uint32_t group);
+int32_t egret_netlink_extended_acks(int32_t descriptor, int32_t on);
+int32_t egret_netlink_strict_checks(int32_t descriptor, int32_t on);
+int32_t egret_netlink_capped_acks(int32_t descriptor, int32_t on);
+int32_t egret_netlink_no_overrun_errors(int32_t descriptor, int32_t on);
+/// recvmsg with the port id of the sender, which is zero for the kernel.
+int64_t egret_netlink_receive(int32_t descriptor, void *bytes, size_t count, int32_t flags, uint32_t *sender);
+
+/// Binds an AF_PACKET socket to an interface, every ethertype.
+int32_t egret_packet_bind(int32_t descriptor, int32_t interface_index);
+int32_t egret_packet_promiscuous(int32_t descriptor, int32_t interface_index);
+/// Sends an IPv4 packet, header included, to the destination in its header.
+int64_t egret_send_ipv4(int32_t descriptor, const void *bytes, size_t count, const uint8_t destination[4]);
+/// Sends the payload of an IPv6 packet; `scope` is an interface index, or zero.
+int64_t egret_send_ipv6(
+    int32_t descriptor, const void *bytes, size_t count, const uint8_t destination[16], uint32_t scope);
+int32_t egret_interface_index(const char *name);
+int32_t egret_interface_name(uint32_t index, char name[16]);
+
+#endif

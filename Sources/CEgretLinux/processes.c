@@ -1,0 +1,88 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+#define _GNU_SOURCE
+#include "EgretProcesses.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+
+int32_t egret_wait(int32_t process, int32_t options, struct egret_child_status *status) {
+    int flags = 0, value = 0;
+    if (options & egret_wait_untraced) flags |= WUNTRACED;
+    if (options & egret_wait_continued) flags |= WCONTINUED;
+    if (options & egret_wait_no_hang) flags |= WNOHANG;
+    pid_t found;
+    do {
+        found = waitpid(process, &value, flags);
+    } while (found < 0 && errno == EINTR);
+    if (found < 0) return -errno;
+    status->process = found;
+    if (found == 0) return 0;
+    if (WIFEXITED(value)) {
+        status->kind = EGRET_STATUS_EXITED;
+        status->value = WEXITSTATUS(value);
+    } else if (WIFSIGNALED(value)) {
+        status->kind = WCOREDUMP(value) ? EGRET_STATUS_DUMPED : EGRET_STATUS_SIGNALED;
+        status->value = WTERMSIG(value);
+    } else if (WIFSTOPPED(value)) {
+        status->kind = EGRET_STATUS_STOPPED;
+        status->value = WSTOPSIG(value);
+    } else {
+        status->kind = EGRET_STATUS_CONTINUED;
+        status->value = 0;
+    }
+    return 0;
+}
+
+int32_t egret_signal_process_descriptor(int32_t descriptor, int32_t signal) {
+    return syscall(SYS_pidfd_send_signal, descriptor, signal, NULL, 0) < 0 ? -errno : 0;
+}
+
+int32_t egret_kill(int32_t process, int32_t signal) { return kill(process, signal) < 0 ? -errno : 0; }
+
+int32_t egret_signal_thread(int32_t thread, int32_t signal) {
+    return syscall(SYS_tgkill, getpid(), thread, signal) < 0 ? -errno : 0;
+}
+
+int32_t egret_open_process(int32_t process) {
+    long result = syscall(SYS_pidfd_open, process, 0);
+    return result < 0 ? -errno : (int32_t)result;
+}
+
+int32_t egret_process(void) { return getpid(); }
+int32_t egret_parent_process(void) { return getppid(); }
+int32_t egret_process_group(void) { return getpgrp(); }
+int32_t egret_session(void) { return getsid(0); }
+
+int32_t egret_set_process_group(int32_t process, int32_t group) { return setpgid(process, group) < 0 ? -errno : 0; }
+
+int32_t egret_children_usage(struct egret_usage *usage) {
+    struct rusage found;
+    if (getrusage(RUSAGE_CHILDREN, &found) < 0) return -errno;
+    usage->user_microseconds = (int64_t)found.ru_utime.tv_sec * 1000000 + found.ru_utime.tv_usec;
+    usage->system_microseconds = (int64_t)found.ru_stime.tv_sec * 1000000 + found.ru_stime.tv_usec;
+    usage->maximum_resident_kilobytes = found.ru_maxrss;
+    return 0;
+}
+
+int32_t egret_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *data) {
+    return mount(source, target, type, (unsigned long)flags, data) < 0 ? -errno : 0;
+}
+
+int32_t egret_unmount(const char *target, int32_t flags) { return umount2(target, flags) < 0 ? -errno : 0; }
+
+int32_t egret_process_control(int32_t option, uint64_t argument) {
+    int result = prctl(option, (unsigned long)argument, 0, 0, 0);
+    return result < 0 ? -errno : result;
+}

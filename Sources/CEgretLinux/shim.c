@@ -1,4 +1,0 @@
-// Copyright the Egret authors.
-// SPDX-License-Identifier: Apache-2.0
-
-#include "CEgretLinux.h"

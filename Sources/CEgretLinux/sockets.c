@@ -1,0 +1,141 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+#define _GNU_SOURCE
+#include "EgretSockets.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+
+#ifndef SOL_NETLINK
+#define SOL_NETLINK 270
+#endif
+
+#define RETRY(call)                                                                                                    \
+    do {                                                                                                               \
+        long result_;                                                                                                  \
+        do {                                                                                                           \
+            result_ = (long)(call);                                                                                    \
+        } while (result_ < 0 && errno == EINTR);                                                                       \
+        return result_ < 0 ? -errno : result_;                                                                         \
+    } while (0)
+
+int32_t egret_socket(int32_t family, int32_t type, int32_t protocol) {
+    RETRY(socket(family, type | SOCK_CLOEXEC, protocol));
+}
+
+int32_t egret_set_option(int32_t descriptor, int32_t level, int32_t name, int32_t value) {
+    RETRY(setsockopt(descriptor, level, name, &value, sizeof value));
+}
+
+int32_t egret_get_option(int32_t descriptor, int32_t level, int32_t name, int32_t *value) {
+    socklen_t length = sizeof *value;
+    RETRY(getsockopt(descriptor, level, name, value, &length));
+}
+
+int32_t egret_set_buffer(int32_t descriptor, int32_t sending, int32_t bytes) {
+    int32_t forced = egret_set_option(descriptor, SOL_SOCKET, sending ? SO_SNDBUFFORCE : SO_RCVBUFFORCE, bytes);
+    if (forced != -EPERM) return forced;
+    return egret_set_option(descriptor, SOL_SOCKET, sending ? SO_SNDBUF : SO_RCVBUF, bytes);
+}
+
+int32_t egret_set_receive_timeout(int32_t descriptor, int64_t microseconds) {
+    struct timeval limit = {.tv_sec = microseconds / 1000000, .tv_usec = microseconds % 1000000};
+    RETRY(setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit));
+}
+
+int64_t egret_send(int32_t descriptor, const void *bytes, size_t count, int32_t flags) {
+    RETRY(send(descriptor, bytes, count, flags | MSG_NOSIGNAL));
+}
+
+int64_t egret_receive(int32_t descriptor, void *bytes, size_t count, int32_t flags) {
+    RETRY(recv(descriptor, bytes, count, flags));
+}
+
+int32_t egret_netlink_bind(int32_t descriptor, uint32_t *port) {
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+    socklen_t length = sizeof address;
+    if (bind(descriptor, (struct sockaddr *)&address, sizeof address) < 0) return -errno;
+    if (getsockname(descriptor, (struct sockaddr *)&address, &length) < 0) return -errno;
+    *port = address.nl_pid;
+    return 0;
+}
+
+int32_t egret_netlink_join(int32_t descriptor, uint32_t group) {
+    return egret_set_option(descriptor, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, (int32_t)group);
+}
+
+int32_t egret_netlink_leave(int32_t descriptor, uint32_t group) {
+    return egret_set_option(descriptor, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, (int32_t)group);
+}
+
+int32_t egret_netlink_extended_acks(int32_t descriptor, int32_t on) {
+    return egret_set_option(descriptor, SOL_NETLINK, NETLINK_EXT_ACK, on);
+}
+
+int32_t egret_netlink_strict_checks(int32_t descriptor, int32_t on) {
+    return egret_set_option(descriptor, SOL_NETLINK, NETLINK_GET_STRICT_CHK, on);
+}
+
+int32_t egret_netlink_capped_acks(int32_t descriptor, int32_t on) {
+    return egret_set_option(descriptor, SOL_NETLINK, NETLINK_CAP_ACK, on);
+}
+
+int32_t egret_netlink_no_overrun_errors(int32_t descriptor, int32_t on) {
+    return egret_set_option(descriptor, SOL_NETLINK, NETLINK_NO_ENOBUFS, on);
+}
+
+int64_t egret_netlink_receive(int32_t descriptor, void *bytes, size_t count, int32_t flags, uint32_t *sender) {
+    struct sockaddr_nl address = {0};
+    struct iovec part = {.iov_base = bytes, .iov_len = count};
+    struct msghdr message = {
+        .msg_name = &address, .msg_namelen = sizeof address, .msg_iov = &part, .msg_iovlen = 1};
+    ssize_t received;
+    do {
+        received = recvmsg(descriptor, &message, flags);
+    } while (received < 0 && errno == EINTR);
+    if (received < 0) return -errno;
+    *sender = message.msg_namelen == sizeof address ? address.nl_pid : UINT32_MAX;
+    return received;
+}
+
+int32_t egret_packet_bind(int32_t descriptor, int32_t interface_index) {
+    struct sockaddr_ll address = {
+        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = interface_index};
+    RETRY(bind(descriptor, (struct sockaddr *)&address, sizeof address));
+}
+
+int32_t egret_packet_promiscuous(int32_t descriptor, int32_t interface_index) {
+    struct packet_mreq request = {.mr_ifindex = interface_index, .mr_type = PACKET_MR_PROMISC};
+    RETRY(setsockopt(descriptor, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request));
+}
+
+int64_t egret_send_ipv4(int32_t descriptor, const void *bytes, size_t count, const uint8_t destination[4]) {
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    memcpy(&address.sin_addr, destination, 4);
+    RETRY(sendto(descriptor, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address));
+}
+
+int64_t egret_send_ipv6(
+    int32_t descriptor, const void *bytes, size_t count, const uint8_t destination[16], uint32_t scope) {
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_scope_id = scope};
+    memcpy(&address.sin6_addr, destination, 16);
+    RETRY(sendto(descriptor, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address));
+}
+
+int32_t egret_interface_index(const char *name) {
+    unsigned index = if_nametoindex(name);
+    return index == 0 ? -errno : (int32_t)index;
+}
+
+int32_t egret_interface_name(uint32_t index, char name[16]) {
+    _Static_assert(IF_NAMESIZE == 16, "IF_NAMESIZE");
+    return if_indextoname(index, name) ? 0 : -errno;
+}

@@ -1,0 +1,40 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import EgretLinux
+import EgretRun
+
+/// `egret gc`.
+struct CollectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gc",
+        abstract: "Remove what runs that were killed have left.",
+        discussion: """
+            The next egret run does the same first. Runs that are alive are not touched.
+            """
+    )
+
+    @Option(name: [.customShort("o"), .customLong("output")], help: "table or json.")
+    var output: OutputFormat = .table
+
+    func run() throws {
+        do {
+            let host = try RunHost()
+            let lock = try host.state.lock()
+            let removed = try host.removeDeadRuns()
+            try host.restoreIfLast()
+            withExtendedLifetime(lock) {}
+            switch output {
+            case .table:
+                print(removed.isEmpty ? "nothing to remove" : removed.map { "removed \($0.interface)" }.joined(separator: "\n"))
+            case .json:
+                let names = removed.map { "\"\($0.interface)\"" }.joined(separator: ", ")
+                print("{\"removed\": [\(names)]}")
+            }
+        } catch {
+            Console.error(["egret: \(error)"])
+            throw ExitCode(1)
+        }
+    }
+}

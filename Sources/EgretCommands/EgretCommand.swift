@@ -1,0 +1,61 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import ArgumentParser
+
+/// `egret`: the whole of the command line.
+public struct EgretCommand: ParsableCommand {
+    /// What `egret --help` says.
+    public static let configuration = CommandConfiguration(
+        commandName: "egret",
+        abstract: "Decides what may leave a command, where to, and shows what left.",
+        discussion: """
+            Examples:
+              sudo egret run --allow 203.0.113.10:443 -- curl https://203.0.113.10/
+              sudo egret run --policy policy.yaml -- bash
+              egret explain -f policy.yaml --to 203.0.113.10 --port 443/tcp
+            """,
+        version: Version.text,
+        subcommands: [RunCommand.self, ExplainCommand.self, CollectCommand.self, VersionCommand.self]
+    )
+
+    /// Creates the command; argument-parser fills it.
+    public init() {}
+
+    /// Runs what this process's arguments say, and ends the process.
+    public static func runAndExit() -> Never {
+        EgretCommand.main()
+        EgretCommand.exit()
+    }
+}
+
+/// What this build is.
+enum Version {
+    /// The version of the product, by semantic versioning.
+    static let number = "0.1.0"
+    /// What `egret --version` prints.
+    static let text = "egret \(number)"
+}
+
+struct VersionCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "version",
+        abstract: "Print the version."
+    )
+
+    @Option(name: [.customShort("o"), .customLong("output")], help: "table or json.")
+    var output: OutputFormat = .table
+
+    func run() {
+        switch output {
+        case .table: print(Version.text)
+        case .json: print("{\"version\": \"\(Version.number)\"}")
+        }
+    }
+}
+
+/// How a command that prints data prints it.
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case table
+    case json
+}

@@ -1,0 +1,50 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretDocuments
+import EgretLinux
+import EgretPolicy
+
+/// Policies that were read without a mistake.
+struct LoadedPolicies {
+    /// The policies, those of the flags included.
+    var set: PolicySet
+    /// Warnings, ready to be printed.
+    var warnings: [String]
+}
+
+/// The policies cannot be used: every mistake in them, ready to be printed.
+struct PolicyMistakes: Error {
+    var lines: [String]
+}
+
+extension PolicyOptions {
+    /// Reads the files and flags.
+    ///
+    /// - Throws: ``PolicyMistakes`` with every mistake at once; ``LinuxError`` if a file cannot be read.
+    func load() throws -> LoadedPolicies {
+        let sources = try files.map { file in
+            try (name: file, bytes: file == "-" ? Descriptor.standardInput.readToEnd(limit: 1 << 28) : File.read(file, limit: 1 << 28))
+        }
+        let read = PolicyFiles.read(sources)
+        let flags = FlagPolicy.make(
+            allow: allow,
+            deny: deny,
+            reject: reject,
+            audit: audit,
+            default: defaultAction,
+            files: read
+        )
+        let diagnostics = read.diagnostics + flags.diagnostics
+        let lines = diagnostics.map { diagnostic in
+            let source = sources.first { $0.name == diagnostic.location?.file }
+            return DiagnosticFormatter.formatWithSource(
+                diagnostic,
+                source: source.map { String(decoding: $0.bytes, as: UTF8.self) } ?? ""
+            )
+        }
+        guard !diagnostics.contains(where: { $0.severity == .error }) else { throw PolicyMistakes(lines: lines) }
+        let policies = read.policies + (flags.policy.map { [$0] } ?? [])
+        return LoadedPolicies(set: PolicySet(policies: policies, groups: read.groups), warnings: lines)
+    }
+}

@@ -1,0 +1,56 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import ArgumentParser
+import EgretDocuments
+import EgretLinux
+public import EgretPolicy
+
+/// The flags that say what may leave: the policy language, said shorter.
+struct PolicyOptions: ParsableArguments {
+    @Option(
+        name: .customLong("allow"),
+        help: ArgumentHelp(
+            "Let traffic to a destination out.",
+            discussion: """
+                A destination is an address, a CIDR block, a group (internet, private, host, link-local, metadata,
+                multicast, or a DestinationGroup of a --policy file) or *, then optionally a port:
+                203.0.113.10:443, 198.51.100.0/24:8000-9000/udp, [2001:db8::1]:443, internet:80,443, host:icmp.
+                """,
+            valueName: "destination"
+        )
+    )
+    var allow: [String] = []
+
+    @Option(
+        name: .customLong("deny"),
+        help: ArgumentHelp("Drop traffic to a destination. Goes before every --allow.", valueName: "destination")
+    )
+    var deny: [String] = []
+
+    @Option(
+        name: .customLong("reject"),
+        help: ArgumentHelp("As --deny, but answer at once.", valueName: "destination")
+    )
+    var reject: [String] = []
+
+    @Option(
+        name: .customLong("audit"),
+        help: ArgumentHelp("As --allow, and log each new connection.", valueName: "destination")
+    )
+    var audit: [String] = []
+
+    @Option(
+        name: .customLong("default"),
+        help: ArgumentHelp("What happens to everything else: allow, audit, deny (the default) or reject.", valueName: "action")
+    )
+    var defaultAction: DefaultAction?
+
+    @Option(
+        name: [.customLong("policy"), .customShort("f")],
+        help: ArgumentHelp("Read policies from a YAML or JSON file; - is standard input. May be given more than once.", valueName: "file")
+    )
+    var files: [String] = []
+}
+
+extension DefaultAction: ExpressibleByArgument {}

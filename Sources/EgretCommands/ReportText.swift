@@ -1,0 +1,190 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretEvaluator
+import EgretFlows
+import EgretPolicy
+
+/// The report of a run, for people.
+struct ReportText {
+    private let report: RunReport
+    private let policies: PolicySet
+    private let clauses: ClauseText
+    private let style: Style
+
+    /// The most lines of each kind; the rest is counted in one line. JSON has them all.
+    private static let lineLimit = 40
+
+    init(_ report: RunReport, policies: PolicySet, style: Style) {
+        self.report = report
+        self.policies = policies
+        self.style = style
+        clauses = ClauseText(policies)
+    }
+
+    /// - Parameter ending: How the command ended, as a sentence without a full stop.
+    func lines(ending: String) -> [String] {
+        var lines = [style.bold("egret: ") + ending]
+        lines += reachedLines + refusedLines + doubtLines
+        if report.reached.isEmpty && report.refusedTotals.isEmpty { lines.append("  no traffic left or tried to") }
+        return lines + suggestionLines
+    }
+
+    private var reachedLines: [String] {
+        if report.reached.isEmpty { return [] }
+        var table = TextTable(
+            header: ["DESTINATION", "PORT", "RULE", "CONNS", "SENT", "", "RECEIVED", ""],
+            alignments: [.left, .left, .left, .right, .right, .right, .right, .right]
+        )
+        for line in report.reached.prefix(ReportText.lineLimit) {
+            table.append([
+                line.key.destination.description,
+                line.key.serviceText,
+                clauses.short(line.clause).withVisibleControls + (line.isAudited ? " (audited)" : ""),
+                "\(line.connections)",
+                "\(line.sent.packets) pkts",
+                formatted(bytes: line.sent.bytes),
+                "\(line.received.packets) pkts",
+                formatted(bytes: line.received.bytes),
+            ])
+        }
+        return [style.green("reached")] + table.lines + more(than: report.reached.count)
+    }
+
+    private var refusedLines: [String] {
+        if report.refusedTotals.isEmpty && report.refused.isEmpty { return [] }
+        var table = TextTable(
+            header: ["DESTINATION", "PORT", "RULE", "VERDICT", "PACKETS", "BYTES"],
+            alignments: [.left, .left, .left, .left, .right, .right]
+        )
+        for line in report.refused.prefix(ReportText.lineLimit) {
+            let (rule, verdict) = words(for: line.reason)
+            table.append([
+                line.key.destination.description, line.key.serviceText, rule, verdict,
+                "\(line.logged.packets)", formatted(bytes: line.logged.bytes),
+            ])
+        }
+        return [style.red("refused")] + table.lines + more(than: report.refused.count)
+    }
+
+    private func more(than count: Int) -> [String] {
+        count > ReportText.lineLimit
+            ? ["  … and \(count - ReportText.lineLimit) more; --report json has them all"] : []
+    }
+
+    /// What the report cannot tell, said plainly.
+    private var doubtLines: [String] {
+        var lines: [String] = []
+        for (reason, count) in report.unlogged.sorted(by: { words(for: $0.key) < words(for: $1.key) }) {
+            lines.append(
+                "  \(count) more \(count == 1 ? "packet was" : "packets were") refused (\(words(for: reason).0)) and counted,"
+                    + " but no record of \(count == 1 ? "it" : "them") came: the log is limited"
+            )
+        }
+        if report.omittedDestinations > 0 {
+            lines.append("  \(report.omittedDestinations) connections or packets to further destinations are not listed")
+        }
+        if report.lostConnections {
+            lines.append("  the kernel could not deliver the account of some ended connections: their bytes are missing above")
+        }
+        return lines.map { style.yellow($0) }
+    }
+
+    private var suggestionLines: [String] {
+        let suggestions = Suggestions(report, policies: policies)
+        var lines: [String] = []
+        if !suggestions.flags.isEmpty {
+            lines.append("to let " + (suggestions.flags.count == 1 ? "it" : "these") + " through, add:")
+            lines.append("  " + suggestions.flags.joined(separator: " "))
+        }
+        for clause in suggestions.obstacles {
+            let place = clauses.location(clause).map { " (\($0))" } ?? ""
+            lines.append(style.dim("  refused by \(clauses.short(clause).withVisibleControls)\(place): no flag overrides it"))
+        }
+        return lines
+    }
+
+    private func words(for reason: RefusalReason) -> (String, String) {
+        switch reason {
+        case .clause(let clause, let rejected):
+            (clauses.short(clause).withVisibleControls, rejected ? "reject" : "deny")
+        case .spoofed: ("source is not its own", "deny")
+        case .invalid: ("not a valid packet", "deny")
+        case .inbound: ("new connection from outside", "deny")
+        }
+    }
+}
+
+/// The flags that would have let refused traffic through.
+///
+/// Each is tried on the evaluator first: a flag that another rule would override is not suggested.
+struct Suggestions {
+    /// Flags with their values, quoted for a shell, each once, in the report's order.
+    private(set) var flags: [String] = []
+    /// Clauses that would refuse the traffic all the same.
+    private(set) var obstacles: [DecidingClause] = []
+
+    /// The most flags that are suggested.
+    private static let limit = 12
+
+    init(_ report: RunReport, policies: PolicySet) {
+        for line in report.refused {
+            guard case .clause(let clause, _) = line.reason else { continue }
+            let flow = Flow(
+                to: line.key.destination,
+                protocol: line.key.protocol,
+                port: line.key.port,
+                icmpType: line.key.icmpType
+            )
+            if Suggestions.policies(policies, allowing: line.key, decide: flow) {
+                let flag = "--allow " + quotedForShell(line.key.flagText)
+                if flags.count < Suggestions.limit && !flags.contains(flag) { flags.append(flag) }
+            } else if !obstacles.contains(clause) {
+                obstacles.append(clause)
+            }
+        }
+    }
+
+    private static func policies(_ policies: PolicySet, allowing key: FlowKey, decide flow: Flow) -> Bool {
+        let service: Service =
+            if let port = key.port {
+                .ports(key.protocol, PortRange(port))
+            } else if let type = key.icmpType {
+                .icmp(key.protocol, type: type)
+            } else {
+                .any(key.protocol)
+            }
+        let rule = EgressRule(
+            action: .allow,
+            destinations: [.block(AddressBlock(IPPrefix(key.destination)))],
+            services: [service]
+        )
+        var all = policies.policies
+        if let index = all.firstIndex(where: { $0.name == "command-line" }) {
+            all[index].rules.append(rule)
+        } else {
+            all.append(EgressPolicy(name: "command-line", priority: 0, defaultAction: nil, rules: [rule]))
+        }
+        let set = PolicySet(
+            policies: all,
+            groups: Array(policies.groups.values),
+            networkDefault: policies.networkDefault
+        )
+        return PolicyEvaluator(policies: set).decide(flow).verdict == .allow
+    }
+}
+
+/// The text as one word of a POSIX shell.
+func quotedForShell(_ text: String) -> String {
+    let plain = text.utf8.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "._-/:,@%+=".utf8.contains(byte)
+        }
+    }
+    return plain && !text.isEmpty ? text : "'" + text.split(separator: "'", omittingEmptySubsequences: false)
+        .joined(separator: "'\\''") + "'"
+}

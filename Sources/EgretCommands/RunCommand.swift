@@ -1,0 +1,94 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import ArgumentParser
+public import EgretAddressing
+
+/// `egret run`.
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Run a command that can reach only what a policy allows.",
+        usage: "egret run [--allow <destination>] … [--policy <file>] [<options>] -- <command> [<argument> …]",
+        discussion: """
+            The command runs in a network namespace of its own, as you, with your terminal, directory and
+            environment, and without any privilege. What it sends meets the policy in the kernel, from its first
+            instruction on. Nothing is allowed that no rule allows. When it ends, Egret reports what it reached
+            and what was refused, and ends with the command's exit code.
+
+            Exit codes: the command's; 128 and the signal that ended it; 125 if Egret could not run it; 126 if
+            it could not be executed; 127 if it was not found.
+
+            Examples:
+              sudo egret run --allow 203.0.113.10:443 -- curl https://203.0.113.10/
+              sudo egret run --allow internet --deny 198.51.100.0/24 -- npm ci
+              sudo egret run --allow 203.0.113.53:53/udp --allow internet:443 -- bash
+              sudo egret run --policy policy.yaml --report json --log-file run.log -- make test
+            """
+    )
+
+    @OptionGroup(title: "Policy") var policy: PolicyOptions
+
+    @Flag(name: .customLong("print-policy"), help: "Print the policy that the flags and files make, and end.")
+    var printsPolicy = false
+
+    @Option(
+        name: .customLong("user"),
+        help: ArgumentHelp("Run as this user; under sudo, the user who called it is the default.", valueName: "name|uid[:gid]")
+    )
+    var user: String?
+
+    @Option(
+        name: .customLong("dns"),
+        help: ArgumentHelp(
+            "Resolve names by this server instead of the host's. The policy must allow 53/udp to it.",
+            valueName: "address"
+        )
+    )
+    var resolvers: [IPAddress] = []
+
+    @Option(
+        name: .customLong("expose-socket"),
+        help: ArgumentHelp(
+            "Leave a control socket of the host, such as /run/docker.sock, in the command's reach.",
+            valueName: "path"
+        )
+    )
+    var exposedSockets: [String] = []
+
+    @Option(name: .customLong("report"), help: ArgumentHelp("text, json or none.", valueName: "format"))
+    var report: ReportFormat = .text
+
+    @Option(
+        name: .customLong("report-file"),
+        help: ArgumentHelp("Write the report to a file instead of standard error.", valueName: "file")
+    )
+    var reportFile: String?
+
+    @Option(
+        name: .customLong("log-file"),
+        help: ArgumentHelp("Write each refused and audited packet to a file as it happens, a JSON line each.", valueName: "file")
+    )
+    var logFile: String?
+
+    @Argument(parsing: .captureForPassthrough, help: ArgumentHelp("The command and its arguments.", valueName: "command"))
+    var command: [String] = []
+
+    func run() throws {
+        throw ExitCode(RunSession(self).run())
+    }
+}
+
+/// How a run is reported.
+enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
+    case text
+    case json
+    case none
+}
+
+extension IPAddress: ExpressibleByArgument {
+    /// Reads an address of either family.
+    public init?(argument: String) {
+        self.init(argument)
+    }
+}

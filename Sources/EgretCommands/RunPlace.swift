@@ -1,0 +1,250 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretEvaluator
+import EgretFlows
+import EgretLinux
+import EgretNetlink
+import EgretNftables
+import EgretPolicy
+import EgretRun
+
+/// The place where a run's command runs: its namespaces, its link, its policy in the kernel, and the ears that hear
+/// what becomes of its traffic.
+///
+/// ``end(noting:)`` takes everything away again, also after a step that failed. `docs/design/run.md` has the order.
+final class RunPlace {
+    /// What the user should know before the command starts.
+    private(set) var warnings: [String] = []
+    /// What went wrong at the end; none of it concerns the command.
+    private(set) var problems: [String] = []
+
+    private let policies: PolicySet
+    private let host: RunHost
+    private let claim: StateDirectory.Claim
+    private let policyProgram: PolicyProgram
+    private var endpointProgram: EndpointProgram?
+    private var isInstalled = false
+    private let namespaces: NamespaceInit
+    private var child: ChildProcess?
+    private var flows: KernelFlows?
+    private var collector: FlowCollector
+
+    private var record: RunRecord { claim.record }
+
+    /// Makes the place: when this returns, a command started in it is policed from its first instruction on.
+    init(policies: PolicySet, user: UserIdentity, resolvers: [IPAddress], exposedSockets: [String]) throws {
+        self.policies = policies
+        let evaluator = PolicyEvaluator(policies: policies)
+        let (sandbox, resolution) = try Sandbox.onThisHost(
+            resolvers: resolvers,
+            exposedSockets: exposedSockets,
+            user: user
+        ) { evaluator.decide(Flow(to: $0, protocol: .udp, port: 53)).verdict == .allow }
+        host = try RunHost()
+        let lock = try host.state.lock()
+        // Before anything large is in memory: init keeps a copy of what changes later.
+        let namespaces = try NamespaceInit.start(sandbox.setUp)
+        self.namespaces = namespaces
+        try host.removeDeadRuns()
+        let network = try HostNetwork(host.route)
+        let mentioned = policies.mentionedBlocks + resolution.resolvers.map { IPPrefix($0) }
+        var plans: [Int: AddressPlan] = [:]
+        let claim = try host.state.claim { slot in
+            plans[slot] = AddressPlanner.plan(
+                slot: slot,
+                occupied: network.occupied,
+                mentioned: mentioned,
+                withIPv6: network.hasIPv6
+            )
+            return plans[slot]?.endpointAddresses
+        }
+        guard let claim, let plan = plans[claim.record.slot],
+            let generation = Generation(rawValue: claim.record.generation)
+        else {
+            try host.state.removeIfEmpty()
+            try namespaces.end()
+            throw RunFailure(
+                message: "there are no addresses left for another run",
+                advice: "every private block is in use on this host, or \(AddressPlanner.slotCount) runs are alive"
+            )
+        }
+        self.claim = claim
+        policyProgram = PolicyCompiler.compile(policies, generation: generation, logGroup: claim.record.logGroup)
+        collector = FlowCollector(policies: policies)
+        warnings = RunPlace.warnings(resolution, resolvers)
+        do {
+            try make(plan, network)
+        } catch {
+            withExtendedLifetime(lock) { dismantle() }
+            throw error
+        }
+        withExtendedLifetime(lock) {}
+    }
+
+    private func make(_ plan: AddressPlan, _ network: HostNetwork) throws {
+        let link = try RunLink.create(record, plan, in: namespaces.network, host.route)
+        let endpoint = Endpoint(
+            interface: link.name,
+            interfaceIndex: link.index,
+            hardwareAddress: record.endpointHardwareAddress,
+            addresses: plan.endpointAddresses
+        )
+        let program = EndpointProgram(endpoint, obeying: policyProgram, logGroup: record.logGroup)
+        endpointProgram = program
+        try host.dataplane.install([policyProgram.program, program.packets, program.frames], on: BaseProgram.program)
+        isInstalled = true
+        try host.moveSwitches(HostSwitch.forwarding(link: link.name, network))
+        flows = try KernelFlows(
+            logGroup: record.logGroup,
+            addresses: plan.endpointAddresses,
+            mark: (policyProgram.generation.mark, Generation.mask),
+            hostAddresses: network.addresses + plan.links.map(\.host)
+        )
+        for chain in try host.dataplane.foreignDropPolicies(at: .forward) {
+            warnings.append(
+                "chain \(chain) drops forwarded packets that it does not accept itself; "
+                    + "what this policy allows may stop there"
+            )
+        }
+    }
+
+    private static func warnings(_ resolution: Sandbox.NameResolution, _ chosen: [IPAddress]) -> [String] {
+        if resolution.isUnchanged { return ["/etc/resolv.conf leads nowhere; names do not resolve"] }
+        if !chosen.isEmpty, let first = resolution.leftOut.first, resolution.resolvers.isEmpty {
+            return ["the policy does not let queries to \(first) out: names do not resolve; add --allow \(flag(first))"]
+        }
+        return []
+    }
+
+    private static func flag(_ resolver: IPAddress) -> String {
+        quotedForShell(FlowKey(destination: resolver, protocol: .udp, port: 53).flagText)
+    }
+
+    /// Starts the command.
+    func start(_ command: SandboxedCommand) throws -> ChildProcess {
+        let child = try ChildProcess.spawn(
+            joining: namespaces.processes,
+            command.operations(joining: namespaces, filter: SeccompFilter.egress().program())
+        )
+        self.child = child
+        return child
+    }
+
+    /// What to wait for while the command runs, and what to do with it.
+    func sources(noting output: RunOutput) -> [(descriptor: Descriptor, serve: () throws -> Void)] {
+        (flows?.descriptors ?? []).map { descriptor in
+            (descriptor, { [unowned self] in try self.note(output) })
+        }
+    }
+
+    private func note(_ output: RunOutput) throws {
+        guard let events = try flows?.pending() else { return }
+        for record in events.records {
+            guard let meaning = meaning(of: record.prefix) else { continue }
+            output.log(record, meaning, ClauseText(policies))
+            if case .refused(let reason) = meaning {
+                collector.noteRefused(record.key, reason: reason, bytes: record.bytes)
+            }
+        }
+        for connection in events.connections { collector.note(connection) }
+        if events.lostConnections { collector.noteLostConnections() }
+    }
+
+    /// What a log record's prefix, which is also a counter's name, stands for.
+    private func meaning(of name: String) -> LogMeaning? {
+        if let clause = policyProgram.clause(named: name) {
+            switch clause.effect {
+            case .allow: return nil
+            case .audit: return .audited(clause.clause)
+            case .deny: return .refused(.clause(clause.clause, rejected: false))
+            case .reject: return .refused(.clause(clause.clause, rejected: true))
+            }
+        }
+        guard let counters = endpointProgram?.counters else { return nil }
+        switch name {
+        case counters.spoofed: return .refused(.spoofed)
+        case counters.invalid: return .refused(.invalid)
+        case counters.inbound: return .refused(.inbound)
+        default: return nil
+        }
+    }
+
+    // MARK: - The end
+
+    /// Ends everything that still runs in the place, and takes the place away.
+    ///
+    /// What cannot be taken away is said in ``problems``; the next run tries again.
+    func end(noting output: RunOutput) -> RunReport {
+        attempt("end the command's processes") { try endProcesses() }
+        attempt("read what the kernel logged") { try note(output) }
+        attempt("read the open connections") {
+            for connection in try flows?.open(host.netfilter) ?? [] { collector.note(connection) }
+        }
+        var totals: [RefusalReason: Traffic] = [:]
+        attempt("read the counters") { totals = try refusedTotals() }
+        let report = collector.finish(refusedTotals: totals)
+        attempt("take the host's lock") {
+            let lock = try host.state.lock()
+            withExtendedLifetime(lock) { dismantle() }
+        }
+        return report
+    }
+
+    private func endProcesses() throws {
+        try namespaces.end(waitingFor: child.map { [$0] } ?? [])
+    }
+
+    private func refusedTotals() throws -> [RefusalReason: Traffic] {
+        var totals: [RefusalReason: Traffic] = [:]
+        for table in [BaseProgram.table, BaseProgram.frameTable] {
+            for (name, value) in try host.dataplane.counters(in: table) {
+                guard case .refused(let reason) = meaning(of: name) else { continue }
+                totals[reason, default: Traffic()] += Traffic(packets: value.packets, bytes: value.bytes)
+            }
+        }
+        return totals
+    }
+
+    /// Takes away what was made, last made first. The caller holds the lock.
+    private func dismantle() {
+        attempt("end the command's processes") { try endProcesses() }
+        attempt("remove the link") { try RunLink.remove(record, host.route) }
+        if isInstalled, let endpointProgram {
+            attempt("remove the policy") {
+                try host.dataplane.remove([policyProgram.program, endpointProgram.packets, endpointProgram.frames])
+            }
+            attempt("forget the connections") { try flows?.deleteOpen(host.netfilter) }
+        }
+        attempt("forget the run") { try host.state.forget(record) }
+        attempt("restore the host") { try host.restoreIfLast() }
+    }
+
+    private func attempt(_ what: String, _ body: () throws -> Void) {
+        do {
+            try body()
+        } catch {
+            problems.append("cannot \(what): \(error)")
+        }
+    }
+}
+
+/// What a log record says happened.
+enum LogMeaning {
+    case audited(DecidingClause)
+    case refused(RefusalReason)
+}
+
+extension PolicySet {
+    /// Every block that the policies and groups write out.
+    fileprivate var mentionedBlocks: [IPPrefix] {
+        let inRules = policies.flatMap(\.rules).flatMap(\.destinations).compactMap { destination -> IPPrefix? in
+            guard case .block(let block) = destination else { return nil }
+            return block.prefix
+        }
+        return inRules + groups.values.flatMap(\.blocks).map(\.prefix)
+    }
+}

@@ -1,0 +1,160 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretEvaluator
+import EgretFlows
+import EgretLinux
+import EgretNetlink
+import EgretPolicy
+import EgretRun
+
+/// One `egret run`, from flags to exit code.
+struct RunSession {
+    private let options: RunCommand
+
+    init(_ options: RunCommand) {
+        self.options = options
+    }
+
+    /// Runs the command and reports.
+    ///
+    /// - Returns: The exit code: the command's, or 125 to 127 if it could not be run.
+    func run() -> Int32 {
+        do {
+            return try runOrThrow()
+        } catch let mistakes as PolicyMistakes {
+            Console.error(mistakes.lines)
+            Console.error(["egret: nothing was run: the policy has mistakes"])
+            return 125
+        } catch let failure as RunFailure {
+            Console.error(["egret: \(failure.message)"] + (failure.advice.map { ["       \($0)"] } ?? []))
+            return failure.exitCode
+        } catch {
+            Console.error(["egret: \(error)"])
+            return 125
+        }
+    }
+
+    private func runOrThrow() throws -> Int32 {
+        let loaded = try options.policy.load()
+        if options.printsPolicy {
+            Console.output(PolicyPrinter.yaml(policies: loaded.set.policies, groups: loaded.set.groups.values.sorted { $0.name < $1.name }))
+            return 0
+        }
+        let command = try commandWords()
+        try requirePrivilege()
+        Console.error(loaded.warnings)
+        let output = try RunOutput(options)
+        let user = try identity()
+        let started = MonotonicInstant.now
+        var supervisor: Supervisor?
+        let place = try RunPlace(
+            policies: loaded.set,
+            user: user,
+            resolvers: options.resolvers,
+            exposedSockets: options.exposedSockets
+        )
+        let ending: Swift.Result<ChildProcess.Status, any Error>
+        do {
+            for warning in place.warnings { Console.error(["egret: warning: \(warning)"]) }
+            supervisor = try Supervisor()
+            let child = try place.start(self.command(command, user))
+            let status = try supervisor?.wait(for: child, serving: place.sources(noting: output)) ?? .exited(125)
+            ending = .success(status)
+        } catch {
+            ending = .failure(error)
+        }
+        let report = place.end(noting: output)
+        for problem in place.problems { Console.error(["egret: \(problem)"]) }
+        switch ending {
+        case .failure(let error): throw explained(error, command)
+        case .success(let status):
+            try output.finish(
+                report,
+                policies: loaded.set,
+                command: command,
+                status: status,
+                seconds: started.duration(to: .now).seconds
+            )
+            return exit(as: status)
+        }
+    }
+
+    private func commandWords() throws -> [String] {
+        var words = options.command
+        if words.first == "--" {
+            words.removeFirst()
+        } else if let first = words.first, first.hasPrefix("-") {
+            throw RunFailure(
+                message: "unknown option \(first)",
+                advice: "see egret run --help; the command to run comes after --"
+            )
+        }
+        if words.isEmpty {
+            throw RunFailure(message: "no command was given", advice: "write it after --: egret run --allow … -- curl …")
+        }
+        return words
+    }
+
+    private func requirePrivilege() throws {
+        let needed: CapabilitySet = [.networkAdministration, .systemAdministration, .setUser, .setGroup]
+        if try !CapabilitySet.effective().isSuperset(of: needed) {
+            throw RunFailure(
+                message: "making a network namespace and its rules takes root's privileges",
+                advice: "run it as: sudo egret run …; the command itself then runs as you"
+            )
+        }
+    }
+
+    /// Who the command runs as: `--user`, or whoever called sudo, or the caller.
+    private func identity() throws -> UserIdentity {
+        let environment = Environment.current
+        let name = options.user ?? environment["SUDO_UID"]
+        guard let name else { return try UserIdentity.current() }
+        guard let user = try UserIdentity.lookUp(name) else {
+            throw RunFailure(message: "there is no user \(name)", advice: "see getent passwd")
+        }
+        return user
+    }
+
+    /// The command with the caller's environment; what sudo or `--user` made untrue about the user is put right.
+    private func command(_ words: [String], _ user: UserIdentity) throws -> SandboxedCommand {
+        var environment = Environment.current
+        if user.user != CurrentProcess.realUser {
+            environment["HOME"] = user.home
+            environment["USER"] = user.name ?? "\(user.user)"
+            environment["LOGNAME"] = user.name ?? "\(user.user)"
+            environment["SHELL"] = user.shell
+            environment["MAIL"] = nil
+        }
+        return SandboxedCommand(
+            command: Command(NativeString(words[0]), arguments: words.map { NativeString($0) }, environment: environment),
+            user: user,
+            workingDirectory: try CurrentProcess.workingDirectory(),
+            ignoredSignals: SignalSet.ignored()
+        )
+    }
+
+    private func explained(_ error: any Error, _ command: [String]) -> any Error {
+        guard let error = error as? LinuxError, error.operation == "run" else { return error }
+        return RunFailure(message: "\(command[0]): \(error.errno.text)", exitCode: error.exitCodeOfShell)
+    }
+
+    /// Ends as the command ended: by its code, or by the signal that ended it.
+    private func exit(as status: ChildProcess.Status) -> Int32 {
+        if case .signaled(let signal, _) = status {
+            // Returns only if the signal does not end a process.
+            try? CurrentProcess.succumb(to: signal)
+        }
+        return status.exitCodeOfShell
+    }
+}
+
+extension Duration {
+    fileprivate var seconds: Double {
+        Double(components.seconds) + Double(components.attoseconds) / 1e18
+    }
+}

@@ -1,0 +1,110 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretPolicy
+
+/// The addresses of one family that a rule's `to` covers.
+///
+/// What is written out holds for every packet. A built-in group holds only for packets that pass through, and
+/// `host` only for packets that the host itself receives.
+struct AddressMatch<Address: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable {
+    var explicit: RangeSet<Address>
+    var builtIn: RangeSet<Address>
+    var matchesHost: Bool
+
+    init(_ rule: EgressRule, family: AddressFamily, groups: [String: DestinationGroup]) {
+        guard !rule.destinations.isEmpty else {
+            explicit = .everything
+            builtIn = RangeSet()
+            matchesHost = false
+            return
+        }
+        let holdsBack = rule.action == .deny || rule.action == .reject
+        var explicit: [RangeSet<Address>.Range] = []
+        var builtIn: [RangeSet<Address>.Range] = []
+        var matchesHost = false
+        for destination in rule.destinations {
+            switch destination {
+            case .block(let block):
+                explicit += AddressMatch.ranges(of: [block], family: family, withEmbedded: holdsBack)
+            case .builtIn(.host):
+                matchesHost = true
+            case .builtIn(let group):
+                builtIn += AddressMatch.ranges(of: group.blocks, family: family, withEmbedded: holdsBack)
+            case .group(let name):
+                if let group = groups[name] {
+                    explicit += AddressMatch.ranges(of: group.blocks, family: family, withEmbedded: holdsBack)
+                } else if holdsBack {
+                    explicit += RangeSet.everything.ranges
+                }
+            }
+        }
+        self.explicit = RangeSet(explicit)
+        self.builtIn = RangeSet(builtIn)
+        self.matchesHost = matchesHost
+    }
+
+    private static func ranges(
+        of blocks: [AddressBlock],
+        family: AddressFamily,
+        withEmbedded: Bool
+    ) -> [RangeSet<Address>.Range] {
+        var result: [RangeSet<Address>.Range] = []
+        result.reserveCapacity(blocks.count)
+        for block in blocks {
+            if block.prefix.family == family {
+                result += ranges(of: block, as: range)
+            } else if withEmbedded && family == .ipv6 {
+                for embedding in IPv4Embedding.allCases {
+                    result += ranges(of: block) { prefix in
+                        Range(
+                            lower: Address(truncatingIfNeeded: embedding.first(prefix.lowerBound)),
+                            upper: Address(truncatingIfNeeded: embedding.last(prefix.upperBound))
+                        )
+                    }
+                }
+            }
+        }
+        return result
+    }
+
+    private typealias Range = RangeSet<Address>.Range
+
+    private static func ranges(
+        of block: AddressBlock,
+        as range: (IPPrefix) -> RangeSet<Address>.Range
+    ) -> [RangeSet<Address>.Range] {
+        if block.except.isEmpty { return [range(block.prefix)] }
+        return RangeSet([range(block.prefix)]).subtracting(RangeSet(block.except.map(range))).ranges
+    }
+
+    private static func range(_ prefix: IPPrefix) -> RangeSet<Address>.Range {
+        Range(
+            lower: Address(truncatingIfNeeded: prefix.lowerBound),
+            upper: Address(truncatingIfNeeded: prefix.upperBound)
+        )
+    }
+}
+
+/// The ways in which an IPv6 address can stand for an IPv4 one that a packet then reaches.
+private enum IPv4Embedding: CaseIterable {
+    /// `::ffff:0:0/96`, RFC 4291 section 2.5.5.2.
+    case mapped
+    /// `64:ff9b::/96`, RFC 6052 section 2.1.
+    case nat64
+    /// `2002::/16`, RFC 3056 section 2: the IPv4 address follows the first 16 bits.
+    case sixToFour
+
+    func first(_ address: UInt128) -> UInt128 {
+        switch self {
+        case .mapped: 0xffff << 32 | address
+        case .nat64: 0x0064_ff9b << 96 | address
+        case .sixToFour: 0x2002 << 112 | address << 80
+        }
+    }
+
+    func last(_ address: UInt128) -> UInt128 {
+        self == .sixToFour ? first(address) | ((1 << 80) - 1) : first(address)
+    }
+}

@@ -1,0 +1,283 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+public import EgretNftables
+
+/// One endpoint's own objects: the checks on its frames, its chains, and its place in the maps.
+public struct EndpointProgram: Hashable, Sendable {
+    /// The endpoint's part of the packet table.
+    public var packets: TableProgram
+    /// The endpoint's part of the frame table.
+    public var frames: TableProgram
+    /// The counters of what was refused before the policy was asked.
+    public var counters: Counters
+
+    /// Names of counters, which are also the prefixes of log records.
+    public struct Counters: Hashable, Sendable {
+        /// Frames whose source is not the endpoint's: hardware address, address, ARP sender or ND target.
+        public var spoofed: String
+        /// Packets that connection tracking does not understand.
+        public var invalid: String
+        /// New connections from elsewhere to the endpoint.
+        public var inbound: String
+        /// What the kernel at the endpoint's end says by itself to find routers and multicast listeners; it is
+        /// dropped without a log record.
+        public var housekeeping: String
+    }
+
+    /// The name of the chain in `frames`.
+    public let frameChain: String
+
+    /// Makes the objects for an endpoint that obeys a policy program.
+    ///
+    /// - Parameter logGroup: The nfnetlink_log group that refused packets go to.
+    public init(_ endpoint: Endpoint, obeying policy: PolicyProgram, logGroup: UInt16) {
+        let name = endpoint.interface.rawValue
+        counters = Counters(
+            spoofed: "\(name)-spoofed",
+            invalid: "\(name)-invalid",
+            inbound: "\(name)-inbound",
+            housekeeping: "\(name)-housekeeping"
+        )
+        frameChain = name
+        packets = EndpointProgram.packets(endpoint, obeying: policy, counters: counters, logGroup: logGroup)
+        frames = EndpointProgram.frames(endpoint, counters: counters, logGroup: logGroup)
+    }
+
+    /// The steps that move an endpoint from one policy to another without a packet in between.
+    ///
+    /// The new policy's objects must be in the table, or be added earlier in the same transaction. Connections
+    /// that the old policy admitted carry its generation and are judged anew, in both directions, from the
+    /// first packet after the transaction.
+    public static func switching(_ endpoint: Endpoint, to policy: PolicyProgram, logGroup: UInt16) -> [Operation] {
+        let program = EndpointProgram(endpoint, obeying: policy, logGroup: logGroup).packets
+        return program.chains.map { .flushChain($0.name) } + program.rules.map { .addRule($0) }
+    }
+
+    private static func packets(
+        _ endpoint: Endpoint,
+        obeying policy: PolicyProgram,
+        counters: Counters,
+        logGroup: UInt16
+    ) -> TableProgram {
+        let from = "from-\(endpoint.interface)"
+        let to = "to-\(endpoint.interface)"
+        let index = UInt128(endpoint.interfaceIndex)
+        var program = TableProgram(table: BaseProgram.table)
+        program.counters = [Counter(counters.invalid), Counter(counters.inbound)]
+        program.limits = [RateLimit("\(endpoint.interface)-log", packetsPerSecond: 50, burst: 100)]
+        program.chains = [Chain(from), Chain(to)]
+        program.rules = admitted(by: policy.generation, in: from) + answers(in: from)
+        program.rules += refusal(
+            in: from,
+            when: [.connectionState(in: [.invalid, .untracked])],
+            counters.invalid,
+            limit: "\(endpoint.interface)-log",
+            logGroup: logGroup
+        )
+        program.rules.append(Rule(in: from, [.verdict(.goto(policy.egressChain))]))
+        program.rules += admitted(by: policy.generation, in: to)
+        program.rules.append(
+            Rule(
+                in: to,
+                [
+                    Direction.reply.statement, .connectionState(in: .established),
+                    .verdict(.goto(policy.replyChain)),
+                ]
+            )
+        )
+        program.rules += refusal(
+            in: to,
+            when: [],
+            counters.inbound,
+            limit: "\(endpoint.interface)-log",
+            logGroup: logGroup
+        )
+        program.memberships = [
+            Set(
+                BaseProgram.senders,
+                keyType: .interfaceIndex,
+                mapsToVerdict: true,
+                contents: .elements([SetElement(index, verdict: .goto(from))])
+            ),
+            Set(
+                BaseProgram.receivers,
+                keyType: .interfaceIndex,
+                mapsToVerdict: true,
+                contents: .elements([SetElement(index, verdict: .goto(to))])
+            ),
+        ]
+        if let address = endpoint.ipv4 {
+            program.memberships.append(
+                Set("sources4", keyType: .ipv4Address, contents: .elements([SetElement(.v4(address))]))
+            )
+        }
+        if let address = endpoint.ipv6 {
+            program.memberships.append(
+                Set("sources6", keyType: .ipv6Address, contents: .elements([SetElement(.v6(address))]))
+            )
+        }
+        return program
+    }
+
+    /// Packets of connections that the current policy has admitted, and ICMP errors about those.
+    ///
+    /// A connection that a helper announced (`related`, not ICMP) inherits the mark of its parent. It is not
+    /// what the policy admitted and is judged as new.
+    private static func admitted(by generation: Generation, in chain: String) -> [Rule] {
+        let isAdmitted = Statement.equal(.connectionMark(mask: Generation.mask), UInt128(generation.mark))
+        return [
+            Rule(in: chain, [isAdmitted, .connectionState(in: [.established, .new]), .verdict(.accept)])
+        ]
+            + [IPProtocol.icmp, .icmpv6].map { number in
+                Rule(
+                    in: chain,
+                    [
+                        isAdmitted, .connectionState(in: .related),
+                        .equal(.transportProtocol, UInt128(number.rawValue)), .verdict(.accept),
+                    ]
+                )
+            }
+    }
+
+    /// What an endpoint sends in answer to connections that others began.
+    ///
+    /// Towards another endpoint, that one's policy decides whether it still wants the answer.
+    private static func answers(in chain: String) -> [Rule] {
+        [
+            Rule(in: chain, [Direction.reply.statement, .verdictMap(.outputInterface, BaseProgram.receivers)]),
+            Rule(
+                in: chain,
+                [Direction.reply.statement, .connectionState(in: .established), .verdict(.accept)]
+            ),
+        ]
+            + [IPProtocol.icmp, .icmpv6].map { number in
+                Rule(
+                    in: chain,
+                    [
+                        Direction.reply.statement, .connectionState(in: .related),
+                        .equal(.transportProtocol, UInt128(number.rawValue)), .verdict(.accept),
+                    ]
+                )
+            }
+    }
+
+    /// Counts, logs under a limit, and drops.
+    private static func refusal(
+        in chain: String,
+        when condition: [Statement],
+        _ counter: String,
+        limit: String,
+        logGroup: UInt16
+    ) -> [Rule] {
+        [
+            Rule(in: chain, condition + [.counter(counter)]),
+            Rule(
+                in: chain,
+                condition + [
+                    .limit(limit), .log(group: logGroup, prefix: counter, snapLength: 128, queueThreshold: 1),
+                ]
+            ),
+            Rule(in: chain, condition + [.verdict(.drop)]),
+        ]
+    }
+}
+
+// MARK: - Frames
+
+extension EndpointProgram {
+    /// The checks at the host's end of the wire, before anything else sees a frame.
+    private static func frames(_ endpoint: Endpoint, counters: Counters, logGroup: UInt16) -> TableProgram {
+        let chain = endpoint.interface.rawValue
+        let hardware = UInt128(endpoint.hardwareAddress.rawValue)
+        var program = TableProgram(table: BaseProgram.frameTable)
+        program.counters = [Counter(counters.spoofed), Counter(counters.housekeeping)]
+        program.limits = [RateLimit("\(chain)-log", packetsPerSecond: 50, burst: 100)]
+        program.chains = [
+            Chain(
+                chain,
+                base: BaseChain(kind: .filter, hook: .ingress, priority: -500, device: chain, policy: .drop)
+            )
+        ]
+        // The frames of every connection come first: own hardware address and own address.
+        let isOwnFrame = Statement.equal(.etherSource, hardware)
+        if let address = endpoint.ipv4 {
+            let isOwnPacket: [Statement] = [
+                .equal(.etherType, EtherType.ipv4.rawValue), .equal(.ipv4Source, UInt128(address.rawValue)),
+            ]
+            program.rules.append(Rule(in: chain, [isOwnFrame] + isOwnPacket + [.verdict(.accept)]))
+        }
+        if let address = endpoint.ipv6 {
+            let isOwnPacket: [Statement] = [
+                .equal(.etherType, EtherType.ipv6.rawValue), .equal(.ipv6Source, UInt128(address.rawValue)),
+            ]
+            let isOrdinary = Statement.notEqual(.transportProtocol, UInt128(IPProtocol.icmpv6.rawValue))
+            program.rules.append(Rule(in: chain, [isOwnFrame] + isOwnPacket + [isOrdinary, .verdict(.accept)]))
+            program.rules += neighbourDiscovery(address, in: chain, counters)
+            program.rules.append(Rule(in: chain, [isOwnFrame] + isOwnPacket + [.verdict(.accept)]))
+        }
+        if let address = endpoint.ipv4 {
+            program.rules += addressResolution(hardware, address, in: chain)
+        }
+        program.rules += refusal(
+            in: chain,
+            when: [],
+            counters.spoofed,
+            limit: "\(chain)-log",
+            logGroup: logGroup
+        )
+        return program
+    }
+
+    /// ARP (RFC 826): requests and replies that name the endpoint as their sender.
+    private static func addressResolution(_ hardware: UInt128, _ address: IPv4Address, in chain: String) -> [Rule] {
+        [UInt128(1), 2].map { operation in
+            Rule(
+                in: chain,
+                [
+                    .equal(.etherSource, hardware), .equal(.etherType, EtherType.arp.rawValue),
+                    .equal(.arpOperation, operation), .equal(.arpSenderEther, hardware),
+                    .equal(.arpSenderIPv4, UInt128(address.rawValue)), .verdict(.accept),
+                ]
+            )
+        }
+    }
+
+    /// Neighbour discovery (RFC 4861): no router may announce itself or redirect, and an advertisement must be
+    /// about the endpoint's own address.
+    private static func neighbourDiscovery(
+        _ address: IPv6Address,
+        in chain: String,
+        _ counters: Counters
+    ) -> [Rule] {
+        let isMessage: [Statement] = [
+            .equal(.etherType, EtherType.ipv6.rawValue),
+            .equal(.transportProtocol, UInt128(IPProtocol.icmpv6.rawValue)),
+        ]
+        func refusal(_ type: UInt128, _ rest: [Statement], _ counter: String) -> Rule {
+            let isType = Statement.equal(.icmpv6Type, type)
+            return Rule(in: chain, isMessage + [isType] + rest + [.counter(counter), .verdict(.drop)])
+        }
+        let isAboutAnother = Statement.notEqual(.neighbourTarget, UInt128(address.rawValue))
+        return NeighbourMessage.housekeeping.map { refusal($0, [], counters.housekeeping) }
+            + NeighbourMessage.refused.map { refusal($0, [], counters.spoofed) }
+            + [refusal(NeighbourMessage.advertisement, [isAboutAnother], counters.spoofed)]
+    }
+}
+
+/// `ETH_P_*` in `linux/if_ether.h`.
+private enum EtherType: UInt128 {
+    case ipv4 = 0x0800
+    case arp = 0x0806
+    case ipv6 = 0x86dd
+}
+
+/// Types of ICMPv6 messages (RFC 4861 section 4, RFC 3810 section 5).
+private enum NeighbourMessage {
+    static let advertisement: UInt128 = 136
+    /// Router solicitation and multicast listener reports: the kernel sends them when an interface comes up.
+    static let housekeeping: [UInt128] = [131, 132, 133, 143]
+    /// Router advertisement and redirect: only a router sends them.
+    static let refused: [UInt128] = [134, 137]
+}

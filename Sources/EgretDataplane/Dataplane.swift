@@ -1,0 +1,155 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretNetlink
+import EgretNetlinkWire
+public import EgretNftables
+
+/// The kernel's nf_tables as the place where programs are put, read back, and taken away.
+///
+/// It belongs to the network namespace of its connection. Callers that share a host take the host's lock around
+/// changes: two processes would otherwise both find the base objects missing.
+public final class Dataplane {
+    private let connection: NetlinkConnection
+
+    /// Uses a connection made by ``NetlinkConnection/netfilter()``.
+    public init(_ connection: NetlinkConnection) {
+        self.connection = connection
+    }
+
+    /// Puts programs into the kernel in one transaction, and before them the base program and the tables if they
+    /// are not there.
+    ///
+    /// Returns once the kernel has committed. On an error nothing has changed.
+    public func install(_ programs: [TableProgram], on base: TableProgram) throws(NetlinkError) {
+        var transaction = Transaction()
+        let present = Swift.Set(try tables())
+        for table in Swift.Set(programs.map(\.table) + [base.table]).subtracting(present).sorted() {
+            transaction.append(.addTable, in: table)
+        }
+        if !present.contains(base.table) {
+            for operation in base.installation { transaction.append(operation, in: base.table) }
+        }
+        for program in programs {
+            for operation in program.installation { transaction.append(operation, in: program.table) }
+        }
+        try connection.commit(transaction, "install the policy")
+    }
+
+    /// Commits a transaction that the caller has made.
+    public func commit(_ transaction: Transaction) throws(NetlinkError) {
+        try connection.commit(transaction, "change the policy")
+    }
+
+    /// Takes programs out in one transaction, in reverse order.
+    public func remove(_ programs: [TableProgram]) throws(NetlinkError) {
+        var transaction = Transaction()
+        for program in programs.reversed() {
+            for operation in program.removal { transaction.append(operation, in: program.table) }
+        }
+        try connection.commit(transaction, "remove the policy")
+    }
+
+    /// Deletes whole tables; those that are not there will do.
+    public func removeTables(_ unwanted: [Table]) throws(NetlinkError) {
+        let present = Swift.Set(try tables())
+        var transaction = Transaction()
+        for table in unwanted where present.contains(table) { transaction.append(.deleteTable, in: table) }
+        try connection.commit(transaction, "delete the tables")
+    }
+
+    /// What a table's named counters have counted, by name; empty if there is no such table.
+    public func counters(in table: Table) throws(NetlinkError) -> [String: CounterValue] {
+        var values: [String: CounterValue] = [:]
+        for record in try objects(in: table) {
+            if case .counter(let packets, let bytes) = record.kind {
+                values[record.name] = CounterValue(packets: packets, bytes: bytes)
+            }
+        }
+        return values
+    }
+
+    /// Base chains of other tables that drop what nothing in them accepts, at the hook: an accept of Egret's
+    /// does not let a packet past them.
+    public func foreignDropPolicies(at hook: Hook) throws(NetlinkError) -> [String] {
+        try chains().compactMap { record in
+            guard let base = record.chain.base, base.hook == hook, base.policy == .drop, record.table.name != "egret"
+            else { return nil }
+            return "\(record.table.family) \(record.table.name) \(record.chain.name)"
+        }
+    }
+
+    func chains() throws(NetlinkError) -> [ChainRecord] {
+        try dump("list chains", NftablesWire.decodeChain) { sequence throws(WireError) in
+            try NftablesWire.chainsRequest(sequence: sequence)
+        }
+    }
+
+    func tables() throws(NetlinkError) -> [Table] {
+        let records = try dump("list tables", NftablesWire.decodeTable) { sequence throws(WireError) in
+            try NftablesWire.tablesRequest(sequence: sequence)
+        }
+        return records.map(\.table)
+    }
+
+    func rules(in table: Table) throws(NetlinkError) -> [RuleRecord] {
+        try dump("list rules of \(table)", NftablesWire.decodeRule) { sequence throws(WireError) in
+            try NftablesWire.rulesRequest(in: table, sequence: sequence)
+        }
+    }
+
+    func sets(in table: Table) throws(NetlinkError) -> [SetRecord] {
+        try dump("list sets of \(table)", NftablesWire.decodeSet) { sequence throws(WireError) in
+            try NftablesWire.setsRequest(in: table, sequence: sequence)
+        }
+    }
+
+    func objects(in table: Table) throws(NetlinkError) -> [ObjectRecord] {
+        do throws(NetlinkError) {
+            return try dump("list counters of \(table)", NftablesWire.decodeObject) { sequence throws(WireError) in
+                try NftablesWire.objectsRequest(in: table, sequence: sequence)
+            }
+        } catch {
+            if error.code == .notFound { return [] }
+            throw error
+        }
+    }
+
+    /// The elements of a set, by key; none of a set whose key type Egret has no word for.
+    func elements(of set: SetRecord) throws(NetlinkError) -> [SetElement] {
+        guard let keyType = set.keyType else { return [] }
+        let messages = try connection.dump("list elements of \(set.table) \(set.name)") { sequence throws(WireError) in
+            try NftablesWire.elementsRequest(of: set.name, in: set.table, sequence: sequence)
+        }
+        do throws(WireError) {
+            return try NftablesWire.decodeElements(messages, keyType: keyType, hasIntervals: set.hasIntervals)
+                .sorted { $0.lowerBound < $1.lowerBound }
+        } catch {
+            throw NetlinkError(malformed: "\(error)", operation: "list elements of \(set.table) \(set.name)")
+        }
+    }
+
+    private func dump<Record>(
+        _ operation: String,
+        _ decode: (NetlinkMessage) throws(WireError) -> Record,
+        _ build: NetlinkConnection.Builder
+    ) throws(NetlinkError) -> [Record] {
+        let messages = try connection.dump(operation, build)
+        var records: [Record] = []
+        records.reserveCapacity(messages.count)
+        do throws(WireError) {
+            for message in messages { records.append(try decode(message)) }
+        } catch {
+            throw NetlinkError(malformed: "\(error)", operation: operation)
+        }
+        return records
+    }
+}
+
+/// What a counter has counted.
+public struct CounterValue: Hashable, Sendable {
+    /// Packets.
+    public var packets: UInt64
+    /// Bytes, from the network header to the end.
+    public var bytes: UInt64
+}

@@ -1,0 +1,123 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretEvaluator
+public import EgretPolicy
+
+/// Gathers what the kernel tells of one endpoint's traffic into a report.
+///
+/// A state machine without I/O. The caller feeds it connections as they end, log records as they come, and when
+/// the run is over the connections still open and the counters.
+public struct FlowCollector: Sendable {
+    /// A connection that the endpoint began, as the kernel accounted for it.
+    public struct Connection: Hashable, Sendable {
+        /// Where it went, after any translation by the host.
+        public var key: FlowKey
+        /// Whether that is the host itself.
+        public var destinationIsHost: Bool
+        /// What the endpoint sent.
+        public var sent: Traffic
+        /// What came back.
+        public var received: Traffic
+
+        /// Creates a connection.
+        public init(key: FlowKey, destinationIsHost: Bool, sent: Traffic, received: Traffic) {
+            self.key = key
+            self.destinationIsHost = destinationIsHost
+            self.sent = sent
+            self.received = received
+        }
+    }
+
+    /// The most destinations that get a line of their own in each half of the report. What goes beyond is in
+    /// the totals, and ``RunReport/omittedDestinations`` counts it: a port scan does not exhaust memory.
+    public static let destinationLimit = 10_000
+
+    private struct ReachedKey: Hashable {
+        var key: FlowKey
+        var clause: DecidingClause
+    }
+
+    private struct RefusedKey: Hashable {
+        var key: FlowKey
+        var reason: RefusalReason
+    }
+
+    private let evaluator: PolicyEvaluator
+    private var reached: [ReachedKey: RunReport.Reached] = [:]
+    private var refused: [RefusedKey: Traffic] = [:]
+    private var loggedPackets: [RefusalReason: UInt64] = [:]
+    private var report = RunReport()
+
+    /// Creates a collector for an endpoint that obeys these policies throughout.
+    public init(policies: PolicySet) {
+        evaluator = PolicyEvaluator(policies: policies)
+    }
+
+    /// Notes a connection with its final, or at the run's end its present, account.
+    ///
+    /// The clause is the evaluator's: the kernel keeps the account by connection, not by rule. A connection
+    /// that the policy does not let out left no packet and is not noted.
+    public mutating func note(_ connection: Connection) {
+        let flow = Flow(
+            to: connection.key.destination,
+            isHost: connection.destinationIsHost,
+            protocol: connection.key.protocol,
+            port: connection.key.port,
+            icmpType: connection.key.icmpType
+        )
+        let decision = evaluator.decide(flow)
+        guard decision.verdict == .allow else { return }
+        let key = ReachedKey(key: connection.key, clause: decision.clause)
+        guard reached[key] != nil || reached.count < FlowCollector.destinationLimit else {
+            report.omittedDestinations += 1
+            return
+        }
+        var line =
+            reached[key]
+            ?? RunReport.Reached(key: connection.key, clause: decision.clause, isAudited: decision.isAudited)
+        line.connections += 1
+        line.sent += connection.sent
+        line.received += connection.received
+        reached[key] = line
+    }
+
+    /// Notes a packet that the kernel refused and told about.
+    public mutating func noteRefused(_ key: FlowKey, reason: RefusalReason, bytes: UInt64) {
+        loggedPackets[reason, default: 0] += 1
+        let place = RefusedKey(key: key, reason: reason)
+        guard refused[place] != nil || refused.count < FlowCollector.destinationLimit else {
+            report.omittedDestinations += 1
+            return
+        }
+        refused[place, default: Traffic()] += Traffic(packets: 1, bytes: bytes)
+    }
+
+    /// Notes that the kernel could not deliver some of what it had to tell about ended connections.
+    public mutating func noteLostConnections() {
+        report.lostConnections = true
+    }
+
+    /// Completes the report with the kernel's counters of refused packets.
+    public consuming func finish(refusedTotals: [RefusalReason: Traffic]) -> RunReport {
+        report.refusedTotals = refusedTotals.filter { $0.value.packets > 0 }
+        for (reason, total) in report.refusedTotals {
+            let logged = loggedPackets[reason, default: 0]
+            if total.packets > logged { report.unlogged[reason] = total.packets - logged }
+        }
+        report.reached = reached.values.sorted { left, right in
+            let amounts = (left.sent.bytes &+ left.received.bytes, right.sent.bytes &+ right.received.bytes)
+            return amounts.0 == amounts.1 ? left.key.sortKey < right.key.sortKey : amounts.0 > amounts.1
+        }
+        report.refused = refused.map { RunReport.Refused(key: $0.key.key, reason: $0.key.reason, logged: $0.value) }
+            .sorted { $0.key.sortKey < $1.key.sortKey }
+        return report
+    }
+}
+
+extension FlowKey {
+    fileprivate typealias SortKey = (IPAddress, IPProtocol, UInt16)
+
+    fileprivate var sortKey: SortKey { (destination, `protocol`, port ?? icmpType.map(UInt16.init) ?? 0) }
+}

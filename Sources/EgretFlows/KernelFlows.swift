@@ -1,0 +1,153 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+public import EgretLinux
+public import EgretNetlink
+import EgretNetlinkWire
+
+/// Listens to what the kernel tells of one endpoint: packets logged, and connections ended.
+public final class KernelFlows {
+    /// A logged packet of the endpoint, or towards it.
+    public struct LogRecord: Hashable, Sendable {
+        /// The prefix of the rule that logged it.
+        public var prefix: String
+        /// Where the packet comes from.
+        public var source: IPAddress
+        /// The source port, if it has one.
+        public var sourcePort: UInt16?
+        /// Where it wanted to go.
+        public var key: FlowKey
+        /// Its length, from the IP header on.
+        public var bytes: UInt64
+    }
+
+    /// What came since the last call.
+    public struct Events {
+        /// Logged packets, in order.
+        public var records: [LogRecord] = []
+        /// Connections that ended.
+        public var connections: [FlowCollector.Connection] = []
+        /// Whether the kernel had to drop word of ended connections.
+        public var lostConnections = false
+    }
+
+    private let logs: NetlinkConnection
+    private let ends: NetlinkConnection
+    private let mark: ConntrackWire.MarkFilter
+    private let addresses: Swift.Set<IPAddress>
+    private let hostAddresses: Swift.Set<IPAddress>
+
+    /// `NFNLGRP_CONNTRACK_DESTROY` in `linux/netfilter/nfnetlink_compat.h`.
+    private static let connectionEndGroup: UInt32 = 3
+    /// 8 MiB: some twenty thousand records.
+    private static let bufferBytes = 8 << 20
+
+    /// Starts to listen; what happens from now on is heard.
+    ///
+    /// - Parameters:
+    ///   - logGroup: The nfnetlink_log group that the endpoint's rules log to.
+    ///   - addresses: The endpoint's.
+    ///   - mark: The value, under the mask, that the endpoint's admitted connections are marked with.
+    ///   - hostAddresses: The host's own.
+    public init(
+        logGroup: UInt16,
+        addresses: [IPAddress],
+        mark: (value: UInt32, mask: UInt32),
+        hostAddresses: [IPAddress]
+    ) throws(NetlinkError) {
+        logs = try NetlinkConnection.netfilterEvents(receiveBuffer: KernelFlows.bufferBytes)
+        try logs.request("take log group \(logGroup)") { sequence throws(WireError) in
+            try PacketLogWire.bindRequest(group: logGroup, sequence: sequence)
+        }
+        try logs.request("configure log group \(logGroup)") { sequence throws(WireError) in
+            try PacketLogWire.configureRequest(group: logGroup, copyRange: 128, queueThreshold: 1, sequence: sequence)
+        }
+        ends = try NetlinkConnection.netfilterEvents(
+            groups: [KernelFlows.connectionEndGroup],
+            receiveBuffer: KernelFlows.bufferBytes
+        )
+        self.mark = ConntrackWire.MarkFilter(value: mark.value, mask: mark.mask)
+        self.addresses = Swift.Set(addresses)
+        self.hostAddresses = Swift.Set(hostAddresses)
+    }
+
+    /// The descriptors that become readable when something has come.
+    public var descriptors: [Descriptor] { [logs.descriptor, ends.descriptor] }
+
+    /// What has come, without waiting.
+    public func pending() throws(NetlinkError) -> Events {
+        var events = Events()
+        // Lost log records show in the counters; nothing else needs to know.
+        for message in try logs.pendingEvents().messages {
+            if let record = KernelFlows.logRecord(message) { events.records.append(record) }
+        }
+        let ended = try ends.pendingEvents()
+        events.lostConnections = ended.someWereLost
+        for message in ended.messages {
+            guard let event = try? ConntrackWire.decodeEvent(message), case .destroy(let record) = event else { continue }
+            if let connection = connection(record) { events.connections.append(connection) }
+        }
+        return events
+    }
+
+    /// The endpoint's connections that are still in the kernel's table.
+    public func open(_ connection: NetlinkConnection) throws(NetlinkError) -> [FlowCollector.Connection] {
+        let messages = try connection.dump("list connections") { [mark] sequence throws(WireError) in
+            try ConntrackWire.dumpRequest(mark: mark, sequence: sequence)
+        }
+        return messages.compactMap { message in
+            (try? ConntrackWire.decode(message)).flatMap { self.connection($0) }
+        }
+    }
+
+    /// Forgets the endpoint's connections in the kernel's table.
+    public func deleteOpen(_ connection: NetlinkConnection) throws(NetlinkError) {
+        try connection.request("delete connections") { [mark] sequence throws(WireError) in
+            try ConntrackWire.deleteRequest(mark: mark, sequence: sequence)
+        }
+    }
+
+    private static func logRecord(_ message: NetlinkMessage) -> LogRecord? {
+        guard let packet = try? PacketLogWire.decode(message), let summary = PacketSummary.parse(packet.payload) else {
+            return nil
+        }
+        let key = FlowKey(
+            destination: summary.destination,
+            protocol: summary.transport,
+            port: summary.destinationPort,
+            icmpType: summary.icmpType
+        )
+        return LogRecord(
+            prefix: packet.prefix,
+            source: summary.source,
+            sourcePort: summary.sourcePort,
+            key: key,
+            bytes: UInt64(max(0, summary.length))
+        )
+    }
+
+    /// The record as a connection of the endpoint's; `nil` if it is another's, or was never admitted.
+    private func connection(_ record: ConnectionRecord) -> FlowCollector.Connection? {
+        guard addresses.contains(record.original.source), record.mark & mark.mask == mark.value else { return nil }
+        // The reply's source is where the packets really went, whatever the host translated.
+        let key = FlowKey(
+            destination: record.reply.source,
+            protocol: record.original.transport,
+            port: record.reply.sourcePort,
+            icmpType: record.original.icmpType
+        )
+        return FlowCollector.Connection(
+            key: key,
+            destinationIsHost: hostAddresses.contains(record.reply.source),
+            sent: Traffic(record.originalCounters),
+            received: Traffic(record.replyCounters)
+        )
+    }
+}
+
+extension Traffic {
+    init(_ counters: ConnectionCounters?) {
+        self.init(packets: counters?.packets ?? 0, bytes: counters?.bytes ?? 0)
+    }
+}

@@ -1,0 +1,122 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import CEgretLinux
+
+/// What this process knows and does about itself.
+public enum CurrentProcess {
+    /// Its number.
+    public static var identifier: Int32 { egret_process() }
+    /// Its parent's number; 0 if that is in a pid namespace outside.
+    public static var parent: Int32 { egret_parent_process() }
+    /// Its process group.
+    public static var group: Int32 { egret_process_group() }
+    /// Its session.
+    public static var session: Int32 { egret_session() }
+    /// The calling thread's number.
+    public static var thread: Int32 { egret_thread_id() }
+    /// Whether its effective user is 0.
+    public static var isRoot: Bool { egret_effective_user() == 0 }
+    /// The user that started it.
+    public static var realUser: UInt32 { egret_real_user() }
+    /// The user whose rights it has.
+    public static var effectiveUser: UInt32 { egret_effective_user() }
+
+    /// The working directory.
+    public static func workingDirectory() throws(LinuxError) -> String {
+        var bytes = [CChar](repeating: 0, count: 4_096)
+        let result = unsafe bytes.withUnsafeMutableBufferPointer {
+            unsafe egret_current_directory($0.baseAddress, $0.count)
+        }
+        try check(result, "find the working directory")
+        return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Puts a process into a process group; 0 stands for this process, and for a group of its own.
+    public static func setGroup(of process: Int32 = 0, to group: Int32 = 0) throws(LinuxError) {
+        try check(egret_set_process_group(process, group), "put process \(process) into group", "\(group)")
+    }
+
+    /// Makes the descendants of this process its children when their own parents die.
+    public static func adoptOrphans() throws(LinuxError) {
+        try check(egret_process_control(egret_pr_set_child_subreaper, 1), "become a subreaper")
+    }
+
+    /// Sends a signal to a process by number, to group `-number` if negative.
+    public static func send(_ signal: Signal, to process: Int32) throws(LinuxError) {
+        try check(egret_kill(process, signal.rawValue), "send \(signal) to", "\(process)")
+    }
+
+    /// Sends a signal to one thread of this process.
+    public static func sendToThread(_ signal: Signal, _ thread: Int32) throws(LinuxError) {
+        try check(egret_signal_thread(thread, signal.rawValue), "send \(signal) to thread", "\(thread)")
+    }
+
+    /// Gives this process the signal with its default effect, so that its parent sees what a command saw.
+    ///
+    /// For a signal that ends the process, this does not return. For one that stops it, it returns once the process
+    /// is continued.
+    public static func succumb(to signal: Signal) throws(LinuxError) {
+        try check(egret_die_by_signal(signal.rawValue), "die by", "\(signal)")
+    }
+
+    /// The time and memory of all children waited for.
+    public static func usageOfChildren() throws(LinuxError) -> Usage {
+        var found = egret_usage()
+        try check(unsafe egret_children_usage(&found), "read resource usage")
+        return Usage(
+            userTime: .microseconds(found.user_microseconds),
+            systemTime: .microseconds(found.system_microseconds),
+            largestResidentKilobytes: Int(found.maximum_resident_kilobytes)
+        )
+    }
+
+    /// Resources used.
+    public struct Usage: Hashable, Sendable {
+        /// Processor time in user mode.
+        public var userTime: Duration
+        /// Processor time in the kernel.
+        public var systemTime: Duration
+        /// The largest resident size of any one of them, in KiB.
+        public var largestResidentKilobytes: Int
+    }
+}
+
+/// An instant of `CLOCK_MONOTONIC`, which no one sets.
+public struct MonotonicInstant: Hashable, Comparable, Sendable {
+    /// Nanoseconds since some point before the start of the system.
+    public var nanoseconds: UInt64
+
+    /// Wraps a reading of the clock.
+    public init(nanoseconds: UInt64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    /// The instant of the call.
+    public static var now: MonotonicInstant { MonotonicInstant(nanoseconds: egret_monotonic_nanoseconds()) }
+
+    /// How long before `other` this was; negative if after it.
+    public func duration(to other: MonotonicInstant) -> Duration {
+        .nanoseconds(Int64(clamping: other.nanoseconds)) - .nanoseconds(Int64(clamping: nanoseconds))
+    }
+
+    /// The earlier first.
+    public static func < (left: MonotonicInstant, right: MonotonicInstant) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
+}
+
+/// The time of day by the system's clock, which may jump.
+public struct WallTime: Hashable, Sendable {
+    /// Seconds since the start of 1970, UTC.
+    public var seconds: Int64
+    /// Nanoseconds past them.
+    public var nanoseconds: Int64
+
+    /// The time of the call.
+    public static var now: WallTime {
+        var nanoseconds: Int64 = 0
+        let seconds = unsafe egret_realtime(&nanoseconds)
+        return WallTime(seconds: seconds, nanoseconds: nanoseconds)
+    }
+}

@@ -1,0 +1,147 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretNftables
+
+extension BatchEncoder {
+    mutating func append(_ chain: Chain, _ flags: UInt16, _ table: Table) throws(WireError) {
+        try message(NftMessage.newChain, flags, table) { (writer) throws(WireError) in
+            try writer.putName(Nfta.Chain.name, chain.name)
+            guard let base = chain.base else { return }
+            let hook = try base.hook.number(in: table.family)
+            try writer.nest(Nfta.Chain.hook) { (writer) throws(WireError) in
+                writer.putBigEndian(Nfta.Hook.number, hook)
+                writer.putBigEndian(Nfta.Hook.priority, base.priority)
+                if let device = base.device { try writer.putString(Nfta.Hook.device, device) }
+            }
+            writer.putBigEndian(Nfta.Chain.policy, UInt32(base.policy == .accept ? 1 : 0))
+            try writer.putString(Nfta.Chain.type, base.kind.rawValue)
+        }
+    }
+
+    mutating func append(_ rule: Rule, _ table: Table) throws(WireError) {
+        let expressions = try NftablesWire.lower(rule.statements)
+        let flags = NetlinkFlag.create | NetlinkFlag.append
+        try message(NftMessage.newRule, flags, table) { (writer) throws(WireError) in
+            try writer.putName(Nfta.Rule.chain, rule.chain)
+            try writer.nest(Nfta.Rule.expressions) { (writer) throws(WireError) in
+                for expression in expressions { try expression.encode(into: &writer) }
+            }
+            if let comment = rule.comment {
+                try writer.putBytes(Nfta.Rule.userData, try UserData.comment(comment))
+            }
+        }
+    }
+
+    mutating func append(_ set: Set, _ table: Table) throws(WireError) {
+        guard !(set.hasIntervals && set.keyType.isHostOrder) else {
+            throw WireError(.unsupported, "ranges of \(set.keyType) in set “\(set.name)”")
+        }
+        let identifier = nextSetIdentifier
+        try message(NftMessage.newSet, NetlinkFlag.create, table) { (writer) throws(WireError) in
+            try writer.putName(Nfta.Set.name, set.name)
+            let interval = set.hasIntervals ? NftValue.setIsInterval : 0
+            writer.putBigEndian(Nfta.Set.flags, interval | (set.mapsToVerdict ? NftValue.setIsMap : 0))
+            writer.putBigEndian(Nfta.Set.keyType, set.keyType.rawValue)
+            writer.putBigEndian(Nfta.Set.keyLength, UInt32(set.keyType.byteCount))
+            if set.mapsToVerdict { writer.putBigEndian(Nfta.Set.dataType, NftValue.dataIsVerdict) }
+            writer.putBigEndian(Nfta.Set.identifier, identifier)
+            try writer.putBytes(Nfta.Set.userData, UserData.keyByteOrder(of: set.keyType))
+        }
+    }
+
+    mutating func append(_ counter: Counter, _ table: Table) throws(WireError) {
+        try addObject(counter.name, NftValue.counterObject, table) { (writer) throws(WireError) in
+            writer.putBigEndian(1, UInt64(0))
+            writer.putBigEndian(2, UInt64(0))
+        }
+    }
+
+    mutating func append(_ limit: RateLimit, _ table: Table) throws(WireError) {
+        try addObject(limit.name, NftValue.limitObject, table) { (writer) throws(WireError) in
+            writer.putBigEndian(1, limit.packetsPerSecond)
+            writer.putBigEndian(2, UInt64(1))
+            writer.putBigEndian(3, limit.burst)
+            writer.putBigEndian(4, UInt32(0))
+            writer.putBigEndian(5, UInt32(0))
+        }
+    }
+
+    mutating func deleteObject(_ name: String, _ type: UInt32, _ table: Table) throws(WireError) {
+        try message(NftMessage.deleteObject, 0, table) { (writer) throws(WireError) in
+            try writer.putName(Nfta.Object.name, name)
+            writer.putBigEndian(Nfta.Object.type, type)
+        }
+    }
+
+    private mutating func addObject(
+        _ name: String,
+        _ type: UInt32,
+        _ table: Table,
+        _ body: (inout NetlinkWriter) throws(WireError) -> Void
+    ) throws(WireError) {
+        try message(NftMessage.newObject, NetlinkFlag.create, table) { (writer) throws(WireError) in
+            try writer.putName(Nfta.Object.name, name)
+            writer.putBigEndian(Nfta.Object.type, type)
+            try writer.nest(Nfta.Object.data, body)
+        }
+    }
+}
+
+extension Hook {
+    /// The hook's number in a family: `enum nf_inet_hooks`, or `enum nf_dev_hooks` for `netdev`.
+    func number(in family: TableFamily) throws(WireError) -> UInt32 {
+        switch (family, self) {
+        case (.netdev, .ingress): 0
+        case (.netdev, _): throw WireError(.unsupported, "hook \(self) in family netdev")
+        case (_, .prerouting): 0
+        case (_, .input): 1
+        case (_, .forward): 2
+        case (_, .output): 3
+        case (_, .postrouting): 4
+        case (_, .ingress): 5
+        }
+    }
+
+    /// The hook with this number in a family; `nil` for hooks that Egret has no word for.
+    init?(number: UInt32, in family: TableFamily) {
+        guard let hook = Hook.allCases.first(where: { (try? $0.number(in: family)) == number }) else { return nil }
+        self = hook
+    }
+}
+
+extension DataType {
+    /// Whether keys of this type stand in the machine's byte order.
+    var isHostOrder: Bool { self == .mark || self == .interfaceIndex }
+}
+
+/// What nft keeps beside objects for its own use, unread by the kernel: type, length, value, as in libnftnl's
+/// `udata.h`.
+enum UserData {
+    /// A rule's comment (`NFTNL_UDATA_RULE_COMMENT`), with its terminator.
+    static func comment(_ comment: String) throws(WireError) -> [UInt8] {
+        let text = Array(comment.utf8)
+        guard text.count <= 127 else { throw WireError(.tooLong, "rule comment") }
+        guard !text.contains(0) else { throw WireError(.badValue, "rule comment with a NUL") }
+        return [0, UInt8(text.count + 1)] + text + [0]
+    }
+
+    /// A set's key byte order (`NFTNL_UDATA_SET_KEYBYTEORDER`, a 32-bit number in the machine's order): 1 host, 2 big
+    /// endian, 0 for one byte. Without it nft prints ranges wrongly.
+    static func keyByteOrder(of type: DataType) -> [UInt8] {
+        let order: UInt32 = type.byteCount == 1 ? 0 : type.isHostOrder ? 1 : 2
+        return [0, 4] + ByteOrder.hostBytes(order, count: 4)
+    }
+
+    /// The comment in a rule's user data, if there is one.
+    static func comment(in data: ArraySlice<UInt8>) throws(WireError) -> String? {
+        var reader = ByteReader(data)
+        while reader.count > 0 {
+            let type = try reader.readUInt8("user data")
+            let length = try reader.readUInt8("user data")
+            let value = try reader.readBytes(Int(length), "user data")
+            if type == 0 { return String(decoding: value.prefix { $0 != 0 }, as: UTF8.self) }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,130 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretNftables
+
+extension KernelExpression {
+    /// Register 1 (`NFT_REG_1`), 16 bytes.
+    static let register: UInt32 = 1
+
+    /// The name that the kernel knows the expression by.
+    public var kernelName: String {
+        switch self {
+        case .meta: "meta"
+        case .payload: "payload"
+        case .conntrack, .setConntrack: "ct"
+        case .fib: "fib"
+        case .bitwise: "bitwise"
+        case .compare: "cmp"
+        case .immediate, .verdict: "immediate"
+        case .lookup, .verdictMap: "lookup"
+        case .object: "objref"
+        case .counter: "counter"
+        case .log: "log"
+        case .reject: "reject"
+        case .masquerade: "masq"
+        case .other(let name, _): name
+        }
+    }
+
+    /// Appends the expression as one `NFTA_LIST_ELEM`.
+    func encode(into writer: inout NetlinkWriter) throws(WireError) {
+        try writer.nest(Nfta.listElement) { (writer) throws(WireError) in
+            try writer.putString(1, kernelName)
+            if case .other(_, let data) = self {
+                try writer.putBytes(2, data)
+            } else {
+                try writer.nest(2) { (writer) throws(WireError) in try encodeData(into: &writer) }
+            }
+        }
+    }
+
+    private func encodeData(into writer: inout NetlinkWriter) throws(WireError) {
+        switch self {
+        case .meta(let key):
+            writer.putBigEndian(1, KernelExpression.register)
+            writer.putBigEndian(2, key.rawValue)
+        case .payload(let base, let offset, let length):
+            writer.putBigEndian(1, KernelExpression.register)
+            writer.putBigEndian(2, base.rawValue)
+            writer.putBigEndian(3, offset)
+            writer.putBigEndian(4, length)
+        case .conntrack(let key):
+            writer.putBigEndian(1, KernelExpression.register)
+            writer.putBigEndian(2, key.rawValue)
+        case .setConntrack(let key):
+            writer.putBigEndian(2, key.rawValue)
+            writer.putBigEndian(4, KernelExpression.register)
+        case .fib(let result, let flags):
+            writer.putBigEndian(1, KernelExpression.register)
+            writer.putBigEndian(2, result)
+            writer.putBigEndian(3, flags)
+        case .bitwise, .compare, .immediate, .verdict, .lookup, .verdictMap:
+            try encodeRegisterData(into: &writer)
+        default:
+            try encodeAction(into: &writer)
+        }
+    }
+
+    private func encodeRegisterData(into writer: inout NetlinkWriter) throws(WireError) {
+        switch self {
+        case .bitwise(let mask, let xor):
+            writer.putBigEndian(1, KernelExpression.register)
+            writer.putBigEndian(2, KernelExpression.register)
+            writer.putBigEndian(3, UInt32(truncatingIfNeeded: mask.count))
+            writer.putBigEndian(6, UInt32(0))
+            try writer.putData(4, mask)
+            try writer.putData(5, xor)
+        case .compare(let isEqual, let data):
+            writer.putBigEndian(1, KernelExpression.register)
+            writer.putBigEndian(2, UInt32(isEqual ? 0 : 1))
+            try writer.putData(3, data)
+        case .immediate(let data):
+            writer.putBigEndian(1, KernelExpression.register)
+            try writer.putData(2, data)
+        case .verdict(let verdict):
+            writer.putBigEndian(1, UInt32(0))
+            try writer.nest(2) { (writer) throws(WireError) in try verdict.encode(into: &writer) }
+        case .lookup(let set, let isInverted):
+            try writer.putString(1, set)
+            writer.putBigEndian(2, KernelExpression.register)
+            if isInverted { writer.putBigEndian(5, UInt32(1)) }
+        case .verdictMap(let map):
+            try writer.putString(1, map)
+            writer.putBigEndian(2, KernelExpression.register)
+            writer.putBigEndian(3, UInt32(0))
+        default:
+            break
+        }
+    }
+
+    private func encodeAction(into writer: inout NetlinkWriter) throws(WireError) {
+        switch self {
+        case .object(let type, let name):
+            writer.putBigEndian(1, type)
+            try writer.putString(2, name)
+        case .counter(let packets, let bytes):
+            writer.putBigEndian(1, bytes)
+            writer.putBigEndian(2, packets)
+        case .log(let group, let prefix, let snapLength, let queueThreshold):
+            writer.putBigEndian(1, group)
+            if !prefix.isEmpty { try writer.putString(2, prefix) }
+            if snapLength != 0 { writer.putBigEndian(3, snapLength) }
+            if queueThreshold != 0 { writer.putBigEndian(4, queueThreshold) }
+        case .reject(let type, let code):
+            writer.putBigEndian(1, type)
+            writer.putUInt8(2, code)
+        case .masquerade(let flags):
+            if flags != 0 { writer.putBigEndian(1, flags) }
+        default:
+            break
+        }
+    }
+}
+
+extension NetlinkWriter {
+    /// Appends `NFTA_DATA_VALUE` inside an attribute.
+    fileprivate mutating func putData(_ type: UInt16, _ data: [UInt8]) throws(WireError) {
+        try nest(type) { (writer) throws(WireError) in try writer.putBytes(Nfta.Data.value, data) }
+    }
+}

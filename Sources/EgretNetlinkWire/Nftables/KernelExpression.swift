@@ -1,0 +1,93 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretNftables
+
+/// One expression of a rule, as the kernel runs it.
+///
+/// A rule is a list of expressions that pass values through registers. Only register 1 is used, so it is not
+/// spelled out; an expression of another tool's rule that uses others, or that Egret has no form for, is
+/// ``other(name:data:)``. What the kernel adds when it dumps a rule (set ids, default attributes) has no place
+/// here, so a rule read back equals the rule that was sent.
+public enum KernelExpression: Hashable, Sendable {
+    /// What a `meta` expression loads: `enum nft_meta_keys`.
+    public struct MetaKey: RawRepresentable, Hashable, Sendable {
+        /// The kernel's number.
+        public var rawValue: UInt32
+
+        /// Creates a key from the kernel's number.
+        public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+        /// `NFT_META_PROTOCOL`.
+        public static let etherType = MetaKey(rawValue: 1)
+        /// `NFT_META_IIF`.
+        public static let inputInterface = MetaKey(rawValue: 4)
+        /// `NFT_META_OIF`.
+        public static let outputInterface = MetaKey(rawValue: 5)
+        /// `NFT_META_NFPROTO`.
+        public static let networkProtocol = MetaKey(rawValue: 15)
+        /// `NFT_META_L4PROTO`.
+        public static let transportProtocol = MetaKey(rawValue: 16)
+    }
+
+    /// What a `ct` expression loads or sets: `enum nft_ct_keys`.
+    public struct ConntrackKey: RawRepresentable, Hashable, Sendable {
+        /// The kernel's number.
+        public var rawValue: UInt32
+
+        /// Creates a key from the kernel's number.
+        public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+        /// `NFT_CT_STATE`.
+        public static let state = ConntrackKey(rawValue: 0)
+        /// `NFT_CT_DIRECTION`.
+        public static let direction = ConntrackKey(rawValue: 1)
+        /// `NFT_CT_MARK`.
+        public static let mark = ConntrackKey(rawValue: 3)
+    }
+
+    /// Where a `payload` expression counts from: `enum nft_payload_bases`.
+    public enum PayloadBase: UInt32, Hashable, Sendable {
+        /// The link-layer header.
+        case link = 0
+        /// The network header.
+        case network = 1
+        /// The transport header.
+        case transport = 2
+    }
+
+    /// Loads a property of the packet.
+    case meta(key: MetaKey)
+    /// Loads bytes of the packet. `offset` and `length` are in bytes.
+    case payload(PayloadBase, offset: UInt32, length: UInt32)
+    /// Loads a property of the packet's connection.
+    case conntrack(key: ConntrackKey)
+    /// Sets a property of the packet's connection.
+    case setConntrack(key: ConntrackKey)
+    /// Loads what the routing table says: `enum nft_fib_result` and `enum nft_fib_flags`.
+    case fib(result: UInt32, flags: UInt32)
+    /// Replaces the register by `(register & mask) ^ xor`.
+    case bitwise(mask: [UInt8], xor: [UInt8])
+    /// Goes on only if the register is, or is not, these bytes.
+    case compare(isEqual: Bool, [UInt8])
+    /// Loads bytes.
+    case immediate([UInt8])
+    /// Gives a verdict.
+    case verdict(Verdict)
+    /// Goes on only if the register is, or is not, in the set.
+    case lookup(set: String, isInverted: Bool)
+    /// Gives the verdict that the map has for the register.
+    case verdictMap(String)
+    /// Uses a named object: `NFT_OBJECT_*`.
+    case object(type: UInt32, name: String)
+    /// Counts in the rule itself. Egret makes none; the numbers are the kernel's.
+    case counter(packets: UInt64, bytes: UInt64)
+    /// Sends the packet to an nfnetlink_log group.
+    case log(group: UInt16, prefix: String, snapLength: UInt32, queueThreshold: UInt16)
+    /// Refuses: `enum nft_reject_types` and its code.
+    case reject(type: UInt32, code: UInt8)
+    /// Translates the source address; `flags` are `NF_NAT_RANGE_*`.
+    case masquerade(flags: UInt32)
+    /// An expression that has no form above: its kernel name and the payload of `NFTA_EXPR_DATA`.
+    case other(name: String, data: [UInt8])
+}

@@ -1,0 +1,115 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretNftables
+
+extension NftablesWire {
+    /// Decodes the elements of a set or map from the messages of a dump, sorted by key, ranges rejoined.
+    ///
+    /// The kernel keeps a range as its first key and, marked as an end, the key behind its last one. A range without
+    /// an end reaches the next range's start, or the top. An end without a start is passed over: `nft` leaves one
+    /// at key 0. A catch-all element, which Egret never makes, comes out as a range over all keys.
+    ///
+    /// - Parameters:
+    ///   - messages: `NFT_MSG_NEWSETELEM` messages, all of the same set.
+    ///   - keyType: The set's key type.
+    ///   - hasIntervals: Whether its keys may be ranges.
+    public static func decodeElements(
+        _ messages: [NetlinkMessage],
+        keyType: DataType,
+        hasIntervals: Bool
+    ) throws(WireError) -> [SetElement] {
+        var keys: [KernelElement] = []
+        var elements: [SetElement] = []
+        let top = UInt128.max >> UInt128(128 - 8 * keyType.byteCount)
+        for message in messages {
+            let body = try NftablesBody(message, [NftMessage.newElements, NftMessage.deleteElements])
+            guard let list = body.find(Nfta.ElementList.elements) else { continue }
+            try NetlinkAttribute.forEach(in: list.payload) { (attribute) throws(WireError) in
+                let element = try KernelElement(attribute.payload, keyType)
+                if let key = element.key {
+                    if hasIntervals {
+                        keys.append(KernelElement(key: key, isEnd: element.isEnd, verdict: element.verdict))
+                    } else {
+                        elements.append(SetElement(key, verdict: element.verdict))
+                    }
+                } else {
+                    elements.append(SetElement(0, top, verdict: element.verdict))
+                }
+            }
+        }
+        elements += rejoin(keys, top: top)
+        elements.sort { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }
+        return elements
+    }
+
+    private static func rejoin(_ keys: [KernelElement], top: UInt128) -> [SetElement] {
+        let sorted = keys.sorted { left, right in
+            guard let leftKey = left.key, let rightKey = right.key, leftKey != rightKey else {
+                return left.isEnd && !right.isEnd
+            }
+            return leftKey < rightKey
+        }
+        var elements: [SetElement] = []
+        var open: (key: UInt128, verdict: Verdict?)?
+        for element in sorted {
+            guard let key = element.key else { continue }
+            if let start = open, key > start.key {
+                elements.append(SetElement(start.key, key - 1, verdict: start.verdict))
+            }
+            open = element.isEnd ? nil : (key, element.verdict)
+        }
+        if let start = open { elements.append(SetElement(start.key, top, verdict: start.verdict)) }
+        return elements
+    }
+}
+
+/// One element as the kernel keeps it.
+private struct KernelElement {
+    /// The key, as a number in host order; `nil` for a catch-all element.
+    var key: UInt128?
+    /// Whether it is the key behind a range's last.
+    var isEnd = false
+    var verdict: Verdict?
+
+    init(key: UInt128, isEnd: Bool, verdict: Verdict?) {
+        self.key = key
+        self.isEnd = isEnd
+        self.verdict = verdict
+    }
+
+    init(_ payload: ArraySlice<UInt8>, _ keyType: DataType) throws(WireError) {
+        var flags: UInt32 = 0
+        try NetlinkAttribute.forEach(in: payload) { (attribute) throws(WireError) in
+            switch attribute.type {
+            case Nfta.Element.key:
+                key = try KernelElement.value(attribute.payload, keyType)
+            case Nfta.Element.data:
+                try NetlinkAttribute.forEach(in: attribute.payload) { (data) throws(WireError) in
+                    if data.type == Nfta.Data.verdict { verdict = try Verdict.decode(data.payload) }
+                }
+            case Nfta.Element.flags:
+                flags = try attribute.bigEndian(UInt32.self)
+            default:
+                break
+            }
+        }
+        isEnd = flags & NftValue.elementIsIntervalEnd != 0
+        guard key != nil || flags & NftValue.elementIsCatchAll != 0 else { throw WireError(.missing, "element key") }
+    }
+
+    private static func value(_ payload: ArraySlice<UInt8>, _ type: DataType) throws(WireError) -> UInt128 {
+        var key: UInt128?
+        try NetlinkAttribute.forEach(in: payload) { (data) throws(WireError) in
+            guard data.type == Nfta.Data.value else { return }
+            guard data.payload.count == type.byteCount else {
+                throw WireError(.badLength, "\(data.payload.count) bytes of key, expected \(type)")
+            }
+            key =
+                type.isHostOrder
+                ? ByteOrder.host(data.payload, as: UInt128.self) : ByteOrder.bigEndian(data.payload, as: UInt128.self)
+        }
+        guard let key else { throw WireError(.missing, "element key") }
+        return key
+    }
+}

@@ -1,0 +1,77 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretNftables
+
+extension NftablesWire {
+    /// Asks for all tables, of one family or of all.
+    public static func tablesRequest(family: TableFamily? = nil, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try dump(NftMessage.getTable, family, sequence)
+    }
+
+    /// Asks for all chains, of one family or of all. The kernel cannot be asked for one table's.
+    public static func chainsRequest(family: TableFamily? = nil, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try dump(NftMessage.getChain, family, sequence)
+    }
+
+    /// Asks for the rules of a table, or of one of its chains, in order.
+    public static func rulesRequest(in table: Table, chain: String? = nil, sequence: UInt32) throws(WireError)
+        -> [UInt8]
+    {
+        try dump(NftMessage.getRule, table.family, sequence) { (writer) throws(WireError) in
+            try writer.putName(Nfta.Rule.table, table.name)
+            if let chain { try writer.putName(Nfta.Rule.chain, chain) }
+        }
+    }
+
+    /// Asks for the sets and maps of a table, without their elements.
+    public static func setsRequest(in table: Table, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try dump(NftMessage.getSet, table.family, sequence) { (writer) throws(WireError) in
+            try writer.putName(Nfta.Set.table, table.name)
+        }
+    }
+
+    /// Asks for the elements of a set or map.
+    public static func elementsRequest(of set: String, in table: Table, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try dump(NftMessage.getElements, table.family, sequence) { (writer) throws(WireError) in
+            try writer.putName(Nfta.ElementList.table, table.name)
+            try writer.putName(Nfta.ElementList.set, set)
+        }
+    }
+
+    /// Asks for the named objects of a table, with the values of its counters.
+    public static func objectsRequest(in table: Table, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try dump(NftMessage.getObject, table.family, sequence) { (writer) throws(WireError) in
+            try writer.putName(Nfta.Object.table, table.name)
+        }
+    }
+
+    /// Asks for the ruleset's generation: one answer, then an acknowledgement.
+    public static func generationRequest(sequence: UInt32) throws(WireError) -> [UInt8] {
+        var writer = NetlinkWriter()
+        try writer.nfnetlinkMessage(
+            type: NftMessage.type(NftMessage.getGeneration),
+            flags: NetlinkFlag.acknowledge,
+            sequence: sequence,
+            header: NfnetlinkHeader(family: SocketFamily.unspecified)
+        )
+        return writer.bytes
+    }
+
+    private static func dump(
+        _ message: UInt16,
+        _ family: TableFamily?,
+        _ sequence: UInt32,
+        _ body: (inout NetlinkWriter) throws(WireError) -> Void = { (_) throws(WireError) in }
+    ) throws(WireError) -> [UInt8] {
+        var writer = NetlinkWriter()
+        try writer.nfnetlinkMessage(
+            type: NftMessage.type(message),
+            flags: NetlinkFlag.dump,
+            sequence: sequence,
+            header: NfnetlinkHeader(family: family?.number ?? SocketFamily.unspecified),
+            body
+        )
+        return writer.bytes
+    }
+}

@@ -1,0 +1,66 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretNftables
+
+/// nf_tables: transactions into bytes, dumps and notifications into values.
+///
+/// Attributes are big endian; keys and data are as the packet has them, except marks and interface indices, which
+/// stand in the machine's byte order (see ``DataType``).
+public enum NftablesWire {
+    /// Turns statements into the expressions that the kernel runs, in order.
+    ///
+    /// Equal statements give equal expressions, and the kernel gives the same expressions back, so comparing a
+    /// rule read from the kernel to `lower(rule.statements)` tells whether it is the rule that was meant.
+    ///
+    /// - Throws: ``WireError`` if a value does not fit its selector, or a log prefix is longer than 127 bytes.
+    public static func lower(_ statements: [Statement]) throws(WireError) -> [KernelExpression] {
+        var expressions: [KernelExpression] = []
+        for statement in statements { expressions += try lower(statement) }
+        return expressions
+    }
+
+    /// The expressions with what the kernel counts set to zero, for comparing.
+    public static func normalised(_ expressions: [KernelExpression]) -> [KernelExpression] {
+        expressions.map { expression in
+            if case .counter = expression { return .counter(packets: 0, bytes: 0) }
+            return expression
+        }
+    }
+
+    private static func lower(_ statement: Statement) throws(WireError) -> [KernelExpression] {
+        switch statement {
+        case .equal(let selector, let value):
+            return selector.loads + [.compare(isEqual: true, try selector.bytes(of: value))]
+        case .notEqual(let selector, let value):
+            return selector.loads + [.compare(isEqual: false, try selector.bytes(of: value))]
+        case .connectionState(let states):
+            return [
+                .conntrack(key: .state),
+                .bitwise(mask: ByteOrder.hostBytes(states.rawValue, count: 4), xor: [0, 0, 0, 0]),
+                .compare(isEqual: false, [0, 0, 0, 0]),
+            ]
+        case .inSet(let selector, let set): return selector.loads + [.lookup(set: set, isInverted: false)]
+        case .notInSet(let selector, let set): return selector.loads + [.lookup(set: set, isInverted: true)]
+        case .verdictMap(let selector, let map): return selector.loads + [.verdictMap(map)]
+        case .counter(let name): return [.object(type: NftValue.counterObject, name: name)]
+        case .limit(let name): return [.object(type: NftValue.limitObject, name: name)]
+        case .log(let group, let prefix, let snapLength, let queueThreshold):
+            guard prefix.utf8.count < 128 else { throw WireError(.tooLong, "log prefix") }
+            return [.log(group: group, prefix: prefix, snapLength: snapLength, queueThreshold: queueThreshold)]
+        case .setConnectionMark(let mask, let value):
+            return [
+                .conntrack(key: .mark),
+                .bitwise(
+                    mask: ByteOrder.hostBytes(~mask, count: 4),
+                    xor: ByteOrder.hostBytes(value & mask, count: 4)
+                ),
+                .setConntrack(key: .mark),
+            ]
+        case .masquerade: return [.masquerade(flags: 0)]
+        case .rejectWithTCPReset: return [.reject(type: 1, code: 0)]
+        case .rejectAdministratively: return [.reject(type: 2, code: 3)]
+        case .verdict(let verdict): return [.verdict(verdict)]
+        }
+    }
+}

@@ -1,0 +1,67 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretNftables
+
+extension Selector {
+    /// How many bytes the selector's value takes in a register.
+    var byteCount: Int {
+        switch self {
+        case .networkProtocol, .transportProtocol, .connectionDirection, .icmpType, .icmpv6Type: 1
+        case .etherType, .sourcePort, .destinationPort, .arpOperation: 2
+        case .inputInterface, .outputInterface, .connectionMark, .connectionState, .ipv4Source, .ipv4Destination,
+            .arpSenderIPv4, .destinationAddressType:
+            4
+        case .etherSource, .arpSenderEther: 6
+        case .ipv6Source, .ipv6Destination, .neighbourTarget: 16
+        }
+    }
+
+    /// Whether the kernel keeps the value in the machine's byte order rather than the network's.
+    var isHostOrder: Bool {
+        switch self {
+        case .inputInterface, .outputInterface, .connectionMark, .connectionState, .destinationAddressType: true
+        default: false
+        }
+    }
+
+    /// The value's bytes as they stand in a register.
+    func bytes(of value: UInt128) throws(WireError) -> [UInt8] {
+        guard byteCount == 16 || value >> UInt128(8 * byteCount) == 0 else {
+            throw WireError(.badValue, "value 0x\(String(value, radix: 16)) for \(self)")
+        }
+        return isHostOrder
+            ? ByteOrder.hostBytes(value, count: byteCount) : ByteOrder.bigEndianBytes(value, count: byteCount)
+    }
+
+    /// The expressions that load the value into register 1.
+    var loads: [KernelExpression] {
+        switch self {
+        case .inputInterface: [.meta(key: .inputInterface)]
+        case .outputInterface: [.meta(key: .outputInterface)]
+        case .networkProtocol: [.meta(key: .networkProtocol)]
+        case .etherType: [.meta(key: .etherType)]
+        case .transportProtocol: [.meta(key: .transportProtocol)]
+        case .connectionMark(let mask):
+            [
+                .conntrack(key: .mark),
+                .bitwise(mask: ByteOrder.hostBytes(mask, count: 4), xor: [0, 0, 0, 0]),
+            ]
+        case .connectionState: [.conntrack(key: .state)]
+        case .connectionDirection: [.conntrack(key: .direction)]
+        case .ipv4Source: [.payload(.network, offset: 12, length: 4)]
+        case .ipv4Destination: [.payload(.network, offset: 16, length: 4)]
+        case .ipv6Source: [.payload(.network, offset: 8, length: 16)]
+        case .ipv6Destination: [.payload(.network, offset: 24, length: 16)]
+        case .sourcePort: [.payload(.transport, offset: 0, length: 2)]
+        case .destinationPort: [.payload(.transport, offset: 2, length: 2)]
+        case .icmpType, .icmpv6Type: [.payload(.transport, offset: 0, length: 1)]
+        case .etherSource: [.payload(.link, offset: 6, length: 6)]
+        case .arpOperation: [.payload(.network, offset: 6, length: 2)]
+        case .arpSenderEther: [.payload(.network, offset: 8, length: 6)]
+        case .arpSenderIPv4: [.payload(.network, offset: 14, length: 4)]
+        case .neighbourTarget: [.payload(.transport, offset: 8, length: 16)]
+        case .destinationAddressType: [.fib(result: 3, flags: 2)]
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+
+/// A link as the kernel reports it.
+public struct LinkRecord: Hashable, Sendable {
+    /// The index, unique in its namespace.
+    public var index: UInt32
+    /// The name.
+    public var name: String
+    /// `IFF_*`.
+    public var flags: UInt32
+    /// The hardware address, if it is an EUI-48.
+    public var address: MACAddress?
+    /// What made it, such as `veth`; `nil` for hardware and the loopback.
+    public var kind: String?
+    /// For a veth, the other end's index in its own namespace.
+    public var peerIndex: UInt32?
+    /// The kernel's number for the namespace that ``peerIndex`` is in; `nil` if it is the link's own.
+    public var peerNamespaceID: Int32?
+    /// In bytes.
+    public var mtu: UInt32
+    /// `IF_OPER_*`; 6 is up.
+    public var operationalState: UInt8
+
+    /// Whether it is administratively up (`IFF_UP`).
+    public var isUp: Bool { flags & 1 != 0 }
+}
+
+extension RouteWire {
+    /// Decodes `RTM_NEWLINK` or `RTM_DELLINK`.
+    public static func decodeLink(_ message: NetlinkMessage) throws(WireError) -> LinkRecord {
+        guard message.type == RouteMessage.newLink || message.type == RouteMessage.deleteLink else {
+            throw WireError(.badValue, "message type \(message.type) is not a link")
+        }
+        var (header, attributes) = try message.headerAndAttributes(16, "link header")
+        _ = try header.readHost(UInt32.self, "link header")
+        let index = try header.readHost(UInt32.self, "link header")
+        let flags = try header.readHost(UInt32.self, "link header")
+        var name: String?
+        var record = LinkRecord(index: index, name: "", flags: flags, mtu: 0, operationalState: 0)
+        for attribute in attributes {
+            switch attribute.type {
+            case Ifla.name: name = attribute.string()
+            case Ifla.address: record.address = MACAddress(networkBytes: attribute.payload)
+            case Ifla.mtu: record.mtu = try attribute.host(UInt32.self)
+            case Ifla.link: record.peerIndex = try attribute.host(UInt32.self)
+            case Ifla.linkNamespace: record.peerNamespaceID = try attribute.host(Int32.self)
+            case Ifla.operationalState: record.operationalState = try attribute.uint8()
+            case Ifla.info:
+                record.kind = try attribute.attributes().first { $0.type == Ifla.infoKind }?.string()
+            default: break
+            }
+        }
+        guard let name else { throw WireError(.missing, "link name") }
+        record.name = name
+        return record
+    }
+}

@@ -1,0 +1,158 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+
+/// One end of a veth pair to be made.
+public struct VethEnd: Hashable, Sendable {
+    /// The name.
+    public var name: InterfaceName
+    /// The hardware address.
+    public var address: MACAddress
+
+    /// Creates a description of an end.
+    public init(name: InterfaceName, address: MACAddress) {
+        self.name = name
+        self.address = address
+    }
+}
+
+extension RouteWire {
+    /// Makes a veth pair. Both ends are down.
+    ///
+    /// - Parameters:
+    ///   - end: The end that stays in the socket's namespace.
+    ///   - peer: The other end.
+    ///   - peerNamespace: A descriptor of the namespace that the other end goes to (`IFLA_NET_NS_FD`); `nil` for
+    ///     the same one.
+    ///   - mtu: In bytes, of both ends; `nil` for the kernel's choice.
+    ///   - queueLength: In packets, of both ends; `nil` for the kernel's choice.
+    ///   - sequence: The request's sequence number.
+    public static func createVeth(
+        _ end: VethEnd,
+        peer: VethEnd,
+        peerNamespace: Int32? = nil,
+        mtu: UInt32? = nil,
+        queueLength: UInt32? = nil,
+        sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
+        func put(_ end: VethEnd, _ writer: inout NetlinkWriter) throws(WireError) {
+            try writer.putString(Ifla.name, end.name.rawValue)
+            try writer.putBytes(Ifla.address, end.address.octets)
+            if let mtu { writer.putHost(Ifla.mtu, mtu) }
+            if let queueLength { writer.putHost(Ifla.queueLength, queueLength) }
+        }
+        return try request(RouteMessage.newLink, create, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader()
+            try put(end, &writer)
+            try writer.nest(Ifla.info) { (writer) throws(WireError) in
+                try writer.putString(Ifla.infoKind, "veth")
+                try writer.nest(Ifla.infoData) { (writer) throws(WireError) in
+                    try writer.nest(Ifla.vethPeer) { (writer) throws(WireError) in
+                        writer.appendLinkHeader()
+                        try put(peer, &writer)
+                        if let peerNamespace { writer.putHost(Ifla.namespaceDescriptor, peerNamespace) }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps the kernel from giving a link an IPv6 link-local address of its own when it goes up
+    /// (`IN6_ADDR_GEN_MODE_NONE`).
+    ///
+    /// The kernel refuses this in the request that makes a link (`EAFNOSUPPORT`), so send it after that and before
+    /// the link goes up, for each end of a veth pair from within its namespace.
+    public static func disableAddressGeneration(link index: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index)
+            try writer.nest(Ifla.familySpecific) { (writer) throws(WireError) in
+                try writer.nest(UInt16(SocketFamily.inet6)) { (writer) throws(WireError) in
+                    writer.putUInt8(Ifla.addressGenerationMode, 1)
+                }
+            }
+        }
+    }
+
+    /// Sets a link up or down (`IFF_UP`).
+    public static func setLink(_ index: UInt32, up: Bool, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index, flags: up ? 1 : 0, change: 1)
+        }
+    }
+
+    /// Renames a link, which must be down.
+    public static func setLink(_ index: UInt32, name: InterfaceName, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index)
+            try writer.putString(Ifla.name, name.rawValue)
+        }
+    }
+
+    /// Deletes a link; of a veth pair, both ends.
+    public static func deleteLink(_ index: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.deleteLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index)
+        }
+    }
+
+    /// Deletes a link by name; of a veth pair, both ends.
+    public static func deleteLink(named name: InterfaceName, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.deleteLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader()
+            try writer.putString(Ifla.name, name.rawValue)
+        }
+    }
+
+    /// Asks for one link by name: the link, then an acknowledgement.
+    public static func linkRequest(named name: InterfaceName, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.getLink, NetlinkFlag.acknowledge, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader()
+            try writer.putString(Ifla.name, name.rawValue)
+            writer.putHost(Ifla.extensionMask, Ifla.skipStatistics)
+        }
+    }
+
+    /// Asks for all links.
+    public static func linksRequest(sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.getLink, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader()
+            writer.putHost(Ifla.extensionMask, Ifla.skipStatistics)
+        }
+    }
+}
+
+/// Attribute types of links (`IFLA_*` in `linux/if_link.h`).
+enum Ifla {
+    static let address: UInt16 = 1
+    static let name: UInt16 = 3
+    static let mtu: UInt16 = 4
+    static let link: UInt16 = 5
+    static let queueLength: UInt16 = 13
+    static let operationalState: UInt16 = 16
+    static let info: UInt16 = 18
+    static let familySpecific: UInt16 = 26
+    static let namespaceDescriptor: UInt16 = 28
+    static let extensionMask: UInt16 = 29
+    static let linkNamespace: UInt16 = 37
+    /// `IFLA_INET6_ADDR_GEN_MODE`.
+    static let addressGenerationMode: UInt16 = 8
+    /// `IFLA_INFO_KIND`.
+    static let infoKind: UInt16 = 1
+    /// `IFLA_INFO_DATA`.
+    static let infoData: UInt16 = 2
+    /// `VETH_INFO_PEER` in `linux/veth.h`.
+    static let vethPeer: UInt16 = 1
+    /// `RTEXT_FILTER_SKIP_STATS` in `linux/rtnetlink.h`.
+    static let skipStatistics: UInt32 = 8
+}
+
+extension NetlinkWriter {
+    /// `struct ifinfomsg`: family, padding, type, index, flags, change mask.
+    fileprivate mutating func appendLinkHeader(index: UInt32 = 0, flags: UInt32 = 0, change: UInt32 = 0) {
+        append([SocketFamily.unspecified, 0, 0, 0])
+        appendHost(index)
+        appendHost(flags)
+        appendHost(change)
+    }
+}

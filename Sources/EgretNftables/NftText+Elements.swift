@@ -1,0 +1,70 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+
+extension NftText {
+    /// A set's elements, each as nft text.
+    static func elements(of set: Set) -> [String] {
+        switch set.contents {
+        case .elements(let elements):
+            elements.map { element in
+                line(set.keyType, element.lowerBound, element.upperBound, element.verdict)
+            }
+        case .ipv4Intervals(let intervals, let verdicts):
+            intervals.map { interval in
+                let verdict = NftText.verdict(interval.verdictIndex, of: verdicts)
+                return line(set.keyType, UInt128(interval.lowerBound), UInt128(interval.upperBound), verdict)
+            }
+        case .ipv6Intervals(let intervals, let verdicts):
+            intervals.map { interval in
+                let verdict = NftText.verdict(interval.verdictIndex, of: verdicts)
+                return line(set.keyType, interval.lowerBound, interval.upperBound, verdict)
+            }
+        }
+    }
+
+    /// A value of a type: an address, a mark in hexadecimal, a port or number in decimal.
+    static func value(_ value: UInt128, _ type: DataType) -> String {
+        switch type {
+        case .ipv4Address: IPAddress(family: .ipv4, rawValue: value).description
+        case .ipv6Address: IPAddress(family: .ipv6, rawValue: value).description
+        case .etherAddress: MACAddress(rawValue: UInt64(truncatingIfNeeded: value)).description
+        case .mark: hexadecimal(value, digits: 8)
+        case .inetProtocol, .inetService, .icmpType, .icmpv6Type, .interfaceIndex: String(value)
+        }
+    }
+
+    /// A number as `0x` and at least this many digits.
+    static func hexadecimal(_ value: UInt128, digits: Int) -> String {
+        let text = String(value, radix: 16)
+        return "0x" + String(repeating: "0", count: max(0, digits - text.count)) + text
+    }
+
+    private static func line(_ type: DataType, _ lower: UInt128, _ upper: UInt128, _ verdict: Verdict?) -> String {
+        let first = value(lower, type)
+        let key = lower == upper ? first : "\(first)-\(value(upper, type))"
+        return verdict.map { "\(key) : \(render($0))" } ?? key
+    }
+
+    private static func verdict(_ index: UInt32, of verdicts: [Verdict]) -> Verdict? {
+        verdicts.indices.contains(Int(index)) ? verdicts[Int(index)] : nil
+    }
+}
+
+extension DataType {
+    /// nft's word for the type.
+    var nftName: String {
+        switch self {
+        case .ipv4Address: "ipv4_addr"
+        case .ipv6Address: "ipv6_addr"
+        case .etherAddress: "ether_addr"
+        case .inetProtocol: "inet_proto"
+        case .inetService: "inet_service"
+        case .icmpType: "icmp_type"
+        case .mark: "mark"
+        case .interfaceIndex: "iface_index"
+        case .icmpv6Type: "icmpv6_type"
+        }
+    }
+}

@@ -1,0 +1,109 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+
+extension NftText {
+    /// A statement as nft text.
+    public static func render(_ statement: Statement) -> String {
+        switch statement {
+        case .equal(let selector, let value): "\(render(selector)) == \(NftText.value(value, of: selector))"
+        case .notEqual(let selector, let value): "\(render(selector)) != \(NftText.value(value, of: selector))"
+        case .connectionState(let states): "ct state \(names(states).joined(separator: ","))"
+        case .inSet(let selector, let set): "\(render(selector)) @\(set)"
+        case .notInSet(let selector, let set): "\(render(selector)) != @\(set)"
+        case .verdictMap(let selector, let map): "\(render(selector)) vmap @\(map)"
+        case .counter(let name): "counter name \(quoted(name))"
+        case .limit(let name): "limit name \(quoted(name))"
+        case .log(let group, let prefix, let snapLength, let queueThreshold):
+            log(group, prefix, snapLength, queueThreshold)
+        case .setConnectionMark(let mask, let value):
+            "ct mark set ct mark & \(hexadecimal(UInt128(~mask), digits: 8)) | "
+                + hexadecimal(UInt128(value & mask), digits: 8)
+        case .masquerade: "masquerade"
+        case .rejectWithTCPReset: "reject with tcp reset"
+        case .rejectAdministratively: "reject with icmpx admin-prohibited"
+        case .verdict(let verdict): render(verdict)
+        }
+    }
+
+    /// A selector as nft text.
+    static func render(_ selector: Selector) -> String {
+        switch selector {
+        case .inputInterface: "meta iif"
+        case .outputInterface: "meta oif"
+        case .networkProtocol: "meta nfproto"
+        case .etherType: "meta protocol"
+        case .transportProtocol: "meta l4proto"
+        case .connectionMark(let mask): "ct mark & \(hexadecimal(UInt128(mask), digits: 8))"
+        case .connectionState: "ct state"
+        case .connectionDirection: "ct direction"
+        case .ipv4Source: "ip saddr"
+        case .ipv4Destination: "ip daddr"
+        case .ipv6Source: "ip6 saddr"
+        case .ipv6Destination: "ip6 daddr"
+        case .sourcePort: "th sport"
+        case .destinationPort: "th dport"
+        case .icmpType: "icmp type"
+        case .icmpv6Type: "icmpv6 type"
+        case .etherSource: "ether saddr"
+        case .arpOperation: "arp operation"
+        case .arpSenderEther: "arp saddr ether"
+        case .arpSenderIPv4: "arp saddr ip"
+        case .neighbourTarget: "@th,64,128"
+        case .destinationAddressType: "fib daddr type"
+        }
+    }
+
+    /// A value that a selector is compared to.
+    static func value(_ value: UInt128, of selector: Selector) -> String {
+        switch selector {
+        case .ipv4Source, .ipv4Destination, .arpSenderIPv4: NftText.value(value, .ipv4Address)
+        case .ipv6Source, .ipv6Destination: NftText.value(value, .ipv6Address)
+        case .etherSource, .arpSenderEther: NftText.value(value, .etherAddress)
+        case .connectionMark: NftText.value(value, .mark)
+        case .networkProtocol: value == 2 ? "ipv4" : value == 10 ? "ipv6" : String(value)
+        case .etherType: hexadecimal(value, digits: 4)
+        case .neighbourTarget: hexadecimal(value, digits: 32)
+        case .connectionDirection: value == 0 ? "original" : value == 1 ? "reply" : String(value)
+        case .connectionState: hexadecimal(value, digits: 1)
+        case .transportProtocol: protocolName(value)
+        case .inputInterface, .outputInterface, .sourcePort, .destinationPort, .icmpType, .icmpv6Type, .arpOperation,
+            .destinationAddressType:
+            String(value)
+        }
+    }
+
+    /// The names that nft and `/etc/protocols` agree on; the number for every other protocol.
+    private static func protocolName(_ value: UInt128) -> String {
+        switch value {
+        case 1: "icmp"
+        case 6: "tcp"
+        case 17: "udp"
+        case 132: "sctp"
+        default: String(value)
+        }
+    }
+
+    private static func names(_ states: ConnectionState) -> [String] {
+        let known: [(ConnectionState, String)] = [
+            (.invalid, "invalid"), (.established, "established"), (.related, "related"), (.new, "new"),
+            (.untracked, "untracked"),
+        ]
+        var names = known.filter { states.contains($0.0) }.map(\.1)
+        let rest = known.reduce(states) { $0.subtracting($1.0) }
+        if !rest.isEmpty || names.isEmpty { names.append(hexadecimal(UInt128(rest.rawValue), digits: 1)) }
+        return names
+    }
+
+    private static func log(_ group: UInt16, _ prefix: String, _ snapLength: UInt32, _ queueThreshold: UInt16)
+        -> String
+    {
+        var text = "log"
+        if !prefix.isEmpty { text += " prefix \(quoted(prefix))" }
+        text += " group \(group)"
+        if snapLength != 0 { text += " snaplen \(snapLength)" }
+        if queueThreshold != 0 { text += " queue-threshold \(queueThreshold)" }
+        return text
+    }
+}

@@ -1,0 +1,79 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+/// A kernel switch of the host that a run needs in a certain position.
+///
+/// Paths are relative to `/proc/sys`.
+public struct HostSwitch: Hashable, Sendable {
+    /// The switch, for example `net/ipv4/conf/eth0/forwarding`.
+    public var path: String
+    /// The position that runs need.
+    public var needed: String
+
+    /// Creates a switch.
+    public init(_ path: String, needed: String) {
+        self.path = path
+        self.needed = needed
+    }
+}
+
+/// What Egret has changed of the host's switches, so that the last run puts it back.
+///
+/// The ledger is written before a switch is moved: whatever kills Egret, the way back is known.
+public struct SwitchLedger: Hashable, Sendable {
+    /// One switch that Egret moved.
+    public struct Entry: Hashable, Sendable {
+        /// The switch, relative to `/proc/sys`.
+        public var path: String
+        /// Its position before.
+        public var original: String
+        /// The position that Egret gave it.
+        public var ours: String
+    }
+
+    /// The switches, in the order in which they were moved.
+    public private(set) var entries: [Entry] = []
+
+    /// Creates an empty ledger.
+    public init() {}
+
+    /// Reads a ledger back; lines that are none are skipped.
+    public init(text: String) {
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: " ", omittingEmptySubsequences: false)
+            guard fields.count == 3 else { continue }
+            entries.append(Entry(path: String(fields[0]), original: String(fields[1]), ours: String(fields[2])))
+        }
+    }
+
+    /// The ledger as it is stored: a line for each switch.
+    public var text: String {
+        entries.map { "\($0.path) \($0.original) \($0.ours)\n" }.joined()
+    }
+
+    /// Notes the switches that have to move, and returns them.
+    ///
+    /// A switch that stands where it is needed is left alone, and so is one that is noted already.
+    ///
+    /// - Parameter position: The switch's present position; `nil` if the kernel has no such switch.
+    public mutating func prepare(_ switches: [HostSwitch], position: (String) -> String?) -> [HostSwitch] {
+        var moves: [HostSwitch] = []
+        for item in switches {
+            guard let present = position(item.path), present != item.needed else { continue }
+            moves.append(item)
+            if !entries.contains(where: { $0.path == item.path }) {
+                entries.append(Entry(path: item.path, original: present, ours: item.needed))
+            }
+        }
+        return moves
+    }
+
+    /// The moves that put everything back, last moved first.
+    ///
+    /// A switch that somebody else has moved since is theirs now and stays.
+    public func restoration(position: (String) -> String?) -> [HostSwitch] {
+        entries.reversed().compactMap { entry in
+            position(entry.path) == entry.ours ? HostSwitch(entry.path, needed: entry.original) : nil
+        }
+    }
+}

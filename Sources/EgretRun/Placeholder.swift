@@ -1,3 +1,0 @@
-// Copyright the Egret authors.
-// SPDX-License-Identifier: Apache-2.0
-

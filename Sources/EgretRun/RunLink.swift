@@ -1,0 +1,156 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+public import EgretLinux
+public import EgretNetlink
+import EgretNetlinkWire
+
+/// The veth pair between the host and a run's namespace.
+public struct RunLink: Sendable {
+    /// The index of the host's end.
+    public let index: UInt32
+    /// The name of the host's end.
+    public let name: InterfaceName
+
+    /// The name of the command's end.
+    private static let endpointName = "eth0"
+
+    /// Whether an interface's name is that of a run's.
+    public static func isRunInterface(_ name: String) -> Bool {
+        name.hasPrefix("egret") && name.count > 5 && name.dropFirst(5).allSatisfy { $0.isASCII && $0.isNumber }
+    }
+
+    /// Makes the pair and configures both ends: addresses, routes, and permanent neighbour entries, so that neither
+    /// end ever has to ask.
+    ///
+    /// - Parameters:
+    ///   - connection: To the host's network namespace.
+    ///   - namespace: The run's network namespace.
+    public static func create(
+        _ record: RunRecord,
+        _ plan: AddressPlan,
+        in namespace: Namespace,
+        _ connection: NetlinkConnection
+    ) throws -> RunLink {
+        guard let name = InterfaceName(record.interface), let endpointName = InterfaceName(endpointName) else {
+            preconditionFailure("a slot's interface name is always valid")
+        }
+        try connection.request("create link \(name)") { sequence throws(WireError) in
+            try RouteWire.createVeth(
+                VethEnd(name: name, address: record.hostHardwareAddress),
+                peer: VethEnd(name: endpointName, address: record.endpointHardwareAddress),
+                peerNamespace: namespace.descriptor.number,
+                sequence: sequence
+            )
+        }
+        let link = RunLink(index: try index(of: name, connection), name: name)
+        let host = plan.links.map { End(own: $0.host, far: $0.endpoint, block: $0.block) }
+        try configure(link.index, host, far: record.endpointHardwareAddress, connection)
+        let inside = try namespace.visit { try NetlinkConnection.route() }
+        try configureEndpoint(record, plan, endpointName, inside)
+        try awaitCarrier(of: name, connection)
+        try awaitCarrier(of: endpointName, inside)
+        return link
+    }
+
+    /// Removes the pair by the host's end; one that is gone already will do.
+    public static func remove(_ record: RunRecord, _ connection: NetlinkConnection) throws {
+        guard let name = InterfaceName(record.interface) else { return }
+        do throws(NetlinkError) {
+            try connection.request("delete link \(name)") { sequence throws(WireError) in
+                try RouteWire.deleteLink(named: name, sequence: sequence)
+            }
+        } catch {
+            if error.code != .notFound { throw error }
+        }
+    }
+
+    private struct End {
+        var own: IPAddress
+        var far: IPAddress
+        var block: IPPrefix
+    }
+
+    private static func configureEndpoint(
+        _ record: RunRecord,
+        _ plan: AddressPlan,
+        _ name: InterfaceName,
+        _ connection: NetlinkConnection
+    ) throws {
+        let loopback = try index(of: InterfaceName.loopback, connection)
+        try connection.request("set link lo up") { sequence throws(WireError) in
+            try RouteWire.setLink(loopback, up: true, sequence: sequence)
+        }
+        let index = try index(of: name, connection)
+        let ends = plan.links.map { End(own: $0.endpoint, far: $0.host, block: $0.block) }
+        try configure(index, ends, far: record.hostHardwareAddress, connection)
+        for link in plan.links {
+            guard let everywhere = IPPrefix(link.host, length: 0) else { continue }
+            try connection.request("add default route via \(link.host)") { sequence throws(WireError) in
+                try RouteWire.addRoute(RouteRecord(to: everywhere, gateway: link.host, link: index), sequence: sequence)
+            }
+        }
+    }
+
+    private static func configure(
+        _ index: UInt32,
+        _ ends: [End],
+        far hardware: MACAddress,
+        _ connection: NetlinkConnection
+    ) throws {
+        if ends.contains(where: { $0.own.family == .ipv6 }) {
+            try connection.request("configure link \(index)") { sequence throws(WireError) in
+                try RouteWire.disableAddressGeneration(link: index, sequence: sequence)
+            }
+        }
+        for end in ends {
+            try connection.request("add address \(end.own)") { sequence throws(WireError) in
+                try RouteWire.addAddress(
+                    end.own,
+                    prefixLength: UInt8(end.block.length),
+                    flags: end.own.family == .ipv6 ? .noDuplicateDetection : [],
+                    link: index,
+                    sequence: sequence
+                )
+            }
+        }
+        try connection.request("set link \(index) up") { sequence throws(WireError) in
+            try RouteWire.setLink(index, up: true, sequence: sequence)
+        }
+        for end in ends {
+            try connection.request("add neighbour \(end.far)") { sequence throws(WireError) in
+                try RouteWire.setPermanentNeighbour(end.far, hardwareAddress: hardware, link: index, sequence: sequence)
+            }
+        }
+    }
+
+    private static func index(of name: InterfaceName, _ connection: NetlinkConnection) throws -> UInt32 {
+        try link(name, connection).index
+    }
+
+    private static func link(_ name: InterfaceName, _ connection: NetlinkConnection) throws -> LinkRecord {
+        let message = try connection.get("get link \(name)") { sequence throws(WireError) in
+            try RouteWire.linkRequest(named: name, sequence: sequence)
+        }
+        return try RouteWire.decodeLink(message)
+    }
+
+    /// Waits until the kernel has noticed that both ends are up: until then it drops what is sent, and a SYN lost
+    /// costs the command a second. Recent kernels notice when asked.
+    private static func awaitCarrier(of name: InterfaceName, _ connection: NetlinkConnection) throws {
+        let isUp: UInt8 = 6
+        var poll = Poll()
+        for _ in 0..<200 {
+            if try link(name, connection).operationalState == isUp { return }
+            _ = try poll.wait(timeout: .milliseconds(1))
+        }
+    }
+}
+
+extension InterfaceName {
+    fileprivate static var loopback: InterfaceName {
+        guard let name = InterfaceName("lo") else { preconditionFailure("lo is a valid name") }
+        return name
+    }
+}

@@ -1,0 +1,163 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+public import EgretLinux
+
+/// What Egret knows across processes of one host, which is one network namespace: who runs, and which switches of
+/// the host were moved. It lies in memory (`/run`) and is gone with the last run.
+///
+/// Every method but ``lock()`` asks that the caller hold the lock.
+public struct StateDirectory: Sendable {
+    /// Where all hosts' directories lie.
+    public static let root = "/run/egret"
+
+    private let path: String
+
+    /// A run's place among the others, held until this goes.
+    public struct Claim: Sendable {
+        /// What is known of the run.
+        public fileprivate(set) var record: RunRecord
+        fileprivate let lock: FileLock
+    }
+
+    /// Names the directory of the network namespace that the calling thread is in. Nothing is made yet.
+    public init() throws(LinuxError) {
+        let identity = try Namespace.current(.network).identity
+        path = "\(StateDirectory.root)/net-\(identity.device)-\(identity.inode)"
+    }
+
+    /// Waits for the host's lock; the directory exists from then on, until ``removeIfEmpty()``.
+    public func lock() throws(LinuxError) -> FileLock {
+        while true {
+            try Directory.make(path, mode: 0o700)
+            guard let lock = try acquire() else { continue }
+            // Whoever held it before may have removed the directory.
+            let held = try File.status("/proc/self/fd/\(lock.descriptor.number)")
+            if let named = try? File.status(lockPath), named.inode == held.inode { return lock }
+        }
+    }
+
+    private var lockPath: String { path + "/lock" }
+
+    private func acquire() throws(LinuxError) -> FileLock? {
+        do {
+            return try FileLock.acquire(lockPath)
+        } catch where error.errno == .noEntry {
+            return nil
+        }
+    }
+
+    /// Records whose process is gone. Each stays until ``forget(_:)``.
+    public func deadRuns() throws(LinuxError) -> [RunRecord] {
+        var dead: [RunRecord] = []
+        for slot in try slots() {
+            guard let lock = try FileLock.tryAcquire(recordPath(slot)) else { continue }
+            if let record = RunRecord(text: try File.readText(recordPath(slot))), record.slot == slot {
+                dead.append(record)
+            } else {
+                // Its process ended before it had made anything.
+                try File.remove(recordPath(slot))
+            }
+            withExtendedLifetime(lock) {}
+        }
+        return dead
+    }
+
+    /// Whether any run but dead ones is there.
+    public func hasRuns() throws(LinuxError) -> Bool {
+        try !slots().isEmpty
+    }
+
+    /// Takes a slot and a generation that no other run has.
+    ///
+    /// - Parameter addresses: The addresses that a run in the slot gets; `nil` if the slot cannot be used.
+    /// - Returns: `nil` if every slot is taken.
+    public func claim(addresses: (Int) -> [IPAddress]?) throws(LinuxError) -> Claim? {
+        let taken = Set(try slots())
+        var counters = Counters(text: (try? File.readText(path + "/next")) ?? "")
+        for offset in 0..<AddressPlanner.slotCount {
+            let slot = (counters.slot + offset) % AddressPlanner.slotCount
+            if taken.contains(slot) { continue }
+            guard let addresses = addresses(slot) else { return nil }
+            let record = RunRecord(slot: slot, generation: try unusedGeneration(from: counters.generation), addresses: addresses)
+            let lock = try FileLock.acquire(recordPath(slot))
+            try File.write(recordPath(slot), Array(record.text.utf8), mode: 0o600)
+            counters = Counters(slot: slot + 1, generation: record.generation == .max ? 1 : record.generation + 1)
+            try File.write(path + "/next", Array(counters.text.utf8), mode: 0o600)
+            return Claim(record: record, lock: lock)
+        }
+        return nil
+    }
+
+    /// Removes a run's record, when everything else of it is gone.
+    public func forget(_ record: RunRecord) throws(LinuxError) {
+        try File.remove(recordPath(record.slot))
+    }
+
+    /// What was moved of the host's switches.
+    public func ledger() -> SwitchLedger {
+        SwitchLedger(text: (try? File.readText(path + "/switches")) ?? "")
+    }
+
+    /// Stores what was moved; an empty ledger leaves no file.
+    public func store(_ ledger: SwitchLedger) throws(LinuxError) {
+        if ledger.entries.isEmpty {
+            try File.remove(path + "/switches")
+        } else {
+            try File.replace(path + "/switches", with: Array(ledger.text.utf8), mode: 0o600)
+        }
+    }
+
+    /// Removes the directory if no run is left in it.
+    public func removeIfEmpty() throws(LinuxError) {
+        if try hasRuns() { return }
+        for name in ["next", "switches", "lock"] { try File.remove("\(path)/\(name)") }
+        try? Directory.remove(path)
+        try? Directory.remove(StateDirectory.root)
+    }
+
+    private func slots() throws(LinuxError) -> [Int] {
+        try Directory.names(in: path).compactMap { name in
+            name.hasPrefix("run-") ? Int(name.dropFirst(4)) : nil
+        }
+        .sorted()
+    }
+
+    private func recordPath(_ slot: Int) -> String { "\(path)/run-\(slot)" }
+
+    private func unusedGeneration(from first: UInt16) throws(LinuxError) -> UInt16 {
+        var used: Set<UInt16> = []
+        for slot in try slots() {
+            if let record = RunRecord(text: try File.readText(recordPath(slot))) { used.insert(record.generation) }
+        }
+        var generation = first
+        while generation == 0 || used.contains(generation) { generation &+= 1 }
+        return generation
+    }
+}
+
+/// Where to look first for a free slot and an unused generation.
+private struct Counters {
+    var slot: Int
+    var generation: UInt16
+
+    init(slot: Int, generation: UInt16) {
+        self.slot = slot
+        self.generation = generation
+    }
+
+    /// Without stored counters, generations begin somewhere else each time: connections of an earlier run may
+    /// still be in the kernel's table.
+    init(text: String) {
+        let words = text.split(whereSeparator: { $0 == " " || $0 == "\n" })
+        if words.count == 2, let slot = Int(words[0]), slot >= 0, let generation = UInt16(words[1]) {
+            self.init(slot: slot % AddressPlanner.slotCount, generation: generation)
+        } else {
+            let start = UInt16(truncatingIfNeeded: MonotonicInstant.now.nanoseconds >> 20)
+            self.init(slot: 0, generation: max(1, start & 0x7fff))
+        }
+    }
+
+    var text: String { "\(slot) \(generation)\n" }
+}

@@ -1,0 +1,131 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretEvaluator
+import EgretNftables
+import EgretPolicy
+import EgretTesting
+import Testing
+
+/// The evaluator is the specification; the compiled program must agree with it on every flow.
+struct EquivalenceTests {
+    @Test("a compiled policy decides every flow as the evaluator does, by the same clause", arguments: 0..<40)
+    func egress(seed: UInt64) throws {
+        try forEachCase(seed: seed) { policies, flow, program, interpreter in
+            let decision = PolicyEvaluator(policies: policies).decide(flow)
+            let outcome = interpreter.run(Packet(flow), from: program.egressChain)
+            let clause = outcome.counters.compactMap { program.clause(named: $0) }.last
+            #expect(outcome.counters.count == 1)
+            #expect(clause?.clause == decision.clause, "\(flow)")
+            #expect(outcome.verdict == Outcome.Verdict(decision.verdict), "\(flow)")
+            #expect(outcome.logs.isEmpty == (decision.verdict == .allow && !decision.isAudited))
+            let stamp = decision.verdict == .allow ? program.generation.mark : 0
+            #expect(outcome.mark == stamp | 0x77, "the lower half of the mark is other tools'")
+        }
+    }
+
+    @Test("answers to a connection are judged as the connection is", arguments: 100..<120)
+    func replies(seed: UInt64) throws {
+        try forEachCase(seed: seed) { policies, flow, program, interpreter in
+            if flow.destinationIsHost { return }
+            guard let answer = Packet(answerTo: flow) else { return }
+            let decision = PolicyEvaluator(policies: policies).decide(flow)
+            let outcome = interpreter.run(answer, from: program.replyChain)
+            #expect((outcome.verdict == .accept) == (decision.verdict == .allow), "\(flow)")
+            #expect(outcome.verdict != .reject, "only the endpoint is answered, never the far side")
+            if decision.verdict == .allow { #expect(outcome.mark == program.generation.mark | 0x77) }
+        }
+    }
+
+    @Test("the number of look-ups for a packet does not depend on the number of rules")
+    func constantCost() throws {
+        let counts = try [10, 1000].map { size in
+            let rules = (0..<size).map { index in
+                EgressRule(
+                    action: .allow,
+                    destinations: [.block(AddressBlock(IPPrefix(IPAddress(family: .ipv4, rawValue: UInt128(index) << 8))))],
+                    services: [.ports(.tcp, PortRange(443)), .ports(.tcp, PortRange(UInt16(index + 1000)))]
+                )
+            }
+            let policies = PolicySet(policies: [EgressPolicy(name: "many", rules: rules)])
+            let generation = try #require(Generation(rawValue: 1))
+            let program = PolicyCompiler.compile(policies, generation: generation, logGroup: 1)
+            let interpreter = Interpreter([program.program])
+            return (0..<size).map { index in
+                let flow = Flow(to: IPAddress(family: .ipv4, rawValue: UInt128(index) << 8), protocol: .tcp, port: 443)
+                return interpreter.run(Packet(flow), from: program.egressChain).lookups
+            }.max()
+        }
+        #expect(counts[0] == counts[1])
+        #expect(counts[0] ?? 0 <= 3)
+    }
+
+    private func forEachCase(
+        seed: UInt64,
+        _ body: (PolicySet, Flow, PolicyProgram, Interpreter) throws -> Void
+    ) throws {
+        var random = RandomPolicies(seed: seed)
+        let generation = try #require(Generation(rawValue: 12))
+        let hosts = [IPAddress("10.1.2.3"), IPAddress("203.0.113.7"), IPAddress("2001:db8:113::7")].compactMap(\.self)
+        for _ in 0..<25 {
+            let policies = random.policySet()
+            let program = PolicyCompiler.compile(policies, generation: generation, logGroup: 5)
+            let interpreter = Interpreter([program.program])
+            for _ in 0..<100 {
+                try body(policies, random.flow(hostAddresses: hosts), program, interpreter)
+            }
+        }
+    }
+}
+
+extension Outcome.Verdict {
+    init(_ verdict: Decision.Verdict) {
+        switch verdict {
+        case .allow: self = .accept
+        case .deny: self = .drop
+        case .reject: self = .reject
+        }
+    }
+}
+
+extension Packet {
+    private static func endpoint(_ family: AddressFamily) -> IPAddress {
+        IPAddress(family: family, rawValue: family == .ipv4 ? 0x0ad5_8001 : 0xfd65_6772 << 96 | 1)
+    }
+
+    init(_ flow: Flow) {
+        self.init(
+            inputInterface: 7,
+            outputInterface: flow.destinationIsHost ? 0 : 2,
+            source: Packet.endpoint(flow.destination.family),
+            destination: flow.destination,
+            protocol: flow.protocol,
+            sourcePort: flow.destinationPort.map { _ in 40000 },
+            destinationPort: flow.destinationPort,
+            icmpType: flow.icmpType,
+            mark: 0x77,
+            destinationIsLocal: flow.destinationIsHost
+        )
+    }
+
+    /// The packet that comes back; `nil` for messages that have no answer.
+    init?(answerTo flow: Flow) {
+        let answers: [UInt8: UInt8] = flow.protocol == .icmp ? [8: 0, 13: 14] : [128: 129]
+        if flow.icmpType != nil && flow.icmpType.flatMap({ answers[$0] }) == nil { return nil }
+        self.init(
+            inputInterface: 2,
+            outputInterface: 7,
+            source: flow.destination,
+            destination: Packet.endpoint(flow.destination.family),
+            protocol: flow.protocol,
+            sourcePort: flow.destinationPort,
+            destinationPort: flow.destinationPort.map { _ in 40000 },
+            icmpType: flow.icmpType.flatMap { answers[$0] },
+            state: .established,
+            isReply: true,
+            mark: 0x77
+        )
+    }
+}

@@ -1,0 +1,155 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretNftables
+
+/// A packet as the rules of the packet table see it.
+struct Packet {
+    var inputInterface: UInt32 = 0
+    var outputInterface: UInt32 = 0
+    var source: IPAddress
+    var destination: IPAddress
+    var `protocol`: IPProtocol
+    var sourcePort: UInt16?
+    var destinationPort: UInt16?
+    var icmpType: UInt8?
+    var state: ConnectionState = .new
+    var isReply = false
+    var mark: UInt32 = 0
+    var destinationIsLocal = false
+}
+
+/// What running a program did to a packet.
+struct Outcome: Equatable {
+    enum Verdict: Equatable {
+        case accept
+        case drop
+        case reject
+    }
+
+    var verdict: Verdict
+    var mark: UInt32
+    var counters: [String] = []
+    var logs: [String] = []
+    /// Look-ups and comparisons of the packet against a set or map.
+    var lookups = 0
+}
+
+/// Runs nftables programs over packets by the rules of nft(8), so that compiled policies can be tested by the
+/// hundred thousand without a kernel. Kernel tests hold this to the kernel.
+struct Interpreter {
+    private var rules: [String: [Rule]] = [:]
+    private var sets: [String: [SetElement]] = [:]
+
+    init(_ programs: [TableProgram]) {
+        for program in programs {
+            for rule in program.rules { rules[rule.chain, default: []].append(rule) }
+            for set in program.sets + program.memberships {
+                sets[set.name, default: []] += Interpreter.elements(set.contents)
+            }
+        }
+    }
+
+    func run(_ packet: Packet, from chain: String) -> Outcome {
+        var outcome = Outcome(verdict: .accept, mark: packet.mark)
+        var stack = [(chain, 0)]
+        while let (chain, position) = stack.popLast() {
+            let rules = self.rules[chain] ?? []
+            guard position < rules.count else { continue }
+            stack.append((chain, position + 1))
+            switch evaluate(rules[position], packet, &outcome) {
+            case nil: continue
+            case .verdict(.accept): return outcome
+            case .verdict(.drop):
+                outcome.verdict = .drop
+                return outcome
+            case .reject:
+                outcome.verdict = .reject
+                return outcome
+            case .verdict(.jump(let target)): stack.append((target, 0))
+            case .verdict(.goto(let target)):
+                stack.removeLast()
+                stack.append((target, 0))
+            case .verdict(.return): stack.removeLast()
+            }
+        }
+        return outcome
+    }
+
+    private enum End {
+        case verdict(Verdict)
+        case reject
+    }
+
+    private func evaluate(_ rule: Rule, _ packet: Packet, _ outcome: inout Outcome) -> End? {
+        for statement in rule.statements {
+            switch statement {
+            case .equal(let selector, let value):
+                guard self.value(selector, packet, outcome) == value else { return nil }
+            case .notEqual(let selector, let value):
+                guard let found = self.value(selector, packet, outcome), found != value else { return nil }
+            case .connectionState(let states):
+                guard !states.isDisjoint(with: packet.state) else { return nil }
+            case .inSet(let selector, let name):
+                outcome.lookups += 1
+                guard element(selector, name, packet, outcome) != nil else { return nil }
+            case .notInSet(let selector, let name):
+                outcome.lookups += 1
+                guard value(selector, packet, outcome) != nil, element(selector, name, packet, outcome) == nil else {
+                    return nil
+                }
+            case .verdictMap(let selector, let name):
+                outcome.lookups += 1
+                if let verdict = element(selector, name, packet, outcome)?.verdict { return .verdict(verdict) }
+                return nil
+            case .counter(let name): outcome.counters.append(name)
+            case .limit: break
+            case .log(_, let prefix, _, _): outcome.logs.append(prefix)
+            case .setConnectionMark(let mask, let value):
+                outcome.mark = outcome.mark & ~mask | value & mask
+            case .masquerade: return .verdict(.accept)
+            case .rejectWithTCPReset, .rejectAdministratively: return .reject
+            case .verdict(let verdict): return .verdict(verdict)
+            }
+        }
+        return nil
+    }
+
+    private func element(_ selector: Selector, _ name: String, _ packet: Packet, _ outcome: Outcome) -> SetElement? {
+        guard let value = value(selector, packet, outcome) else { return nil }
+        return sets[name]?.first { $0.lowerBound <= value && value <= $0.upperBound }
+    }
+
+    private func value(_ selector: Selector, _ packet: Packet, _ outcome: Outcome) -> UInt128? {
+        switch selector {
+        case .inputInterface: UInt128(packet.inputInterface)
+        case .outputInterface: UInt128(packet.outputInterface)
+        case .networkProtocol: packet.source.family == .ipv4 ? 2 : 10
+        case .etherType: packet.source.family == .ipv4 ? 0x0800 : 0x86dd
+        case .transportProtocol: UInt128(packet.protocol.rawValue)
+        case .connectionMark(let mask): UInt128(outcome.mark & mask)
+        case .connectionState: UInt128(packet.state.rawValue)
+        case .connectionDirection: packet.isReply ? 1 : 0
+        case .ipv4Source, .ipv6Source: packet.source.rawValue
+        case .ipv4Destination, .ipv6Destination: packet.destination.rawValue
+        case .sourcePort: packet.sourcePort.map { UInt128($0) }
+        case .destinationPort: packet.destinationPort.map { UInt128($0) }
+        case .icmpType, .icmpv6Type: packet.icmpType.map { UInt128($0) }
+        case .destinationAddressType: packet.destinationIsLocal ? 2 : 1
+        case .etherSource, .arpOperation, .arpSenderEther, .arpSenderIPv4, .neighbourTarget: nil
+        }
+    }
+
+    private static func elements(_ contents: SetContents) -> [SetElement] {
+        switch contents {
+        case .elements(let elements): elements
+        case .ipv4Intervals(let intervals, let verdicts):
+            intervals.map {
+                SetElement(UInt128($0.lowerBound), UInt128($0.upperBound), verdict: verdicts[Int($0.verdictIndex)])
+            }
+        case .ipv6Intervals(let intervals, let verdicts):
+            intervals.map { SetElement($0.lowerBound, $0.upperBound, verdict: verdicts[Int($0.verdictIndex)]) }
+        }
+    }
+}
