@@ -138,7 +138,7 @@ let package = Package(
         // Bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
-            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretNetlink"],
+            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],
             swiftSettings: strict
         ),
         // The whole, in a small internet of its own. Needs root.
