@@ -50,7 +50,8 @@ struct RunSession {
         let output = try RunOutput(options)
         let user = try identity()
         let started = MonotonicInstant.now
-        var supervisor: Supervisor?
+        // From here on a signal does not end Egret in the middle of things: it is read when the place is made.
+        let supervisor = try Supervisor()
         let place = try RunPlace(
             policies: loaded.set,
             user: user,
@@ -60,10 +61,12 @@ struct RunSession {
         let ending: Swift.Result<ChildProcess.Status, any Error>
         do {
             for warning in place.warnings { Console.error(["egret: warning: \(warning)"]) }
-            supervisor = try Supervisor()
-            let child = try place.start(self.command(command, user))
-            let status = try supervisor?.wait(for: child, serving: place.sources(noting: output)) ?? .exited(125)
-            ending = .success(status)
+            if let signal = try supervisor.requestedEnd() {
+                ending = .success(.signaled(signal, coreDumped: false))
+            } else {
+                let child = try place.start(self.command(command, user))
+                ending = .success(try supervisor.wait(for: child, serving: place.sources(noting: output)))
+            }
         } catch {
             ending = .failure(error)
         }
