@@ -141,6 +141,15 @@ let package = Package(
             dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],
             swiftSettings: strict
         ),
+        // Compiled policies in a real kernel, packet by packet. Needs root.
+        .testTarget(
+            name: "KernelTests",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
+                "EgretNetlinkWire", "EgretLinux", "EgretNetlink", "EgretDataplane", "EgretTesting",
+            ],
+            swiftSettings: strict
+        ),
         // The whole, in a small internet of its own. Needs root.
         .testTarget(
             name: "IntegrationTests",
