@@ -22,6 +22,7 @@ let package = Package(
     products: [
         .executable(name: "egret", targets: ["egret"]),
         .executable(name: "egret-lab", targets: ["egret-lab"]),
+        .executable(name: "egret-bench", targets: ["egret-bench"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -100,6 +101,16 @@ let package = Package(
             name: "egret-lab",
             dependencies: [
                 "EgretAddressing", "EgretTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict
+        ),
+        // What `make bench` measures with.
+        .executableTarget(
+            name: "egret-bench",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
+                "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
