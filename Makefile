@@ -21,9 +21,11 @@ build: ## build everything, for debugging
 release: ## build egret for users: optimised, with Swift's libraries inside
 	swift build $(RELEASE) --product egret
 
-install: ## install egret under $(DESTDIR)$(PREFIX), by default /usr/local; build it if that was not done
+install: ## install egret, its manual page and completions under $(DESTDIR)$(PREFIX), by default /usr/local; build it if that was not done
 	@test -x .build/release/egret || $(MAKE) release
 	install -D -m 755 .build/release/egret "$(DESTDIR)$(PREFIX)/bin/egret"
+	install -D -m 644 packaging/man/egret.1 "$(DESTDIR)$(PREFIX)/share/man/man1/egret.1"
+	scripts/completions .build/release/egret "$(DESTDIR)$(PREFIX)/share"
 
 dependencies: ## install the Debian packages that building and testing need (root)
 	@scripts/install-dependencies
@@ -35,7 +37,7 @@ test-kernel: dependencies ## run the tests against the real kernel only (root)
 	scripts/test --filter 'KernelTests|IntegrationTests' $(TESTFLAGS)
 
 golden: ## write the golden files anew; look at the difference before you commit it
-	-EGRET_RECORD=1 scripts/test --filter 'GoldenTests' $(TESTFLAGS)
+	-EGRET_RECORD=1 scripts/test --filter 'Golden' $(TESTFLAGS)
 	git status --short
 
 format: ## format the Swift sources

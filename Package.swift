@@ -146,6 +146,16 @@ let package = Package(
         ),
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
         .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
+        // A policy file, the nft text and the bytes that come of it.
+        .testTarget(
+            name: "GoldenTests",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretNftables", "EgretCompiler", "EgretNetlinkWire",
+                "EgretDocuments", "EgretTesting",
+            ],
+            exclude: ["Golden"],
+            swiftSettings: strict
+        ),
         // Bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
@@ -161,6 +171,8 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // What the documentation says of the command line, against the command line.
+        .testTarget(name: "ManualTests", dependencies: ["EgretTesting", "egret", "egret-lab"], swiftSettings: strict),
         // The whole, in a small internet of its own. Needs root.
         .testTarget(
             name: "IntegrationTests",

@@ -85,7 +85,8 @@ public struct NetlinkMessage: Hashable, Sendable {
     public var isMultipart: Bool { flags & NetlinkFlag.multi != 0 }
 
     /// Reads a fixed header and the attributes after it.
-    func headerAndAttributes(_ headerSize: Int, _ context: String) throws(WireError) -> (ByteReader, [NetlinkAttribute]) {
+    func headerAndAttributes(_ headerSize: Int, _ context: String) throws(WireError) -> (ByteReader, [NetlinkAttribute])
+    {
         var reader = ByteReader(payload)
         let header = try reader.readBytes(headerSize, context)
         return (ByteReader(header), try NetlinkAttribute.parse(reader.rest))

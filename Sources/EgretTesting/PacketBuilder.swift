@@ -9,9 +9,13 @@ public enum PacketBuilder {
     /// An IPv4 (RFC 791) or IPv6 (RFC 8200) packet.
     ///
     /// - Parameters:
-    ///   - tag: Carried as payload, to know the packet again.
+    ///   - source: Where it comes from.
+    ///   - destination: Where it goes.
+    ///   - number: Its protocol.
+    ///   - sourcePort: Ignored by protocols without ports.
     ///   - destinationPort: Ignored by protocols without ports.
     ///   - icmpType: Ignored by protocols other than ICMP and ICMPv6.
+    ///   - tag: Carried as payload, to know the packet again.
     /// - Returns: `nil` if the addresses are of different families.
     public static func packet(
         from source: IPAddress,

@@ -18,12 +18,14 @@ public struct RandomPolicies {
 
     /// Protocols whose packets a test sends.
     public static let protocols: [IPProtocol] =
-        [.tcp, .udp, .icmp, .icmpv6, .sctp, .udplite, .dccp, .igmp] + [47, 50, 132, 253].map { IPProtocol(rawValue: $0) }
+        [.tcp, .udp, .icmp, .icmpv6, .sctp, .udplite, .dccp, .igmp]
+        + [47, 50, 132, 253].map { IPProtocol(rawValue: $0) }
 
     /// A set of one to four policies in all tiers.
     public mutating func policySet() -> PolicySet {
         let groups = (0..<Int.random(in: 0...2, using: &generator)).map { index in
-            DestinationGroup(name: "group-\(index)", blocks: (0...Int.random(in: 0...3, using: &generator)).map { _ in block() })
+            DestinationGroup(
+                name: "group-\(index)", blocks: (0...Int.random(in: 0...3, using: &generator)).map { _ in block() })
         }
         let policies = (0...Int.random(in: 0...3, using: &generator)).map { index in
             let tier = EgressPolicy.Tier.allCases.randomElement(using: &generator) ?? .workload
@@ -45,6 +47,7 @@ public struct RandomPolicies {
     /// A flow whose destination and service are likely to be spoken of in some policy.
     ///
     /// - Parameter hostAddresses: Now and then the flow goes to one of these, as the host's own.
+    /// - Returns: The flow.
     public mutating func flow(hostAddresses: [IPAddress] = []) -> Flow {
         if let host = hostAddresses.randomElement(using: &generator), Int.random(in: 0..<6, using: &generator) == 0 {
             return flow(to: host, isHost: true)
@@ -58,7 +61,8 @@ public struct RandomPolicies {
         if number == .icmpv6 && destination.family == .ipv4 { number = .icmp }
         switch number {
         case .icmp:
-            return Flow(to: destination, isHost: isHost, protocol: number, icmpType: [8, 13].randomElement(using: &generator))
+            return Flow(
+                to: destination, isHost: isHost, protocol: number, icmpType: [8, 13].randomElement(using: &generator))
         case .icmpv6: return Flow(to: destination, isHost: isHost, protocol: number, icmpType: 128)
         default:
             let port = number.hasPorts ? self.port() : nil

@@ -45,7 +45,9 @@ struct EquivalenceTests {
             let rules = (0..<size).map { index in
                 EgressRule(
                     action: .allow,
-                    destinations: [.block(AddressBlock(IPPrefix(IPAddress(family: .ipv4, rawValue: UInt128(index) << 8))))],
+                    destinations: [
+                        .block(AddressBlock(IPPrefix(IPAddress(family: .ipv4, rawValue: UInt128(index) << 8))))
+                    ],
                     services: [.ports(.tcp, PortRange(443)), .ports(.tcp, PortRange(UInt16(index + 1000)))]
                 )
             }

@@ -40,6 +40,7 @@ struct Outcome: Equatable {
 /// hundred thousand without a kernel. Kernel tests hold this to the kernel.
 struct Interpreter {
     private var rules: [String: [Rule]] = [:]
+    /// In order, and apart.
     private var sets: [String: [SetElement]] = [:]
 
     init(_ programs: [TableProgram]) {
@@ -49,6 +50,7 @@ struct Interpreter {
                 sets[set.name, default: []] += Interpreter.elements(set.contents)
             }
         }
+        for name in sets.keys { sets[name]?.sort { $0.lowerBound < $1.lowerBound } }
     }
 
     func run(_ packet: Packet, from chain: String) -> Outcome {
@@ -118,7 +120,14 @@ struct Interpreter {
 
     private func element(_ selector: Selector, _ name: String, _ packet: Packet, _ outcome: Outcome) -> SetElement? {
         guard let value = value(selector, packet, outcome) else { return nil }
-        return sets[name]?.first { $0.lowerBound <= value && value <= $0.upperBound }
+        guard let elements = sets[name] else { return nil }
+        var low = 0
+        var high = elements.count
+        while low < high {
+            let middle = (low + high) / 2
+            if elements[middle].upperBound < value { low = middle + 1 } else { high = middle }
+        }
+        return low < elements.count && elements[low].lowerBound <= value ? elements[low] : nil
     }
 
     private func value(_ selector: Selector, _ packet: Packet, _ outcome: Outcome) -> UInt128? {

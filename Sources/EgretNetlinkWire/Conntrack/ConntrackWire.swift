@@ -56,6 +56,8 @@ public enum ConntrackWire {
     ///   - zone: The connection's zone.
     ///   - identifier: The kernel's number for it: another connection that has taken the tuple meanwhile is left alone.
     ///   - sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if the tuple has addresses of two families.
     public static func deleteRequest(
         original: ConnectionTuple,
         zone: UInt16 = 0,

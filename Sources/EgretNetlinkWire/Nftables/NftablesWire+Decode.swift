@@ -22,9 +22,11 @@ extension NftablesWire {
         let hook = body.find(Nfta.Chain.hook)
         return ChainRecord(
             table: Table(family: body.family, name: try body.string(Nfta.Chain.table)),
-            chain: Chain(try body.string(Nfta.Chain.name), base: try hook.flatMap { (hook) throws(WireError) in
-                try decodeBase(hook, body)
-            }),
+            chain: Chain(
+                try body.string(Nfta.Chain.name),
+                base: try hook.flatMap { (hook) throws(WireError) in
+                    try decodeBase(hook, body)
+                }),
             isBase: hook != nil,
             handle: try body.uint64(Nfta.Chain.handle) ?? 0,
             use: try body.uint32(Nfta.Chain.use) ?? 0
@@ -97,7 +99,8 @@ extension NftablesWire {
         }
         let (header, attributes) = try message.nfnetlink(NfnetlinkSubsystem.nftables, "nf_tables notification")
         // Every kind of object names its table in attribute 1.
-        guard let family = try? TableFamily(number: header.family), let table = attributes.first(where: { $0.type == 1 })
+        guard let family = try? TableFamily(number: header.family),
+            let table = attributes.first(where: { $0.type == 1 })
         else { return .other(message: message.type & 0xff) }
         return .change(message: message.type & 0xff, table: Table(family: family, name: table.string()))
     }
@@ -130,7 +133,8 @@ extension NftablesWire {
         }
         switch try body.uint32(Nfta.Object.type) {
         case nil: throw WireError(.missing, "object type")
-        case NftValue.counterObject: return .counter(packets: try number(2, UInt64.self), bytes: try number(1, UInt64.self))
+        case NftValue.counterObject:
+            return .counter(packets: try number(2, UInt64.self), bytes: try number(1, UInt64.self))
         case NftValue.limitObject:
             return .limit(
                 rate: try number(1, UInt64.self),

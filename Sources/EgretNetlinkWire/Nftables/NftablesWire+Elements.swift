@@ -14,6 +14,8 @@ extension NftablesWire {
     ///   - messages: `NFT_MSG_NEWSETELEM` messages, all of the same set.
     ///   - keyType: The set's key type.
     ///   - hasIntervals: Whether its keys may be ranges.
+    /// - Returns: The elements.
+    /// - Throws: ``WireError`` if a message is of another kind or malformed.
     public static func decodeElements(
         _ messages: [NetlinkMessage],
         keyType: DataType,

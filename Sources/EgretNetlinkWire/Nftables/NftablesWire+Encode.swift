@@ -11,6 +11,7 @@ extension NftablesWire {
     /// - Parameters:
     ///   - transaction: The changes, in order.
     ///   - firstSequence: The sequence number of `BATCH_BEGIN`; the others follow on, wrapping.
+    /// - Returns: The batch, to be sent in one `sendmsg`.
     /// - Throws: ``WireError`` if a name, comment or value does not fit.
     /// - Complexity: O(*n*) in elements; 40 bytes for an IPv4 range, 64 for an IPv6 range.
     public static func encode(_ transaction: Transaction, firstSequence: UInt32) throws(WireError) -> EncodedBatch {

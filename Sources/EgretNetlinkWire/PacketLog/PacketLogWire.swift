@@ -26,6 +26,8 @@ public enum PacketLogWire {
     ///   - bufferBytes: The buffer that they are gathered in; at most 128 KiB.
     ///   - countsLocally: Numbers the group's packets (`NFULNL_CFG_F_SEQ`), so that loss can be seen.
     ///   - sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if a value does not fit.
     public static func configureRequest(
         group: UInt16,
         copyRange: UInt32,

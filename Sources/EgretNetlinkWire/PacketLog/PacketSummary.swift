@@ -102,7 +102,8 @@ public struct PacketSummary: Hashable, Sendable {
             let header = transport.rawValue
             let units: Int
             switch header {
-            case 0, 43, 60, 135, 139, 140, 51, 44:  // hop-by-hop, routing, destination, mobility, HIP, shim6, AH, fragment
+            // Hop-by-hop, routing, destination, mobility, HIP, shim6, AH, fragment.
+            case 0, 43, 60, 135, 139, 140, 51, 44:
                 guard rest.count >= 8 else { return nil }
                 let fields = Array(rest.prefix(8))
                 transport = IPProtocol(rawValue: fields[0])

@@ -51,7 +51,8 @@ public struct RouteRecord: Hashable, Sendable {
     public var isOnLink = false
 
     /// Creates a unicast route of the main table.
-    public init(to destination: IPPrefix, gateway: IPAddress? = nil, link index: UInt32? = nil, isOnLink: Bool = false) {
+    public init(to destination: IPPrefix, gateway: IPAddress? = nil, link index: UInt32? = nil, isOnLink: Bool = false)
+    {
         self.destination = destination
         self.gateway = gateway
         outputIndices = index.map { [$0] } ?? []

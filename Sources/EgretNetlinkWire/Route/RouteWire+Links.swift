@@ -28,6 +28,8 @@ extension RouteWire {
     ///   - mtu: In bytes, of both ends; `nil` for the kernel's choice.
     ///   - queueLength: In packets, of both ends; `nil` for the kernel's choice.
     ///   - sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if a value does not fit.
     public static func createVeth(
         _ end: VethEnd,
         peer: VethEnd,

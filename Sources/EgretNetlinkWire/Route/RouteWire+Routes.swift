@@ -54,9 +54,11 @@ extension RouteWire {
         let header = Array(reader.rest)
         guard header.count == 12 else { throw WireError(.truncated, "route header") }
         guard let family = AddressFamily(socketFamily: header[0]) else { return nil }
-        guard var route = IPPrefix(IPAddress(family: family, rawValue: 0), length: Int(header[1])).map({
-            RouteRecord(to: $0)
-        }) else { throw WireError(.badValue, "route prefix length \(header[1])") }
+        guard
+            var route = IPPrefix(IPAddress(family: family, rawValue: 0), length: Int(header[1])).map({
+                RouteRecord(to: $0)
+            })
+        else { throw WireError(.badValue, "route prefix length \(header[1])") }
         route.table = UInt32(header[4])
         route.protocolNumber = header[5]
         route.scope = header[6]
