@@ -69,8 +69,9 @@ final class RunHost {
         try state.removeIfEmpty()
     }
 
-    /// Forwarding goes off before the table that confines it goes away.
-    private func restore() throws {
+    /// Puts the switches back and deletes the tables, in that order: forwarding goes off before the table that
+    /// confines it goes away. For when no other run is left.
+    func restore() throws {
         for move in state.ledger().restoration(position: { path in try? Sysctl(path).read() }) {
             try Sysctl(move.path).write(move.needed)
         }

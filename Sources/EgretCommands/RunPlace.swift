@@ -239,7 +239,7 @@ final class RunPlace {
             guard let endpointProgram else { return }
             try host.dataplane.remove([policyProgram.program, endpointProgram.packets, endpointProgram.frames])
         } else {
-            try host.dataplane.removeTables([BaseProgram.table, BaseProgram.frameTable])
+            try host.restore()
         }
     }
 
