@@ -10,7 +10,7 @@ CHECKED := --explicit-target-dependency-import-check error
 # The standard library inside the binary: it then runs on any Debian 12 without Swift.
 RELEASE := -c release --static-swift-stdlib $(CHECKED)
 
-.PHONY: help build release install dependencies test test-kernel golden format lint bench docs demo check clean
+.PHONY: help build release install dependencies test test-kernel golden format lint hooks bench docs demo check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ format: ## format the Swift sources
 
 lint: ## check format, direction of imports, headers and scripts
 	scripts/lint
+
+hooks: ## run lint before every commit of this clone
+	git config core.hooksPath scripts/hooks
 
 bench: dependencies ## measure, and write docs/benchmarks.md (root, a quiet machine)
 	scripts/bench

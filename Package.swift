@@ -22,6 +22,7 @@ let package = Package(
     products: [
         .executable(name: "egret", targets: ["egret"]),
         .executable(name: "egret-lab", targets: ["egret-lab"]),
+        .executable(name: "egret-bench", targets: ["egret-bench"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -104,6 +105,16 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // What `make bench` measures with.
+        .executableTarget(
+            name: "egret-bench",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
+                "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict
+        ),
         // Units: they need nothing.
         .testTarget(name: "EgretAddressingTests", dependencies: ["EgretAddressing"], swiftSettings: strict),
         .testTarget(
@@ -148,7 +159,16 @@ let package = Package(
         // Bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
-            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretNetlink"],
+            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],
+            swiftSettings: strict
+        ),
+        // Compiled policies in a real kernel, packet by packet. Needs root.
+        .testTarget(
+            name: "KernelTests",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
+                "EgretNetlinkWire", "EgretLinux", "EgretNetlink", "EgretDataplane", "EgretTesting",
+            ],
             swiftSettings: strict
         ),
         // What the documentation says of the command line, against the command line.

@@ -5,8 +5,8 @@
 ///
 /// Zones (`fe80::1%eth0`) are not part of the address.
 public struct IPv6Address: Hashable, Comparable, Sendable, CustomStringConvertible {
-    // Two halves and not one UInt128: Swift 6.3.1 copies enums with a 16-byte aligned payload that a function
-    // returned in registers with an aligned load from a slot that is aligned to 8, which traps (x86-64, debug).
+    // Two halves rather than one UInt128: Swift 6.3 passes enums and structs around a UInt128 in registers and
+    // spills them to places that are not aligned to 16 bytes, which traps. `KernelFlowsTests` has the case.
     private var high: UInt64
     private var low: UInt64
 
@@ -62,7 +62,7 @@ public struct IPv6Address: Hashable, Comparable, Sendable, CustomStringConvertib
 
     /// Numeric order.
     public static func < (left: IPv6Address, right: IPv6Address) -> Bool {
-        (left.high, left.low) < (right.high, right.low)
+        left.rawValue < right.rawValue
     }
 
     private static func groups(of text: Substring) -> [UInt16]? {

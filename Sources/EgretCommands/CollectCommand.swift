@@ -20,6 +20,7 @@ struct CollectCommand: ParsableCommand {
 
     func run() throws {
         do {
+            try Privilege.require(for: "removing rules and links", advice: "run it as: sudo egret gc")
             let host = try RunHost()
             let lock = try host.state.lock()
             let removed = try host.removeDeadRuns()
@@ -32,6 +33,9 @@ struct CollectCommand: ParsableCommand {
                 let names = removed.map { "\"\($0.interface)\"" }.joined(separator: ", ")
                 print("{\"removed\": [\(names)]}")
             }
+        } catch let failure as RunFailure {
+            Console.error(failure.lines)
+            throw ExitCode(1)
         } catch {
             Console.error(["egret: \(error)"])
             throw ExitCode(1)

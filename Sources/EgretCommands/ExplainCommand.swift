@@ -66,7 +66,7 @@ struct ExplainCommand: ParsableCommand {
             Console.error(mistakes.lines)
             throw ExitCode(2)
         } catch let failure as RunFailure {
-            Console.error(["egret: \(failure.message)"])
+            Console.error(failure.lines)
             throw ExitCode(2)
         } catch let exit as ExitCode {
             throw exit

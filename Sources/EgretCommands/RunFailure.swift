@@ -8,4 +8,9 @@ struct RunFailure: Error {
     var advice: String?
     /// `env(1)`'s and `docker run`'s: 125 for Egret's own failures.
     var exitCode: Int32 = 125
+
+    /// The message and the advice, ready to be printed.
+    var lines: [String] {
+        ["egret: \(message)"] + (advice.map { ["       \($0)"] } ?? [])
+    }
 }

@@ -42,54 +42,40 @@ final class RunHost {
         return dead
     }
 
-    /// Moves the switches that are not where a run needs them, and notes how to put them back.
-    func moveSwitches(_ switches: [HostSwitch]) throws {
+    /// Switches on what a run's packets and their answers need to be passed on, and their bytes to be accounted.
+    ///
+    /// What stands right is left alone. Where forwarding was off, the host goes on forwarding for nobody but
+    /// endpoints: the packet table says so before the switch is moved.
+    func openForwarding(link: InterfaceName, _ network: HostNetwork) throws {
+        let needs = ForwardingNeeds(link: link, network)
         var ledger = state.ledger()
-        let moves = ledger.prepare(switches) { path in try? Sysctl(path).read() }
+        let moves = ledger.prepare(needs.switches) { path in try? Sysctl(path).read() }
         if moves.isEmpty { return }
         try state.store(ledger)
+        var transaction = Transaction()
+        for family in AddressFamily.allCases {
+            let opened = needs.interfaces(openedBy: moves, family)
+            if opened.isEmpty { continue }
+            transaction.append(.addElements(BaseProgram.openedInterfaces(family, opened)), in: BaseProgram.table)
+        }
+        try dataplane.commit(transaction)
         for move in moves { try Sysctl(move.path).write(move.needed) }
     }
 
-    /// If no run is left: deletes the tables, puts the switches back, and removes the state directory.
+    /// If no run is left: puts the switches back, deletes the tables, and removes the state directory.
     func restoreIfLast() throws {
         if try state.hasRuns() { return }
         try restore()
         try state.removeIfEmpty()
     }
 
-    private func restore() throws {
-        try dataplane.removeTables([BaseProgram.table, BaseProgram.frameTable])
+    /// Puts the switches back and deletes the tables, in that order: forwarding goes off before the table that
+    /// confines it goes away. For when no other run is left.
+    func restore() throws {
         for move in state.ledger().restoration(position: { path in try? Sysctl(path).read() }) {
             try Sysctl(move.path).write(move.needed)
         }
+        try dataplane.removeTables([BaseProgram.table, BaseProgram.frameTable])
         try state.store(SwitchLedger())
-    }
-}
-
-extension HostSwitch {
-    /// What has to be on for a run's packets to be passed on, and their answers, and their bytes accounted.
-    ///
-    /// The link's own switches go with the link; only the others are noted by the ledger, which leaves out what
-    /// stands right already.
-    static func forwarding(link: InterfaceName, _ network: HostNetwork) -> [HostSwitch] {
-        let interfaces = [link] + network.routedInterfaces
-        var switches = interfaces.map { HostSwitch("net/ipv4/conf/\($0)/forwarding", needed: "1") }
-        switches.append(HostSwitch("net/netfilter/nf_conntrack_acct", needed: "1"))
-        if network.hasIPv6, (try? Sysctl("net/ipv6/conf/all/forwarding").read()) == "0" {
-            switches += ipv6Forwarding(interfaces)
-        }
-        return switches
-    }
-
-    private static func ipv6Forwarding(_ interfaces: [InterfaceName]) -> [HostSwitch] {
-        // Linux 6.17 forwards by the arriving interface alone.
-        if (try? Sysctl("net/ipv6/conf/all/force_forwarding").read()) != nil {
-            return interfaces.map { HostSwitch("net/ipv6/conf/\($0)/force_forwarding", needed: "1") }
-        }
-        // A router ignores router advertisements unless told to take them all the same.
-        let listening = interfaces.filter { (try? Sysctl("net/ipv6/conf/\($0)/accept_ra").read()) == "1" }
-        return listening.map { HostSwitch("net/ipv6/conf/\($0)/accept_ra", needed: "2") }
-            + [HostSwitch("net/ipv6/conf/all/forwarding", needed: "1")]
     }
 }

@@ -60,7 +60,7 @@ extension ReportDocument.Ending {
 extension ChildProcess.Status {
     /// `curl ended with exit code 7 after 1.2 s`.
     fileprivate func sentence(about command: String, seconds: Double) -> String {
-        let time = "after \((seconds * 10).rounded() / 10) s"
+        let time = seconds < 1 ? "after \(Int(seconds * 1000)) ms" : "after \((seconds * 10).rounded() / 10) s"
         let name = command.withVisibleControls
         return switch self {
         case .signaled(let signal, _): "\(name) was ended by \(signal) \(time)"

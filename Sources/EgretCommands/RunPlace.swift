@@ -28,6 +28,8 @@ final class RunPlace {
     private let policyProgram: PolicyProgram
     private var endpointProgram: EndpointProgram?
     private var isInstalled = false
+    /// Whether the kernel may hold connections that the policy has admitted.
+    private var hasAdmitted = true
     private let namespaces: NamespaceInit
     private var child: ChildProcess?
     private var flows: KernelFlows?
@@ -97,7 +99,7 @@ final class RunPlace {
         endpointProgram = program
         try host.dataplane.install([policyProgram.program, program.packets, program.frames], on: BaseProgram.program)
         isInstalled = true
-        try host.moveSwitches(HostSwitch.forwarding(link: link.name, network))
+        try host.openForwarding(link: link.name, network)
         flows = try KernelFlows(
             logGroup: record.logGroup,
             addresses: plan.endpointAddresses,
@@ -181,11 +183,12 @@ final class RunPlace {
     func end(noting output: RunOutput) -> RunReport {
         attempt("end the command's processes") { try endProcesses() }
         attempt("read what the kernel logged") { try note(output) }
+        var totals: [RefusalReason: Traffic] = [:]
+        attempt("read the counters") { totals = try readCounters() }
         attempt("read the open connections") {
+            if !hasAdmitted { return }
             for connection in try flows?.open(host.netfilter) ?? [] { collector.note(connection) }
         }
-        var totals: [RefusalReason: Traffic] = [:]
-        attempt("read the counters") { totals = try refusedTotals() }
         let report = collector.finish(refusedTotals: totals)
         attempt("take the host's lock") {
             let lock = try host.state.lock()
@@ -198,29 +201,46 @@ final class RunPlace {
         try namespaces.end(waitingFor: child.map { [$0] } ?? [])
     }
 
-    private func refusedTotals() throws -> [RefusalReason: Traffic] {
+    /// What was refused, and whether anything was admitted.
+    private func readCounters() throws -> [RefusalReason: Traffic] {
         var totals: [RefusalReason: Traffic] = [:]
+        var hasAdmitted = false
         for table in [BaseProgram.table, BaseProgram.frameTable] {
             for (name, value) in try host.dataplane.counters(in: table) {
-                guard case .refused(let reason) = meaning(of: name) else { continue }
-                totals[reason, default: Traffic()] += Traffic(packets: value.packets, bytes: value.bytes)
+                if case .refused(let reason) = meaning(of: name) {
+                    totals[reason, default: Traffic()] += Traffic(packets: value.packets, bytes: value.bytes)
+                } else if value.packets > 0, policyProgram.clause(named: name) != nil {
+                    hasAdmitted = true
+                }
             }
         }
+        self.hasAdmitted = hasAdmitted
         return totals
     }
 
-    /// Takes away what was made, last made first. The caller holds the lock.
+    /// Takes away what was made. The caller holds the lock.
+    ///
+    /// Sockets can outlive their process and send on. So the link goes down before the policy leaves. It is removed
+    /// after that: the kernel waits for the policy's readers while it waits for the link's.
     private func dismantle() {
         attempt("end the command's processes") { try endProcesses() }
+        attempt("stop the link") { try RunLink.stop(record, host.route) }
+        if isInstalled { attempt("remove the policy") { try removePolicy() } }
         attempt("remove the link") { try RunLink.remove(record, host.route) }
-        if isInstalled, let endpointProgram {
-            attempt("remove the policy") {
-                try host.dataplane.remove([policyProgram.program, endpointProgram.packets, endpointProgram.frames])
-            }
+        if isInstalled && hasAdmitted {
             attempt("forget the connections") { try flows?.deleteOpen(host.netfilter) }
         }
         attempt("forget the run") { try host.state.forget(record) }
         attempt("restore the host") { try host.restoreIfLast() }
+    }
+
+    private func removePolicy() throws {
+        if try host.state.hasRuns(besides: record) {
+            guard let endpointProgram else { return }
+            try host.dataplane.remove([policyProgram.program, endpointProgram.packets, endpointProgram.frames])
+        } else {
+            try host.restore()
+        }
     }
 
     private func attempt(_ what: String, _ body: () throws -> Void) {

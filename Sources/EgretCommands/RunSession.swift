@@ -30,7 +30,7 @@ struct RunSession {
             Console.error(["egret: nothing was run: the policy has mistakes"])
             return 125
         } catch let failure as RunFailure {
-            Console.error(["egret: \(failure.message)"] + (failure.advice.map { ["       \($0)"] } ?? []))
+            Console.error(failure.lines)
             return failure.exitCode
         } catch {
             Console.error(["egret: \(error)"])
@@ -45,12 +45,16 @@ struct RunSession {
             return 0
         }
         let command = try commandWords()
-        try requirePrivilege()
+        try Privilege.require(
+            for: "making a network namespace and its rules",
+            advice: "run it as: sudo egret run …; the command itself then runs as you"
+        )
         Console.error(loaded.warnings)
         let output = try RunOutput(options)
         let user = try identity()
         let started = MonotonicInstant.now
-        var supervisor: Supervisor?
+        // From here on a signal does not end Egret in the middle of things: it is read when the place is made.
+        let supervisor = try Supervisor()
         let place = try RunPlace(
             policies: loaded.set,
             user: user,
@@ -60,10 +64,12 @@ struct RunSession {
         let ending: Swift.Result<ChildProcess.Status, any Error>
         do {
             for warning in place.warnings { Console.error(["egret: warning: \(warning)"]) }
-            supervisor = try Supervisor()
-            let child = try place.start(self.command(command, user))
-            let status = try supervisor?.wait(for: child, serving: place.sources(noting: output)) ?? .exited(125)
-            ending = .success(status)
+            if let signal = try supervisor.requestedEnd() {
+                ending = .success(.signaled(signal, coreDumped: false))
+            } else {
+                let child = try place.start(self.command(command, user))
+                ending = .success(try supervisor.wait(for: child, serving: place.sources(noting: output)))
+            }
         } catch {
             ending = .failure(error)
         }
@@ -97,16 +103,6 @@ struct RunSession {
             throw RunFailure(message: "no command was given", advice: "write it after --: egret run --allow … -- curl …")
         }
         return words
-    }
-
-    private func requirePrivilege() throws {
-        let needed: CapabilitySet = [.networkAdministration, .systemAdministration, .setUser, .setGroup]
-        if try !CapabilitySet.effective().isSuperset(of: needed) {
-            throw RunFailure(
-                message: "making a network namespace and its rules takes root's privileges",
-                advice: "run it as: sudo egret run …; the command itself then runs as you"
-            )
-        }
     }
 
     /// Who the command runs as: `--user`, or whoever called sudo, or the caller.

@@ -1,7 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretAddressing
+public import EgretAddressing
 public import EgretNftables
 
 /// The objects that every endpoint of a host shares: the hooks, and the maps that lead packets to their endpoint.
@@ -15,8 +15,16 @@ public enum BaseProgram {
     static let senders = "from"
     /// The map from the interface a packet leaves by to its endpoint's chain.
     static let receivers = "to"
-    /// The addresses of all endpoints, by family.
-    static let addresses: [AddressFamily: String] = [.ipv4: "sources4", .ipv6: "sources6"]
+    /// The set of interfaces on which Egret has switched forwarding on, for a family.
+    ///
+    /// The host was no router before. It forwards for endpoints and still for nobody else.
+    public static func openedInterfaces(_ family: AddressFamily, _ indices: [UInt32]) -> Set {
+        Set(
+            family == .ipv4 ? "opened4" : "opened6",
+            keyType: .interfaceIndex,
+            contents: .elements(indices.sorted().map { SetElement(UInt128($0)) })
+        )
+    }
 
     /// What the packet table holds before the first endpoint.
     ///
@@ -34,10 +42,14 @@ public enum BaseProgram {
             Set(receivers, keyType: .interfaceIndex, mapsToVerdict: true),
             Set("sources4", keyType: .ipv4Address),
             Set("sources6", keyType: .ipv6Address),
+            openedInterfaces(.ipv4, []),
+            openedInterfaces(.ipv6, []),
         ]
         program.rules = [
             Rule(in: "forward", [.verdictMap(.inputInterface, senders)]),
             Rule(in: "forward", [.verdictMap(.outputInterface, receivers)]),
+            Rule(in: "forward", [.equal(.networkProtocol, 2), .inSet(.inputInterface, "opened4"), .verdict(.drop)]),
+            Rule(in: "forward", [.equal(.networkProtocol, 10), .inSet(.inputInterface, "opened6"), .verdict(.drop)]),
             Rule(in: "input", [.verdictMap(.inputInterface, senders)]),
             // Endpoints see each other's own addresses; the rest of the world sees the host's.
             Rule(

@@ -5,6 +5,20 @@ public import EgretLinux
 public import EgretNetlinkWire
 public import EgretNftables
 
+/// What a connection needs of a socket: whole datagrams, in order.
+public protocol DatagramSocket {
+    /// The open socket, to wait with.
+    var descriptor: Descriptor { get }
+    /// Sends the bytes as one datagram.
+    func send(_ bytes: [UInt8]) throws(LinuxError)
+    /// Receives one datagram.
+    func receive() throws(LinuxError) -> [UInt8]
+    /// Whether ``receive()`` throws ``Errno/again`` at once when there is nothing to read.
+    func setNonBlocking(_ isOn: Bool) throws(LinuxError)
+}
+
+extension NetlinkSocket: DatagramSocket {}
+
 /// Requests to the kernel and their answers, one at a time, over one netlink socket.
 ///
 /// Sequence numbers rise; answers to earlier requests are dropped. One thread at a time may use it. It stays bound
@@ -16,30 +30,38 @@ public final class NetlinkConnection {
     /// How often a dump is begun anew because what it describes changed meanwhile.
     private static let dumpAttempts = 10
 
-    private let socket: NetlinkSocket
-    private var sequence: UInt32 = 1
+    private let socket: any DatagramSocket
+    private var sequence: UInt32
 
-    private init(_ socket: NetlinkSocket) {
+    /// Uses a socket that nobody else reads.
+    public init(_ socket: any DatagramSocket, firstSequence: UInt32 = 1) {
         self.socket = socket
+        sequence = firstSequence
     }
 
     /// Connects to links, addresses, routes and neighbours of the calling thread's network namespace.
     public static func route() throws(NetlinkError) -> NetlinkConnection {
-        try open(.route)
+        NetlinkConnection(try open(.route, receiveBuffer: answerBuffer))
     }
 
     /// Connects to nf_tables, conntrack and logs of the calling thread's network namespace.
     public static func netfilter() throws(NetlinkError) -> NetlinkConnection {
-        try open(.netfilter)
+        NetlinkConnection(try open(.netfilter, receiveBuffer: answerBuffer))
     }
 
-    private static func open(_ netlinkProtocol: NetlinkSocket.NetlinkProtocol) throws(NetlinkError) -> NetlinkConnection {
+    /// 4 MiB: an error for each message of a large batch.
+    private static let answerBuffer = 4 << 20
+
+    private static func open(
+        _ netlinkProtocol: NetlinkSocket.NetlinkProtocol,
+        receiveBuffer: Int
+    ) throws(NetlinkError) -> NetlinkSocket {
         do throws(LinuxError) {
             let socket = try NetlinkSocket(netlinkProtocol)
             // A refused batch comes back error by error; without its bytes, they fit the buffer.
             try socket.setCappedAcknowledgements(true)
-            try socket.setReceiveBuffer(bytes: 4 << 20)
-            return NetlinkConnection(socket)
+            try socket.setReceiveBuffer(bytes: receiveBuffer)
+            return socket
         } catch {
             throw NetlinkError(error, operation: "open a netlink socket")
         }
@@ -51,14 +73,13 @@ public final class NetlinkConnection {
     ///   - groups: Multicast groups to join (`NFNLGRP_*`).
     ///   - receiveBuffer: How many bytes of notifications may wait to be read.
     public static func netfilterEvents(groups: [UInt32] = [], receiveBuffer: Int) throws(NetlinkError) -> NetlinkConnection {
-        let connection = try open(.netfilter)
+        let socket = try open(.netfilter, receiveBuffer: receiveBuffer)
         do throws(LinuxError) {
-            try connection.socket.setReceiveBuffer(bytes: receiveBuffer)
-            for group in groups { try connection.socket.join(group) }
+            for group in groups { try socket.join(group) }
         } catch {
             throw NetlinkError(error, operation: "listen to the kernel")
         }
-        return connection
+        return NetlinkConnection(socket)
     }
 
     /// The socket, to wait for notifications with.

@@ -7,12 +7,15 @@ import EgretAddressing
 enum AddressSyntax {
     /// Reads `ADDRESS` or `ADDRESS/LENGTH` without host bits.
     static func parse(_ text: Substring) throws(SyntaxProblem) -> IPPrefix {
-        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = parts.first, let address = IPAddress(first) else {
-            throw diagnose(text)
+        guard let slash = text.utf8.firstIndex(of: UInt8(ascii: "/")) else {
+            guard let address = IPAddress(text) else { throw diagnose(text) }
+            return IPPrefix(address)
         }
-        guard parts.count == 2 else { return IPPrefix(address) }
-        guard let prefix = IPPrefix(text) else { throw diagnoseLength(parts[1], of: address, whole: text) }
+        guard let address = IPAddress(text[..<slash]) else { throw diagnose(text) }
+        let digits = text[text.index(after: slash)...]
+        guard let length = parseLength(digits), let prefix = IPPrefix(address, length: length) else {
+            throw diagnoseLength(digits, of: address, whole: text)
+        }
         guard prefix.address == address else {
             throw SyntaxProblem(
                 DiagnosticCode.hostBits,
@@ -22,6 +25,15 @@ enum AddressSyntax {
             )
         }
         return prefix
+    }
+
+    /// A length in decimal without leading zeros, as `IPPrefix` reads it.
+    private static func parseLength(_ digits: Substring) -> Int? {
+        guard (1...3).contains(digits.utf8.count),
+            digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            digits == "0" || digits.utf8.first != UInt8(ascii: "0")
+        else { return nil }
+        return Int(digits)
     }
 
     /// Whether the text is an attempt at an address, however mistaken, rather than at a name.

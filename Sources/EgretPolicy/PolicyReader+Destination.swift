@@ -202,7 +202,7 @@ extension PolicyReader {
 extension AddressSyntax {
     /// Whether a bare address ends in zeros as a block's first address does.
     static func looksLikeBlockWithoutLength(_ text: Substring, _ prefix: IPPrefix) -> Bool {
-        guard !text.contains("/"), prefix.isSingleAddress else { return false }
+        guard prefix.isSingleAddress, !text.utf8.contains(UInt8(ascii: "/")) else { return false }
         switch prefix.address {
         case .v4(let address): return address.rawValue & 0xff == 0
         case .v6(let address): return UInt64(truncatingIfNeeded: address.rawValue) == 0

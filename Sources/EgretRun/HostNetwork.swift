@@ -11,8 +11,8 @@ public struct HostNetwork: Sendable {
     public private(set) var addresses: [IPAddress] = []
     /// What addresses and routes of the host cover: nothing there may be given to a run.
     public private(set) var occupied: [IPPrefix] = []
-    /// The interfaces that the host's routes lead to, by name: answers to runs arrive there.
-    public private(set) var routedInterfaces: [InterfaceName] = []
+    /// The interfaces that the host's routes lead to, by index: answers to runs arrive there.
+    public private(set) var routedInterfaces: [UInt32: InterfaceName] = [:]
     /// Whether the kernel has IPv6 at all.
     public private(set) var hasIPv6 = false
 
@@ -58,7 +58,8 @@ public struct HostNetwork: Sendable {
             if !route.isDefault { occupied.append(route.destination) }
             if route.kind == .unicast && route.table != HostNetwork.localTable { outputs.formUnion(route.outputIndices) }
         }
-        routedInterfaces = links.filter { outputs.contains($0.index) && $0.name != "lo" }
-            .compactMap { InterfaceName($0.name) }.sorted()
+        for link in links where outputs.contains(link.index) && link.name != "lo" {
+            routedInterfaces[link.index] = InterfaceName(link.name)
+        }
     }
 }

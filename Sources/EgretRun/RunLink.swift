@@ -54,6 +54,23 @@ public struct RunLink: Sendable {
         return link
     }
 
+    /// Sets the host's end down: from then on nothing passes. A link that is gone will do.
+    public static func stop(_ record: RunRecord, _ connection: NetlinkConnection) throws {
+        guard let name = InterfaceName(record.interface) else { return }
+        do throws(NetlinkError) {
+            let message = try connection.get("get link \(name)") { sequence throws(WireError) in
+                try RouteWire.linkRequest(named: name, sequence: sequence)
+            }
+            let index: UInt32
+            do throws(WireError) { index = try RouteWire.decodeLink(message).index } catch { return }
+            try connection.request("set link \(name) down") { sequence throws(WireError) in
+                try RouteWire.setLink(index, up: false, sequence: sequence)
+            }
+        } catch {
+            if error.code != .notFound { throw error }
+        }
+    }
+
     /// Removes the pair by the host's end; one that is gone already will do.
     public static func remove(_ record: RunRecord, _ connection: NetlinkConnection) throws {
         guard let name = InterfaceName(record.interface) else { return }

@@ -39,6 +39,7 @@ extension Sandbox {
             stage: StateDirectory.root,
             files: files,
             hiddenPaths: hiddenPaths(user: user).filter { !exposedSockets.contains($0) },
+            hiddenDirectories: hiddenDirectories(user: user).filter { !exposedSockets.contains($0) },
             controlGroupMounts: try controlGroupMounts(),
             readOnlyPaths: ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"].filter(EgretLinux.File.exists)
         )
@@ -95,5 +96,12 @@ extension Sandbox {
             "\(runtime)/gnupg/S.dirmngr",
         ]
         return candidates.filter(EgretLinux.File.exists)
+    }
+
+    /// Where terminal multiplexers listen: who can talk to them can type into a shell of the host.
+    private static func hiddenDirectories(user: UserIdentity) -> [String] {
+        let name = user.name ?? "\(user.user)"
+        let candidates = ["/tmp/tmux-\(user.user)", "/run/screen/S-\(name)", "/tmp/screens/S-\(name)"]
+        return candidates.filter { (try? EgretLinux.File.status($0).kind) == .directory }
     }
 }

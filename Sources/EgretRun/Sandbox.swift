@@ -26,6 +26,8 @@ public struct Sandbox: Sendable {
     public var files: [File]
     /// Paths that the command finds empty: sockets of services that would act on its behalf.
     public var hiddenPaths: [String]
+    /// Directories that the command finds empty and closed, for the same reason.
+    public var hiddenDirectories: [String]
     /// Mount points below `/sys/fs/cgroup`, in the order of the mount table.
     public var controlGroupMounts: [String]
     /// Paths below `/proc` that are made read-only.
@@ -36,12 +38,14 @@ public struct Sandbox: Sendable {
         stage: String,
         files: [File],
         hiddenPaths: [String],
+        hiddenDirectories: [String],
         controlGroupMounts: [String],
         readOnlyPaths: [String]
     ) {
         self.stage = stage
         self.files = files
         self.hiddenPaths = hiddenPaths
+        self.hiddenDirectories = hiddenDirectories
         self.controlGroupMounts = controlGroupMounts
         self.readOnlyPaths = readOnlyPaths
     }
@@ -98,7 +102,12 @@ public struct Sandbox: Sendable {
             ]
         }
         let hidden = hiddenPaths.map { ChildOperation.mount(source: empty, target: $0, flags: .bind) }
+        let emptyDirectory = stage + "/none"
+        let hiddenDirectories = self.hiddenDirectories.map {
+            ChildOperation.mount(source: emptyDirectory, target: $0, flags: .bind)
+        }
         return replacements + [.writeFile(empty, [], mode: 0)] + hidden
+            + [.makeDirectory(emptyDirectory, mode: 0)] + hiddenDirectories
     }
 
     private static func readOnly(_ path: String) -> [ChildOperation] {

@@ -69,6 +69,11 @@ public struct StateDirectory: Sendable {
         try !slots().isEmpty
     }
 
+    /// Whether any run but this one and dead ones is there.
+    public func hasRuns(besides record: RunRecord) throws(LinuxError) -> Bool {
+        try slots().contains { $0 != record.slot }
+    }
+
     /// Takes a slot and a generation that no other run has.
     ///
     /// - Parameter addresses: The addresses that a run in the slot gets; `nil` if the slot cannot be used.

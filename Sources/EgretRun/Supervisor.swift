@@ -25,6 +25,16 @@ public struct Supervisor {
         wasInForeground = terminal.flatMap { try? $0.foregroundGroup() } == CurrentProcess.group
     }
 
+    /// A signal that came before the command was there to have it, and that would have ended it.
+    public func requestedEnd() throws(LinuxError) -> Signal? {
+        let ignored = SignalSet.ignored()
+        while let record = try signals.next() {
+            let wouldEnd = [.hangup, .interrupt, .quit, .terminate].contains(record.signal)
+            if wouldEnd && !ignored.contains(record.signal) { return record.signal }
+        }
+        return nil
+    }
+
     /// Waits until the command ends.
     ///
     /// - Parameter sources: Descriptors to wait for meanwhile, each with what to do when it is readable.

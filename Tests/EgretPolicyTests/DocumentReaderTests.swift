@@ -112,9 +112,9 @@ struct DocumentReaderTests {
     }
 
     @Test(
-        "64 levels are read, 65 and a million are refused without a trap", arguments: ["[", "{a: ", "- ", "{\"a\":["])
+        "64 levels are read, more are refused without a trap", arguments: ["[", "{a: ", "- ", "{\"a\":["])
     func depth(_ opening: String) {
-        for count in [65, 1_000, 1_000_000] {
+        for count in [65, 1_000, 200_000] {
             let text = String(repeating: opening, count: count)
             #expect(syntaxMistakes(text).first?.contains("EGR0004") == true, "\(count) of \(opening)")
         }

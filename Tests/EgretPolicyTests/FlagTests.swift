@@ -121,4 +121,21 @@ struct FlagTests {
                 DiagnosticCode.missingLength, DiagnosticCode.opensEverything, DiagnosticCode.unreachableRule,
             ])
     }
+
+    @Test("whatever the value, there is a rule or an error")
+    func anyText() {
+        var generator = SeededGenerator(seed: 5)
+        let parts = [
+            "203.0.113.10", "2001:db8::", "::", ":", "/", "24", "128", "[", "]", "*", ",", "-", "443", "tcp", "icmp",
+            "icmp/8",
+            "internet", ".", "%", "0x", "é", " ", "://", "https", "99999999999999999999", "\u{0}", "255.255.255.0", "e",
+        ]
+        for _ in 0..<20_000 {
+            let text = (0..<Int.random(in: 0...6, using: &generator))
+                .map { _ in parts.randomElement(using: &generator) ?? "" }
+                .joined()
+            let (rule, diagnostics) = FlagRule.parse(text, action: .deny, flag: "--deny")
+            #expect((rule == nil) == diagnostics.contains { $0.severity == .error }, "\(text)")
+        }
+    }
 }

@@ -44,6 +44,15 @@ public struct ConnectionCounters: Hashable, Sendable {
     public var packets: UInt64
     /// Bytes, network headers included.
     public var bytes: UInt64
+
+    /// Creates counters.
+    public init(
+        packets: UInt64,
+        bytes: UInt64
+    ) {
+        self.packets = packets
+        self.bytes = bytes
+    }
 }
 
 /// Bits of a connection's status (`enum ip_conntrack_status` in `linux/netfilter/nf_conntrack_common.h`).
@@ -94,6 +103,15 @@ public struct ConnectionRecord: Hashable, Sendable {
     public var identifier: UInt32?
     /// The TCP state, `TCP_CONNTRACK_*`: 3 is established.
     public var tcpState: UInt8?
+
+    /// Creates a row.
+    public init(
+        original: ConnectionTuple,
+        reply: ConnectionTuple
+    ) {
+        self.original = original
+        self.reply = reply
+    }
 }
 
 /// What happened to a connection.

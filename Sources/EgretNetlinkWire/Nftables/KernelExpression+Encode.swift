@@ -72,7 +72,6 @@ extension KernelExpression {
             writer.putBigEndian(1, KernelExpression.register)
             writer.putBigEndian(2, KernelExpression.register)
             writer.putBigEndian(3, UInt32(truncatingIfNeeded: mask.count))
-            writer.putBigEndian(6, UInt32(0))
             try writer.putData(4, mask)
             try writer.putData(5, xor)
         case .compare(let isEqual, let data):

@@ -15,6 +15,21 @@ public struct TableRecord: Hashable, Sendable {
     public var flags: UInt32
     /// The port id of the socket that owns it, with `NFT_TABLE_F_OWNER`.
     public var owner: UInt32?
+
+    /// Creates a record.
+    public init(
+        table: Table,
+        handle: UInt64 = 0,
+        use: UInt32 = 0,
+        flags: UInt32 = 0,
+        owner: UInt32? = nil
+    ) {
+        self.table = table
+        self.handle = handle
+        self.use = use
+        self.flags = flags
+        self.owner = owner
+    }
 }
 
 /// A chain as the kernel reports it.
@@ -29,6 +44,21 @@ public struct ChainRecord: Hashable, Sendable {
     public var handle: UInt64
     /// How many rules and elements refer to it, its own rules included.
     public var use: UInt32
+
+    /// Creates a record.
+    public init(
+        table: Table,
+        chain: Chain,
+        isBase: Bool,
+        handle: UInt64 = 0,
+        use: UInt32 = 0
+    ) {
+        self.table = table
+        self.chain = chain
+        self.isBase = isBase
+        self.handle = handle
+        self.use = use
+    }
 }
 
 /// A rule as the kernel reports it.
@@ -43,6 +73,21 @@ public struct RuleRecord: Hashable, Sendable {
     public var expressions: [KernelExpression]
     /// Words for a person.
     public var comment: String?
+
+    /// Creates a record.
+    public init(
+        table: Table,
+        chain: String,
+        handle: UInt64 = 0,
+        expressions: [KernelExpression],
+        comment: String? = nil
+    ) {
+        self.table = table
+        self.chain = chain
+        self.handle = handle
+        self.expressions = expressions
+        self.comment = comment
+    }
 }
 
 /// A set or map as the kernel reports it, without its elements.
@@ -61,6 +106,25 @@ public struct SetRecord: Hashable, Sendable {
     public var dataType: UInt32?
     /// The kernel's number for it.
     public var handle: UInt64
+
+    /// Creates a record.
+    public init(
+        table: Table,
+        name: String,
+        keyType: DataType?,
+        keyLength: UInt32,
+        flags: UInt32 = 0,
+        dataType: UInt32? = nil,
+        handle: UInt64 = 0
+    ) {
+        self.table = table
+        self.name = name
+        self.keyType = keyType
+        self.keyLength = keyLength
+        self.flags = flags
+        self.dataType = dataType
+        self.handle = handle
+    }
 
     /// Whether keys may be ranges.
     public var hasIntervals: Bool { flags & NftValue.setIsInterval != 0 }
@@ -97,6 +161,21 @@ public struct ObjectRecord: Hashable, Sendable {
     /// The kernel's number for it.
     public var handle: UInt64
 
+    /// Creates a record.
+    public init(
+        table: Table,
+        name: String,
+        kind: Kind,
+        use: UInt32 = 0,
+        handle: UInt64 = 0
+    ) {
+        self.table = table
+        self.name = name
+        self.kind = kind
+        self.use = use
+        self.handle = handle
+    }
+
     /// Whether the object is the limit that was asked for.
     public func isSame(as limit: RateLimit) -> Bool {
         name == limit.name
@@ -112,6 +191,17 @@ public struct GenerationRecord: Hashable, Sendable {
     public var processID: UInt32?
     /// Its name, at most 15 bytes.
     public var processName: String?
+
+    /// Creates a record.
+    public init(
+        identifier: UInt32,
+        processID: UInt32? = nil,
+        processName: String? = nil
+    ) {
+        self.identifier = identifier
+        self.processID = processID
+        self.processName = processName
+    }
 }
 
 /// A notification of `NFNLGRP_NFTABLES`. Those of one batch end with ``generation(_:)``.

@@ -135,4 +135,15 @@ public struct LoggedPacket: Hashable, Sendable {
     public var hardwareAddress: [UInt8] = []
     /// The packet from its network header, or its first bytes.
     public var payload: [UInt8] = []
+
+    /// Creates a packet of which nothing else is known.
+    public init(
+        family: UInt8,
+        group: UInt16,
+        payload: [UInt8] = []
+    ) {
+        self.family = family
+        self.group = group
+        self.payload = payload
+    }
 }

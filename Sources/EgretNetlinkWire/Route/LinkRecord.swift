@@ -24,6 +24,29 @@ public struct LinkRecord: Hashable, Sendable {
     /// `IF_OPER_*`; 6 is up.
     public var operationalState: UInt8
 
+    /// Creates a record.
+    public init(
+        index: UInt32,
+        name: String,
+        flags: UInt32 = 0,
+        address: MACAddress? = nil,
+        kind: String? = nil,
+        peerIndex: UInt32? = nil,
+        peerNamespaceID: Int32? = nil,
+        mtu: UInt32 = 0,
+        operationalState: UInt8 = 0
+    ) {
+        self.index = index
+        self.name = name
+        self.flags = flags
+        self.address = address
+        self.kind = kind
+        self.peerIndex = peerIndex
+        self.peerNamespaceID = peerNamespaceID
+        self.mtu = mtu
+        self.operationalState = operationalState
+    }
+
     /// Whether it is administratively up (`IFF_UP`).
     public var isUp: Bool { flags & 1 != 0 }
 }

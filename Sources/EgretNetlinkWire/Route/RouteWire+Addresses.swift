@@ -17,6 +17,23 @@ public struct AddressRecord: Hashable, Sendable {
     public var flags: AddressFlags
     /// `RT_SCOPE_*`.
     public var scope: UInt8
+
+    /// Creates a record.
+    public init(
+        linkIndex: UInt32,
+        address: IPAddress,
+        peer: IPAddress? = nil,
+        prefixLength: UInt8,
+        flags: AddressFlags = [],
+        scope: UInt8 = 0
+    ) {
+        self.linkIndex = linkIndex
+        self.address = address
+        self.peer = peer
+        self.prefixLength = prefixLength
+        self.flags = flags
+        self.scope = scope
+    }
 }
 
 /// Flags of an address (`IFA_F_*` in `linux/if_addr.h`).

@@ -14,6 +14,19 @@ public struct NeighbourRecord: Hashable, Sendable {
     /// `NUD_*` bits in `linux/neighbour.h`.
     public var state: UInt16
 
+    /// Creates a record.
+    public init(
+        linkIndex: UInt32,
+        address: IPAddress,
+        hardwareAddress: MACAddress? = nil,
+        state: UInt16
+    ) {
+        self.linkIndex = linkIndex
+        self.address = address
+        self.hardwareAddress = hardwareAddress
+        self.state = state
+    }
+
     /// Whether it was set by hand and does not expire (`NUD_PERMANENT`).
     public var isPermanent: Bool { state & 0x80 != 0 }
 }

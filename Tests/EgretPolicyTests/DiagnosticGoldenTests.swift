@@ -6,7 +6,7 @@ import EgretPolicy
 import Testing
 
 @Suite("Golden diagnostics")
-struct GoldenDiagnosticTests {
+struct DiagnosticGoldenTests {
     /// One wrong file per case, `<case>.yaml` or `<case>.json`, with `<case>.expected` beside it.
     @Test("every wrong policy gets the diagnostics recorded for it")
     func golden() throws {

@@ -1,0 +1,54 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretLinux
+import EgretRun
+
+/// The switches of the host that a run needs: forwarding where its packets and their answers arrive, and the account
+/// that connection tracking keeps of bytes.
+struct ForwardingNeeds {
+    private let interfaces: [UInt32: InterfaceName]
+    private let hasIPv6: Bool
+    private let link: InterfaceName
+
+    init(link: InterfaceName, _ network: HostNetwork) {
+        self.link = link
+        interfaces = network.routedInterfaces
+        hasIPv6 = network.hasIPv6
+    }
+
+    /// All of them, those included that stand right already.
+    var switches: [HostSwitch] {
+        let names = [link] + interfaces.values.sorted()
+        return names.map { HostSwitch(path(.ipv4, $0), needed: "1") }
+            + [HostSwitch("net/netfilter/nf_conntrack_acct", needed: "1")]
+            + (hasIPv6 && !isRouter6 ? ipv6Switches(names) : [])
+    }
+
+    /// The interfaces other than the run's own that begin to forward a family by these moves.
+    func interfaces(openedBy moves: [HostSwitch], _ family: AddressFamily) -> [UInt32] {
+        let moved = Set(moves.map(\.path))
+        let isEverywhere = family == .ipv6 && moved.contains(ForwardingNeeds.everywhere6)
+        return interfaces.filter { isEverywhere || moved.contains(path(family, $0.value)) }.map(\.key)
+    }
+
+    private static let everywhere6 = "net/ipv6/conf/all/forwarding"
+
+    private var isRouter6: Bool { (try? Sysctl(ForwardingNeeds.everywhere6).read()) != "0" }
+
+    /// Linux 6.17 forwards IPv6 by the arriving interface alone.
+    private var hasForce: Bool { (try? Sysctl("net/ipv6/conf/all/force_forwarding").read()) != nil }
+
+    private func path(_ family: AddressFamily, _ name: InterfaceName) -> String {
+        family == .ipv4 ? "net/ipv4/conf/\(name)/forwarding" : "net/ipv6/conf/\(name)/force_forwarding"
+    }
+
+    private func ipv6Switches(_ names: [InterfaceName]) -> [HostSwitch] {
+        if hasForce { return names.map { HostSwitch(path(.ipv6, $0), needed: "1") } }
+        // A router ignores router advertisements unless told to take them all the same.
+        let listening = names.filter { (try? Sysctl("net/ipv6/conf/\($0)/accept_ra").read()) == "1" }
+        return listening.map { HostSwitch("net/ipv6/conf/\($0)/accept_ra", needed: "2") }
+            + [HostSwitch(ForwardingNeeds.everywhere6, needed: "1")]
+    }
+}

@@ -1,0 +1,159 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretEvaluator
+import EgretLinux
+import EgretNetlinkWire
+import EgretNftables
+import EgretPolicy
+import EgretTesting
+import Testing
+
+/// The programs of one endpoint under one policy, as values that a test may spoil before they are installed.
+struct BenchPrograms {
+    var base = BaseProgram.program
+    var policy: PolicyProgram
+    var endpoint: EndpointProgram
+
+    init(_ policies: PolicySet, _ endpoint: BenchEndpoint, generation: UInt16) throws {
+        policy = PolicyCompiler.compile(
+            policies,
+            generation: try #require(Generation(rawValue: generation)),
+            logGroup: KernelBench.logGroup
+        )
+        self.endpoint = EndpointProgram(endpoint.value, obeying: policy, logGroup: KernelBench.logGroup)
+    }
+
+    var all: [TableProgram] { [policy.program, endpoint.packets, endpoint.frames] }
+}
+
+/// What became of a packet that an endpoint sent.
+enum Fate: Equatable {
+    /// It was seen outside, or at the host's own door.
+    case left
+    case dropped
+    case rejected
+
+    init(_ verdict: Decision.Verdict) {
+        switch verdict {
+        case .allow: self = .left
+        case .deny: self = .dropped
+        case .reject: self = .rejected
+        }
+    }
+}
+
+/// What the kernel did with one flow's first packet.
+struct Observed {
+    var flow: Flow
+    var fate: Fate
+    /// The counters that moved, with their steps.
+    var counted: [String: UInt64]
+    /// The frame as it left.
+    var frame: [UInt8]?
+}
+
+extension KernelBench {
+    /// Installs policies for the first endpoint.
+    func install(_ programs: BenchPrograms) throws { try dataplane.install(programs.all, on: programs.base) }
+
+    /// Takes Egret's tables away.
+    func removeTables() throws { try dataplane.removeTables([BaseProgram.table, BaseProgram.frameTable]) }
+
+    /// Sends the first packet of each flow and watches.
+    func observe(_ flows: [Flow], from endpoint: BenchEndpoint? = nil) throws -> [Observed] {
+        let endpoint = endpoint ?? self.endpoint
+        _ = try (departures(), arrivals(), endpoint.socket.drain())
+        var sent: [(tag: [UInt8], port: UInt16)] = []
+        var observed: [Observed] = []
+        var before = try dataplane.counters(in: BaseProgram.table)
+        for flow in flows {
+            let (tag, port) = (newTag(), newPort())
+            let packet = try #require(
+                PacketBuilder.packet(
+                    from: endpoint.address(flow.destination.family),
+                    to: flow.destination,
+                    protocol: flow.protocol,
+                    sourcePort: port,
+                    destinationPort: flow.destinationPort ?? 0,
+                    icmpType: flow.icmpType ?? 0,
+                    tag: tag
+                ))
+            try endpoint.send(packet)
+            let after = try dataplane.counters(in: BaseProgram.table)
+            let counted = after.mapValues(\.packets).filter { $0.value != before[$0.key]?.packets ?? 0 }
+            let steps = Dictionary(uniqueKeysWithValues: counted.map { ($0, $1 - (before[$0]?.packets ?? 0)) })
+            before = after
+            sent.append((tag, port))
+            observed.append(Observed(flow: flow, fate: .dropped, counted: steps))
+        }
+        var left: [[UInt8]: [UInt8]] = [:]
+        for frame in try departures() { if let tag = frame.tag { left[tag] = frame } }
+        for packet in try arrivals() { if let tag = packet.tag { left[tag] = [] } }
+        let answers = try endpoint.socket.drain()
+        let resets = Swift.Set(answers.compactMap(\.resetPort))
+        let prohibited = Swift.Set(answers.filter(\.isProhibition).compactMap(\.tag))
+        for (index, probe) in sent.enumerated() {
+            if let frame = left[probe.tag] {
+                observed[index].fate = .left
+                observed[index].frame = frame.isEmpty ? nil : frame
+            } else if prohibited.contains(probe.tag) || resets.contains(probe.port) {
+                observed[index].fate = .rejected
+            }
+        }
+        return observed
+    }
+
+    /// Sends the flows and says where kernel and evaluator differ.
+    func differences(
+        _ flows: [Flow],
+        under policies: PolicySet,
+        _ program: PolicyProgram
+    ) throws -> (differences: [String], observed: [Observed]) {
+        let evaluator = PolicyEvaluator(policies: policies)
+        let observed = try observe(flows)
+        let differences = observed.compactMap { item -> String? in
+            let decision = evaluator.decide(item.flow)
+            let name = program.clauses.first { $0.clause == decision.clause }?.name
+            if item.fate == Fate(decision.verdict) && name.map({ item.counted == [$0: 1] }) ?? false { return nil }
+            return "\(item.flow): evaluator \(decision.verdict) by \(decision.clause) (\(name ?? "no chain")), "
+                + "kernel \(item.fate), counted \(item.counted)"
+        }
+        return (differences, observed)
+    }
+
+    /// Answers packets that left, as the far side would, and names the flows whose answer did not come back.
+    func unanswered(_ observed: [Observed]) throws -> (lost: [String], answered: Int) {
+        _ = try endpoint.socket.drain()
+        var pending: [[UInt8]: Flow] = [:]
+        for item in observed {
+            guard let frame = item.frame, let summary = frame.summary, item.flow.isAnswered else { continue }
+            let tag = newTag()
+            let near = (address: summary.source, port: summary.sourcePort ?? 0)
+            let far = (address: summary.destination, port: summary.destinationPort ?? 0)
+            let answers: [UInt8: UInt8] = [8: 0, 13: 14, 128: 129]
+            let packet =
+                item.flow.protocol == .tcp
+                ? Segment.packet(
+                    from: far, to: near, flags: Segment.syn | Segment.acknowledgement, sequence: 77,
+                    // The tag in the SYN counts.
+                    acknowledging: 2 + 8, payload: tag)
+                : PacketBuilder.packet(
+                    from: far.address, to: near.address, protocol: item.flow.protocol, sourcePort: far.port,
+                    destinationPort: near.port, icmpType: item.flow.icmpType.flatMap { answers[$0] } ?? 0, tag: tag)
+            pending[tag] = item.flow
+            try sendFromOutside(try #require(packet))
+        }
+        let count = pending.count
+        for frame in try endpoint.socket.drain() { if let tag = frame.tag { pending[tag] = nil } }
+        return (pending.values.map { "\($0)" }, count)
+    }
+}
+
+extension Flow {
+    /// Whether the test knows how to answer it: not protocols whose handshake it does not speak.
+    fileprivate var isAnswered: Bool { self.protocol != .sctp }
+}

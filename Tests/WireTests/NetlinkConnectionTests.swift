@@ -1,0 +1,244 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretLinux
+import EgretNetlink
+import EgretNetlinkWire
+import EgretNftables
+import Testing
+
+/// A kernel's end of a socket that answers each request as a script says.
+private final class ScriptedSocket: DatagramSocket {
+    /// What a script gives for a request: datagrams, or an error number.
+    enum Answer {
+        case datagram([UInt8])
+        case failure(Int32)
+    }
+
+    let descriptor = Descriptor.standardInput
+    private(set) var sent: [[UInt8]] = []
+    private var queue: [Answer] = []
+    private var script: [([UInt8]) -> [Answer]]
+
+    init(_ script: [([UInt8]) -> [Answer]]) {
+        self.script = script
+    }
+
+    func send(_ bytes: [UInt8]) throws(LinuxError) {
+        sent.append(bytes)
+        if !script.isEmpty { queue += script.removeFirst()(bytes) }
+    }
+
+    func receive() throws(LinuxError) -> [UInt8] {
+        guard !queue.isEmpty else { throw LinuxError(.timedOut, operation: "receive") }
+        switch queue.removeFirst() {
+        case .datagram(let bytes): return bytes
+        case .failure(let number): throw LinuxError(Errno(rawValue: number), operation: "receive")
+        }
+    }
+
+    func setNonBlocking(_ isOn: Bool) {}
+}
+
+@Suite("netlink connection")
+struct NetlinkConnectionTests {
+    private func message(_ type: UInt16, _ flags: UInt16 = 0, _ sequence: UInt32, _ payload: [UInt8] = []) -> [UInt8] {
+        var writer = NetlinkWriter()
+        try? writer.message(type: type, flags: flags, sequence: sequence) { (writer) in writer.append(payload) }
+        return writer.bytes
+    }
+
+    private func answer(_ number: Int32, _ sequence: UInt32, text: String? = nil) -> [UInt8] {
+        var writer = NetlinkWriter()
+        try? writer.message(type: 2, flags: text == nil ? 0x100 : 0x300, sequence: sequence) { (writer) throws(WireError) in
+            writer.appendHost(-number)
+            writer.append([UInt8](repeating: 0, count: 16))
+            if let text { try writer.putString(1, text) }
+        }
+        return writer.bytes
+    }
+
+    private func done(_ sequence: UInt32, _ number: Int32 = 0) -> [UInt8] {
+        var writer = NetlinkWriter()
+        try? writer.message(type: 3, flags: 2, sequence: sequence) { (writer) in writer.appendHost(-number) }
+        return writer.bytes
+    }
+
+    private func sequence(of bytes: [UInt8]) -> UInt32 {
+        (try? NetlinkMessage.parse(bytes))?.first?.sequence ?? 0
+    }
+
+    @Test("requests get sequence numbers of their own and ask for an acknowledgement")
+    func sequences() throws {
+        let socket = ScriptedSocket(Array(repeating: { [self] in [.datagram(answer(0, sequence(of: $0)))] }, count: 2))
+        let connection = NetlinkConnection(socket, firstSequence: 70)
+        try connection.request("set up link 3") { sequence throws(WireError) in
+                try RouteWire.setLink(3, up: true, sequence: sequence)
+            }
+        try connection.request("set up link 4") { sequence throws(WireError) in
+                try RouteWire.setLink(4, up: true, sequence: sequence)
+            }
+        #expect(socket.sent.map(sequence(of:)) == [70, 71])
+        #expect(try NetlinkMessage.parse(socket.sent[0])[0].flags == 5)
+    }
+
+    @Test("answers to earlier requests are dropped")
+    func stale() throws {
+        let socket = ScriptedSocket([{ [self] in
+            [.datagram(answer(17, 1)), .datagram(message(16, 0, 2)), .datagram(answer(0, sequence(of: $0)))]
+        }])
+        let connection = NetlinkConnection(socket, firstSequence: 9)
+        try connection.request("set up link 3") { sequence throws(WireError) in
+                try RouteWire.setLink(3, up: true, sequence: sequence)
+            }
+    }
+
+    @Test("an error says what was tried, on what, and what came back")
+    func error() throws {
+        let socket = ScriptedSocket([{ [self] in [.datagram(answer(16, sequence(of: $0), text: "in use"))] }])
+        let connection = NetlinkConnection(socket)
+        let error = #expect(throws: NetlinkError.self) {
+            try connection.request("delete link eg0") { sequence throws(WireError) in
+                try RouteWire.deleteLink(3, sequence: sequence)
+            }
+        }
+        #expect(error?.code == .busy && error?.errno == .busy && error?.kernelMessage == "in use")
+        #expect(error?.description.hasPrefix("cannot delete link eg0: EBUSY (") == true)
+    }
+
+    @Test("a request that cannot be built is malformed and never sent")
+    func malformed() throws {
+        let socket = ScriptedSocket([])
+        let connection = NetlinkConnection(socket)
+        let error = #expect(throws: NetlinkError.self) {
+            try connection.request("delete flows") { sequence throws(WireError) in
+                try ConntrackWire.deleteRequest(mark: .init(value: 0, mask: 0), sequence: sequence)
+            }
+        }
+        #expect(error?.code == .malformed && socket.sent.isEmpty)
+    }
+
+    @Test("a query gives the answer before its acknowledgement")
+    func query() throws {
+        let socket = ScriptedSocket([{ [self] in
+            [.datagram(message(16, 0, sequence(of: $0), [1]) + answer(0, sequence(of: $0)))]
+        }])
+        let connection = NetlinkConnection(socket)
+        let link = try connection.get("find link") { sequence throws(WireError) in
+                try RouteWire.linksRequest(sequence: sequence)
+            }
+        #expect(link.type == 16)
+    }
+
+    @Test("a dump gathers its parts")
+    func dump() throws {
+        let socket = ScriptedSocket([{ [self] in
+            let number = sequence(of: $0)
+            return [
+                .datagram(message(16, 2, number) + message(16, 2, number)), .datagram(message(16, 2, number)),
+                .datagram(done(number)),
+            ]
+        }])
+        let connection = NetlinkConnection(socket)
+        #expect(try connection.dump("list links") { sequence throws(WireError) in
+                try RouteWire.linksRequest(sequence: sequence)
+            }.count == 3)
+    }
+
+    @Test("an interrupted dump is begun again, and given up at last")
+    func interrupted() throws {
+        let bad: ([UInt8]) -> [ScriptedSocket.Answer] = { [self] in
+            let number = sequence(of: $0)
+            return [.datagram(message(16, 0x12, number)), .datagram(message(16, 2, number) + done(number))]
+        }
+        let good: ([UInt8]) -> [ScriptedSocket.Answer] = { [self] in
+            [.datagram(message(16, 2, sequence(of: $0)) + done(sequence(of: $0)))]
+        }
+        let connection = NetlinkConnection(ScriptedSocket([bad, bad, good]))
+        #expect(try connection.dump("list links") { sequence throws(WireError) in
+                try RouteWire.linksRequest(sequence: sequence)
+            }.count == 1)
+        let hopeless = NetlinkConnection(ScriptedSocket(Array(repeating: bad, count: 50)))
+        let error = #expect(throws: NetlinkError.self) {
+            _ = try hopeless.dump("list links") { sequence throws(WireError) in
+                try RouteWire.linksRequest(sequence: sequence)
+            }
+        }
+        #expect(error?.code == .interruptedDump)
+    }
+
+    @Test("a dump that fails throws, with an error or at its end")
+    func failedDump() throws {
+        let connection = NetlinkConnection(
+            ScriptedSocket([
+                { [self] in [.datagram(answer(2, sequence(of: $0)))] },
+                { [self] in [.datagram(done(sequence(of: $0), 12))] },
+            ])
+        )
+        for code in [NetlinkError.Code.notFound, .other] {
+            let error = #expect(throws: NetlinkError.self) {
+                _ = try connection.dump("list links") { sequence throws(WireError) in
+                try RouteWire.linksRequest(sequence: sequence)
+            }
+            }
+            #expect(error?.code == code)
+        }
+    }
+
+    @Test("lost answers are an overrun, and nonsense is malformed")
+    func loss() throws {
+        let cases: [([ScriptedSocket.Answer], NetlinkError.Code)] = [
+            ([.failure(105)], .overrun), ([], .other), ([.datagram([1, 2, 3])], .malformed),
+        ]
+        for (answers, code) in cases {
+            let connection = NetlinkConnection(ScriptedSocket([{ _ in answers }]))
+            let error = #expect(throws: NetlinkError.self) {
+                try connection.request("set up link 3") { sequence throws(WireError) in
+                try RouteWire.setLink(3, up: true, sequence: sequence)
+            }
+            }
+            #expect(error?.code == code)
+        }
+    }
+
+    private var transaction: Transaction {
+        Transaction(
+            [.addTable, .addChain(Chain("a")), .addRule(Rule(in: "b", [.verdict(.drop)])), .deleteSet("s")]
+                .map { Transaction.Step($0, in: Fixture.table) }
+        )
+    }
+
+    @Test("a batch is committed when its last message is acknowledged and nothing was refused")
+    func commit() throws {
+        let socket = ScriptedSocket([{ [self] in [.datagram(answer(0, sequence(of: $0) + 4))] }])
+        let connection = NetlinkConnection(socket, firstSequence: 10)
+        try connection.commit(transaction, "change")
+        #expect(socket.sent.count == 1)
+        try connection.commit(Transaction(), "change")
+        #expect(socket.sent.count == 1)
+    }
+
+    @Test("a batch with refused steps names the first")
+    func refused() throws {
+        let socket = ScriptedSocket([{ [self] in
+            let first = sequence(of: $0)
+            return [.datagram(answer(2, first + 3, text: "no chain")), .datagram(answer(2, first + 4))]
+        }])
+        let connection = NetlinkConnection(socket, firstSequence: 10)
+        let error = #expect(throws: NetlinkError.self) { try connection.commit(transaction, "change") }
+        #expect(error?.code == .notFound && error?.operation == "change: add rule inet egret b")
+    }
+
+    @Test("a refused commit is an error although the last message is acknowledged behind it")
+    func refusedCommit() throws {
+        let socket = ScriptedSocket([
+            { [self] in [.datagram(answer(1, sequence(of: $0))), .datagram(answer(0, sequence(of: $0) + 4))] },
+            { [self] in [.datagram(answer(0, sequence(of: $0) + 4))] },
+        ])
+        let connection = NetlinkConnection(socket, firstSequence: 10)
+        let error = #expect(throws: NetlinkError.self) { try connection.commit(transaction, "change") }
+        #expect(error?.code == .notPermitted && error?.operation == "change")
+        // The acknowledgement that was left over does not pass for the next batch's.
+        try connection.commit(transaction, "change")
+    }
+}
