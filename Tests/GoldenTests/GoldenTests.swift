@@ -45,3 +45,23 @@ struct GoldenTests {
         #expect(output.succeeded && output.standardOutput.isEmpty, "\(output.standardOutput)\(output.standardError)")
     }
 }
+
+@Suite("The data-plane reference")
+struct ReferenceTests {
+    @Test("every object of every golden program is in the reference, by the pattern of its name")
+    func names() throws {
+        let path = GoldenCase.directory + "/../../../docs/dataplane-reference.md"
+        let reference = String(decoding: try contents(of: path), as: UTF8.self)
+        var patterns: Swift.Set<String> = []
+        for name in try GoldenCase.all() {
+            let script = try GoldenCase(named: name).script
+            for object in script.matches(of: #/(?:add|create) (?:chain|map|set|counter|limit) \w+ egret ([^ \n]+)/#) {
+                let pattern = object.1.replacing(#/^g\d+/#, with: "gG").replacing(#/egret\d+/#, with: "egretN")
+                    .replacing(#/-([a-z])\d+/#) { "-\($0.1)K" }
+                patterns.insert(String(pattern))
+            }
+        }
+        #expect(patterns.count >= 20)
+        for pattern in patterns.sorted() { #expect(reference.contains("`\(pattern)`"), "\(pattern)") }
+    }
+}
