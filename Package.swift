@@ -156,7 +156,7 @@ let package = Package(
             exclude: ["Golden"],
             swiftSettings: strict
         ),
-        // Bytes captured from a real kernel.
+        // Codecs, against bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
             dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],

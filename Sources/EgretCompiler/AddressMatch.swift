@@ -24,17 +24,18 @@ struct AddressMatch<Address: FixedWidthInteger & UnsignedInteger & Sendable>: Se
         var explicit: [RangeSet<Address>.Range] = []
         var builtIn: [RangeSet<Address>.Range] = []
         var matchesHost = false
+        explicit.reserveCapacity(AddressMatch.count(rule.destinations, of: family, groups))
         for destination in rule.destinations {
             switch destination {
             case .block(let block):
-                explicit += AddressMatch.ranges(of: [block], family: family, withEmbedded: holdsBack)
+                AddressMatch.append(CollectionOfOne(block), to: &explicit, family: family, withEmbedded: holdsBack)
             case .builtIn(.host):
                 matchesHost = true
             case .builtIn(let group):
-                builtIn += AddressMatch.ranges(of: group.blocks, family: family, withEmbedded: holdsBack)
+                AddressMatch.append(group.blocks, to: &builtIn, family: family, withEmbedded: holdsBack)
             case .group(let name):
                 if let group = groups[name] {
-                    explicit += AddressMatch.ranges(of: group.blocks, family: family, withEmbedded: holdsBack)
+                    AddressMatch.append(group.blocks, to: &explicit, family: family, withEmbedded: holdsBack)
                 } else if holdsBack {
                     explicit += RangeSet.everything.ranges
                 }
@@ -45,19 +46,34 @@ struct AddressMatch<Address: FixedWidthInteger & UnsignedInteger & Sendable>: Se
         self.matchesHost = matchesHost
     }
 
-    private static func ranges(
-        of blocks: [AddressBlock],
+    /// How many blocks of the family the destinations write out, or a little more.
+    private static func count(
+        _ destinations: [Destination],
+        of family: AddressFamily,
+        _ groups: [String: DestinationGroup]
+    ) -> Int {
+        destinations.reduce(0) { count, destination in
+            switch destination {
+            case .block(let block): count + (block.prefix.family == family ? 1 : 0)
+            case .group(let name):
+                count + (groups[name]?.blocks.reduce(0) { $0 + ($1.prefix.family == family ? 1 : 0) } ?? 0)
+            case .builtIn: count
+            }
+        }
+    }
+
+    private static func append(
+        _ blocks: some Sequence<AddressBlock>,
+        to result: inout [RangeSet<Address>.Range],
         family: AddressFamily,
         withEmbedded: Bool
-    ) -> [RangeSet<Address>.Range] {
-        var result: [RangeSet<Address>.Range] = []
-        result.reserveCapacity(blocks.count)
+    ) {
         for block in blocks {
             if block.prefix.family == family {
-                result += ranges(of: block, as: range)
+                append(block, to: &result, as: range)
             } else if withEmbedded && family == .ipv6 {
                 for embedding in IPv4Embedding.allCases {
-                    result += ranges(of: block) { prefix in
+                    append(block, to: &result) { prefix in
                         Range(
                             lower: Address(truncatingIfNeeded: embedding.first(prefix.lowerBound)),
                             upper: Address(truncatingIfNeeded: embedding.last(prefix.upperBound))
@@ -66,17 +82,20 @@ struct AddressMatch<Address: FixedWidthInteger & UnsignedInteger & Sendable>: Se
                 }
             }
         }
-        return result
     }
 
     private typealias Range = RangeSet<Address>.Range
 
-    private static func ranges(
-        of block: AddressBlock,
+    private static func append(
+        _ block: AddressBlock,
+        to result: inout [RangeSet<Address>.Range],
         as range: (IPPrefix) -> RangeSet<Address>.Range
-    ) -> [RangeSet<Address>.Range] {
-        if block.except.isEmpty { return [range(block.prefix)] }
-        return RangeSet([range(block.prefix)]).subtracting(RangeSet(block.except.map(range))).ranges
+    ) {
+        if block.except.isEmpty {
+            result.append(range(block.prefix))
+        } else {
+            result += RangeSet([range(block.prefix)]).subtracting(RangeSet(block.except.map(range))).ranges
+        }
     }
 
     private static func range(_ prefix: IPPrefix) -> RangeSet<Address>.Range {

@@ -77,6 +77,8 @@ extension PolicyCompiler {
         let matches = rules.entries.map { AddressMatch<Address>($0.rule, family: family, groups: groups) }
         var partition = AddressPartition<Address>()
         var intervals: [AddressInterval<Address>] = []
+        // Few ranges are cut by others; reserving for them all keeps a long list from being copied as it grows.
+        intervals.reserveCapacity(matches.reduce(0) { $0 + ($1.explicit.isEverything ? 0 : $1.explicit.ranges.count) })
         var targets = VerdictTable()
         var targetOfCoverage: [UInt32] = []
         targetOfCoverage.append(targets.index(of: target(of: .init(), matches)))

@@ -17,20 +17,34 @@ struct RangeSet<Address: FixedWidthInteger & UnsignedInteger & Sendable>: Hashab
     var isEverything: Bool { ranges == RangeSet.everything.ranges }
 
     /// The union of ranges in any order, overlapping or not.
-    init(_ unsorted: [Range] = []) {
-        ranges = []
-        guard unsorted.count > 1 else {
-            ranges = unsorted
-            return
-        }
-        ranges.reserveCapacity(unsorted.count)
-        for range in unsorted.sorted(by: { $0.lower < $1.lower }) {
-            guard let last = ranges.last, last.upper == .max || range.lower <= last.upper + 1 else {
-                ranges.append(range)
-                continue
+    ///
+    /// Works in the array it is given: a feed can have millions of ranges.
+    init(_ unsorted: consuming [Range] = []) {
+        ranges = unsorted
+        if RangeSet.areApart(ranges) { return }
+        ranges.sort { $0.lower < $1.lower }
+        var kept = 0
+        for index in ranges.indices.dropFirst() {
+            let range = ranges[index]
+            let last = ranges[kept]
+            if last.upper == .max || range.lower <= last.upper + 1 {
+                ranges[kept].upper = Swift.max(last.upper, range.upper)
+            } else {
+                kept += 1
+                ranges[kept] = range
             }
-            ranges[ranges.count - 1].upper = Swift.max(last.upper, range.upper)
         }
+        ranges.removeSubrange((kept + 1)...)
+    }
+
+    /// Whether the ranges are sorted, and no two of them touch.
+    private static func areApart(_ ranges: [Range]) -> Bool {
+        var last: Range?
+        for range in ranges {
+            if let last, last.upper == .max || range.lower <= last.upper + 1 { return false }
+            last = range
+        }
+        return true
     }
 
     func union(_ other: RangeSet) -> RangeSet {

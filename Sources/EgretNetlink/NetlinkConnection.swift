@@ -3,7 +3,6 @@
 
 public import EgretLinux
 public import EgretNetlinkWire
-public import EgretNftables
 
 /// What a connection needs of a socket: whole datagrams, in order.
 public protocol DatagramSocket {
@@ -72,7 +71,12 @@ public final class NetlinkConnection {
     /// - Parameters:
     ///   - groups: Multicast groups to join (`NFNLGRP_*`).
     ///   - receiveBuffer: How many bytes of notifications may wait to be read.
-    public static func netfilterEvents(groups: [UInt32] = [], receiveBuffer: Int) throws(NetlinkError) -> NetlinkConnection {
+    /// - Returns: The connection, for ``pendingEvents()``.
+    /// - Throws: ``NetlinkError`` if the socket cannot be had or a group not be joined.
+    public static func netfilterEvents(
+        groups: [UInt32] = [],
+        receiveBuffer: Int
+    ) throws(NetlinkError) -> NetlinkConnection {
         let socket = try open(.netfilter, receiveBuffer: receiveBuffer)
         do throws(LinuxError) {
             for group in groups { try socket.join(group) }
@@ -108,7 +112,10 @@ public final class NetlinkConnection {
 
     /// Sends a request that changes something and waits for its acknowledgement.
     ///
-    /// - Parameter operation: What it does, as a phrase for error messages.
+    /// - Parameters:
+    ///   - operation: What it does, as a phrase for error messages.
+    ///   - build: Builds the request, which must ask for an acknowledgement.
+    /// - Throws: ``NetlinkError`` with the kernel's answer.
     public func request(_ operation: String, _ build: Builder) throws(NetlinkError) {
         _ = try exchange(operation, build)
     }
@@ -131,40 +138,16 @@ public final class NetlinkConnection {
     public func dump(_ operation: String, _ build: Builder) throws(NetlinkError) -> [NetlinkMessage] {
         for _ in 0..<NetlinkConnection.dumpAttempts {
             let messages = try exchange(operation, build)
-            if !messages.contains(where: \.isInterrupted) { return messages }
+            // The mark may stand on the end of the dump alone.
+            guard messages.contains(where: \.isInterrupted) else {
+                return messages.filter { $0.type != NetlinkControl.done }
+            }
         }
         throw NetlinkError(code: .interruptedDump, operation: operation)
     }
 
-    /// Commits a transaction: all of it, or nothing and an error.
-    ///
-    /// Returns once the kernel has committed: every packet after that meets the new state.
-    ///
-    /// - Throws: ``NetlinkError`` that names the first step refused.
-    public func commit(_ transaction: Transaction, _ operation: String) throws(NetlinkError) {
-        let batch: EncodedBatch
-        do throws(WireError) {
-            batch = try NftablesWire.encode(transaction, firstSequence: sequence)
-        } catch {
-            throw NetlinkError(error, operation: operation)
-        }
-        guard let acknowledged = batch.acknowledgedSequence else { return }
-        sequence = batch.lastSequence &+ 1
-        try send(batch.bytes, operation)
-        while true {
-            for message in try receive(operation) where batch.contains(sequence: message.sequence) {
-                guard message.type == NetlinkControl.error else { continue }
-                let answer = try decode(message, operation)
-                if !answer.isSuccess {
-                    let step = batch.stepIndex(forSequence: message.sequence).map { transaction.steps[$0] }
-                    throw NetlinkError(answer, operation: step.map { "\(operation): \($0.phrase)" } ?? operation)
-                }
-                if message.sequence == acknowledged { return }
-            }
-        }
-    }
-
-    /// Sends the request and gathers what answers it, up to its acknowledgement or the end of the dump.
+    /// Sends the request and gathers what answers it, up to its acknowledgement, or the end of the dump, which is
+    /// the last of the messages then.
     private func exchange(_ operation: String, _ build: Builder) throws(NetlinkError) -> [NetlinkMessage] {
         let own = sequence
         sequence &+= 1
@@ -182,14 +165,49 @@ public final class NetlinkConnection {
                 case NetlinkControl.error, NetlinkControl.done:
                     let answer = try decode(message, operation)
                     if !answer.isSuccess { throw NetlinkError(answer, operation: operation) }
-                    return messages
+                    return message.type == NetlinkControl.done ? messages + [message] : messages
                 default: messages.append(message)
                 }
             }
         }
     }
 
-    private func send(_ bytes: [UInt8], _ operation: String) throws(NetlinkError) {
+    /// Reserves the sequence numbers that `encode` uses, from the one it is given to the one it says is the last.
+    func reserveSequences<Encoded>(
+        _ encode: (UInt32) throws(NetlinkError) -> (encoded: Encoded, last: UInt32)
+    ) throws(NetlinkError) -> Encoded {
+        let (encoded, last) = try encode(sequence)
+        sequence = last &+ 1
+        return encoded
+    }
+
+    /// Reads, without waiting, whatever is left of the answers to earlier requests.
+    func drain(_ operation: String) throws(NetlinkError) -> [NetlinkMessage] {
+        try setNonBlocking(true, operation)
+        var messages: [NetlinkMessage] = []
+        var failure: NetlinkError?
+        while failure == nil {
+            do {
+                messages += try receive(operation)
+            } catch {
+                // The overrun is reported once; what did fit the buffer comes after.
+                if error.code != .overrun { failure = error }
+            }
+        }
+        try setNonBlocking(false, operation)
+        if let failure, failure.errno != .again { throw failure }
+        return messages
+    }
+
+    private func setNonBlocking(_ isOn: Bool, _ operation: String) throws(NetlinkError) {
+        do throws(LinuxError) {
+            try socket.setNonBlocking(isOn)
+        } catch {
+            throw NetlinkError(error, operation: operation)
+        }
+    }
+
+    func send(_ bytes: [UInt8], _ operation: String) throws(NetlinkError) {
         do throws(LinuxError) {
             try socket.send(bytes)
         } catch {
@@ -197,7 +215,7 @@ public final class NetlinkConnection {
         }
     }
 
-    private func receive(_ operation: String) throws(NetlinkError) -> [NetlinkMessage] {
+    func receive(_ operation: String) throws(NetlinkError) -> [NetlinkMessage] {
         do {
             return try NetlinkMessage.parse(try socket.receive())
         } catch let error as LinuxError {
@@ -207,7 +225,7 @@ public final class NetlinkConnection {
         }
     }
 
-    private func decode(_ message: NetlinkMessage, _ operation: String) throws(NetlinkError) -> NetlinkAcknowledgement {
+    func decode(_ message: NetlinkMessage, _ operation: String) throws(NetlinkError) -> NetlinkAcknowledgement {
         do throws(WireError) {
             return try NetlinkAcknowledgement(message)
         } catch {

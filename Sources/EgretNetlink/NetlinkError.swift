@@ -42,12 +42,27 @@ public struct NetlinkError: Error, Hashable, Sendable, CustomStringConvertible {
     public var operation: String
     /// What the kernel said besides the number, or what was wrong with the bytes.
     public var kernelMessage: String?
+    /// Every step of a transaction that the kernel refused, in order. Empty for other requests.
+    public var refusedSteps: [RefusedStep] = []
+
+    /// A step of a transaction that the kernel refused.
+    public struct RefusedStep: Hashable, Sendable {
+        /// The place in the transaction's steps; `nil` for the transaction as a whole.
+        public var index: Int?
+        /// The step in nft's words; empty for the whole.
+        public var phrase: String
+        /// The kernel's error number.
+        public var errno: Errno
+        /// What the kernel said besides the number.
+        public var kernelMessage: String?
+    }
 
     /// `cannot create link egret3: EEXIST (File exists): the kernel's words`.
     public var description: String {
         var text = "cannot \(operation)"
         if let errno { text += ": \(errno)" }
         if let kernelMessage { text += ": \(kernelMessage)" }
+        if refusedSteps.count > 1 { text += " (and \(refusedSteps.count - 1) more steps)" }
         return text
     }
 
@@ -61,6 +76,18 @@ public struct NetlinkError: Error, Hashable, Sendable, CustomStringConvertible {
     init(_ acknowledgement: NetlinkAcknowledgement, operation: String) {
         let errno = Errno(rawValue: acknowledgement.errorNumber)
         self.init(code: Code(errno), errno: errno, operation: operation, kernelMessage: acknowledgement.text)
+    }
+
+    /// A refused transaction, named after the first of its steps that was refused.
+    init?(refused steps: [RefusedStep], operation: String) {
+        guard let first = steps.first else { return nil }
+        self.init(
+            code: Code(first.errno),
+            errno: first.errno,
+            operation: first.phrase.isEmpty ? operation : "\(operation): \(first.phrase)",
+            kernelMessage: first.kernelMessage
+        )
+        refusedSteps = steps
     }
 
     init(_ error: LinuxError, operation: String) {

@@ -5,41 +5,46 @@
 ///
 /// The one place where lengths from the kernel meet memory. It never traps, whatever the bytes.
 public struct ByteReader: Sendable {
-    /// What has not been read.
-    public private(set) var rest: ArraySlice<UInt8>
+    private let bytes: ArraySlice<UInt8>
+    private var position: Int
 
     /// Creates a reader of a slice.
     public init(_ bytes: ArraySlice<UInt8>) {
-        rest = bytes
+        self.bytes = bytes
+        position = bytes.startIndex
     }
 
     /// Creates a reader of an array.
     public init(_ bytes: [UInt8]) {
-        rest = bytes[...]
+        self.init(bytes[...])
     }
 
+    /// What has not been read.
+    public var rest: ArraySlice<UInt8> { bytes[position...] }
+
     /// The number of bytes left.
-    public var count: Int { rest.count }
+    public var count: Int { bytes.endIndex - position }
 
     /// Reads `count` bytes.
-    public mutating func readBytes(_ count: Int, _ context: @autoclosure () -> String) throws(WireError)
-        -> ArraySlice<UInt8>
-    {
-        guard count >= 0, count <= rest.count else { throw WireError(.truncated, context()) }
-        let taken = rest.prefix(count)
-        rest = rest.dropFirst(count)
-        return taken
+    public mutating func readBytes(
+        _ count: Int,
+        _ context: @autoclosure () -> String
+    ) throws(WireError) -> ArraySlice<UInt8> {
+        let start = position
+        try advance(count, context())
+        return bytes[start..<position]
     }
 
     /// Skips `count` bytes, or to the end if there are fewer.
     public mutating func skipPadding(_ count: Int) {
-        rest = rest.dropFirst(max(0, count))
+        position += min(max(0, count), self.count)
     }
 
     /// Reads one byte.
     public mutating func readUInt8(_ context: @autoclosure () -> String) throws(WireError) -> UInt8 {
-        guard let byte = rest.popFirst() else { throw WireError(.truncated, context()) }
-        return byte
+        let start = position
+        try advance(1, context())
+        return bytes[start]
     }
 
     /// Reads an integer, most significant byte first.
@@ -47,8 +52,11 @@ public struct ByteReader: Sendable {
         _ type: Value.Type,
         _ context: @autoclosure () -> String
     ) throws(WireError) -> Value {
-        let bytes = try readBytes(Value.bitWidth / 8, context())
-        return ByteOrder.bigEndian(bytes, as: type)
+        let start = position
+        try advance(Value.bitWidth / 8, context())
+        var value: Value = 0
+        for index in start..<position { value = value << 8 | Value(truncatingIfNeeded: bytes[index]) }
+        return value
     }
 
     /// Reads an integer in the machine's byte order.
@@ -56,8 +64,14 @@ public struct ByteReader: Sendable {
         _ type: Value.Type,
         _ context: @autoclosure () -> String
     ) throws(WireError) -> Value {
-        let bytes = try readBytes(Value.bitWidth / 8, context())
-        return ByteOrder.host(bytes, as: type)
+        let value = try readBigEndian(type, context())
+        return ByteOrder.isLittleEndian ? value.byteSwapped : value
+    }
+
+    /// Moves past `count` bytes that are there: the one check that all reading rests on.
+    private mutating func advance(_ count: Int, _ context: @autoclosure () -> String) throws(WireError) {
+        guard count >= 0, count <= self.count else { throw WireError(.truncated, context()) }
+        position += count
     }
 }
 
@@ -68,7 +82,9 @@ enum ByteOrder {
 
     /// An integer from bytes, most significant first; of more bytes than it holds, the last ones count.
     static func bigEndian<Value: FixedWidthInteger>(_ bytes: some Sequence<UInt8>, as type: Value.Type) -> Value {
-        bytes.reduce(0) { $0 << 8 | Value(truncatingIfNeeded: $1) }
+        var value: Value = 0
+        for byte in bytes { value = value << 8 | Value(truncatingIfNeeded: byte) }
+        return value
     }
 
     /// An integer from bytes in the machine's order.

@@ -45,7 +45,9 @@ public enum PacketBuilder {
         case .icmp: body = withChecksum([icmpType, 0, 0, 0, 0x12, 0x34, 0, 1] + tag, at: 2, [])
         case .icmpv6: body = withChecksum([icmpType, 0, 0, 0, 0x12, 0x34, 0, 1] + tag, at: 2, pseudo)
         case IPProtocol(rawValue: 47): body = [0, 0, 0x08, 0x00] + tag
-        default: body = tag
+        case IPProtocol(rawValue: 50): body = tag
+        // Before the kernel answers a refused packet of another protocol it verifies a checksum over all of it.
+        default: body = withChecksum(tag + [0, 0], at: tag.count, source.family == .ipv4 ? { _ in [] } : pseudo)
         }
         return header(source, destination, number, length: body.count) + body
     }

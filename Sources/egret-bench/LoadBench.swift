@@ -66,7 +66,7 @@ struct WriteInput: ParsableCommand {
         for index in 0..<entries {
             text += nft ? "\(Workload.prefix(index)),\n" : "  - \(Workload.prefix(index))\n"
         }
-        text += nft ? "} } }\n" : footer
+        text += nft ? "  }\n }\n}\n" : footer
         try Descriptor.standardOutput.write(text)
     }
 

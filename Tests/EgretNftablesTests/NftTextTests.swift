@@ -73,15 +73,20 @@ struct NftTextTests {
         let map = Set(
             "m", keyType: .ipv4Address, hasIntervals: true, mapsToVerdict: true,
             contents: .ipv4Intervals(
-                [AddressInterval(0x0a00_0000, 0x0a00_00ff), AddressInterval(0x0a00_0100, 0x0a00_0100, verdictIndex: 1)],
+                [
+                    AddressInterval(0x0a00_0000, 0x0a00_00ff),
+                    AddressInterval(0x0a00_0100, 0x0a00_0100, verdictIndex: 1),
+                ],
                 verdicts: [.drop, .jump("c")]
             )
         )
         let ports = Set(
-            "p", keyType: .inetService, hasIntervals: true, contents: .elements([SetElement(80), SetElement(8000, 9000)])
+            "p", keyType: .inetService, hasIntervals: true,
+            contents: .elements([SetElement(80), SetElement(8000, 9000)])
         )
         let six = Set(
-            "x", keyType: .ipv6Address, hasIntervals: true, contents: .ipv6Intervals([AddressInterval(1, 2)], verdicts: [])
+            "x", keyType: .ipv6Address, hasIntervals: true,
+            contents: .ipv6Intervals([AddressInterval(1, 2)], verdicts: [])
         )
         let marks = Set("k", keyType: .mark, contents: .elements([SetElement(0x1ff)]))
         let transaction = Transaction(
@@ -122,12 +127,5 @@ struct NftTextTests {
     @Test("an IPv4-mapped address keeps its dotted tail, which nft reads")
     func mapped() {
         #expect(NftText.render(.equal(.ipv6Source, 0xffff_c000_0201)) == "ip6 saddr == ::ffff:192.0.2.1")
-    }
-
-    @Test("steps say what they do and on what")
-    func steps() {
-        let step = Transaction.Step(.addRule(Rule(in: "out", [])), in: table)
-        #expect(step.operation.verb == "add rule" && step.object == "inet egret / out")
-        #expect(Transaction.Step(.addTable, in: table).object == "inet egret")
     }
 }

@@ -103,8 +103,14 @@ struct EncodedBatchTests {
             ),
             .addRule(Rule(in: "c", [.equal(.destinationPort, 65_536)])),
             .addRule(Rule(in: "c", [], comment: String(repeating: "c", count: 128))),
-            .addRule(Rule(in: "c", [.log(group: 1, prefix: String(repeating: "p", count: 128), snapLength: 0,
-                queueThreshold: 0)])),
+            .addRule(
+                Rule(
+                    in: "c",
+                    [
+                        .log(
+                            group: 1, prefix: String(repeating: "p", count: 128), snapLength: 0,
+                            queueThreshold: 0)
+                    ])),
             .addRule(Rule(in: "c", [.counter("a\0b")])),
         ]
     )

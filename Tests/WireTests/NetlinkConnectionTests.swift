@@ -12,7 +12,7 @@ private final class ScriptedSocket: DatagramSocket {
     /// What a script gives for a request: datagrams, or an error number.
     enum Answer {
         case datagram([UInt8])
-        case failure(Int32)
+        case failure(Errno)
     }
 
     let descriptor = Descriptor.standardInput
@@ -30,10 +30,10 @@ private final class ScriptedSocket: DatagramSocket {
     }
 
     func receive() throws(LinuxError) -> [UInt8] {
-        guard !queue.isEmpty else { throw LinuxError(.timedOut, operation: "receive") }
+        guard !queue.isEmpty else { throw LinuxError(.again, operation: "receive") }
         switch queue.removeFirst() {
         case .datagram(let bytes): return bytes
-        case .failure(let number): throw LinuxError(Errno(rawValue: number), operation: "receive")
+        case .failure(let errno): throw LinuxError(errno, operation: "receive")
         }
     }
 
@@ -50,7 +50,8 @@ struct NetlinkConnectionTests {
 
     private func answer(_ number: Int32, _ sequence: UInt32, text: String? = nil) -> [UInt8] {
         var writer = NetlinkWriter()
-        try? writer.message(type: 2, flags: text == nil ? 0x100 : 0x300, sequence: sequence) { (writer) throws(WireError) in
+        try? writer.message(type: 2, flags: text == nil ? 0x100 : 0x300, sequence: sequence) {
+            (writer) throws(WireError) in
             writer.appendHost(-number)
             writer.append([UInt8](repeating: 0, count: 16))
             if let text { try writer.putString(1, text) }
@@ -68,102 +69,96 @@ struct NetlinkConnectionTests {
         (try? NetlinkMessage.parse(bytes))?.first?.sequence ?? 0
     }
 
-    @Test("requests get sequence numbers of their own and ask for an acknowledgement")
+    private func links(_ sequence: UInt32) throws(WireError) -> [UInt8] {
+        try RouteWire.linksRequest(sequence: sequence)
+    }
+
+    private func setUp(_ sequence: UInt32) throws(WireError) -> [UInt8] {
+        try RouteWire.setLink(3, up: true, sequence: sequence)
+    }
+
+    @Test("requests get rising sequence numbers")
     func sequences() throws {
         let socket = ScriptedSocket(Array(repeating: { [self] in [.datagram(answer(0, sequence(of: $0)))] }, count: 2))
         let connection = NetlinkConnection(socket, firstSequence: 70)
-        try connection.request("set up link 3") { sequence throws(WireError) in
-                try RouteWire.setLink(3, up: true, sequence: sequence)
-            }
-        try connection.request("set up link 4") { sequence throws(WireError) in
-                try RouteWire.setLink(4, up: true, sequence: sequence)
-            }
+        try connection.request("set link 3 up", setUp)
+        try connection.request("set link 3 up", setUp)
         #expect(socket.sent.map(sequence(of:)) == [70, 71])
-        #expect(try NetlinkMessage.parse(socket.sent[0])[0].flags == 5)
     }
 
     @Test("answers to earlier requests are dropped")
     func stale() throws {
-        let socket = ScriptedSocket([{ [self] in
-            [.datagram(answer(17, 1)), .datagram(message(16, 0, 2)), .datagram(answer(0, sequence(of: $0)))]
-        }])
-        let connection = NetlinkConnection(socket, firstSequence: 9)
-        try connection.request("set up link 3") { sequence throws(WireError) in
-                try RouteWire.setLink(3, up: true, sequence: sequence)
+        let socket = ScriptedSocket([
+            { [self] in
+                [.datagram(answer(17, 1)), .datagram(message(16, 0, 2)), .datagram(answer(0, sequence(of: $0)))]
             }
+        ])
+        try NetlinkConnection(socket, firstSequence: 9).request("set link 3 up", setUp)
     }
 
-    @Test("an error says what was tried, on what, and what came back")
+    @Test("an error says what was tried and what came back, by name and in the kernel's words")
     func error() throws {
         let socket = ScriptedSocket([{ [self] in [.datagram(answer(16, sequence(of: $0), text: "in use"))] }])
-        let connection = NetlinkConnection(socket)
         let error = #expect(throws: NetlinkError.self) {
-            try connection.request("delete link eg0") { sequence throws(WireError) in
+            try NetlinkConnection(socket).request("delete link eg0") { (sequence) throws(WireError) in
                 try RouteWire.deleteLink(3, sequence: sequence)
             }
         }
         #expect(error?.code == .busy && error?.errno == .busy && error?.kernelMessage == "in use")
-        #expect(error?.description.hasPrefix("cannot delete link eg0: EBUSY (") == true)
+        #expect(error?.description.hasPrefix("cannot delete link eg0: EBUSY") == true)
     }
 
     @Test("a request that cannot be built is malformed and never sent")
     func malformed() throws {
         let socket = ScriptedSocket([])
-        let connection = NetlinkConnection(socket)
         let error = #expect(throws: NetlinkError.self) {
-            try connection.request("delete flows") { sequence throws(WireError) in
+            try NetlinkConnection(socket).request("delete flows") { (sequence) throws(WireError) in
                 try ConntrackWire.deleteRequest(mark: .init(value: 0, mask: 0), sequence: sequence)
             }
         }
         #expect(error?.code == .malformed && socket.sent.isEmpty)
     }
 
-    @Test("a query gives the answer before its acknowledgement")
-    func query() throws {
-        let socket = ScriptedSocket([{ [self] in
-            [.datagram(message(16, 0, sequence(of: $0), [1]) + answer(0, sequence(of: $0)))]
-        }])
+    @Test("asking for one object gives it, not its acknowledgement")
+    func get() throws {
+        let socket = ScriptedSocket([
+            { [self] in [.datagram(message(16, 0, sequence(of: $0), [1]) + answer(0, sequence(of: $0)))] },
+            { [self] in [.datagram(answer(0, sequence(of: $0)))] },
+        ])
         let connection = NetlinkConnection(socket)
-        let link = try connection.get("find link") { sequence throws(WireError) in
-                try RouteWire.linksRequest(sequence: sequence)
-            }
-        #expect(link.type == 16)
+        #expect(try connection.get("find link", links).type == 16)
+        let error = #expect(throws: NetlinkError.self) { _ = try connection.get("find link", links) }
+        #expect(error?.code == .notFound)
     }
 
-    @Test("a dump gathers its parts")
+    @Test("a dump gathers its parts, without its end")
     func dump() throws {
-        let socket = ScriptedSocket([{ [self] in
-            let number = sequence(of: $0)
-            return [
-                .datagram(message(16, 2, number) + message(16, 2, number)), .datagram(message(16, 2, number)),
-                .datagram(done(number)),
-            ]
-        }])
-        let connection = NetlinkConnection(socket)
-        #expect(try connection.dump("list links") { sequence throws(WireError) in
-                try RouteWire.linksRequest(sequence: sequence)
-            }.count == 3)
+        let socket = ScriptedSocket([
+            { [self] in
+                let number = sequence(of: $0)
+                return [
+                    .datagram(message(16, 2, number) + message(16, 2, number)), .datagram(message(16, 2, number)),
+                    .datagram(done(number)),
+                ]
+            }
+        ])
+        #expect(try NetlinkConnection(socket).dump("list links", links).map(\.type) == [16, 16, 16])
     }
 
-    @Test("an interrupted dump is begun again, and given up at last")
-    func interrupted() throws {
+    @Test("an interrupted dump is begun again, and given up at last", arguments: [false, true])
+    func interrupted(atTheEnd: Bool) throws {
         let bad: ([UInt8]) -> [ScriptedSocket.Answer] = { [self] in
             let number = sequence(of: $0)
-            return [.datagram(message(16, 0x12, number)), .datagram(message(16, 2, number) + done(number))]
+            let end = message(3, atTheEnd ? 0x12 : 2, number, [0, 0, 0, 0])
+            return [.datagram(message(16, atTheEnd ? 2 : 0x12, number)), .datagram(message(16, 2, number) + end)]
         }
         let good: ([UInt8]) -> [ScriptedSocket.Answer] = { [self] in
             [.datagram(message(16, 2, sequence(of: $0)) + done(sequence(of: $0)))]
         }
         let connection = NetlinkConnection(ScriptedSocket([bad, bad, good]))
-        #expect(try connection.dump("list links") { sequence throws(WireError) in
-                try RouteWire.linksRequest(sequence: sequence)
-            }.count == 1)
+        #expect(try connection.dump("list links", links).count == 1)
         let hopeless = NetlinkConnection(ScriptedSocket(Array(repeating: bad, count: 50)))
-        let error = #expect(throws: NetlinkError.self) {
-            _ = try hopeless.dump("list links") { sequence throws(WireError) in
-                try RouteWire.linksRequest(sequence: sequence)
-            }
-        }
+        let error = #expect(throws: NetlinkError.self) { _ = try hopeless.dump("list links", links) }
         #expect(error?.code == .interruptedDump)
     }
 
@@ -172,15 +167,11 @@ struct NetlinkConnectionTests {
         let connection = NetlinkConnection(
             ScriptedSocket([
                 { [self] in [.datagram(answer(2, sequence(of: $0)))] },
-                { [self] in [.datagram(done(sequence(of: $0), 12))] },
+                { [self] in [.datagram(done(sequence(of: $0), 1))] },
             ])
         )
-        for code in [NetlinkError.Code.notFound, .other] {
-            let error = #expect(throws: NetlinkError.self) {
-                _ = try connection.dump("list links") { sequence throws(WireError) in
-                try RouteWire.linksRequest(sequence: sequence)
-            }
-            }
+        for code in [NetlinkError.Code.notFound, .notPermitted] {
+            let error = #expect(throws: NetlinkError.self) { _ = try connection.dump("list links", links) }
             #expect(error?.code == code)
         }
     }
@@ -188,15 +179,11 @@ struct NetlinkConnectionTests {
     @Test("lost answers are an overrun, and nonsense is malformed")
     func loss() throws {
         let cases: [([ScriptedSocket.Answer], NetlinkError.Code)] = [
-            ([.failure(105)], .overrun), ([], .other), ([.datagram([1, 2, 3])], .malformed),
+            ([.failure(.overrun)], .overrun), ([.datagram([1, 2, 3])], .malformed),
         ]
         for (answers, code) in cases {
             let connection = NetlinkConnection(ScriptedSocket([{ _ in answers }]))
-            let error = #expect(throws: NetlinkError.self) {
-                try connection.request("set up link 3") { sequence throws(WireError) in
-                try RouteWire.setLink(3, up: true, sequence: sequence)
-            }
-            }
+            let error = #expect(throws: NetlinkError.self) { try connection.request("set link 3 up", setUp) }
             #expect(error?.code == code)
         }
     }
@@ -208,25 +195,34 @@ struct NetlinkConnectionTests {
         )
     }
 
-    @Test("a batch is committed when its last message is acknowledged and nothing was refused")
+    @Test("a transaction is committed when its last message is acknowledged and nothing was refused")
     func commit() throws {
-        let socket = ScriptedSocket([{ [self] in [.datagram(answer(0, sequence(of: $0) + 4))] }])
+        let socket = ScriptedSocket(
+            Array(repeating: { [self] in [.datagram(answer(0, sequence(of: $0) + 4))] }, count: 2))
         let connection = NetlinkConnection(socket, firstSequence: 10)
-        try connection.commit(transaction, "change")
+        try connection.commit(transaction, "apply")
+        try connection.commit(Transaction(), "apply")
         #expect(socket.sent.count == 1)
-        try connection.commit(Transaction(), "change")
-        #expect(socket.sent.count == 1)
+        try connection.commit(transaction, "apply")
+        #expect((socket.sent.last.map(sequence(of:)) ?? 0) > 15)
     }
 
-    @Test("a batch with refused steps names the first")
+    @Test("every refused step is listed, by its place and in nft's words")
     func refused() throws {
-        let socket = ScriptedSocket([{ [self] in
-            let first = sequence(of: $0)
-            return [.datagram(answer(2, first + 3, text: "no chain")), .datagram(answer(2, first + 4))]
-        }])
-        let connection = NetlinkConnection(socket, firstSequence: 10)
-        let error = #expect(throws: NetlinkError.self) { try connection.commit(transaction, "change") }
-        #expect(error?.code == .notFound && error?.operation == "change: add rule inet egret b")
+        let socket = ScriptedSocket([
+            { [self] in
+                let first = sequence(of: $0)
+                return [.datagram(answer(2, first + 3, text: "no chain")), .datagram(answer(16, first + 4))]
+            }
+        ])
+        let error = #expect(throws: NetlinkError.self) {
+            try NetlinkConnection(socket, firstSequence: 10).commit(transaction, "apply the policy")
+        }
+        #expect(error?.code == .notFound && error?.kernelMessage == "no chain")
+        #expect(error?.operation == "apply the policy: add rule inet egret b")
+        #expect(error?.refusedSteps.map(\.index) == [2, 3])
+        #expect(error?.refusedSteps.map(\.errno) == [.noEntry, .busy])
+        #expect(error?.description.hasSuffix("(and 1 more steps)") == true)
     }
 
     @Test("a refused commit is an error although the last message is acknowledged behind it")
@@ -236,9 +232,24 @@ struct NetlinkConnectionTests {
             { [self] in [.datagram(answer(0, sequence(of: $0) + 4))] },
         ])
         let connection = NetlinkConnection(socket, firstSequence: 10)
-        let error = #expect(throws: NetlinkError.self) { try connection.commit(transaction, "change") }
-        #expect(error?.code == .notPermitted && error?.operation == "change")
+        let error = #expect(throws: NetlinkError.self) { try connection.commit(transaction, "apply") }
+        #expect(error?.code == .notPermitted && error?.operation == "apply")
+        #expect(error?.refusedSteps.map(\.index) == [nil])
         // The acknowledgement that was left over does not pass for the next batch's.
-        try connection.commit(transaction, "change")
+        try connection.commit(transaction, "apply")
+    }
+
+    @Test("after an overrun, what did arrive is read: a refusal is told, silence is not taken for success")
+    func overrun() throws {
+        let told = ScriptedSocket([{ [self] in [.failure(.overrun), .datagram(answer(2, sequence(of: $0) + 2))] }])
+        let refused = #expect(throws: NetlinkError.self) {
+            try NetlinkConnection(told).commit(transaction, "apply")
+        }
+        #expect(refused?.code == .notFound && refused?.refusedSteps.map(\.index) == [1])
+        let silent = ScriptedSocket([{ [self] in [.failure(.overrun), .datagram(answer(0, sequence(of: $0) + 4))] }])
+        let unknown = #expect(throws: NetlinkError.self) {
+            try NetlinkConnection(silent).commit(transaction, "apply")
+        }
+        #expect(unknown?.code == .overrun && unknown?.refusedSteps.isEmpty == true)
     }
 }

@@ -15,7 +15,8 @@ struct NftablesEncodeTests {
         theirs = try NetlinkMessage.parse(NftablesCapture.batch)
     }
 
-    private func trees(_ messages: [NetlinkMessage], _ type: UInt16, leavingOut: [UInt16] = []) throws -> [MessageTree] {
+    private func trees(_ messages: [NetlinkMessage], _ type: UInt16, leavingOut: [UInt16] = []) throws -> [MessageTree]
+    {
         try messages.filter { $0.type == type }.map {
             try MessageTree($0, headerSize: 4, leavingOut: leavingOut)
         }

@@ -130,7 +130,8 @@ struct RouteTests {
 
     @Test("routes are added as ip(8) adds them")
     func addRoute() throws {
-        var four = RouteRecord(to: try prefix("0.0.0.0/0"), gateway: try address("10.9.8.2"), link: link, isOnLink: true)
+        var four = RouteRecord(
+            to: try prefix("0.0.0.0/0"), gateway: try address("10.9.8.2"), link: link, isOnLink: true)
         four.preferredSource = try address("10.9.8.1")
         var six = RouteRecord(to: try prefix("fd01::/16"), link: link)
         six.table = 1000

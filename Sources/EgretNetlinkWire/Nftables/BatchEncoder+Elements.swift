@@ -6,6 +6,8 @@ import EgretNftables
 extension BatchEncoder {
     /// An element list is closed before its attribute's 16-bit length could overflow.
     private static let maximumListBytes = 60_000
+    /// What comes before a message's elements: headers, and two names of up to 256 bytes.
+    private static let maximumHeadBytes = 600
 
     /// Appends the messages that add or delete a set's contents; none if there are none.
     mutating func appendElements(
@@ -46,7 +48,9 @@ extension BatchEncoder {
         }
         let end = try ElementTemplate(set.keyType, isIntervalEnd: true)
         let largest = templates.reduce(0) { max($0, $1.bytes.count) } + end.bytes.count
-        writer.reserve(intervals.count * largest + 4096)
+        // The elements, and the heads of the messages that they are spread over: no growing, no copy.
+        let elements = intervals.count * largest
+        writer.reserve(elements + (elements / BatchEncoder.maximumListBytes + 2) * BatchEncoder.maximumHeadBytes)
         var list = try openList(target)
         for interval in intervals {
             guard templates.indices.contains(Int(interval.verdictIndex)) else {

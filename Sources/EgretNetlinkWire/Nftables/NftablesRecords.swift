@@ -189,7 +189,7 @@ public struct GenerationRecord: Hashable, Sendable {
     public var identifier: UInt32
     /// The process that committed the batch, or in an answer the process that asked.
     public var processID: UInt32?
-    /// Its name, at most 15 bytes.
+    /// The name of its thread (`comm`), at most 15 bytes: not a proof of which program it is.
     public var processName: String?
 
     /// Creates a record.

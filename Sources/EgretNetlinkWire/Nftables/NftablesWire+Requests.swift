@@ -15,6 +15,8 @@ extension NftablesWire {
     }
 
     /// Asks for the rules of a table, or of one of its chains, in order.
+    ///
+    /// A table that does not exist has no rules: the kernel answers with an empty dump, not with `ENOENT`.
     public static func rulesRequest(in table: Table, chain: String? = nil, sequence: UInt32) throws(WireError)
         -> [UInt8]
     {

@@ -15,7 +15,8 @@ enum Fixture {
             + [
                 .addCounter(Counter("hits")), .addLimit(RateLimit("slow", packetsPerSecond: 10, burst: 20)),
                 .addChain(Chain("allow")), .createChain(Chain("pol")),
-                .addChain(Chain("passing", base: BaseChain(kind: .filter, hook: .forward, priority: -5, policy: .drop))),
+                .addChain(
+                    Chain("passing", base: BaseChain(kind: .filter, hook: .forward, priority: -5, policy: .drop))),
                 .addChain(Chain("leaving", base: BaseChain(kind: .nat, hook: .postrouting, priority: 100))),
                 .addChain(Chain("rerouted", base: BaseChain(kind: .route, hook: .output, priority: -150))),
             ].map { Transaction.Step($0, in: table) }

@@ -14,6 +14,7 @@ struct MessageTree: Equatable, CustomStringConvertible {
     ///   - message: What to read.
     ///   - headerSize: The bytes between the netlink header and the first attribute.
     ///   - leavingOut: Types of attributes at the top that do not count.
+    /// - Throws: ``WireError`` if the attributes are malformed.
     init(_ message: NetlinkMessage, headerSize: Int, leavingOut: [UInt16] = []) throws {
         type = message.type
         header = Array(message.payload.prefix(headerSize))
