@@ -153,6 +153,11 @@ final class KernelBench {
         try probes.pendingEvents().messages.compactMap { try? PacketLogWire.decode($0).payload }
     }
 
+    /// Gives the host's end of the first endpoint's wire one more address.
+    func addHostAddress(_ address: IPAddress) throws {
+        try route.addAddress(address, length: address.family.bitWidth, to: endpoint.value.interfaceIndex)
+    }
+
     /// Sends a packet from outside towards the host.
     func sendFromOutside(_ packet: [UInt8]) throws {
         try outsideSocket.send(
