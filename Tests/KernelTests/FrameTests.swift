@@ -22,6 +22,7 @@ struct FrameTests {
             let packet = PacketBuilder.packet(
                 from: bench.endpoint.address(destination.family), to: destination, protocol: .udp, tag: tag)
             try bench.endpoint.send(try #require(packet))
+            try bench.settle()
             let frame = try #require(try bench.departures().first { $0.holds(tag) })
             #expect(frame.summary.map { KernelBench.uplinkAddresses.contains($0.source) } == true)
         }
@@ -55,14 +56,14 @@ struct FrameTests {
     }
 
     @Test("frames that are neither IP nor the endpoint's ARP stop at the wire", arguments: [
-        0x88b5, 0x8100, 0x88a8, 0x8847, 0x88cc, 0x8864, 0x88e5, 0x0600, 0x86dd, 0x0800, 0x0806,
+        0x88b5, 0x8847, 0x88cc, 0x8864, 0x88e5, 0x0600, 0x86dd, 0x0800, 0x0806,
     ] as [UInt16])
     func unknownEtherTypes(etherType: UInt16) throws {
         let bench = try KernelBench(.allowAll)
         let tag = bench.newTag()
         let inner = try #require(
             PacketBuilder.packet(from: bench.endpoint.address(.ipv4), to: address("203.0.113.10"), protocol: .udp, tag: tag))
-        // With a VLAN tag in front of a good packet; as IP, IPv6 and ARP, these bytes are nobody's.
+        // As IP, IPv6 and ARP, these bytes are nobody's.
         let payload = PacketBuilder.bigEndian(1) + PacketBuilder.bigEndian(0x0800) + inner
         let frame = PacketBuilder.frame(
             from: bench.endpoint.value.hardwareAddress, to: bench.endpoint.gatewayHardware, etherType: etherType, payload)
@@ -140,19 +141,50 @@ struct FrameTests {
         }
     }
 
-    @Test("endpoints do not reach each other, whatever their policies allow")
+    @Test("a VLAN tag takes a packet nowhere; the tag of no VLAN takes it to the policy", arguments: [
+        0x8100, 0x88a8,
+    ] as [UInt16])
+    func virtualNetworks(etherType: UInt16) throws {
+        for (policies, identifier, expected) in [
+            (PolicySet.allowAll, UInt16(7), Passage.none), (.allowAll, 0x6001, .none), (.denyAll, 0, .none),
+        ] {
+            let bench = try KernelBench(policies)
+            let tag = bench.newTag()
+            let inner = try #require(
+                PacketBuilder.packet(
+                    from: bench.endpoint.address(.ipv4), to: address("203.0.113.10"), protocol: .udp, tag: tag))
+            let payload = PacketBuilder.bigEndian(identifier) + PacketBuilder.bigEndian(0x0800) + inner
+            let frame = PacketBuilder.frame(
+                from: bench.endpoint.value.hardwareAddress, to: bench.endpoint.gatewayHardware, etherType: etherType,
+                payload)
+            #expect(try bench.passage(of: [frame], tag: tag) == expected)
+        }
+    }
+
+    @Test("an endpoint reaches another only as its own policy says, and the other answers but does not begin")
     func betweenEndpoints() throws {
-        let bench = try KernelBench(.allowAll, endpoints: 2)
+        let bench = try KernelBench(endpoints: 2)
+        let (first, second) = (bench.endpoints[0], bench.endpoints[1])
+        let rule = EgressRule(
+            action: .allow, destinations: [.prefix("10.213.1.2/32"), .prefix("fd65:6772:1::2/128")],
+            services: [.ports(.udp, PortRange(9999))])
+        try bench.install(BenchPrograms(.rules(rule), first, generation: 1))
+        try bench.install(BenchPrograms(.denyAll, second, generation: 2))
         for family in AddressFamily.allCases {
-            for number in [IPProtocol.tcp, .udp, family == .ipv4 ? .icmp : .icmpv6] {
-                _ = try bench.endpoints[1].socket.drain()
-                let count = try bench.count("egret1-inbound") {
-                    let passage = try bench.passage(to: bench.endpoints[1].address(family), number)
-                    #expect(passage == .none)
-                }
-                #expect(count == 1)
-                #expect(try !bench.endpoints[1].socket.drain().contains { $0.tag != nil })
-            }
+            _ = try (first.socket.drain(), second.socket.drain())
+            _ = try bench.passage(to: second.address(family), port: 9998)
+            #expect(try !second.socket.drain().contains { $0.tag != nil }, "another port")
+            _ = try bench.passage(to: first.address(family), from: second)
+            #expect(try !first.socket.drain().contains { $0.tag != nil }, "the other does not begin")
+            _ = try bench.passage(to: second.address(family), port: 9999)
+            let asked = try #require(try second.socket.drain().first { $0.tag != nil }?.summary)
+            let tag = bench.newTag()
+            let answer = PacketBuilder.packet(
+                from: asked.destination, to: asked.source, protocol: .udp, sourcePort: 9999,
+                destinationPort: try #require(asked.sourcePort), tag: tag)
+            try second.send(try #require(answer))
+            try bench.settle()
+            #expect(try first.socket.drain().contains { $0.holds(tag) }, "the answer")
         }
     }
 }

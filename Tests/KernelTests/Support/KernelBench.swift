@@ -38,6 +38,8 @@ final class KernelBench {
     private let route: NetlinkConnection
     private let probes: NetlinkConnection
     private(set) var endpoints: [BenchEndpoint] = []
+    /// The policy that the first endpoint obeys, once a test has changed it.
+    var current: TableProgram?
     private var tagNumber: UInt32 = 0
     private var portNumber: UInt16 = 10_000
 
@@ -143,6 +145,20 @@ final class KernelBench {
     func newPort() -> UInt16 {
         portNumber = portNumber >= 60_000 ? 10_000 : portNumber + 1
         return portNumber
+    }
+
+    /// Waits until no frame waits in the machine's queues between two ends of a wire.
+    ///
+    /// Most frames are through when `send` returns. On a busy machine the kernel puts them off: the twelfth number of
+    /// a processor's line is how many.
+    func settle() throws {
+        var poll = Poll()
+        for _ in 0..<1000 {
+            let lines = try File.readText("/proc/net/softnet_stat").split(separator: "\n")
+            let waiting = lines.map { line in line.split(separator: " ").dropFirst(11).first.map(String.init) ?? "0" }
+            if waiting.allSatisfy({ UInt32($0, radix: 16) == 0 }) { return }
+            _ = try poll.wait(timeout: .milliseconds(1))
+        }
     }
 
     /// What has left towards outside since the last call, as frames.

@@ -30,7 +30,8 @@ extension KernelBench {
 
     /// Tells where the tag came out since somebody looked last.
     func passage(of tag: [UInt8]) throws -> Passage {
-        Passage(
+        try settle()
+        return Passage(
             outside: try departures().contains { $0.holds(tag) },
             host: try arrivals().contains { $0.holds(tag) }
         )
@@ -62,6 +63,7 @@ extension KernelBench {
     func count(_ name: String, in table: Table = BaseProgram.table, _ body: () throws -> Void) throws -> UInt64 {
         let before = try dataplane.counters(in: table)[name]?.packets ?? 0
         try body()
+        try settle()
         return (try dataplane.counters(in: table)[name]?.packets ?? 0) - before
     }
 
@@ -71,6 +73,7 @@ extension KernelBench {
         for (number, endpoint) in endpoints.enumerated() {
             let programs = try BenchPrograms(policies, endpoint, generation: UInt16(number + 1))
             try install(programs)
+            if number == 0 { current = programs.policy.program }
         }
     }
 }
