@@ -135,6 +135,16 @@ let package = Package(
         ),
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
         .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
+        .testTarget(
+            name: "EgretFlowsTests",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretFlows"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretCommandsTests",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretFlows", "EgretCommands"],
+            swiftSettings: strict
+        ),
         // Bytes captured from a real kernel.
         .testTarget(
             name: "WireTests",
@@ -144,7 +154,7 @@ let package = Package(
         // The whole, in a small internet of its own. Needs root.
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["EgretAddressing", "EgretTesting"],
+            dependencies: ["EgretAddressing", "EgretTesting", "EgretLinux", "egret"],
             swiftSettings: strict
         ),
     ]
