@@ -12,7 +12,7 @@ public import EgretNftables
 public final class Dataplane {
     private let connection: NetlinkConnection
 
-    /// Uses a connection made by ``NetlinkConnection/netfilter()``.
+    /// Uses a connection made by `NetlinkConnection.netfilter()`.
     public init(_ connection: NetlinkConnection) {
         self.connection = connection
     }

@@ -9,7 +9,7 @@ public enum PolicyFiles {
     ///
     /// - Parameter files: Names, for places, and contents. An empty list gives an empty result.
     /// - Returns: Everything that was read, with the mistakes of all files. Nothing is usable if it
-    ///   ``EgretPolicy/PolicyReader/Result/hasErrors``.
+    ///   `hasErrors`.
     public static func read(_ files: [(name: String, bytes: [UInt8])]) -> PolicyReader.Result {
         var documents: [DocumentNode] = []
         var diagnostics: [Diagnostic] = []

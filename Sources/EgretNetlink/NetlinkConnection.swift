@@ -12,7 +12,7 @@ public protocol DatagramSocket {
     func send(_ bytes: [UInt8]) throws(LinuxError)
     /// Receives one datagram.
     func receive() throws(LinuxError) -> [UInt8]
-    /// Whether ``receive()`` throws ``Errno/again`` at once when there is nothing to read.
+    /// Whether ``receive()`` throws `Errno.again` at once when there is nothing to read.
     func setNonBlocking(_ isOn: Bool) throws(LinuxError)
 }
 

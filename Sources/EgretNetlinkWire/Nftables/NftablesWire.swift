@@ -6,7 +6,7 @@ public import EgretNftables
 /// nf_tables: transactions into bytes, dumps and notifications into values.
 ///
 /// Attributes are big endian; keys and data are as the packet has them, except marks and interface indices, which
-/// stand in the machine's byte order (see ``DataType``).
+/// stand in the machine's byte order (see `DataType` of EgretNftables).
 public enum NftablesWire {
     /// Turns statements into the expressions that the kernel runs, in order.
     ///
