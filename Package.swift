@@ -146,6 +146,16 @@ let package = Package(
         ),
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
         .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
+        .testTarget(
+            name: "EgretFlowsTests",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretFlows"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretCommandsTests",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretFlows", "EgretCommands"],
+            swiftSettings: strict
+        ),
         // A policy file, the nft text and the bytes that come of it.
         .testTarget(
             name: "GoldenTests",
@@ -176,7 +186,7 @@ let package = Package(
         // The whole, in a small internet of its own. Needs root.
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["EgretAddressing", "EgretTesting"],
+            dependencies: ["EgretAddressing", "EgretTesting", "EgretLinux", "egret"],
             swiftSettings: strict
         ),
     ]

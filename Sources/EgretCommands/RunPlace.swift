@@ -38,7 +38,17 @@ final class RunPlace {
     private var record: RunRecord { claim.record }
 
     /// Makes the place: when this returns, a command started in it is policed from its first instruction on.
-    init(policies: PolicySet, user: UserIdentity, resolvers: [IPAddress], exposedSockets: [String]) throws {
+    ///
+    /// - Parameter lock: The host's; not needed any more when this returns.
+    init(
+        on host: RunHost,
+        lockedBy lock: FileLock,
+        policies: PolicySet,
+        user: UserIdentity,
+        resolvers: [IPAddress],
+        exposedSockets: [String]
+    ) throws {
+        self.host = host
         self.policies = policies
         let evaluator = PolicyEvaluator(policies: policies)
         let (sandbox, resolution) = try Sandbox.onThisHost(
@@ -46,8 +56,6 @@ final class RunPlace {
             exposedSockets: exposedSockets,
             user: user
         ) { evaluator.decide(Flow(to: $0, protocol: .udp, port: 53)).verdict == .allow }
-        host = try RunHost()
-        let lock = try host.state.lock()
         // Before anything large is in memory: init keeps a copy of what changes later.
         let namespaces = try NamespaceInit.start(sandbox.setUp)
         self.namespaces = namespaces

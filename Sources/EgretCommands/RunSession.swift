@@ -53,29 +53,23 @@ struct RunSession {
         let output = try RunOutput(options)
         let user = try identity()
         let started = MonotonicInstant.now
-        // From here on a signal does not end Egret in the middle of things: it is read when the place is made.
-        let supervisor = try Supervisor()
-        let place = try RunPlace(
-            policies: loaded.set,
-            user: user,
-            resolvers: options.resolvers,
-            exposedSockets: options.exposedSockets
-        )
+        let (place, supervisor) = try makePlace(loaded.set, user)
         let ending: Swift.Result<ChildProcess.Status, any Error>
         do {
             for warning in place.warnings { Console.error(["egret: warning: \(warning)"]) }
-            if let signal = try supervisor.requestedEnd() {
-                ending = .success(.signaled(signal, coreDumped: false))
-            } else {
-                let child = try place.start(self.command(command, user))
-                ending = .success(try supervisor.wait(for: child, serving: place.sources(noting: output)))
+            let sandboxed = try self.command(command, user)
+            if let signal = try supervisor.earlySignal(ignoring: sandboxed.ignoredSignals) {
+                throw EarlySignal(signal: signal)
             }
+            let child = try place.start(sandboxed)
+            ending = .success(try supervisor.wait(for: child, serving: place.sources(noting: output)))
         } catch {
             ending = .failure(error)
         }
         let report = place.end(noting: output)
         for problem in place.problems { Console.error(["egret: \(problem)"]) }
         switch ending {
+        case .failure(let early as EarlySignal): return exit(as: .signaled(early.signal, coreDumped: false))
         case .failure(let error): throw explained(error, command)
         case .success(let status):
             try output.finish(
@@ -87,6 +81,22 @@ struct RunSession {
             )
             return exit(as: status)
         }
+    }
+
+    /// Waits for the host's lock, which can be interrupted; from then on nothing interrupts half-way.
+    private func makePlace(_ policies: PolicySet, _ user: UserIdentity) throws -> (RunPlace, Supervisor) {
+        let host = try RunHost()
+        let lock = try host.state.lock()
+        let supervisor = try Supervisor()
+        let place = try RunPlace(
+            on: host,
+            lockedBy: lock,
+            policies: policies,
+            user: user,
+            resolvers: options.resolvers,
+            exposedSockets: options.exposedSockets
+        )
+        return (place, supervisor)
     }
 
     private func commandWords() throws -> [String] {
@@ -147,6 +157,11 @@ struct RunSession {
         }
         return status.exitCodeOfShell
     }
+}
+
+/// A signal that came before the command could have had it.
+private struct EarlySignal: Error {
+    var signal: Signal
 }
 
 extension Duration {

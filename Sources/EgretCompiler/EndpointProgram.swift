@@ -125,11 +125,16 @@ public struct EndpointProgram: Hashable, Sendable {
     ///
     /// A connection that a helper announced (`related`, not ICMP) inherits the mark of its parent. It is not
     /// what the policy admitted and is judged as new.
+    ///
+    /// DCCP and UDP-Lite are judged packet by packet: a kernel without tracking for them knows their connections
+    /// without ports, so that one admitted port would admit all.
     private static func admitted(by generation: Generation, in chain: String) -> [Rule] {
         let isAdmitted = Statement.equal(.connectionMark(mask: Generation.mask), UInt128(generation.mark))
-        return [
-            Rule(in: chain, [isAdmitted, .connectionState(in: [.established, .new]), .verdict(.accept)])
-        ]
+        let hasTrackedPorts = [IPProtocol.dccp, .udplite].map {
+            Statement.notEqual(.transportProtocol, UInt128($0.rawValue))
+        }
+        let isOfConnection: [Statement] = [isAdmitted, .connectionState(in: [.established, .new])]
+        return [Rule(in: chain, isOfConnection + hasTrackedPorts + [.verdict(.accept)])]
             + [IPProtocol.icmp, .icmpv6].map { number in
                 Rule(
                     in: chain,

@@ -9,7 +9,8 @@ public import EgretLinux
 /// The command shares Egret's process group, so that what the terminal sends reaches both, and pipelines and job
 /// control work as without Egret. Egret takes no terminal signal to heart; a stop stops it too.
 ///
-/// Make it before the command starts: from then on the signals are blocked and wait to be read.
+/// Make it before anything else is made: from then on the signals are blocked and wait to be read, so that none ends
+/// Egret half-way, and a stop does not leave others waiting for the host's lock.
 public struct Supervisor {
     private let signals: SignalDescriptor
     private let terminal: Terminal?
@@ -20,19 +21,28 @@ public struct Supervisor {
 
     /// Blocks the signals that the command is to have.
     public init() throws(LinuxError) {
+        try Supervisor.setStoppable(false)
         signals = try SignalDescriptor(SignalSet(Supervisor.relayed + [.child, .continue]))
         terminal = Terminal.controlling()
         wasInForeground = terminal.flatMap { try? $0.foregroundGroup() } == CurrentProcess.group
     }
 
-    /// A signal that came before the command was there to have it, and that would have ended it.
-    public func requestedEnd() throws(LinuxError) -> Signal? {
-        let ignored = SignalSet.ignored()
+    /// The first signal that came before there was a command, and would have ended it.
+    ///
+    /// - Parameter ignored: The signals that the command would have ignored.
+    public func earlySignal(ignoring ignored: SignalSet) throws(LinuxError) -> Signal? {
         while let record = try signals.next() {
-            let wouldEnd = [.hangup, .interrupt, .quit, .terminate].contains(record.signal)
-            if wouldEnd && !ignored.contains(record.signal) { return record.signal }
+            let ends = record.signal != .child && record.signal != .continue
+            if ends && !ignored.contains(record.signal) { return record.signal }
         }
         return nil
+    }
+
+    /// The stop key works while the command runs, and not while the host's lock may be held.
+    private static func setStoppable(_ isStoppable: Bool) throws(LinuxError) {
+        let stop = SignalSet([.terminalStop])
+        let blocked = try SignalSet.blocked()
+        try SignalSet.setBlocked(isStoppable ? blocked.subtracting(stop) : blocked.union(stop))
     }
 
     /// Waits until the command ends.
@@ -43,7 +53,13 @@ public struct Supervisor {
         for child: ChildProcess,
         serving sources: [(descriptor: Descriptor, serve: () throws -> Void)]
     ) throws -> ChildProcess.Status {
-        defer { takeTerminalBack() }
+        // What came while the command was being started may have missed it.
+        try relaySignals(to: child, alsoFromTerminal: true)
+        try Supervisor.setStoppable(true)
+        defer {
+            takeTerminalBack()
+            try? Supervisor.setStoppable(false)
+        }
         var poll = Poll()
         poll.add(signals.descriptor)
         poll.add(child.descriptor)
@@ -59,11 +75,12 @@ public struct Supervisor {
         }
     }
 
-    private func relaySignals(to child: ChildProcess) throws {
+    private func relaySignals(to child: ChildProcess, alsoFromTerminal: Bool = false) throws {
         while let record = try signals.next() {
             switch record.signal {
             case .child, .continue: continue
-            case .interrupt where record.isFromTerminal, .quit where record.isFromTerminal: continue
+            case .interrupt where record.isFromTerminal && !alsoFromTerminal: continue
+            case .quit where record.isFromTerminal && !alsoFromTerminal: continue
             default: try? child.signal(record.signal)
             }
         }

@@ -33,6 +33,7 @@ struct LoadBench: ParsableCommand {
         Measurement.report([
             "read": reading, "compile": compiling, "commit": committing, "inputKiB": Double(held),
             "compileKiB": Double(afterCompiling), "peakKiB": Double(Measurement.peakMemory()),
+            "kernel": Measurement.kernelSeconds(),
         ])
     }
 

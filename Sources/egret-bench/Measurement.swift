@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretLinux
-import EgretNetlink
-import EgretNftables
+import Glibc
 
 /// Times and memory of this process.
 enum Measurement {
@@ -21,9 +20,11 @@ enum Measurement {
         return line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) } ?? 0
     }
 
-    /// Starts counting the peak anew from what is resident now (`clear_refs`, proc(5)).
-    static func forgetPeakMemory() {
-        try? File.write("/proc/self/clear_refs", Array("5".utf8))
+    /// Seconds that this process has spent in the kernel.
+    static func kernelSeconds() -> Double {
+        var usage = rusage()
+        unsafe getrusage(RUSAGE_SELF.rawValue, &usage)
+        return Double(usage.ru_stime.tv_sec) + Double(usage.ru_stime.tv_usec) / 1e6
     }
 
     /// The middle value; 0 of none.

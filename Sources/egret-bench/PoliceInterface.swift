@@ -25,7 +25,8 @@ struct PoliceInterface: ParsableCommand {
 
     func run() throws {
         guard let name = InterfaceName(interface), let index = Interface.index(named: interface),
-            let hardware = UInt64(hardware.filter { $0 != ":" }, radix: 16), let address = IPAddress(address), let target = IPAddress(target)
+            let hardware = UInt64(hardware.filter { $0 != ":" }, radix: 16), let address = IPAddress(address),
+            let target = IPAddress(target)
         else { throw ValidationError("not an interface and its addresses") }
         let endpoint = Endpoint(
             interface: name,

@@ -38,6 +38,8 @@ final class KernelBench {
     private let route: NetlinkConnection
     private let probes: NetlinkConnection
     private(set) var endpoints: [BenchEndpoint] = []
+    /// The policy that the first endpoint obeys, once a test has changed it.
+    var current: TableProgram?
     private var tagNumber: UInt32 = 0
     private var portNumber: UInt16 = 10_000
 
@@ -145,12 +147,31 @@ final class KernelBench {
         return portNumber
     }
 
+    /// Waits until no frame waits in the machine's queues between two ends of a wire.
+    ///
+    /// Most frames are through when `send` returns. On a busy machine the kernel puts them off: the twelfth number of
+    /// a processor's line is how many.
+    func settle() throws {
+        var poll = Poll()
+        for _ in 0..<1000 {
+            let lines = try File.readText("/proc/net/softnet_stat").split(separator: "\n")
+            let waiting = lines.map { line in line.split(separator: " ").dropFirst(11).first.map(String.init) ?? "0" }
+            if waiting.allSatisfy({ UInt32($0, radix: 16) == 0 }) { return }
+            _ = try poll.wait(timeout: .milliseconds(1))
+        }
+    }
+
     /// What has left towards outside since the last call, as frames.
     func departures(within timeout: Duration = .zero) throws -> [[UInt8]] { try outsideSocket.drain(within: timeout) }
 
     /// What the host itself has received since the last call, as packets.
     func arrivals() throws -> [[UInt8]] {
         try probes.pendingEvents().messages.compactMap { try? PacketLogWire.decode($0).payload }
+    }
+
+    /// Gives the host's end of the first endpoint's wire one more address.
+    func addHostAddress(_ address: IPAddress) throws {
+        try route.addAddress(address, length: address.family.bitWidth, to: endpoint.value.interfaceIndex)
     }
 
     /// Sends a packet from outside towards the host.

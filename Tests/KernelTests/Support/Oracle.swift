@@ -83,6 +83,7 @@ extension KernelBench {
                     tag: tag
                 ))
             try endpoint.send(packet)
+            try settle()
             let after = try dataplane.counters(in: BaseProgram.table)
             let counted = after.mapValues(\.packets).filter { $0.value != before[$0.key]?.packets ?? 0 }
             let steps = Dictionary(uniqueKeysWithValues: counted.map { ($0, $1 - (before[$0]?.packets ?? 0)) })
@@ -151,6 +152,7 @@ extension KernelBench {
             try sendFromOutside(try #require(packet))
         }
         let count = pending.count
+        try settle()
         for frame in try endpoint.socket.drain() { if let tag = frame.tag { pending[tag] = nil } }
         return (pending.values.map { "\($0)" }, count)
     }

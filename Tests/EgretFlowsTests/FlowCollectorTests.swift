@@ -1,0 +1,104 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretFlows
+import EgretPolicy
+import Testing
+
+@Suite("gathering what the kernel tells")
+struct FlowCollectorTests {
+    private let near = IPAddress.v4(IPv4Address(203, 0, 113, 10))
+    private let far = IPAddress.v4(IPv4Address(198, 51, 100, 66))
+    private let allow = DecidingClause.rule(policy: "p", index: 0)
+
+    private var policies: PolicySet {
+        let blocks = [near].map { Destination.block(AddressBlock(IPPrefix($0))) }
+        let rules = [
+            EgressRule(action: .allow, destinations: blocks, services: [.ports(.tcp, PortRange(80))]),
+            EgressRule(action: .audit, destinations: blocks, services: [.ports(.tcp, PortRange(443))]),
+        ]
+        return PolicySet(
+            policies: [EgressPolicy(name: "p", priority: 0, defaultAction: .deny, rules: rules)],
+            groups: [],
+            networkDefault: .deny
+        )
+    }
+
+    private func connection(_ port: UInt16, _ sent: UInt64, _ received: UInt64) -> FlowCollector.Connection {
+        FlowCollector.Connection(
+            key: FlowKey(destination: near, protocol: .tcp, port: port),
+            destinationIsHost: false,
+            sent: Traffic(packets: 1, bytes: sent),
+            received: Traffic(packets: 2, bytes: received)
+        )
+    }
+
+    @Test("connections to one destination and port are one line, the largest first")
+    func sums() {
+        var collector = FlowCollector(policies: policies)
+        collector.note(connection(80, 10, 20))
+        collector.note(connection(443, 1000, 1))
+        collector.note(connection(80, 5, 7))
+        let report = collector.finish(refusedTotals: [:])
+        #expect(report.reached.map(\.key.port) == [443, 80])
+        #expect(report.reached.map(\.isAudited) == [true, false])
+        #expect(report.reached.map(\.connections) == [1, 2])
+        #expect(report.reached.last?.sent == Traffic(packets: 2, bytes: 15))
+        #expect(report.reached.last?.received == Traffic(packets: 4, bytes: 27))
+        #expect(report.reached.last?.clause == allow)
+    }
+
+    @Test("a connection that the policy does not let out is no line")
+    func refusedConnection() {
+        var collector = FlowCollector(policies: policies)
+        collector.note(connection(22, 10, 20))
+        #expect(collector.finish(refusedTotals: [:]).reached == [])
+    }
+
+    @Test("packets in the counters and in no record are counted as not logged")
+    func unlogged() {
+        let reason = RefusalReason.clause(.policyDefault(policy: "p"), rejected: false)
+        var collector = FlowCollector(policies: policies)
+        for _ in 0..<3 {
+            collector.noteRefused(FlowKey(destination: far, protocol: .tcp, port: 22), reason: reason, bytes: 60)
+        }
+        collector.noteRefused(FlowKey(destination: far, protocol: .udp, port: 53), reason: .invalid, bytes: 30)
+        let report = collector.finish(
+            refusedTotals: [
+                reason: Traffic(packets: 10, bytes: 600), .spoofed: Traffic(), .invalid: Traffic(packets: 1, bytes: 30),
+            ])
+        #expect(report.unlogged == [reason: 7])
+        #expect(report.refusedTotals[.spoofed] == nil)
+        #expect(report.refused.map(\.logged) == [Traffic(packets: 3, bytes: 180), Traffic(packets: 1, bytes: 30)])
+    }
+
+    @Test("a port scan fills no more lines than the limit, and what is left out is counted")
+    func limit() {
+        let reason = RefusalReason.clause(.policyDefault(policy: "p"), rejected: false)
+        var collector = FlowCollector(policies: policies)
+        for number in 0..<UInt32(FlowCollector.destinationLimit + 5) {
+            let address = IPAddress.v4(IPv4Address(rawValue: 0x0a00_0000 + number))
+            collector.noteRefused(FlowKey(destination: address, protocol: .tcp, port: 1), reason: reason, bytes: 40)
+        }
+        let total = UInt64(FlowCollector.destinationLimit + 5)
+        let report = collector.finish(refusedTotals: [reason: Traffic(packets: total, bytes: total * 40)])
+        #expect(report.refused.count == FlowCollector.destinationLimit)
+        #expect(report.omittedDestinations == 5)
+        #expect(report.unlogged.isEmpty)
+    }
+
+    @Test("amounts stop at the largest number")
+    func overflow() {
+        var traffic = Traffic(packets: .max - 1, bytes: .max - 1)
+        traffic += Traffic(packets: 5, bytes: 5)
+        #expect(traffic == Traffic(packets: .max, bytes: .max))
+    }
+
+    @Test("connections whose end the kernel could not tell are said to be lost")
+    func lost() {
+        var collector = FlowCollector(policies: policies)
+        collector.noteLostConnections()
+        #expect(collector.finish(refusedTotals: [:]).lostConnections)
+    }
+}

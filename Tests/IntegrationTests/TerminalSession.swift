@@ -1,0 +1,83 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretLinux
+import EgretTesting
+import Testing
+
+/// A program on a pseudo-terminal, and a person who types and reads.
+final class TerminalSession {
+    let terminal: PseudoTerminal
+    let child: ChildProcess
+    private var unread = ""
+
+    /// Starts a program of home's as the leader of a session that has the terminal.
+    init(_ internet: TestInternet, _ arguments: [String], environment: [String: String] = [:]) throws {
+        terminal = try PseudoTerminal()
+        try terminal.terminal.setSize(Terminal.Size(rows: 31, columns: 97))
+        let end = terminal.terminal.descriptor
+        var variables = Environment.current
+        for (name, value) in internet.environment { variables[name] = value }
+        for (name, value) in ["PATH": Egret.searchPath, "TERM": "xterm", "PS1": "outer> "] { variables[name] = value }
+        variables["NO_COLOR"] = nil
+        for (name, value) in environment { variables[name] = value }
+        let line = internet.commandLine(in: .home, arguments).map { NativeString($0) }
+        let program = try #require(line.first)
+        child = try ChildProcess.spawn([
+            .startSession, .claimTerminal(end), .duplicate(end, onto: 0), .duplicate(end, onto: 1),
+            .duplicate(end, onto: 2), .takeTerminal(end), .closeDescriptors(3...UInt32.max), .resetSignals(),
+            .execute(Command(program, arguments: line, environment: variables)),
+        ])
+    }
+
+    deinit {
+        try? CurrentProcess.send(.kill, to: -child.identifier)
+        try? child.signal(.kill)
+        _ = try? child.waitForEnd()
+    }
+
+    /// Waits for the program's end; `nil` if it did not end in time.
+    func waitForEnd(within limit: Duration) throws -> ChildProcess.Status? {
+        var poll = Poll()
+        poll.add(child.descriptor)
+        return try poll.wait(timeout: limit).isEmpty ? nil : try child.waitForEnd()
+    }
+
+    /// Types: control characters are keys.
+    func type(_ text: String) throws {
+        try terminal.controller.write(text)
+    }
+
+    /// Reads until the text appears, and forgets what was read up to its end.
+    ///
+    /// - Returns: What was read up to there; all of it, if the text did not come in time.
+    @discardableResult
+    func expect(
+        _ text: String,
+        within limit: Duration = .seconds(4),
+        _ location: SourceLocation = #_sourceLocation
+    ) throws -> String {
+        let deadline = ContinuousClock.now + limit
+        var poll = Poll()
+        poll.add(terminal.controller)
+        while true {
+            if let range = unread.firstRange(of: text) {
+                let seen = String(unread[..<range.upperBound])
+                unread = String(unread[range.upperBound...])
+                return seen
+            }
+            guard ContinuousClock.now < deadline else { break }
+            if try poll.wait(timeout: .milliseconds(100)).isEmpty { continue }
+            guard let bytes = try? terminal.controller.read(upTo: 4_096), !bytes.isEmpty else { break }
+            unread += String(decoding: bytes, as: UTF8.self)
+        }
+        Issue.record("“\(text)” did not appear, but: \(unread.debugDescription)", sourceLocation: location)
+        return unread
+    }
+
+    /// Waits for a text as output: typed text is echoed, so the command line must not contain it.
+    func run(_ line: String, _ expected: String, _ location: SourceLocation = #_sourceLocation) throws {
+        try type(line + "\n")
+        try expect(expected, location)
+    }
+}
