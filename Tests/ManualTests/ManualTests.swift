@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Testing
 
 @Suite("The manual page and the documentation")
@@ -72,6 +73,15 @@ struct ManualTests {
                 #expect(egret.allOptions.union(lab).contains(String(flag.1)), "\(path): \(line)")
             }
         }
+    }
+
+    @Test("every suite that the threat model names exists")
+    func suites() throws {
+        let known = try FileManager.default.subpathsOfDirectory(atPath: package + "/Tests")
+            .compactMap { $0.split(separator: "/").last?.split(separator: ".").first.map(String.init) }
+        let named = Swift.Set(try text("docs/threat-model.md").matches(of: #/`(\w+Tests)`/#).map { String($0.1) })
+        #expect(named.count > 10)
+        #expect(named.subtracting(known).sorted() == [])
     }
 
     private static var documents: [String] {
