@@ -57,7 +57,8 @@ final class RunPlace {
             user: user
         ) { evaluator.decide(Flow(to: $0, protocol: .udp, port: 53)).verdict == .allow }
         // Before anything large is in memory: init keeps a copy of what changes later.
-        let namespaces = try NamespaceInit.start(sandbox.setUp)
+        let started = try NamespaceInit.begin(sandbox.setUp)
+        let namespaces = started.namespaces
         self.namespaces = namespaces
         try host.removeDeadRuns()
         let network = try HostNetwork(host.route)
@@ -88,6 +89,7 @@ final class RunPlace {
         warnings = RunPlace.warnings(resolution, resolvers)
         do {
             try make(plan, network)
+            _ = try started.confirm()
         } catch {
             withExtendedLifetime(lock) { dismantle() }
             throw error

@@ -24,7 +24,8 @@ struct RunSession {
     /// - Returns: The exit code: the command's, or 125 to 127 if it could not be run.
     func run() -> Int32 {
         do {
-            return try runOrThrow()
+            let standard = try Descriptor.takingStandardNumbers()
+            return try withExtendedLifetime(standard) { try runOrThrow() }
         } catch let mistakes as PolicyMistakes {
             Console.error(mistakes.lines)
             Console.error(["egret: nothing was run: the policy has mistakes"])
@@ -72,13 +73,18 @@ struct RunSession {
         case .failure(let early as EarlySignal): return exit(as: .signaled(early.signal, coreDumped: false))
         case .failure(let error): throw explained(error, command)
         case .success(let status):
-            try output.finish(
-                report,
-                policies: loaded.set,
-                command: command,
-                status: status,
-                seconds: started.duration(to: .now).seconds
-            )
+            do {
+                try output.finish(
+                    report,
+                    policies: loaded.set,
+                    command: command,
+                    status: status,
+                    seconds: started.duration(to: .now).seconds
+                )
+            } catch {
+                // The exit code stays the command's: it did run.
+                Console.error(["egret: cannot write the report: \(error)"])
+            }
             return exit(as: status)
         }
     }
@@ -117,13 +123,27 @@ struct RunSession {
 
     /// Who the command runs as: `--user`, or whoever called sudo, or the caller.
     private func identity() throws -> UserIdentity {
-        let environment = Environment.current
-        let name = options.user ?? environment["SUDO_UID"]
-        guard let name else { return try UserIdentity.current() }
+        guard let name = try options.user ?? callerOfSudo() else { return try UserIdentity.current() }
         guard let user = try UserIdentity.lookUp(name) else {
             throw RunFailure(message: "there is no user \(name)", advice: "see getent passwd")
         }
         return user
+    }
+
+    /// The user who called sudo; one without an entry in the user database has the group that sudo tells.
+    private func callerOfSudo() throws -> String? {
+        let environment = Environment.current
+        guard let user = environment["SUDO_UID"] else { return nil }
+        guard let group = environment["SUDO_GID"], let number = UInt32(user),
+            try UserIdentity.lookUp(number: number) == nil
+        else { return user }
+        return "\(user):\(group)"
+    }
+
+    /// The command's words byte for byte: the last arguments of this process.
+    private static func native(_ words: [String]) -> [NativeString] {
+        let arguments = NativeString.processArguments.suffix(words.count)
+        return arguments.map(\.description) == words ? Array(arguments) : words.map { NativeString($0) }
     }
 
     /// The command with the caller's environment; what sudo or `--user` made untrue about the user is put right.
@@ -136,8 +156,9 @@ struct RunSession {
             environment["SHELL"] = user.shell
             environment["MAIL"] = nil
         }
+        let arguments = RunSession.native(words)
         return SandboxedCommand(
-            command: Command(NativeString(words[0]), arguments: words.map { NativeString($0) }, environment: environment),
+            command: Command(arguments[0], arguments: arguments, environment: environment),
             user: user,
             workingDirectory: try CurrentProcess.workingDirectory(),
             ignoredSignals: SignalSet.ignored()

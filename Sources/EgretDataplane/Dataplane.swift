@@ -41,6 +41,25 @@ public final class Dataplane {
         try connection.commit(transaction, "change the policy")
     }
 
+    /// Moves endpoints from one policy to another: every packet is judged by one of the two, none by a mixture.
+    ///
+    /// The old policy goes in a transaction of its own. A packet keeps the rules it has begun with, but each set it
+    /// asks answers as of that moment: taken away in the transaction that switches, the old policy's sets would be
+    /// empty for packets still on their way through its rules, and all of them would meet its default.
+    ///
+    /// - Parameter switching: The steps that lead packets to the new policy's chains, for each endpoint that obeys.
+    public func replace(
+        _ old: TableProgram,
+        with new: TableProgram,
+        switching: [Operation]
+    ) throws(NetlinkError) {
+        var transaction = Transaction()
+        for operation in new.installation { transaction.append(operation, in: new.table) }
+        for operation in switching { transaction.append(operation, in: new.table) }
+        try connection.commit(transaction, "change the policy")
+        try remove([old])
+    }
+
     /// Takes programs out in one transaction, in reverse order.
     public func remove(_ programs: [TableProgram]) throws(NetlinkError) {
         var transaction = Transaction()

@@ -15,7 +15,7 @@ extension ChildOperation {
         case .makeSymbolicLink(let path, _): ("make symbolic link", path)
         case .writeFile(let path, _, _), .writeExistingFile(let path, _): ("write", path)
         case .open(let path, _, _, _): ("open", path)
-        case .changeDirectory(let path): ("change directory to", path)
+        case .changeDirectory(let path): ("change directory to", path.description)
         case .changeDirectoryTo(let directory): ("change directory to descriptor", "\(directory.number)")
         case .setHostName(let name): ("set host name", name)
         case .startSession: ("start a session", "")

@@ -33,7 +33,7 @@ public enum ChildOperation: Sendable {
     /// Opens a file as a given descriptor number, not close-on-exec.
     case open(String, Descriptor.OpenFlags = .readOnly, mode: UInt32 = 0o600, as: Int32)
     /// Changes the working directory.
-    case changeDirectory(String)
+    case changeDirectory(NativeString)
     /// Changes the working directory to an open one.
     case changeDirectoryTo(Descriptor)
     /// Sets the host name of this host-name namespace.

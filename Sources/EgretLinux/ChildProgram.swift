@@ -127,7 +127,7 @@ extension ChildProgram {
         case .open(let path, let flags, let mode, let number):
             unsafe step(EGRET_STEP_OPEN, Int64(number), Int64(flags.rawValue), Int64(mode), pointers: text(path))
         case .changeDirectory(let path):
-            unsafe step(EGRET_STEP_CHANGE_DIRECTORY, pointers: text(path))
+            unsafe step(EGRET_STEP_CHANGE_DIRECTORY, pointers: copy(path.bytes + [0]))
         case .changeDirectoryTo(let directory):
             unsafe step(EGRET_STEP_CHANGE_DIRECTORY_TO, number(directory))
         case .duplicate(let descriptor, let onto):

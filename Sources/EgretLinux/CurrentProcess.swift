@@ -23,13 +23,13 @@ public enum CurrentProcess {
     public static var effectiveUser: UInt32 { egret_effective_user() }
 
     /// The working directory.
-    public static func workingDirectory() throws(LinuxError) -> String {
+    public static func workingDirectory() throws(LinuxError) -> NativeString {
         var bytes = [CChar](repeating: 0, count: 4_096)
         let result = unsafe bytes.withUnsafeMutableBufferPointer {
             unsafe egret_current_directory($0.baseAddress, $0.count)
         }
         try check(result, "find the working directory")
-        return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return NativeString(bytes: bytes.map { UInt8(bitPattern: $0) })
     }
 
     /// Puts a process into a process group; 0 stands for this process, and for a group of its own.

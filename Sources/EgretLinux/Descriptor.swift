@@ -32,6 +32,18 @@ public final class Descriptor: Sendable {
     public static let standardOutput = Descriptor(borrowing: 1)
     /// Descriptor 2, never closed.
     public static let standardError = Descriptor(borrowing: 2)
+
+    /// Takes those of the numbers 0 to 2 that are closed, so that no file opened later is mistaken for a standard one.
+    ///
+    /// - Returns: What takes them: they are free again when it goes. Children find them closed, as before.
+    public static func takingStandardNumbers() throws(LinuxError) -> [Descriptor] {
+        var taken: [Descriptor] = []
+        while true {
+            let next = try open("/dev/null", .readWrite)
+            if next.number > 2 { return taken }
+            taken.append(next)
+        }
+    }
 }
 
 extension Descriptor {

@@ -24,6 +24,12 @@ public struct NamespaceInit: Sendable {
     /// - Returns: The init, asleep.
     /// - Throws: ``LinuxError`` naming the step that failed. Nothing is left.
     public static func start(_ setUp: [ChildOperation]) throws(LinuxError) -> NamespaceInit {
+        try begin(setUp).confirm()
+    }
+
+    /// Makes the namespaces and their init, and returns before the steps are done: they take their time while the
+    /// caller does something else. ``StartedInit/confirm()`` waits for them.
+    public static func begin(_ setUp: [ChildOperation]) throws(LinuxError) -> StartedInit {
         let (read, write) = try Descriptor.pipe()
         // The write end must go in the child, or it would wait on itself if this process died.
         let barrier: [ChildOperation] = [
@@ -40,8 +46,8 @@ public struct NamespaceInit: Sendable {
             let network = try Namespace.open(.network, process: child.identifier)
             let mounts = try Namespace.open(.mount, process: child.identifier)
             try write.write([0])
-            let process = try started.confirm()
-            return NamespaceInit(process: process, processes: processes, network: network, mounts: mounts)
+            let namespaces = NamespaceInit(process: child, processes: processes, network: network, mounts: mounts)
+            return StartedInit(namespaces: namespaces, started: started)
         } catch {
             try? child.signal(.kill)
             _ = try? child.waitForEnd()
@@ -71,5 +77,31 @@ public struct NamespaceInit: Sendable {
         } catch {
             guard error.errno == .noProcess || error.errno == .noChild else { throw error }
         }
+    }
+}
+
+/// An init whose namespaces are there, while its steps may not be done yet.
+public struct StartedInit: ~Copyable {
+    /// The init. No command may be born into it before ``confirm()``.
+    public let namespaces: NamespaceInit
+    private let started: StartedChild
+
+    fileprivate init(namespaces: NamespaceInit, started: consuming StartedChild) {
+        self.namespaces = namespaces
+        self.started = started
+    }
+
+    /// Waits until the steps are done.
+    ///
+    /// - Throws: ``LinuxError`` naming the step that failed. The init is gone then.
+    public consuming func confirm() throws(LinuxError) -> NamespaceInit {
+        let namespaces = namespaces
+        do throws(LinuxError) {
+            _ = try started.confirm()
+        } catch {
+            try? namespaces.end()
+            throw error
+        }
+        return namespaces
     }
 }

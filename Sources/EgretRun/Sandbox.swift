@@ -126,12 +126,17 @@ public struct SandboxedCommand: Sendable {
     /// The user, group and supplementary groups.
     public var user: UserIdentity
     /// Where it starts.
-    public var workingDirectory: String
+    public var workingDirectory: NativeString
     /// Signals that the command finds ignored, as Egret found them (`nohup`).
     public var ignoredSignals: SignalSet
 
     /// Creates a description.
-    public init(command: Command, user: UserIdentity, workingDirectory: String, ignoredSignals: SignalSet) {
+    public init(
+        command: Command,
+        user: UserIdentity,
+        workingDirectory: NativeString,
+        ignoredSignals: SignalSet
+    ) {
         self.command = command
         self.user = user
         self.workingDirectory = workingDirectory

@@ -44,7 +44,8 @@ struct PolicyChangeTests {
             }
         }
         // Without its entry a revoked flow is a stranger's.
-        try bench.forgetConnections()
+        try bench.forgetConnections(of: 1)
+        try bench.forgetConnections(of: 100)
         for flow in pushing {
             #expect(try !flow.push())
             #expect(try !flow.ask())
@@ -70,6 +71,7 @@ struct PolicyChangeTests {
     @Test("a flow that was there before the policy is judged like any other")
     func earlierFlows() throws {
         let bench = try KernelBench()
+        try bench.trackConnections()
         let kept = PolicyChangeTests.conversations(bench, PolicyChangeTests.kept)
         let revoked = PolicyChangeTests.conversations(bench, PolicyChangeTests.revoked)
         for flow in kept + revoked { #expect(try flow.open()) }
@@ -99,6 +101,7 @@ struct PolicyChangeTests {
             }
         }
         let flood = Flood(packets[0] + packets[1], from: bench.endpoint)
+        try await flood.begin()
         for step in 1...200 { try bench.change(to: PolicyChangeTests.swinging(step), generation: UInt16(100 + step)) }
         let sent = try await flood.end()
         try bench.settle()

@@ -180,11 +180,20 @@ final class KernelBench {
             PacketBuilder.frame(from: KernelBench.outsideHardware, to: KernelBench.uplinkHardware, packet: packet))
     }
 
-    /// Forgets every tracked connection of the host.
-    func forgetConnections() throws {
+    /// Forgets the tracked connections that a generation admitted.
+    func forgetConnections(of generation: UInt16) throws {
+        let mark = ConntrackWire.MarkFilter(value: UInt32(generation) << 16, mask: Generation.mask)
         try netfilter.request("forget connections") { sequence throws(WireError) in
-            try ConntrackWire.deleteRequest(mark: .init(value: 0, mask: 0), sequence: sequence)
+            try ConntrackWire.deleteRequest(mark: mark, sequence: sequence)
         }
+    }
+
+    /// Lets the host track connections before Egret's tables ask it to.
+    func trackConnections() throws {
+        var program = TableProgram(table: Table(family: .inet, name: "tracking"))
+        program.chains = [Chain("forward", base: BaseChain(kind: .filter, hook: .forward, priority: 0))]
+        program.rules = [Rule(in: "forward", [.connectionState(in: .established), .verdict(.accept)])]
+        try dataplane.install([program], on: TableProgram(table: program.table))
     }
 
     /// What is left of Egret's tables.

@@ -16,6 +16,7 @@ import Testing
 struct Flood {
     private final class Switch: Sendable {
         let isOff = Atomic(false)
+        let hasBegun = Atomic(false)
     }
 
     private let off: Switch
@@ -28,10 +29,16 @@ struct Flood {
             var sent = 0
             while !off.isOff.load(ordering: .relaxed) {
                 for packet in packets { try endpoint.send(packet) }
+                off.hasBegun.store(true, ordering: .relaxed)
                 sent += packets.count
             }
             return sent
         }
+    }
+
+    /// Waits for the first packets.
+    func begin() async throws {
+        while !off.hasBegun.load(ordering: .relaxed) { try await Task.sleep(for: .milliseconds(1)) }
     }
 
     /// Stops, and says how many packets were sent.
@@ -42,17 +49,15 @@ struct Flood {
 }
 
 extension KernelBench {
-    /// Moves the first endpoint to other policies, in one transaction, as the daemon would.
+    /// Moves the first endpoint to other policies, as a daemon would.
     func change(to policies: PolicySet, generation: UInt16) throws {
         let policy = PolicyCompiler.compile(
             policies, generation: try #require(Generation(rawValue: generation)), logGroup: KernelBench.logGroup)
-        var transaction = Transaction()
-        for step in policy.program.installation { transaction.append(step, in: BaseProgram.table) }
-        for step in EndpointProgram.switching(endpoint.value, to: policy, logGroup: KernelBench.logGroup) {
-            transaction.append(step, in: BaseProgram.table)
-        }
-        if let current { for step in current.removal { transaction.append(step, in: BaseProgram.table) } }
-        try dataplane.commit(transaction)
+        try dataplane.replace(
+            try #require(current),
+            with: policy.program,
+            switching: EndpointProgram.switching(endpoint.value, to: policy, logGroup: KernelBench.logGroup)
+        )
         current = policy.program
     }
 }
