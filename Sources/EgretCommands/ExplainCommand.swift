@@ -19,7 +19,7 @@ struct ExplainCommand: ParsableCommand {
         commandName: "explain",
         abstract: "Say what a policy does with a flow, and which rule decides.",
         discussion: """
-            Reads the same files and flags as egret run, and runs nothing. Exit code 0 whatever the verdict; with
+            Reads the same files and flags as egret run, and runs nothing. Exit code 0 whatever the verdict; with \
             --exit-code, 1 if the flow is refused.
 
             Examples:

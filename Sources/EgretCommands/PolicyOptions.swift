@@ -13,8 +13,8 @@ struct PolicyOptions: ParsableArguments {
         help: ArgumentHelp(
             "Let traffic to a destination out.",
             discussion: """
-                A destination is an address, a CIDR block, a group (internet, private, host, link-local, metadata,
-                multicast, or a DestinationGroup of a --policy file) or *, then optionally a port:
+                A destination is an address, a CIDR block, a group (internet, private, host, link-local, metadata, \
+                multicast, or a DestinationGroup of a --policy file) or *, then optionally a port: \
                 203.0.113.10:443, 198.51.100.0/24:8000-9000/udp, [2001:db8::1]:443, internet:80,443, host:icmp.
                 """,
             valueName: "destination"

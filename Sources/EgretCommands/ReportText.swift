@@ -24,6 +24,7 @@ struct ReportText {
     }
 
     /// - Parameter ending: How the command ended, as a sentence without a full stop.
+    /// - Returns: The report, a line each.
     func lines(ending: String) -> [String] {
         var lines = [style.bold("egret: ") + ending]
         lines += reachedLines + refusedLines + doubtLines

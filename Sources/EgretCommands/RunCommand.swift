@@ -11,19 +11,19 @@ struct RunCommand: ParsableCommand {
         abstract: "Run a command that can reach only what a policy allows.",
         usage: "egret run [--allow <destination>] … [--policy <file>] [<options>] -- <command> [<argument> …]",
         discussion: """
-            The command runs in a network namespace of its own, as you, with your terminal, directory and
-            environment, and without any privilege. What it sends meets the policy in the kernel, from its first
-            instruction on. Nothing is allowed that no rule allows. When it ends, Egret reports what it reached
+            The command runs in a network namespace of its own, as you, with your terminal, directory and \
+            environment, and without any privilege. What it sends meets the policy in the kernel, from its first \
+            instruction on. Nothing is allowed that no rule allows. When it ends, Egret reports what it reached \
             and what was refused, and ends with the command's exit code.
 
-            Exit codes: the command's; 128 and the signal that ended it; 125 if Egret could not run it; 126 if
+            Exit codes: the command's; 128 and the signal that ended it; 125 if Egret could not run it; 126 if \
             it could not be executed; 127 if it was not found.
 
             Examples:
               sudo egret run --allow 203.0.113.10:443 -- curl https://203.0.113.10/
               sudo egret run --allow internet --deny 198.51.100.0/24 -- npm ci
               sudo egret run --allow 203.0.113.53:53/udp --allow internet:443 -- bash
-              sudo egret run --policy policy.yaml --report json --log-file run.log -- make test
+              sudo egret run -f policy.yaml --report json -- make test
             """
     )
 

@@ -39,7 +39,14 @@ final class RunPlace {
 
     /// Makes the place: when this returns, a command started in it is policed from its first instruction on.
     ///
-    /// - Parameter lock: The host's; not needed any more when this returns.
+    /// - Parameters:
+    ///   - host: The host.
+    ///   - lock: The host's; not needed any more when this returns.
+    ///   - policies: What the command may reach.
+    ///   - user: Who the command runs as.
+    ///   - resolvers: Resolvers that the user named; if none, the host's.
+    ///   - exposedSockets: Control sockets that stay in the command's reach, by path.
+    /// - Throws: An error that names the step. What was made is gone again.
     init(
         on host: RunHost,
         lockedBy lock: FileLock,

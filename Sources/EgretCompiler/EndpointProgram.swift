@@ -31,7 +31,10 @@ public struct EndpointProgram: Hashable, Sendable {
 
     /// Makes the objects for an endpoint that obeys a policy program.
     ///
-    /// - Parameter logGroup: The nfnetlink_log group that refused packets go to.
+    /// - Parameters:
+    ///   - endpoint: The endpoint.
+    ///   - policy: The policy that it obeys.
+    ///   - logGroup: The nfnetlink_log group that refused packets go to.
     public init(_ endpoint: Endpoint, obeying policy: PolicyProgram, logGroup: UInt16) {
         let name = endpoint.interface.rawValue
         counters = Counters(

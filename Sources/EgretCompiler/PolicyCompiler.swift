@@ -36,9 +36,11 @@ public struct PolicyCompiler {
     /// Compiles a policy set.
     ///
     /// - Parameters:
+    ///   - policies: What to compile.
     ///   - generation: The number that tells this state of the policy from every other that an endpoint's open
     ///     connections may have been admitted under.
     ///   - logGroup: The nfnetlink_log group that refused and audited packets go to.
+    /// - Returns: The objects.
     /// - Complexity: O(*p* log *r*) for *p* prefixes in *r* rules, plus, for each set of rules that overlap in
     ///   some address, the product of their number and the number of their ports.
     public static func compile(_ policies: PolicySet, generation: Generation, logGroup: UInt16) -> PolicyProgram {

@@ -39,7 +39,10 @@ struct RuleSequence: Sendable {
 
     /// The effect on traffic that matches, of the active rules, just those that `covers` holds for.
     ///
-    /// - Parameter active: Places in `entries`, rising.
+    /// - Parameters:
+    ///   - active: Places in `entries`, rising.
+    ///   - covers: Whether a rule's match covers the traffic.
+    /// - Returns: A place in `effects`.
     func effect(active: [Int], covers: (EgressRule) -> Bool) -> Int {
         var decidedTier: EgressPolicy.Tier?
         for index in active {

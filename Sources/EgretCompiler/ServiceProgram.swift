@@ -29,7 +29,9 @@ struct ServiceProgram: Hashable, Sendable {
     /// The single effect, if everything meets the same.
     var uniform: Int? { protocols.isEmpty ? otherwise : nil }
 
-    /// - Parameter active: The places in `rules.entries` of the rules that cover the addresses, rising.
+    /// - Parameters:
+    ///   - active: The places in `rules.entries` of the rules that cover the addresses, rising.
+    ///   - rules: The rules.
     init(active: [Int], in rules: RuleSequence) {
         let services = active.flatMap { rules.entries[$0].rule.services }
         let otherwise = rules.effect(active: active) { $0.services.isEmpty }

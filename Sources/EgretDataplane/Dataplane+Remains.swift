@@ -10,7 +10,11 @@ extension Dataplane {
     /// Removes what a process that is gone has left in tables that others still use: objects by the beginning of
     /// their names, the elements that lead to them, and addresses.
     ///
-    /// - Parameter prefixes: An object is removed if its name is one of these, or one of these and a hyphen and more.
+    /// - Parameters:
+    ///   - prefixes: An object is removed if its name is one of these, or one of these and a hyphen and more.
+    ///   - addresses: Elements of sets of addresses that are removed.
+    ///   - tables: Where to look.
+    /// - Throws: An error that names the first step that was refused.
     public func removeRemains(
         prefixes: [String],
         addresses: [IPAddress],

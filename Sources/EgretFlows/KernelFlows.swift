@@ -50,6 +50,7 @@ public final class KernelFlows {
     ///   - addresses: The endpoint's.
     ///   - mark: The value, under the mask, that the endpoint's admitted connections are marked with.
     ///   - hostAddresses: The host's own.
+    /// - Throws: An error that says which part of the kernel refused.
     public init(
         logGroup: UInt16,
         addresses: [IPAddress],

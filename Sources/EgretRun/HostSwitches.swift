@@ -55,7 +55,10 @@ public struct SwitchLedger: Hashable, Sendable {
     ///
     /// A switch that stands where it is needed is left alone, and so is one that is noted already.
     ///
-    /// - Parameter position: The switch's present position; `nil` if the kernel has no such switch.
+    /// - Parameters:
+    ///   - switches: Where switches are needed.
+    ///   - position: The switch's present position; `nil` if the kernel has no such switch.
+    /// - Returns: The switches that have to move.
     public mutating func prepare(_ switches: [HostSwitch], position: (String) -> String?) -> [HostSwitch] {
         var moves: [HostSwitch] = []
         for item in switches {

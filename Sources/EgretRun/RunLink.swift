@@ -25,8 +25,12 @@ public struct RunLink: Sendable {
     /// end ever has to ask.
     ///
     /// - Parameters:
-    ///   - connection: To the host's network namespace.
+    ///   - record: The run.
+    ///   - plan: Its addresses.
     ///   - namespace: The run's network namespace.
+    ///   - connection: To the host's network namespace.
+    /// - Returns: The host's end.
+    /// - Throws: An error that names the step.
     public static func create(
         _ record: RunRecord,
         _ plan: AddressPlan,

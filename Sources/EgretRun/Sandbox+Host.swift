@@ -20,7 +20,10 @@ extension Sandbox {
     /// - Parameters:
     ///   - resolvers: Resolvers that the user named; if none, the host's.
     ///   - exposedSockets: Control sockets that stay in the command's reach, by path.
+    ///   - user: Who the command runs as.
     ///   - isAllowed: Whether the policy lets a DNS query to this address out.
+    /// - Returns: The sandbox, and what became of name resolution in it.
+    /// - Throws: `LinuxError` if a file of the host cannot be read.
     public static func onThisHost(
         resolvers: [IPAddress],
         exposedSockets: [String],

@@ -78,6 +78,7 @@ public struct StateDirectory: Sendable {
     ///
     /// - Parameter addresses: The addresses that a run in the slot gets; `nil` if the slot cannot be used.
     /// - Returns: `nil` if every slot is taken.
+    /// - Throws: An error that names the file.
     public func claim(addresses: (Int) -> [IPAddress]?) throws(LinuxError) -> Claim? {
         let taken = Set(try slots())
         var counters = Counters(text: (try? File.readText(path + "/next")) ?? "")

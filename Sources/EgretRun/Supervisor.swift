@@ -30,6 +30,8 @@ public struct Supervisor {
     /// The first signal that came before there was a command, and would have ended it.
     ///
     /// - Parameter ignored: The signals that the command would have ignored.
+    /// - Returns: `nil` if there was none.
+    /// - Throws: An error if the signals cannot be read.
     public func earlySignal(ignoring ignored: SignalSet) throws(LinuxError) -> Signal? {
         while let record = try signals.next() {
             let ends = record.signal != .child && record.signal != .continue
@@ -47,8 +49,11 @@ public struct Supervisor {
 
     /// Waits until the command ends.
     ///
-    /// - Parameter sources: Descriptors to wait for meanwhile, each with what to do when it is readable.
+    /// - Parameters:
+    ///   - child: The command.
+    ///   - sources: Descriptors to wait for meanwhile, each with what to do when it is readable.
     /// - Returns: How the command ended. The terminal, if Egret had it, is Egret's again.
+    /// - Throws: What waiting, the terminal or a source throws.
     public func wait(
         for child: ChildProcess,
         serving sources: [(descriptor: Descriptor, serve: () throws -> Void)]

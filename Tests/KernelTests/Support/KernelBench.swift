@@ -46,6 +46,7 @@ final class KernelBench {
     /// Builds a bench.
     ///
     /// - Parameter count: The number of endpoints.
+    /// - Throws: An error that names the step.
     init(endpoints count: Int = 1) throws {
         host = try KernelBench.newNamespace()
         outside = try KernelBench.newNamespace()
