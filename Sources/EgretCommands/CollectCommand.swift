@@ -28,7 +28,9 @@ struct CollectCommand: ParsableCommand {
             withExtendedLifetime(lock) {}
             switch output {
             case .table:
-                print(removed.isEmpty ? "nothing to remove" : removed.map { "removed \($0.interface)" }.joined(separator: "\n"))
+                print(
+                    removed.isEmpty
+                        ? "nothing to remove" : removed.map { "removed \($0.interface)" }.joined(separator: "\n"))
             case .json:
                 let names = removed.map { "\"\($0.interface)\"" }.joined(separator: ", ")
                 print("{\"removed\": [\(names)]}")

@@ -24,7 +24,11 @@ extension PolicyOptions {
     /// - Throws: ``PolicyMistakes`` with every mistake at once; ``LinuxError`` if a file cannot be read.
     func load() throws -> LoadedPolicies {
         let sources = try files.map { file in
-            try (name: file, bytes: file == "-" ? Descriptor.standardInput.readToEnd(limit: 1 << 28) : File.read(file, limit: 1 << 28))
+            try (
+                name: file,
+                bytes: file == "-"
+                    ? Descriptor.standardInput.readToEnd(limit: 1 << 28) : File.read(file, limit: 1 << 28)
+            )
         }
         let read = PolicyFiles.read(sources)
         let flags = FlagPolicy.make(

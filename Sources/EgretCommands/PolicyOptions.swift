@@ -42,13 +42,16 @@ struct PolicyOptions: ParsableArguments {
 
     @Option(
         name: .customLong("default"),
-        help: ArgumentHelp("What happens to everything else: allow, audit, deny (the default) or reject.", valueName: "action")
+        help: ArgumentHelp(
+            "What happens to everything else: allow, audit, deny (the default) or reject.", valueName: "action")
     )
     var defaultAction: DefaultAction?
 
     @Option(
         name: [.customLong("policy"), .customShort("f")],
-        help: ArgumentHelp("Read policies from a YAML or JSON file; - is standard input. May be given more than once.", valueName: "file")
+        help: ArgumentHelp(
+            "Read policies from a YAML or JSON file; - is standard input. May be given more than once.",
+            valueName: "file")
     )
     var files: [String] = []
 }

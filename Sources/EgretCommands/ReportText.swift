@@ -84,10 +84,12 @@ struct ReportText {
             )
         }
         if report.omittedDestinations > 0 {
-            lines.append("  \(report.omittedDestinations) connections or packets to further destinations are not listed")
+            lines.append(
+                "  \(report.omittedDestinations) connections or packets to further destinations are not listed")
         }
         if report.lostConnections {
-            lines.append("  the kernel could not deliver the account of some ended connections: their bytes are missing above")
+            lines.append(
+                "  the kernel could not deliver the account of some ended connections: their bytes are missing above")
         }
         return lines.map { style.yellow($0) }
     }
@@ -102,7 +104,8 @@ struct ReportText {
         for clause in suggestions.obstacles {
             let location = clauses.location(clause).flatMap { $0.line > 0 ? $0 : nil }
             let place = location.map { " (\($0))" } ?? ""
-            lines.append(style.dim("  refused by \(clauses.short(clause).withVisibleControls)\(place): no flag overrides it"))
+            lines.append(
+                style.dim("  refused by \(clauses.short(clause).withVisibleControls)\(place): no flag overrides it"))
         }
         return lines
     }
@@ -187,6 +190,9 @@ func quotedForShell(_ text: String) -> String {
         default: "._-/:,@%+=".utf8.contains(byte)
         }
     }
-    return plain && !text.isEmpty ? text : "'" + text.split(separator: "'", omittingEmptySubsequences: false)
-        .joined(separator: "'\\''") + "'"
+    return plain && !text.isEmpty
+        ? text
+        : "'"
+            + text.split(separator: "'", omittingEmptySubsequences: false)
+            .joined(separator: "'\\''") + "'"
 }

@@ -34,7 +34,8 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         name: .customLong("user"),
-        help: ArgumentHelp("Run as this user; under sudo, the user who called it is the default.", valueName: "name|uid[:gid]")
+        help: ArgumentHelp(
+            "Run as this user; under sudo, the user who called it is the default.", valueName: "name|uid[:gid]")
     )
     var user: String?
 
@@ -67,11 +68,13 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         name: .customLong("log-file"),
-        help: ArgumentHelp("Write each refused and audited packet to a file as it happens, a JSON line each.", valueName: "file")
+        help: ArgumentHelp(
+            "Write each refused and audited packet to a file as it happens, a JSON line each.", valueName: "file")
     )
     var logFile: String?
 
-    @Argument(parsing: .captureForPassthrough, help: ArgumentHelp("The command and its arguments.", valueName: "command"))
+    @Argument(
+        parsing: .captureForPassthrough, help: ArgumentHelp("The command and its arguments.", valueName: "command"))
     var command: [String] = []
 
     func run() throws {

@@ -14,7 +14,9 @@ final class RunOutput {
     /// Opens the files, so that one that cannot be written is known before anything runs.
     init(_ options: RunCommand) throws {
         format = options.report
-        reportFile = try options.reportFile.map { try Descriptor.open($0, [.writeOnly, .create, .truncate], mode: 0o644) }
+        reportFile = try options.reportFile.map {
+            try Descriptor.open($0, [.writeOnly, .create, .truncate], mode: 0o644)
+        }
         log = try options.logFile.map { try Descriptor.open($0, [.writeOnly, .create, .append], mode: 0o644) }
     }
 

@@ -27,7 +27,9 @@ public struct ResolverFile: Hashable, Sendable {
         resolvers = candidates.filter { !$0.isLoopback && isAllowed($0) }
         leftOut = candidates.filter { $0.isLoopback || !isAllowed($0) }
         let kept = lines.filter { line in
-            ["search", "domain", "options", "sortlist"].contains { line.hasPrefix($0 + " ") || line.hasPrefix($0 + "\t") }
+            ["search", "domain", "options", "sortlist"].contains {
+                line.hasPrefix($0 + " ") || line.hasPrefix($0 + "\t")
+            }
         }
         text = "# Written by Egret: the resolvers that the policy lets this command ask.\n"
         if resolvers.isEmpty { text += "# There are none: names do not resolve.\n" }

@@ -26,9 +26,11 @@ struct AddressPlannerTests {
         }
     }
 
-    @Test("a pool that a route or an address of the host overlaps is not used", arguments: [
-        "10.213.200.7", "10.213.128.0/24", "10.0.0.0/9", "10.128.0.0/9", "fd65:6772::/32",
-    ])
+    @Test(
+        "a pool that a route or an address of the host overlaps is not used",
+        arguments: [
+            "10.213.200.7", "10.213.128.0/24", "10.0.0.0/9", "10.128.0.0/9", "fd65:6772::/32",
+        ])
     func occupiedPoolsAreAvoided(text: String) throws {
         let occupied = prefixes(text)
         let plan = try #require(AddressPlanner.plan(slot: 3, occupied: occupied, mentioned: [], withIPv6: true))

@@ -95,7 +95,9 @@ extension NetlinkConnection {
             try RouteWire.setLink(index, up: true, sequence: sequence)
         }
         var poll = Poll()
-        for _ in 0..<10 where try linkRecord(name).operationalState != 6 { _ = try poll.wait(timeout: .milliseconds(1)) }
+        for _ in 0..<10 where try linkRecord(name).operationalState != 6 {
+            _ = try poll.wait(timeout: .milliseconds(1))
+        }
         return index
     }
 

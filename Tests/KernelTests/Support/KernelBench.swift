@@ -201,7 +201,8 @@ final class KernelBench {
     func remainingTables() throws -> Swift.Set<Table> {
         let unwanted = [BaseProgram.table, BaseProgram.frameTable]
         let drift = try dataplane.drift(of: unwanted.map { TableProgram(table: $0) })
-        return Swift.Set(unwanted).subtracting(unwanted.filter { table in drift.contains { $0.object.hasSuffix("\(table)") } })
+        return Swift.Set(unwanted).subtracting(
+            unwanted.filter { table in drift.contains { $0.object.hasSuffix("\(table)") } })
     }
 }
 
