@@ -25,12 +25,8 @@ public struct RunLink: Sendable {
     /// end ever has to ask.
     ///
     /// - Parameters:
-    ///   - record: The run.
-    ///   - plan: Its addresses.
-    ///   - namespace: The run's network namespace.
     ///   - connection: To the host's network namespace.
-    /// - Returns: The host's end.
-    /// - Throws: An error that names the step.
+    ///   - namespace: The run's network namespace.
     public static func create(
         _ record: RunRecord,
         _ plan: AddressPlan,
