@@ -12,7 +12,7 @@ import EgretTesting
 import Testing
 
 /// A mistake that a compiler could make.
-struct Mutation: Sendable, CustomTestStringConvertible {
+struct Mutation: Sendable {
     let testDescription: String
     private let change: @Sendable (inout BenchPrograms) throws -> Void
 
@@ -32,7 +32,7 @@ extension Mutation {
                 statements.contains { if case .verdictMap(.icmpType, _) = $0 { true } else { false } } ? nil : statements
             },
             rules("ICMPv6 types not asked") { _, statements in
-                statements.contains(.equal(.transportProtocol, 58)) ? nil : statements
+                statements.contains { if case .verdictMap(.icmpv6Type, _) = $0 { true } else { false } } ? nil : statements
             },
             rules("ports asked of the wrong end") { _, statements in
                 statements.map { statement in

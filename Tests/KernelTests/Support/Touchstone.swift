@@ -80,7 +80,3 @@ enum Touchstone {
         return Swift.Set(beside + KernelBench.hostAddresses).sorted()
     }()
 }
-
-extension BenchPrograms {
-    static let base = BaseProgram.program
-}
