@@ -50,9 +50,9 @@ public struct EndpointProgram: Hashable, Sendable {
 
     /// The steps that move an endpoint from one policy to another without a packet in between.
     ///
-    /// The new policy's objects must be in the table, or be added earlier in the same transaction. Connections
-    /// that the old policy admitted carry its generation and are judged anew, in both directions, from the
-    /// first packet after the transaction.
+    /// The new policy's objects must be in the table since an earlier transaction, and the old one's stay until a
+    /// later one, or packets on their way miss elements of either. Connections that the old policy admitted carry
+    /// its generation and are judged anew, in both directions, from the first packet after the transaction.
     public static func switching(_ endpoint: Endpoint, to policy: PolicyProgram, logGroup: UInt16) -> [Operation] {
         let program = EndpointProgram(endpoint, obeying: policy, logGroup: logGroup).packets
         return program.chains.map { .flushChain($0.name) } + program.rules.map { .addRule($0) }

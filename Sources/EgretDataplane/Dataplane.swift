@@ -43,20 +43,27 @@ public final class Dataplane {
 
     /// Moves endpoints from one policy to another: every packet is judged by one of the two, none by a mixture.
     ///
-    /// The old policy goes in a transaction of its own. A packet keeps the rules it has begun with, but each set it
-    /// asks answers as of that moment: taken away in the transaction that switches, the old policy's sets would be
-    /// empty for packets still on their way through its rules, and all of them would meet its default.
+    /// Three transactions: the new policy comes, the endpoints change, the old policy goes. A packet keeps the rules
+    /// that it has begun with, but each set it asks answers as of that moment. In one transaction with the change, a
+    /// few packets of a busy endpoint would find the new policy's sets still empty, or the old one's empty already,
+    /// and meet a default instead of the rule.
     ///
     /// - Parameter switching: The steps that lead packets to the new policy's chains, for each endpoint that obeys.
+    /// - Throws: ``NetlinkError``. If the old policy is in force still, nothing of the new one is left.
     public func replace(
         _ old: TableProgram,
         with new: TableProgram,
         switching: [Operation]
     ) throws(NetlinkError) {
-        var transaction = Transaction()
-        for operation in new.installation { transaction.append(operation, in: new.table) }
-        for operation in switching { transaction.append(operation, in: new.table) }
-        try connection.commit(transaction, "change the policy")
+        let table = new.table
+        let arrival = Transaction(new.installation.map { Transaction.Step($0, in: table) })
+        try connection.commit(arrival, "install the new policy")
+        do throws(NetlinkError) {
+            try connection.commit(Transaction(switching.map { Transaction.Step($0, in: table) }), "change the policy")
+        } catch {
+            try remove([new])
+            throw error
+        }
         try remove([old])
     }
 

@@ -56,6 +56,13 @@ struct Observed {
     var frame: [UInt8]?
 }
 
+extension Observed {
+    /// Whether the packet's fate is what was decided.
+    fileprivate func isAs(_ decision: Decision) -> Bool {
+        fate == Fate(decision.verdict) || decision.verdict == .reject && fate == .dropped && flow.isRefusedSilently
+    }
+}
+
 extension KernelBench {
     /// Installs policies for the first endpoint.
     func install(_ programs: BenchPrograms) throws { try dataplane.install(programs.all, on: programs.base) }
@@ -64,12 +71,14 @@ extension KernelBench {
     func removeTables() throws { try dataplane.removeTables([BaseProgram.table, BaseProgram.frameTable]) }
 
     /// Sends the first packet of each flow and watches.
-    func observe(_ flows: [Flow], from endpoint: BenchEndpoint? = nil) throws -> [Observed] {
-        let endpoint = endpoint ?? self.endpoint
+    ///
+    /// - Parameter countingEach: Whether to read the counters after each.
+    func observe(_ flows: [Flow], countingEach: Bool = true) throws -> [Observed] {
         _ = try (departures(), arrivals(), endpoint.socket.drain())
         var sent: [(tag: [UInt8], port: UInt16)] = []
         var observed: [Observed] = []
-        var before = try dataplane.counters(in: BaseProgram.table)
+        observed.reserveCapacity(flows.count)
+        var before = try countingEach ? dataplane.counters(in: BaseProgram.table) : [:]
         for flow in flows {
             let (tag, port) = (newTag(), newPort())
             let packet = try #require(
@@ -83,14 +92,17 @@ extension KernelBench {
                     tag: tag
                 ))
             try endpoint.send(packet)
+            sent.append((tag, port))
+            observed.append(Observed(flow: flow, fate: .dropped, counted: [:]))
+            guard countingEach else { continue }
             try settle()
             let after = try dataplane.counters(in: BaseProgram.table)
             let counted = after.mapValues(\.packets).filter { $0.value != before[$0.key]?.packets ?? 0 }
             let steps = Dictionary(uniqueKeysWithValues: counted.map { ($0, $1 - (before[$0]?.packets ?? 0)) })
             before = after
-            sent.append((tag, port))
-            observed.append(Observed(flow: flow, fate: .dropped, counted: steps))
+            observed[observed.count - 1].counted = steps
         }
+        try settle()
         var left: [[UInt8]: [UInt8]] = [:]
         for frame in try departures() { if let tag = frame.tag { left[tag] = frame } }
         for packet in try arrivals() { if let tag = packet.tag { left[tag] = [] } }
@@ -119,14 +131,34 @@ extension KernelBench {
         let differences = observed.compactMap { item -> String? in
             let decision = evaluator.decide(item.flow)
             let name = program.clauses.first { $0.clause == decision.clause }?.name
-            let isRightFate =
-                item.fate == Fate(decision.verdict)
-                || decision.verdict == .reject && item.fate == .dropped && item.flow.isRefusedSilently
-            if isRightFate && name.map({ item.counted == [$0: 1] }) ?? false { return nil }
+            if item.isAs(decision) && name.map({ item.counted == [$0: 1] }) ?? false { return nil }
             return "\(item.flow): evaluator \(decision.verdict) by \(decision.clause) (\(name ?? "no chain")), "
                 + "kernel \(item.fate), counted \(item.counted)"
         }
         return (differences, observed)
+    }
+
+    /// The first flows about which kernel and evaluator differ, in verdicts or in what was counted together.
+    func firstDifference(_ flows: [Flow], under policies: PolicySet, _ program: PolicyProgram) throws -> String? {
+        let evaluator = PolicyEvaluator(policies: policies)
+        let names = Dictionary(uniqueKeysWithValues: program.clauses.map { ($0.clause, $0.name) })
+        for start in stride(from: 0, to: flows.count, by: 60) {
+            let before = try dataplane.counters(in: BaseProgram.table)
+            let observed = try observe(Array(flows[start..<min(start + 60, flows.count)]), countingEach: false)
+            let after = try dataplane.counters(in: BaseProgram.table)
+            var expected: [String: UInt64] = [:]
+            for item in observed {
+                let decision = evaluator.decide(item.flow)
+                if !item.isAs(decision) { return "\(item.flow): \(decision.verdict), but \(item.fate)" }
+                expected[names[decision.clause] ?? "", default: 0] += 1
+            }
+            let counted = after.mapValues(\.packets).filter { $0.value != before[$0.key]?.packets ?? 0 }
+            let steps = Dictionary(uniqueKeysWithValues: counted.map { ($0, $1 - (before[$0]?.packets ?? 0)) })
+            if steps != expected { return "counted \(steps), not \(expected)" }
+            let lost = try unanswered(observed).lost
+            if let first = lost.first { return "no answer came back for \(first)" }
+        }
+        return nil
     }
 
     /// Answers packets that left, as the far side would, and names the flows whose answer did not come back.

@@ -1,0 +1,85 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretEvaluator
+import EgretNftables
+import EgretPolicy
+import EgretTesting
+import Testing
+
+/// The tests tested: a compiler that made these mistakes would be found out by them.
+@Suite(.serialized, .requiresRoot)
+struct MutationTests {
+    @Test("the touchstone passes the programs as they are compiled")
+    func unspoiled() throws {
+        let bench = try KernelBench()
+        let programs = try BenchPrograms(Touchstone.policies, bench.endpoint, generation: 1)
+        try bench.install(programs)
+        #expect(try bench.firstDifference(Touchstone.flows, under: Touchstone.policies, programs.policy) == nil)
+        #expect(try bench.suspicions(programs, spoiling: nil) == [])
+        let evaluator = PolicyEvaluator(policies: Touchstone.policies)
+        let deciding = Swift.Set(Touchstone.flows.map { evaluator.decide($0).clause })
+        #expect(programs.policy.clauses.allSatisfy { deciding.contains($0.clause) }, "the touchstone touches every clause")
+    }
+
+    @Test("a spoiled policy program is found out")
+    func policies() throws {
+        let bench = try KernelBench()
+        for mutation in Mutation.ofPolicies {
+            var programs = try BenchPrograms(Touchstone.policies, bench.endpoint, generation: 1)
+            let before = programs.policy
+            try mutation.spoil(&programs)
+            #expect(programs.policy != before, "\(mutation.testDescription) changes nothing")
+            try bench.install(programs)
+            let found = try bench.firstDifference(Touchstone.flows, under: Touchstone.policies, before)
+            #expect(found != nil, "\(mutation.testDescription) has survived")
+            try bench.removeTables()
+            try bench.forgetConnections(of: 1)
+        }
+        print("mutations: \(Mutation.ofPolicies.count) of policy programs")
+    }
+
+    @Test("a spoiled endpoint program is found out")
+    func endpoints() throws {
+        let bench = try KernelBench()
+        for mutation in Mutation.ofEndpoints {
+            var programs = try BenchPrograms(Touchstone.policies, bench.endpoint, generation: 1)
+            let before = programs
+            try mutation.spoil(&programs)
+            #expect(programs.endpoint != before.endpoint || programs.base != before.base)
+            try bench.install(programs)
+            let suspicions = try bench.suspicions(programs, spoiling: mutation)
+            #expect(!suspicions.isEmpty, "\(mutation.testDescription) has survived")
+            try bench.removeTables()
+            for generation in [UInt16(1), 2] { try bench.forgetConnections(of: generation) }
+        }
+        print("mutations: \(Mutation.ofEndpoints.count) of endpoint programs")
+    }
+
+    @Test("every interval and every verdict of the address maps matters")
+    func everyElement() throws {
+        let bench = try KernelBench()
+        var survivors: [String] = []
+        var count: UInt16 = 0
+        let sets = try BenchPrograms(Touchstone.policies, bench.endpoint, generation: 1).policy.program.sets
+        for (index, set) in sets.enumerated() where !set.name.hasSuffix("-answer") {
+            for place in set.spoiled.indices {
+                count += 1
+                let programs = try BenchPrograms(Touchstone.policies, bench.endpoint, generation: count)
+                let (description, spoiled) = programs.policy.program.sets[index].spoiled[place]
+                var mutant = programs
+                mutant.policy.program.sets[index] = spoiled
+                try bench.install(mutant)
+                let found = try bench.firstDifference(Touchstone.flows, under: Touchstone.policies, programs.policy)
+                if found == nil { survivors.append("\(set.name): \(description)") }
+                try bench.dataplane.remove(mutant.all)
+            }
+        }
+        #expect(survivors.isEmpty)
+        #expect(count > 40)
+        print("mutations: \(count) of elements")
+    }
+}
