@@ -4,6 +4,7 @@
 import EgretAddressing
 import EgretCompiler
 import EgretDataplane
+import EgretFlows
 import EgretLinux
 import EgretNetlink
 import EgretNftables
@@ -36,6 +37,9 @@ final class RunHost {
                 addresses: record.addresses,
                 in: [BaseProgram.table, BaseProgram.frameTable]
             )
+            if let generation = Generation(rawValue: record.generation) {
+                try KernelFlows.delete(mark: (generation.mark, Generation.mask), netfilter)
+            }
             try state.forget(record)
         }
         if !dead.isEmpty, try !state.hasRuns() { try restore() }

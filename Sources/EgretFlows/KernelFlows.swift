@@ -103,8 +103,17 @@ public final class KernelFlows {
 
     /// Forgets the endpoint's connections in the kernel's table.
     public func deleteOpen(_ connection: NetlinkConnection) throws(NetlinkError) {
-        try connection.request("delete connections") { [mark] sequence throws(WireError) in
-            try ConntrackWire.deleteRequest(mark: mark, sequence: sequence)
+        try KernelFlows.delete(mark: (mark.value, mark.mask), connection)
+    }
+
+    /// Forgets the connections that bear this mark, also where their endpoint is long gone.
+    public static func delete(
+        mark: (value: UInt32, mask: UInt32),
+        _ connection: NetlinkConnection
+    ) throws(NetlinkError) {
+        let filter = ConntrackWire.MarkFilter(value: mark.value, mask: mark.mask)
+        try connection.request("delete connections") { sequence throws(WireError) in
+            try ConntrackWire.deleteRequest(mark: filter, sequence: sequence)
         }
     }
 

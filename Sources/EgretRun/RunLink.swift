@@ -27,9 +27,11 @@ public struct RunLink: Sendable {
     /// - Parameters:
     ///   - connection: To the host's network namespace.
     ///   - namespace: The run's network namespace.
+    ///   - mtu: The largest packet, in bytes; `nil` for Ethernet's 1500.
     public static func create(
         _ record: RunRecord,
         _ plan: AddressPlan,
+        mtu: UInt32?,
         in namespace: Namespace,
         _ connection: NetlinkConnection
     ) throws -> RunLink {
@@ -41,6 +43,7 @@ public struct RunLink: Sendable {
                 VethEnd(name: name, address: record.hostHardwareAddress),
                 peer: VethEnd(name: endpointName, address: record.endpointHardwareAddress),
                 peerNamespace: namespace.descriptor.number,
+                mtu: mtu,
                 sequence: sequence
             )
         }

@@ -30,8 +30,7 @@ public struct StateDirectory: Sendable {
     /// Waits for the host's lock; the directory exists from then on, until ``removeIfEmpty()``.
     public func lock() throws(LinuxError) -> FileLock {
         while true {
-            try Directory.make(path, mode: 0o700)
-            guard let lock = try acquire() else { continue }
+            guard try makeDirectory(), let lock = try acquire() else { continue }
             // Whoever held it before may have removed the directory.
             let held = try File.status("/proc/self/fd/\(lock.descriptor.number)")
             if let named = try? File.status(lockPath), named.inode == held.inode { return lock }
@@ -39,6 +38,17 @@ public struct StateDirectory: Sendable {
     }
 
     private var lockPath: String { path + "/lock" }
+
+    /// Makes the directory; `false` if another host's last run removed the one above it meanwhile.
+    private func makeDirectory() throws(LinuxError) -> Bool {
+        do throws(LinuxError) {
+            try Directory.make(path, mode: 0o700)
+            return true
+        } catch {
+            if error.errno == .noEntry || error.errno == .notDirectory { return false }
+            throw error
+        }
+    }
 
     private func acquire() throws(LinuxError) -> FileLock? {
         do {
