@@ -10,6 +10,7 @@ extension ChildOperation {
         case .unshare: ("make namespaces", "")
         case .mount(let source, let target, let type, _, _): ("mount", "\(source ?? type ?? "none") on \(target)")
         case .unmount(let target, _): ("unmount", target)
+        case .ignoreSetUserID(let path): ("ignore set-user-ID bits below", path)
         case .makeDirectory(let path, _): ("make directory", path)
         case .makeSymbolicLink(let path, _): ("make symbolic link", path)
         case .writeFile(let path, _, _), .writeExistingFile(let path, _): ("write", path)

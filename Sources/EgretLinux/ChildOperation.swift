@@ -19,6 +19,12 @@ public enum ChildOperation: Sendable {
     case mount(source: String?, target: String, type: String? = nil, flags: MountFlags = [], data: String? = nil)
     /// Unmounts, as umount2(2).
     case unmount(String, detach: Bool = false)
+    /// Makes every mount at a path and below ignore set-user-ID bits and file capabilities (Linux 5.12; an older
+    /// kernel is left as it is).
+    ///
+    /// Programs with file capabilities can then be executed without any: where the bounding set lacks them, the
+    /// kernel would refuse.
+    case ignoreSetUserID(below: String)
     /// Makes a directory; one that is there already will do.
     case makeDirectory(String, mode: UInt32 = 0o755)
     /// Makes a symbolic link at a path.

@@ -104,6 +104,8 @@ extension ChildProgram {
                 pointers: text(source), text(target), text(type), text(data))
         case .unmount(let target, let detach):
             unsafe step(EGRET_STEP_UNMOUNT, detach ? Int64(egret_mnt_detach) : 0, pointers: text(target))
+        case .ignoreSetUserID(let path):
+            unsafe step(EGRET_STEP_NO_SET_ID, pointers: text(path))
         default:
             layFile(operation)
         }

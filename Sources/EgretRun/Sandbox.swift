@@ -51,7 +51,7 @@ public struct Sandbox: Sendable {
     /// The steps by which the init of new namespaces prepares the mounts.
     public var setUp: [ChildOperation] {
         // Mounts of the host still arrive; nothing mounted here goes back.
-        [.mount(source: nil, target: "/", flags: [.slave, .recursive])]
+        [.mount(source: nil, target: "/", flags: [.slave, .recursive]), .ignoreSetUserID(below: "/")]
             + stageOperations + processOperations + deviceOperations + fileOperations
     }
 
@@ -60,8 +60,13 @@ public struct Sandbox: Sendable {
     }
 
     /// `/proc` of the new pid namespace: no process of the host is in it.
+    ///
+    /// Every group may open sockets for echo requests, which the policy decides about: ping(8) has no capability here.
     private var processOperations: [ChildOperation] {
-        [.mount(source: "proc", target: "/proc", type: "proc", flags: Sandbox.unprivileged)]
+        [
+            .mount(source: "proc", target: "/proc", type: "proc", flags: Sandbox.unprivileged),
+            .writeExistingFile("/proc/sys/net/ipv4/ping_group_range", Array("0 2147483647".utf8)),
+        ]
             + readOnlyPaths.flatMap(Sandbox.readOnly)
     }
 

@@ -20,6 +20,7 @@ enum egret_step_kind {
     EGRET_STEP_UNSHARE,             // flags
     EGRET_STEP_MOUNT,               // flags; source, target, type, data
     EGRET_STEP_UNMOUNT,             // flags; target
+    EGRET_STEP_NO_SET_ID,           // ; path
     EGRET_STEP_MAKE_DIRECTORY,      // mode; path
     EGRET_STEP_MAKE_SYMLINK,        // ; destination, path
     EGRET_STEP_WRITE_FILE,          // mode, length, open flags; path, bytes
