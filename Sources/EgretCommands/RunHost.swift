@@ -33,7 +33,9 @@ final class RunHost {
         for record in dead {
             try RunLink.remove(record, route)
             try dataplane.removeRemains(
-                prefixes: ["g\(record.generation)", record.interface, "from-\(record.interface)", "to-\(record.interface)"],
+                prefixes: [
+                    "g\(record.generation)", record.interface, "from-\(record.interface)", "to-\(record.interface)",
+                ],
                 addresses: record.addresses,
                 in: [BaseProgram.table, BaseProgram.frameTable]
             )

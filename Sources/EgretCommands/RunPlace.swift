@@ -37,7 +37,7 @@ final class RunPlace {
 
     /// Makes the place: when this returns, a command started in it is policed from its first instruction on.
     ///
-    /// - Parameter lock: The host's; not needed any more when this returns.
+    /// The lock is the host's; it is not needed any more when this returns.
     init(
         on host: RunHost,
         lockedBy lock: FileLock,

@@ -42,7 +42,9 @@ struct RunSession {
     private func runOrThrow() throws -> Int32 {
         let loaded = try options.policy.load()
         if options.printsPolicy {
-            Console.output(PolicyPrinter.yaml(policies: loaded.set.policies, groups: loaded.set.groups.values.sorted { $0.name < $1.name }))
+            Console.output(
+                PolicyPrinter.yaml(
+                    policies: loaded.set.policies, groups: loaded.set.groups.values.sorted { $0.name < $1.name }))
             return 0
         }
         let command = try commandWords()
@@ -113,7 +115,8 @@ struct RunSession {
             )
         }
         if words.isEmpty {
-            throw RunFailure(message: "no command was given", advice: "write it after --: egret run --allow … -- curl …")
+            throw RunFailure(
+                message: "no command was given", advice: "write it after --: egret run --allow … -- curl …")
         }
         return words
     }

@@ -50,6 +50,7 @@ public final class KernelFlows {
     ///   - addresses: The endpoint's.
     ///   - mark: The value, under the mask, that the endpoint's admitted connections are marked with.
     ///   - hostAddresses: The host's own.
+    /// - Throws: ``NetlinkError``, for example if another program has the log group.
     public init(
         logGroup: UInt16,
         addresses: [IPAddress],
@@ -85,7 +86,9 @@ public final class KernelFlows {
         let ended = try ends.pendingEvents()
         events.lostConnections = ended.someWereLost
         for message in ended.messages {
-            guard let event = try? ConntrackWire.decodeEvent(message), case .destroy(let record) = event else { continue }
+            guard let event = try? ConntrackWire.decodeEvent(message), case .destroy(let record) = event else {
+                continue
+            }
             if let connection = connection(record) { events.connections.append(connection) }
         }
         return events

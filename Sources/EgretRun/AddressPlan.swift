@@ -45,6 +45,7 @@ public enum AddressPlanner {
     ///   - occupied: The host's addresses and routes, those of other runs and default routes left out.
     ///   - mentioned: Blocks that the policy names, and resolvers. Blocks of more than a sixteenth of the
     ///     address space are not taken as naming anything in particular.
+    ///   - withIPv6: Whether to plan an IPv6 link as well.
     /// - Returns: `nil` if the slot is out of range or the host uses every pool.
     public static func plan(
         slot: Int,

@@ -62,7 +62,9 @@ public struct HostNetwork: Sendable {
             guard let route = try RouteWire.decodeRoute(message), !route.outputIndices.contains(where: own.contains)
             else { continue }
             if route.destination.length > HostNetwork.widestParticular { occupied.append(route.destination) }
-            if route.kind == .unicast && route.table != HostNetwork.localTable { outputs.formUnion(route.outputIndices) }
+            if route.kind == .unicast && route.table != HostNetwork.localTable {
+                outputs.formUnion(route.outputIndices)
+            }
         }
         let routed = links.filter { outputs.contains($0.index) && $0.name != "lo" }
         // IPv6 needs 1280 (RFC 8200); what claims less cannot be meant.

@@ -53,7 +53,7 @@ public struct StateDirectory: Sendable {
     private func acquire() throws(LinuxError) -> FileLock? {
         do {
             return try FileLock.acquire(lockPath)
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             return nil
         }
     }
@@ -83,6 +83,7 @@ public struct StateDirectory: Sendable {
     ///
     /// - Parameter addresses: The addresses that a run in the slot gets; `nil` if the slot cannot be used.
     /// - Returns: `nil` if every slot is taken.
+    /// - Throws: ``LinuxError`` if the record cannot be written.
     public func claim(addresses: (Int) -> [IPAddress]?) throws(LinuxError) -> Claim? {
         let taken = Set(try slots())
         var counters = Counters(text: (try? File.readText(path + "/next")) ?? "")
@@ -90,7 +91,8 @@ public struct StateDirectory: Sendable {
             let slot = (counters.slot + offset) % AddressPlanner.slotCount
             if taken.contains(slot) { continue }
             guard let addresses = addresses(slot) else { return nil }
-            let record = RunRecord(slot: slot, generation: try unusedGeneration(from: counters.generation), addresses: addresses)
+            let record = RunRecord(
+                slot: slot, generation: try unusedGeneration(from: counters.generation), addresses: addresses)
             let lock = try FileLock.acquire(recordPath(slot))
             try File.write(recordPath(slot), Array(record.text.utf8), mode: 0o600)
             counters = Counters(slot: slot + 1, generation: record.generation == .max ? 1 : record.generation + 1)

@@ -27,9 +27,9 @@ public struct Supervisor {
         wasInForeground = terminal.flatMap { try? $0.foregroundGroup() } == CurrentProcess.group
     }
 
-    /// The first signal that came before there was a command, and would have ended it.
+    /// The first signal that came before there was a command, and would have ended it; `nil` if none did.
     ///
-    /// - Parameter ignored: The signals that the command would have ignored.
+    /// Those that the command would have ignored do not count.
     public func earlySignal(ignoring ignored: SignalSet) throws(LinuxError) -> Signal? {
         while let record = try signals.next() {
             let ends = record.signal != .child && record.signal != .continue
@@ -47,8 +47,11 @@ public struct Supervisor {
 
     /// Waits until the command ends.
     ///
-    /// - Parameter sources: Descriptors to wait for meanwhile, each with what to do when it is readable.
+    /// - Parameters:
+    ///   - child: The command.
+    ///   - sources: Descriptors to wait for meanwhile, each with what to do when it is readable.
     /// - Returns: How the command ended. The terminal, if Egret had it, is Egret's again.
+    /// - Throws: What a source throws, or ``LinuxError``.
     public func wait(
         for child: ChildProcess,
         serving sources: [(descriptor: Descriptor, serve: () throws -> Void)]

@@ -19,7 +19,7 @@ struct ReportTextTests {
         let rules = [
             EgressRule(
                 name: "web", action: .audit, destinations: [.block(AddressBlock(IPPrefix(web)))],
-                services: [.ports(.tcp, PortRange(443))]),
+                services: [.ports(.tcp, PortRange(443))])
         ]
         let never = EgressRule(action: .deny, destinations: [.block(AddressBlock(IPPrefix(attacker)))])
         return PolicySet(

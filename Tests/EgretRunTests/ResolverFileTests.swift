@@ -6,7 +6,8 @@ import EgretRun
 import Testing
 
 struct ResolverFileTests {
-    private let host = "# x\nnameserver 192.0.2.53\nnameserver\t2001:db8::53\nnameserver 127.0.0.1\nsearch corp.example\noptions edns0\n"
+    private let host =
+        "# x\nnameserver 192.0.2.53\nnameserver\t2001:db8::53\nnameserver 127.0.0.1\nsearch corp.example\noptions edns0\n"
 
     @Test("only resolvers that the policy lets through are named, never one on the host's loopback")
     func filtered() throws {
@@ -35,7 +36,8 @@ struct ResolverFileTests {
 
     @Test("host names come from files and DNS only; other databases stay")
     func nameServiceSwitch() {
-        let text = ResolverFile.nameServiceSwitch(host: "passwd: files sss\n hosts: files mdns4_minimal resolve\ngroup: files")
+        let text = ResolverFile.nameServiceSwitch(
+            host: "passwd: files sss\n hosts: files mdns4_minimal resolve\ngroup: files")
         #expect(text == "passwd: files sss\ngroup: files\nhosts: files dns\n")
         #expect(ResolverFile.nameServiceSwitch(host: "") == "hosts: files dns\n")
     }

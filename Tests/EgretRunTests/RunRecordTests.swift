@@ -8,11 +8,17 @@ import Testing
 struct RunRecordTests {
     @Test("a record is read back as it was stored")
     func stored() {
-        let record = RunRecord(slot: 199, generation: 65535, addresses: ["10.213.128.1", "fd65::1"].compactMap { IPAddress($0) })
+        let record = RunRecord(
+            slot: 199, generation: 65535, addresses: ["10.213.128.1", "fd65::1"].compactMap { IPAddress($0) })
         #expect(RunRecord(text: record.text) == record)
     }
 
-    @Test("anything else is no record", arguments: ["", "slot 1", "slot 1\ngeneration 0", "slot 16384\ngeneration 1", "slot x\ngeneration 1", "slot 1\ngeneration 1\naddresses 10.0.0.x"])
+    @Test(
+        "anything else is no record",
+        arguments: [
+            "", "slot 1", "slot 1\ngeneration 0", "slot 16384\ngeneration 1", "slot x\ngeneration 1",
+            "slot 1\ngeneration 1\naddresses 10.0.0.x",
+        ])
     func refused(text: String) {
         #expect(RunRecord(text: text) == nil)
     }

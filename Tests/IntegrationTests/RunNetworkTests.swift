@@ -29,7 +29,8 @@ struct RunNetworkTests {
                 done
                 sleep 0.3; kill $dump; wait $dump 2>/dev/null
                 tcpdump -nr $f 2>/dev/null | wc -l; rm $f
-                """.replacing("                import", with: "import").replacing("                socket", with: "socket"))
+                """.replacing("                import", with: "import").replacing(
+                    "                socket", with: "socket"))
             #expect(output.standardOutput == "0\n", "\(output.standardError)")
             #expect(internet.log(of: .attacker).isEmpty)
             let remains = try internet.remains()
@@ -77,7 +78,8 @@ struct RunNetworkTests {
     @Test(
         "a host whose routes take the private blocks, or halves of the internet, still has room for runs",
         arguments: [
-            "10.0.0.0/8", "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16", "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10",
+            "10.0.0.0/8", "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16",
+            "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10",
             "0.0.0.0/1 128.0.0.0/1", "2000::/3 fd65:6772:6574::/48", "8000::/1 ::/1",
         ])
     func occupied(_ blocks: String) throws {

@@ -20,7 +20,8 @@ struct RunReportTests {
                 """
             let before = try internet.script(count)
             let output = try internet.egret(
-                json + ["--allow", "203.0.113.10:80"], ["curl", "-sS", "-o", "/dev/null", "http://203.0.113.10/bytes/3000000"])
+                json + ["--allow", "203.0.113.10:80"],
+                ["curl", "-sS", "-o", "/dev/null", "http://203.0.113.10/bytes/3000000"])
             let after = try internet.script("sleep 0.1; \(count)")
             let report = try RunReportJSON(output)
             #expect(report.reached.count == 1)
