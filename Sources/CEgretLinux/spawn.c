@@ -48,6 +48,10 @@ _Static_assert(MNT_DETACH == 2, "MNT_DETACH");
 #define SYS_pidfd_send_signal 424
 #endif
 
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442
+#endif
+
 #define CLONE_PIDFD_FLAG UINT64_C(0x00001000)
 #define CLOSE_RANGE_CLOEXEC_FLAG 4u
 #define MASK_SIZE ((size_t)8)

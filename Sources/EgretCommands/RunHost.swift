@@ -4,6 +4,7 @@
 import EgretAddressing
 import EgretCompiler
 import EgretDataplane
+import EgretFlows
 import EgretLinux
 import EgretNetlink
 import EgretNftables
@@ -32,10 +33,15 @@ final class RunHost {
         for record in dead {
             try RunLink.remove(record, route)
             try dataplane.removeRemains(
-                prefixes: ["g\(record.generation)", record.interface, "from-\(record.interface)", "to-\(record.interface)"],
+                prefixes: [
+                    "g\(record.generation)", record.interface, "from-\(record.interface)", "to-\(record.interface)",
+                ],
                 addresses: record.addresses,
                 in: [BaseProgram.table, BaseProgram.frameTable]
             )
+            if let generation = Generation(rawValue: record.generation) {
+                try KernelFlows.delete(mark: (generation.mark, Generation.mask), netfilter)
+            }
             try state.forget(record)
         }
         if !dead.isEmpty, try !state.hasRuns() { try restore() }

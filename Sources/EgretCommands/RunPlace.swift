@@ -105,7 +105,7 @@ final class RunPlace {
     }
 
     private func make(_ plan: AddressPlan, _ network: HostNetwork) throws {
-        let link = try RunLink.create(record, plan, in: namespaces.network, host.route)
+        let link = try RunLink.create(record, plan, mtu: network.mtu, in: namespaces.network, host.route)
         let endpoint = Endpoint(
             interface: link.name,
             interfaceIndex: link.index,

@@ -86,7 +86,9 @@ public final class KernelFlows {
         let ended = try ends.pendingEvents()
         events.lostConnections = ended.someWereLost
         for message in ended.messages {
-            guard let event = try? ConntrackWire.decodeEvent(message), case .destroy(let record) = event else { continue }
+            guard let event = try? ConntrackWire.decodeEvent(message), case .destroy(let record) = event else {
+                continue
+            }
             if let connection = connection(record) { events.connections.append(connection) }
         }
         return events
@@ -104,8 +106,17 @@ public final class KernelFlows {
 
     /// Forgets the endpoint's connections in the kernel's table.
     public func deleteOpen(_ connection: NetlinkConnection) throws(NetlinkError) {
-        try connection.request("delete connections") { [mark] sequence throws(WireError) in
-            try ConntrackWire.deleteRequest(mark: mark, sequence: sequence)
+        try KernelFlows.delete(mark: (mark.value, mark.mask), connection)
+    }
+
+    /// Forgets the connections that bear this mark, also where their endpoint is long gone.
+    public static func delete(
+        mark: (value: UInt32, mask: UInt32),
+        _ connection: NetlinkConnection
+    ) throws(NetlinkError) {
+        let filter = ConntrackWire.MarkFilter(value: mark.value, mask: mark.mask)
+        try connection.request("delete connections") { sequence throws(WireError) in
+            try ConntrackWire.deleteRequest(mark: filter, sequence: sequence)
         }
     }
 

@@ -69,9 +69,11 @@ public enum AddressPlanner {
 
     /// Blocks of 2 to the 15th addresses, out of the way of what other tools take by default: Docker (172.17 to
     /// 172.31, 192.168), Podman (10.88, 10.89), libvirt (192.168.122), Kubernetes (10.96, 10.244), k3s (10.42).
+    ///
+    /// The last is for benchmarks (RFC 2544) and for hosts whose VPN takes every private block.
     private static let ipv4Pools =
         ([213, 173, 61, 147, 199, 83, 231, 19].map { "10.\($0).128.0/17" }
-        + ["172.16.128.0/17", "100.111.128.0/17", "192.168.128.0/17"]).compactMap { IPPrefix($0) }
+        + ["172.16.128.0/17", "100.111.128.0/17", "192.168.128.0/17", "198.18.128.0/17"]).compactMap { IPPrefix($0) }
 
     /// Unique local blocks (RFC 4193); the first global identifier spells "egret".
     private static let ipv6Pools =

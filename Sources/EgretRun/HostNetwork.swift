@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import EgretAddressing
+import EgretLinux
 public import EgretNetlink
 import EgretNetlinkWire
 
@@ -13,10 +14,14 @@ public struct HostNetwork: Sendable {
     public private(set) var occupied: [IPPrefix] = []
     /// The interfaces that the host's routes lead to, by index: answers to runs arrive there.
     public private(set) var routedInterfaces: [UInt32: InterfaceName] = [:]
-    /// Whether the kernel has IPv6 at all.
+    /// The smallest packet size of those interfaces, in bytes; `nil` if they have no limit below Ethernet's 1500.
+    public private(set) var mtu: UInt32?
+    /// Whether the host has an IPv6 address, and new interfaces may have one.
     public private(set) var hasIPv6 = false
 
-    private static let mainTable: UInt32 = 254
+    /// Routes to a sixteenth of all addresses or more stand for all: a VPN's two halves of the internet, or 2000::/3.
+    private static let widestParticular = 4
+    private static let smallestMTU: UInt32 = 1280
     private static let localTable: UInt32 = 255
 
     /// Asks the kernel.
@@ -28,6 +33,7 @@ public struct HostNetwork: Sendable {
         let own = Set(links.filter { RunLink.isRunInterface($0.name) }.map(\.index))
         try readAddresses(connection, without: own)
         try readRoutes(connection, without: own, links)
+        if (try? Sysctl("net/ipv6/conf/default/disable_ipv6").read()) == "1" { hasIPv6 = false }
     }
 
     private mutating func readAddresses(_ connection: NetlinkConnection, without own: Set<UInt32>) throws {
@@ -55,11 +61,14 @@ public struct HostNetwork: Sendable {
         for message in messages {
             guard let route = try RouteWire.decodeRoute(message), !route.outputIndices.contains(where: own.contains)
             else { continue }
-            if !route.isDefault { occupied.append(route.destination) }
-            if route.kind == .unicast && route.table != HostNetwork.localTable { outputs.formUnion(route.outputIndices) }
+            if route.destination.length > HostNetwork.widestParticular { occupied.append(route.destination) }
+            if route.kind == .unicast && route.table != HostNetwork.localTable {
+                outputs.formUnion(route.outputIndices)
+            }
         }
-        for link in links where outputs.contains(link.index) && link.name != "lo" {
-            routedInterfaces[link.index] = InterfaceName(link.name)
-        }
+        let routed = links.filter { outputs.contains($0.index) && $0.name != "lo" }
+        // IPv6 needs 1280 (RFC 8200); what claims less cannot be meant.
+        mtu = routed.map(\.mtu).filter { (HostNetwork.smallestMTU..<1500).contains($0) }.min()
+        for link in routed { routedInterfaces[link.index] = InterfaceName(link.name) }
     }
 }

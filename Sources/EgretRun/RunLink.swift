@@ -25,11 +25,17 @@ public struct RunLink: Sendable {
     /// end ever has to ask.
     ///
     /// - Parameters:
-    ///   - connection: To the host's network namespace.
+    ///   - record: The run's: it gives names and hardware addresses.
+    ///   - plan: The run's addresses.
+    ///   - mtu: The largest packet, in bytes; `nil` for Ethernet's 1500.
     ///   - namespace: The run's network namespace.
+    ///   - connection: To the host's network namespace.
+    /// - Returns: The host's end.
+    /// - Throws: ``NetlinkError`` naming the step that failed. What was made so far is there.
     public static func create(
         _ record: RunRecord,
         _ plan: AddressPlan,
+        mtu: UInt32?,
         in namespace: Namespace,
         _ connection: NetlinkConnection
     ) throws -> RunLink {
@@ -41,6 +47,7 @@ public struct RunLink: Sendable {
                 VethEnd(name: name, address: record.hostHardwareAddress),
                 peer: VethEnd(name: endpointName, address: record.endpointHardwareAddress),
                 peerNamespace: namespace.descriptor.number,
+                mtu: mtu,
                 sequence: sequence
             )
         }

@@ -66,6 +66,8 @@ public struct Sandbox: Sendable {
     }
 
     /// `/proc` of the new pid namespace: no process of the host is in it.
+    ///
+    /// Every group may open sockets for echo requests, which the policy decides about: ping(8) has no capability here.
     private var processOperations: [ChildOperation] {
         [
             .mount(source: "proc", target: "/proc", type: "proc", flags: Sandbox.unprivileged),

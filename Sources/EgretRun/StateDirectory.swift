@@ -30,8 +30,7 @@ public struct StateDirectory: Sendable {
     /// Waits for the host's lock; the directory exists from then on, until ``removeIfEmpty()``.
     public func lock() throws(LinuxError) -> FileLock {
         while true {
-            try Directory.make(path, mode: 0o700)
-            guard let lock = try acquire() else { continue }
+            guard try makeDirectory(), let lock = try acquire() else { continue }
             // Whoever held it before may have removed the directory.
             let held = try File.status("/proc/self/fd/\(lock.descriptor.number)")
             if let named = try? File.status(lockPath), named.inode == held.inode { return lock }
@@ -40,10 +39,21 @@ public struct StateDirectory: Sendable {
 
     private var lockPath: String { path + "/lock" }
 
+    /// Makes the directory; `false` if another host's last run removed the one above it meanwhile.
+    private func makeDirectory() throws(LinuxError) -> Bool {
+        do throws(LinuxError) {
+            try Directory.make(path, mode: 0o700)
+            return true
+        } catch {
+            if error.errno == .noEntry || error.errno == .notDirectory { return false }
+            throw error
+        }
+    }
+
     private func acquire() throws(LinuxError) -> FileLock? {
         do {
             return try FileLock.acquire(lockPath)
-        } catch where error.errno == .noEntry {
+        } catch  where error.errno == .noEntry {
             return nil
         }
     }
@@ -86,7 +96,8 @@ public struct StateDirectory: Sendable {
             let slot = (counters.slot + offset) % AddressPlanner.slotCount
             if taken.contains(slot) { continue }
             guard let addresses = addresses(slot) else { return nil }
-            let record = RunRecord(slot: slot, generation: try unusedGeneration(from: counters.generation), addresses: addresses)
+            let record = RunRecord(
+                slot: slot, generation: try unusedGeneration(from: counters.generation), addresses: addresses)
             let lock = try FileLock.acquire(recordPath(slot))
             try File.write(recordPath(slot), Array(record.text.utf8), mode: 0o600)
             counters = Counters(slot: slot + 1, generation: record.generation == .max ? 1 : record.generation + 1)

@@ -27,7 +27,7 @@ public struct Supervisor {
         wasInForeground = terminal.flatMap { try? $0.foregroundGroup() } == CurrentProcess.group
     }
 
-    /// The first signal that came before there was a command, and would have ended it.
+    /// The first signal that came before there was a command, and would have ended it; `nil` if none did.
     ///
     /// - Parameter ignored: The signals that the command would have ignored.
     /// - Returns: `nil` if there was none.

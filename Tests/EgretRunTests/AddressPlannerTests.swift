@@ -44,7 +44,10 @@ struct AddressPlannerTests {
         #expect(!plan.ipv4.block.overlaps(ten[0]))
         let all = prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
         #expect(AddressPlanner.plan(slot: 3, occupied: [], mentioned: all, withIPv6: false) != nil)
-        #expect(AddressPlanner.plan(slot: 3, occupied: all, mentioned: [], withIPv6: false) == nil)
+        let last = AddressPlanner.plan(slot: 3, occupied: all, mentioned: [], withIPv6: false)
+        #expect(last?.ipv4.block == prefixes("198.18.128.6/31").first)
+        let everything = all + prefixes("198.18.0.0/15")
+        #expect(AddressPlanner.plan(slot: 3, occupied: everything, mentioned: [], withIPv6: false) == nil)
     }
 
     @Test("a block as wide as the internet is not taken as naming every pool")

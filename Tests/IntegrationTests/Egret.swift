@@ -61,8 +61,8 @@ extension TestInternet {
             ip -o link | grep -E ': egret[0-9]'
             find /run/egret -mindepth 1 2>/dev/null
             for f in ipv4/ip_forward ipv4/conf/eth0/forwarding ipv6/conf/all/forwarding \
-                ipv6/conf/eth0/forwarding; do
-                [ "$(cat /proc/sys/net/$f)" = 0 ] || echo "$f is on"
+                ipv6/conf/eth0/forwarding ipv6/conf/eth0/force_forwarding; do
+                [ "$(cat /proc/sys/net/$f 2>/dev/null || echo 0)" = 0 ] || echo "$f is on"
             done
             [ "$(cat /proc/sys/net/netfilter/nf_conntrack_acct 2>/dev/null || echo 0)" = 0 ] || echo accounting is on
             true

@@ -61,7 +61,8 @@ struct RunProcessTests {
                     139
                     141
                     """)
-            #expect(try internet.remains() == "")
+            let remains = try internet.remains()
+            #expect(remains == "")
         }
     }
 
@@ -102,7 +103,8 @@ struct RunProcessTests {
                     8
                     9
                     """)
-            #expect(try internet.remains() == "")
+            let remains = try internet.remains()
+            #expect(remains == "")
         }
     }
 
@@ -141,7 +143,8 @@ struct RunProcessTests {
                 prints: "1\n4\n2\n124\n137")
             let collected = try internet.script("egret gc")
             #expect(collected.standardOutput.hasPrefix("removed egret"))
-            #expect(try internet.remains() == "")
+            let remains = try internet.remains()
+            #expect(remains == "")
         }
     }
 
@@ -176,7 +179,8 @@ struct RunProcessTests {
                     125
                     0
                     """)
-            #expect(try internet.remains() == "")
+            let remains = try internet.remains()
+            #expect(remains == "")
         }
     }
 
@@ -192,7 +196,8 @@ struct RunProcessTests {
                 """,
                 in: internet,
                 prints: "3\n0")
-            #expect(try internet.remains() == "")
+            let remains = try internet.remains()
+            #expect(remains == "")
         }
     }
 }
