@@ -24,6 +24,8 @@ import time
 PREFIX = "egret-bench-"
 SERVER = PREFIX + "server"
 HOST = PREFIX + "host"
+# Seconds given to one nft command that changes one element.
+PATIENCE = 20
 
 
 def run(*command, **options):
@@ -374,20 +376,29 @@ class Bench:
             run(*inside(name, "nft", "-f", map_file))
             adding = []
             for index in range(count):
-                seconds, _, _ = timed(inside(name, "nft", "add", "element", "inet", "bench", "small", f"{{ 10.0.0.{index} }}"))
-                adding.append(seconds)
-            into = timed(inside(name, "nft", "add", "element", "inet", "bench", "s", "{ 10.0.0.0/8 : goto c }"))[0]
+                adding.append(self.add_element(name, "small", f"{{ 10.0.0.{index} }}"))
+            into = self.add_element(name, "s", "{ 10.0.0.0/8 : goto c }")
             run("ip", "netns", "del", name)
             self.namespaces.remove(name)
             theirs = statistics.median(adding)
+            least = "> " if theirs >= PATIENCE else ""
             rows.append([
                 f"{entries:,}", f"{figures['add'] * 1e6:.0f} µs", f"{figures['delete'] * 1e6:.0f} µs",
-                f"{theirs * 1e3:,.0f} ms", f"{theirs / figures['add']:,.0f}", f"{figures['replace'] * 1e3:,.0f} ms",
-                f"{into * 1e3:,.0f} ms",
+                f"{least}{theirs * 1e3:,.0f} ms", f"{least}{theirs / figures['add']:,.0f}",
+                f"{figures['replace'] * 1e3:,.0f} ms", f"{'> ' if into >= PATIENCE else ''}{into * 1e3:,.0f} ms",
             ])
         head = ["blocks present", "Egret: add an endpoint's element", "delete it", "`nft add element`, the same", "times slower",
                 "Egret: policy with one block more, swapped", "`nft add element`, one block more"]
         self.sections.append(ELEMENT_TEXT + table(head, rows))
+
+    def add_element(self, namespace, name, element):
+        """Seconds that `nft add element` takes; the end of our patience if it takes longer."""
+        start = time.perf_counter()
+        try:
+            run(*inside(namespace, "nft", "add", "element", "inet", "bench", name, element), timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            return float(PATIENCE)
+        return time.perf_counter() - start
 
     # The evaluator and the compiler
 
@@ -400,7 +411,7 @@ class Bench:
                        for _ in range(3)]
             rate = statistics.median([sample["perSecond"] for sample in samples])
             compiling = statistics.median([sample["compile"] for sample in samples])
-            rows.append([f"{rules:,}", f"{entries:,}", f"{rate / 1e6:.2f} million", f"{compiling * 1e3:,.1f} ms"])
+            rows.append([f"{rules:,}", f"{entries:,}", f"{rate:,.0f}", f"{compiling * 1e3:,.1f} ms"])
         self.sections.append(EVALUATOR_TEXT + table(["rules", "blocks", "decisions a second", "compiling"], rows))
 
     # The document
@@ -409,7 +420,7 @@ class Bench:
         cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
         memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
         nft = run("nft", "--version", capture_output=True, text=True).stdout.split()[1]
-        facts = (f"{os.cpu_count()} cores of {cpu}, {memory // 1024 // 1024} GiB, Linux {platform.release()}, "
+        facts = (f"{os.cpu_count()} cores of {cpu}, {memory // 1024 // 1024} GiB, Linux {".".join(platform.release().split(".")[:2])}, "
                  f"nftables {nft}; load average at the start {self.load_average:.1f}")
         return HEAD.replace("@FACTS@", facts) + self.verdicts() + "\n" + "\n".join(self.sections)
 
@@ -427,9 +438,9 @@ class Bench:
         for kind, title, target in (("udp", "established, UDP round trip", 1.05), ("tcp", "established, TCP round trip", 1.05),
                                     ("connect", "new connection", 1.10)):
             worst = max(self.path_facts[kind, lane] for lane in lanes)
-            row(f"{title}, worst policy", f"≤ {target:.2f}", f"{worst:.2f}", worst <= target, ": see below")
+            row(f"{title}, worst policy", f"≤ {target:.2f}", f"{worst:.3f}", worst <= target, ": see below")
         worst = min(self.path_facts["throughput", lane] for lane in lanes)
-        row("TCP throughput, worst policy", "≥ 0.97", f"{worst:.2f}", worst >= 0.97, ": see below")
+        row("TCP throughput, worst policy", "≥ 0.97", f"{worst:.3f}", worst >= 0.97, ": see below")
         for entries in (100_000, 1_000_000):
             wall, memory = self.apply_facts[entries, "values"]
             row(f"apply {entries:,} blocks, time", "≤ 0.25 of `nft -f`", f"{wall:.2f}", wall <= 0.25,

@@ -77,17 +77,20 @@ extension PolicyCompiler {
         contents: ([AddressInterval<Address>], [Verdict]) -> SetContents
     ) {
         let matches = rules.entries.map { AddressMatch<Address>($0.rule, family: family, groups: groups) }
+        let everywhere = matches.indices.filter { matches[$0].explicit.isEverything }
+        let host = matches.indices.filter { matches[$0].matchesHost }
         var partition = AddressPartition<Address>()
         var intervals: [AddressInterval<Address>] = []
         // Few ranges are cut by others; reserving for them all keeps a long list from being copied as it grows.
         intervals.reserveCapacity(matches.reduce(0) { $0 + ($1.explicit.isEverything ? 0 : $1.explicit.ranges.count) })
         var targets = VerdictTable()
         var targetOfCoverage: [UInt32] = []
-        targetOfCoverage.append(targets.index(of: target(of: .init(), matches)))
+        targetOfCoverage.append(
+            targets.index(of: target(of: AddressPartition<Address>.Coverage(), everywhere: everywhere, host: host)))
         partition.forEachPiece(of: matches) { piece, coverages in
             while targetOfCoverage.count < coverages.count {
                 let coverage = coverages[targetOfCoverage.count]
-                targetOfCoverage.append(targets.index(of: target(of: coverage, matches)))
+                targetOfCoverage.append(targets.index(of: target(of: coverage, everywhere: everywhere, host: host)))
             }
             let target = targetOfCoverage[piece.coverage]
             if target == targetOfCoverage[0] { return }
@@ -120,19 +123,18 @@ extension PolicyCompiler {
     }
 
     /// Where packets go whose far address these rules cover.
+    ///
+    /// - Parameters:
+    ///   - everywhere: The rules that cover every address.
+    ///   - host: The rules that cover what the host itself receives.
     private mutating func target<Address>(
         of coverage: AddressPartition<Address>.Coverage,
-        _ matches: [AddressMatch<Address>]
+        everywhere: [Int],
+        host: [Int]
     ) -> Verdict {
-        var forwarded: [Int] = []
-        var received: [Int] = []
-        let explicit = Swift.Set(coverage.explicit.map(Int.init))
-        let builtIn = Swift.Set(coverage.builtIn.map(Int.init))
-        for (index, match) in matches.enumerated() {
-            let isExplicit = match.explicit.isEverything || explicit.contains(index)
-            if isExplicit || builtIn.contains(index) { forwarded.append(index) }
-            if isExplicit || match.matchesHost { received.append(index) }
-        }
+        let explicit = everywhere + coverage.explicit.map(Int.init)
+        let forwarded = Swift.Set(explicit + coverage.builtIn.map(Int.init)).sorted()
+        let received = Swift.Set(explicit + host).sorted()
         let pair = ServicePair(
             forwarded: ServiceProgram(active: forwarded, in: rules),
             received: ServiceProgram(active: received, in: rules)
