@@ -21,7 +21,7 @@ struct PolicyMistakes: Error {
 extension PolicyOptions {
     /// Reads the files and flags.
     ///
-    /// - Throws: ``PolicyMistakes`` with every mistake at once; ``LinuxError`` if a file cannot be read.
+    /// - Throws: ``PolicyMistakes`` with every mistake at once; `LinuxError` if a file cannot be read.
     func load() throws -> LoadedPolicies {
         let sources = try files.map { file in
             try (

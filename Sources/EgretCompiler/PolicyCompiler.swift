@@ -125,8 +125,10 @@ extension PolicyCompiler {
     /// Where packets go whose far address these rules cover.
     ///
     /// - Parameters:
+    ///   - coverage: The rules that cover them.
     ///   - everywhere: The rules that cover every address.
     ///   - host: The rules that cover what the host itself receives.
+    /// - Returns: A verdict that leads to their chain.
     private mutating func target<Address>(
         of coverage: AddressPartition<Address>.Coverage,
         everywhere: [Int],

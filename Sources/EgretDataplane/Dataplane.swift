@@ -48,8 +48,11 @@ public final class Dataplane {
     /// few packets of a busy endpoint would find the new policy's sets still empty, or the old one's empty already,
     /// and meet a default instead of the rule.
     ///
-    /// - Parameter switching: The steps that lead packets to the new policy's chains, for each endpoint that obeys.
-    /// - Throws: ``NetlinkError``. If the old policy is in force still, nothing of the new one is left.
+    /// - Parameters:
+    ///   - old: The policy that goes.
+    ///   - new: The policy that comes.
+    ///   - switching: The steps that lead packets to the new policy's chains, for each endpoint that obeys.
+    /// - Throws: `NetlinkError`. If the old policy is in force still, nothing of the new one is left.
     public func replace(
         _ old: TableProgram,
         with new: TableProgram,

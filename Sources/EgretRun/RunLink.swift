@@ -31,7 +31,7 @@ public struct RunLink: Sendable {
     ///   - namespace: The run's network namespace.
     ///   - connection: To the host's network namespace.
     /// - Returns: The host's end.
-    /// - Throws: ``NetlinkError`` naming the step that failed. What was made so far is there.
+    /// - Throws: `NetlinkError` naming the step that failed. What was made so far is there.
     public static func create(
         _ record: RunRecord,
         _ plan: AddressPlan,

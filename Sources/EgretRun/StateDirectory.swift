@@ -53,8 +53,9 @@ public struct StateDirectory: Sendable {
     private func acquire() throws(LinuxError) -> FileLock? {
         do {
             return try FileLock.acquire(lockPath)
-        } catch  where error.errno == .noEntry {
-            return nil
+        } catch {
+            if error.errno == .noEntry { return nil }
+            throw error
         }
     }
 

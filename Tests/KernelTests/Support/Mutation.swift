@@ -29,10 +29,12 @@ extension Mutation {
     static let ofPolicies: [Mutation] =
         effects + [
             rules("ICMP types not asked") { _, statements in
-                statements.contains { if case .verdictMap(.icmpType, _) = $0 { true } else { false } } ? nil : statements
+                statements.contains { if case .verdictMap(.icmpType, _) = $0 { true } else { false } }
+                    ? nil : statements
             },
             rules("ICMPv6 types not asked") { _, statements in
-                statements.contains { if case .verdictMap(.icmpv6Type, _) = $0 { true } else { false } } ? nil : statements
+                statements.contains { if case .verdictMap(.icmpv6Type, _) = $0 { true } else { false } }
+                    ? nil : statements
             },
             rules("ports asked of the wrong end") { _, statements in
                 statements.map { statement in
@@ -44,7 +46,9 @@ extension Mutation {
                 }
             },
             rules("one port taken for another") { _, statements in
-                statements.map { if case .equal(.destinationPort, let port) = $0 { .equal(.destinationPort, port + 1) } else { $0 } }
+                statements.map {
+                    if case .equal(.destinationPort, let port) = $0 { .equal(.destinationPort, port + 1) } else { $0 }
+                }
             },
             rules("protocols not asked") { _, statements in
                 statements.contains { if case .verdictMap(.transportProtocol, _) = $0 { true } else { false } }
@@ -73,13 +77,18 @@ extension Mutation {
                 statements == [.rejectAdministratively] ? [.verdict(.drop)] : statements
             },
             rules("no reset for TCP") { _, statements in
-                statements.contains(.rejectWithTCPReset) ? [.equal(.transportProtocol, 6), .verdict(.drop)] : statements
+                statements.contains(.rejectWithTCPReset)
+                    ? [.equal(.transportProtocol, 6), .verdict(.drop)] : statements
             },
             compiled("tiers in the wrong order") { policies in
                 PolicySet(
                     policies: policies.policies.map { policy in
                         var policy = policy
-                        if policy.tier == .admin { policy.tier = .workload; policy.priority = 9; policy.defaultAction = .reject }
+                        if policy.tier == .admin {
+                            policy.tier = .workload
+                            policy.priority = 9
+                            policy.defaultAction = .reject
+                        }
                         return policy
                     },
                     groups: Array(policies.groups.values), networkDefault: policies.networkDefault)
@@ -103,7 +112,8 @@ extension Mutation {
                 policies.mapRules { rule in
                     var rule = rule
                     rule.destinations.removeAll { $0 == .builtIn(.private) }
-                    return rule.destinations.isEmpty && !rule.services.contains(.any(IPProtocol(rawValue: 253))) ? nil : rule
+                    return rule.destinations.isEmpty && !rule.services.contains(.any(IPProtocol(rawValue: 253)))
+                        ? nil : rule
                 }
             },
             embedded(0x0064_ff9b << 96 | 0xcb00_7142, "NAT64"), embedded(0x2002_cb00_7142 << 80 | 1, "6to4"),
@@ -142,7 +152,9 @@ extension Mutation {
     }
 
     /// Compiles other policies than were meant, under the names of those that were.
-    private static func compiled(_ description: String, _ body: @escaping @Sendable (PolicySet) -> PolicySet) -> Mutation {
+    private static func compiled(_ description: String, _ body: @escaping @Sendable (PolicySet) -> PolicySet)
+        -> Mutation
+    {
         Mutation(description) { programs in
             programs.policy = PolicyCompiler.compile(
                 body(Touchstone.policies), generation: programs.policy.generation, logGroup: KernelBench.logGroup)
