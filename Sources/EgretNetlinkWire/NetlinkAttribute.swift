@@ -3,12 +3,12 @@
 
 /// One attribute of a message: `struct nlattr` in `linux/netlink.h`.
 ///
-/// ``
+/// ```
 ///  0               16              32
 ///  +---------------+---------------+----------------- - -
 ///  | length (host) | type (host)   | payload, padded to 4
 ///  +---------------+---------------+----------------- - -
-/// ``
+/// ```
 /// The length counts the four header bytes but not the padding.
 public struct NetlinkAttribute: Hashable, Sendable {
     /// The type, without `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`.

@@ -3,7 +3,7 @@
 
 /// One message from the kernel: `struct nlmsghdr` in `linux/netlink.h`, and what follows it.
 ///
-/// ``
+/// ```
 ///  0               16              32
 ///  +---------------+---------------+
 ///  | length, with this header      |   all in the machine's byte order
@@ -14,7 +14,7 @@
 ///  +---------------+---------------+
 ///  | port id                       |
 ///  +---------------+---------------+ - -
-/// ``
+/// ```
 public struct NetlinkMessage: Hashable, Sendable {
     /// What it is; below 16 one of ``NetlinkControl``.
     public var type: UInt16

@@ -6,10 +6,10 @@ import Glibc
 
 /// A small internet of our own, in network namespaces: the test bed, and a place to play.
 ///
-/// ``
+/// ```
 ///   home ── 192.0.2.0/30 ── isp ─┬─ 203.0.113.0/24 ── web1 .10, web2 .11, dns .53
 ///   (Egret runs here)            └─ 198.51.100.0/24 ── friend .20, attacker .66
-/// ``
+/// ```
 ///
 /// IPv6 beside it: 2001:db8:ffff::/64, 2001:db8:113::/64 and 2001:db8:51::/64. Nothing leaves the machine and
 /// nothing needs a network. Several can exist at once, each under a name of its own. The state is in the kernel and

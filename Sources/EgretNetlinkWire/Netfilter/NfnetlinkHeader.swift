@@ -3,11 +3,11 @@
 
 /// The header that every nfnetlink message begins with: `struct nfgenmsg` in `linux/netfilter/nfnetlink.h`.
 ///
-/// ``
+/// ```
 ///  +--------+---------+----------------------+
 ///  | family | version | resource, big endian |
 ///  +--------+---------+----------------------+
-/// ``
+/// ```
 public struct NfnetlinkHeader: Hashable, Sendable {
     /// `NFPROTO_*`.
     public var family: UInt8
