@@ -24,8 +24,18 @@ public struct EgretCommand: ParsableCommand {
 
     /// Runs what this process's arguments say, and ends the process.
     public static func runAndExit() -> Never {
-        EgretCommand.main()
-        EgretCommand.exit()
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+            exit()
+        } catch {
+            // What went wrong with Egret must not pass for the exit code of the command that it was to run.
+            guard exitCode(for: error) == .validationFailure, CommandLine.arguments.dropFirst().first == "run" else {
+                exit(withError: error)
+            }
+            Console.error([fullMessage(for: error)])
+            exit(withError: ExitCode(125))
+        }
     }
 }
 

@@ -78,6 +78,8 @@ struct RunCommand: ParsableCommand {
     var command: [String] = []
 
     func run() throws {
+        // Everything from the first word that is no option of Egret's is the command's, these two included.
+        if let first = command.first, ["--help", "-h"].contains(first) { throw CleanExit.helpRequest(self) }
         throw ExitCode(RunSession(self).run())
     }
 }

@@ -156,12 +156,13 @@ final class RunPlace {
     /// What to wait for while the command runs, and what to do with it.
     func sources(noting output: RunOutput) -> [(descriptor: Descriptor, serve: () throws -> Void)] {
         (flows?.descriptors ?? []).map { descriptor in
-            (descriptor, { [unowned self] in try self.note(output) })
+            (descriptor, { [unowned self] in _ = try self.note(output) })
         }
     }
 
-    private func note(_ output: RunOutput) throws {
-        guard let events = try flows?.pending() else { return }
+    /// - Returns: Whether there may be more.
+    private func note(_ output: RunOutput) throws -> Bool {
+        guard let events = try flows?.pending() else { return false }
         for record in events.records {
             guard let meaning = meaning(of: record.prefix) else { continue }
             output.log(record, meaning, ClauseText(policies))
@@ -171,6 +172,7 @@ final class RunPlace {
         }
         for connection in events.connections { collector.note(connection) }
         if events.lostConnections { collector.noteLostConnections() }
+        return events.mayHaveMore
     }
 
     /// What a log record's prefix, which is also a counter's name, stands for.
@@ -199,7 +201,7 @@ final class RunPlace {
     /// What cannot be taken away is said in ``problems``; the next run tries again.
     func end(noting output: RunOutput) -> RunReport {
         attempt("end the command's processes") { try endProcesses() }
-        attempt("read what the kernel logged") { try note(output) }
+        attempt("read what the kernel logged") { while try note(output) {} }
         var totals: [RefusalReason: Traffic] = [:]
         attempt("read the counters") { totals = try readCounters() }
         attempt("read the open connections") {

@@ -30,6 +30,8 @@ public final class KernelFlows {
         public var connections: [FlowCollector.Connection] = []
         /// Whether the kernel had to drop word of ended connections.
         public var lostConnections = false
+        /// Whether there may be more: ask again.
+        public var mayHaveMore = false
     }
 
     private let logs: NetlinkConnection
@@ -80,11 +82,13 @@ public final class KernelFlows {
     public func pending() throws(NetlinkError) -> Events {
         var events = Events()
         // Lost log records show in the counters; nothing else needs to know.
-        for message in try logs.pendingEvents().messages {
+        let logged = try logs.pendingEvents().messages
+        for message in logged {
             if let record = KernelFlows.logRecord(message) { events.records.append(record) }
         }
         let ended = try ends.pendingEvents()
         events.lostConnections = ended.someWereLost
+        events.mayHaveMore = max(logged.count, ended.messages.count) >= NetlinkConnection.eventLimit
         for message in ended.messages {
             guard let event = try? ConntrackWire.decodeEvent(message), case .destroy(let record) = event else {
                 continue

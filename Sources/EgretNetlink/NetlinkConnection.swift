@@ -91,11 +91,13 @@ public final class NetlinkConnection {
 
     /// The notifications that wait, without waiting for any, and whether others were lost since the last call.
     ///
+    /// Where there are ``eventLimit`` or more, there may be others behind them.
+    ///
     /// Not to be mixed with requests on one connection while notifications matter: a request drops them.
     public func pendingEvents() throws(NetlinkError) -> (messages: [NetlinkMessage], someWereLost: Bool) {
         var messages: [NetlinkMessage] = []
         var someWereLost = false
-        while true {
+        while messages.count < NetlinkConnection.eventLimit {
             do {
                 try socket.setNonBlocking(true)
                 messages += try NetlinkMessage.parse(try socket.receive())
@@ -108,7 +110,11 @@ public final class NetlinkConnection {
                 throw NetlinkError(malformed: "\(error)", operation: "listen to the kernel")
             }
         }
+        return (messages, someWereLost)
     }
+
+    /// About how many events one call returns: who listens to a flood has other things to do in between.
+    public static let eventLimit = 4096
 
     /// Sends a request that changes something and waits for its acknowledgement.
     ///

@@ -10,6 +10,7 @@ final class TerminalSession {
     let terminal: PseudoTerminal
     let child: ChildProcess
     private var unread = ""
+    private var hasEnded = false
 
     /// Starts a program of home's as the leader of a session that has the terminal.
     init(_ internet: TestInternet, _ arguments: [String], environment: [String: String] = [:]) throws {
@@ -31,6 +32,8 @@ final class TerminalSession {
     }
 
     deinit {
+        // Once it has been waited for, its number may be another's.
+        if hasEnded { return }
         try? CurrentProcess.send(.kill, to: -child.identifier)
         try? child.signal(.kill)
         _ = try? child.waitForEnd()
@@ -40,7 +43,9 @@ final class TerminalSession {
     func waitForEnd(within limit: Duration) throws -> ChildProcess.Status? {
         var poll = Poll()
         poll.add(child.descriptor)
-        return try poll.wait(timeout: limit).isEmpty ? nil : try child.waitForEnd()
+        if try poll.wait(timeout: limit).isEmpty { return nil }
+        hasEnded = true
+        return try child.waitForEnd()
     }
 
     /// Types: control characters are keys.
