@@ -71,6 +71,8 @@ enum Touchstone {
             "64:ff9b::cb00:7142/128", "2002:cb00:7142::/48", "10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12",
             "192.168.0.0/16", "fc00::/7", "64:ff9b::a00:0/104", "2002:a00::/24", "64:ff9b::6440:0/106", "2002:6440::/26",
             "64:ff9b::ac10:0/108", "2002:ac10::/28", "64:ff9b::c0a8:0/112", "2002:c0a8::/32", "64:ff9b::/96", "2002::/16",
+            "64:ff9b::cb00:7120/124", "2002:cb00:7120::/44", "::ffff:cb00:7120/124", "::ffff:cb00:7142/128",
+            "::ffff:a00:0/104", "::ffff:6440:0/106", "::ffff:ac10:0/108", "::ffff:c0a8:0/112",
         ].compactMap { IPPrefix($0) }
         let beside = edges.flatMap { prefix -> [IPAddress] in
             [prefix.lowerBound &- 1, prefix.lowerBound, prefix.upperBound, prefix.upperBound &+ 1].map {
