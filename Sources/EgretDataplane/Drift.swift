@@ -114,7 +114,8 @@ private struct Observation {
             guard let record = objects.first(where: { $0.name == limit.name && $0.isLimit }) else {
                 return Drift(kind: .missing, object: "limit \(program.table) \(limit.name)")
             }
-            return record.isSame(as: limit) ? nil : Drift(kind: .changed, object: "limit \(program.table) \(limit.name)")
+            return record.isSame(as: limit)
+                ? nil : Drift(kind: .changed, object: "limit \(program.table) \(limit.name)")
         }
         return counters + limits
     }

@@ -19,9 +19,11 @@ struct BypassTests {
             services: [.ports(.tcp, PortRange(443)), .ports(.udp, PortRange(53))]
         ))
 
-    @Test("a policy that names TCP and UDP ports lets no other protocol out", arguments: [
-        1, 2, 4, 41, 47, 50, 51, 58, 89, 94, 103, 112, 115, 132, 136, 253, 255,
-    ] as [UInt8])
+    @Test(
+        "a policy that names TCP and UDP ports lets no other protocol out",
+        arguments: [
+            1, 2, 4, 41, 47, 50, 51, 58, 89, 94, 103, 112, 115, 132, 136, 253, 255,
+        ] as [UInt8])
     func protocols(number: UInt8) throws {
         let bench = try KernelBench(BypassTests.webOnly)
         for destination in BypassTests.web + KernelBench.hostAddresses + bench.endpoint.gateways {
@@ -52,7 +54,8 @@ struct BypassTests {
                         from: bench.endpoint.address(destination.family), to: destination, protocol: .udp,
                         sourcePort: bench.newPort(), destinationPort: port, tag: filler + tag))
                 for first in [8, 40] {
-                    let pieces = Fragments.split(whole, after: first, identification: UInt32(tag[7]) &+ UInt32(first) << 8)
+                    let pieces = Fragments.split(
+                        whole, after: first, identification: UInt32(tag[7]) &+ UInt32(first) << 8)
                     for packet in pieces { try bench.endpoint.send(packet) }
                     #expect(try bench.passage(of: tag) == expected, "\(destination) port \(port)")
                     for packet in pieces.reversed() { try bench.endpoint.send(packet) }
@@ -66,7 +69,9 @@ struct BypassTests {
         }
     }
 
-    @Test("extension headers hide no port", arguments: [[0], [60], [0, 60], [60, 60, 60], [43], [0, 43, 60]] as [[UInt8]])
+    @Test(
+        "extension headers hide no port",
+        arguments: [[0], [60], [0, 60], [60, 60, 60], [43], [0, 43, 60]] as [[UInt8]])
     func extensionHeaders(chain: [UInt8]) throws {
         let bench = try KernelBench(BypassTests.webOnly)
         for (port, isAllowed) in [(UInt16(99), false), (53, true)] {
@@ -98,9 +103,11 @@ struct BypassTests {
         }
     }
 
-    @Test("an IPv6 address that stands for a denied IPv4 address is denied", arguments: [
-        "64:ff9b::cb00:7142", "2002:cb00:7142::1", "2002:cb00:7142:ffff:ffff:ffff:ffff:ffff", "::ffff:203.0.113.66",
-    ])
+    @Test(
+        "an IPv6 address that stands for a denied IPv4 address is denied",
+        arguments: [
+            "64:ff9b::cb00:7142", "2002:cb00:7142::1", "2002:cb00:7142:ffff:ffff:ffff:ffff:ffff", "::ffff:203.0.113.66",
+        ])
     func embeddedAddresses(text: String) throws {
         let bench = try KernelBench(
             .rules(EgressRule(action: .deny, destinations: [.prefix("203.0.113.66/32")]), otherwise: .allow))
@@ -129,9 +136,11 @@ struct BypassTests {
         }
     }
 
-    @Test("metadata services are in no group but their own", arguments: [
-        "169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192",
-    ])
+    @Test(
+        "metadata services are in no group but their own",
+        arguments: [
+            "169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192",
+        ])
     func metadata(text: String) throws {
         let wide = EgressRule(
             action: .allow, destinations: [.internet, .private, .linkLocal, .multicast, .host].map { .builtIn($0) })
@@ -142,15 +151,16 @@ struct BypassTests {
         }
     }
 
-    @Test("multicast and broadcast reach neither the network nor the host", arguments: [
-        "224.0.0.1", "224.0.0.251", "239.255.255.250", "255.255.255.255", "10.213.0.3", "ff02::1", "ff02::fb",
-        "ff05::1:3", "ff0e::1",
-    ])
+    @Test(
+        "multicast and broadcast reach neither the network nor the host",
+        arguments: [
+            "224.0.0.1", "224.0.0.251", "239.255.255.250", "255.255.255.255", "10.213.0.3", "ff02::1", "ff02::fb",
+            "ff05::1:3", "ff0e::1",
+        ])
     func multicast(text: String) throws {
         let bench = try KernelBench(
             .rules(EgressRule(action: .allow, destinations: [.internet, .private].map { .builtIn($0) })))
         let destination = address(text)
-        if text == "10.213.0.3" { return }
         let tag = bench.newTag()
         let packet = PacketBuilder.packet(
             from: bench.endpoint.address(destination.family), to: destination, protocol: .udp, destinationPort: 5353,
@@ -184,9 +194,11 @@ struct BypassTests {
         }
     }
 
-    @Test("a connection by one port opens no other, also for protocols that tracking has no ports for", arguments: [
-        IPProtocol.tcp, .udp, .udplite, .sctp, .dccp,
-    ])
+    @Test(
+        "a connection by one port opens no other, also for protocols that tracking has no ports for",
+        arguments: [
+            IPProtocol.tcp, .udp, .udplite, .sctp, .dccp,
+        ])
     func portsOfTrackedProtocols(number: IPProtocol) throws {
         let bench = try KernelBench(
             .rules(EgressRule(action: .allow, services: [.ports(number, PortRange(443))])))

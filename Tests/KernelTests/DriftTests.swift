@@ -16,7 +16,8 @@ import Testing
 struct DriftTests {
     private static let policies = PolicySet.rules(
         EgressRule(
-            action: .allow, destinations: [.prefix("203.0.113.0/24", except: "203.0.113.66/32"), .prefix("2001:db8::/32")],
+            action: .allow,
+            destinations: [.prefix("203.0.113.0/24", except: "203.0.113.66/32"), .prefix("2001:db8::/32")],
             services: [.ports(.tcp, PortRange(443)), .ports(.udp, PortRange(53)), .icmp(.icmp, type: 8)]),
         EgressRule(action: .reject, destinations: [.builtIn(.private)]),
         EgressRule(action: .audit, destinations: [.builtIn(.internet)])
@@ -82,7 +83,9 @@ struct DriftTests {
             all.append(programs)
         }
         let web = address("203.0.113.10")
-        for endpoint in bench.endpoints { #expect(try bench.passage(to: web, .tcp, port: 443, from: endpoint) == .outside) }
+        for endpoint in bench.endpoints {
+            #expect(try bench.passage(to: web, .tcp, port: 443, from: endpoint) == .outside)
+        }
         for (number, programs) in all.enumerated() {
             let endpoint = bench.endpoints[number]
             if number.isMultiple(of: 10) {
@@ -145,7 +148,10 @@ struct DriftTests {
             let bench = try KernelBench(DriftTests.policies, endpoints: 2)
             identities = try [bench.host.identity, bench.outside.identity, bench.endpoint.namespace.identity]
         }
-        let links = try runProgram(["/bin/sh", "-c", "readlink /proc/\(CurrentProcess.identifier)/fd/* /proc/\(CurrentProcess.identifier)/task/*/ns/net"])
+        let links = try runProgram([
+            "/bin/sh", "-c",
+            "readlink /proc/\(CurrentProcess.identifier)/fd/* /proc/\(CurrentProcess.identifier)/task/*/ns/net",
+        ])
         for identity in identities { #expect(!links.standardOutput.contains("net:[\(identity.inode)]")) }
     }
 }

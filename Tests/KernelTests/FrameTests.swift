@@ -55,18 +55,22 @@ struct FrameTests {
         }
     }
 
-    @Test("frames that are neither IP nor the endpoint's ARP stop at the wire", arguments: [
-        0x88b5, 0x8847, 0x88cc, 0x8864, 0x88e5, 0x0600, 0x86dd, 0x0800, 0x0806,
-    ] as [UInt16])
+    @Test(
+        "frames that are neither IP nor the endpoint's ARP stop at the wire",
+        arguments: [
+            0x88b5, 0x8847, 0x88cc, 0x8864, 0x88e5, 0x0600, 0x86dd, 0x0800, 0x0806,
+        ] as [UInt16])
     func unknownEtherTypes(etherType: UInt16) throws {
         let bench = try KernelBench(.allowAll)
         let tag = bench.newTag()
         let inner = try #require(
-            PacketBuilder.packet(from: bench.endpoint.address(.ipv4), to: address("203.0.113.10"), protocol: .udp, tag: tag))
+            PacketBuilder.packet(
+                from: bench.endpoint.address(.ipv4), to: address("203.0.113.10"), protocol: .udp, tag: tag))
         // As IP, IPv6 and ARP, these bytes are nobody's.
         let payload = PacketBuilder.bigEndian(1) + PacketBuilder.bigEndian(0x0800) + inner
         let frame = PacketBuilder.frame(
-            from: bench.endpoint.value.hardwareAddress, to: bench.endpoint.gatewayHardware, etherType: etherType, payload)
+            from: bench.endpoint.value.hardwareAddress, to: bench.endpoint.gatewayHardware, etherType: etherType,
+            payload)
         let count = try bench.count("egret0-spoofed", in: BaseProgram.frameTable) {
             let passage = try bench.passage(of: [frame], tag: tag)
             #expect(passage == .none)
@@ -141,9 +145,11 @@ struct FrameTests {
         }
     }
 
-    @Test("a VLAN tag takes a packet nowhere; the tag of no VLAN takes it to the policy", arguments: [
-        0x8100, 0x88a8,
-    ] as [UInt16])
+    @Test(
+        "a VLAN tag takes a packet nowhere; the tag of no VLAN takes it to the policy",
+        arguments: [
+            0x8100, 0x88a8,
+        ] as [UInt16])
     func virtualNetworks(etherType: UInt16) throws {
         for (policies, identifier, expected) in [
             (PolicySet.allowAll, UInt16(7), Passage.none), (.allowAll, 0x6001, .none), (.denyAll, 0, .none),

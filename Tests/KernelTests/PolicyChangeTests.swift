@@ -18,9 +18,11 @@ struct PolicyChangeTests {
         addresses.flatMap { address in [IPProtocol.tcp, .udp].map { Conversation(bench, $0, to: address) } }
     }
 
-    @Test("a revoked flow stops in both directions, whoever speaks first, and a kept one loses nothing", arguments: [
-        DefaultAction.deny, .reject,
-    ])
+    @Test(
+        "a revoked flow stops in both directions, whoever speaks first, and a kept one loses nothing",
+        arguments: [
+            DefaultAction.deny, .reject,
+        ])
     func revocation(otherwise: DefaultAction) throws {
         let bench = try KernelBench(.allowAll)
         let kept = PolicyChangeTests.conversations(bench, PolicyChangeTests.kept)

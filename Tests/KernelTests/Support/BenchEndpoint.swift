@@ -102,7 +102,9 @@ extension NetlinkConnection {
     /// Waits until the kernel has noticed that both ends of a link are up; until then it drops what is sent.
     func awaitCarrier(_ name: String) throws {
         var poll = Poll()
-        for _ in 0..<5000 where try linkRecord(name).operationalState != 6 { _ = try poll.wait(timeout: .milliseconds(1)) }
+        for _ in 0..<5000 where try linkRecord(name).operationalState != 6 {
+            _ = try poll.wait(timeout: .milliseconds(1))
+        }
     }
 
     func addAddress(_ address: IPAddress, length: Int, to index: UInt32) throws {

@@ -43,7 +43,8 @@ final class Conversation {
                 acknowledging: sent))
         received += 1
         try bench.endpoint.send(
-            Segment.packet(from: near, to: far, flags: Segment.acknowledgement, sequence: sent, acknowledging: received))
+            Segment.packet(from: near, to: far, flags: Segment.acknowledgement, sequence: sent, acknowledging: received)
+        )
         return try ask() && push()
     }
 

@@ -45,7 +45,8 @@ extension Mutation {
             statements.filter { if case .equal(.arpSenderEther, _) = $0 { false } else { true } }
         },
         frames("neighbour advertisements not checked") { statements in
-            statements.contains { if case .notEqual(.neighbourTarget, _) = $0 { true } else { false } } ? nil : statements
+            statements.contains { if case .notEqual(.neighbourTarget, _) = $0 { true } else { false } }
+                ? nil : statements
         },
         frames("router advertisements let through") { statements in
             statements.contains(.equal(.icmpv6Type, 134)) ? nil : statements
@@ -61,7 +62,9 @@ extension Mutation {
             programs.base.rules.removeAll { $0.chain == "input" }
         },
         Mutation("the way out left open") { programs in
-            programs.base.rules.removeAll { $0.chain == "forward" && $0.statements.contains(.verdictMap(.inputInterface, "from")) }
+            programs.base.rules.removeAll {
+                $0.chain == "forward" && $0.statements.contains(.verdictMap(.inputInterface, "from"))
+            }
         },
         Mutation("the way in left open") { programs in
             programs.base.rules.removeAll { $0.statements.contains(.verdictMap(.outputInterface, "to")) }
@@ -82,7 +85,9 @@ extension Mutation {
         }
     }
 
-    private static func frames(_ description: String, _ body: @escaping @Sendable ([Statement]) -> [Statement]?) -> Mutation {
+    private static func frames(_ description: String, _ body: @escaping @Sendable ([Statement]) -> [Statement]?)
+        -> Mutation
+    {
         Mutation(description) { programs in
             programs.endpoint.frames.rules = programs.endpoint.frames.rules.compactMap { rule in
                 body(rule.statements).map { Rule(in: rule.chain, $0) }
@@ -102,10 +107,13 @@ extension KernelBench {
         expect(try passage(to: web, .tcp, port: 443) == .none, "what is excepted leaves")
         expect(try passage(to: door, .tcp, port: 22) == .none, "the host's door is open")
         for (destination, stranger) in [(allowed, "198.51.100.7"), (address("2001:db8:113::1"), "2001:db8:51::7")] {
-            let passage = try passage(to: destination, .tcp, port: destination.family == .ipv4 ? 443 : 80, source: address(stranger))
+            let passage = try passage(
+                to: destination, .tcp, port: destination.family == .ipv4 ? 443 : 80, source: address(stranger))
             expect(passage == .none, "\(stranger) is sent from")
         }
-        expect(try passage(to: allowed, .tcp, port: 443, hardware: KernelBench.outsideHardware) == .none, "any hardware address")
+        expect(
+            try passage(to: allowed, .tcp, port: 443, hardware: KernelBench.outsideHardware) == .none,
+            "any hardware address")
         found += try frameSuspicions() + stateSuspicions(allowed) + revocationSuspicions(mutation)
         return found
     }
@@ -125,10 +133,14 @@ extension KernelBench {
             return PacketBuilder.frame(from: hardware, to: own.gatewayHardware, packet: try #require(packet))
         }
         let frames: [(String, [UInt8])] = [
-            ("ARP for the gateway", arp(hardware, own.gateways[0])), ("ARP for another card", arp(other, own.address(.ipv4))),
+            ("ARP for the gateway", arp(hardware, own.gateways[0])),
+            ("ARP for another card", arp(other, own.address(.ipv4))),
             ("advertisement for the gateway", try neighbour(136)), ("router advertisement", try neighbour(134)),
             ("redirect", try neighbour(137)),
-            ("unknown frame", PacketBuilder.frame(from: hardware, to: own.gatewayHardware, etherType: 0x88b5, newTag())),
+            (
+                "unknown frame",
+                PacketBuilder.frame(from: hardware, to: own.gatewayHardware, etherType: 0x88b5, newTag())
+            ),
         ]
         // A frame that is stopped at the wire is counted there.
         return try frames.compactMap { name, frame in

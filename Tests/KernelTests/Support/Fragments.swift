@@ -19,7 +19,9 @@ enum Fragments {
         }
     }
 
-    private static func version4(_ header: [UInt8], _ piece: [UInt8], _ offset: Int, _ isMore: Bool, _ id: UInt32) -> [UInt8] {
+    private static func version4(_ header: [UInt8], _ piece: [UInt8], _ offset: Int, _ isMore: Bool, _ id: UInt32)
+        -> [UInt8]
+    {
         var header = header
         header.replaceSubrange(2..<4, with: PacketBuilder.bigEndian(UInt16(20 + piece.count)))
         header.replaceSubrange(4..<6, with: PacketBuilder.bigEndian(UInt16(truncatingIfNeeded: id ^ id >> 16)))
@@ -28,7 +30,9 @@ enum Fragments {
     }
 
     /// RFC 8200 section 4.5.
-    private static func version6(_ header: [UInt8], _ piece: [UInt8], _ offset: Int, _ isMore: Bool, _ id: UInt32) -> [UInt8] {
+    private static func version6(_ header: [UInt8], _ piece: [UInt8], _ offset: Int, _ isMore: Bool, _ id: UInt32)
+        -> [UInt8]
+    {
         var header = header
         let next = header[6]
         header[6] = 44

@@ -78,7 +78,8 @@ final class KernelBench {
         try host.onOwnThread {
             for (name, value) in [
                 ("net/ipv4/ip_forward", "1"), ("net/ipv6/conf/all/forwarding", "1"), ("net/ipv4/icmp_ratemask", "0"),
-                ("net/ipv6/icmp/ratelimit", "0"), ("net/ipv6/icmp/ratemask", "255"), ("net/ipv4/conf/all/rp_filter", "0"),
+                ("net/ipv6/icmp/ratelimit", "0"), ("net/ipv6/icmp/ratemask", "255"),
+                ("net/ipv4/conf/all/rp_filter", "0"),
                 ("net/ipv4/conf/default/rp_filter", "0"),
                 // With this check on, Linux 6.18 takes every UDP-Lite packet for invalid, its own sockets' too.
                 ("net/netfilter/nf_conntrack_checksum", "0"),
@@ -202,7 +203,8 @@ final class KernelBench {
     func remainingTables() throws -> Swift.Set<Table> {
         let unwanted = [BaseProgram.table, BaseProgram.frameTable]
         let drift = try dataplane.drift(of: unwanted.map { TableProgram(table: $0) })
-        return Swift.Set(unwanted).subtracting(unwanted.filter { table in drift.contains { $0.object.hasSuffix("\(table)") } })
+        return Swift.Set(unwanted).subtracting(
+            unwanted.filter { table in drift.contains { $0.object.hasSuffix("\(table)") } })
     }
 }
 
