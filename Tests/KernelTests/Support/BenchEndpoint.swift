@@ -32,6 +32,8 @@ struct BenchEndpoint {
         let inside = try namespace.onOwnThread { try NetlinkConnection.route() }
         let insideIndex = try inside.raise("eth0")
         let index = try route.raise(name.rawValue)
+        try inside.awaitCarrier("eth0")
+        try route.awaitCarrier(name.rawValue)
         for (gateway, address) in zip(gateways, own) {
             try route.addAddress(gateway, length: gateway.family == .ipv4 ? 30 : 64, to: index)
             try route.addNeighbour(address, hardware, on: index)
@@ -82,7 +84,7 @@ extension NetlinkConnection {
         }
     }
 
-    /// Sets a link up without addresses of its own making, and waits until it carries if its other end is up.
+    /// Sets a link up without addresses of its own making.
     @discardableResult
     func raise(_ name: String) throws -> UInt32 {
         let index = try index(of: name)
@@ -94,11 +96,15 @@ extension NetlinkConnection {
         try request("set link up") { sequence throws(WireError) in
             try RouteWire.setLink(index, up: true, sequence: sequence)
         }
+        return index
+    }
+
+    /// Waits until the kernel has noticed that both ends of a link are up; until then it drops what is sent.
+    func awaitCarrier(_ name: String) throws {
         var poll = Poll()
-        for _ in 0..<10 where try linkRecord(name).operationalState != 6 {
+        for _ in 0..<5000 where try linkRecord(name).operationalState != 6 {
             _ = try poll.wait(timeout: .milliseconds(1))
         }
-        return index
     }
 
     func addAddress(_ address: IPAddress, length: Int, to index: UInt32) throws {

@@ -79,7 +79,8 @@ final class KernelBench {
         try host.onOwnThread {
             for (name, value) in [
                 ("net/ipv4/ip_forward", "1"), ("net/ipv6/conf/all/forwarding", "1"), ("net/ipv4/icmp_ratemask", "0"),
-                ("net/ipv6/icmp/ratelimit", "0"), ("net/ipv4/conf/all/rp_filter", "0"),
+                ("net/ipv6/icmp/ratelimit", "0"), ("net/ipv6/icmp/ratemask", "255"),
+                ("net/ipv4/conf/all/rp_filter", "0"),
                 ("net/ipv4/conf/default/rp_filter", "0"),
                 // With this check on, Linux 6.18 takes every UDP-Lite packet for invalid, its own sockets' too.
                 ("net/netfilter/nf_conntrack_checksum", "0"),
@@ -101,6 +102,8 @@ final class KernelBench {
             try route.addAddress(address, length: address.family.bitWidth, to: try route.index(of: "lo"))
         }
         let index = try route.raise("up0")
+        try far.awaitCarrier("out0")
+        try route.awaitCarrier("up0")
         for (address, gateway) in zip(uplinkAddresses, gatewayAddresses) {
             try route.addAddress(address, length: address.family == .ipv4 ? 30 : 64, to: index)
             try route.addNeighbour(gateway, outsideHardware, on: index)
@@ -154,7 +157,7 @@ final class KernelBench {
     /// a processor's line is how many.
     func settle() throws {
         var poll = Poll()
-        for _ in 0..<1000 {
+        for _ in 0..<200 {
             let lines = try File.readText("/proc/net/softnet_stat").split(separator: "\n")
             let waiting = lines.map { line in line.split(separator: " ").dropFirst(11).first.map(String.init) ?? "0" }
             if waiting.allSatisfy({ UInt32($0, radix: 16) == 0 }) { return }

@@ -187,20 +187,50 @@ extension PolicySet {
     }
 }
 
+/// A set with a mistake in one element, and the addresses where the mistake shows; none if it is not about addresses.
+struct SpoiledSet {
+    var description: String
+    var set: EgretNftables.Set
+    var edges: [IPAddress] = []
+}
+
 extension EgretNftables.Set {
-    /// The set with one element gone, narrower, wider, or leading elsewhere.
-    var spoiled: [(String, EgretNftables.Set)] {
+    /// The set with one element gone, narrower or wider.
+    var spoiled: [SpoiledSet] {
         switch contents {
         case .elements(let elements):
-            elements.indices.flatMap { index -> [(String, EgretNftables.Set)] in
-                var less = self
-                less.contents = .elements(elements.enumerated().filter { $0.offset != index }.map(\.element))
-                return [("without element \(index)", less)]
+            elements.indices.map { index in
+                var rest = elements
+                rest.remove(at: index)
+                return SpoiledSet(description: "without element \(index)", set: with(.elements(rest)))
             }
         case .ipv4Intervals(let intervals, let verdicts):
-            AddressSpoiler.spoil(intervals).map { ($0, with(.ipv4Intervals($1, verdicts: verdicts))) }
+            spoiled(intervals, .ipv4) { .ipv4Intervals($0, verdicts: verdicts) }
         case .ipv6Intervals(let intervals, let verdicts):
-            AddressSpoiler.spoil(intervals).map { ($0, with(.ipv6Intervals($1, verdicts: verdicts))) }
+            spoiled(intervals, .ipv6) { .ipv6Intervals($0, verdicts: verdicts) }
+        }
+    }
+
+    private func spoiled<Address>(
+        _ intervals: [AddressInterval<Address>],
+        _ family: AddressFamily,
+        _ contents: ([AddressInterval<Address>]) -> SetContents
+    ) -> [SpoiledSet] {
+        intervals.indices.flatMap { index -> [SpoiledSet] in
+            let (lower, upper) = (intervals[index].lowerBound, intervals[index].upperBound)
+            let edges = [lower, upper, upper < .max ? upper + 1 : upper].map {
+                IPAddress(family: family, rawValue: UInt128($0))
+            }
+            func mutant(_ what: String, _ change: (inout [AddressInterval<Address>]) -> Void) -> SpoiledSet {
+                var changed = intervals
+                change(&changed)
+                return SpoiledSet(description: "interval \(index) \(what)", set: with(contents(changed)), edges: edges)
+            }
+            var found = [mutant("gone") { $0.remove(at: index) }]
+            let next = index + 1 < intervals.count ? intervals[index + 1].lowerBound : .max
+            if upper < .max, upper + 1 < next { found.append(mutant("wider") { $0[index].upperBound += 1 }) }
+            if lower < upper { found.append(mutant("narrower") { $0[index].lowerBound += 1 }) }
+            return found
         }
     }
 
@@ -208,29 +238,5 @@ extension EgretNftables.Set {
         var set = self
         set.contents = contents
         return set
-    }
-}
-
-private enum AddressSpoiler {
-    static func spoil<Address>(
-        _ intervals: [AddressInterval<Address>]
-    ) -> [(String, [AddressInterval<Address>])] {
-        intervals.indices.flatMap { index -> [(String, [AddressInterval<Address>])] in
-            var less = intervals
-            less.remove(at: index)
-            var found = [("without interval \(index)", less)]
-            let next = index + 1 < intervals.count ? intervals[index + 1].lowerBound : .max
-            if intervals[index].upperBound < .max, intervals[index].upperBound + 1 < next {
-                var wider = intervals
-                wider[index].upperBound += 1
-                found.append(("interval \(index) wider", wider))
-            }
-            if intervals[index].lowerBound < intervals[index].upperBound {
-                var narrower = intervals
-                narrower[index].lowerBound += 1
-                found.append(("interval \(index) narrower", narrower))
-            }
-            return found
-        }
     }
 }

@@ -192,8 +192,12 @@ extension KernelBench {
 
 extension Flow {
     /// Whether the kernel drops what it is told to reject: before it answers it verifies a checksum, and over IPv4
-    /// it takes that of DCCP for wrong, as it leaves out the pseudo header (`nf_ip_checksum`).
-    fileprivate var isRefusedSilently: Bool { self.protocol == .dccp && destination.family == .ipv4 }
+    /// it takes that of DCCP for wrong, as it leaves out the pseudo header (`nf_ip_checksum`). And it sends nothing
+    /// from an IPv4-mapped address.
+    fileprivate var isRefusedSilently: Bool {
+        self.protocol == .dccp && destination.family == .ipv4
+            || destination.family == .ipv6 && destination.rawValue >> 32 == 0xffff
+    }
 
     /// Whether the test knows how to answer it: not protocols whose handshake it does not speak.
     fileprivate var isAnswered: Bool { self.protocol != .sctp }
