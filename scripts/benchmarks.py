@@ -419,8 +419,9 @@ class Bench:
     def document(self):
         cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
         memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
+        release = ".".join(platform.release().split(".")[:2])
         nft = run("nft", "--version", capture_output=True, text=True).stdout.split()[1]
-        facts = (f"{os.cpu_count()} cores of {cpu}, {memory // 1024 // 1024} GiB, Linux {".".join(platform.release().split(".")[:2])}, "
+        facts = (f"{os.cpu_count()} cores of {cpu}, {memory // 1024 // 1024} GiB, Linux {release}, "
                  f"nftables {nft}; load average at the start {self.load_average:.1f}")
         return HEAD.replace("@FACTS@", facts) + self.verdicts() + "\n" + "\n".join(self.sections)
 

@@ -122,9 +122,7 @@ extension PolicyCompiler {
 
     /// Where packets go whose far address these rules cover.
     ///
-    /// - Parameters:
-    ///   - everywhere: The rules that cover every address.
-    ///   - host: The rules that cover what the host itself receives.
+    /// Beside them, the rules in `everywhere` cover every address, and those in `host` what the host itself receives.
     private mutating func target<Address>(
         of coverage: AddressPartition<Address>.Coverage,
         everywhere: [Int],
