@@ -22,8 +22,24 @@ struct ForwardingNeeds {
     var switches: [HostSwitch] {
         let names = [link] + interfaces.values.sorted()
         return names.map { HostSwitch(path(.ipv4, $0), needed: "1") }
-            + [HostSwitch("net/netfilter/nf_conntrack_acct", needed: "1")]
+            + [HostSwitch("net/netfilter/nf_conntrack_acct", needed: "1")] + eventSwitch
             + (hasIPv6 && !isRouter6 ? ipv6Switches(names) : [])
+    }
+
+    /// Without events nobody hears of connections that end during the run; any position but off will do.
+    private var eventSwitch: [HostSwitch] {
+        let path = "net/netfilter/nf_conntrack_events"
+        return (try? Sysctl(path).read()) == "0" ? [HostSwitch(path, needed: "1")] : []
+    }
+
+    /// Whether putting a switch back would undo what another tool has come to need: it has made the host a router
+    /// meanwhile, and then every interface forwards.
+    ///
+    /// - Parameter move: The switch and its position before the run.
+    /// - Returns: `true` for the per-interface switches of IPv4 while the one for all is on.
+    static func isNowOthers(_ move: HostSwitch) -> Bool {
+        move.path.hasPrefix("net/ipv4/conf/") && move.path.hasSuffix("/forwarding")
+            && (try? Sysctl("net/ipv4/conf/all/forwarding").read()) == "1"
     }
 
     /// The interfaces other than the run's own that begin to forward a family by these moves.

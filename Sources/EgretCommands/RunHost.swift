@@ -32,20 +32,25 @@ final class RunHost {
         let dead = try state.deadRuns()
         for record in dead {
             try RunLink.remove(record, route)
-            try dataplane.removeRemains(
-                prefixes: [
-                    "g\(record.generation)", record.interface, "from-\(record.interface)", "to-\(record.interface)",
-                ],
-                addresses: record.addresses,
-                in: [BaseProgram.table, BaseProgram.frameTable]
-            )
+            try removeRemains(of: record)
             if let generation = Generation(rawValue: record.generation) {
                 try KernelFlows.delete(mark: (generation.mark, Generation.mask), netfilter)
             }
             try state.forget(record)
         }
-        if !dead.isEmpty, try !state.hasRuns() { try restore() }
+        if !dead.isEmpty, try isAlone() { try restore() }
         return dead
+    }
+
+    /// Removes a run's objects by their names, whichever of them are there.
+    func removeRemains(of record: RunRecord) throws {
+        try dataplane.removeRemains(
+            prefixes: [
+                "g\(record.generation)", record.interface, "from-\(record.interface)", "to-\(record.interface)",
+            ],
+            addresses: record.addresses,
+            in: [BaseProgram.table, BaseProgram.frameTable]
+        )
     }
 
     /// Switches on what a run's packets and their answers need to be passed on, and their bytes to be accounted.
@@ -70,15 +75,30 @@ final class RunHost {
 
     /// If no run is left: puts the switches back, deletes the tables, and removes the state directory.
     func restoreIfLast() throws {
-        if try state.hasRuns() { return }
-        try restore()
+        if try isAlone() { try restore() }
         try state.removeIfEmpty()
+    }
+
+    /// Whether no run but this one is on the host.
+    ///
+    /// Runs that another Egret has begun, one that sees another `/run`, have no record here. Their interfaces are in
+    /// the packet table's maps all the same.
+    ///
+    /// - Parameter record: A run that does not count.
+    func isAlone(besides record: RunRecord? = nil) throws -> Bool {
+        if try record.map({ try state.hasRuns(besides: $0) }) ?? state.hasRuns() { return false }
+        let links = try HostNetwork(route).links
+        let attached = try dataplane.interfaces(in: BaseProgram.senderMap, of: BaseProgram.table)
+        return !attached.contains { index in
+            links[index].map { $0 != record?.interface } ?? false
+        }
     }
 
     /// Puts the switches back and deletes the tables, in that order: forwarding goes off before the table that
     /// confines it goes away. For when no other run is left.
     func restore() throws {
         for move in state.ledger().restoration(position: { path in try? Sysctl(path).read() }) {
+            if ForwardingNeeds.isNowOthers(move) { continue }
             try Sysctl(move.path).write(move.needed)
         }
         try dataplane.removeTables([BaseProgram.table, BaseProgram.frameTable])

@@ -33,6 +33,9 @@ final class RunPlace {
     private let namespaces: NamespaceInit
     private var child: ChildProcess?
     private var flows: KernelFlows?
+    private var watch: TableWatch?
+    /// Whether the rules were gone before the run's end.
+    private(set) var hasLostPolicing = false
     private var collector: FlowCollector
 
     private var record: RunRecord { claim.record }
@@ -71,7 +74,8 @@ final class RunPlace {
         let network = try HostNetwork(host.route)
         let mentioned = policies.mentionedBlocks + resolution.resolvers.map { IPPrefix($0) }
         var plans: [Int: AddressPlan] = [:]
-        let claim = try host.state.claim { slot in
+        let names = Swift.Set(network.links.values)
+        let claim = try host.state.claim(isTaken: { names.contains("egret\($0)") }) { slot in
             plans[slot] = AddressPlanner.plan(
                 slot: slot,
                 occupied: network.occupied,
@@ -116,6 +120,7 @@ final class RunPlace {
         endpointProgram = program
         try host.dataplane.install([policyProgram.program, program.packets, program.frames], on: BaseProgram.program)
         isInstalled = true
+        try verify(program)
         try host.openForwarding(link: link.name, network)
         flows = try KernelFlows(
             logGroup: record.logGroup,
@@ -129,6 +134,32 @@ final class RunPlace {
                     + "what this policy allows may stop there"
             )
         }
+    }
+
+    /// What the command is held by besides its policy. Somebody else may have changed what was there before.
+    private func verify(_ program: EndpointProgram) throws {
+        watch = try TableWatch([BaseProgram.table, BaseProgram.frameTable])
+        guard try isPoliced(program) else {
+            throw RunFailure(
+                message: "the tables named egret are not as Egret makes them: something else has changed them",
+                advice: "when no other egret run is alive: nft delete table inet egret; nft delete table netdev egret"
+            )
+        }
+    }
+
+    private func isPoliced(_ program: EndpointProgram) throws -> Bool {
+        try host.dataplane.holds([BaseProgram.program, program.packets, program.frames])
+    }
+
+    /// Stops the run's traffic if the rules that police it are gone.
+    private func checkPolicing() throws {
+        guard try watch?.somethingWasRemoved() == true, let endpointProgram, try !isPoliced(endpointProgram) else { return }
+        try RunLink.stop(record, host.route)
+        hasLostPolicing = true
+        throw RunFailure(
+            message: "somebody removed the rules that police the command; its traffic and the command were stopped",
+            advice: "nft flush ruleset and restarts of the nftables service do this; the report is incomplete"
+        )
     }
 
     private static func warnings(_ resolution: Sandbox.NameResolution, _ chosen: [IPAddress]) -> [String] {
@@ -155,9 +186,13 @@ final class RunPlace {
 
     /// What to wait for while the command runs, and what to do with it.
     func sources(noting output: RunOutput) -> [(descriptor: Descriptor, serve: () throws -> Void)] {
-        (flows?.descriptors ?? []).map { descriptor in
-            (descriptor, { [unowned self] in _ = try self.note(output) })
+        let policing = watch.map { watch in
+            [(watch.descriptor, { [unowned self] in try self.checkPolicing() })]
         }
+        return (policing ?? [])
+            + (flows?.descriptors ?? []).map { descriptor in
+                (descriptor, { [unowned self] in _ = try self.note(output) })
+            }
     }
 
     /// - Returns: Whether there may be more.
@@ -254,8 +289,8 @@ final class RunPlace {
     }
 
     private func removePolicy() throws {
-        if try host.state.hasRuns(besides: record) {
-            guard let endpointProgram else { return }
+        if try !host.isAlone(besides: record) {
+            guard let endpointProgram, !hasLostPolicing else { return try host.removeRemains(of: record) }
             try host.dataplane.remove([policyProgram.program, endpointProgram.packets, endpointProgram.frames])
         } else {
             try host.restore()

@@ -12,7 +12,9 @@ public enum BaseProgram {
     public static let frameTable = Table.egretFrames
 
     /// The map from the interface a packet came in by to its endpoint's chain.
-    static let senders = "from"
+    static let senders = senderMap
+    /// The name of the map from the interfaces that endpoints send by to their chains.
+    public static let senderMap = "from"
     /// The map from the interface a packet leaves by to its endpoint's chain.
     static let receivers = "to"
     /// The set of interfaces on which Egret has switched forwarding on, for a family.

@@ -79,6 +79,9 @@ public struct EndpointProgram: Hashable, Sendable {
             limit: "\(endpoint.interface)-log",
             logGroup: logGroup
         )
+        // Nobody begins a connection to an endpoint: the other one's chain refuses it, and its report says so.
+        program.rules.append(
+            Rule(in: from, [Direction.original.statement, .verdictMap(.outputInterface, BaseProgram.receivers)]))
         program.rules.append(Rule(in: from, [.verdict(.goto(policy.egressChain))]))
         program.rules += admitted(by: policy.generation, in: to)
         program.rules.append(

@@ -185,7 +185,7 @@ extension PolicyCompiler {
             name = addChain("h\(serviceChains.count)")
             // Only a packet on its way into the host has no output interface.
             let isReceived: [Statement] = [
-                .equal(.outputInterface, 0), .equal(.destinationAddressType, AddressType.local.rawValue),
+                .equal(.outputInterface, 0), .notEqual(.destinationAddressType, AddressType.multicast.rawValue),
             ]
             output.program.rules += [
                 Rule(in: name, isReceived + [.verdict(.goto(received))]),

@@ -121,9 +121,9 @@ public final class Dataplane {
         return records.map(\.table)
     }
 
-    func rules(in table: Table) throws(NetlinkError) -> [RuleRecord] {
+    func rules(in table: Table, chain: String? = nil) throws(NetlinkError) -> [RuleRecord] {
         try dump("list rules of \(table)", NftablesWire.decodeRule) { sequence throws(WireError) in
-            try NftablesWire.rulesRequest(in: table, sequence: sequence)
+            try NftablesWire.rulesRequest(in: table, chain: chain, sequence: sequence)
         }
     }
 

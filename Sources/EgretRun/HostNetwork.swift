@@ -16,6 +16,8 @@ public struct HostNetwork: Sendable {
     public private(set) var routedInterfaces: [UInt32: InterfaceName] = [:]
     /// The smallest packet size of those interfaces, in bytes; `nil` if they have no limit below Ethernet's 1500.
     public private(set) var mtu: UInt32?
+    /// The names of all interfaces, runs' included, by index.
+    public private(set) var links: [UInt32: String] = [:]
     /// Whether the host has an IPv6 address, and new interfaces may have one.
     public private(set) var hasIPv6 = false
 
@@ -30,6 +32,7 @@ public struct HostNetwork: Sendable {
             try RouteWire.linksRequest(sequence: sequence)
         }
         .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
+        self.links = Dictionary(links.map { ($0.index, $0.name) }, uniquingKeysWith: { first, _ in first })
         let own = Set(links.filter { RunLink.isRunInterface($0.name) }.map(\.index))
         try readAddresses(connection, without: own)
         try readRoutes(connection, without: own, links)

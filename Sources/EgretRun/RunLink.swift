@@ -62,29 +62,51 @@ public struct RunLink: Sendable {
     }
 
     /// Sets the host's end down: from then on nothing passes. A link that is gone will do.
+    ///
+    /// - Parameters:
+    ///   - record: The run.
+    ///   - connection: To the host's network namespace.
+    /// - Throws: An error that says what the kernel refused.
     public static func stop(_ record: RunRecord, _ connection: NetlinkConnection) throws {
-        guard let name = InterfaceName(record.interface) else { return }
-        do throws(NetlinkError) {
-            let message = try connection.get("get link \(name)") { sequence throws(WireError) in
-                try RouteWire.linkRequest(named: name, sequence: sequence)
-            }
-            let index: UInt32
-            do throws(WireError) { index = try RouteWire.decodeLink(message).index } catch { return }
-            try connection.request("set link \(name) down") { sequence throws(WireError) in
+        guard let index = try ownIndex(record, connection) else { return }
+        try passingOverAbsence { () throws(NetlinkError) in
+            try connection.request("set link \(record.interface) down") { sequence throws(WireError) in
                 try RouteWire.setLink(index, up: false, sequence: sequence)
             }
-        } catch {
-            if error.code != .notFound { throw error }
         }
     }
 
     /// Removes the pair by the host's end; one that is gone already will do.
+    ///
+    /// - Parameters:
+    ///   - record: The run.
+    ///   - connection: To the host's network namespace.
+    /// - Throws: An error that says what the kernel refused.
     public static func remove(_ record: RunRecord, _ connection: NetlinkConnection) throws {
-        guard let name = InterfaceName(record.interface) else { return }
-        do throws(NetlinkError) {
-            try connection.request("delete link \(name)") { sequence throws(WireError) in
-                try RouteWire.deleteLink(named: name, sequence: sequence)
+        guard let index = try ownIndex(record, connection) else { return }
+        try passingOverAbsence { () throws(NetlinkError) in
+            try connection.request("delete link \(record.interface)") { sequence throws(WireError) in
+                try RouteWire.deleteLink(index, sequence: sequence)
             }
+        }
+    }
+
+    /// The index of the run's link; `nil` if there is none by its name, or one that somebody else has made: ours is
+    /// known by its hardware address.
+    private static func ownIndex(_ record: RunRecord, _ connection: NetlinkConnection) throws -> UInt32? {
+        guard let name = InterfaceName(record.interface) else { return nil }
+        var found: LinkRecord?
+        do {
+            found = try link(name, connection)
+        } catch let error as NetlinkError {
+            if error.code != .notFound { throw error }
+        }
+        return found.flatMap { $0.address == record.hostHardwareAddress ? $0.index : nil }
+    }
+
+    private static func passingOverAbsence(_ body: () throws(NetlinkError) -> Void) throws(NetlinkError) {
+        do throws(NetlinkError) {
+            try body()
         } catch {
             if error.code != .notFound { throw error }
         }

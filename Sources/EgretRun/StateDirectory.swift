@@ -87,15 +87,20 @@ public struct StateDirectory: Sendable {
 
     /// Takes a slot and a generation that no other run has.
     ///
-    /// - Parameter addresses: The addresses that a run in the slot gets; `nil` if the slot cannot be used.
+    /// - Parameters:
+    ///   - isTaken: Whether something that is not in the directory has the slot.
+    ///   - addresses: The addresses that a run in the slot gets; `nil` if there are none.
     /// - Returns: `nil` if every slot is taken.
     /// - Throws: An error that names the file.
-    public func claim(addresses: (Int) -> [IPAddress]?) throws(LinuxError) -> Claim? {
+    public func claim(
+        isTaken: (Int) -> Bool = { _ in false },
+        addresses: (Int) -> [IPAddress]?
+    ) throws(LinuxError) -> Claim? {
         let taken = Set(try slots())
         var counters = Counters(text: (try? File.readText(path + "/next")) ?? "")
         for offset in 0..<AddressPlanner.slotCount {
             let slot = (counters.slot + offset) % AddressPlanner.slotCount
-            if taken.contains(slot) { continue }
+            if taken.contains(slot) || isTaken(slot) { continue }
             guard let addresses = addresses(slot) else { return nil }
             let record = RunRecord(
                 slot: slot, generation: try unusedGeneration(from: counters.generation), addresses: addresses)

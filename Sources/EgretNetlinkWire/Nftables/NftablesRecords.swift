@@ -213,3 +213,15 @@ public enum NftablesEvent: Hashable, Sendable {
     /// A message about no table.
     case other(message: UInt16)
 }
+
+extension NftablesEvent {
+    /// The table from which something was removed, or that was removed itself; `nil` for every other event.
+    public var tableOfRemoval: Table? {
+        guard case .change(let message, let table) = self else { return nil }
+        let removals = [
+            NftMessage.deleteTable, NftMessage.deleteChain, NftMessage.deleteRule, NftMessage.deleteSet,
+            NftMessage.deleteElements, NftMessage.deleteObject,
+        ]
+        return removals.contains(message) ? table : nil
+    }
+}
