@@ -41,7 +41,7 @@ struct ReportDocument: Encodable {
     struct Reached: Encodable {
         var destination: String
         var service: String
-        var decidedBy: Clause
+        var decidedBy: Clause?
         var audited: Bool
         var connections: UInt64
         var sent: Amount
@@ -78,6 +78,7 @@ struct ReportDocument: Encodable {
     var refused: [Refused]
     var refusedTotals: [RefusedTotal]
     var lostConnections: Bool
+    var unloggedAudits: UInt64
     var omittedDestinations: UInt64
     var suggestedFlags: [String]
 
@@ -89,7 +90,7 @@ struct ReportDocument: Encodable {
             Reached(
                 destination: line.key.destination.description,
                 service: line.key.serviceText,
-                decidedBy: Clause(line.clause, clauses),
+                decidedBy: line.clause.map { Clause($0, clauses) },
                 audited: line.isAudited,
                 connections: line.connections,
                 sent: Amount(line.sent),
@@ -118,6 +119,7 @@ struct ReportDocument: Encodable {
         }
         .sorted { ($0.reason, $0.decidedBy?.rule ?? "") < ($1.reason, $1.decidedBy?.rule ?? "") }
         lostConnections = report.lostConnections
+        unloggedAudits = report.unloggedAudits
         omittedDestinations = report.omittedDestinations
         suggestedFlags = Suggestions(report, policies: policies).flags
     }

@@ -28,8 +28,12 @@ struct ReportText {
     func lines(ending: String) -> [String] {
         var lines = [style.bold("egret: ") + ending]
         lines += reachedLines + refusedLines + doubtLines
-        if report.reached.isEmpty && report.refusedTotals.isEmpty { lines.append("  no traffic left or tried to") }
+        if isEmpty { lines.append("  no traffic left or tried to") }
         return lines + suggestionLines
+    }
+
+    private var isEmpty: Bool {
+        report.reached.isEmpty && report.refusedTotals.isEmpty && report.refused.isEmpty && !report.lostConnections
     }
 
     private var reachedLines: [String] {
@@ -42,7 +46,7 @@ struct ReportText {
             table.append([
                 line.key.destination.description,
                 line.key.serviceText,
-                clauses.short(line.clause).withVisibleControls + (line.isAudited ? " (audited)" : ""),
+                (line.clause.map(clauses.short) ?? "unknown").withVisibleControls + (line.isAudited ? " (audited)" : ""),
                 "\(line.connections)",
                 "\(line.sent.packets) pkts",
                 formatted(bytes: line.sent.bytes),
@@ -86,6 +90,9 @@ struct ReportText {
         if report.omittedDestinations > 0 {
             lines.append(
                 "  \(report.omittedDestinations) connections or packets to further destinations are not listed")
+        }
+        if report.unloggedAudits > 0 {
+            lines.append("  \(report.unloggedAudits) audited packets left no line in the log: it is limited")
         }
         if report.lostConnections {
             lines.append(
@@ -138,6 +145,7 @@ struct Suggestions {
             guard case .clause(let clause, _) = line.reason else { continue }
             let flow = Flow(
                 to: line.key.destination,
+                isHost: line.destinationIsHost,
                 protocol: line.key.protocol,
                 port: line.key.port,
                 icmpType: line.key.icmpType

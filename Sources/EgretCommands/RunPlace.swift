@@ -201,8 +201,11 @@ final class RunPlace {
         for record in events.records {
             guard let meaning = meaning(of: record.prefix) else { continue }
             output.log(record, meaning, ClauseText(policies))
-            if case .refused(let reason) = meaning {
-                collector.noteRefused(record.key, reason: reason, bytes: record.bytes)
+            switch meaning {
+            case .audited: collector.noteAudited()
+            case .refused(let reason):
+                collector.noteRefused(
+                    record.key, isHost: record.destinationIsHost, reason: reason, bytes: record.bytes)
             }
         }
         for connection in events.connections { collector.note(connection) }
@@ -238,12 +241,13 @@ final class RunPlace {
         attempt("end the command's processes") { try endProcesses() }
         attempt("read what the kernel logged") { while try note(output) {} }
         var totals: [RefusalReason: Traffic] = [:]
-        attempt("read the counters") { totals = try readCounters() }
+        var audited: UInt64 = 0
+        attempt("read the counters") { (totals, audited) = try readCounters() }
         attempt("read the open connections") {
             if !hasAdmitted { return }
             for connection in try flows?.open(host.netfilter) ?? [] { collector.note(connection) }
         }
-        let report = collector.finish(refusedTotals: totals)
+        let report = collector.finish(refusedTotals: totals, hasAdmitted: hasAdmitted && flows != nil, audited: audited)
         attempt("take the host's lock") {
             let lock = try host.state.lock()
             withExtendedLifetime(lock) { dismantle() }
@@ -255,21 +259,23 @@ final class RunPlace {
         try namespaces.end(waitingFor: child.map { [$0] } ?? [])
     }
 
-    /// What was refused, and whether anything was admitted.
-    private func readCounters() throws -> [RefusalReason: Traffic] {
+    /// What was refused, and how many packets were audited; notes whether anything was admitted.
+    private func readCounters() throws -> (refused: [RefusalReason: Traffic], audited: UInt64) {
         var totals: [RefusalReason: Traffic] = [:]
+        var audited: UInt64 = 0
         var hasAdmitted = false
         for table in [BaseProgram.table, BaseProgram.frameTable] {
             for (name, value) in try host.dataplane.counters(in: table) {
                 if case .refused(let reason) = meaning(of: name) {
                     totals[reason, default: Traffic()] += Traffic(packets: value.packets, bytes: value.bytes)
-                } else if value.packets > 0, policyProgram.clause(named: name) != nil {
+                } else if value.packets > 0, let clause = policyProgram.clause(named: name) {
                     hasAdmitted = true
+                    if clause.effect == .audit { audited += value.packets }
                 }
             }
         }
         self.hasAdmitted = hasAdmitted
-        return totals
+        return (totals, audited)
     }
 
     /// Takes away what was made. The caller holds the lock.

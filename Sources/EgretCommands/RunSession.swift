@@ -14,15 +14,20 @@ import EgretRun
 /// One `egret run`, from flags to exit code.
 struct RunSession {
     private let options: RunCommand
+    /// The signals that Egret found ignored, and the command is to find so.
+    private let inheritedIgnored: SignalSet
 
     init(_ options: RunCommand) {
         self.options = options
+        inheritedIgnored = SignalSet.ignored()
     }
 
     /// Runs the command and reports.
     ///
     /// - Returns: The exit code: the command's, or 125 to 127 if it could not be run.
     func run() -> Int32 {
+        // A reader of the report or the log that goes away must not end Egret half-way.
+        try? Signal.brokenPipe.setIgnored(true)
         do {
             let standard = try Descriptor.takingStandardNumbers()
             return try withExtendedLifetime(standard) { try runOrThrow() }
@@ -164,7 +169,7 @@ struct RunSession {
             command: Command(arguments[0], arguments: arguments, environment: environment),
             user: user,
             workingDirectory: try CurrentProcess.workingDirectory(),
-            ignoredSignals: SignalSet.ignored()
+            ignoredSignals: inheritedIgnored
         )
     }
 

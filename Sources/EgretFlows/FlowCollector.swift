@@ -36,11 +36,12 @@ public struct FlowCollector: Sendable {
 
     private struct ReachedKey: Hashable {
         var key: FlowKey
-        var clause: DecidingClause
+        var clause: DecidingClause?
     }
 
     private struct RefusedKey: Hashable {
         var key: FlowKey
+        var destinationIsHost: Bool
         var reason: RefusalReason
     }
 
@@ -48,6 +49,7 @@ public struct FlowCollector: Sendable {
     private var reached: [ReachedKey: RunReport.Reached] = [:]
     private var refused: [RefusedKey: Traffic] = [:]
     private var loggedPackets: [RefusalReason: UInt64] = [:]
+    private var loggedAudits: UInt64 = 0
     private var report = RunReport()
 
     /// Creates a collector for an endpoint that obeys these policies throughout.
@@ -57,36 +59,50 @@ public struct FlowCollector: Sendable {
 
     /// Notes a connection with its final, or at the run's end its present, account.
     ///
-    /// The clause is the evaluator's: the kernel keeps the account by connection, not by rule. A connection
-    /// that the policy does not let out left no packet and is not noted.
+    /// The clause is the evaluator's: the kernel keeps the account by connection, not by rule. What the kernel has
+    /// admitted is noted in any case.
     public mutating func note(_ connection: Connection) {
-        let flow = Flow(
-            to: connection.key.destination,
-            isHost: connection.destinationIsHost,
-            protocol: connection.key.protocol,
-            port: connection.key.port,
-            icmpType: connection.key.icmpType
-        )
-        let decision = evaluator.decide(flow)
-        guard decision.verdict == .allow else { return }
-        let key = ReachedKey(key: connection.key, clause: decision.clause)
+        let decision = admission(connection, isHost: connection.destinationIsHost)
+            // An address may have become the host's since the caller listed them, or ceased to be.
+            ?? admission(connection, isHost: !connection.destinationIsHost)
+        let key = ReachedKey(key: connection.key, clause: decision?.clause)
         guard reached[key] != nil || reached.count < FlowCollector.destinationLimit else {
             report.omittedDestinations += 1
             return
         }
         var line =
             reached[key]
-            ?? RunReport.Reached(key: connection.key, clause: decision.clause, isAudited: decision.isAudited)
+            ?? RunReport.Reached(
+                key: connection.key, clause: decision?.clause, isAudited: decision?.isAudited ?? false)
         line.connections += 1
         line.sent += connection.sent
         line.received += connection.received
         reached[key] = line
     }
 
+    /// The decision that let the connection out; `nil` if the policy does not.
+    private func admission(_ connection: Connection, isHost: Bool) -> Decision? {
+        let flow = Flow(
+            to: connection.key.destination,
+            isHost: isHost,
+            protocol: connection.key.protocol,
+            port: connection.key.port,
+            icmpType: connection.key.icmpType
+        )
+        let decision = evaluator.decide(flow)
+        return decision.verdict == .allow ? decision : nil
+    }
+
     /// Notes a packet that the kernel refused and told about.
-    public mutating func noteRefused(_ key: FlowKey, reason: RefusalReason, bytes: UInt64) {
+    ///
+    /// - Parameters:
+    ///   - key: Where it wanted to go.
+    ///   - isHost: Whether that is the host itself.
+    ///   - reason: Why it was refused.
+    ///   - bytes: Its length.
+    public mutating func noteRefused(_ key: FlowKey, isHost: Bool = false, reason: RefusalReason, bytes: UInt64) {
         loggedPackets[reason, default: 0] += 1
-        let place = RefusedKey(key: key, reason: reason)
+        let place = RefusedKey(key: key, destinationIsHost: isHost, reason: reason)
         guard refused[place] != nil || refused.count < FlowCollector.destinationLimit else {
             report.omittedDestinations += 1
             return
@@ -94,13 +110,30 @@ public struct FlowCollector: Sendable {
         refused[place, default: Traffic()] += Traffic(packets: 1, bytes: bytes)
     }
 
+    /// Notes a packet that the kernel let out and told about.
+    public mutating func noteAudited() {
+        loggedAudits += 1
+    }
+
     /// Notes that the kernel could not deliver some of what it had to tell about ended connections.
     public mutating func noteLostConnections() {
         report.lostConnections = true
     }
 
-    /// Completes the report with the kernel's counters of refused packets.
-    public consuming func finish(refusedTotals: [RefusalReason: Traffic]) -> RunReport {
+    /// Completes the report with the kernel's counters.
+    ///
+    /// - Parameters:
+    ///   - refusedTotals: What each reason refused.
+    ///   - hasAdmitted: Whether any packet was let out: its connection must then have been noted.
+    ///   - audited: The packets that `audit` clauses let out and should have logged.
+    /// - Returns: The report.
+    public consuming func finish(
+        refusedTotals: [RefusalReason: Traffic],
+        hasAdmitted: Bool = false,
+        audited: UInt64 = 0
+    ) -> RunReport {
+        if hasAdmitted && reached.isEmpty { report.lostConnections = true }
+        report.unloggedAudits = audited > loggedAudits ? audited - loggedAudits : 0
         report.refusedTotals = refusedTotals.filter { $0.value.packets > 0 }
         for (reason, total) in report.refusedTotals {
             let logged = loggedPackets[reason, default: 0]
@@ -110,8 +143,11 @@ public struct FlowCollector: Sendable {
             let amounts = (left.sent.bytes &+ left.received.bytes, right.sent.bytes &+ right.received.bytes)
             return amounts.0 == amounts.1 ? left.key.sortKey < right.key.sortKey : amounts.0 > amounts.1
         }
-        report.refused = refused.map { RunReport.Refused(key: $0.key.key, reason: $0.key.reason, logged: $0.value) }
-            .sorted { $0.key.sortKey < $1.key.sortKey }
+        report.refused = refused.map { place, logged in
+            RunReport.Refused(
+                key: place.key, destinationIsHost: place.destinationIsHost, reason: place.reason, logged: logged)
+        }
+        .sorted { $0.key.sortKey < $1.key.sortKey }
         return report
     }
 }

@@ -18,6 +18,8 @@ public final class KernelFlows {
         public var sourcePort: UInt16?
         /// Where it wanted to go.
         public var key: FlowKey
+        /// Whether that is the host itself: the packet was on its way into it.
+        public var destinationIsHost: Bool
         /// Its length, from the IP header on.
         public var bytes: UInt64
     }
@@ -124,6 +126,9 @@ public final class KernelFlows {
         }
     }
 
+    /// `NF_INET_LOCAL_IN` in `linux/netfilter.h`.
+    private static let localInputHook: UInt8 = 1
+
     private static func logRecord(_ message: NetlinkMessage) -> LogRecord? {
         guard let packet = try? PacketLogWire.decode(message), let summary = PacketSummary.parse(packet.payload) else {
             return nil
@@ -139,6 +144,7 @@ public final class KernelFlows {
             source: summary.source,
             sourcePort: summary.sourcePort,
             key: key,
+            destinationIsHost: packet.hook == localInputHook,
             bytes: UInt64(max(0, summary.length))
         )
     }

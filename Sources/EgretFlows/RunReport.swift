@@ -52,8 +52,9 @@ public struct RunReport: Hashable, Sendable {
     public struct Reached: Hashable, Sendable {
         /// Where.
         public var key: FlowKey
-        /// The clause.
-        public var clause: DecidingClause
+        /// The clause; `nil` if the kernel admitted the connection and the policy, asked later, does not: what belongs
+        /// to the host may have changed meanwhile.
+        public var clause: DecidingClause?
         /// Whether the clause is an `audit`.
         public var isAudited: Bool
         /// How many connections.
@@ -63,7 +64,7 @@ public struct RunReport: Hashable, Sendable {
         /// What came back.
         public var received: Traffic
 
-        init(key: FlowKey, clause: DecidingClause, isAudited: Bool) {
+        init(key: FlowKey, clause: DecidingClause?, isAudited: Bool) {
             self.key = key
             self.clause = clause
             self.isAudited = isAudited
@@ -77,6 +78,8 @@ public struct RunReport: Hashable, Sendable {
     public struct Refused: Hashable, Sendable {
         /// Where.
         public var key: FlowKey
+        /// Whether that is the host itself.
+        public var destinationIsHost: Bool
         /// Why.
         public var reason: RefusalReason
         /// The packets of which a log record came. More may have been refused: see ``RunReport/unlogged``.
@@ -92,6 +95,8 @@ public struct RunReport: Hashable, Sendable {
     /// Refused packets that are in the totals and in no destination's line: the log's rate limit or a full
     /// socket kept their records.
     public var unlogged: [RefusalReason: UInt64] = [:]
+    /// Audited packets of which no log record came: the log's rate limit or a full socket kept it.
+    public var unloggedAudits: UInt64 = 0
     /// Whether the kernel could not deliver the end of some connections: their bytes are in no line.
     public var lostConnections: Bool = false
     /// Connections and refused packets whose destination has no line of its own, because too many others have.

@@ -49,11 +49,26 @@ struct FlowCollectorTests {
         #expect(report.reached.last?.clause == allow)
     }
 
-    @Test("a connection that the policy does not let out is no line")
-    func refusedConnection() {
+    @Test("a connection that the kernel let out is a line also if the policy, asked later, would not")
+    func unexplainedConnection() {
         var collector = FlowCollector(policies: policies)
         collector.note(connection(22, 10, 20))
-        #expect(collector.finish(refusedTotals: [:]).reached == [])
+        let report = collector.finish(refusedTotals: [:], hasAdmitted: true)
+        #expect(report.reached.map(\.clause) == [nil])
+        #expect(!report.lostConnections)
+    }
+
+    @Test("packets let out without any connection heard of are said to be missing")
+    func unheardConnections() {
+        let collector = FlowCollector(policies: policies)
+        #expect(collector.finish(refusedTotals: [:], hasAdmitted: true).lostConnections)
+    }
+
+    @Test("audited packets without a log record are counted")
+    func unloggedAudits() {
+        var collector = FlowCollector(policies: policies)
+        collector.noteAudited()
+        #expect(collector.finish(refusedTotals: [:], audited: 3).unloggedAudits == 2)
     }
 
     @Test("packets in the counters and in no record are counted as not logged")

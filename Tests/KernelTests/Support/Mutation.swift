@@ -55,10 +55,10 @@ extension Mutation {
                     ? nil : statements
             },
             rules("the host taken for any other address") { _, statements in
-                statements.contains(.equal(.destinationAddressType, 2)) ? nil : statements
+                statements.contains(.notEqual(.destinationAddressType, 5)) ? nil : statements
             },
             rules("every packet taken for the host's") { _, statements in
-                statements.filter { $0 != .equal(.destinationAddressType, 2) && $0 != .equal(.outputInterface, 0) }
+                statements.filter { $0 != .notEqual(.destinationAddressType, 5) && $0 != .equal(.outputInterface, 0) }
             },
             rules("IPv4 addresses not asked") { _, statements in
                 statements.contains { if case .verdictMap(.ipv4Destination, _) = $0 { true } else { false } }
