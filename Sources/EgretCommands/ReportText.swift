@@ -46,7 +46,8 @@ struct ReportText {
             table.append([
                 line.key.destination.description,
                 line.key.serviceText,
-                (line.clause.map(clauses.short) ?? "unknown").withVisibleControls + (line.isAudited ? " (audited)" : ""),
+                (line.clause.map(clauses.short) ?? "unknown").withVisibleControls
+                    + (line.isAudited ? " (audited)" : ""),
                 "\(line.connections)",
                 "\(line.sent.packets) pkts",
                 formatted(bytes: line.sent.bytes),

@@ -85,6 +85,8 @@ final class RunHost {
     /// the packet table's maps all the same.
     ///
     /// - Parameter record: A run that does not count.
+    /// - Returns: `true` if neither records nor the packet table know of another.
+    /// - Throws: An error that says what could not be read.
     func isAlone(besides record: RunRecord? = nil) throws -> Bool {
         if try record.map({ try state.hasRuns(besides: $0) }) ?? state.hasRuns() { return false }
         let links = try HostNetwork(route).links

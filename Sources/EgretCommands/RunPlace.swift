@@ -153,7 +153,9 @@ final class RunPlace {
 
     /// Stops the run's traffic if the rules that police it are gone.
     private func checkPolicing() throws {
-        guard try watch?.somethingWasRemoved() == true, let endpointProgram, try !isPoliced(endpointProgram) else { return }
+        guard try watch?.somethingWasRemoved() == true, let endpointProgram, try !isPoliced(endpointProgram) else {
+            return
+        }
         try RunLink.stop(record, host.route)
         hasLostPolicing = true
         throw RunFailure(

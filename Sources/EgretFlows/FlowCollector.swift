@@ -62,7 +62,8 @@ public struct FlowCollector: Sendable {
     /// The clause is the evaluator's: the kernel keeps the account by connection, not by rule. What the kernel has
     /// admitted is noted in any case.
     public mutating func note(_ connection: Connection) {
-        let decision = admission(connection, isHost: connection.destinationIsHost)
+        let decision =
+            admission(connection, isHost: connection.destinationIsHost)
             // An address may have become the host's since the caller listed them, or ceased to be.
             ?? admission(connection, isHost: !connection.destinationIsHost)
         let key = ReachedKey(key: connection.key, clause: decision?.clause)

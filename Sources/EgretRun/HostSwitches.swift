@@ -41,7 +41,9 @@ public struct SwitchLedger: Hashable, Sendable {
     public init(text: String) {
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: " ", omittingEmptySubsequences: false)
-            guard fields.count == 3, fields[0].hasPrefix("net/"), !fields[0].split(separator: "/").contains("..") else { continue }
+            guard fields.count == 3, fields[0].hasPrefix("net/"), !fields[0].split(separator: "/").contains("..") else {
+                continue
+            }
             entries.append(Entry(path: String(fields[0]), original: String(fields[1]), ours: String(fields[2])))
         }
     }

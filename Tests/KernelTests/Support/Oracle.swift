@@ -72,7 +72,11 @@ extension KernelBench {
 
     /// Sends the first packet of each flow and watches.
     ///
-    /// - Parameter countingEach: Whether to read the counters after each.
+    /// - Parameters:
+    ///   - flows: The flows.
+    ///   - countingEach: Whether to read the counters after each.
+    /// - Returns: What became of each, in order.
+    /// - Throws: An error of the kernel's.
     func observe(_ flows: [Flow], countingEach: Bool = true) throws -> [Observed] {
         _ = try (departures(), arrivals(), endpoint.socket.drain())
         var sent: [(tag: [UInt8], port: UInt16)] = []
