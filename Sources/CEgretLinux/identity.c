@@ -66,6 +66,36 @@ int32_t egret_group_list(const char *name, uint32_t group, uint32_t *groups, int
     return found;
 }
 
+static int32_t answer(long result) { return result < 0 ? -errno : (int32_t)result; }
+
+int32_t egret_get_groups(uint32_t *groups, int32_t count) { return answer(syscall(SYS_getgroups, count, groups)); }
+int32_t egret_set_groups(const uint32_t *groups, size_t count) { return answer(syscall(SYS_setgroups, count, groups)); }
+
+// -1 is no user and no group: nothing is changed, and the answer is the number as it was.
+uint32_t egret_file_user(void) { return (uint32_t)syscall(SYS_setfsuid, -1); }
+uint32_t egret_file_group(void) { return (uint32_t)syscall(SYS_setfsgid, -1); }
+
+int32_t egret_set_file_user(uint32_t number) {
+    syscall(SYS_setfsuid, number);
+    return egret_file_user() == number ? 0 : -EPERM;
+}
+
+int32_t egret_set_file_group(uint32_t number) {
+    syscall(SYS_setfsgid, number);
+    return egret_file_group() == number ? 0 : -EPERM;
+}
+
+int32_t egret_dumpable(void) { return answer(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)); }
+
+int32_t egret_parent_death_signal(void) {
+    int signal = 0;
+    return prctl(PR_GET_PDEATHSIG, &signal, 0, 0, 0) < 0 ? -errno : signal;
+}
+
+int32_t egret_set_dumpable(int32_t dumpable) { return answer(prctl(PR_SET_DUMPABLE, (long)dumpable, 0, 0, 0)); }
+
+int32_t egret_set_parent_death_signal(int32_t signal) { return answer(prctl(PR_SET_PDEATHSIG, (long)signal, 0, 0, 0)); }
+
 int32_t egret_get_capabilities(struct egret_capabilities *capabilities) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
     struct __user_cap_data_struct data[2] = {{0}, {0}};

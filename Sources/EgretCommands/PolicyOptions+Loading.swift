@@ -21,15 +21,12 @@ struct PolicyMistakes: Error {
 extension PolicyOptions {
     /// Reads the files and flags.
     ///
-    /// - Throws: ``PolicyMistakes`` with every mistake at once; `LinuxError` if a file cannot be read.
-    func load() throws -> LoadedPolicies {
-        let sources = try files.map { file in
-            try (
-                name: file,
-                bytes: file == "-"
-                    ? Descriptor.standardInput.readToEnd(limit: 1 << 28) : File.read(file, limit: 1 << 28)
-            )
-        }
+    /// - Parameter user: Whose rights the files are read with; `nil` for the caller's.
+    /// - Returns: The policies of all.
+    /// - Throws: ``PolicyMistakes`` with every mistake at once; `LinuxError` or ``RunFailure`` if a file cannot be
+    ///   read.
+    func load(as user: UserIdentity? = nil) throws -> LoadedPolicies {
+        let sources = try files.map { (name: $0, bytes: try PolicyOptions.read($0, as: user)) }
         let read = PolicyFiles.read(sources)
         let flags = FlagPolicy.make(
             allow: allow,
@@ -50,5 +47,12 @@ extension PolicyOptions {
         guard !diagnostics.contains(where: { $0.severity == .error }) else { throw PolicyMistakes(lines: lines) }
         let policies = read.policies + (flags.policy.map { [$0] } ?? [])
         return LoadedPolicies(set: PolicySet(policies: policies, groups: read.groups), warnings: lines)
+    }
+
+    private static func read(_ file: String, as user: UserIdentity?) throws -> [UInt8] {
+        let limit = 1 << 28
+        if file == "-" { return try Descriptor.standardInput.readToEnd(limit: limit) }
+        guard let user else { return try File.read(file, limit: limit) }
+        return try user.openingForCommand { try File.read(file, limit: limit) }
     }
 }

@@ -8,23 +8,36 @@ import EgretPolicy
 /// Where a run tells what it saw: the log file while it runs, the report at its end.
 final class RunOutput {
     private let format: ReportFormat
-    private let reportFile: Descriptor?
-    private let log: Descriptor?
+    private let reportFile: OpenedFile?
+    private let log: OpenedFile?
+    private let user: UserIdentity
+    private var unwrittenLines = 0
 
     /// Opens the files, so that one that cannot be written is known before anything runs.
-    init(_ options: RunCommand) throws {
+    ///
+    /// They are opened as the command's user: paths in that user's reach may lead anywhere.
+    init(_ options: RunCommand, as user: UserIdentity) throws {
+        self.user = user
         format = options.report
-        reportFile = try options.reportFile.map {
-            try Descriptor.open($0, [.writeOnly, .create, .truncate], mode: 0o644)
-        }
-        log = try options.logFile.map { try Descriptor.open($0, [.writeOnly, .create, .append], mode: 0o644) }
+        reportFile = try options.reportFile.map { try OpenedFile($0, [.truncate], as: user) }
+        log = try options.logFile.map { try OpenedFile($0, [.append], as: user) }
     }
 
     /// Writes a packet's line.
     func log(_ record: KernelFlows.LogRecord, _ meaning: LogMeaning, _ clauses: ClauseText) {
         guard let log else { return }
-        let line = LogLine(record, meaning, clauses)
-        try? log.write((try? line.text()) ?? "")
+        do {
+            try log.descriptor.write(LogLine(record, meaning, clauses).text())
+        } catch {
+            unwrittenLines += 1
+        }
+    }
+
+    /// What the log file lacks, as a sentence; `nil` if nothing.
+    var logProblem: String? {
+        guard let log, unwrittenLines > 0 else { return nil }
+        let lines = unwrittenLines == 1 ? "1 line" : "\(unwrittenLines) lines"
+        return "\(lines) could not be written to \(log.path.withVisibleControls)"
     }
 
     /// Writes the report.
@@ -47,7 +60,54 @@ final class RunOutput {
                 .lines(ending: status.sentence(about: command.first ?? "", seconds: seconds))
             text = lines.map { $0 + "\n" }.joined()
         }
-        try (reportFile ?? .standardError).write(text)
+        guard let reportFile else { return try Descriptor.standardError.write(text) }
+        if !reportFile.isInPlace(for: user) {
+            Console.error([
+                "egret: warning: the report file \(reportFile.path.withVisibleControls) was replaced during the run; "
+                    + "the report is:"
+            ])
+            try? Descriptor.standardError.write(text)
+        }
+        try reportFile.descriptor.write(text)
+    }
+}
+
+/// A file for output, and the path it was opened by.
+private struct OpenedFile {
+    let path: String
+    let descriptor: Descriptor
+
+    init(_ path: String, _ flags: Descriptor.OpenFlags, as user: UserIdentity) throws {
+        self.path = path
+        descriptor = try user.openingForCommand {
+            try Descriptor.open(path, flags.union([.writeOnly, .create]), mode: 0o644)
+        }
+    }
+
+    /// Whether the path still leads to the file that was opened.
+    func isInPlace(for user: UserIdentity) -> Bool {
+        do {
+            let named = try user.opening { try File.status(path) }
+            let opened = try File.status("/proc/self/fd/\(descriptor.number)")
+            return (named.device, named.inode) == (opened.device, opened.inode)
+        } catch {
+            return false
+        }
+    }
+}
+
+extension UserIdentity {
+    /// ``opening(_:)``, which says whose rights did not suffice.
+    func openingForCommand<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try opening(body)
+        } catch let error as LinuxError {
+            guard error.errno == .accessDenied, user != CurrentProcess.effectiveUser else { throw error }
+            throw RunFailure(
+                message: "\(error)",
+                advice: "files are opened as the user the command runs as: \(name ?? "\(user)")"
+            )
+        }
     }
 }
 

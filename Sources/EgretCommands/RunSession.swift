@@ -45,7 +45,8 @@ struct RunSession {
     }
 
     private func runOrThrow() throws -> Int32 {
-        let loaded = try options.policy.load()
+        let user = try identity()
+        let loaded = try options.policy.load(as: isPrivileged() ? user : nil)
         if options.printsPolicy {
             Console.output(
                 PolicyPrinter.yaml(
@@ -58,8 +59,7 @@ struct RunSession {
             advice: "run it as: sudo egret run …; the command itself then runs as you"
         )
         Console.error(loaded.warnings)
-        let output = try RunOutput(options)
-        let user = try identity()
+        let output = try RunOutput(options, as: user)
         let started = MonotonicInstant.now
         let (place, supervisor) = try makePlace(loaded.set, user)
         let ending: Swift.Result<ChildProcess.Status, any Error>
@@ -76,6 +76,7 @@ struct RunSession {
         }
         let report = place.end(noting: output)
         for problem in place.problems { Console.error(["egret: \(problem)"]) }
+        if let problem = output.logProblem { Console.error(["egret: \(problem)"]) }
         switch ending {
         case .failure(let early as EarlySignal): return exit(as: .signaled(early.signal, coreDumped: false))
         case .failure(let error): throw explained(error, command)
@@ -127,6 +128,12 @@ struct RunSession {
                 message: "no command was given", advice: "write it after --: egret run --allow … -- curl …")
         }
         return words
+    }
+
+    /// Whether this process has rights that the command's user may lack; then policy files are read with the user's.
+    private func isPrivileged() throws -> Bool {
+        if CurrentProcess.isRoot { return true }
+        return try CapabilitySet.effective().contains(.setUser)
     }
 
     /// Who the command runs as: `--user`, or whoever called sudo, or the caller.

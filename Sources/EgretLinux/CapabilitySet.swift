@@ -12,6 +12,12 @@ public struct CapabilitySet: OptionSet, Hashable, Sendable {
 
     /// `CAP_CHOWN`
     public static let changeOwner = CapabilitySet(rawValue: 1 << 0)
+    /// `CAP_DAC_OVERRIDE`
+    public static let overrideFileRights = CapabilitySet(rawValue: 1 << 1)
+    /// `CAP_DAC_READ_SEARCH`
+    public static let readAllFiles = CapabilitySet(rawValue: 1 << 2)
+    /// `CAP_FOWNER`
+    public static let actAsOwner = CapabilitySet(rawValue: 1 << 3)
     /// `CAP_SETGID`
     public static let setGroup = CapabilitySet(rawValue: 1 << 6)
     /// `CAP_SETUID`

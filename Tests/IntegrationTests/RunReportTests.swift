@@ -160,4 +160,46 @@ struct RunReportTests {
             #expect(!output.standardOutput.contains("^["))
         }
     }
+
+    @Test("report, log and policy files are opened as the command's user, through links as well")
+    func filesOfUser() throws {
+        try withInternet("rruser") { internet in
+            let output = try internet.script(
+                """
+                d=$(mktemp -d); mkdir $d/own; chmod 755 $d; chown nobody $d/own; cd $d
+                (umask 077; echo precious >root)
+                ln -s ../root own/link; chown -h nobody own/link
+                r() { egret run --user nobody "$@"; echo $?; }
+                for flag in --report-file --log-file --policy; do r $flag own/link -- echo ran; done
+                cat root
+                r --report-file own/report --log-file own/log -- echo ran
+                stat -c %U own/report own/log; grep -c 'echo ended with' own/report
+                r --report-file own/report -- echo moved >/dev/null
+                r --report-file own/report -- sh -c 'mv own/report own/old; echo >own/report' 2>&1 |
+                    grep -cE 'own/report was replaced|^egret: sh ended with'
+                grep -c '^egret: sh ended' own/old
+                r --report none --log-file /dev/full -- sh -c 'echo x | nc -u -w 1 198.51.100.66 53; sleep 0.2; exit 3' 2>&1
+                rm -r $d
+                """)
+            #expect(
+                output.standardOutput == """
+                    125
+                    125
+                    125
+                    precious
+                    ran
+                    0
+                    nobody
+                    nobody
+                    1
+                    2
+                    1
+                    egret: 1 line could not be written to /dev/full
+                    3
+
+                    """, "\(output.standardError)")
+            #expect(output.standardError.contains("EACCES"))
+            #expect(!output.standardError.contains("precious"))
+        }
+    }
 }
