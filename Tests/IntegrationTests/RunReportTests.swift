@@ -83,9 +83,10 @@ struct RunReportTests {
                 """
             try Data(work.utf8).write(to: URL(fileURLWithPath: "\(internet.directory)/work"))
             let script = """
-                flags=$(egret run -- sh \(internet.directory)/work 2>&1 | grep -A1 '^to let' | tail -1)
+                work=$(mktemp); cat \(internet.directory)/work >$work
+                flags=$(egret run -- sh $work 2>&1 | grep -A1 '^to let' | tail -1)
                 echo "$flags"
-                eval "egret run --report none $flags -- sh \(internet.directory)/work"; echo $?
+                eval "egret run --report none $flags -- sh $work"; echo $?; rm $work
                 """
             let output = try internet.script(script)
             #expect(
