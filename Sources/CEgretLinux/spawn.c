@@ -318,6 +318,9 @@ static int perform(struct child_state *state, const struct egret_step *step) {
     case EGRET_STEP_MAKE_DIRECTORY:
         if (mkdir(p[0], (mode_t)n[0]) < 0 && errno != EEXIST) return errno;
         return 0;
+    case EGRET_STEP_CHANGE_OWNER:
+        CALL(fchownat(AT_FDCWD, p[0], (uid_t)n[0], (gid_t)n[1], AT_SYMLINK_NOFOLLOW));
+        return 0;
     case EGRET_STEP_MAKE_SYMLINK:
         CALL(symlink(p[0], p[1]));
         return 0;

@@ -12,6 +12,7 @@ extension ChildOperation {
         case .unmount(let target, _): ("unmount", target)
         case .makeDirectory(let path, _): ("make directory", path)
         case .ignoreSetUserID(let path): ("ignore set-user-ID bits below", path)
+        case .changeOwner(let path, _, _): ("change the owner of", path)
         case .makeSymbolicLink(let path, _): ("make symbolic link", path)
         case .writeFile(let path, _, _), .writeExistingFile(let path, _): ("write", path)
         case .open(let path, _, _, _): ("open", path)

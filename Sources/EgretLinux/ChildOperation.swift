@@ -24,6 +24,8 @@ public enum ChildOperation: Sendable {
     case ignoreSetUserID(below: String)
     /// Makes a directory; one that is there already will do.
     case makeDirectory(String, mode: UInt32 = 0o755)
+    /// Gives a file or directory to a user and a group; a symbolic link is not followed.
+    case changeOwner(String, user: UInt32, group: UInt32)
     /// Makes a symbolic link at a path.
     case makeSymbolicLink(at: String, to: String)
     /// Writes a file whole, creating or truncating it.

@@ -115,6 +115,8 @@ extension ChildProgram {
         switch operation {
         case .makeDirectory(let path, let mode):
             unsafe step(EGRET_STEP_MAKE_DIRECTORY, Int64(mode), pointers: text(path))
+        case .changeOwner(let path, let user, let group):
+            unsafe step(EGRET_STEP_CHANGE_OWNER, Int64(user), Int64(group), pointers: text(path))
         case .makeSymbolicLink(let path, let destination):
             unsafe step(EGRET_STEP_MAKE_SYMLINK, pointers: text(destination), text(path))
         case .writeFile(let path, let bytes, let mode):

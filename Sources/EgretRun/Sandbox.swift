@@ -24,9 +24,31 @@ public struct Sandbox: Sendable {
     public var stage: String
     /// Files that the command sees in place of the host's.
     public var files: [File]
-    /// Paths that the command finds empty: sockets of services that would act on its behalf.
-    public var hiddenPaths: [String]
-    /// Directories that the command finds empty and closed, for the same reason.
+    /// A path of the host below `/run` that stays in the command's reach.
+    public struct Exposed: Sendable, Hashable {
+        /// Where, with no symbolic link in the path.
+        public var path: String
+        /// Whether a directory is there.
+        public var isDirectory: Bool
+
+        /// Names a path.
+        public init(path: String, isDirectory: Bool) {
+            self.path = path
+            self.isDirectory = isDirectory
+        }
+    }
+
+    /// Who the command runs as: the directory `/run/user/UID` is theirs.
+    public var user: UserIdentity
+    /// What of the host's `/run` stays in the command's reach. Everything else there is out of it.
+    public var exposed: [Exposed]
+    /// Symbolic links below `/run` that the command finds there too.
+    public var links: [File]
+    /// Files that the command finds empty and closed.
+    public var hiddenFiles: [String]
+    /// Directories that the command finds empty and closed, none of them below another: sockets of services that
+    /// would act on its behalf are in them, or the host's processes. A file alone would come back: when it is removed
+    /// or replaced on the host, the kernel takes away what covers it here.
     public var hiddenDirectories: [String]
     /// Mount points below `/sys/fs/cgroup`, in the order of the mount table.
     public var controlGroupMounts: [String]
@@ -37,14 +59,20 @@ public struct Sandbox: Sendable {
     public init(
         stage: String,
         files: [File],
-        hiddenPaths: [String],
+        user: UserIdentity,
+        exposed: [Exposed],
+        links: [File],
+        hiddenFiles: [String],
         hiddenDirectories: [String],
         controlGroupMounts: [String],
         readOnlyPaths: [String]
     ) {
         self.stage = stage
         self.files = files
-        self.hiddenPaths = hiddenPaths
+        self.user = user
+        self.exposed = exposed
+        self.links = links
+        self.hiddenFiles = hiddenFiles
         self.hiddenDirectories = hiddenDirectories
         self.controlGroupMounts = controlGroupMounts
         self.readOnlyPaths = readOnlyPaths
@@ -54,9 +82,11 @@ public struct Sandbox: Sendable {
 
     /// The steps by which the init of new namespaces prepares the mounts.
     public var setUp: [ChildOperation] {
-        // Mounts of the host still arrive; nothing mounted here goes back.
-        [.mount(source: nil, target: "/", flags: [.slave, .recursive])]
-            + stageOperations + processOperations + deviceOperations + fileOperations
+        // Nothing mounted on the host from now on arrives here, where nothing would cover it; nothing goes back.
+        [.mount(source: nil, target: "/", flags: [.private, .recursive]), .setCreationMask(0)]
+            + stageOperations + processOperations + deviceOperations + runOperations + fileOperations + hidingOperations
+            // Last: the stage, and all of the host's sockets in /run, are below this from here on.
+            + [.mount(source: ownRun, target: "/run", flags: .move)]
             // A program with file capabilities, such as ping, then runs without them instead of not at all.
             + [.ignoreSetUserID(below: "/")]
     }
@@ -93,23 +123,68 @@ public struct Sandbox: Sendable {
             + [.unmount(old, detach: true)]
     }
 
+    /// Where the command's own `/run` is made.
+    private var ownRun: String { stage + "/run" }
+
+    /// What the path will be in the command's own `/run`, as long as that is still on the stage; `nil` if the path is
+    /// not below `/run`.
+    private func staged(_ path: String) -> String? {
+        path.hasPrefix("/run/") ? stage + path : nil
+    }
+
+    /// Makes the directories between the command's own `/run` and a path of it.
+    private func makeParents(of path: String) -> [ChildOperation] {
+        let names = path.split(separator: "/").dropFirst().dropLast()
+        return names.indices.map { index in
+            .makeDirectory(ownRun + "/" + names[...index].joined(separator: "/"))
+        }
+    }
+
+    /// A `/run` of the command's own: what a service makes there on the host, now or later, is not in it.
+    private var runOperations: [ChildOperation] {
+        let runtime = "\(ownRun)/user/\(user.user)"
+        return [
+            .makeDirectory(ownRun),
+            .mount(
+                source: "tmpfs", target: ownRun, type: "tmpfs", flags: Sandbox.unprivileged,
+                data: "mode=0755,size=10%"),
+            .makeDirectory(ownRun + "/lock", mode: 0o1777),
+            .makeDirectory(ownRun + "/user"),
+            .makeDirectory(runtime, mode: 0o700),
+            .changeOwner(runtime, user: user.user, group: user.group),
+        ]
+            + links.flatMap { link in
+                guard let place = staged(link.path) else { return [ChildOperation]() }
+                return makeParents(of: link.path) + [.makeSymbolicLink(at: place, to: link.contents)]
+            }
+            + exposed.flatMap { exposed in
+                guard let place = staged(exposed.path) else { return [ChildOperation]() }
+                return makeParents(of: exposed.path) + [
+                    exposed.isDirectory ? .makeDirectory(place) : .writeFile(place, [], mode: 0),
+                    .mount(source: exposed.path, target: place, flags: [.bind, .recursive]),
+                ]
+            }
+    }
+
     private var fileOperations: [ChildOperation] {
-        let empty = stage + "/empty"
-        let replacements = files.enumerated().flatMap { index, file in
+        files.enumerated().flatMap { index, file in
             let copy = "\(stage)/file\(index)"
-            return [
+            let place = staged(file.path)
+            let makePlace = place.map { makeParents(of: file.path) + [.writeFile($0, [])] } ?? []
+            return makePlace + [
                 ChildOperation.writeFile(copy, Array(file.contents.utf8)),
-                .mount(source: copy, target: file.path, flags: .bind),
-                Sandbox.remountReadOnly(file.path),
+                .mount(source: copy, target: place ?? file.path, flags: .bind),
+                Sandbox.remountReadOnly(place ?? file.path),
             ]
         }
-        let hidden = hiddenPaths.map { ChildOperation.mount(source: empty, target: $0, flags: .bind) }
-        let emptyDirectory = stage + "/none"
-        let hiddenDirectories = self.hiddenDirectories.map {
-            ChildOperation.mount(source: emptyDirectory, target: $0, flags: .bind)
-        }
-        return replacements + [.writeFile(empty, [], mode: 0)] + hidden
-            + [.makeDirectory(emptyDirectory, mode: 0)] + hiddenDirectories
+    }
+
+    private var hidingOperations: [ChildOperation] {
+        let file = stage + "/empty"
+        let directory = stage + "/none"
+        return [.writeFile(file, [], mode: 0), .makeDirectory(directory, mode: 0)]
+            + hiddenFiles.map { ChildOperation.mount(source: file, target: $0, flags: .bind) }
+            + hiddenDirectories.map { ChildOperation.mount(source: directory, target: $0, flags: .bind) }
     }
 
     private static func readOnly(_ path: String) -> [ChildOperation] {

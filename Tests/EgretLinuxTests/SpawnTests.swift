@@ -186,7 +186,8 @@ struct SpawnTests {
         let base = "/tmp/egret-test-steps-\(CurrentProcess.identifier)"
         let child = try ChildProcess.spawn([
             .makeDirectory(base), .makeDirectory(base), .writeFile(base + "/a", Array("hello".utf8)),
-            .writeExistingFile(base + "/a", Array("J".utf8)), .makeSymbolicLink(at: base + "/b", to: "a"), .exit(0),
+            .writeExistingFile(base + "/a", Array("J".utf8)), .makeSymbolicLink(at: base + "/b", to: "a"),
+            .changeOwner(base + "/a", user: CurrentProcess.effectiveUser, group: UInt32.max), .exit(0),
         ])
         defer {
             for name in ["/a", "/b"] { try? File.remove(base + name) }

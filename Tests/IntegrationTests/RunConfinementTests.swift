@@ -61,7 +61,7 @@ struct RunConfinementTests {
                 done
                 r --user \(user) -- sh -c 'mount -t tmpfs none /mnt; umount /etc/resolv.conf; ip link set eth0 down;
                     ip addr add 192.0.2.77/32 dev eth0; nsenter -t 1 -n true' 2>/dev/null; echo $?
-                r --user \(user) -- sh -c 'unshare -Urmn sh -c "umount /etc/resolv.conf || umount /sys || umount /proc"' 2>/dev/null \
+                r --user \(user) -- sh -c 'unshare -Urmn sh -c "umount /etc/resolv.conf || umount /sys || umount /proc || umount /run"' 2>/dev/null \
                     || echo refused
                 """,
                 in: internet,
@@ -121,9 +121,9 @@ struct RunConfinementTests {
                 """.replacing("                ", with: ""))
             #expect(
                 output.standardOutput == """
-                    docker EACCES
-                    docker by old name EACCES
-                    dbus EACCES
+                    docker ENOENT
+                    docker by old name ENOENT
+                    dbus ENOENT
                     packet EAFNOSUPPORT
                     vsock EAFNOSUPPORT
                     raw EPERM
@@ -138,6 +138,73 @@ struct RunConfinementTests {
 
                     """,
                 "\(output.standardError)")
+        }
+    }
+
+    @Test("what the host makes later, and the host's processes by another way, stay out of reach")
+    func later() throws {
+        try withInternet("emp") { internet in
+            let output = try internet.script(
+                """
+                d=$(mktemp -d); chmod 755 $d; mkdir $d/proc $d/sys $d/run $d/late; cd /
+                mount -n -t proc proc $d/proc; mount -n -t sysfs sysfs $d/sys; mount -n --bind /run $d/run
+                mkdir -p /run/late /tmp/tmux-65534
+                serve() {
+                    python3 -c '
+                import os, socket, sys, time
+                kept = []
+                for path in sys.argv[1:]:
+                    if os.path.exists(path): os.unlink(path)
+                    s = socket.socket(socket.AF_UNIX); s.bind(path); s.listen(); os.chmod(path, 0o777); kept.append(s)
+                time.sleep(20)' /run/docker.sock /tmp/tmux-65534/default & server=$!
+                    until [ -S /tmp/tmux-65534/default ]; do sleep 0.02; done
+                }
+                serve
+                egret run --report none --user nobody -- sh -c '
+                    d=$1
+                    touch /tmp/egret-emp-ready
+                    until [ -e $d/go ]; do sleep 0.02; done
+                    python3 -c "
+                import errno, socket, sys
+                for path in sys.argv[1:]:
+                    try:
+                        socket.socket(socket.AF_UNIX).connect(path); print(path, 1)
+                    except OSError as error:
+                        print(path, errno.errorcode[error.errno])
+                " /run/docker.sock /var/run/docker.sock /tmp/tmux-65534/default
+                    ls -d /run/late $d/run/late $d/late/x $d/proc/1 $d/sys/class 2>/dev/null
+                    stat -c "%n %a %u" /run /run/lock /run/user/65534
+                    echo text >/run/user/65534/file && cat /run/user/65534/file
+                    touch /run/file 2>/dev/null || echo closed
+                    ls /run
+                ' sh $d & run=$!
+                until [ -e /tmp/egret-emp-ready ]; do sleep 0.02; done
+                kill $server; wait $server 2>/dev/null; rm /tmp/tmux-65534/default /run/docker.sock
+                serve
+                mount -n -t tmpfs tmpfs /run/late; mount -n -t tmpfs tmpfs $d/late; touch $d/late/x
+                touch $d/go
+                wait $run; echo $?
+                kill $server
+                umount $d/late $d/run $d/sys $d/proc /run/late; rm -r /tmp/egret-emp-ready /tmp/tmux-65534 $d
+                """)
+            #expect(
+                output.standardOutput == """
+                    /run/docker.sock ENOENT
+                    /var/run/docker.sock ENOENT
+                    /tmp/tmux-65534/default EACCES
+                    /run 755 0
+                    /run/lock 1777 0
+                    /run/user/65534 700 65534
+                    text
+                    closed
+                    lock
+                    user
+                    0
+
+                    """,
+                "\(output.standardError)")
+            let remains = try internet.remains()
+            #expect(remains == "")
         }
     }
 

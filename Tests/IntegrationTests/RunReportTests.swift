@@ -83,9 +83,10 @@ struct RunReportTests {
                 """
             try Data(work.utf8).write(to: URL(fileURLWithPath: "\(internet.directory)/work"))
             let script = """
-                flags=$(egret run -- sh \(internet.directory)/work 2>&1 | grep -A1 '^to let' | tail -1)
+                work=$(mktemp); cat \(internet.directory)/work >$work
+                flags=$(egret run -- sh $work 2>&1 | grep -A1 '^to let' | tail -1)
                 echo "$flags"
-                eval "egret run --report none $flags -- sh \(internet.directory)/work"; echo $?
+                eval "egret run --report none $flags -- sh $work"; echo $?; rm $work
                 """
             let output = try internet.script(script)
             #expect(
@@ -122,7 +123,8 @@ struct RunReportTests {
     @Test("the log has a line of JSON for each refused and audited packet, as it happens")
     func logFile() throws {
         try withInternet("rrlog") { internet in
-            let log = "\(internet.directory)/run.log"
+            // Where the command sees it too.
+            let log = "/tmp/egret-rrlog.log"
             let output = try internet.script(
                 """
                 egret run --report none --log-file \(log) --audit 203.0.113.10:80 --deny 198.51.100.66 -- bash -c '
@@ -135,6 +137,7 @@ struct RunReportTests {
                     r = json.loads(line)
                     print(r["verdict"], r["reason"], r["rule"], r["destination"], r["service"], r["bytes"] > 20)'
                 egret run --log-file \(log) --report-file \(log).txt -- true; cat \(log).txt | grep -c 'true ended with'
+                rm \(log) \(log).txt
                 """)
             #expect(
                 output.standardOutput == """

@@ -22,6 +22,7 @@ enum egret_step_kind {
     EGRET_STEP_UNMOUNT,             // flags; target
     EGRET_STEP_IGNORE_SET_USER_ID,  // ; path
     EGRET_STEP_MAKE_DIRECTORY,      // mode; path
+    EGRET_STEP_CHANGE_OWNER,        // user, group; path
     EGRET_STEP_MAKE_SYMLINK,        // ; destination, path
     EGRET_STEP_WRITE_FILE,          // mode, length, open flags; path, bytes
     EGRET_STEP_OPEN,                // descriptor number wanted, flags, mode; path
