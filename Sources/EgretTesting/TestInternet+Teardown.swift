@@ -28,7 +28,7 @@ extension TestInternet {
                 errors.append(LabError("removing \(directory)", reason: "\(error)"))
             }
         }
-        _ = unsafe rmdir("/run/egret-lab")  // Only succeeds for the last lab.
+        _ = unsafe rmdir("/var/lib/egret-lab")  // Only succeeds for the last lab.
         return errors
     }
 

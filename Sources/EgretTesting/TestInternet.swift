@@ -32,7 +32,7 @@ public struct TestInternet: Hashable, Sendable {
     }
 
     /// Where everything is that is not in the kernel: keys, logs, the servers' program.
-    public var directory: String { "/run/egret-lab/\(name)" }
+    public var directory: String { "/var/lib/egret-lab/\(name)" }
 
     /// The certificate of the authority that signed the web servers' certificates, in PEM.
     public var authorityPath: String { "\(directory)/ca.pem" }
@@ -100,7 +100,7 @@ public struct TestInternet: Hashable, Sendable {
 
     /// The directory is the lock: whoever creates it owns the name.
     private func createDirectory() throws(LabError) {
-        _ = unsafe mkdir("/run/egret-lab", 0o755)
+        _ = unsafe mkdir("/var/lib/egret-lab", 0o755)
         guard unsafe mkdir(directory, 0o755) != 0 else { return }
         let code = errno
         throw LabError(
