@@ -20,16 +20,17 @@ extension UserIdentity {
     public func opening<Result>(_ body: () throws -> Result) throws -> Result {
         if user == 0 && CurrentProcess.isRoot { return try body() }
         let own = try FileRights.current()
+        // The one step that fails for want of privilege: nothing is to be put back then, nor could it be.
+        try check(unsafe egret_set_groups(groups, groups.count), "take the groups of", name ?? "\(user)")
         defer {
             if !own.putBack() { unsafe egret_abort("egret: cannot take back its own rights over files; giving up") }
         }
-        try take()
+        try takeNumbers()
         return try body()
     }
 
-    private func take() throws(LinuxError) {
+    private func takeNumbers() throws(LinuxError) {
         let name = name ?? "\(user)"
-        try check(unsafe egret_set_groups(groups, groups.count), "take the groups of", name)
         try check(egret_set_file_group(group), "open files with the group of", name)
         try check(egret_set_file_user(user), "open files as", name)
         // The kernel takes them away with user 0, unless a secure bit keeps it from that.

@@ -181,7 +181,12 @@ struct RunReportTests {
                 r --report-file own/report -- sh -c 'mv own/report own/old; echo >own/report' 2>&1 |
                     grep -cE 'own/report was replaced|^egret: sh ended with'
                 grep -c '^egret: sh ended' own/old
-                r --report none --log-file /dev/full -- sh -c 'echo x | nc -u -w 1 198.51.100.66 53; sleep 0.2; exit 3' 2>&1
+                r --report none --log-file /dev/full -- sh -c '
+                    echo x | nc -u -w 1 198.51.100.66 53; sleep 0.2; exit 3' 2>&1
+                # Without CAP_SYS_PTRACE, a process that stayed undumpable could not look at its own children.
+                setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace egret run --user nobody \
+                    --report-file own/untraced -- echo untraced; echo $?
+                setpriv --bounding-set -setgid --inh-caps -setgid egret run --user nobody --print-policy -f root; echo $?
                 rm -r $d
                 """)
             #expect(
@@ -199,6 +204,9 @@ struct RunReportTests {
                     1
                     egret: 1 line could not be written to /dev/full
                     3
+                    untraced
+                    0
+                    125
 
                     """, "\(output.standardError)")
             #expect(output.standardError.contains("EACCES"))
