@@ -17,7 +17,7 @@ public final class TableWatch {
     /// Starts to listen; removals from now on are noticed.
     ///
     /// - Parameter tables: The tables to listen for.
-    /// - Throws: ``EgretNetlink/NetlinkError`` if the kernel gives no notifications.
+    /// - Throws: `NetlinkError` if the kernel gives no notifications.
     public init(_ tables: [Table]) throws(NetlinkError) {
         connection = try NetlinkConnection.netfilterEvents(groups: [TableWatch.group], receiveBuffer: 1 << 20)
         self.tables = Swift.Set(tables)
@@ -28,7 +28,7 @@ public final class TableWatch {
 
     /// Whether something was removed from the tables since the last call, or may have been: word of it was lost.
     ///
-    /// - Throws: ``EgretNetlink/NetlinkError`` if the socket fails.
+    /// - Throws: `NetlinkError` if the socket fails.
     public func somethingWasRemoved() throws(NetlinkError) -> Bool {
         var found = false
         while true {
@@ -51,7 +51,7 @@ extension Dataplane {
     ///
     /// - Parameter programs: The programs; chains without rules and contents of their own sets are not looked at.
     /// - Returns: `false` also if a table is gone.
-    /// - Throws: ``EgretNetlink/NetlinkError`` if the kernel cannot be asked.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
     public func holds(_ programs: [TableProgram]) throws(NetlinkError) -> Bool {
         for program in programs {
             do throws(NetlinkError) {
@@ -82,7 +82,7 @@ extension Dataplane {
     ///   - name: The set or map.
     ///   - table: Its table.
     /// - Returns: Interface indices.
-    /// - Throws: ``EgretNetlink/NetlinkError`` if the kernel cannot be asked.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
     public func interfaces(in name: String, of table: Table) throws(NetlinkError) -> [UInt32] {
         guard try tables().contains(table),
             let record = try sets(in: table).first(where: { $0.name == name })

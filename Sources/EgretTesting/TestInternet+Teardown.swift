@@ -52,12 +52,14 @@ extension TestInternet {
     }
 
     private func killProcesses(within timeout: Duration) -> [LabError] {
-        let namespaces = labNamespaces()
+        // The mount namespace's number is free for others once home's keeper is gone: it counts in the first round only.
+        var namespaces = labNamespaces()
         let deadline = ContinuousClock.now + timeout
         while true {
             let remaining = processes(in: namespaces)
             if remaining.isEmpty { return [] }
             for process in remaining { kill(process, SIGKILL) }
+            namespaces = hostNamespaces()
             if ContinuousClock.now >= deadline {
                 let list = remaining.map(String.init).joined(separator: ", ")
                 return [LabError("ending the lab's processes", reason: "still running: \(list)")]
@@ -66,11 +68,17 @@ extension TestInternet {
         }
     }
 
-    /// The network namespaces of the hosts, and home's mount namespace.
-    private func labNamespaces() -> Set<NamespaceIdentity> {
+    /// The network namespaces of the hosts: their numbers stay theirs while they have names.
+    private func hostNamespaces() -> Set<NamespaceIdentity> {
         var identities = Set(LabHost.all.compactMap { NamespaceIdentity(path: namespacePath(of: $0)) })
         // A file that is no longer a namespace (after a crash inside `ip netns add`) must not match our own.
         if let own = NamespaceIdentity(path: "/proc/self/ns/net") { identities.remove(own) }
+        return identities
+    }
+
+    /// The network namespaces of the hosts, and home's mount namespace.
+    private func labNamespaces() -> Set<NamespaceIdentity> {
+        var identities = hostNamespaces()
         if let keeper = homeKeeper {
             let net = NamespaceIdentity(path: "/proc/\(keeper)/ns/net")
             let mount = NamespaceIdentity(path: "/proc/\(keeper)/ns/mnt")

@@ -90,7 +90,7 @@ struct TestInternetTests {
                 #expect(routes.standardOutput.contains("dev eth0"))
             }
             #expect(try internet.run(in: .home, ["nft", "list", "ruleset"]).standardOutput.isEmpty)
-            #expect(try internet.run(in: .home, ["ls", "/run"]).standardOutput == "egret-lab\nlock\n")
+            #expect(try internet.run(in: .home, ["ls", "/run"]).standardOutput == "lock\n")
             #expect(
                 try internet.run(in: .home, ["cat", "/etc/resolv.conf"]).standardOutput == "nameserver 203.0.113.53\n")
             for host in LabHost.all where host != .home {

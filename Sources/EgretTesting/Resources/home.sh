@@ -1,17 +1,15 @@
 # Copyright the Egret authors.
 # SPDX-License-Identifier: Apache-2.0
 #
-# Makes the view of files that `home` has, and leaves a process behind that keeps it: a /run of its own, with the
-# lab's directory in it, and an /etc/resolv.conf that names the lab's resolver. Runs in a private mount namespace
-# and in home's network namespace. $1 is the lab's directory, always under /run.
+# Makes the view of files that `home` has, and leaves a process behind that keeps it: a /run of its own, and an
+# /etc/resolv.conf that names the lab's resolver. Runs in a private mount namespace and in home's network namespace.
+# $1 is the lab's directory.
 set -eu
 state=$1
 run=$state/run
 mkdir -p "$run"
 mount -n -t tmpfs -o mode=755,size=64m tmpfs "$run"
-inside=$run${state#/run}
-mkdir -p "$inside" "$run/lock"
-mount -n --bind "$state" "$inside"
+mkdir -p "$run/lock"
 resolver=$(readlink -f /etc/resolv.conf)
 case $resolver in
 /run/*)
