@@ -21,8 +21,7 @@ build: ## build everything, for debugging
 release: ## build egret for users: optimised, with Swift's libraries inside
 	swift build $(RELEASE) --product egret
 
-install: ## install egret, its manual page and completions under $(DESTDIR)$(PREFIX), by default /usr/local; build it if that was not done
-	@test -x .build/release/egret || $(MAKE) release
+install: release ## install egret, its manual page and completions under $(DESTDIR)$(PREFIX), by default /usr/local
 	install -D -m 755 .build/release/egret "$(DESTDIR)$(PREFIX)/bin/egret"
 	install -D -m 644 packaging/man/egret.1 "$(DESTDIR)$(PREFIX)/share/man/man1/egret.1"
 	scripts/completions .build/release/egret "$(DESTDIR)$(PREFIX)/share"
