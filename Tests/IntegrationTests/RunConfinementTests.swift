@@ -115,8 +115,11 @@ struct RunConfinementTests {
                 egret run --report none --user \(user) -- /usr/bin/python3 - <<'END'
                 \(RunConfinementTests.attempts)
                 END
-                egret run --report none --user \(user) --expose-socket /run/docker.sock -- /usr/bin/python3 -c '
-                import socket; socket.socket(socket.AF_UNIX).connect("/run/docker.sock"); print("exposed")'
+                egret run --report none --user \(user) --expose-socket /var/run/docker.sock --expose-socket /run/nothing \
+                    --expose-socket /run/dbus/system_bus_socket -- /usr/bin/python3 -c '
+                import socket
+                for path in ("/run/docker.sock", "/run/dbus/system_bus_socket"):
+                    socket.socket(socket.AF_UNIX).connect(path); print("exposed")'
                 kill $server
                 """.replacing("                ", with: ""))
             #expect(
@@ -134,6 +137,7 @@ struct RunConfinementTests {
                     bpf EPERM
                     tiocsti EPERM
                     descriptors [0, 1, 2]
+                    exposed
                     exposed
 
                     """,
