@@ -89,7 +89,7 @@ final class RunHost {
     /// - Throws: An error that says what could not be read.
     func isAlone(besides record: RunRecord? = nil) throws -> Bool {
         if try record.map({ try state.hasRuns(besides: $0) }) ?? state.hasRuns() { return false }
-        let links = try HostNetwork(route).links
+        let links = try HostNetwork.links(route)
         let attached = try dataplane.interfaces(in: BaseProgram.senderMap, of: BaseProgram.table)
         return !attached.contains { index in
             links[index].map { $0 != record?.interface } ?? false

@@ -56,10 +56,7 @@ extension Dataplane {
         for program in programs {
             do throws(NetlinkError) {
                 for (chain, rules) in Dictionary(grouping: program.rules, by: \.chain) {
-                    let meant = rules.map { try? NftablesWire.lower($0.statements) }
-                    let found = try self.rules(in: program.table, chain: chain)
-                        .map { NftablesWire.normalised($0.expressions) as [KernelExpression]? }
-                    if meant != found { return false }
+                    if try !self.rules(in: program.table, chain: chain).hold(rules) { return false }
                 }
                 let sets = program.memberships.isEmpty ? [] : try self.sets(in: program.table)
                 for membership in program.memberships {

@@ -96,9 +96,8 @@ private struct Observation {
             guard let record = chains.first(where: { $0.chain.name == chain.name }) else {
                 return Drift(kind: .missing, object: object)
             }
-            let meant = (desired[chain.name] ?? []).map { try? NftablesWire.lower($0.statements) }
-            let found = (rules[chain.name] ?? []).map { NftablesWire.normalised($0.expressions) as [KernelExpression]? }
-            return record.chain == chain && meant == found ? nil : Drift(kind: .changed, object: object)
+            let isSame = record.chain == chain && (rules[chain.name] ?? []).hold(desired[chain.name] ?? [])
+            return isSame ? nil : Drift(kind: .changed, object: object)
         }
     }
 
@@ -118,6 +117,13 @@ private struct Observation {
                 ? nil : Drift(kind: .changed, object: "limit \(program.table) \(limit.name)")
         }
         return counters + limits
+    }
+}
+
+extension [RuleRecord] {
+    /// Whether these are the rules, in this order.
+    func hold(_ rules: [Rule]) -> Bool {
+        map { NftablesWire.normalised($0.expressions) } == rules.map { try? NftablesWire.lower($0.statements) }
     }
 }
 

@@ -28,15 +28,32 @@ public struct HostNetwork: Sendable {
 
     /// Asks the kernel.
     public init(_ connection: NetlinkConnection) throws {
-        let links = try connection.dump("list links") { sequence throws(WireError) in
-            try RouteWire.linksRequest(sequence: sequence)
-        }
-        .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
-        self.links = Dictionary(links.map { ($0.index, $0.name) }, uniquingKeysWith: { first, _ in first })
+        let links = try HostNetwork.linkRecords(connection)
+        self.links = HostNetwork.names(links)
         let own = Set(links.filter { RunLink.isRunInterface($0.name) }.map(\.index))
         try readAddresses(connection, without: own)
         try readRoutes(connection, without: own, links)
         if (try? Sysctl("net/ipv6/conf/default/disable_ipv6").read()) == "1" { hasIPv6 = false }
+    }
+
+    /// Asks the kernel for the names of all interfaces, runs' included, by index, and for nothing else.
+    ///
+    /// - Parameter connection: To the host's network namespace.
+    /// - Returns: The names.
+    /// - Throws: An error that says what could not be read.
+    public static func links(_ connection: NetlinkConnection) throws -> [UInt32: String] {
+        names(try linkRecords(connection))
+    }
+
+    private static func linkRecords(_ connection: NetlinkConnection) throws -> [LinkRecord] {
+        try connection.dump("list links") { sequence throws(WireError) in
+            try RouteWire.linksRequest(sequence: sequence)
+        }
+        .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
+    }
+
+    private static func names(_ links: [LinkRecord]) -> [UInt32: String] {
+        Dictionary(links.map { ($0.index, $0.name) }, uniquingKeysWith: { first, _ in first })
     }
 
     private mutating func readAddresses(_ connection: NetlinkConnection, without own: Set<UInt32>) throws {
