@@ -3,6 +3,7 @@
 
 #define _GNU_SOURCE
 #include "EgretProcesses.h"
+#include <stdlib.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -62,6 +63,7 @@ int32_t egret_open_process(int32_t process) {
 
 int32_t egret_process(void) { return getpid(); }
 int32_t egret_parent_process(void) { return getppid(); }
+void egret_exit(int32_t code) { exit(code); }
 int32_t egret_process_group(void) { return getpgrp(); }
 int32_t egret_session(void) { return getsid(0); }
 

@@ -23,16 +23,16 @@ struct CollectCommand: ParsableCommand {
             try Privilege.require(for: "removing rules and links", advice: "run it as: sudo egret gc")
             let host = try RunHost()
             let lock = try host.state.lock()
-            let removed = try host.removeDeadRuns()
+            let removed = try host.removeDeadRuns().map(\.interface) + host.removeStrayLinks()
             try host.restoreIfLast()
             withExtendedLifetime(lock) {}
             switch output {
             case .table:
                 print(
                     removed.isEmpty
-                        ? "nothing to remove" : removed.map { "removed \($0.interface)" }.joined(separator: "\n"))
+                        ? "nothing to remove" : removed.map { "removed \($0)" }.joined(separator: "\n"))
             case .json:
-                let names = removed.map { "\"\($0.interface)\"" }.joined(separator: ", ")
+                let names = removed.map { "\"\($0)\"" }.joined(separator: ", ")
                 print("{\"removed\": [\(names)]}")
             }
         } catch let failure as RunFailure {

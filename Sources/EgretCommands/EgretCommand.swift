@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ArgumentParser
+import EgretLinux
 
 /// `egret`: the whole of the command line.
 public struct EgretCommand: ParsableCommand {
@@ -28,6 +29,9 @@ public struct EgretCommand: ParsableCommand {
             var command = try parseAsRoot()
             try command.run()
             exit()
+        } catch let code as ExitCode {
+            // A run's usual end. The parser would first write help that nobody reads.
+            CurrentProcess.end(with: code.rawValue)
         } catch {
             // What went wrong with Egret must not pass for the exit code of the command that it was to run.
             guard exitCode(for: error) == .validationFailure, CommandLine.arguments.dropFirst().first == "run" else {

@@ -42,6 +42,18 @@ final class RunHost {
         return dead
     }
 
+    /// Removes links of runs that have no record any more: something has held the run's network namespace, or the
+    /// kernel is just about to remove them itself. The caller holds the lock.
+    ///
+    /// - Returns: The names of those that were there.
+    func removeStrayLinks() throws -> [String] {
+        let known = Swift.Set(try state.slots())
+        return try RunLink.slots(route).filter { !known.contains($0) }.compactMap { slot in
+            let record = RunRecord(slot: slot, generation: 1, addresses: [])
+            return try RunLink.remove(record, route) ? record.interface : nil
+        }
+    }
+
     /// Removes a run's objects by their names, whichever of them are there.
     func removeRemains(of record: RunRecord) throws {
         try dataplane.removeRemains(
@@ -101,7 +113,12 @@ final class RunHost {
     func restore() throws {
         for move in state.ledger().restoration(position: { path in try? Sysctl(path).read() }) {
             if ForwardingNeeds.isNowOthers(move) { continue }
-            try Sysctl(move.path).write(move.needed)
+            do throws(LinuxError) {
+                try Sysctl(move.path).write(move.needed)
+            } catch {
+                // The switch of an interface that has gone in this moment.
+                if error.errno != .noEntry { throw error }
+            }
         }
         try dataplane.removeTables([BaseProgram.table, BaseProgram.frameTable])
         try state.store(SwitchLedger())

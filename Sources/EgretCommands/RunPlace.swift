@@ -282,19 +282,25 @@ final class RunPlace {
 
     /// Takes away what was made. The caller holds the lock.
     ///
-    /// Sockets can outlive their process and send on. So the link goes down before the policy leaves. It is removed
-    /// after that: the kernel waits for the policy's readers while it waits for the link's.
+    /// Sockets can outlive their process and send on. So the link goes down before the policy leaves. The link itself
+    /// goes with the command's network namespace, which nothing holds any more: waiting for the kernel to take it out
+    /// of use would double the time that a short command takes. What holds a namespace all the same (a socket that the
+    /// command has passed to somebody) holds a link that is down; `egret gc` removes it.
     private func dismantle() {
-        attempt("end the command's processes") { try endProcesses() }
+        let hasEnded = attempt("end the command's processes") { try endProcesses() }
         attempt("stop the link") { try RunLink.stop(record, host.route) }
-        if isInstalled { attempt("remove the policy") { try removePolicy() } }
-        attempt("remove the link") { try RunLink.remove(record, host.route) }
+        let hasLeft = !isInstalled || attempt("remove the policy") { try removePolicy() }
+        if !hasEnded { attempt("remove the link") { try RunLink.remove(record, host.route) } }
         if isInstalled && hasAdmitted {
             attempt("forget the connections") { try flows?.deleteOpen(host.netfilter) }
         }
-        attempt("forget the run") { try host.state.forget(record) }
-        attempt("restore the host") { try host.restoreIfLast() }
+        attempt("forget the run") {
+            try host.state.forget(record)
+            if hasLeft { try host.state.removeIfEmpty() } else { try host.restoreIfLast() }
+        }
     }
+
+    /// Takes away what polices this run; if no other is left, all that runs share as well.
 
     private func removePolicy() throws {
         if try !host.isAlone(besides: record) {
@@ -305,11 +311,15 @@ final class RunPlace {
         }
     }
 
-    private func attempt(_ what: String, _ body: () throws -> Void) {
+    /// - Returns: Whether it went well.
+    @discardableResult
+    private func attempt(_ what: String, _ body: () throws -> Void) -> Bool {
         do {
             try body()
+            return true
         } catch {
             problems.append("cannot \(what): \(error)")
+            return false
         }
     }
 }

@@ -22,6 +22,11 @@ public enum CurrentProcess {
     /// The user whose rights it has.
     public static var effectiveUser: UInt32 { egret_effective_user() }
 
+    /// Ends the process, as a return from its main function would.
+    ///
+    /// - Parameter code: Its exit code, 0 to 255.
+    public static func end(with code: Int32) -> Never { egret_exit(code) }
+
     /// The working directory.
     public static func workingDirectory() throws(LinuxError) -> NativeString {
         var bytes = [CChar](repeating: 0, count: 4_096)

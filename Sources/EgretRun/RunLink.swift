@@ -21,6 +21,16 @@ public struct RunLink: Sendable {
         name.hasPrefix("egret") && name.count > 5 && name.dropFirst(5).allSatisfy { $0.isASCII && $0.isNumber }
     }
 
+    /// The slots whose interface names are taken, by whomever.
+    ///
+    /// - Parameter connection: To the host's network namespace.
+    /// - Returns: The slots, in order.
+    /// - Throws: An error that says what could not be read.
+    public static func slots(_ connection: NetlinkConnection) throws -> [Int] {
+        try HostNetwork.links(connection).values.filter(isRunInterface).compactMap { Int($0.dropFirst(5)) }
+            .filter { (0..<AddressPlanner.slotCount).contains($0) }.sorted()
+    }
+
     /// Makes the pair and configures both ends: addresses, routes, and permanent neighbour entries, so that neither
     /// end ever has to ask.
     ///
@@ -81,14 +91,17 @@ public struct RunLink: Sendable {
     /// - Parameters:
     ///   - record: The run.
     ///   - connection: To the host's network namespace.
+    /// - Returns: Whether it was there.
     /// - Throws: An error that says what the kernel refused.
-    public static func remove(_ record: RunRecord, _ connection: NetlinkConnection) throws {
-        guard let index = try ownIndex(record, connection) else { return }
+    @discardableResult
+    public static func remove(_ record: RunRecord, _ connection: NetlinkConnection) throws -> Bool {
+        guard let index = try ownIndex(record, connection) else { return false }
         try passingOverAbsence { () throws(NetlinkError) in
             try connection.request("delete link \(record.interface)") { sequence throws(WireError) in
                 try RouteWire.deleteLink(index, sequence: sequence)
             }
         }
+        return true
     }
 
     /// The index of the run's link; `nil` if there is none by its name, or one that somebody else has made: ours is

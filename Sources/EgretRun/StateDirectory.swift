@@ -140,7 +140,8 @@ public struct StateDirectory: Sendable {
         try? Directory.remove(StateDirectory.root)
     }
 
-    private func slots() throws(LinuxError) -> [Int] {
+    /// The slots that have records, of dead runs, too.
+    public func slots() throws(LinuxError) -> [Int] {
         try Directory.names(in: path).compactMap { name in
             name.hasPrefix("run-") ? Int(name.dropFirst(4)) : nil
         }

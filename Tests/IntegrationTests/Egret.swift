@@ -58,6 +58,8 @@ extension TestInternet {
         try script(
             """
             nft list ruleset
+            # A run's link goes with its network namespace, which the kernel removes when it finds the time.
+            for i in {1..100}; do ip -o link | grep -qE ': egret[0-9]' || break; sleep 0.05; done
             ip -o link | grep -E ': egret[0-9]'
             find /run/egret -mindepth 1 2>/dev/null
             for f in ipv4/ip_forward ipv4/conf/eth0/forwarding ipv6/conf/all/forwarding \

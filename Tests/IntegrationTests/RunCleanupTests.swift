@@ -57,6 +57,35 @@ struct RunCleanupTests {
         }
     }
 
+    @Test("a socket handed to a process outside holds a link that is down, and collecting removes it")
+    func strayLink() throws {
+        let keep =
+            "import socket, sys, time; listener = socket.socket(socket.AF_UNIX); listener.bind(sys.argv[1]); "
+            + "listener.listen(); outside, _ = listener.accept(); held = socket.recv_fds(outside, 1, 1); time.sleep(60)"
+        let hand =
+            "import socket, sys; outside = socket.socket(socket.AF_UNIX); outside.connect(sys.argv[1]); "
+            + "inside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+            + "socket.send_fds(outside, [b'x'], [inside.fileno()])"
+        try withInternet("cstray") { internet in
+            let output = try internet.script(
+                """
+                s=$(mktemp -u)
+                /usr/bin/python3 -Sc "\(keep)" $s & keeper=$!
+                until [ -S $s ]; do sleep 0.01; done; sleep 0.1
+                egret run --report none --allow 203.0.113.10 -- /usr/bin/python3 -Sc "\(hand)" $s
+                sleep 0.5
+                ip -o link show egret0 | grep -o 'state [A-Z]*'
+                nft list tables
+                egret gc
+                ip -o link | grep -c 'egret[0-9]'
+                egret gc
+                kill $keeper; rm $s
+                """)
+            #expect(
+                output.standardOutput == "state DOWN\nremoved egret0\n0\nnothing to remove\n", "\(output.standardError)")
+        }
+    }
+
     @Test("collecting after a dead run leaves a live one as it is, and forgets the dead one's connections")
     func liveRunStays() throws {
         try withInternet("clive") { internet in

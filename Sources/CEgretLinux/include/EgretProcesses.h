@@ -142,6 +142,7 @@ int32_t egret_signal_thread(int32_t thread, int32_t signal);
 int32_t egret_open_process(int32_t process);
 int32_t egret_process(void);
 int32_t egret_parent_process(void);
+_Noreturn void egret_exit(int32_t code);
 int32_t egret_process_group(void);
 int32_t egret_session(void);
 int32_t egret_set_process_group(int32_t process, int32_t group);
