@@ -13,6 +13,8 @@ extension NftText {
         case .inSet(let selector, let set): "\(render(selector)) @\(set)"
         case .notInSet(let selector, let set): "\(render(selector)) != @\(set)"
         case .verdictMap(let selector, let map): "\(render(selector)) vmap @\(map)"
+        case .blockVerdictMap(let selector, let prefixLength, let map):
+            "\(render(selector)) & \(mask(prefixLength, of: selector)) vmap @\(map)"
         case .counter(let name): "counter name \(quoted(name))"
         case .limit(let name): "limit name \(quoted(name))"
         case .log(let group, let prefix, let snapLength, let queueThreshold):
@@ -25,6 +27,13 @@ extension NftText {
         case .rejectAdministratively: "reject with icmpx admin-prohibited"
         case .verdict(let verdict): render(verdict)
         }
+    }
+
+    /// The address whose first bits, as many, are set.
+    private static func mask(_ prefixLength: Int, of selector: Selector) -> String {
+        let width = selector == .ipv4Source || selector == .ipv4Destination ? 32 : 128
+        let all = UInt128.max >> UInt128(128 - width)
+        return value(all ^ (all >> UInt128(max(0, min(prefixLength, width)))), of: selector)
     }
 
     /// A selector as nft text.

@@ -78,7 +78,8 @@ public enum NftText {
 
     private static func render(_ set: Set) -> String {
         let type = set.mapsToVerdict ? "\(set.keyType.nftName) : verdict" : set.keyType.nftName
-        return "\(set.name) { type \(type);\(set.hasIntervals ? " flags interval;" : "") }"
+        let size = set.size.map { " size \($0);" } ?? ""
+        return "\(set.name) { type \(type);\(set.hasIntervals ? " flags interval;" : "")\(size) }"
     }
 
     private static func elementLines(_ verb: String, _ set: Set, _ table: String) -> [String] {

@@ -51,6 +51,9 @@ public struct Set: Hashable, Sendable {
     public var hasIntervals: Bool
     /// Whether each key leads to a verdict (a verdict map).
     public var mapsToVerdict: Bool
+    /// How many elements it has room for; `nil` without limit. For a known size the kernel takes a fixed hash table,
+    /// which it fills and searches faster than one that grows.
+    public var size: UInt32?
     /// What it holds when the transaction that adds it commits.
     public var contents: SetContents
 
@@ -60,9 +63,11 @@ public struct Set: Hashable, Sendable {
         keyType: DataType,
         hasIntervals: Bool = false,
         mapsToVerdict: Bool = false,
+        size: UInt32? = nil,
         contents: SetContents = .elements([])
     ) {
         self.name = name
+        self.size = size
         self.keyType = keyType
         self.hasIntervals = hasIntervals
         self.mapsToVerdict = mapsToVerdict

@@ -99,6 +99,8 @@ public enum Statement: Hashable, Sendable {
     case notInSet(Selector, String)
     /// Gives the verdict that the map has for the selector's value, if any; goes on otherwise.
     case verdictMap(Selector, String)
+    /// The same by the block of this prefix length that an address lies in: `ip daddr & 255.255.255.0 vmap @name`.
+    case blockVerdictMap(Selector, prefixLength: Int, String)
     /// Adds the packet to a named counter.
     case counter(String)
     /// Goes on only while the named limit is not exceeded.

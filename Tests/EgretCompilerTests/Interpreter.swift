@@ -105,6 +105,14 @@ struct Interpreter {
                 outcome.lookups += 1
                 if let verdict = element(selector, name, packet, outcome)?.verdict { return .verdict(verdict) }
                 return nil
+            case .blockVerdictMap(let selector, let prefixLength, let name):
+                outcome.lookups += 1
+                let width = packet.source.family.bitWidth
+                guard let value = value(selector, packet, outcome) else { return nil }
+                let rest = UInt128(width - prefixLength)
+                let first = (value >> rest) << rest
+                if let verdict = element(first, name)?.verdict { return .verdict(verdict) }
+                return nil
             case .counter(let name): outcome.counters.append(name)
             case .limit: break
             case .log(_, let prefix, _, _): outcome.logs.append(prefix)
@@ -119,7 +127,10 @@ struct Interpreter {
     }
 
     private func element(_ selector: Selector, _ name: String, _ packet: Packet, _ outcome: Outcome) -> SetElement? {
-        guard let value = value(selector, packet, outcome) else { return nil }
+        value(selector, packet, outcome).flatMap { element($0, name) }
+    }
+
+    private func element(_ value: UInt128, _ name: String) -> SetElement? {
         guard let elements = sets[name] else { return nil }
         var low = 0
         var high = elements.count

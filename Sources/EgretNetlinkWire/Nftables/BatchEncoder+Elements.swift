@@ -22,12 +22,12 @@ extension BatchEncoder {
         case .elements(let elements):
             try append(elements, of: set, target)
         case .ipv4Intervals(let intervals, let verdicts):
-            guard set.keyType == .ipv4Address, set.hasIntervals else {
+            guard set.keyType == .ipv4Address else {
                 throw WireError(.badValue, "IPv4 ranges in set “\(set.name)” of \(set.keyType)")
             }
             try append(intervals, verdicts, of: set, target)
         case .ipv6Intervals(let intervals, let verdicts):
-            guard set.keyType == .ipv6Address, set.hasIntervals else {
+            guard set.keyType == .ipv6Address else {
                 throw WireError(.badValue, "IPv6 ranges in set “\(set.name)” of \(set.keyType)")
             }
             try append(intervals, verdicts, of: set, target)
@@ -47,7 +47,7 @@ extension BatchEncoder {
             templates.append(try ElementTemplate(set.keyType))
         }
         let end = try ElementTemplate(set.keyType, isIntervalEnd: true)
-        let largest = templates.reduce(0) { max($0, $1.bytes.count) } + end.bytes.count
+        let largest = templates.reduce(0) { max($0, $1.bytes.count) } + (set.hasIntervals ? end.bytes.count : 0)
         // The elements, and the heads of the messages that they are spread over: no growing, no copy.
         let elements = intervals.count * largest
         writer.reserve(elements + (elements / BatchEncoder.maximumListBytes + 2) * BatchEncoder.maximumHeadBytes)
@@ -58,7 +58,13 @@ extension BatchEncoder {
             }
             try list.makeRoom(largest, BatchEncoder.maximumListBytes, in: &self)
             let template = templates[Int(interval.verdictIndex)]
-            try appendRange(interval.lowerBound, interval.upperBound, .max, template, end, set)
+            if set.hasIntervals {
+                try appendRange(interval.lowerBound, interval.upperBound, .max, template, end, set)
+            } else if interval.lowerBound == interval.upperBound {
+                append(interval.lowerBound, template, set.keyType)
+            } else {
+                throw WireError(.badValue, "a range in “\(set.name)”, which has no ranges")
+            }
         }
         try list.close(in: &self)
     }

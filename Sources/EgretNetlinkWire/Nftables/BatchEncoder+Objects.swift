@@ -46,6 +46,9 @@ extension BatchEncoder {
             writer.putBigEndian(Nfta.Set.keyLength, UInt32(set.keyType.byteCount))
             if set.mapsToVerdict { writer.putBigEndian(Nfta.Set.dataType, NftValue.dataIsVerdict) }
             writer.putBigEndian(Nfta.Set.identifier, identifier)
+            if let size = set.size {
+                try writer.nest(Nfta.Set.description) { (writer) throws(WireError) in writer.putBigEndian(1, size) }
+            }
             try writer.putBytes(Nfta.Set.userData, UserData.keyByteOrder(of: set.keyType))
         }
     }

@@ -102,6 +102,7 @@ enum Nfta {
         static let keyLength: UInt16 = 5
         static let dataType: UInt16 = 6
         static let dataLength: UInt16 = 7
+        static let description: UInt16 = 9
         static let identifier: UInt16 = 10
         static let userData: UInt16 = 13
         static let handle: UInt16 = 16

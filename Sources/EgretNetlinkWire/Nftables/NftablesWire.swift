@@ -43,6 +43,16 @@ public enum NftablesWire {
         case .inSet(let selector, let set): return selector.loads + [.lookup(set: set, isInverted: false)]
         case .notInSet(let selector, let set): return selector.loads + [.lookup(set: set, isInverted: true)]
         case .verdictMap(let selector, let map): return selector.loads + [.verdictMap(map)]
+        case .blockVerdictMap(let selector, let prefixLength, let map):
+            let count = selector.byteCount
+            guard (0...8 * count).contains(prefixLength) else {
+                throw WireError(.badValue, "prefix length \(prefixLength) for \(selector)")
+            }
+            let mask = (0..<count).map { byte in
+                UInt8(truncatingIfNeeded: 0xff00 >> max(0, min(8, prefixLength - 8 * byte)))
+            }
+            return selector.loads
+                + [.bitwise(mask: mask, xor: [UInt8](repeating: 0, count: count)), .verdictMap(map)]
         case .counter(let name): return [.object(type: NftValue.counterObject, name: name)]
         case .limit(let name): return [.object(type: NftValue.limitObject, name: name)]
         case .log(let group, let prefix, let snapLength, let queueThreshold):
