@@ -56,6 +56,7 @@ extension NftText {
         case .icmpType: "icmp type"
         case .icmpv6Type: "icmpv6 type"
         case .etherSource: "ether saddr"
+        case .etherSourceAndType: "@ll,48,64"
         case .arpOperation: "arp operation"
         case .arpSenderEther: "arp saddr ether"
         case .arpSenderIPv4: "arp saddr ip"
@@ -73,6 +74,7 @@ extension NftText {
         case .connectionMark: NftText.value(value, .mark)
         case .networkProtocol: value == 2 ? "ipv4" : value == 10 ? "ipv6" : String(value)
         case .etherType: hexadecimal(value, digits: 4)
+        case .etherSourceAndType: hexadecimal(value, digits: 16)
         case .neighbourTarget: hexadecimal(value, digits: 32)
         case .connectionDirection: value == 0 ? "original" : value == 1 ? "reply" : String(value)
         case .connectionState: hexadecimal(value, digits: 1)

@@ -51,6 +51,8 @@ public enum Selector: Hashable, Sendable {
     case icmpv6Type
     /// `ether saddr`.
     case etherSource
+    /// The source hardware address and, in the lowest 16 bits, the EtherType: neighbours in the header, one load.
+    case etherSourceAndType
     /// `arp operation`. The rule must already have matched ARP.
     case arpOperation
     /// `arp saddr ether`, for Ethernet and IPv4.

@@ -157,7 +157,7 @@ struct Interpreter {
         case .destinationPort: packet.destinationPort.map { UInt128($0) }
         case .icmpType, .icmpv6Type: packet.icmpType.map { UInt128($0) }
         case .destinationAddressType: packet.destinationIsLocal ? 2 : 1
-        case .etherSource, .arpOperation, .arpSenderEther, .arpSenderIPv4, .neighbourTarget: nil
+        case .etherSource, .etherSourceAndType, .arpOperation, .arpSenderEther, .arpSenderIPv4, .neighbourTarget: nil
         }
     }
 
