@@ -120,7 +120,7 @@ let package = Package(
         .testTarget(
             name: "EgretPolicyTests",
             dependencies: [
-                "EgretAddressing", "EgretPolicy", "EgretDocuments",
+                "EgretAddressing", "EgretPolicy", "EgretDocuments", "EgretTesting",
                 // A second opinion: whatever both parsers read, they must read alike.
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -153,7 +153,10 @@ let package = Package(
         ),
         .testTarget(
             name: "EgretCommandsTests",
-            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretFlows", "EgretCommands"],
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretFlows", "EgretCommands", "EgretTesting",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict
         ),
         // A policy file, the nft text and the bytes that come of it.

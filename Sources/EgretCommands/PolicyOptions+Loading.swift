@@ -23,11 +23,18 @@ extension PolicyOptions {
     ///
     /// - Parameter user: Whose rights the files are read with; `nil` for the caller's.
     /// - Returns: The policies of all.
-    /// - Throws: ``PolicyMistakes`` with every mistake at once; `LinuxError` or ``RunFailure`` if a file cannot be
-    ///   read.
+    /// - Throws: ``PolicyMistakes`` with every mistake at once, files that cannot be read included.
     func load(as user: UserIdentity? = nil) throws -> LoadedPolicies {
-        let sources = try files.map { (name: $0, bytes: try PolicyOptions.read($0, as: user)) }
-        let read = PolicyFiles.read(sources)
+        var sources: [(name: String, bytes: [UInt8])] = []
+        var unreadable: [Diagnostic] = []
+        for file in files {
+            do {
+                sources.append((file, try PolicyOptions.read(file, as: user)))
+            } catch {
+                unreadable.append(PolicyOptions.diagnostic(error, about: file))
+            }
+        }
+        let read = PolicyFiles.read(sources, unreadable: unreadable)
         let flags = FlagPolicy.make(
             allow: allow,
             deny: deny,
@@ -37,13 +44,7 @@ extension PolicyOptions {
             files: read
         )
         let diagnostics = read.diagnostics + flags.diagnostics
-        let lines = diagnostics.map { diagnostic in
-            let source = sources.first { $0.name == diagnostic.location?.file }
-            return DiagnosticFormatter.formatWithSource(
-                diagnostic,
-                source: source.map { String(decoding: $0.bytes, as: UTF8.self) } ?? ""
-            )
-        }
+        let lines = DiagnosticFormatter.format(diagnostics, withSourceFrom: sources)
         guard !diagnostics.contains(where: { $0.severity == .error }) else { throw PolicyMistakes(lines: lines) }
         let policies = read.policies + (flags.policy.map { [$0] } ?? [])
         return LoadedPolicies(set: PolicySet(policies: policies, groups: read.groups), warnings: lines)
@@ -54,5 +55,14 @@ extension PolicyOptions {
         if file == "-" { return try Descriptor.standardInput.readToEnd(limit: limit) }
         guard let user else { return try File.read(file, limit: limit) }
         return try user.openingForCommand { try File.read(file, limit: limit) }
+    }
+
+    private static func diagnostic(_ error: any Error, about file: String) -> Diagnostic {
+        let failure = error as? RunFailure
+        return Diagnostic(
+            .error, code: DiagnosticCode.unreadable, at: SourceLocation(file: file, line: 0, column: 1),
+            failure?.message ?? "\(error)",
+            suggestion: failure?.advice ?? "give a file that can be read, or - for standard input"
+        )
     }
 }

@@ -20,25 +20,6 @@ struct Style: Sendable {
     }
 }
 
-extension String {
-    /// The text with every control character made visible, so that nothing a workload chose can move the cursor,
-    /// change colours or forge lines.
-    var withVisibleControls: String {
-        var result = ""
-        for scalar in unicodeScalars {
-            if scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format
-                || scalar.properties.generalCategory == .lineSeparator
-                || scalar.properties.generalCategory == .paragraphSeparator
-            {
-                result += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
-    }
-}
-
 /// Bytes as people read them, in powers of 1000: `0 B`, `1.5 kB`, `20 MB`.
 func formatted(bytes: UInt64) -> String {
     var value = Double(bytes)

@@ -7,12 +7,16 @@ public import EgretPolicy
 public enum PolicyFiles {
     /// Reads several files together, so that groups of one serve policies of another.
     ///
-    /// - Parameter files: Names, for places, and contents. An empty list gives an empty result.
+    /// - Parameters:
+    ///   - files: Names, for places, and contents. An empty list gives an empty result.
+    ///   - unreadable: A diagnostic for each further file that could not be read.
     /// - Returns: Everything that was read, with the mistakes of all files. Nothing is usable if it
     ///   `hasErrors`.
-    public static func read(_ files: [(name: String, bytes: [UInt8])]) -> PolicyReader.Result {
+    public static func read(
+        _ files: [(name: String, bytes: [UInt8])], unreadable: [Diagnostic] = []
+    ) -> PolicyReader.Result {
         var documents: [DocumentNode] = []
-        var diagnostics: [Diagnostic] = []
+        var diagnostics = unreadable
         for file in files {
             let read = DocumentReader.read(text: file.bytes, file: file.name)
             documents += read.documents
@@ -20,8 +24,8 @@ public enum PolicyFiles {
         }
         var result = PolicyReader.read(documents, isIncomplete: !diagnostics.isEmpty)
         guard !diagnostics.isEmpty else { return result }
-        // Both lists are in order; files keep theirs, and within a file the position decides.
-        var ranks: [String: Int] = [:]
+        // Both lists are in order. What could not be read comes first, and within a file the position decides.
+        var ranks = Dictionary(unreadable.compactMap { $0.location.map { ($0.file, -1) } }) { first, _ in first }
         for file in files where ranks[file.name] == nil { ranks[file.name] = ranks.count }
         let all = (diagnostics + result.diagnostics).enumerated()
         result.diagnostics = all.sorted { left, right in

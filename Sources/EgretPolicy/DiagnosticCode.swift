@@ -18,6 +18,8 @@ public enum DiagnosticCode {
     public static let unsupportedYAML = Diagnostic.Code(rawValue: "EGR0005")
     /// The file holds no document.
     public static let noDocument = Diagnostic.Code(rawValue: "EGR0006")
+    /// The file cannot be read.
+    public static let unreadable = Diagnostic.Code(rawValue: "EGR0007")
     /// The `apiVersion` is not one that goes with the kind.
     public static let apiVersion = Diagnostic.Code(rawValue: "EGR0010")
     /// The `kind` is unknown.
@@ -67,8 +69,9 @@ public enum DiagnosticCode {
 
     /// Every code, in order.
     public static let all: [Diagnostic.Code] = [
-        syntax, duplicateKey, encoding, tooLarge, unsupportedYAML, noDocument, apiVersion, kind, unknownField,
-        missingField, wrongType, notSupportedYet, unknownValue, outOfRange, invalidName, duplicateName, empty,
+        syntax, duplicateKey, encoding, tooLarge, unsupportedYAML, noDocument, unreadable, apiVersion, kind,
+        unknownField, missingField, wrongType, notSupportedYet, unknownValue, outOfRange, invalidName, duplicateName,
+        empty,
         address, hostBits, exception, unknownGroup, reservedName, service, contradiction, domainName, flag,
         opensEverything, unreachableRule, missingLength,
     ]

@@ -25,10 +25,12 @@ public enum FlagPolicy {
         allow: [String] = [], deny: [String] = [], reject: [String] = [], audit: [String] = [],
         default: DefaultAction? = nil, files: PolicyReader.Result = PolicyReader.Result()
     ) -> (policy: EgressPolicy?, diagnostics: [Diagnostic]) {
-        let hasFiles = !files.policies.isEmpty || !files.groups.isEmpty || !files.diagnostics.isEmpty
+        let hasFiles =
+            !files.policies.isEmpty || !files.groups.isEmpty || !files.diagnostics.isEmpty
+            || files.isIncomplete
         let hasFlags = `default` != nil || !(allow.isEmpty && deny.isEmpty && reject.isEmpty && audit.isEmpty)
         if hasFiles && !hasFlags { return (nil, []) }
-        let groups = Set(files.groups.map(\.name))
+        let groups = files.faultyGroupNames.union(files.groups.map(\.name))
         var rules: [EgressRule] = []
         var diagnostics: [Diagnostic] = []
         for (action, flag, values) in [
@@ -36,7 +38,8 @@ public enum FlagPolicy {
             (.allow, "--allow", allow),
         ] {
             for value in values {
-                let (rule, found) = FlagRule.parse(value, action: action, flag: flag, groups: groups)
+                let (rule, found) = FlagRule.parse(
+                    value, action: action, flag: flag, groups: groups, groupsMayBeMissing: files.isIncomplete)
                 diagnostics += found
                 if let rule { rules.append(rule) }
             }

@@ -20,14 +20,18 @@ public enum FlagRule {
     ///   - action: What the rule does.
     ///   - flag: The flag's name, for messages: `--allow`.
     ///   - groups: The names of destination groups that files define; built-in groups need no mention.
+    ///   - groupsMayBeMissing: Whether a file could not be read: a name that could be a group's is then no mistake.
+    ///     Pass `true` only beside other errors.
     /// - Returns: The rule, or `nil` if there are errors. Its place is the flag with its value.
     public static func parse(
-        _ text: String, action: RuleAction, flag: String, groups: Set<String> = []
+        _ text: String, action: RuleAction, flag: String, groups: Set<String> = [],
+        groupsMayBeMissing: Bool = false
     ) -> (rule: EgressRule?, diagnostics: [Diagnostic]) {
         let location = SourceLocation(file: "\(flag) \(text)", line: 0, column: 1)
         do {
             let (target, ports) = try split(Substring(text))
-            let destination = try parseTarget(target, groups: groups)
+            let isUnheardOf = groupsMayBeMissing && ObjectName.problem(withGroupName: String(target)) == nil
+            let destination = try parseTarget(target, groups: isUnheardOf ? groups.union([String(target)]) : groups)
             let services = try ports.map { ports throws(SyntaxProblem) in try parseServices(ports) } ?? []
             let rule = EgressRule(
                 action: action, destinations: destination.map { [$0] } ?? [], services: services, location: location
@@ -52,12 +56,28 @@ public enum FlagRule {
         }
         if text.contains("://") { throw urlProblem(text) }
         if text.hasPrefix("[") { return try splitBrackets(text) }
-        if text.contains("::") || text.filter({ $0 == ":" }).count > 1 { return (text, nil) }
+        if text.contains("::") || text.filter({ $0 == ":" }).count > 1 {
+            try refuseTrailingPort(text)
+            return (text, nil)
+        }
         guard let colon = text.firstIndex(of: ":") else { return (text, nil) }
         if colon == text.startIndex {
             throw problem("there is no destination before the colon", "write *\(text) for everywhere")
         }
         return (text[..<colon], text[text.index(after: colon)...])
+    }
+
+    /// `2001:db8::1:443` is an address, and nearly always meant as another one with a port.
+    private static func refuseTrailingPort(_ text: Substring) throws(SyntaxProblem) {
+        guard let colon = text.lastIndex(of: ":"), IPAddress(text) != nil else { return }
+        let (address, port) = (text[..<colon], text[text.index(after: colon)...])
+        guard port.utf8.count > 1, (try? ServiceSyntax.parse(port)) != nil, let block = IPPrefix(address) else {
+            return
+        }
+        throw problem(
+            "\(quoted(text)) reads as an address, and as an address with a port",
+            "write [\(block.address)]:\(port) for the port, or [\(text)] for the address"
+        )
     }
 
     private static func splitBrackets(_ text: Substring) throws(SyntaxProblem) -> (Substring, Substring?) {

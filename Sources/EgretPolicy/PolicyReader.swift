@@ -15,14 +15,20 @@ public struct PolicyReader {
         public var groups: [DestinationGroup]
         /// All mistakes and doubts, by file and position.
         public var diagnostics: [Diagnostic]
+        /// Whether something could not be read at all: it may define any group.
+        public var isIncomplete: Bool
+        /// The names of groups whose documents have mistakes; rules that name them are right all the same.
+        public var faultyGroupNames: Set<String> = []
 
         /// Creates a result.
         public init(
-            policies: [EgressPolicy] = [], groups: [DestinationGroup] = [], diagnostics: [Diagnostic] = []
+            policies: [EgressPolicy] = [], groups: [DestinationGroup] = [], diagnostics: [Diagnostic] = [],
+            isIncomplete: Bool = false
         ) {
             self.policies = policies
             self.groups = groups
             self.diagnostics = diagnostics
+            self.isIncomplete = isIncomplete
         }
 
         /// Whether anything is wrong, so that nothing here may be used.
@@ -47,6 +53,8 @@ public struct PolicyReader {
     public static func read(_ documents: [DocumentNode], isIncomplete: Bool = false) -> Result {
         var reader = PolicyReader()
         for document in documents { reader.readDocument(document) }
+        reader.result.isIncomplete = isIncomplete
+        reader.result.faultyGroupNames = Set(reader.groupNames.keys).subtracting(reader.result.groups.map(\.name))
         if !isIncomplete { reader.checkGroupReferences() }
         if !reader.result.hasErrors {
             for policy in reader.result.policies { reader.result.diagnostics += RuleDoubts.find(in: policy) }

@@ -1,6 +1,8 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretTesting
+
 /// Texts that are interesting to a reader of YAML.
 enum DocumentCorpus {
     /// Valid documents, and every text that the tests know to be interesting.

@@ -3,6 +3,7 @@
 
 import EgretDocuments
 import EgretPolicy
+import EgretTesting
 import Testing
 
 @Suite("The language reference")

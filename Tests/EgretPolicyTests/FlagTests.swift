@@ -35,9 +35,36 @@ struct FlagTests {
         #expect(rule(text) == expected)
     }
 
+    @Test("an address that ends as with a port is refused, and both spellings without doubt are read")
+    func trailingPort() {
+        #expect(
+            rule("2001:db8::1:443") == """
+                --allow 2001:db8::1:443: error EGR0029: "2001:db8::1:443" reads as an address, and as an address with a \
+                port; write [2001:db8::1]:443 for the port, or [2001:db8::1:443] for the address
+                """)
+        #expect(rule("[2001:db8::1:443]") == "2001:db8::1:443|")
+        #expect(rule("[2001:db8::1]:443") == "2001:db8::1|443/tcp")
+        #expect(rule("2001:db8::1:443/128") == "2001:db8::1:443|")
+        #expect(rule("2001:db8::1:a443") == "2001:db8::1:a443|")
+        #expect(rule("fd00::1:2") == "fd00::1:2|")
+        #expect(rule("2001:db8:1:2:3:4:5:443") == "2001:db8:1:2:3:4:5:443|")
+    }
+
     @Test("groups of files are known to flags")
     func groups() {
         #expect(rule("mirrors:443", groups: ["mirrors"]) == "mirrors|443/tcp")
+        let incomplete = PolicyReader.Result(isIncomplete: true)
+        #expect(FlagPolicy.make(allow: ["mirrors:443"], files: incomplete).diagnostics == [])
+        #expect(FlagPolicy.make(allow: ["Mirrors:443"], files: incomplete).diagnostics.count == 1)
+        let faulty = readPolicies(
+            """
+            apiVersion: egret.dev/v1
+            kind: DestinationGroup
+            metadata: { name: mirrors }
+            spec: { cidrs: [300.1.1.1], oops: 1 }
+            """)
+        #expect(faulty.hasErrors)
+        #expect(FlagPolicy.make(allow: ["mirrors:443"], files: faulty).diagnostics == [])
         #expect(rule("mirors:443", groups: ["mirrors"]).contains("did you mean \"mirrors\"?"))
     }
 

@@ -7,6 +7,7 @@ import EgretDocuments
 import EgretNetlinkWire
 import EgretNftables
 import EgretPolicy
+import EgretTesting
 import Foundation
 
 /// A directory with a `policy.yaml` and what comes of it.
