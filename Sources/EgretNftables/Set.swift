@@ -47,6 +47,9 @@ public struct Set: Hashable, Sendable {
     public var name: String
     /// The type of its keys.
     public var keyType: DataType
+    /// The types of the key's further parts, in a set whose keys are concatenated (`ipv4_addr . inet_service`).
+    /// Such a set has no intervals, and its elements carry as many ``SetElement/furtherKeys``.
+    public var furtherKeyTypes: [DataType] = []
     /// Whether keys may be ranges. Ranges of one set never overlap.
     public var hasIntervals: Bool
     /// Whether each key leads to a verdict (a verdict map).
@@ -72,6 +75,12 @@ public struct Set: Hashable, Sendable {
         self.hasIntervals = hasIntervals
         self.mapsToVerdict = mapsToVerdict
         self.contents = contents
+    }
+
+    /// Creates a map from concatenated keys to verdicts.
+    public init(_ name: String, concatenating keyType: DataType, _ further: [DataType], contents: [SetElement] = []) {
+        self.init(name, keyType: keyType, mapsToVerdict: true, contents: .elements(contents))
+        furtherKeyTypes = further
     }
 }
 
@@ -117,6 +126,8 @@ public struct SetElement: Hashable, Sendable {
     public var lowerBound: UInt128
     /// The key's last value; equal to the first unless the set has intervals.
     public var upperBound: UInt128
+    /// The values of the key's further parts, in a set of concatenated keys; host byte order.
+    public var furtherKeys: [UInt128] = []
     /// Where the key leads, in a verdict map.
     public var verdict: Verdict?
 
@@ -132,8 +143,24 @@ public struct SetElement: Hashable, Sendable {
         self.verdict = verdict
     }
 
+    /// Creates an element for a concatenated key.
+    public init(_ key: UInt128, _ further: [UInt128], verdict: Verdict? = nil) {
+        self.init(key, key, verdict: verdict)
+        furtherKeys = further
+    }
+
     /// Creates an element whose key is one address.
     public init(_ address: IPAddress, verdict: Verdict? = nil) {
         self.init(address.rawValue, verdict: verdict)
+    }
+}
+
+extension SetElement: Comparable {
+    /// By key, its parts in order.
+    public static func < (left: SetElement, right: SetElement) -> Bool {
+        if (left.lowerBound, left.upperBound) != (right.lowerBound, right.upperBound) {
+            return (left.lowerBound, left.upperBound) < (right.lowerBound, right.upperBound)
+        }
+        return left.furtherKeys.lexicographicallyPrecedes(right.furtherKeys)
     }
 }

@@ -93,6 +93,17 @@ struct Interpreter {
                 guard let found = self.value(selector, packet, outcome), found != value else { return nil }
             case .connectionState(let states):
                 guard !states.isDisjoint(with: packet.state) else { return nil }
+            case .inPrefix(let selector, let prefix):
+                guard let found = value(selector, packet, outcome), prefix.lowerBound <= found,
+                    found <= prefix.upperBound
+                else { return nil }
+            case .notInPrefix(let selector, let prefix):
+                guard let found = value(selector, packet, outcome),
+                    found < prefix.lowerBound || prefix.upperBound < found
+                else { return nil }
+            case .connectionStatus, .concatenatedVerdictMap:
+                preconditionFailure("policies are not made of this: \(statement)")
+            case .anonymousCounter: break
             case .inSet(let selector, let name):
                 outcome.lookups += 1
                 guard element(selector, name, packet, outcome) != nil else { return nil }
@@ -118,7 +129,7 @@ struct Interpreter {
             case .log(_, let prefix, _, _): outcome.logs.append(prefix)
             case .setConnectionMark(let mask, let value):
                 outcome.mark = outcome.mark & ~mask | value & mask
-            case .masquerade: return .verdict(.accept)
+            case .masquerade, .sourceTranslation, .destinationTranslation: return .verdict(.accept)
             case .rejectWithTCPReset, .rejectAdministratively: return .reject
             case .verdict(let verdict): return .verdict(verdict)
             }
