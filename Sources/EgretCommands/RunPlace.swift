@@ -33,8 +33,8 @@ final class RunPlace {
     private let namespaces: NamespaceInit
     private var child: ChildProcess?
     private var flows: KernelFlows?
-    private var watch: TableWatch?
-    /// Whether the rules were gone before the run's end.
+    private var policing: RunPolicing?
+    /// Whether the rules were changed or gone before the run's end.
     private(set) var hasLostPolicing = false
     private var collector: FlowCollector
 
@@ -138,8 +138,9 @@ final class RunPlace {
 
     /// What the command is held by besides its policy. Somebody else may have changed what was there before.
     private func verify(_ program: EndpointProgram) throws {
-        watch = try TableWatch([BaseProgram.table, BaseProgram.frameTable])
-        guard try isPoliced(program) else {
+        let policing = try RunPolicing(policyProgram, program, on: record.interface, host.dataplane)
+        self.policing = policing
+        guard try policing.isThere() else {
             throw RunFailure(
                 message: "the tables named egret are not as Egret makes them: something else has changed them",
                 advice: "when no other egret run is alive: nft delete table inet egret; nft delete table netdev egret"
@@ -147,19 +148,13 @@ final class RunPlace {
         }
     }
 
-    private func isPoliced(_ program: EndpointProgram) throws -> Bool {
-        try host.dataplane.holds([BaseProgram.program, program.packets, program.frames])
-    }
-
-    /// Stops the run's traffic if the rules that police it are gone.
+    /// Stops the run's traffic if the rules that police it are not what they were.
     private func checkPolicing() throws {
-        guard try watch?.somethingWasRemoved() == true, let endpointProgram, try !isPoliced(endpointProgram) else {
-            return
-        }
+        guard try policing?.isBroken() == true else { return }
         try RunLink.stop(record, host.route)
         hasLostPolicing = true
         throw RunFailure(
-            message: "somebody removed the rules that police the command; its traffic and the command were stopped",
+            message: "somebody changed the rules that police the command; its traffic and the command were stopped",
             advice: "nft flush ruleset and restarts of the nftables service do this; the report is incomplete"
         )
     }
@@ -188,10 +183,10 @@ final class RunPlace {
 
     /// What to wait for while the command runs, and what to do with it.
     func sources(noting output: RunOutput) -> [(descriptor: Descriptor, serve: () throws -> Void)] {
-        let policing = watch.map { watch in
-            [(watch.descriptor, { [unowned self] in try self.checkPolicing() })]
+        let changes = policing.map { policing in
+            [(policing.descriptor, { [unowned self] in try self.checkPolicing() })]
         }
-        return (policing ?? [])
+        return (changes ?? [])
             + (flows?.descriptors ?? []).map { descriptor in
                 (descriptor, { [unowned self] in _ = try self.note(output) })
             }

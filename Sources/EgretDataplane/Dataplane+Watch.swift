@@ -6,7 +6,25 @@ public import EgretNetlink
 import EgretNetlinkWire
 public import EgretNftables
 
-/// Notices that somebody removes objects of tables: another tool, or a person with nft(8).
+/// What somebody has done to tables.
+public struct TableChanges: Hashable, Sendable {
+    /// What was changed, added or removed: a chain (also by a rule in it), a set (also by an element), a counter.
+    public struct Change: Hashable, Sendable {
+        /// The object; `nil` for the table itself.
+        public var object: String?
+        /// Whether something was removed.
+        public var isRemoval: Bool
+        /// Whether elements came into a set.
+        public var isAddedElement: Bool
+    }
+
+    /// The changes, in order.
+    public var changes: [Change] = []
+    /// Whether the kernel could not deliver word of others.
+    public var someWereLost = false
+}
+
+/// Notices what others do to tables: another tool, or a person with nft(8).
 public final class TableWatch {
     /// `NFNLGRP_NFTABLES` in `linux/netfilter/nfnetlink.h`.
     private static let group: UInt32 = 7
@@ -14,7 +32,7 @@ public final class TableWatch {
     private let connection: NetlinkConnection
     private let tables: Swift.Set<Table>
 
-    /// Starts to listen; removals from now on are noticed.
+    /// Starts to listen; changes from now on are noticed.
     ///
     /// - Parameter tables: The tables to listen for.
     /// - Throws: `NetlinkError` if the kernel gives no notifications.
@@ -26,21 +44,25 @@ public final class TableWatch {
     /// Becomes readable when anything has changed in the ruleset.
     public var descriptor: Descriptor { connection.descriptor }
 
-    /// Whether something was removed from the tables since the last call, or may have been: word of it was lost.
+    /// What has happened to the tables since the last call.
     ///
     /// - Throws: `NetlinkError` if the socket fails.
-    public func somethingWasRemoved() throws(NetlinkError) -> Bool {
-        var found = false
+    public func pending() throws(NetlinkError) -> TableChanges {
+        var found = TableChanges()
         while true {
             let events = try connection.pendingEvents()
-            found = found || events.someWereLost || events.messages.contains(where: isRemoval)
+            found.someWereLost = found.someWereLost || events.someWereLost
+            found.changes += events.messages.compactMap(change)
             if events.messages.count < NetlinkConnection.eventLimit { return found }
         }
     }
 
-    private func isRemoval(_ message: NetlinkMessage) -> Bool {
-        let table = (try? NftablesWire.decodeEvent(message))?.tableOfRemoval
-        return table.map(tables.contains) ?? false
+    private func change(_ message: NetlinkMessage) -> TableChanges.Change? {
+        guard let event = try? NftablesWire.decodeEvent(message), case .change(_, let table, let object) = event,
+            tables.contains(table)
+        else { return nil }
+        return TableChanges.Change(
+            object: object, isRemoval: event.isRemoval, isAddedElement: event.isAddedElement)
     }
 }
 

@@ -97,8 +97,10 @@ struct NftablesDecodeTests {
         let changes = events.filter { if case .change = $0 { true } else { false } }
         #expect(
             changes == [
-                .change(message: 0, table: Fixture.table), .change(message: 3, table: Fixture.table),
-                .change(message: 5, table: Fixture.table), .change(message: 2, table: Fixture.table),
+                .change(message: 0, table: Fixture.table, object: nil),
+                .change(message: 3, table: Fixture.table, object: "allow"),
+                .change(message: 5, table: Fixture.table, object: "allow"),
+                .change(message: 2, table: Fixture.table, object: nil),
             ]
         )
         guard case .generation(let last) = events.last else {

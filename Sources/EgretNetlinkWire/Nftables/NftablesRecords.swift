@@ -210,20 +210,26 @@ public struct GenerationRecord: Hashable, Sendable {
 public enum NftablesEvent: Hashable, Sendable {
     /// A batch was committed.
     case generation(GenerationRecord)
-    /// Something in a table, or the table itself, was added, changed or removed. `message` is `NFT_MSG_*`.
-    case change(message: UInt16, table: Table)
+    /// Something in a table, or the table itself, was added, changed or removed. `message` is `NFT_MSG_*`, `object` the
+    /// name of the chain, set, or other object that it is about: of a rule its chain, of an element its set.
+    case change(message: UInt16, table: Table, object: String?)
     /// A message about no table.
     case other(message: UInt16)
 }
 
 extension NftablesEvent {
-    /// The table from which something was removed, or that was removed itself; `nil` for every other event.
-    public var tableOfRemoval: Table? {
-        guard case .change(let message, let table) = self else { return nil }
-        let removals = [
+    /// Whether something was removed.
+    public var isRemoval: Bool {
+        guard case .change(let message, _, _) = self else { return false }
+        return [
             NftMessage.deleteTable, NftMessage.deleteChain, NftMessage.deleteRule, NftMessage.deleteSet,
             NftMessage.deleteElements, NftMessage.deleteObject,
-        ]
-        return removals.contains(message) ? table : nil
+        ].contains(message)
+    }
+
+    /// Whether elements of a set were added.
+    public var isAddedElement: Bool {
+        guard case .change(let message, _, _) = self else { return false }
+        return message == NftMessage.newElements
     }
 }

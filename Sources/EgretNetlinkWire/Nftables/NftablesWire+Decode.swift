@@ -101,11 +101,16 @@ extension NftablesWire {
             return .generation(try decodeGeneration(message))
         }
         let (header, attributes) = try message.nfnetlink(NfnetlinkSubsystem.nftables, "nf_tables notification")
-        // Every kind of object names its table in attribute 1.
+        // Every kind of object names its table in attribute 1 and, but for chains, itself or what it is in, in 2.
         guard let family = try? TableFamily(number: header.family),
             let table = attributes.first(where: { $0.type == 1 })
         else { return .other(message: message.type & 0xff) }
-        return .change(message: message.type & 0xff, table: Table(family: family, name: table.string()))
+        let kind = message.type & 0xff
+        let isChain = kind == NftMessage.newChain || kind == NftMessage.deleteChain
+        let isTable = kind == NftMessage.newTable || kind == NftMessage.deleteTable
+        let name = isTable ? nil : attributes.first { $0.type == (isChain ? Nfta.Chain.name : 2) }
+        return .change(
+            message: kind, table: Table(family: family, name: table.string()), object: name.map { $0.string() })
     }
 
     private static func decodeBase(_ hook: NetlinkAttribute, _ body: NftablesBody) throws(WireError) -> BaseChain? {
