@@ -40,8 +40,8 @@ public enum BaseProgram {
             Chain("postrouting", base: BaseChain(kind: .nat, hook: .postrouting, priority: 90)),
         ]
         program.sets = [
-            Set(senders, keyType: .interfaceIndex, mapsToVerdict: true),
-            Set(receivers, keyType: .interfaceIndex, mapsToVerdict: true),
+            Set(senders, keyType: .interfaceIndex, mapsToVerdict: true, size: 16_384),
+            Set(receivers, keyType: .interfaceIndex, mapsToVerdict: true, size: 16_384),
             Set("sources4", keyType: .ipv4Address),
             Set("sources6", keyType: .ipv6Address),
             openedInterfaces(.ipv4, []),

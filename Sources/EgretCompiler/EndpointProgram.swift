@@ -212,21 +212,28 @@ extension EndpointProgram {
             )
         ]
         // The frames of every connection come first: own hardware address and own address.
-        let isOwnFrame = Statement.equal(.etherSource, hardware)
+        // Their two look-ups are what every packet pays; nft lists the first, hardware address and type in one, as bytes.
+        func isOwnFrame(_ type: EtherType) -> Statement {
+            .equal(.etherSourceAndType, hardware << 16 | type.rawValue)
+        }
         if let address = endpoint.ipv4 {
-            let isOwnPacket: [Statement] = [
-                .equal(.etherType, EtherType.ipv4.rawValue), .equal(.ipv4Source, UInt128(address.rawValue)),
-            ]
-            program.rules.append(Rule(in: chain, [isOwnFrame] + isOwnPacket + [.verdict(.accept)]))
+            let isOwnPacket = [isOwnFrame(.ipv4), .equal(.ipv4Source, UInt128(address.rawValue))]
+            program.rules.append(Rule(in: chain, isOwnPacket + [.verdict(.accept)]))
         }
         if let address = endpoint.ipv6 {
-            let isOwnPacket: [Statement] = [
-                .equal(.etherType, EtherType.ipv6.rawValue), .equal(.ipv6Source, UInt128(address.rawValue)),
-            ]
+            let isOwnPacket = [isOwnFrame(.ipv6), .equal(.ipv6Source, UInt128(address.rawValue))]
             let isOrdinary = Statement.notEqual(.transportProtocol, UInt128(IPProtocol.icmpv6.rawValue))
-            program.rules.append(Rule(in: chain, [isOwnFrame] + isOwnPacket + [isOrdinary, .verdict(.accept)]))
+            program.rules.append(Rule(in: chain, isOwnPacket + [isOrdinary, .verdict(.accept)]))
             program.rules += neighbourDiscovery(address, in: chain, counters)
-            program.rules.append(Rule(in: chain, [isOwnFrame] + isOwnPacket + [.verdict(.accept)]))
+            program.rules.append(
+                Rule(
+                    in: chain,
+                    [
+                        .equal(.etherSource, hardware), .equal(.etherType, EtherType.ipv6.rawValue),
+                        .equal(.ipv6Source, UInt128(address.rawValue)), .verdict(.accept),
+                    ]
+                )
+            )
         }
         if let address = endpoint.ipv4 {
             program.rules += addressResolution(hardware, address, in: chain)

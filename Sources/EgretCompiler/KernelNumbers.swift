@@ -14,6 +14,7 @@ enum Direction: UInt128 {
 
 /// What kind of address a destination is (`RTN_*` in `linux/rtnetlink.h`).
 enum AddressType: UInt128 {
+    case local = 2
     case multicast = 5
 }
 

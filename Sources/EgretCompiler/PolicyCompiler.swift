@@ -14,16 +14,18 @@ public struct PolicyCompiler {
     private let groups: [String: DestinationGroup]
     private let prefix: String
     private let logGroup: UInt16
+    private let tableThreshold: Int
     private var output: PolicyProgram
     private var effectChains: [Int: String] = [:]
     private var serviceChains: [ServicePair: String] = [:]
     private var leafChains: [Leaf: String] = [:]
 
-    private init(_ policies: PolicySet, generation: Generation, logGroup: UInt16) {
+    private init(_ policies: PolicySet, generation: Generation, logGroup: UInt16, tableThreshold: Int) {
         rules = RuleSequence(policies)
         groups = policies.groups
         prefix = "g\(generation.rawValue)"
         self.logGroup = logGroup
+        self.tableThreshold = tableThreshold
         output = PolicyProgram(
             generation: generation,
             program: TableProgram(table: .egret),
@@ -40,11 +42,18 @@ public struct PolicyCompiler {
     ///   - generation: The number that tells this state of the policy from every other that an endpoint's open
     ///     connections may have been admitted under.
     ///   - logGroup: The nfnetlink_log group that refused and audited packets go to.
+    ///   - tableThreshold: From how many blocks of a prefix length on they have a hash table of their own.
     /// - Returns: The objects.
     /// - Complexity: O(*p* log *r*) for *p* prefixes in *r* rules, plus, for each set of rules that overlap in
     ///   some address, the product of their number and the number of their ports.
-    public static func compile(_ policies: PolicySet, generation: Generation, logGroup: UInt16) -> PolicyProgram {
-        var compiler = PolicyCompiler(policies, generation: generation, logGroup: logGroup)
+    public static func compile(
+        _ policies: PolicySet,
+        generation: Generation,
+        logGroup: UInt16,
+        tableThreshold: Int = 1_024
+    ) -> PolicyProgram {
+        var compiler = PolicyCompiler(
+            policies, generation: generation, logGroup: logGroup, tableThreshold: tableThreshold)
         compiler.compile()
         return compiler.output
     }
@@ -102,14 +111,36 @@ extension PolicyCompiler {
         }
         let isFamily = Statement.equal(.networkProtocol, number)
         let name = "\(prefix)-\(family)"
-        if !intervals.isEmpty {
+        let keyType: DataType = family == .ipv4 ? .ipv4Address : .ipv6Address
+        let tables = AddressTables(intervals, threshold: tableThreshold)
+        for table in tables.blocks {
+            let name = "\(name)-\(table.prefixLength)"
             output.program.sets.append(
                 Set(
                     name,
-                    keyType: family == .ipv4 ? .ipv4Address : .ipv6Address,
+                    keyType: keyType,
+                    mapsToVerdict: true,
+                    size: UInt32(clamping: table.entries.count),
+                    contents: contents(table.entries, targets.verdicts)
+                )
+            )
+            let isWhole = table.prefixLength == Address.bitWidth
+            for (chain, address) in [(output.egressChain, destination), (output.replyChain, source)] {
+                let lookUp: Statement =
+                    isWhole
+                    ? .verdictMap(address, name)
+                    : .blockVerdictMap(address, prefixLength: table.prefixLength, name)
+                output.program.rules.append(Rule(in: chain, [isFamily, lookUp]))
+            }
+        }
+        if !tables.intervals.isEmpty {
+            output.program.sets.append(
+                Set(
+                    name,
+                    keyType: keyType,
                     hasIntervals: true,
                     mapsToVerdict: true,
-                    contents: contents(intervals, targets.verdicts)
+                    contents: contents(tables.intervals, targets.verdicts)
                 )
             )
             output.program.rules += [

@@ -72,12 +72,14 @@ extension SetRecord {
     }
 
     fileprivate func value(_ elements: [SetElement]) -> Set {
-        Set(
+        var set = Set(
             name,
             keyType: keyType ?? .mark,
             hasIntervals: hasIntervals,
             mapsToVerdict: mapsToVerdict,
             contents: .elements(elements)
         )
+        set.furtherKeyTypes = furtherKeyTypes
+        return set
     }
 }

@@ -151,8 +151,12 @@ public final class Dataplane {
             try NftablesWire.elementsRequest(of: set.name, in: set.table, sequence: sequence)
         }
         do throws(WireError) {
-            return try NftablesWire.decodeElements(messages, keyType: keyType, hasIntervals: set.hasIntervals)
-                .sorted { $0.lowerBound < $1.lowerBound }
+            return try NftablesWire.decodeElements(
+                messages,
+                keyType: keyType,
+                furtherKeyTypes: set.furtherKeyTypes,
+                hasIntervals: set.hasIntervals
+            )
         } catch {
             throw NetlinkError(malformed: "\(error)", operation: "list elements of \(set.table) \(set.name)")
         }

@@ -59,7 +59,8 @@ extension Dataplane {
             }
             let isShared = set.contents.count == 0
             let hasShape =
-                record.keyType == set.keyType && record.hasIntervals == set.hasIntervals
+                record.keyType == set.keyType && record.furtherKeyTypes == set.furtherKeyTypes
+                && record.hasIntervals == set.hasIntervals
                 && record.mapsToVerdict == set.mapsToVerdict
             if !hasShape {
                 found.append(Drift(kind: .changed, object: object))
@@ -157,6 +158,6 @@ extension Set {
                     )
                 }
             }
-        return elements.sorted { $0.lowerBound < $1.lowerBound }
+        return elements.sorted()
     }
 }

@@ -15,6 +15,7 @@ extension Transaction.Step {
         case .flushChain(let name): "flush chain \(place) \(name)"
         case .deleteChain(let name): "delete chain \(place) \(name)"
         case .addRule(let rule): "add rule \(place) \(rule.chain)"
+        case .deleteRule(let chain, let handle): "delete rule \(place) \(chain) handle \(handle)"
         case .addSet(let set): "add set \(place) \(set.name)"
         case .addElements(let set): "add element \(place) \(set.name)"
         case .deleteElements(let set): "delete element \(place) \(set.name)"

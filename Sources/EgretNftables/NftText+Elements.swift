@@ -9,7 +9,7 @@ extension NftText {
         switch set.contents {
         case .elements(let elements):
             elements.map { element in
-                line(set.keyType, element.lowerBound, element.upperBound, element.verdict)
+                line(set, element)
             }
         case .ipv4Intervals(let intervals, let verdicts):
             intervals.map { interval in
@@ -39,6 +39,16 @@ extension NftText {
     static func hexadecimal(_ value: UInt128, digits: Int) -> String {
         let text = String(value, radix: 16)
         return "0x" + String(repeating: "0", count: max(0, digits - text.count)) + text
+    }
+
+    private static func line(_ set: Set, _ element: SetElement) -> String {
+        guard !set.furtherKeyTypes.isEmpty else {
+            return line(set.keyType, element.lowerBound, element.upperBound, element.verdict)
+        }
+        let types = [set.keyType] + set.furtherKeyTypes
+        let parts = zip([element.lowerBound] + element.furtherKeys, types).map(value)
+        let key = parts.joined(separator: " . ")
+        return element.verdict.map { "\(key) : \(render($0))" } ?? key
     }
 
     private static func line(_ type: DataType, _ lower: UInt128, _ upper: UInt128, _ verdict: Verdict?) -> String {

@@ -10,9 +10,17 @@ extension NftText {
         case .equal(let selector, let value): "\(render(selector)) == \(NftText.value(value, of: selector))"
         case .notEqual(let selector, let value): "\(render(selector)) != \(NftText.value(value, of: selector))"
         case .connectionState(let states): "ct state \(names(states).joined(separator: ","))"
+        case .connectionStatus(let status): "ct status \(names(status).joined(separator: ","))"
+        case .inPrefix(let selector, let prefix): "\(render(selector)) \(prefix)"
+        case .notInPrefix(let selector, let prefix): "\(render(selector)) != \(prefix)"
         case .inSet(let selector, let set): "\(render(selector)) @\(set)"
         case .notInSet(let selector, let set): "\(render(selector)) != @\(set)"
         case .verdictMap(let selector, let map): "\(render(selector)) vmap @\(map)"
+        case .blockVerdictMap(let selector, let prefixLength, let map):
+            "\(render(selector)) & \(mask(prefixLength, of: selector)) vmap @\(map)"
+        case .concatenatedVerdictMap(let selectors, let map):
+            "\(selectors.map(render).joined(separator: " . ")) vmap @\(map)"
+        case .anonymousCounter: "counter"
         case .counter(let name): "counter name \(quoted(name))"
         case .limit(let name): "limit name \(quoted(name))"
         case .log(let group, let prefix, let snapLength, let queueThreshold):
@@ -21,10 +29,19 @@ extension NftText {
             "ct mark set ct mark & \(hexadecimal(UInt128(~mask), digits: 8)) | "
                 + hexadecimal(UInt128(value & mask), digits: 8)
         case .masquerade: "masquerade"
+        case .sourceTranslation(let target): "snat \(render(target))"
+        case .destinationTranslation(let target): "dnat \(render(target))"
         case .rejectWithTCPReset: "reject with tcp reset"
         case .rejectAdministratively: "reject with icmpx admin-prohibited"
         case .verdict(let verdict): render(verdict)
         }
+    }
+
+    /// The address whose first bits, as many, are set.
+    private static func mask(_ prefixLength: Int, of selector: Selector) -> String {
+        let width = selector == .ipv4Source || selector == .ipv4Destination ? 32 : 128
+        let all = UInt128.max >> UInt128(128 - width)
+        return value(all ^ (all >> UInt128(max(0, min(prefixLength, width)))), of: selector)
     }
 
     /// A selector as nft text.
@@ -47,6 +64,7 @@ extension NftText {
         case .icmpType: "icmp type"
         case .icmpv6Type: "icmpv6 type"
         case .etherSource: "ether saddr"
+        case .etherSourceAndType: "@ll,48,64"
         case .arpOperation: "arp operation"
         case .arpSenderEther: "arp saddr ether"
         case .arpSenderIPv4: "arp saddr ip"
@@ -64,6 +82,7 @@ extension NftText {
         case .connectionMark: NftText.value(value, .mark)
         case .networkProtocol: value == 2 ? "ipv4" : value == 10 ? "ipv6" : String(value)
         case .etherType: hexadecimal(value, digits: 4)
+        case .etherSourceAndType: hexadecimal(value, digits: 16)
         case .neighbourTarget: hexadecimal(value, digits: 32)
         case .connectionDirection: value == 0 ? "original" : value == 1 ? "reply" : String(value)
         case .connectionState: hexadecimal(value, digits: 1)
@@ -94,6 +113,26 @@ extension NftText {
         let rest = known.reduce(states) { $0.subtracting($1.0) }
         if !rest.isEmpty || names.isEmpty { names.append(hexadecimal(UInt128(rest.rawValue), digits: 1)) }
         return names
+    }
+
+    private static func names(_ status: ConnectionStatus) -> [String] {
+        let known: [(ConnectionStatus, String)] = [(.sourceTranslated, "snat"), (.destinationTranslated, "dnat")]
+        var names = known.filter { status.contains($0.0) }.map(\.1)
+        let rest = known.reduce(status) { $0.subtracting($1.0) }
+        if !rest.isEmpty || names.isEmpty { names.append(hexadecimal(UInt128(rest.rawValue), digits: 1)) }
+        return names
+    }
+
+    /// `ip to 192.0.2.1-192.0.2.4:1024-2047 persistent`; IPv6 addresses in brackets where ports follow.
+    private static func render(_ target: TranslationTarget) -> String {
+        let isBracketed = target.family == .ipv6 && target.ports != nil
+        func text(_ address: IPAddress) -> String { isBracketed ? "[\(address)]" : "\(address)" }
+        var result = target.family == .ipv4 ? "ip to " : "ip6 to "
+        result += text(target.first)
+        if target.last != target.first { result += "-" + text(target.last) }
+        if let ports = target.ports { result += ":\(ports)" }
+        if target.isPersistent { result += " persistent" }
+        return result
     }
 
     private static func log(_ group: UInt16, _ prefix: String, _ snapLength: UInt32, _ queueThreshold: UInt16)

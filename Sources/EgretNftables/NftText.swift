@@ -52,6 +52,7 @@ public enum NftText {
         case .flushChain(let name): return ["flush chain \(table) \(name)"]
         case .deleteChain(let name): return ["delete chain \(table) \(name)"]
         case .addRule(let rule): return ["add rule \(table) \(rule.chain) \(render(rule))"]
+        case .deleteRule(let chain, let handle): return ["delete rule \(table) \(chain) handle \(handle)"]
         case .addSet(let set): return ["add \(kind(set)) \(table) \(render(set))"] + elementLines("add", set, table)
         case .addElements(let set): return elementLines("add", set, table)
         case .deleteElements(let set): return elementLines("delete", set, table)
@@ -77,8 +78,10 @@ public enum NftText {
     }
 
     private static func render(_ set: Set) -> String {
-        let type = set.mapsToVerdict ? "\(set.keyType.nftName) : verdict" : set.keyType.nftName
-        return "\(set.name) { type \(type);\(set.hasIntervals ? " flags interval;" : "") }"
+        let key = ([set.keyType] + set.furtherKeyTypes).map(\.nftName).joined(separator: " . ")
+        let type = set.mapsToVerdict ? "\(key) : verdict" : key
+        let size = set.size.map { " size \($0);" } ?? ""
+        return "\(set.name) { type \(type);\(set.hasIntervals ? " flags interval;" : "")\(size) }"
     }
 
     private static func elementLines(_ verb: String, _ set: Set, _ table: String) -> [String] {

@@ -47,10 +47,16 @@ public struct Set: Hashable, Sendable {
     public var name: String
     /// The type of its keys.
     public var keyType: DataType
+    /// The types of the key's further parts, in a set whose keys are concatenated (`ipv4_addr . inet_service`).
+    /// Such a set has no intervals, and its elements carry as many ``SetElement/furtherKeys``.
+    public var furtherKeyTypes: [DataType] = []
     /// Whether keys may be ranges. Ranges of one set never overlap.
     public var hasIntervals: Bool
     /// Whether each key leads to a verdict (a verdict map).
     public var mapsToVerdict: Bool
+    /// How many elements it has room for; `nil` without limit. For a known size the kernel takes a fixed hash table,
+    /// which it fills and searches faster than one that grows.
+    public var size: UInt32?
     /// What it holds when the transaction that adds it commits.
     public var contents: SetContents
 
@@ -60,13 +66,21 @@ public struct Set: Hashable, Sendable {
         keyType: DataType,
         hasIntervals: Bool = false,
         mapsToVerdict: Bool = false,
+        size: UInt32? = nil,
         contents: SetContents = .elements([])
     ) {
         self.name = name
+        self.size = size
         self.keyType = keyType
         self.hasIntervals = hasIntervals
         self.mapsToVerdict = mapsToVerdict
         self.contents = contents
+    }
+
+    /// Creates a map from concatenated keys to verdicts.
+    public init(_ name: String, concatenating keyType: DataType, _ further: [DataType], contents: [SetElement] = []) {
+        self.init(name, keyType: keyType, mapsToVerdict: true, contents: .elements(contents))
+        furtherKeyTypes = further
     }
 }
 
@@ -112,6 +126,8 @@ public struct SetElement: Hashable, Sendable {
     public var lowerBound: UInt128
     /// The key's last value; equal to the first unless the set has intervals.
     public var upperBound: UInt128
+    /// The values of the key's further parts, in a set of concatenated keys; host byte order.
+    public var furtherKeys: [UInt128] = []
     /// Where the key leads, in a verdict map.
     public var verdict: Verdict?
 
@@ -127,8 +143,24 @@ public struct SetElement: Hashable, Sendable {
         self.verdict = verdict
     }
 
+    /// Creates an element for a concatenated key.
+    public init(_ key: UInt128, _ further: [UInt128], verdict: Verdict? = nil) {
+        self.init(key, key, verdict: verdict)
+        furtherKeys = further
+    }
+
     /// Creates an element whose key is one address.
     public init(_ address: IPAddress, verdict: Verdict? = nil) {
         self.init(address.rawValue, verdict: verdict)
+    }
+}
+
+extension SetElement: Comparable {
+    /// By key, its parts in order.
+    public static func < (left: SetElement, right: SetElement) -> Bool {
+        if (left.lowerBound, left.upperBound) != (right.lowerBound, right.upperBound) {
+            return (left.lowerBound, left.upperBound) < (right.lowerBound, right.upperBound)
+        }
+        return left.furtherKeys.lexicographicallyPrecedes(right.furtherKeys)
     }
 }

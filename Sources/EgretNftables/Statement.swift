@@ -1,6 +1,8 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+public import EgretAddressing
+
 /// Where a rule, or an element of a verdict map, sends the packet.
 public enum Verdict: Hashable, Sendable {
     /// The packet passes this hook.
@@ -51,6 +53,8 @@ public enum Selector: Hashable, Sendable {
     case icmpv6Type
     /// `ether saddr`.
     case etherSource
+    /// The source hardware address and, in the lowest 16 bits, the EtherType: neighbours in the header, one load.
+    case etherSourceAndType
     /// `arp operation`. The rule must already have matched ARP.
     case arpOperation
     /// `arp saddr ether`, for Ethernet and IPv4.
@@ -93,12 +97,26 @@ public enum Statement: Hashable, Sendable {
     case notEqual(Selector, UInt128)
     /// Goes on only if the packet's connection state is one of these.
     case connectionState(in: ConnectionState)
+    /// Goes on only if the packet's connection has one of these properties.
+    case connectionStatus(in: ConnectionStatus)
+    /// Goes on only if the address that the selector names is in the prefix, which must be of its family.
+    case inPrefix(Selector, IPPrefix)
+    /// Goes on only if the address that the selector names is not in the prefix, which must be of its family.
+    case notInPrefix(Selector, IPPrefix)
     /// Goes on only if the selector's value is in the set.
     case inSet(Selector, String)
     /// Goes on only if the selector's value is not in the set.
     case notInSet(Selector, String)
     /// Gives the verdict that the map has for the selector's value, if any; goes on otherwise.
     case verdictMap(Selector, String)
+    /// The same by the block of this prefix length that an address lies in: `ip daddr & 255.255.255.0 vmap @name`.
+    case blockVerdictMap(Selector, prefixLength: Int, String)
+    /// Gives the verdict that the map has for the selectors' values together, if any; goes on otherwise.
+    ///
+    /// The map's key has the selectors' types, in the same order.
+    case concatenatedVerdictMap([Selector], String)
+    /// Counts packets and bytes in the rule itself. What it has counted is the kernel's, not part of the rule.
+    case anonymousCounter
     /// Adds the packet to a named counter.
     case counter(String)
     /// Goes on only while the named limit is not exceeded.
@@ -111,6 +129,11 @@ public enum Statement: Hashable, Sendable {
     case setConnectionMark(mask: UInt32, value: UInt32)
     /// Gives the packet's connection the address of the interface it leaves by.
     case masquerade
+    /// Gives the packet's connection a source address of the target (`snat`). For nat chains at `postrouting`.
+    case sourceTranslation(TranslationTarget)
+    /// Leads the packet's connection to an address of the target (`dnat`). For nat chains at `prerouting` and
+    /// `output`, and what they jump to.
+    case destinationTranslation(TranslationTarget)
     /// Drops the packet and answers with a TCP reset. The rule must already have matched TCP.
     case rejectWithTCPReset
     /// Drops the packet and answers with ICMP or ICMPv6 "administratively prohibited" (`icmpx admin-prohibited`).

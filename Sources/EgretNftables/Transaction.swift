@@ -18,6 +18,8 @@ public enum Operation: Hashable, Sendable {
     case deleteChain(String)
     /// `add rule`, at the chain's end.
     case addRule(Rule)
+    /// `delete rule`, by the number that the kernel gave it.
+    case deleteRule(chain: String, handle: UInt64)
     /// `add set` or `add map`, and its contents.
     case addSet(Set)
     /// `add element` to a set or map whose shape is given; `set.contents` is what is added.

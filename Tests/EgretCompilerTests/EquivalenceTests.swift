@@ -64,6 +64,31 @@ struct EquivalenceTests {
         #expect(counts[0] ?? 0 <= 3)
     }
 
+    @Test("a long list of blocks is in a table for each of its lengths, and few look-ups find any of them")
+    func tables() throws {
+        let generation = try #require(Generation(rawValue: 1))
+        let blocks = try (0..<9_000).map { index in
+            try #require(IPPrefix(IPAddress(family: .ipv4, rawValue: UInt128(index) << 10), length: 22 + index % 7))
+        }
+        let odd = try #require(IPPrefix("203.0.113.0/29"))
+        let rule = EgressRule(action: .allow, destinations: (blocks + [odd]).map { .block(AddressBlock($0)) })
+        let policies = PolicySet(policies: [EgressPolicy(name: "long", rules: [rule])])
+        let program = PolicyCompiler.compile(policies, generation: generation, logGroup: 1)
+        #expect(program.program.sets.map(\.name) == (22...28).reversed().map { "g1-ipv4-\($0)" } + ["g1-ipv4"])
+        #expect(program.program.sets.map(\.contents.count).reduce(0, +) == 9_001)
+        let interpreter = Interpreter([program.program])
+        // The blocks begin 1024 addresses apart, and the largest has so many.
+        for block in blocks + [odd] {
+            for address in [block.lowerBound, block.upperBound, block.upperBound + 1] {
+                let to = IPAddress(family: .ipv4, rawValue: address)
+                let outcome = interpreter.run(Packet(Flow(to: to, protocol: .tcp, port: 1)), from: program.egressChain)
+                let isInside = block.contains(to) || address & 1023 == 0 && address >> 10 < 9_000
+                #expect((outcome.verdict == .accept) == isInside, "\(to)")
+                #expect(outcome.lookups <= 8)
+            }
+        }
+    }
+
     private func forEachCase(
         seed: UInt64,
         _ body: (PolicySet, Flow, PolicyProgram, Interpreter) throws -> Void
@@ -71,9 +96,15 @@ struct EquivalenceTests {
         var random = RandomPolicies(seed: seed)
         let generation = try #require(Generation(rawValue: 12))
         let hosts = [IPAddress("10.1.2.3"), IPAddress("203.0.113.7"), IPAddress("2001:db8:113::7")].compactMap(\.self)
-        for _ in 0..<15 {
+        for round in 0..<15 {
             let policies = random.policySet()
-            let program = PolicyCompiler.compile(policies, generation: generation, logGroup: 5)
+            let program = PolicyCompiler.compile(
+                policies,
+                generation: generation,
+                logGroup: 5,
+                // Small policies with the tables of large ones, now and then.
+                tableThreshold: round % 3 == 0 ? 1 : 1_024
+            )
             let interpreter = Interpreter([program.program])
             for _ in 0..<100 {
                 try body(policies, random.flow(hostAddresses: hosts), program, interpreter)

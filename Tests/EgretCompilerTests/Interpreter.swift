@@ -93,6 +93,17 @@ struct Interpreter {
                 guard let found = self.value(selector, packet, outcome), found != value else { return nil }
             case .connectionState(let states):
                 guard !states.isDisjoint(with: packet.state) else { return nil }
+            case .inPrefix(let selector, let prefix):
+                guard let found = value(selector, packet, outcome), prefix.lowerBound <= found,
+                    found <= prefix.upperBound
+                else { return nil }
+            case .notInPrefix(let selector, let prefix):
+                guard let found = value(selector, packet, outcome),
+                    found < prefix.lowerBound || prefix.upperBound < found
+                else { return nil }
+            case .connectionStatus, .concatenatedVerdictMap:
+                preconditionFailure("policies are not made of this: \(statement)")
+            case .anonymousCounter: break
             case .inSet(let selector, let name):
                 outcome.lookups += 1
                 guard element(selector, name, packet, outcome) != nil else { return nil }
@@ -105,12 +116,20 @@ struct Interpreter {
                 outcome.lookups += 1
                 if let verdict = element(selector, name, packet, outcome)?.verdict { return .verdict(verdict) }
                 return nil
+            case .blockVerdictMap(let selector, let prefixLength, let name):
+                outcome.lookups += 1
+                let width = packet.source.family.bitWidth
+                guard let value = value(selector, packet, outcome) else { return nil }
+                let rest = UInt128(width - prefixLength)
+                let first = (value >> rest) << rest
+                if let verdict = element(first, name)?.verdict { return .verdict(verdict) }
+                return nil
             case .counter(let name): outcome.counters.append(name)
             case .limit: break
             case .log(_, let prefix, _, _): outcome.logs.append(prefix)
             case .setConnectionMark(let mask, let value):
                 outcome.mark = outcome.mark & ~mask | value & mask
-            case .masquerade: return .verdict(.accept)
+            case .masquerade, .sourceTranslation, .destinationTranslation: return .verdict(.accept)
             case .rejectWithTCPReset, .rejectAdministratively: return .reject
             case .verdict(let verdict): return .verdict(verdict)
             }
@@ -119,7 +138,10 @@ struct Interpreter {
     }
 
     private func element(_ selector: Selector, _ name: String, _ packet: Packet, _ outcome: Outcome) -> SetElement? {
-        guard let value = value(selector, packet, outcome) else { return nil }
+        value(selector, packet, outcome).flatMap { element($0, name) }
+    }
+
+    private func element(_ value: UInt128, _ name: String) -> SetElement? {
         guard let elements = sets[name] else { return nil }
         var low = 0
         var high = elements.count
@@ -146,7 +168,7 @@ struct Interpreter {
         case .destinationPort: packet.destinationPort.map { UInt128($0) }
         case .icmpType, .icmpv6Type: packet.icmpType.map { UInt128($0) }
         case .destinationAddressType: packet.destinationIsLocal ? 2 : 1
-        case .etherSource, .arpOperation, .arpSenderEther, .arpSenderIPv4, .neighbourTarget: nil
+        case .etherSource, .etherSourceAndType, .arpOperation, .arpSenderEther, .arpSenderIPv4, .neighbourTarget: nil
         }
     }
 

@@ -34,6 +34,7 @@ struct NftTextTests {
             (.equal(.icmpType, 8), "icmp type == 8"),
             (.equal(.icmpv6Type, 128), "icmpv6 type == 128"),
             (.notEqual(.etherSource, 0x0200_0000_0001), "ether saddr != 02:00:00:00:00:01"),
+            (.equal(.etherSourceAndType, 0x0200_0000_0001_0800), "@ll,48,64 == 0x0200000000010800"),
             (.equal(.arpOperation, 1), "arp operation == 1"),
             (.equal(.arpSenderEther, 0x0200_0000_0001), "arp saddr ether == 02:00:00:00:00:01"),
             (.equal(.arpSenderIPv4, 0x0a00_0002), "arp saddr ip == 10.0.0.2"),

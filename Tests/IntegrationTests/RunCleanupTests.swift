@@ -82,7 +82,8 @@ struct RunCleanupTests {
                 kill $keeper; rm $s
                 """)
             #expect(
-                output.standardOutput == "state DOWN\nremoved egret0\n0\nnothing to remove\n", "\(output.standardError)")
+                output.standardOutput == "state DOWN\nremoved egret0\n0\nnothing to remove\n", "\(output.standardError)"
+            )
         }
     }
 

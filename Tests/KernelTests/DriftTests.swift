@@ -28,7 +28,12 @@ struct DriftTests {
         let bench = try KernelBench()
         var random = RandomPolicies(seed: seed)
         for generation in 1...10 {
-            let programs = try BenchPrograms(random.policySet(), bench.endpoint, generation: UInt16(generation))
+            let programs = try BenchPrograms(
+                random.policySet(),
+                bench.endpoint,
+                generation: UInt16(generation),
+                tableThreshold: generation % 2 == 0 ? 1 : 1_024
+            )
             try bench.install(programs)
             let drift = try bench.dataplane.drift(of: [programs.base] + programs.all)
             #expect(drift.isEmpty, "seed \(seed), generation \(generation)")

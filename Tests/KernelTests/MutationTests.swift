@@ -61,6 +61,42 @@ struct MutationTests {
         print("mutations: \(Mutation.ofEndpoints.count) of endpoint programs")
     }
 
+    @Test("every table of blocks matters, and so does the length of each one's blocks")
+    func everyTable() throws {
+        let bench = try KernelBench()
+        func programs(_ generation: UInt16) throws -> BenchPrograms {
+            try BenchPrograms(Touchstone.policies, bench.endpoint, generation: generation, tableThreshold: 1)
+        }
+        let sound = try programs(1)
+        try bench.install(sound)
+        #expect(try bench.firstDifference(Touchstone.flows, under: Touchstone.policies, sound.policy) == nil)
+        try bench.removeTables()
+        var survivors: [String] = []
+        var count: UInt16 = 1
+        for (place, rule) in sound.policy.program.rules.enumerated() where rule.chain == sound.policy.egressChain {
+            guard case .blockVerdictMap(let selector, let length, _)? = rule.statements.last else { continue }
+            // A larger block may be the same in effect: tables of smaller ones are asked first.
+            for change in selector == .ipv4Destination ? [-1, 1] : [1] {
+                count += 1
+                var mutant = try programs(count)
+                guard case .blockVerdictMap(_, _, let map)? = mutant.policy.program.rules[place].statements.last else {
+                    continue
+                }
+                let wrong = Statement.blockVerdictMap(selector, prefixLength: length + change, map)
+                mutant.policy.program.rules[place].statements[1] = wrong
+                try bench.install(mutant)
+                let edges = mutant.policy.program.sets.first { $0.name == map }?.edges(ofBlocks: length) ?? []
+                let flows = Touchstone.flows(to: edges)
+                let found = try bench.firstDifference(flows, under: Touchstone.policies, mutant.policy)
+                if found == nil { survivors.append("\(map): blocks of \(length + change) bits") }
+                try bench.removeTables()
+            }
+        }
+        #expect(survivors.isEmpty, "\(survivors.joined(separator: "\n"))")
+        #expect(count > 8)
+        print("mutations: \(count - 1) of tables of blocks")
+    }
+
     @Test("every interval and every verdict of the address maps matters")
     func everyElement() throws {
         let bench = try KernelBench()

@@ -20,7 +20,13 @@ struct OracleTests {
         while pairs < 6000 {
             var random = RandomPolicies(seed: seed)
             let policies = random.policySet()
-            let programs = try BenchPrograms(policies, bench.endpoint, generation: UInt16(seed))
+            let programs = try BenchPrograms(
+                policies,
+                bench.endpoint,
+                generation: UInt16(seed),
+                // Small policies with the tables of large ones, now and then.
+                tableThreshold: seed % 3 == 0 ? 1 : 1_024
+            )
             let flows = OracleTests.flows(&random, count: 40)
             try bench.install(programs)
             let (differences, observed) = try bench.differences(flows, under: policies, programs.policy)

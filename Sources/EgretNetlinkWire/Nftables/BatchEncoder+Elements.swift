@@ -22,12 +22,12 @@ extension BatchEncoder {
         case .elements(let elements):
             try append(elements, of: set, target)
         case .ipv4Intervals(let intervals, let verdicts):
-            guard set.keyType == .ipv4Address, set.hasIntervals else {
+            guard set.keyType == .ipv4Address else {
                 throw WireError(.badValue, "IPv4 ranges in set “\(set.name)” of \(set.keyType)")
             }
             try append(intervals, verdicts, of: set, target)
         case .ipv6Intervals(let intervals, let verdicts):
-            guard set.keyType == .ipv6Address, set.hasIntervals else {
+            guard set.keyType == .ipv6Address else {
                 throw WireError(.badValue, "IPv6 ranges in set “\(set.name)” of \(set.keyType)")
             }
             try append(intervals, verdicts, of: set, target)
@@ -42,12 +42,12 @@ extension BatchEncoder {
     ) throws(WireError) {
         var templates: [ElementTemplate] = []
         if set.mapsToVerdict {
-            for verdict in verdicts { templates.append(try ElementTemplate(set.keyType, verdict: verdict)) }
+            for verdict in verdicts { templates.append(try ElementTemplate(set.keyByteCount, verdict: verdict)) }
         } else {
-            templates.append(try ElementTemplate(set.keyType))
+            templates.append(try ElementTemplate(set.keyByteCount))
         }
-        let end = try ElementTemplate(set.keyType, isIntervalEnd: true)
-        let largest = templates.reduce(0) { max($0, $1.bytes.count) } + end.bytes.count
+        let end = try ElementTemplate(set.keyByteCount, isIntervalEnd: true)
+        let largest = templates.reduce(0) { max($0, $1.bytes.count) } + (set.hasIntervals ? end.bytes.count : 0)
         // The elements, and the heads of the messages that they are spread over: no growing, no copy.
         let elements = intervals.count * largest
         writer.reserve(elements + (elements / BatchEncoder.maximumListBytes + 2) * BatchEncoder.maximumHeadBytes)
@@ -58,14 +58,20 @@ extension BatchEncoder {
             }
             try list.makeRoom(largest, BatchEncoder.maximumListBytes, in: &self)
             let template = templates[Int(interval.verdictIndex)]
-            try appendRange(interval.lowerBound, interval.upperBound, .max, template, end, set)
+            if set.hasIntervals {
+                try appendRange(interval.lowerBound, interval.upperBound, .max, template, end, set)
+            } else if interval.lowerBound == interval.upperBound {
+                append(interval.lowerBound, template, set.keyType)
+            } else {
+                throw WireError(.badValue, "a range in “\(set.name)”, which has no ranges")
+            }
         }
         try list.close(in: &self)
     }
 
     private mutating func append(_ elements: [SetElement], of set: Set, _ target: ElementTarget) throws(WireError) {
         var templates: [Verdict?: ElementTemplate] = [:]
-        let end = try ElementTemplate(set.keyType, isIntervalEnd: true)
+        let end = try ElementTemplate(set.keyByteCount, isIntervalEnd: true)
         let bits = UInt128(8 * set.keyType.byteCount)
         let top = bits == 128 ? UInt128.max : (UInt128(1) << bits) - 1
         var list = try openList(target)
@@ -77,22 +83,39 @@ extension BatchEncoder {
             if let known = templates[element.verdict] {
                 template = known
             } else {
-                template = try ElementTemplate(set.keyType, verdict: element.verdict)
+                template = try ElementTemplate(set.keyByteCount, verdict: element.verdict)
                 templates[element.verdict] = template
             }
             try list.makeRoom(template.bytes.count + end.bytes.count, BatchEncoder.maximumListBytes, in: &self)
+            guard element.furtherKeys.count == set.furtherKeyTypes.count else {
+                throw WireError(.badValue, "an element of “\(set.name)” with \(element.furtherKeys.count) further parts")
+            }
             guard element.upperBound <= top else {
                 throw WireError(.badValue, "an element of “\(set.name)” is too large for \(set.keyType)")
             }
             if set.hasIntervals {
                 try appendRange(element.lowerBound, element.upperBound, top, template, end, set)
             } else if element.lowerBound == element.upperBound {
+                let start = writer.bytes.count + template.keyOffset
                 append(element.lowerBound, template, set.keyType)
+                try patch(element.furtherKeys, of: set, at: start)
             } else {
                 throw WireError(.badValue, "a range in “\(set.name)”, which has no ranges")
             }
         }
         try list.close(in: &self)
+    }
+
+    /// Writes the further parts of a concatenated key that begins at `start`, each padded behind.
+    private mutating func patch(_ values: [UInt128], of set: Set, at start: Int) throws(WireError) {
+        var offset = start + DataType.padded(set.keyType.byteCount)
+        for (value, type) in zip(values, set.furtherKeyTypes) {
+            guard type.byteCount == 16 || value >> UInt128(8 * type.byteCount) == 0 else {
+                throw WireError(.badValue, "an element of “\(set.name)” is too large for \(type)")
+            }
+            writer.patch(value, of: type, at: offset)
+            offset += DataType.padded(type.byteCount)
+        }
     }
 
     /// A range in the kernel's interval form: its first key, then the key behind its last one marked as an end.
@@ -117,14 +140,24 @@ extension BatchEncoder {
     ) {
         let start = writer.bytes.count
         writer.append(template.bytes)
-        let swapped = type.isHostOrder && ByteOrder.isLittleEndian
-        let count = type.byteCount
-        let value = swapped ? key.byteSwapped >> (Key.bitWidth - 8 * count) : key
-        writer.patchBigEndian(value, count: count, at: start + template.keyOffset)
+        writer.patch(key, of: type, at: start + template.keyOffset)
     }
 
     private mutating func openList(_ target: ElementTarget) throws(WireError) -> ElementList {
         try ElementList(target, in: &self)
+    }
+}
+
+extension NetlinkWriter {
+    /// Writes a key over the bytes at a place, in the byte order of its type.
+    fileprivate mutating func patch<Key: FixedWidthInteger & UnsignedInteger>(
+        _ key: Key,
+        of type: DataType,
+        at place: Int
+    ) {
+        let swapped = type.isHostOrder && ByteOrder.isLittleEndian
+        let count = type.byteCount
+        patchBigEndian(swapped ? key.byteSwapped >> (Key.bitWidth - 8 * count) : key, count: count, at: place)
     }
 }
 
@@ -167,14 +200,14 @@ private struct ElementTemplate {
     let bytes: [UInt8]
     let keyOffset: Int
 
-    init(_ type: DataType, verdict: Verdict? = nil, isIntervalEnd: Bool = false) throws(WireError) {
+    init(_ keyByteCount: Int, verdict: Verdict? = nil, isIntervalEnd: Bool = false) throws(WireError) {
         var writer = NetlinkWriter(reservingCapacity: 64)
         var offset = 0
         try writer.nest(Nfta.listElement) { (writer) throws(WireError) in
             if isIntervalEnd { writer.putBigEndian(Nfta.Element.flags, NftValue.elementIsIntervalEnd) }
             try writer.nest(Nfta.Element.key) { (writer) throws(WireError) in
                 offset = writer.bytes.count + 4
-                try writer.putBytes(Nfta.Data.value, [UInt8](repeating: 0, count: type.byteCount))
+                try writer.putBytes(Nfta.Data.value, [UInt8](repeating: 0, count: keyByteCount))
             }
             if let verdict {
                 try writer.nest(Nfta.Element.data) { (writer) throws(WireError) in try verdict.encode(into: &writer) }

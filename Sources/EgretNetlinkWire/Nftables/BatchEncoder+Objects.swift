@@ -37,16 +37,23 @@ extension BatchEncoder {
         guard !(set.hasIntervals && set.keyType.isHostOrder) else {
             throw WireError(.unsupported, "ranges of \(set.keyType) in set “\(set.name)”")
         }
+        guard set.furtherKeyTypes.isEmpty || !set.hasIntervals, set.furtherKeyTypes.count < 5 else {
+            throw WireError(.unsupported, "concatenated ranges, or more than five parts, in set “\(set.name)”")
+        }
+        let keyTypes = [set.keyType] + set.furtherKeyTypes
         let identifier = nextSetIdentifier
         try message(NftMessage.newSet, NetlinkFlag.create, table) { (writer) throws(WireError) in
             try writer.putName(Nfta.Set.name, set.name)
             let interval = set.hasIntervals ? NftValue.setIsInterval : 0
             writer.putBigEndian(Nfta.Set.flags, interval | (set.mapsToVerdict ? NftValue.setIsMap : 0))
-            writer.putBigEndian(Nfta.Set.keyType, set.keyType.rawValue)
-            writer.putBigEndian(Nfta.Set.keyLength, UInt32(set.keyType.byteCount))
+            writer.putBigEndian(Nfta.Set.keyType, DataType.number(concatenating: keyTypes))
+            writer.putBigEndian(Nfta.Set.keyLength, UInt32(set.keyByteCount))
             if set.mapsToVerdict { writer.putBigEndian(Nfta.Set.dataType, NftValue.dataIsVerdict) }
             writer.putBigEndian(Nfta.Set.identifier, identifier)
-            try writer.putBytes(Nfta.Set.userData, UserData.keyByteOrder(of: set.keyType))
+            if let size = set.size {
+                try writer.nest(Nfta.Set.description) { (writer) throws(WireError) in writer.putBigEndian(1, size) }
+            }
+            try writer.putBytes(Nfta.Set.userData, UserData.keyByteOrder(of: keyTypes))
         }
     }
 
@@ -110,6 +117,14 @@ extension Hook {
     }
 }
 
+extension Set {
+    /// The number of bytes of a key; the parts of a concatenated one are padded to four bytes each.
+    var keyByteCount: Int {
+        furtherKeyTypes.isEmpty
+            ? keyType.byteCount : ([keyType] + furtherKeyTypes).reduce(0) { $0 + DataType.padded($1.byteCount) }
+    }
+}
+
 extension DataType {
     /// Whether keys of this type stand in the machine's byte order.
     var isHostOrder: Bool { self == .mark || self == .interfaceIndex }
@@ -127,9 +142,10 @@ enum UserData {
     }
 
     /// A set's key byte order (`NFTNL_UDATA_SET_KEYBYTEORDER`, a 32-bit number in the machine's order): 1 host, 2 big
-    /// endian, 0 for one byte. Without it nft prints ranges wrongly.
-    static func keyByteOrder(of type: DataType) -> [UInt8] {
-        let order: UInt32 = type.byteCount == 1 ? 0 : type.isHostOrder ? 1 : 2
+    /// endian, 0 for one byte and for several parts. Without it nft prints ranges wrongly.
+    static func keyByteOrder(of types: [DataType]) -> [UInt8] {
+        let isHostOrder = types.contains(where: \.isHostOrder)
+        let order: UInt32 = types.count > 1 || types.first?.byteCount == 1 ? 0 : isHostOrder ? 1 : 2
         return [0, 4] + ByteOrder.hostBytes(order, count: 4)
     }
 

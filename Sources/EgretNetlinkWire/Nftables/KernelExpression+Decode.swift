@@ -33,13 +33,13 @@ extension KernelExpression {
     private static func known(_ name: String, _ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
         switch name {
         case "meta":
-            guard try fields.isRegister(1), fields.has(only: [1, 2]) else { return nil }
-            return .meta(key: MetaKey(rawValue: try fields.uint32(2)))
+            guard fields.has(1), fields.has(only: [1, 2]) else { return nil }
+            return try loading(.meta(key: MetaKey(rawValue: try fields.uint32(2))), fields)
         case "payload":
-            guard try fields.isRegister(1), fields.has(only: [1, 2, 3, 4]),
+            guard fields.has(1), fields.has(only: [1, 2, 3, 4]),
                 let base = PayloadBase(rawValue: try fields.uint32(2))
             else { return nil }
-            return .payload(base, offset: try fields.uint32(3), length: try fields.uint32(4))
+            return try loading(.payload(base, offset: try fields.uint32(3), length: try fields.uint32(4)), fields)
         case "ct": return try connection(fields)
         case "fib":
             guard try fields.isRegister(1) else { return nil }
@@ -61,15 +61,42 @@ extension KernelExpression {
 
     private static func connection(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
         let key = ConntrackKey(rawValue: try fields.uint32(2))
-        if fields.has(only: [1, 2]), try fields.isRegister(1) { return .conntrack(key: key) }
+        if fields.has(only: [1, 2]), fields.has(1) { return try loading(.conntrack(key: key), fields) }
         if fields.has(only: [2, 4]), try fields.isRegister(4) { return .setConntrack(key: key) }
         return nil
     }
 
     private static func immediate(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
-        if try fields.isRegister(1) { return try fields.value(2).map { .immediate($0) } }
-        guard try fields.uint32(1) == 0 else { return nil }
-        return try fields.verdict(2).map { .verdict($0) }
+        guard try fields.uint32(1) != 0 else { return try fields.verdict(2).map { .verdict($0) } }
+        guard let value = try fields.value(2) else { return nil }
+        return try loading(.immediate(value), fields)
+    }
+
+    /// A load into the register that attribute 1 names.
+    private static func loading(_ load: KernelExpression, _ fields: ExpressionFields) throws(WireError)
+        -> KernelExpression
+    {
+        let register = try fields.uint32(1)
+        return register == KernelExpression.register ? load : .into(register: register, load)
+    }
+
+    private static func translation(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
+        guard fields.has(only: [1, 2, 3, 4, 5, 6, 7]), let kind = Translation.Kind(rawValue: try fields.uint32(1))
+        else { return nil }
+        func registers(_ type: UInt16) throws(WireError) -> Translation.Registers? {
+            guard fields.has(type) else { return nil }
+            let first = try fields.uint32(type)
+            return .init(first: first, last: try fields.uint32(type + 1, default: first))
+        }
+        return .translate(
+            Translation(
+                kind: kind,
+                family: try fields.uint32(2),
+                addresses: try registers(3),
+                ports: try registers(5),
+                flags: try fields.uint32(7, default: 0)
+            )
+        )
     }
 
     private static func lookup(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
@@ -101,6 +128,7 @@ extension KernelExpression {
         case "masq":
             guard fields.has(only: [1]) else { return nil }
             return .masquerade(flags: try fields.uint32(1, default: 0))
+        case "nat": return try translation(fields)
         default:
             return nil
         }

@@ -23,6 +23,8 @@ extension KernelExpression {
         case .log: "log"
         case .reject: "reject"
         case .masquerade: "masq"
+        case .translate: "nat"
+        case .into(_, let load): load.kernelName
         case .other(let name, _): name
         }
     }
@@ -34,23 +36,29 @@ extension KernelExpression {
             if case .other(_, let data) = self {
                 try writer.putBytes(2, data)
             } else {
-                try writer.nest(2) { (writer) throws(WireError) in try encodeData(into: &writer) }
+                try writer.nest(2) { (writer) throws(WireError) in
+                    if case .into(let register, let load) = self {
+                        try load.encodeData(into: &writer, register: register)
+                    } else {
+                        try encodeData(into: &writer, register: KernelExpression.register)
+                    }
+                }
             }
         }
     }
 
-    private func encodeData(into writer: inout NetlinkWriter) throws(WireError) {
+    private func encodeData(into writer: inout NetlinkWriter, register: UInt32) throws(WireError) {
         switch self {
         case .meta(let key):
-            writer.putBigEndian(1, KernelExpression.register)
+            writer.putBigEndian(1, register)
             writer.putBigEndian(2, key.rawValue)
         case .payload(let base, let offset, let length):
-            writer.putBigEndian(1, KernelExpression.register)
+            writer.putBigEndian(1, register)
             writer.putBigEndian(2, base.rawValue)
             writer.putBigEndian(3, offset)
             writer.putBigEndian(4, length)
         case .conntrack(let key):
-            writer.putBigEndian(1, KernelExpression.register)
+            writer.putBigEndian(1, register)
             writer.putBigEndian(2, key.rawValue)
         case .setConntrack(let key):
             writer.putBigEndian(2, key.rawValue)
@@ -59,7 +67,10 @@ extension KernelExpression {
             writer.putBigEndian(1, KernelExpression.register)
             writer.putBigEndian(2, result)
             writer.putBigEndian(3, flags)
-        case .bitwise, .compare, .immediate, .verdict, .lookup, .verdictMap:
+        case .immediate(let data):
+            writer.putBigEndian(1, register)
+            try writer.putData(2, data)
+        case .bitwise, .compare, .verdict, .lookup, .verdictMap:
             try encodeRegisterData(into: &writer)
         default:
             try encodeAction(into: &writer)
@@ -78,9 +89,6 @@ extension KernelExpression {
             writer.putBigEndian(1, KernelExpression.register)
             writer.putBigEndian(2, UInt32(isEqual ? 0 : 1))
             try writer.putData(3, data)
-        case .immediate(let data):
-            writer.putBigEndian(1, KernelExpression.register)
-            try writer.putData(2, data)
         case .verdict(let verdict):
             writer.putBigEndian(1, UInt32(0))
             try writer.nest(2) { (writer) throws(WireError) in try verdict.encode(into: &writer) }
@@ -115,6 +123,18 @@ extension KernelExpression {
             writer.putUInt8(2, code)
         case .masquerade(let flags):
             if flags != 0 { writer.putBigEndian(1, flags) }
+        case .translate(let translation):
+            writer.putBigEndian(1, translation.kind.rawValue)
+            writer.putBigEndian(2, translation.family)
+            if let addresses = translation.addresses {
+                writer.putBigEndian(3, addresses.first)
+                writer.putBigEndian(4, addresses.last)
+            }
+            if let ports = translation.ports {
+                writer.putBigEndian(5, ports.first)
+                writer.putBigEndian(6, ports.last)
+            }
+            if translation.flags != 0 { writer.putBigEndian(7, translation.flags) }
         default:
             break
         }

@@ -5,9 +5,9 @@ public import EgretNftables
 
 /// One expression of a rule, as the kernel runs it.
 ///
-/// A rule is a list of expressions that pass values through registers. Only register 1 is used, so it is not
-/// spelled out; an expression of another tool's rule that uses others, or that Egret has no form for, is
-/// ``other(name:data:)``. What the kernel adds when it dumps a rule (set ids, default attributes) has no place
+/// A rule is a list of expressions that pass values through registers. Register 1 is not spelled out; one that
+/// loads another register is ``into(register:_:)``. An expression of another tool's rule that uses registers
+/// otherwise, or that Egret has no form for, is ``other(name:data:)``. What the kernel adds when it dumps a rule (set ids, default attributes) has no place
 /// here, so a rule read back equals the rule that was sent.
 public enum KernelExpression: Hashable, Sendable {
     /// What a `meta` expression loads: `enum nft_meta_keys`.
@@ -42,6 +42,8 @@ public enum KernelExpression: Hashable, Sendable {
         public static let state = ConntrackKey(rawValue: 0)
         /// `NFT_CT_DIRECTION`.
         public static let direction = ConntrackKey(rawValue: 1)
+        /// `NFT_CT_STATUS`.
+        public static let status = ConntrackKey(rawValue: 2)
         /// `NFT_CT_MARK`.
         public static let mark = ConntrackKey(rawValue: 3)
     }
@@ -80,7 +82,7 @@ public enum KernelExpression: Hashable, Sendable {
     case verdictMap(String)
     /// Uses a named object: `NFT_OBJECT_*`.
     case object(type: UInt32, name: String)
-    /// Counts in the rule itself. Egret makes none; the numbers are the kernel's.
+    /// Counts in the rule itself. The numbers are the kernel's.
     case counter(packets: UInt64, bytes: UInt64)
     /// Sends the packet to an nfnetlink_log group.
     case log(group: UInt16, prefix: String, snapLength: UInt32, queueThreshold: UInt16)
@@ -88,6 +90,58 @@ public enum KernelExpression: Hashable, Sendable {
     case reject(type: UInt32, code: UInt8)
     /// Translates the source address; `flags` are `NF_NAT_RANGE_*`.
     case masquerade(flags: UInt32)
+    /// Translates the source or destination address to what the registers hold.
+    case translate(Translation)
+    /// A load into another register than 1: `enum nft_registers`. What is loaded is ``meta(key:)``,
+    /// ``payload(_:offset:length:)``, ``conntrack(key:)`` or ``immediate(_:)``.
+    indirect case into(register: UInt32, KernelExpression)
     /// An expression that has no form above: its kernel name and the payload of `NFTA_EXPR_DATA`.
     case other(name: String, data: [UInt8])
+}
+
+extension KernelExpression {
+    /// What a `nat` expression does: `enum nft_nat_attributes`. Registers are `enum nft_registers`.
+    public struct Translation: Hashable, Sendable {
+        /// Which address is translated: `enum nft_nat_types`.
+        public enum Kind: UInt32, Hashable, Sendable {
+            /// `NFT_NAT_SNAT`.
+            case source = 0
+            /// `NFT_NAT_DNAT`.
+            case destination = 1
+        }
+
+        /// Which address.
+        public var kind: Kind
+        /// The family of the addresses: `NFPROTO_*`.
+        public var family: UInt32
+        /// The registers of the first and the last address; `nil` leaves the address.
+        public var addresses: Registers?
+        /// The registers of the first and the last port; `nil` leaves the port.
+        public var ports: Registers?
+        /// `NF_NAT_RANGE_*`.
+        public var flags: UInt32
+
+        /// The registers of a range's two ends.
+        public struct Registers: Hashable, Sendable {
+            /// The first.
+            public var first: UInt32
+            /// The last.
+            public var last: UInt32
+
+            /// Creates the pair.
+            public init(first: UInt32, last: UInt32) {
+                self.first = first
+                self.last = last
+            }
+        }
+
+        /// Creates the description of a translation.
+        public init(kind: Kind, family: UInt32, addresses: Registers?, ports: Registers?, flags: UInt32) {
+            self.kind = kind
+            self.family = family
+            self.addresses = addresses
+            self.ports = ports
+            self.flags = flags
+        }
+    }
 }

@@ -102,6 +102,7 @@ enum Nfta {
         static let keyLength: UInt16 = 5
         static let dataType: UInt16 = 6
         static let dataLength: UInt16 = 7
+        static let description: UInt16 = 9
         static let identifier: UInt16 = 10
         static let userData: UInt16 = 13
         static let handle: UInt16 = 16
@@ -167,6 +168,12 @@ enum NftValue {
     static let elementIsCatchAll: UInt32 = 0x2
     /// `NFT_DATA_VERDICT`.
     static let dataIsVerdict: UInt32 = 0xffff_ff00
+    /// `NF_NAT_RANGE_MAP_IPS`.
+    static let translatesAddress: UInt32 = 0x1
+    /// `NF_NAT_RANGE_PROTO_SPECIFIED`.
+    static let translatesPort: UInt32 = 0x2
+    /// `NF_NAT_RANGE_PERSISTENT`.
+    static let isPersistent: UInt32 = 0x8
     /// `NFT_OBJECT_COUNTER`.
     static let counterObject: UInt32 = 1
     /// `NFT_OBJECT_LIMIT`.

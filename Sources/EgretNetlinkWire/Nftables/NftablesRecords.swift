@@ -98,6 +98,8 @@ public struct SetRecord: Hashable, Sendable {
     public var name: String
     /// The type of its keys; `nil` if Egret has no word for it.
     public var keyType: DataType?
+    /// The types of the further parts of a concatenated key.
+    public var furtherKeyTypes: [DataType] = []
     /// The bytes of a key.
     public var keyLength: UInt32
     /// `NFT_SET_*`.

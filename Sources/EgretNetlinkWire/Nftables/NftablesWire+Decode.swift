@@ -48,15 +48,18 @@ extension NftablesWire {
     /// Decodes `NFT_MSG_NEWSET` or `NFT_MSG_DELSET`.
     public static func decodeSet(_ message: NetlinkMessage) throws(WireError) -> SetRecord {
         let body = try NftablesBody(message, [NftMessage.newSet, NftMessage.deleteSet])
-        return SetRecord(
+        let keyTypes = DataType.parts(of: try body.uint32(Nfta.Set.keyType) ?? 0) ?? []
+        var record = SetRecord(
             table: Table(family: body.family, name: try body.string(Nfta.Set.table)),
             name: try body.string(Nfta.Set.name),
-            keyType: DataType(rawValue: try body.uint32(Nfta.Set.keyType) ?? 0),
+            keyType: keyTypes.first,
             keyLength: try body.uint32(Nfta.Set.keyLength) ?? 0,
             flags: try body.uint32(Nfta.Set.flags) ?? 0,
             dataType: try body.uint32(Nfta.Set.dataType),
             handle: try body.uint64(Nfta.Set.handle) ?? 0
         )
+        record.furtherKeyTypes = Array(keyTypes.dropFirst())
+        return record
     }
 
     /// Decodes `NFT_MSG_NEWOBJ` or `NFT_MSG_DELOBJ`.

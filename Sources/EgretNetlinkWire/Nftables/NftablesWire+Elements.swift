@@ -13,12 +13,14 @@ extension NftablesWire {
     /// - Parameters:
     ///   - messages: `NFT_MSG_NEWSETELEM` messages, all of the same set.
     ///   - keyType: The set's key type.
+    ///   - furtherKeyTypes: The types of the further parts of a concatenated key.
     ///   - hasIntervals: Whether its keys may be ranges.
     /// - Returns: The elements.
     /// - Throws: ``WireError`` if a message is of another kind or malformed.
     public static func decodeElements(
         _ messages: [NetlinkMessage],
         keyType: DataType,
+        furtherKeyTypes: [DataType] = [],
         hasIntervals: Bool
     ) throws(WireError) -> [SetElement] {
         var keys: [KernelElement] = []
@@ -28,12 +30,12 @@ extension NftablesWire {
             let body = try NftablesBody(message, [NftMessage.newElements, NftMessage.deleteElements])
             guard let list = body.find(Nfta.ElementList.elements) else { continue }
             try NetlinkAttribute.forEach(in: list.payload) { (attribute) throws(WireError) in
-                let element = try KernelElement(attribute.payload, keyType)
+                let element = try KernelElement(attribute.payload, keyType, furtherKeyTypes)
                 if let key = element.key {
                     if hasIntervals {
                         keys.append(KernelElement(key: key, isEnd: element.isEnd, verdict: element.verdict))
                     } else {
-                        elements.append(SetElement(key, verdict: element.verdict))
+                        elements.append(SetElement(key, element.furtherKeys, verdict: element.verdict))
                     }
                 } else {
                     elements.append(SetElement(0, top, verdict: element.verdict))
@@ -41,7 +43,7 @@ extension NftablesWire {
             }
         }
         elements += rejoin(keys, top: top)
-        elements.sort { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }
+        elements.sort()
         return elements
     }
 
@@ -70,6 +72,8 @@ extension NftablesWire {
 private struct KernelElement {
     /// The key, as a number in host order; `nil` for a catch-all element.
     var key: UInt128?
+    /// The further parts of a concatenated key.
+    var furtherKeys: [UInt128] = []
     /// Whether it is the key behind a range's last.
     var isEnd = false
     var verdict: Verdict?
@@ -80,12 +84,14 @@ private struct KernelElement {
         self.verdict = verdict
     }
 
-    init(_ payload: ArraySlice<UInt8>, _ keyType: DataType) throws(WireError) {
+    init(_ payload: ArraySlice<UInt8>, _ keyType: DataType, _ further: [DataType]) throws(WireError) {
         var flags: UInt32 = 0
         try NetlinkAttribute.forEach(in: payload) { (attribute) throws(WireError) in
             switch attribute.type {
             case Nfta.Element.key:
-                key = try KernelElement.value(attribute.payload, keyType)
+                let parts = try KernelElement.parts(attribute.payload, [keyType] + further)
+                key = parts.first
+                furtherKeys = Array(parts.dropFirst())
             case Nfta.Element.data:
                 try NetlinkAttribute.forEach(in: attribute.payload) { (data) throws(WireError) in
                     if data.type == Nfta.Data.verdict { verdict = try Verdict.decode(data.payload) }
@@ -100,18 +106,24 @@ private struct KernelElement {
         guard key != nil || flags & NftValue.elementIsCatchAll != 0 else { throw WireError(.missing, "element key") }
     }
 
-    private static func value(_ payload: ArraySlice<UInt8>, _ type: DataType) throws(WireError) -> UInt128 {
-        var key: UInt128?
+    private static func parts(_ payload: ArraySlice<UInt8>, _ types: [DataType]) throws(WireError) -> [UInt128] {
+        var parts: [UInt128] = []
         try NetlinkAttribute.forEach(in: payload) { (data) throws(WireError) in
             guard data.type == Nfta.Data.value else { return }
-            guard data.payload.count == type.byteCount else {
-                throw WireError(.badLength, "\(data.payload.count) bytes of key, expected \(type)")
+            var reader = ByteReader(data.payload)
+            for type in types {
+                let bytes = try reader.readBytes(type.byteCount, "a key of \(type)")
+                parts.append(
+                    type.isHostOrder
+                        ? ByteOrder.host(bytes, as: UInt128.self) : ByteOrder.bigEndian(bytes, as: UInt128.self))
+                guard types.count > 1 else { continue }
+                _ = try reader.readBytes(DataType.padded(type.byteCount) - type.byteCount, "padding of a key")
             }
-            key =
-                type.isHostOrder
-                ? ByteOrder.host(data.payload, as: UInt128.self) : ByteOrder.bigEndian(data.payload, as: UInt128.self)
+            guard reader.count == 0 else {
+                throw WireError(.badLength, "\(data.payload.count) bytes of key, expected \(types)")
+            }
         }
-        guard let key else { throw WireError(.missing, "element key") }
-        return key
+        guard !parts.isEmpty else { throw WireError(.missing, "element key") }
+        return parts
     }
 }

@@ -62,6 +62,11 @@ struct BatchEncoder {
         case .flushChain(let name): try named(NftMessage.deleteRule, Nfta.Rule.chain, name, table)
         case .deleteChain(let name): try named(NftMessage.deleteChain, Nfta.Chain.name, name, table)
         case .addRule(let rule): try append(rule, table)
+        case .deleteRule(let chain, let handle):
+            try message(NftMessage.deleteRule, 0, table) { (writer) throws(WireError) in
+                try writer.putName(Nfta.Rule.chain, chain)
+                writer.putBigEndian(Nfta.Rule.handle, handle)
+            }
         case .addSet(let set):
             try append(set, table)
             try appendElements(of: set, table, NftMessage.newElements, NetlinkFlag.create)

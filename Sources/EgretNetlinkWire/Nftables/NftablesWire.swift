@@ -40,9 +40,30 @@ public enum NftablesWire {
                 .bitwise(mask: ByteOrder.hostBytes(states.rawValue, count: 4), xor: [0, 0, 0, 0]),
                 .compare(isEqual: false, [0, 0, 0, 0]),
             ]
+        case .connectionStatus(let status):
+            return [
+                .conntrack(key: .status),
+                .bitwise(mask: ByteOrder.hostBytes(status.rawValue, count: 4), xor: [0, 0, 0, 0]),
+                .compare(isEqual: false, [0, 0, 0, 0]),
+            ]
+        case .inPrefix(let selector, let prefix): return try lower(prefix, isEqual: true, selector)
+        case .notInPrefix(let selector, let prefix): return try lower(prefix, isEqual: false, selector)
         case .inSet(let selector, let set): return selector.loads + [.lookup(set: set, isInverted: false)]
         case .notInSet(let selector, let set): return selector.loads + [.lookup(set: set, isInverted: true)]
         case .verdictMap(let selector, let map): return selector.loads + [.verdictMap(map)]
+        case .blockVerdictMap(let selector, let prefixLength, let map):
+            let count = selector.byteCount
+            guard (0...8 * count).contains(prefixLength) else {
+                throw WireError(.badValue, "prefix length \(prefixLength) for \(selector)")
+            }
+            let mask = (0..<count).map { byte in
+                UInt8(truncatingIfNeeded: 0xff00 >> max(0, min(8, prefixLength - 8 * byte)))
+            }
+            return selector.loads
+                + [.bitwise(mask: mask, xor: [UInt8](repeating: 0, count: count)), .verdictMap(map)]
+        case .concatenatedVerdictMap(let selectors, let map):
+            return try lower(concatenating: selectors) + [.verdictMap(map)]
+        case .anonymousCounter: return [.counter(packets: 0, bytes: 0)]
         case .counter(let name): return [.object(type: NftValue.counterObject, name: name)]
         case .limit(let name): return [.object(type: NftValue.limitObject, name: name)]
         case .log(let group, let prefix, let snapLength, let queueThreshold):
@@ -58,6 +79,8 @@ public enum NftablesWire {
                 .setConntrack(key: .mark),
             ]
         case .masquerade: return [.masquerade(flags: 0)]
+        case .sourceTranslation(let target): return lower(target, .source)
+        case .destinationTranslation(let target): return lower(target, .destination)
         case .rejectWithTCPReset: return [.reject(type: 1, code: 0)]
         case .rejectAdministratively: return [.reject(type: 2, code: 3)]
         case .verdict(let verdict): return [.verdict(verdict)]

@@ -13,6 +13,7 @@ extension Selector {
             .arpSenderIPv4, .destinationAddressType:
             4
         case .etherSource, .arpSenderEther: 6
+        case .etherSourceAndType: 8
         case .ipv6Source, .ipv6Destination, .neighbourTarget: 16
         }
     }
@@ -57,6 +58,7 @@ extension Selector {
         case .destinationPort: [.payload(.transport, offset: 2, length: 2)]
         case .icmpType, .icmpv6Type: [.payload(.transport, offset: 0, length: 1)]
         case .etherSource: [.payload(.link, offset: 6, length: 6)]
+        case .etherSourceAndType: [.payload(.link, offset: 6, length: 8)]
         case .arpOperation: [.payload(.network, offset: 6, length: 2)]
         case .arpSenderEther: [.payload(.network, offset: 8, length: 6)]
         case .arpSenderIPv4: [.payload(.network, offset: 14, length: 4)]

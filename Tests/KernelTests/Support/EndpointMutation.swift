@@ -30,7 +30,13 @@ extension Mutation {
             statements.filter { if case .notEqual(.transportProtocol, _) = $0 { false } else { true } }
         },
         frames("hardware addresses not checked") { statements in
-            statements.filter { if case .equal(.etherSource, _) = $0 { false } else { true } }
+            statements.compactMap { statement in
+                switch statement {
+                case .equal(.etherSourceAndType, let value): .equal(.etherType, value & 0xffff)
+                case .equal(.etherSource, _): nil
+                default: statement
+                }
+            }
         },
         frames("IPv4 sources not checked") { statements in
             statements.filter { if case .equal(.ipv4Source, _) = $0 { false } else { true } }

@@ -211,6 +211,21 @@ extension EgretNftables.Set {
         }
     }
 
+    /// The first and the last address of each of a table's blocks, and the one behind it.
+    func edges(ofBlocks prefixLength: Int) -> [IPAddress] {
+        let firsts: [IPAddress] =
+            switch contents {
+            case .elements: []
+            case .ipv4Intervals(let entries, _): entries.map { .v4(IPv4Address(rawValue: $0.lowerBound)) }
+            case .ipv6Intervals(let entries, _): entries.map { IPAddress(family: .ipv6, rawValue: $0.lowerBound) }
+            }
+        return firsts.compactMap { IPPrefix($0, length: prefixLength) }.flatMap { block in
+            [block.lowerBound, block.upperBound, block.upperBound &+ 1].map {
+                IPAddress(family: block.family, rawValue: $0)
+            }
+        }
+    }
+
     private func spoiled<Address>(
         _ intervals: [AddressInterval<Address>],
         _ family: AddressFamily,

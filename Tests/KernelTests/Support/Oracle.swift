@@ -18,11 +18,17 @@ struct BenchPrograms {
     var policy: PolicyProgram
     var endpoint: EndpointProgram
 
-    init(_ policies: PolicySet, _ endpoint: BenchEndpoint, generation: UInt16) throws {
+    init(
+        _ policies: PolicySet,
+        _ endpoint: BenchEndpoint,
+        generation: UInt16,
+        tableThreshold: Int = 1_024
+    ) throws {
         policy = PolicyCompiler.compile(
             policies,
             generation: try #require(Generation(rawValue: generation)),
-            logGroup: KernelBench.logGroup
+            logGroup: KernelBench.logGroup,
+            tableThreshold: tableThreshold
         )
         self.endpoint = EndpointProgram(endpoint.value, obeying: policy, logGroup: KernelBench.logGroup)
     }

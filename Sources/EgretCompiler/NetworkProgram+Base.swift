@@ -1,0 +1,120 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+public import EgretNftables
+
+extension NetworkProgram {
+    /// The table for translated addresses and published ports.
+    public static let table = Table(family: .inet, name: "egret-nat")
+
+    /// What the table holds before the first network.
+    ///
+    /// The nat hooks run just before the place where other tools translate (priorities -100 and 100): the first one
+    /// that translates a connection decides.
+    public static let base: TableProgram = {
+        var program = TableProgram(table: table)
+        program.chains = [
+            Chain("guard", base: BaseChain(kind: .filter, hook: .prerouting, priority: -300)),
+            Chain("published"),
+            Chain("prerouting", base: BaseChain(kind: .nat, hook: .prerouting, priority: -110)),
+            Chain("output", base: BaseChain(kind: .nat, hook: .output, priority: -110)),
+            Chain("postrouting", base: BaseChain(kind: .nat, hook: .postrouting, priority: 90)),
+        ]
+        program.sets = [Set(links, keyType: .interfaceIndex)]
+        for family in AddressFamily.allCases {
+            program.sets += [
+                Set(family.published, concatenating: .inetProtocol, [.inetService]),
+                Set(family.publishedAt, concatenating: family.dataType, [.inetProtocol, .inetService]),
+                Set(family.endpointSources, keyType: family.dataType, mapsToVerdict: true),
+                Set(family.sources, keyType: family.dataType, hasIntervals: true, mapsToVerdict: true),
+            ]
+        }
+        program.rules = loopbackGuard + lookUps
+        program.rules += ["prerouting", "output"].map { Rule(in: $0, [.verdict(.jump("published"))]) }
+        program.rules += hairpin + AddressFamily.allCases.map { family in
+            Rule(in: "postrouting", [family.isPackets, .verdictMap(family.source, family.sources)])
+        }
+        return program
+    }()
+
+    /// The interfaces that lead to networks.
+    static let links = "links"
+
+    /// Networks' interfaces let packets to 127.0.0.0/8 through to the routing decision (`route_localnet`), so that
+    /// the host reaches published ports by 127.0.0.1. What arrives there from or for those addresses is dropped as
+    /// the kernel would have done: before tracking puts the addresses of answers back.
+    private static let loopbackGuard: [Rule] = [Selector.ipv4Source, .ipv4Destination].map { selector in
+        Rule(
+            in: "guard",
+            [
+                .inSet(.inputInterface, links), AddressFamily.ipv4.isPackets,
+                .inPrefix(selector, AddressFamily.ipv4.loopback), .anonymousCounter, .verdict(.drop),
+            ]
+        )
+    }
+
+    /// A port that is published at one address goes before the same one published at all addresses.
+    private static let lookUps: [Rule] =
+        AddressFamily.allCases.map { family in
+            Rule(
+                in: "published",
+                [
+                    family.isPackets,
+                    .concatenatedVerdictMap(
+                        [family.destination, .transportProtocol, .destinationPort], family.publishedAt),
+                ]
+            )
+        }
+        + AddressFamily.allCases.map { family in
+            Rule(
+                in: "published",
+                [
+                    family.isPackets, .equal(.destinationAddressType, AddressType.local.rawValue),
+                    .concatenatedVerdictMap([.transportProtocol, .destinationPort], family.published),
+                ]
+            )
+        }
+
+    /// Answers to a loopback address would not find their way back.
+    private static let hairpin: [Rule] = AddressFamily.allCases.map { family in
+        Rule(
+            in: "postrouting",
+            [
+                .connectionStatus(in: .destinationTranslated), family.isPackets,
+                .inSet(.outputInterface, links), .inPrefix(family.source, family.loopback), .anonymousCounter,
+                .masquerade,
+            ]
+        )
+    }
+}
+
+extension AddressFamily {
+    /// Goes on only with packets of the family (`NFPROTO_*`).
+    var isPackets: Statement { .equal(.networkProtocol, self == .ipv4 ? 2 : 10) }
+
+    var source: Selector { self == .ipv4 ? .ipv4Source : .ipv6Source }
+
+    var destination: Selector { self == .ipv4 ? .ipv4Destination : .ipv6Destination }
+
+    var dataType: DataType { self == .ipv4 ? .ipv4Address : .ipv6Address }
+
+    /// The addresses by which the host reaches itself: 127.0.0.0/8 or ::1.
+    var loopback: IPPrefix {
+        self == .ipv4
+            ? IPPrefix(.v4(IPv4Address(rawValue: 0x7f00_0000)), length: 8) ?? IPPrefix(IPAddress(family: self, rawValue: 0))
+            : IPPrefix(.v6(IPv6Address(rawValue: 1)))
+    }
+
+    /// The map from the protocols and ports that are published at all of the host's addresses.
+    var published: String { self == .ipv4 ? "published4" : "published6" }
+
+    /// The map from an address of the host, a protocol and a port.
+    var publishedAt: String { self == .ipv4 ? "published-at4" : "published-at6" }
+
+    /// The map from endpoints with source addresses of their own.
+    var endpointSources: String { self == .ipv4 ? "endpoint4" : "endpoint6" }
+
+    /// The map from networks' addresses.
+    var sources: String { self == .ipv4 ? "source4" : "source6" }
+}
