@@ -154,7 +154,8 @@ let package = Package(
         .testTarget(
             name: "EgretCommandsTests",
             dependencies: [
-                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretFlows", "EgretCommands", "EgretTesting",
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretDocuments", "EgretLinux", "EgretFlows",
+                "EgretCommands", "EgretTesting", "egret",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict

@@ -15,7 +15,7 @@ struct CollectCommand: ParsableCommand {
             """
     )
 
-    @Option(name: [.customShort("o"), .customLong("output")], help: "table or json.")
+    @Option(name: [.customShort("o"), .customLong("output")], help: OutputFormat.help)
     var output: OutputFormat = .table
 
     func run() throws {
@@ -26,15 +26,9 @@ struct CollectCommand: ParsableCommand {
             let removed = try host.removeDeadRuns().map(\.interface) + host.removeStrayLinks()
             try host.restoreIfLast()
             withExtendedLifetime(lock) {}
-            switch output {
-            case .table:
-                print(
-                    removed.isEmpty
-                        ? "nothing to remove" : removed.map { "removed \($0)" }.joined(separator: "\n"))
-            case .json:
-                let names = removed.map { "\"\($0)\"" }.joined(separator: ", ")
-                print("{\"removed\": [\(names)]}")
-            }
+            let sentences = removed.isEmpty ? ["nothing to remove"] : removed.map { "removed \($0)" }
+            Console.output(
+                try output.text(of: ["removed": removed]) ?? sentences.map { $0 + "\n" }.joined())
         } catch let failure as RunFailure {
             Console.error(failure.lines)
             throw ExitCode(1)

@@ -33,12 +33,12 @@ public struct EgretCommand: ParsableCommand {
             // A run's usual end. The parser would first write help that nobody reads.
             CurrentProcess.end(with: code.rawValue)
         } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            let arguments = Array(CommandLine.arguments.dropFirst())
+            let unknown = UnknownWord.find(in: arguments, of: EgretCommand.self)
+            Console.error(unknown?.lines ?? [fullMessage(for: error)])
             // What went wrong with Egret must not pass for the exit code of the command that it was to run.
-            guard exitCode(for: error) == .validationFailure, CommandLine.arguments.dropFirst().first == "run" else {
-                exit(withError: error)
-            }
-            Console.error([fullMessage(for: error)])
-            exit(withError: ExitCode(125))
+            CurrentProcess.end(with: arguments.first == "run" ? 125 : ExitCode.validationFailure.rawValue)
         }
     }
 }
@@ -57,19 +57,10 @@ struct VersionCommand: ParsableCommand {
         abstract: "Print the version."
     )
 
-    @Option(name: [.customShort("o"), .customLong("output")], help: "table or json.")
+    @Option(name: [.customShort("o"), .customLong("output")], help: OutputFormat.help)
     var output: OutputFormat = .table
 
-    func run() {
-        switch output {
-        case .table: print(Version.text)
-        case .json: print("{\"version\": \"\(Version.number)\"}")
-        }
+    func run() throws {
+        Console.output(try output.text(of: ["version": Version.number]) ?? Version.text + "\n")
     }
-}
-
-/// How a command that prints data prints it.
-enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
-    case table
-    case json
 }

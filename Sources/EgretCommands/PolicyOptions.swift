@@ -11,7 +11,7 @@ struct PolicyOptions: ParsableArguments {
     @Option(
         name: .customLong("allow"),
         help: ArgumentHelp(
-            "Let traffic to a destination out.",
+            "Let traffic to a destination out. Like the next three, may be given more than once.",
             discussion: """
                 A destination is an address, a CIDR block, a group (internet, private, host, link-local, metadata, \
                 multicast, or a DestinationGroup of a --policy file) or *, then optionally a port: \
@@ -30,20 +30,21 @@ struct PolicyOptions: ParsableArguments {
 
     @Option(
         name: .customLong("reject"),
-        help: ArgumentHelp("As --deny, but answer at once.", valueName: "destination")
+        help: ArgumentHelp("As --deny, but answer at once: a TCP reset, or an ICMP error.", valueName: "destination")
     )
     var reject: [String] = []
 
     @Option(
         name: .customLong("audit"),
-        help: ArgumentHelp("As --allow, and log each new connection.", valueName: "destination")
+        help: ArgumentHelp(
+            "As --allow, and mark each connection in the report and in --log-file.", valueName: "destination")
     )
     var audit: [String] = []
 
     @Option(
         name: .customLong("default"),
         help: ArgumentHelp(
-            "What happens to everything else: allow, audit, deny (the default) or reject.", valueName: "action")
+            "What happens to everything else. Without it, what the files say, else deny.", valueName: "action")
     )
     var defaultAction: DefaultAction?
 

@@ -24,17 +24,27 @@ struct ReportDocument: Encodable {
     }
 
     struct Clause: Encodable {
+        /// `rule`, `flag`, `policy-default` or `network-default`.
+        var kind: String
         var policy: String?
         var rule: String
         var location: String?
 
         init(_ clause: DecidingClause, _ text: ClauseText) {
+            let place = text.location(clause)
             switch clause {
-            case .rule(let policy, _), .policyDefault(let policy): self.policy = policy
-            case .networkDefault: policy = nil
+            case .rule(let policy, _):
+                kind = place?.line == 0 ? "flag" : "rule"
+                self.policy = policy
+            case .policyDefault(let policy):
+                kind = "policy-default"
+                self.policy = policy
+            case .networkDefault:
+                kind = "network-default"
+                policy = nil
             }
             rule = text.short(clause)
-            location = text.location(clause)?.description
+            location = place?.description
         }
     }
 
@@ -81,8 +91,12 @@ struct ReportDocument: Encodable {
     var unloggedAudits: UInt64
     var omittedDestinations: UInt64
     var suggestedFlags: [String]
+    /// What was to be known before the command started.
+    var warnings: [String]
 
-    init(_ report: RunReport, policies: PolicySet, command: [String], ending: Ending) {
+    init(
+        _ report: RunReport, policies: PolicySet, command: [String], ending: Ending, warnings: [String] = []
+    ) {
         let clauses = ClauseText(policies)
         self.command = command
         self.ending = ending
@@ -121,6 +135,7 @@ struct ReportDocument: Encodable {
         lostConnections = report.lostConnections
         unloggedAudits = report.unloggedAudits
         omittedDestinations = report.omittedDestinations
+        self.warnings = warnings
         suggestedFlags = Suggestions(report, policies: policies).flags
     }
 

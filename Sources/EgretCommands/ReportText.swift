@@ -15,6 +15,8 @@ struct ReportText {
 
     /// The most lines of each kind; the rest is counted in one line. JSON has them all.
     private static let lineLimit = 40
+    /// The most flags that are suggested.
+    private static let suggestionLimit = 12
 
     init(_ report: RunReport, policies: PolicySet, style: Style) {
         self.report = report
@@ -49,13 +51,18 @@ struct ReportText {
                 (line.clause.map(clauses.short) ?? "unknown").withVisibleControls
                     + (line.isAudited ? " (audited)" : ""),
                 "\(line.connections)",
-                "\(line.sent.packets) pkts",
+                ReportText.packets(line.sent),
                 formatted(bytes: line.sent.bytes),
-                "\(line.received.packets) pkts",
+                ReportText.packets(line.received),
                 formatted(bytes: line.received.bytes),
             ])
         }
         return [style.green("reached")] + table.lines + more(than: report.reached.count)
+    }
+
+    /// The digits of `1 pkt` stand below those of `2 pkts`.
+    private static func packets(_ traffic: Traffic) -> String {
+        traffic.packets == 1 ? "1 pkt " : "\(traffic.packets) pkts"
     }
 
     private var refusedLines: [String] {
@@ -105,17 +112,25 @@ struct ReportText {
     private var suggestionLines: [String] {
         let suggestions = Suggestions(report, policies: policies)
         var lines: [String] = []
-        if !suggestions.flags.isEmpty {
-            lines.append("to let " + (suggestions.flags.count == 1 ? "it" : "these") + " through, add:")
-            lines.append("  " + suggestions.flags.joined(separator: " "))
+        let flags = suggestions.flags.prefix(ReportText.suggestionLimit)
+        if !flags.isEmpty {
+            lines.append("to let " + (flags.count == 1 ? "it" : "these") + " through, add:")
+            lines.append("  " + flags.joined(separator: " "))
         }
-        for clause in suggestions.obstacles {
-            let location = clauses.location(clause).flatMap { $0.line > 0 ? $0 : nil }
-            let place = location.map { " (\($0))" } ?? ""
+        let rest = suggestions.flags.count - flags.count
+        if rest > 0 {
             lines.append(
-                style.dim("  refused by \(clauses.short(clause).withVisibleControls)\(place): no flag overrides it"))
+                "  … and \(rest) more \(rest == 1 ? "flag" : "flags"); --report json has them all, and a block or a "
+                    + "group may say them shorter")
         }
-        return lines
+        return lines + suggestions.obstacles.map { style.dim("  " + obstacleLine($0)) }
+    }
+
+    private func obstacleLine(_ clause: DecidingClause) -> String {
+        let name = clauses.short(clause).withVisibleControls
+        guard let location = clauses.location(clause) else { return "refused by \(name): no flag overrides it" }
+        if location.line == 0 { return "refused by your own \(name): no other flag overrides it" }
+        return "refused by \(name) (\(location)): no flag overrides it".withVisibleControls
     }
 
     private func words(for reason: RefusalReason) -> (String, String) {
@@ -138,10 +153,9 @@ struct Suggestions {
     /// Clauses that would refuse the traffic all the same.
     private(set) var obstacles: [DecidingClause] = []
 
-    /// The most flags that are suggested.
-    private static let limit = 12
-
     init(_ report: RunReport, policies: PolicySet) {
+        let evaluator = PolicyEvaluator(policies: Suggestions.openedWide(policies))
+        var known: Set<String> = []
         for line in report.refused {
             guard case .clause(let clause, _) = line.reason else { continue }
             let flow = Flow(
@@ -151,41 +165,29 @@ struct Suggestions {
                 port: line.key.port,
                 icmpType: line.key.icmpType
             )
-            if Suggestions.policies(policies, allowing: line.key, decide: flow) {
+            if evaluator.decide(flow).verdict == .allow {
                 let flag = "--allow " + quotedForShell(line.key.flagText)
-                if flags.count < Suggestions.limit && !flags.contains(flag) { flags.append(flag) }
+                if known.insert(flag).inserted { flags.append(flag) }
             } else if !obstacles.contains(clause) {
                 obstacles.append(clause)
             }
         }
     }
 
-    private static func policies(_ policies: PolicySet, allowing key: FlowKey, decide flow: Flow) -> Bool {
-        let service: Service =
-            if let port = key.port {
-                .ports(key.protocol, PortRange(port))
-            } else if let type = key.icmpType {
-                .icmp(key.protocol, type: type)
-            } else {
-                .any(key.protocol)
-            }
-        let rule = EgressRule(
-            action: .allow,
-            destinations: [.block(AddressBlock(IPPrefix(key.destination)))],
-            services: [service]
-        )
+    /// The policies with one more `--allow`, for everything: what it lets out, the flag for that alone would as well.
+    private static func openedWide(_ policies: PolicySet) -> PolicySet {
+        let rule = EgressRule(action: .allow, destinations: [], services: [])
         var all = policies.policies
-        if let index = all.firstIndex(where: { $0.name == "command-line" }) {
+        if let index = all.firstIndex(where: { $0.name == FlagPolicy.name }) {
             all[index].rules.append(rule)
         } else {
-            all.append(EgressPolicy(name: "command-line", priority: 0, defaultAction: nil, rules: [rule]))
+            all.append(EgressPolicy(name: FlagPolicy.name, priority: 0, defaultAction: nil, rules: [rule]))
         }
-        let set = PolicySet(
+        return PolicySet(
             policies: all,
             groups: Array(policies.groups.values),
             networkDefault: policies.networkDefault
         )
-        return PolicyEvaluator(policies: set).decide(flow).verdict == .allow
     }
 }
 

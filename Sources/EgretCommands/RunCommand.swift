@@ -3,6 +3,8 @@
 
 public import ArgumentParser
 public import EgretAddressing
+import EgretLinux
+import EgretPolicy
 
 /// `egret run`.
 struct RunCommand: ParsableCommand {
@@ -35,14 +37,16 @@ struct RunCommand: ParsableCommand {
     @Option(
         name: .customLong("user"),
         help: ArgumentHelp(
-            "Run as this user; under sudo, the user who called it is the default.", valueName: "name|uid[:gid]")
+            "Run as this user, a name or a number; by default who called sudo, else the caller.",
+            valueName: "name|uid[:gid]")
     )
     var user: String?
 
     @Option(
         name: .customLong("dns"),
         help: ArgumentHelp(
-            "Resolve names by this server instead of the host's. The policy must allow 53/udp to it.",
+            "Resolve names by this server instead of the host's. The policy must allow 53/udp to it. May be "
+                + "given more than once.",
             valueName: "address"
         )
     )
@@ -51,13 +55,16 @@ struct RunCommand: ParsableCommand {
     @Option(
         name: .customLong("expose-socket"),
         help: ArgumentHelp(
-            "Leave a control socket of the host, such as /run/docker.sock, in the command's reach.",
+            "Leave a control socket of the host, such as /run/docker.sock, in the command's reach. It is a way out past "
+                + "the policy. May be given more than once.",
             valueName: "path"
         )
     )
     var exposedSockets: [String] = []
 
-    @Option(name: .customLong("report"), help: ArgumentHelp("text, json or none.", valueName: "format"))
+    @Option(
+        name: .customLong("report"),
+        help: ArgumentHelp("How to report when the command has ended.", valueName: "format"))
     var report: ReportFormat = .text
 
     @Option(
@@ -80,6 +87,12 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         // Everything from the first word that is no option of Egret's is the command's, these two included.
         if let first = command.first, ["--help", "-h"].contains(first) { throw CleanExit.helpRequest(self) }
+        let missing = exposedSockets.filter { !$0.hasPrefix("/") || !File.exists($0) }
+        for path in missing {
+            let reason = path.hasPrefix("/") ? "there is nothing at this path" : "the path must begin with /"
+            Console.error(["egret: --expose-socket \(path): \(reason)".withVisibleControls])
+        }
+        if !missing.isEmpty { throw ExitCode(125) }
         throw ExitCode(RunSession(self).run())
     }
 }

@@ -12,15 +12,33 @@ final class RunOutput {
     private let log: OpenedFile?
     private let user: UserIdentity
     private var unwrittenLines = 0
+    private var warnings: [String] = []
+    private let isRootByDefault: Bool
 
     /// Opens the files, so that one that cannot be written is known before anything runs.
     ///
     /// They are opened as the command's user: paths in that user's reach may lead anywhere.
     init(_ options: RunCommand, as user: UserIdentity) throws {
         self.user = user
+        isRootByDefault = user.user == 0 && options.user == nil
         format = options.report
         reportFile = try options.reportFile.map { try OpenedFile($0, [.truncate], as: user) }
         log = try options.logFile.map { try OpenedFile($0, [.append], as: user) }
+    }
+
+    /// Tells what the user should know before the command starts.
+    ///
+    /// It stands where the report stands: on standard error, in the report file, in the JSON document, or nowhere.
+    func warn(_ found: [String]) {
+        if isRootByDefault {
+            warnings.append("the command runs as root and can touch root's files; --user runs it as somebody else")
+        }
+        warnings += found
+        if format == .text && reportFile == nil { Console.error(warningLines) }
+    }
+
+    private var warningLines: [String] {
+        warnings.map { "egret: warning: \($0.withVisibleControls)" }
     }
 
     /// Writes a packet's line.
@@ -53,12 +71,13 @@ final class RunOutput {
         case .none: return
         case .json:
             let ending = ReportDocument.Ending(status, seconds: seconds)
-            text = try ReportDocument(report, policies: policies, command: command, ending: ending).text()
+            text = try ReportDocument(report, policies: policies, command: command, ending: ending, warnings: warnings)
+                .text()
         case .text:
             let style = reportFile == nil ? Console.errorStyle : Style(isColoured: false)
             let lines = ReportText(report, policies: policies, style: style)
                 .lines(ending: status.sentence(about: command.first ?? "", seconds: seconds))
-            text = lines.map { $0 + "\n" }.joined()
+            text = ((reportFile == nil ? [] : warningLines) + lines).map { $0 + "\n" }.joined()
         }
         guard let reportFile else { return try Descriptor.standardError.write(text) }
         if !reportFile.isInPlace(for: user) {

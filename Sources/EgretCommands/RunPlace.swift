@@ -161,10 +161,18 @@ final class RunPlace {
 
     private static func warnings(_ resolution: Sandbox.NameResolution, _ chosen: [IPAddress]) -> [String] {
         if resolution.isUnchanged { return ["/etc/resolv.conf leads nowhere; names do not resolve"] }
-        if !chosen.isEmpty, let first = resolution.leftOut.first, resolution.resolvers.isEmpty {
-            return ["the policy does not let queries to \(first) out: names do not resolve; add --allow \(flag(first))"]
+        if !resolution.resolvers.isEmpty { return [] }
+        // A resolver on the host's loopback is out of reach whatever the policy says.
+        let loopback = [IPPrefix("127.0.0.0/8"), IPPrefix("::1/128")].compactMap(\.self)
+        if let refused = resolution.leftOut.first(where: { address in !loopback.contains { $0.contains(address) } }) {
+            return [
+                "names do not resolve: no rule lets queries to \(refused) out; add --allow \(flag(refused))"
+            ]
         }
-        return []
+        guard let first = resolution.leftOut.first else {
+            return ["names do not resolve: /etc/resolv.conf names no resolver; name one with --dns"]
+        }
+        return ["names do not resolve: the resolver \(first) is on the host's loopback; name another with --dns"]
     }
 
     private static func flag(_ resolver: IPAddress) -> String {

@@ -64,7 +64,7 @@ struct RunSession {
         let (place, supervisor) = try makePlace(loaded.set, user)
         let ending: Swift.Result<ChildProcess.Status, any Error>
         do {
-            for warning in place.warnings { Console.error(["egret: warning: \(warning)"]) }
+            output.warn(place.warnings)
             let sandboxed = try self.command(command, user)
             if let signal = try supervisor.earlySignal(ignoring: sandboxed.ignoredSignals) {
                 throw EarlySignal(signal: signal)
@@ -118,10 +118,7 @@ struct RunSession {
         if words.first == "--" {
             words.removeFirst()
         } else if let first = words.first, first.hasPrefix("-") {
-            throw RunFailure(
-                message: "unknown option \(first)",
-                advice: "see egret run --help; the command to run comes after --"
-            )
+            throw RunFailure.unknownOption(first)
         }
         if words.isEmpty {
             throw RunFailure(
@@ -182,7 +179,7 @@ struct RunSession {
 
     private func explained(_ error: any Error, _ command: [String]) -> any Error {
         guard let error = error as? LinuxError, error.operation == "run" else { return error }
-        return RunFailure(message: "\(command[0]): \(error.errno.text)", exitCode: error.exitCodeOfShell)
+        return RunFailure.cannotExecute(command[0], error)
     }
 
     /// Ends as the command ended: by its code, or by the signal that ended it.

@@ -23,16 +23,15 @@ extension Decision {
 
     private static func describe(_ clause: DecidingClause, in policies: PolicySet) -> String {
         switch clause {
-        case .rule(let policy, let index): rule(index, of: policy, in: policies)
+        case .rule(let policy, let index): return rule(index, of: policy, in: policies)
         case .policyDefault(let policy):
-            if let policy = policies.policies.first(where: { $0.name == policy }) {
-                "the default of the policy \(policy.name) (\(policy.tier.rawValue) tier): "
-                    + "no rule of the tier matched\(place(policy.location))"
-            } else {
-                "the default of the policy \(policy)"
+            guard let policy = policies.policies.first(where: { $0.name == policy }) else {
+                return "the default of the policy \(policy)"
             }
+            if let flags = policy.location, flags.line == 0 { return "the default of \(flags): no rule matched" }
+            return "the default of the policy \(policy.name)\(place(policy.location)): no rule matched"
         case .networkDefault:
-            policies.workloadDefault == nil
+            return policies.workloadDefault == nil
                 ? "the network's default: no rule matched and no workload policy is present"
                 : "the network's default: no rule decided"
         }
@@ -42,6 +41,7 @@ extension Decision {
         guard let policy = policies.policies.first(where: { $0.name == name }), policy.rules.indices.contains(index)
         else { return "rule \(index + 1) of the policy \(name)" }
         let rule = policy.rules[index]
+        if let flag = rule.location, flag.line == 0 { return flag.description }
         let label = rule.name.map { " \"\($0)\"" } ?? ""
         return "rule \(index + 1)\(label) of the policy \(name) (\(policy.tier.rawValue) tier)\(place(rule.location))"
     }

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Finds the name that someone meant.
-enum Spelling {
+public enum Spelling {
     /// The candidate nearest to `text`, or `nil` if none is near enough to be a likely slip.
     ///
     /// Near enough is one edit per three letters, at least one: an insertion, a deletion, a substitution or a
     /// swap of neighbours. Letter case counts for nothing. Among equals the first candidate wins.
-    static func nearest(to text: some StringProtocol, among candidates: some Sequence<String>) -> String? {
+    public static func nearest(to text: some StringProtocol, among candidates: some Sequence<String>) -> String? {
         let wanted = Array(text.lowercased().unicodeScalars.prefix(64))
         guard !wanted.isEmpty else { return nil }
         var best: (name: String, distance: Int)?

@@ -92,6 +92,59 @@ struct ReportTextTests {
         #expect(lines == ["egret: x", "  no traffic left or tried to"])
     }
 
+    @Test("one packet is one packet, and its digit stands below the others")
+    func singular() {
+        var report = RunReport()
+        var collector = FlowCollector(policies: policies)
+        for (port, packets): (UInt16, UInt64) in [(80, 1), (443, 12)] {
+            collector.note(
+                FlowCollector.Connection(
+                    key: FlowKey(destination: web, protocol: .tcp, port: port), destinationIsHost: false,
+                    sent: Traffic(packets: packets, bytes: 100 * packets), received: Traffic(packets: 1, bytes: 50)))
+        }
+        report = collector.finish(refusedTotals: [:])
+        let lines = ReportText(report, policies: policies, style: Style(isColoured: false)).lines(ending: "x")
+        #expect(lines.filter { $0.hasSuffix("12 pkts  1.2 kB    1 pkt   50 B") }.count == 1, "\(lines)")
+        #expect(lines.filter { $0.hasSuffix(" 1 pkt    100 B    1 pkt   50 B") }.count == 1, "\(lines)")
+    }
+
+    @Test("twelve flags are shown, the rest is counted, and JSON has all")
+    func manySuggestions() throws {
+        func lines(_ count: UInt16) -> (text: [String], flags: [String]) {
+            var collector = FlowCollector(policies: policies)
+            let reason = RefusalReason.clause(.policyDefault(policy: "jobs"), rejected: false)
+            for port in 1...count {
+                collector.noteRefused(FlowKey(destination: web, protocol: .tcp, port: port), reason: reason, bytes: 60)
+            }
+            let report = collector.finish(refusedTotals: [reason: Traffic(packets: UInt64(count), bytes: 60)])
+            let document = ReportDocument(
+                report, policies: policies, command: [], ending: ReportDocument.Ending(exitCode: 0, seconds: 0))
+            return (
+                ReportText(report, policies: policies, style: Style(isColoured: false)).lines(ending: "x"),
+                document.suggestedFlags
+            )
+        }
+        let twelve = lines(12)
+        #expect(!twelve.text.contains { $0.contains("more flag") })
+        #expect(twelve.text.last?.split(separator: "--allow").count == 13)
+        let thirty = lines(30)
+        #expect(thirty.flags.count == 30)
+        #expect(thirty.text.contains { $0.hasPrefix("  … and 18 more flags; --report json has them all") })
+        #expect(lines(13).text.contains { $0.hasPrefix("  … and 1 more flag;") })
+    }
+
+    @Test("what the user's own flag refused is said so")
+    func ownDenial() {
+        let (policy, _) = FlagPolicy.make(allow: ["internet"], deny: ["198.51.100.66"])
+        let set = PolicySet(policies: [policy].compactMap(\.self), groups: [], networkDefault: .deny)
+        var collector = FlowCollector(policies: set)
+        let reason = RefusalReason.clause(.rule(policy: "command-line", index: 0), rejected: false)
+        collector.noteRefused(FlowKey(destination: attacker, protocol: .tcp, port: 1), reason: reason, bytes: 60)
+        let lines = ReportText(collector.finish(refusedTotals: [:]), policies: set, style: Style(isColoured: false))
+            .lines(ending: "x")
+        #expect(lines.last == "  refused by your own --deny 198.51.100.66: no other flag overrides it")
+    }
+
     @Test("a flag is suggested only where it would help")
     func suggestions() {
         let suggestions = Suggestions(report(), policies: policies)

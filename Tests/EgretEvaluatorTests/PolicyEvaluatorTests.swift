@@ -230,7 +230,7 @@ struct PolicyEvaluatorTests {
                 + "allowed by rule 1 \"web\" of the policy work (workload tier)")
         #expect(
             evaluator.decide(flow("203.0.113.1", .udp)).reason(in: set).hasSuffix(
-                "denied by the default of the policy work (workload tier): no rule of the tier matched, w.yaml:1:1"))
+                "denied by the default of the policy work, w.yaml:1:1: no rule matched"))
         let empty = PolicySet(policies: [])
         #expect(
             PolicyEvaluator(policies: empty).decide(flow("203.0.113.1")).reason(in: empty)

@@ -1,0 +1,63 @@
+# Copyright the Egret authors.
+# SPDX-License-Identifier: Apache-2.0
+"""The document: facts of the machine, targets, and the parts."""
+
+import os
+import platform
+
+from measure import run, table
+
+HEAD = """<!-- Written by scripts/bench. Do not edit: run `make bench` again. -->
+
+# Benchmarks
+
+    sudo make bench
+
+Every figure is a comparison within one run on one machine: candidates take turns in a new random order each round. A
+ratio is the median over the rounds of a candidate's figure by the reference's of the same round; quartiles stand in
+brackets. Absolute figures are the machine's: @FACTS@.
+
+"""
+
+
+class Document:
+    def document(self):
+        cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+        memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
+        release = ".".join(platform.release().split(".")[:2])
+        nft = run("nft", "--version", capture_output=True, text=True).stdout.split()[1]
+        facts = (f"{os.cpu_count()} cores of {cpu}, {memory // 1024 // 1024} GiB, Linux {release}, "
+                 f"nftables {nft}; load average at the start {self.load_average:.1f}")
+        return HEAD.replace("@FACTS@", facts) + self.verdicts() + "\n" + "\n".join(self.sections)
+
+    def control(self, kind):
+        """Masquerade alone against masquerade alone."""
+        return self.path_facts[kind, "masquerade again"]
+
+    def verdicts(self):
+        startup, over, least, link = self.startup_facts
+        rows = []
+
+        def row(what, target, value, met, reason="", decided=True):
+            verdict = "met" if met else "**missed**" + reason
+            rows.append([what, target, value, verdict if decided else "**not shown**: the control is as far off"])
+
+        row("start-up against the same set-up by commands", "≤ 0.33", f"{startup:.2f}", startup <= 1 / 3)
+        row("start-up over `unshare -n true`", "≤ 25 ms", f"{over:.0f} ms; at best {least:.0f} ms", over <= 25,
+            f": making and removing one veth pair by `ip`, and nothing else, takes {link:.0f} ms")
+        lanes = list(self.LANES)[2:]
+        for kind, title, target in (("udp", "established, UDP round trip", 1.05), ("tcp", "established, TCP round trip", 1.05),
+                                    ("connect", "new connection", 1.10)):
+            worst = max(self.path_facts[kind, lane] for lane in lanes)
+            row(f"{title}, worst policy", f"≤ {target:.2f}", f"{worst:.3f}; control {self.control(kind):.2f}", worst <= target,
+                ": see below", decided=abs(self.control(kind) - 1) <= target - 1)
+        worst = min(self.path_facts["throughput", lane] for lane in lanes)
+        row("TCP throughput, worst policy", "≥ 0.97", f"{worst:.3f}; control {self.control('throughput'):.2f}",
+            worst >= 0.97, ": see below", decided=abs(self.control("throughput") - 1) <= 0.03)
+        for entries in (100_000, 1_000_000):
+            wall, memory = self.apply_facts[entries, "values"]
+            row(f"apply {entries:,} blocks, time", "≤ 0.25 of `nft -f`", f"{wall:.2f}", wall <= 0.25,
+                ": the time in the kernel is most of it, see below")
+            row(f"apply {entries:,} blocks, memory", "≤ 0.10 of `nft -f`", f"{memory:.2f}", memory <= 0.10,
+                ": the process has 10 MiB before it begins")
+        return "## Targets\n\n" + table(["what", "target", "measured", ""], rows)
