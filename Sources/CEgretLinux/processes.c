@@ -69,15 +69,6 @@ int32_t egret_session(void) { return getsid(0); }
 
 int32_t egret_set_process_group(int32_t process, int32_t group) { return setpgid(process, group) < 0 ? -errno : 0; }
 
-int32_t egret_children_usage(struct egret_usage *usage) {
-    struct rusage found;
-    if (getrusage(RUSAGE_CHILDREN, &found) < 0) return -errno;
-    usage->user_microseconds = (int64_t)found.ru_utime.tv_sec * 1000000 + found.ru_utime.tv_usec;
-    usage->system_microseconds = (int64_t)found.ru_stime.tv_sec * 1000000 + found.ru_stime.tv_usec;
-    usage->maximum_resident_kilobytes = found.ru_maxrss;
-    return 0;
-}
-
 int32_t egret_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *data) {
     return mount(source, target, type, (unsigned long)flags, data) < 0 ? -errno : 0;
 }

@@ -122,9 +122,7 @@ struct ExplainProblem: Error {
 }
 
 extension Flow {
-    /// The one flow that an address and a port say.
-    ///
-    /// - Parameter text: The port as it was typed, for messages.
+    // The one flow that an address and a port say; `text` is the port as it was typed.
     fileprivate static func explained(
         to destination: IPAddress, isHost: Bool, _ service: Service, _ text: String
     ) throws(ExplainProblem) -> Flow {

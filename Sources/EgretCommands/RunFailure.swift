@@ -24,6 +24,7 @@ extension RunFailure {
     /// - Parameters:
     ///   - command: The command as it was typed.
     ///   - error: What the kernel said.
+    /// - Returns: The failure, with the exit code that a shell gives it.
     static func cannotExecute(_ command: String, _ error: LinuxError) -> RunFailure {
         let hasPath = command.contains("/")
         let reason: String

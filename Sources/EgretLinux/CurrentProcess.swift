@@ -42,11 +42,6 @@ public enum CurrentProcess {
         try check(egret_set_process_group(process, group), "put process \(process) into group", "\(group)")
     }
 
-    /// Makes the descendants of this process its children when their own parents die.
-    public static func adoptOrphans() throws(LinuxError) {
-        try check(egret_process_control(egret_pr_set_child_subreaper, 1), "become a subreaper")
-    }
-
     /// Sends a signal to a process by number, to group `-number` if negative.
     public static func send(_ signal: Signal, to process: Int32) throws(LinuxError) {
         try check(egret_kill(process, signal.rawValue), "send \(signal) to", "\(process)")
@@ -63,27 +58,6 @@ public enum CurrentProcess {
     /// is continued.
     public static func succumb(to signal: Signal) throws(LinuxError) {
         try check(egret_die_by_signal(signal.rawValue), "die by", "\(signal)")
-    }
-
-    /// The time and memory of all children waited for.
-    public static func usageOfChildren() throws(LinuxError) -> Usage {
-        var found = egret_usage()
-        try check(unsafe egret_children_usage(&found), "read resource usage")
-        return Usage(
-            userTime: .microseconds(found.user_microseconds),
-            systemTime: .microseconds(found.system_microseconds),
-            largestResidentKilobytes: Int(found.maximum_resident_kilobytes)
-        )
-    }
-
-    /// Resources used.
-    public struct Usage: Hashable, Sendable {
-        /// Processor time in user mode.
-        public var userTime: Duration
-        /// Processor time in the kernel.
-        public var systemTime: Duration
-        /// The largest resident size of any one of them, in KiB.
-        public var largestResidentKilobytes: Int
     }
 }
 

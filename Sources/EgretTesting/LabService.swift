@@ -34,9 +34,6 @@ public struct LabService: Hashable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    /// Whether it can be reached over TCP.
-    public var usesTCP: Bool { role != .udpEcho && role != .udpSink }
-
     /// The role and the port: `https:443`.
     public var description: String { "\(role.rawValue):\(port)" }
 }

@@ -172,6 +172,15 @@ struct BypassTests {
         }
     }
 
+    @Test("the broadcast address of the link is refused by the policy, not by chance")
+    func broadcast() throws {
+        let allowing = try KernelBench(.rules(EgressRule(action: .allow, destinations: [.builtIn(.host)])))
+        #expect(try allowing.passage(to: address("10.213.0.3"), port: 5353) == .host)
+        let private4 = try KernelBench(.rules(EgressRule(action: .allow, destinations: [.builtIn(.private)])))
+        #expect(try private4.passage(to: address("10.213.0.3"), port: 5353) == .none)
+        #expect(try private4.passage(to: address("10.213.0.5"), port: 5353) == .outside)
+    }
+
     @Test("TCP out of the blue is judged as a new connection, and nonsense does not leave")
     func strayTCP() throws {
         let bench = try KernelBench(BypassTests.webOnly)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from measure import PREFIX, HOST, run, inside, quartiles, ratio, rounds, table, say
+from measure import PREFIX, HOST, run, inside, quartiles, ratio, table, say
 
 STARTUP_DRIVER = """
 import json, random, subprocess, sys, time

@@ -89,13 +89,6 @@ enum egret_status_kind {
     EGRET_STATUS_CONTINUED,
 };
 
-/// Time and memory of the children waited for.
-struct egret_usage {
-    int64_t user_microseconds;
-    int64_t system_microseconds;
-    int64_t maximum_resident_kilobytes;
-};
-
 static const uint64_t egret_ms_rdonly = MS_RDONLY;
 static const uint64_t egret_ms_nosuid = MS_NOSUID;
 static const uint64_t egret_ms_nodev = MS_NODEV;
@@ -113,7 +106,6 @@ static const int32_t egret_mnt_detach = 2; // MNT_DETACH, an enumerator under gl
 static const int32_t egret_pr_set_no_new_privs = PR_SET_NO_NEW_PRIVS;
 static const int32_t egret_pr_set_dumpable = PR_SET_DUMPABLE;
 static const int32_t egret_pr_set_securebits = PR_SET_SECUREBITS;
-static const int32_t egret_pr_set_child_subreaper = PR_SET_CHILD_SUBREAPER;
 static const int32_t egret_rlimit_core = RLIMIT_CORE;
 static const int32_t egret_rlimit_nofile = RLIMIT_NOFILE;
 static const int32_t egret_rlimit_nproc = RLIMIT_NPROC;
@@ -146,7 +138,6 @@ _Noreturn void egret_exit(int32_t code);
 int32_t egret_process_group(void);
 int32_t egret_session(void);
 int32_t egret_set_process_group(int32_t process, int32_t group);
-int32_t egret_children_usage(struct egret_usage *usage);
 int32_t egret_mount(
     const char *source, const char *target, const char *type, uint64_t flags, const char *data);
 int32_t egret_unmount(const char *target, int32_t flags);
