@@ -19,6 +19,8 @@ public struct LinkRecord: Hashable, Sendable {
     public var peerIndex: UInt32?
     /// The kernel's number for the namespace that ``peerIndex`` is in; `nil` if it is the link's own.
     public var peerNamespaceID: Int32?
+    /// The bridge or bond whose port it is.
+    public var masterIndex: UInt32?
     /// In bytes.
     public var mtu: UInt32
     /// `IF_OPER_*`; 6 is up.
@@ -33,6 +35,7 @@ public struct LinkRecord: Hashable, Sendable {
         kind: String? = nil,
         peerIndex: UInt32? = nil,
         peerNamespaceID: Int32? = nil,
+        masterIndex: UInt32? = nil,
         mtu: UInt32 = 0,
         operationalState: UInt8 = 0
     ) {
@@ -43,6 +46,7 @@ public struct LinkRecord: Hashable, Sendable {
         self.kind = kind
         self.peerIndex = peerIndex
         self.peerNamespaceID = peerNamespaceID
+        self.masterIndex = masterIndex
         self.mtu = mtu
         self.operationalState = operationalState
     }
@@ -68,6 +72,7 @@ extension RouteWire {
             case Ifla.name: name = attribute.string()
             case Ifla.address: record.address = MACAddress(networkBytes: attribute.payload)
             case Ifla.mtu: record.mtu = try attribute.host(UInt32.self)
+            case Ifla.master: record.masterIndex = try attribute.host(UInt32.self)
             case Ifla.link: record.peerIndex = try attribute.host(UInt32.self)
             case Ifla.linkNamespace: record.peerNamespaceID = try attribute.host(Int32.self)
             case Ifla.operationalState: record.operationalState = try attribute.uint8()

@@ -60,6 +60,41 @@ extension RouteWire {
         }
     }
 
+    /// Makes a bridge, which is down.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    ///   - address: Its hardware address. Without one of its own, a bridge takes that of a port, and changes it as
+    ///     ports come and go.
+    ///   - mtu: In bytes; `nil` for the kernel's choice.
+    ///   - sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if a value does not fit.
+    public static func createBridge(
+        _ name: InterfaceName,
+        address: MACAddress,
+        mtu: UInt32? = nil,
+        sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, create, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader()
+            try writer.putString(Ifla.name, name.rawValue)
+            try writer.putBytes(Ifla.address, address.octets)
+            if let mtu { writer.putHost(Ifla.mtu, mtu) }
+            try writer.nest(Ifla.info) { (writer) throws(WireError) in
+                try writer.putString(Ifla.infoKind, "bridge")
+            }
+        }
+    }
+
+    /// Makes a link a port of a bridge.
+    public static func setLink(_ index: UInt32, master: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index)
+            writer.putHost(Ifla.master, master)
+        }
+    }
+
     /// Keeps the kernel from giving a link an IPv6 link-local address of its own when it goes up
     /// (`IN6_ADDR_GEN_MODE_NONE`).
     ///
@@ -130,6 +165,7 @@ enum Ifla {
     static let name: UInt16 = 3
     static let mtu: UInt16 = 4
     static let link: UInt16 = 5
+    static let master: UInt16 = 10
     static let queueLength: UInt16 = 13
     static let operationalState: UInt16 = 16
     static let info: UInt16 = 18
