@@ -60,7 +60,7 @@ struct NatTests {
     func sourceAddresses() throws {
         let bench = try NatBench()
         try bench.shell("for i in 10 11 12; do ip address add 203.0.113.$i/32 dev up0; done")
-        try bench.shell("ip address add 2001:db8:113::9/128 dev up0 nodad")
+        try bench.shell("ip address add 2001:db8:113::9/128 dev up0 nodad preferred_lft 0")
         try bench.serve("tcp:80", "udp:53", in: .outside)
         let pool = try #require(SourcePool(address("203.0.113.10"), address("203.0.113.11")))
         let plan = try bench.plan(translation: .sourceAddresses([pool]))
