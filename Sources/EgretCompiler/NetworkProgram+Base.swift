@@ -32,9 +32,11 @@ extension NetworkProgram {
         }
         program.rules = loopbackGuard + lookUps
         program.rules += ["prerouting", "output"].map { Rule(in: $0, [.verdict(.jump("published"))]) }
-        program.rules += hairpin + AddressFamily.allCases.map { family in
-            Rule(in: "postrouting", [family.isPackets, .verdictMap(family.source, family.sources)])
-        }
+        program.rules +=
+            hairpin
+            + AddressFamily.allCases.map { family in
+                Rule(in: "postrouting", [family.isPackets, .verdictMap(family.source, family.sources)])
+            }
         return program
     }()
 
@@ -102,7 +104,8 @@ extension AddressFamily {
     /// The addresses by which the host reaches itself: 127.0.0.0/8 or ::1.
     var loopback: IPPrefix {
         self == .ipv4
-            ? IPPrefix(.v4(IPv4Address(rawValue: 0x7f00_0000)), length: 8) ?? IPPrefix(IPAddress(family: self, rawValue: 0))
+            ? IPPrefix(.v4(IPv4Address(rawValue: 0x7f00_0000)), length: 8)
+                ?? IPPrefix(IPAddress(family: self, rawValue: 0))
             : IPPrefix(.v6(IPv6Address(rawValue: 1)))
     }
 

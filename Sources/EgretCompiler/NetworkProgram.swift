@@ -44,7 +44,9 @@ public struct NetworkProgram: Hashable, Sendable {
         if plan.isTranslated, !plan.isIsolated { program.counters.append(Counter(counters.unreachable)) }
         if plan.isIsolated { program.counters.append(Counter(counters.isolated)) }
         program.sets = [
-            Set(plan.linkSet, keyType: .interfaceIndex, contents: .elements(plan.sortedInterfaces.map { SetElement($0) }))
+            Set(
+                plan.linkSet, keyType: .interfaceIndex,
+                contents: .elements(plan.sortedInterfaces.map { SetElement($0) }))
         ]
         program.chains = [Chain(plan.fromChain), Chain(plan.toChain)]
         program.rules = departures(plan, counters) + arrivals(plan, counters)

@@ -76,7 +76,8 @@ extension Dataplane {
         var position = 0
         // Breadth first: a chain's place is behind the first that leads to it.
         while position < order.count {
-            for target in (rules[order[position]] ?? []).flatMap({ $0.targets(contents) }) where !order.contains(target) {
+            for target in (rules[order[position]] ?? []).flatMap({ $0.targets(contents) }) where !order.contains(target)
+            {
                 order.append(target)
             }
             position += 1

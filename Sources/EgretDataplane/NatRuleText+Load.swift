@@ -119,7 +119,8 @@ struct RegisterLoad {
             return interfaceNames[index] ?? "\(index)"
         case .meta(.networkProtocol): return bytes == [2] ? "ipv4" : bytes == [10] ? "ipv6" : "\(bytes)"
         case .meta(.transportProtocol): return bytes.first.map { "\(IPProtocol(rawValue: $0))" } ?? ""
-        case .fib: return RegisterLoad.addressTypes[Int(truncatingIfNeeded: RegisterLoad.hostNumber(bytes))] ?? "\(bytes)"
+        case .fib:
+            return RegisterLoad.addressTypes[Int(truncatingIfNeeded: RegisterLoad.hostNumber(bytes))] ?? "\(bytes)"
         case .conntrack(.state): return bits(RegisterLoad.stateNames, bytes)
         case .conntrack(.status): return bits(RegisterLoad.statusNames, bytes)
         case .conntrack(.direction): return bytes == [0] ? "original" : "reply"
@@ -141,7 +142,9 @@ struct RegisterLoad {
     /// An address, or a prefix: of which only some bytes were loaded, or all of them under a mask.
     private func address(_ bytes: [UInt8], size: Int) -> String {
         guard bytes.count <= size else { return "\(bytes)" }
-        let raw = (bytes + [UInt8](repeating: 0, count: size - bytes.count)).reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
+        let raw = (bytes + [UInt8](repeating: 0, count: size - bytes.count)).reduce(UInt128(0)) {
+            $0 << 8 | UInt128($1)
+        }
         let address = IPAddress(family: size == 4 ? .ipv4 : .ipv6, rawValue: raw)
         let length = mask.map { $0.reduce(0) { $0 + $1.nonzeroBitCount } } ?? 8 * bytes.count
         return length == 8 * size ? "\(address)" : "\(address)/\(length)"

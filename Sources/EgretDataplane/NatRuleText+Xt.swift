@@ -51,7 +51,8 @@ struct XtMatch {
         if name == "tcp" { _ = try reader.readBytes(3, "TCP flags") }
         let inversion = try reader.readUInt8("inversion")
         var words: [String] = []
-        for (index, word) in ["sport", "dport"].enumerated() where ports[2 * index] != 0 || ports[2 * index + 1] != .max {
+        for (index, word) in ["sport", "dport"].enumerated() where ports[2 * index] != 0 || ports[2 * index + 1] != .max
+        {
             let (first, last) = (ports[2 * index], ports[2 * index + 1])
             let sign = inversion & UInt8(1 << index) != 0 ? "!= " : ""
             words.append("\(name) \(word) \(sign)\(first == last ? "\(first)" : "\(first)-\(last)")")

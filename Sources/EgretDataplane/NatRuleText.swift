@@ -95,7 +95,9 @@ struct NatRuleText {
 
     /// A set by its name, or what is in a set that has none.
     private func elements(_ set: String, of loads: [RegisterLoad]) -> String {
-        guard set.hasPrefix("__"), let record = contents.record(set), let type = record.keyType else { return "@\(set)" }
+        guard set.hasPrefix("__"), let record = contents.record(set), let type = record.keyType else {
+            return "@\(set)"
+        }
         let types = [type] + record.furtherKeyTypes
         let texts = contents.elements(set).map { element in
             let parts = zip([element.lowerBound] + element.furtherKeys, types).map { RegisterLoad.value($0, $1) }
@@ -144,7 +146,9 @@ struct NatRuleText {
         case "lookup":
             words.append("\(used().text) map @\(field(1).map { $0.string() } ?? "")")
         case "range":
-            guard let load = loads.popLast(), let first = value(3), let last = value(4) else { return words.append("[range]") }
+            guard let load = loads.popLast(), let first = value(3), let last = value(4) else {
+                return words.append("[range]")
+            }
             let sign = field(2).flatMap { try? $0.bigEndian(UInt32.self) } == 1 ? "!= " : ""
             let bounds = [first, last].map { load.value($0, interfaceNames) }.joined(separator: "-")
             words.append("\(load.text(context)) \(sign)\(bounds)")

@@ -71,7 +71,8 @@ struct NatListingTests {
         #expect(texts(listing) == expected)
         #expect(listing.rules.allSatisfy { $0.handle > 0 && $0.counted?.packets == 0 && $0.counted?.bytes == 0 })
         #expect(listing.rules.map(\.comment).contains("names here"))
-        #expect(listing.rules.first?.base?.hook == .prerouting && listing.rules.first { $0.chain == "DOCKER" }?.base == nil)
+        #expect(
+            listing.rules.first?.base?.hook == .prerouting && listing.rules.first { $0.chain == "DOCKER" }?.base == nil)
         #expect(!listing.hasLegacyTranslation)
         #expect(try dataplane.natListing(legacyTables: "filter\nnat\n").hasLegacyTranslation)
     }

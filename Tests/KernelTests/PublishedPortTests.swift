@@ -66,7 +66,9 @@ struct PublishedPortTests {
         #expect(try bench.answer("udp", "127.0.0.9", 9999, from: .a) == "none")
         #expect(try bench.answer("tcp", "127.0.0.1", 9999, from: .host) == "host 127.0.0.1")
         let counted = try bench.shell("nft list chain inet egret-nat guard")
-        #expect(counted.contains("ip daddr 127.0.0.0/8 counter packets") && !counted.contains("daddr 127.0.0.0/8 counter packets 0"))
+        #expect(
+            counted.contains("ip daddr 127.0.0.0/8 counter packets")
+                && !counted.contains("daddr 127.0.0.0/8 counter packets 0"))
         try bench.remove([plan])
     }
 
