@@ -115,7 +115,8 @@ extension NetworkProgram {
     /// when the interface comes, and taken out when it goes.
     ///
     /// They are programs with memberships only, for `Dataplane.install` and `Dataplane.remove`. The plan that the
-    /// network was installed with need not have known the interface.
+    /// network was installed with need not have known the interface; the plan that it is removed or compared with
+    /// must hold the interfaces that are there then.
     ///
     /// - Parameters:
     ///   - index: The interface.

@@ -73,13 +73,12 @@ extension Dataplane {
         for (name, value) in try self.counters(in: table) { counters[name] = value }
         let bases = chains.filter { $0.chain.base?.kind == .nat }.sorted(by: ChainRecord.isAsked)
         var order = bases.map(\.chain.name)
+        var known = Swift.Set(order)
         var position = 0
         // Breadth first: a chain's place is behind the first that leads to it.
         while position < order.count {
-            for target in (rules[order[position]] ?? []).flatMap({ $0.targets(contents) }) where !order.contains(target)
-            {
-                order.append(target)
-            }
+            for target in (rules[order[position]] ?? []).flatMap({ $0.targets(contents) })
+            where known.insert(target).inserted { order.append(target) }
             position += 1
         }
         let owners = NatOwner(table: table)

@@ -197,6 +197,10 @@ struct NetworkProgramTests {
         #expect(!publish(two, PortRange(80), at: nil))
         #expect(!publish(PortRange(0), PortRange(80), at: nil))
         #expect(!publish(two, two, at: addresses[1]))
+        let home = PublishedPort(
+            name: "x", transport: .tcp, hostAddress: IPAddress("::1"), hostPorts: two, target: addresses[1],
+            targetPorts: two)
+        #expect(home == nil)
         #expect(!publish(two, two, at: nil, sources: [IPPrefix(addresses[1])]))
     }
 

@@ -42,10 +42,14 @@ struct PublishedPortTests {
             #expect(try bench.answer(transport, "2001:db8:113::2", port, from: .host).hasPrefix("a "))
             #expect(try bench.answer(transport, "127.0.0.1", port, from: .host) == "a 192.168.0.1")
         }
+        // ::1 stays the host's own.
+        #expect(try bench.answer("tcp", "::1", 8080, from: .host) == "none")
+        try bench.serve("tcp:8080", in: .host)
+        #expect(try bench.answer("tcp", "::1", 8080, from: .host) == "host ::1")
         // The endpoint's own port is still nobody's to reach.
         #expect(try bench.answer("tcp", "192.168.0.2", 80, from: .outside) == "none")
         try bench.remove(plans, ports)
-        #expect(try bench.answer("tcp", "203.0.113.2", 8080, from: .outside) == "none")
+        #expect(try bench.answer("tcp", "203.0.113.2", 8080, from: .outside) == "host 203.0.113.1")
     }
 
     @Test("nothing gets in at 127.0.0.0/8 from a network, though packets to it are routed there")

@@ -133,6 +133,7 @@ final class NatBench {
     /// - Parameters:
     ///   - services: `tcp:80`, `udp:53`, `sctp:7`.
     ///   - place: Where.
+    /// - Throws: An error if they cannot be started.
     func serve(_ services: String..., in place: Place) throws {
         let arguments = ["python3", "-c", NatBench.program, "serve", place.rawValue] + services
         let server = try namespaces[place]?.onOwnThread { try RunningProgram(arguments) }
@@ -143,7 +144,7 @@ final class NatBench {
         #expect(running.outputSoFar.contains("ready"), "\(services) in \(place)")
     }
 
-    /// What a server answers: its place, and the client's address and port as it sees them. `none` if nobody does.
+    /// Asks a server.
     ///
     /// - Parameters:
     ///   - transport: `tcp`, `udp` or `sctp`.
@@ -151,6 +152,8 @@ final class NatBench {
     ///   - port: The port asked.
     ///   - place: Who asks.
     ///   - source: The client's port; 0 for any.
+    /// - Returns: The server's place, and the client's address and port as it sees them. `none` if nobody answers.
+    /// - Throws: An error if the client cannot be started.
     func ask(_ transport: String, _ address: String, _ port: Int, from place: Place, source: Int = 0) throws -> String {
         let arguments = ["ask", transport, address, String(port), String(source)]
         let output = try namespaces[place]?.onOwnThread {
