@@ -82,6 +82,9 @@ public struct NetworkLinks {
             try connection.request("make link \(index) a port") { sequence throws(WireError) in
                 try RouteWire.setLink(index, master: bridge, sequence: sequence)
             }
+            try connection.request("set the hairpin mode of port \(index)") { sequence throws(WireError) in
+                try RouteWire.setHairpin(port: index, sequence: sequence)
+            }
         }
     }
 
@@ -134,9 +137,7 @@ public struct NetworkLinks {
         try connection.request("configure link \(index)") { sequence throws(WireError) in
             try RouteWire.disableAddressGeneration(link: index, sequence: sequence)
         }
-        try connection.request("make link \(index) a port of \(network.name)") { sequence throws(WireError) in
-            try RouteWire.setLink(index, master: bridge, sequence: sequence)
-        }
+        try setMaster(of: [index], to: bridge)
         try connection.setUp(index)
     }
 

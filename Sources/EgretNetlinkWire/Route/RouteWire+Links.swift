@@ -95,6 +95,20 @@ extension RouteWire {
         }
     }
 
+    /// Lets a bridge send a frame out by the port that it came in by (`IFLA_BRPORT_MODE`), which it does not by itself:
+    /// an endpoint then reaches its own published ports where bridged packets are filtered as routed ones are.
+    public static func setHairpin(port index: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index)
+            try writer.nest(Ifla.info) { (writer) throws(WireError) in
+                try writer.putString(Ifla.infoSlaveKind, "bridge")
+                try writer.nest(Ifla.infoSlaveData) { (writer) throws(WireError) in
+                    writer.putUInt8(Ifla.bridgePortMode, 1)
+                }
+            }
+        }
+    }
+
     /// Keeps the kernel from giving a link an IPv6 link-local address of its own when it goes up
     /// (`IN6_ADDR_GEN_MODE_NONE`).
     ///
@@ -179,6 +193,12 @@ enum Ifla {
     static let infoKind: UInt16 = 1
     /// `IFLA_INFO_DATA`.
     static let infoData: UInt16 = 2
+    /// `IFLA_INFO_SLAVE_KIND`.
+    static let infoSlaveKind: UInt16 = 4
+    /// `IFLA_INFO_SLAVE_DATA`.
+    static let infoSlaveData: UInt16 = 5
+    /// `IFLA_BRPORT_MODE`.
+    static let bridgePortMode: UInt16 = 4
     /// `VETH_INFO_PEER` in `linux/veth.h`.
     static let vethPeer: UInt16 = 1
     /// `RTEXT_FILTER_SKIP_STATS` in `linux/rtnetlink.h`.
