@@ -36,7 +36,10 @@ public struct NetworkStore: Sendable {
     /// Waits for the lock on the networks. The directory exists from then on.
     public func lock() throws(LinuxError) -> FileLock {
         try Directory.make(path, mode: 0o700)
-        return try FileLock.acquire(path + "/lock")
+        let lock = try FileLock.acquire(path + "/lock")
+        // Files that somebody who was killed had not put in place yet. Whoever holds the lock writes alone.
+        for name in try Directory.names(in: path) where name.hasSuffix(".new") { try File.remove("\(path)/\(name)") }
+        return lock
     }
 
     /// All networks, by name. The caller holds the lock.

@@ -133,9 +133,13 @@ struct NetworkCreateCommand: ParsableCommand {
             return address
         }
         let subnets = try subnet.map { text in
-            guard let block = IPPrefix(text) else {
+            guard text.contains("/"), let block = IPPrefix(text) else {
                 throw NetworkProblem(
                     "“\(text)” is no block of addresses", advice: "write ADDRESS/LENGTH, such as 192.168.0.0/16")
+            }
+            if "\(block)" != text, let address = IPAddress(String(text.prefix { $0 != "/" })), address != block.address {
+                throw NetworkProblem(
+                    "\(text) is an address in a block", advice: "write --subnet \(block) --gateway \(address)")
             }
             let own = gateways.first { block.contains($0) }
             gateways.removeAll { $0 == own }

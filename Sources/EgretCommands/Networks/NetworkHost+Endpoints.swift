@@ -77,6 +77,8 @@ extension NetworkHost {
         let outside = try HostNetwork(host.route)
         endpoint.hostIndex = try links.connect(
             endpoint, to: network, in: namespace, mtu: network.mtu ?? bridgeMTU(of: network) ?? outside.mtu)
+        // Noted before there are rules by its number: whoever comes after a crash finds them by it.
+        try note(endpoint, &network)
         let programs = rules(of: endpoint, in: network)
         try host.dataplane.install(programs.filter, on: BaseProgram.program)
         try host.dataplane.install(programs.translation, on: NetworkProgram.base)
@@ -84,8 +86,11 @@ extension NetworkHost {
             try host.openForwarding(link: name, outside)
         }
         endpoint.stage = .ready
-        let ready = endpoint
-        network.endpoints = network.endpoints.map { $0.hostInterface == ready.hostInterface ? ready : $0 }
+        try note(endpoint, &network)
+    }
+
+    private func note(_ endpoint: NetworkRecord.Endpoint, _ network: inout NetworkRecord) throws {
+        network.endpoints = network.endpoints.map { $0.hostInterface == endpoint.hostInterface ? endpoint : $0 }
         try keep(network)
     }
 
