@@ -63,7 +63,8 @@ public enum NamespaceReference: Hashable, Sendable, CustomStringConvertible {
                 throw NetworkProblem(
                     "there is no network namespace named \(name)",
                     advice: "ip netns list shows those there are; --create makes it")
-            case .process(let number): throw NetworkProblem("process \(number) has no network namespace that can be opened")
+            case .process(let number):
+                throw NetworkProblem("process \(number) has no network namespace that can be opened")
             case .path(let path): throw NetworkProblem("\(path) is no network namespace: \(error)")
             }
         }

@@ -133,7 +133,9 @@ public struct NetworkLinks {
     }
 
     private func joinBridge(_ index: UInt32, _ network: NetworkRecord) throws {
-        guard let bridge = network.bridgeIndex else { throw NetworkProblem("the network \(network.name) has no bridge") }
+        guard let bridge = network.bridgeIndex else {
+            throw NetworkProblem("the network \(network.name) has no bridge")
+        }
         try connection.request("configure link \(index)") { sequence throws(WireError) in
             try RouteWire.disableAddressGeneration(link: index, sequence: sequence)
         }

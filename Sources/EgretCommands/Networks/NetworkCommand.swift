@@ -97,7 +97,8 @@ struct NetworkCreateCommand: ParsableCommand {
     var noMasquerade = false
 
     @Option(
-        help: ArgumentHelp("Leave with these source addresses: A or FIRST-LAST. Repeat for the other family.", valueName: "address"))
+        help: ArgumentHelp(
+            "Leave with these source addresses: A or FIRST-LAST. Repeat for the other family.", valueName: "address"))
     var sourceAddress: [String] = []
 
     @Flag(help: "Use a bridge that is there, as it is. It is not changed, and stays when the network is removed.")
@@ -129,7 +130,9 @@ struct NetworkCreateCommand: ParsableCommand {
 
     private func subnets() throws -> [Subnet] {
         var gateways = try gateway.map { text in
-            guard let address = IPAddress(text) else { throw NetworkProblem("“\(text)” is no address", advice: "see --gateway") }
+            guard let address = IPAddress(text) else {
+                throw NetworkProblem("“\(text)” is no address", advice: "see --gateway")
+            }
             return address
         }
         let subnets = try subnet.map { text in
@@ -137,7 +140,8 @@ struct NetworkCreateCommand: ParsableCommand {
                 throw NetworkProblem(
                     "“\(text)” is no block of addresses", advice: "write ADDRESS/LENGTH, such as 192.168.0.0/16")
             }
-            if "\(block)" != text, let address = IPAddress(String(text.prefix { $0 != "/" })), address != block.address {
+            if "\(block)" != text, let address = IPAddress(String(text.prefix { $0 != "/" })), address != block.address
+            {
                 throw NetworkProblem(
                     "\(text) is an address in a block", advice: "write --subnet \(block) --gateway \(address)")
             }
@@ -249,7 +253,8 @@ struct NetworkRemoveCommand: ParsableCommand {
 
 struct NetworkRestoreCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "restore", abstract: "Make networks as they are kept: after a restart, or after others removed some.",
+        commandName: "restore",
+        abstract: "Make networks as they are kept: after a restart, or after others removed some.",
         discussion: "The machine's start does this by egret-networks.service. Every other change does it first, too.")
 
     func run() throws {

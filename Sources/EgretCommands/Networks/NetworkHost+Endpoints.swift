@@ -36,7 +36,8 @@ extension NetworkHost {
         let isNew = wish.creates && !File.exists(wish.namespace.path)
         if isNew {
             guard case .name = wish.namespace else {
-                throw NetworkProblem("\(wish.namespace) cannot be made", advice: "--create makes namespaces with a name")
+                throw NetworkProblem(
+                    "\(wish.namespace) cannot be made", advice: "--create makes namespaces with a name")
             }
         }
         var endpoint = NetworkRecord.Endpoint(
@@ -108,7 +109,8 @@ extension NetworkHost {
 
     private func check(_ wish: EndpointWish, _ network: NetworkRecord) throws {
         guard InterfaceName(wish.interface) != nil, wish.interface != "lo" else {
-            throw NetworkProblem("“\(wish.interface)” cannot be the name of an interface", advice: "leave it out for eth0")
+            throw NetworkProblem(
+                "“\(wish.interface)” cannot be the name of an interface", advice: "leave it out for eth0")
         }
         if network.endpoints.contains(where: { $0.namespace == wish.namespace.description }) {
             throw NetworkProblem("\(wish.namespace) is connected to \(network.name) already")

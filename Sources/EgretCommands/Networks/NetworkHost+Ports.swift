@@ -92,7 +92,8 @@ extension NetworkHost {
         if let name {
             let place = try place(of: name)
             if places.contains(place) { return place }
-            throw NetworkProblem("\(namespace) is not connected to \(name)", advice: "egret network connect \(name) \(namespace)")
+            throw NetworkProblem(
+                "\(namespace) is not connected to \(name)", advice: "egret network connect \(name) \(namespace)")
         }
         guard let place = places.first else {
             throw NetworkProblem(

@@ -34,7 +34,8 @@ final class NetworkHost {
         locks = [storeLock, try host.state.lock()]
         links = NetworkLinks(host.route)
         networks = try store.networks()
-        bootID = try File.readText("/proc/sys/kernel/random/boot_id").split(separator: "\n").first.map(String.init) ?? ""
+        bootID =
+            try File.readText("/proc/sys/kernel/random/boot_id").split(separator: "\n").first.map(String.init) ?? ""
     }
 
     /// The networks as they are kept, without waiting for anybody, for commands that only look.
@@ -57,7 +58,8 @@ final class NetworkHost {
         let known = networks.map(\.name).joined(separator: ", ")
         throw NetworkProblem(
             "there is no network \(name)",
-            advice: known.isEmpty ? "egret network create \(name) --subnet 192.168.0.0/16 makes it" : "there is \(known)")
+            advice: known.isEmpty
+                ? "egret network create \(name) --subnet 192.168.0.0/16 makes it" : "there is \(known)")
     }
 
     /// Keeps a network as it is now.
@@ -112,7 +114,9 @@ final class NetworkHost {
     }
 
     private func makeBridge(_ network: NetworkRecord, _ outside: HostNetwork) throws -> UInt32 {
-        guard let name = InterfaceName(network.name) else { throw NetworkProblem("\(network.name) is no interface name") }
+        guard let name = InterfaceName(network.name) else {
+            throw NetworkProblem("\(network.name) is no interface name")
+        }
         if outside.links.values.contains(network.name) {
             throw NetworkProblem(
                 "the host has an interface \(network.name) already",
@@ -132,7 +136,8 @@ final class NetworkHost {
         }
         if subnets.isEmpty {
             throw NetworkProblem(
-                "the bridge \(name) has no address", advice: "say --subnet and --gateway: some machine on it is the gateway")
+                "the bridge \(name) has no address",
+                advice: "say --subnet and --gateway: some machine on it is the gateway")
         }
         return subnets
     }
@@ -185,7 +190,8 @@ final class NetworkHost {
         let program = NetworkProgram(network.plan)
         try host.dataplane.install([program.filter], on: BaseProgram.program)
         try host.dataplane.install(
-            [program.translation] + network.readyPorts.map { PublishedPortProgram($0).program }, on: NetworkProgram.base)
+            [program.translation] + network.readyPorts.map { PublishedPortProgram($0).program }, on: NetworkProgram.base
+        )
     }
 
     /// Removes a network's rules, whichever of them are there.
