@@ -41,7 +41,7 @@ struct NetworkSpecTests {
         ])
     func names(name: String, isGood: Bool) throws {
         let spec = try spec(["10.9.0.0/24"], name: name)
-        #expect((try? spec.check()) != nil == isGood)
+        #expect(((try? spec.check()) != nil) == isGood)
     }
 
     @Test("the gateway is the first usable address unless another is named")
