@@ -73,6 +73,7 @@ public enum NamespaceReference: Hashable, Sendable, CustomStringConvertible {
     /// The kernel's cookie of a network namespace: unlike every other's since the machine has started.
     ///
     /// - Parameter namespace: A network namespace.
+    /// - Returns: The cookie.
     /// - Throws: An error if it is none.
     public static func cookie(of namespace: Namespace) throws -> UInt64 {
         try namespace.visit { try NetworkNamespace.currentCookie() }

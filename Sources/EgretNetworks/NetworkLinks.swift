@@ -61,6 +61,7 @@ public struct NetworkLinks {
     /// - Parameters:
     ///   - name: Its name.
     ///   - isOwn: Whether the link by that name is the one that was meant.
+    /// - Throws: An error that says what the kernel refused.
     public func remove(_ name: String, if isOwn: (LinkRecord) -> Bool) throws {
         guard let link = try all().first(where: { $0.name == name }), isOwn(link) else { return }
         do throws(NetlinkError) {
@@ -77,6 +78,7 @@ public struct NetworkLinks {
     /// - Parameters:
     ///   - indices: The links.
     ///   - bridge: The bridge's index.
+    /// - Throws: An error that says what the kernel refused.
     public func setMaster(of indices: [UInt32], to bridge: UInt32) throws {
         for index in indices {
             try connection.request("make link \(index) a port") { sequence throws(WireError) in

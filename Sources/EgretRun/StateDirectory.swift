@@ -78,6 +78,8 @@ public struct StateDirectory: Sendable {
     /// Whether any run, a dead one included, or a network is there.
     ///
     /// - Parameter record: A run that does not count.
+    /// - Returns: `false` if what runs and networks share can go.
+    /// - Throws: An error that names the directory.
     public func isInUse(besides record: RunRecord? = nil) throws(LinuxError) -> Bool {
         let names = try Directory.names(in: path)
         return names.contains { $0.hasPrefix(StateDirectory.networkPrefix) }

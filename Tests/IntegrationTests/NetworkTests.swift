@@ -280,6 +280,50 @@ struct NetworkTests {
                 """)
     }
 
+    @Test("documents make networks, all or none, and a second time nothing")
+    func documents() throws {
+        try expect(
+            "nwdocs",
+            """
+            cat >two.yaml <<'END'
+            apiVersion: egret.dev/v1
+            kind: Network
+            metadata: { name: br0 }
+            spec: { subnets: [{ cidr: 10.9.0.0/24, gateway: 10.9.0.254 }, "fd00:9::/64"], mtu: 1400 }
+            ---
+            { "apiVersion": "egret.dev/v1", "kind": "Network", "metadata": { "name": "lab" },
+              "spec": { "mode": "routed", "subnets": ["10.8.0.0/24"], "masquerade": false } }
+            END
+            egret network apply -f two.yaml; egret network apply -f two.yaml
+            egret network ls -o wide | tail -n +2 | tr -s ' '
+            ip -o link show br0 | grep -o 'mtu [0-9]*'
+            sed 's/1400/1500/; s/name: br0/name: br0/' two.yaml >other.yaml
+            egret network apply -f other.yaml 2>&1 | head -1
+            egret network rm br0 lab
+            sed 's/10.8.0.0.24/10.9.0.128\\/25/' two.yaml | egret network apply -f - 2>&1; egret network ls | tail -n +2
+            sed 's/mtu/mut/; s/routed/rooted/; s/fd00:9::.64/fd00:9::1\\/64/; s/"masquerade": false/"adopt": 3/' two.yaml >bad.yaml
+            egret network apply -f bad.yaml 2>&1 | grep -o 'bad.yaml:[0-9:]* [a-z]*'; egret network ls | tail -n +2
+            egret explain -f two.yaml --to 192.0.2.1 --port 1/tcp 2>&1 | grep -o 'a Network is no policy' | sort -u
+            finish
+            """,
+            prints: """
+                br0 created
+                lab created
+                br0 unchanged
+                lab unchanged
+                br0 bridge 10.9.0.0/24 fd00:9::/64 0 0 10.9.0.254 fd00:9::1 masquerade
+                lab routed 10.8.0.0/24 0 0 10.8.0.1 none
+                mtu 1400
+                egret: the network br0 is there and is another one
+                egret: 10.9.0.128/25 overlaps 10.9.0.0/24 of the network br0
+                bad.yaml:4:63: error
+                bad.yaml:4:80: error
+                bad.yaml:7:21: error
+                bad.yaml:7:68: error
+                a Network is no policy
+                """)
+    }
+
     @Test("a bridge of somebody else is used as it is, and stays as it is")
     func adoption() throws {
         try expect(

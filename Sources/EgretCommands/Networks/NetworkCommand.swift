@@ -18,7 +18,8 @@ struct NetworkCommand: ParsableCommand {
             """,
         subcommands: [
             NetworkCreateCommand.self, NetworkListCommand.self, NetworkInspectCommand.self, NetworkRemoveCommand.self,
-            NetworkConnectCommand.self, NetworkDisconnectCommand.self, NetworkRestoreCommand.self,
+            NetworkConnectCommand.self, NetworkDisconnectCommand.self, NetworkApplyCommand.self,
+            NetworkRestoreCommand.self,
         ]
     )
 }
