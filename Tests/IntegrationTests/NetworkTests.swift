@@ -127,6 +127,32 @@ struct NetworkTests {
                 """)
     }
 
+    @Test(
+        "a client of UDP that was there before the port is published gets through, and a new endpoint inherits nothing")
+    func staleConnections() throws {
+        let client =
+            "import socket, sys, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(0.2)\n"
+            + "for i in range(30):\n s.sendto(b'x', ('192.0.2.2', 5300))\n try:\n  print(s.recv(99).decode().strip())\n  break\n"
+            + " except OSError: time.sleep(0.1)"
+        try expect(
+            "nwstale",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create
+            answer a 80
+            outside /usr/bin/python3 -uc "\(client)" & client=$!
+            sleep 0.7; egret publish 5300:53/udp a; wait $client
+            inside a ping -c1 203.0.113.10 >/dev/null; conntrack -L 2>/dev/null | grep -c 10.9.0.2
+            egret network disconnect br0 a; conntrack -L 2>/dev/null | grep -c 10.9.0.2
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                ::ffff:192.0.2.1
+                2
+                0
+                """)
+    }
+
     @Test("a routed network routes between its endpoints, an isolated one lets nobody out")
     func modes() throws {
         try expect(

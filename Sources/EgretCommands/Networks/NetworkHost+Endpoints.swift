@@ -177,6 +177,7 @@ extension NetworkHost {
             }
         }
         try links.remove(endpoint.hostInterface) { $0.address?.description == endpoint.hostHardwareAddress }
+        try NetworkConnections(host.netfilter).forget(of: endpoint.addresses)
         if endpoint.isCreated, isOnly(endpoint), case .name(let name)? = NamespaceReference(endpoint.namespace) {
             try NetworkNamespace.remove(at: NamespaceReference.name(name).path)
         }
