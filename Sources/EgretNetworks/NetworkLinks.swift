@@ -25,6 +25,16 @@ public struct NetworkLinks {
         .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
     }
 
+    /// The addresses that machines beyond a link are known to have.
+    public func neighbours(of index: UInt32) throws -> [IPAddress] {
+        let failed: UInt16 = 0x20
+        return try connection.dump("list neighbours") { sequence throws(WireError) in
+            try RouteWire.neighboursRequest(sequence: sequence)
+        }
+        .compactMap { (message) throws(WireError) in try RouteWire.decodeNeighbour(message) }
+        .filter { $0.linkIndex == index && $0.hardwareAddress != nil && $0.state & failed == 0 }.map(\.address)
+    }
+
     /// The addresses of a link, with their prefixes.
     public func addresses(of index: UInt32) throws -> [AddressRecord] {
         try connection.dump("list addresses") { sequence throws(WireError) in
@@ -40,13 +50,16 @@ public struct NetworkLinks {
     ///
     /// - Parameters:
     ///   - name: The bridge's.
+    ///   - hardware: Its hardware address.
     ///   - subnets: The network's.
     ///   - mtu: In bytes; `nil` for the kernel's choice.
     /// - Returns: Its index.
     /// - Throws: An error that names the step. What was made so far is there.
-    public func makeBridge(_ name: InterfaceName, subnets: [Subnet], mtu: UInt32?) throws -> UInt32 {
+    public func makeBridge(_ name: InterfaceName, _ hardware: String?, subnets: [Subnet], mtu: UInt32?) throws -> UInt32
+    {
         try connection.request("create bridge \(name)") { sequence throws(WireError) in
-            try RouteWire.createBridge(name, address: .random(), mtu: mtu, sequence: sequence)
+            try RouteWire.createBridge(
+                name, address: hardware.flatMap { MACAddress(text: $0) } ?? .random(), mtu: mtu, sequence: sequence)
         }
         let index = try connection.link(name).index
         for subnet in subnets {

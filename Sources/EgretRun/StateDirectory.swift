@@ -93,6 +93,12 @@ public struct StateDirectory: Sendable {
         try File.write(path + "/" + StateDirectory.networkPrefix + name, [], mode: 0o600)
     }
 
+    /// The networks that are noted.
+    public func notedNetworks() throws(LinuxError) -> [String] {
+        try Directory.names(in: path).filter { $0.hasPrefix(StateDirectory.networkPrefix) }
+            .map { String($0.dropFirst(StateDirectory.networkPrefix.count)) }
+    }
+
     /// Notes that a network is gone. The caller holds the lock.
     public func forget(network name: String) throws(LinuxError) {
         try File.remove(path + "/" + StateDirectory.networkPrefix + name)

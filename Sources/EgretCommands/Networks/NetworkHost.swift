@@ -84,6 +84,11 @@ final class NetworkHost {
                 "there is a network \(spec.name) already", advice: "egret network inspect \(spec.name) shows it")
         }
         let outside = try HostNetwork(host.route)
+        if spec.mode == .bridge, !spec.isAdopted, outside.links.values.contains(spec.name) {
+            throw NetworkProblem(
+                "the host has an interface \(spec.name) already",
+                advice: "choose another name, or use that bridge as it is: --adopt")
+        }
         try checkAddresses(of: spec, outside)
         var network = NetworkRecord(spec, bootID: bootID)
         try keep(network)
@@ -100,7 +105,6 @@ final class NetworkHost {
     /// Makes what a network consists of besides its endpoints.
     func make(_ network: inout NetworkRecord, _ outside: HostNetwork) throws {
         try host.state.note(network: network.name)
-        network.bootID = bootID
         switch network.mode {
         case .bridge:
             network.bridgeIndex = try network.isAdopted ? bridge(network.name).index : makeBridge(network, outside)
@@ -117,12 +121,8 @@ final class NetworkHost {
         guard let name = InterfaceName(network.name) else {
             throw NetworkProblem("\(network.name) is no interface name")
         }
-        if outside.links.values.contains(network.name) {
-            throw NetworkProblem(
-                "the host has an interface \(network.name) already",
-                advice: "choose another name, or use that bridge as it is: --adopt")
-        }
-        return try links.makeBridge(name, subnets: network.subnets, mtu: network.mtu ?? outside.mtu)
+        return try links.makeBridge(
+            name, network.bridgeHardwareAddress, subnets: network.subnets, mtu: network.mtu ?? outside.mtu)
     }
 
     /// The blocks that a bridge has addresses in, with those addresses as gateways: the first of each family.
@@ -175,12 +175,16 @@ final class NetworkHost {
         try keep(leaving)
         for endpoint in leaving.endpoints { try takeAway(endpoint, of: leaving) }
         try uninstall(leaving)
-        if leaving.mode == .bridge, !leaving.isAdopted {
-            try links.remove(leaving.name) { $0.kind == "bridge" && $0.index == leaving.bridgeIndex ?? $0.index }
-        }
+        try removeBridge(of: leaving)
         try store.remove(leaving.name)
         networks.removeAll { $0.name == leaving.name }
         try host.state.forget(network: leaving.name)
+    }
+
+    /// Removes a bridge that Egret has made; somebody else's by the same name stays.
+    func removeBridge(of network: NetworkRecord) throws {
+        guard let hardware = network.bridgeHardwareAddress else { return }
+        try links.remove(network.name) { $0.kind == "bridge" && $0.address?.description == hardware }
     }
 
     // MARK: - Rules
@@ -210,7 +214,7 @@ final class NetworkHost {
 extension NetworkRecord {
     /// The network as the compiler needs to know it.
     var plan: NetworkPlan {
-        let ready = endpoints.filter { $0.stage != .making }
+        let ready = endpoints.filter { $0.stage == .ready || $0.stage == .removing }
         return NetworkPlan(
             name: name,
             interfaces: mode == .bridge ? bridgeIndex.map { [$0] } ?? [] : ready.map(\.hostIndex),
