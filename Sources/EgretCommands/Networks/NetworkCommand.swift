@@ -46,10 +46,10 @@ func asRoot(for purpose: String, _ command: String, _ body: () throws -> Void) t
 extension NetworkHost {
     /// Changes networks: takes the locks, mends what is broken, and gives back what nobody needs any more, whether the
     /// body succeeds or not.
-    static func change(_ body: (NetworkHost) throws -> Void) throws {
+    static func change(isThorough: Bool = false, _ body: (NetworkHost) throws -> Void) throws {
         let host = try NetworkHost()
         do {
-            try host.reconcile()
+            try host.reconcile(isThorough: isThorough)
             Console.error(host.repairs.map { "egret: \($0)" })
             try body(host)
         } catch {
@@ -259,6 +259,6 @@ struct NetworkRestoreCommand: ParsableCommand {
         discussion: "The machine's start does this by egret-networks.service. Every other change does it first, too.")
 
     func run() throws {
-        try asRoot(for: "making networks", "network restore") { try NetworkHost.change { _ in } }
+        try asRoot(for: "making networks", "network restore") { try NetworkHost.change(isThorough: true) { _ in } }
     }
 }

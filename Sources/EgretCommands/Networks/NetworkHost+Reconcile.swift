@@ -13,7 +13,10 @@ extension NetworkHost {
     /// Brings what is kept and what is in the kernel together: finishes what somebody who was killed has begun, gives
     /// back the addresses of endpoints whose namespace is gone, and makes anew what was there before the machine was
     /// restarted, or before somebody else removed it.
-    func reconcile() throws {
+    ///
+    /// - Parameter isThorough: Whether rules are read also where the kernel says that none has changed since.
+    func reconcile(isThorough: Bool = false) throws {
+        let isUnchanged = try !isThorough && host.state.rulesetGeneration == host.dataplane.rulesetGeneration()
         for name in try host.state.notedNetworks() where !networks.contains(where: { $0.name == name }) {
             try host.state.forget(network: name)
         }
@@ -30,14 +33,14 @@ extension NetworkHost {
             if network.bootID != bootID {
                 try restore(&network)
             } else {
-                try mend(&network)
+                try mend(&network, rulesAreRight: isUnchanged)
             }
         }
     }
 
     // MARK: - While the machine runs
 
-    private func mend(_ network: inout NetworkRecord) throws {
+    private func mend(_ network: inout NetworkRecord, rulesAreRight: Bool) throws {
         let present = try links.all()
         for port in network.ports where port.stage != .ready && port.stage != .waiting {
             try withdraw(port, of: network)
@@ -55,7 +58,7 @@ extension NetworkHost {
         }
         if network.mode == .bridge { try mendBridge(&network, present) }
         try host.state.note(network: network.name)
-        if try !isInstalled(network) {
+        if try !rulesAreRight && !isInstalled(network) {
             try uninstall(network)
             try install(network)
             repairs.append("put the rules of \(network.name) back, which somebody had removed")

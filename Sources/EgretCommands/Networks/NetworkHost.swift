@@ -45,6 +45,7 @@ final class NetworkHost {
 
     /// Gives everything back that nobody needs any more. To be called at the end.
     func close() throws {
+        if !networks.isEmpty { try host.state.note(rulesetGeneration: host.dataplane.rulesetGeneration()) }
         if networks.isEmpty { try host.dataplane.removeTables([NetworkProgram.table]) }
         try host.restoreIfLast()
         try store.removeIfEmpty()
