@@ -32,9 +32,11 @@ extension NetworkProgram {
         }
         program.rules = loopbackGuard + lookUps
         program.rules += ["prerouting", "output"].map { Rule(in: $0, [.verdict(.jump("published"))]) }
-        program.rules += hairpin + AddressFamily.allCases.map { family in
-            Rule(in: "postrouting", [family.isPackets, .verdictMap(family.source, family.sources)])
-        }
+        program.rules +=
+            [hairpin]
+            + AddressFamily.allCases.map { family in
+                Rule(in: "postrouting", [family.isPackets, .verdictMap(family.source, family.sources)])
+            }
         return program
     }()
 
@@ -49,14 +51,26 @@ extension NetworkProgram {
             in: "guard",
             [
                 .inSet(.inputInterface, links), AddressFamily.ipv4.isPackets,
-                .inPrefix(selector, AddressFamily.ipv4.loopback), .anonymousCounter, .verdict(.drop),
+                .inPrefix(selector, loopback), .anonymousCounter, .verdict(.drop),
             ]
         )
     }
 
     /// A port that is published at one address goes before the same one published at all addresses.
+    ///
+    /// ::1 leads to the host itself only: the kernel sends nothing from ::1 by another interface, whatever the
+    /// switches, and a client of `localhost` that is refused there at once goes on to 127.0.0.1.
     private static let lookUps: [Rule] =
-        AddressFamily.allCases.map { family in
+        [
+            Rule(
+                in: "published",
+                [
+                    AddressFamily.ipv6.isPackets, .equal(.ipv6Destination, PublishedPort.unreachableHost.rawValue),
+                    .verdict(.return),
+                ]
+            )
+        ]
+        + AddressFamily.allCases.map { family in
             Rule(
                 in: "published",
                 [
@@ -77,16 +91,18 @@ extension NetworkProgram {
         }
 
     /// Answers to a loopback address would not find their way back.
-    private static let hairpin: [Rule] = AddressFamily.allCases.map { family in
-        Rule(
-            in: "postrouting",
-            [
-                .connectionStatus(in: .destinationTranslated), family.isPackets,
-                .inSet(.outputInterface, links), .inPrefix(family.source, family.loopback), .anonymousCounter,
-                .masquerade,
-            ]
-        )
-    }
+    private static let hairpin = Rule(
+        in: "postrouting",
+        [
+            .connectionStatus(in: .destinationTranslated), AddressFamily.ipv4.isPackets,
+            .inSet(.outputInterface, links), .inPrefix(.ipv4Source, loopback), .anonymousCounter, .masquerade,
+        ]
+    )
+
+    /// 127.0.0.0/8: the addresses by which the host reaches itself.
+    private static let loopback =
+        IPPrefix(.v4(IPv4Address(rawValue: 0x7f00_0000)), length: 8)
+        ?? IPPrefix(.v4(IPv4Address(rawValue: 0x7f00_0001)))
 }
 
 extension AddressFamily {
@@ -98,13 +114,6 @@ extension AddressFamily {
     var destination: Selector { self == .ipv4 ? .ipv4Destination : .ipv6Destination }
 
     var dataType: DataType { self == .ipv4 ? .ipv4Address : .ipv6Address }
-
-    /// The addresses by which the host reaches itself: 127.0.0.0/8 or ::1.
-    var loopback: IPPrefix {
-        self == .ipv4
-            ? IPPrefix(.v4(IPv4Address(rawValue: 0x7f00_0000)), length: 8) ?? IPPrefix(IPAddress(family: self, rawValue: 0))
-            : IPPrefix(.v6(IPv6Address(rawValue: 1)))
-    }
 
     /// The map from the protocols and ports that are published at all of the host's addresses.
     var published: String { self == .ipv4 ? "published4" : "published6" }

@@ -64,6 +64,7 @@ extension NetworkProgram {
     /// - Parameters:
     ///   - source: The endpoint's address and what its connections get.
     ///   - network: The network's name. The network must be translated; otherwise the program is without effect.
+    /// - Returns: The program.
     public static func endpointSource(_ source: EndpointSource, of network: String) -> TableProgram {
         let family = source.address.family
         // nft takes no colons in names.

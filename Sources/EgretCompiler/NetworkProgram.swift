@@ -44,7 +44,9 @@ public struct NetworkProgram: Hashable, Sendable {
         if plan.isTranslated, !plan.isIsolated { program.counters.append(Counter(counters.unreachable)) }
         if plan.isIsolated { program.counters.append(Counter(counters.isolated)) }
         program.sets = [
-            Set(plan.linkSet, keyType: .interfaceIndex, contents: .elements(plan.sortedInterfaces.map { SetElement($0) }))
+            Set(
+                plan.linkSet, keyType: .interfaceIndex,
+                contents: .elements(plan.sortedInterfaces.map { SetElement($0) }))
         ]
         program.chains = [Chain(plan.fromChain), Chain(plan.toChain)]
         program.rules = departures(plan, counters) + arrivals(plan, counters)
@@ -113,7 +115,8 @@ extension NetworkProgram {
     /// when the interface comes, and taken out when it goes.
     ///
     /// They are programs with memberships only, for `Dataplane.install` and `Dataplane.remove`. The plan that the
-    /// network was installed with need not have known the interface.
+    /// network was installed with need not have known the interface; the plan that it is removed or compared with
+    /// must hold the interfaces that are there then.
     ///
     /// - Parameters:
     ///   - index: The interface.

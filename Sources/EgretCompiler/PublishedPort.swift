@@ -24,6 +24,9 @@ public struct PublishedPort: Hashable, Sendable {
         }
     }
 
+    /// ::1.
+    static let unreachableHost = IPAddress(family: .ipv6, rawValue: 1)
+
     /// The name that its chains carry, unlike every other published port's.
     public let name: String
     /// The protocol.
@@ -41,7 +44,8 @@ public struct PublishedPort: Hashable, Sendable {
 
     /// Creates a published port.
     ///
-    /// - Returns: `nil` if the two ranges differ in size or hold port 0, or if not all addresses are of one family.
+    /// - Returns: `nil` if the two ranges differ in size or hold port 0, if not all addresses are of one family, or if
+    ///   the host's address is ::1, from which the kernel sends nothing to anybody else.
     public init?(
         name: String,
         transport: Transport,
@@ -53,7 +57,7 @@ public struct PublishedPort: Hashable, Sendable {
     ) {
         let hostSize = hostPorts.upperBound - hostPorts.lowerBound
         guard hostSize == targetPorts.upperBound - targetPorts.lowerBound,
-            hostPorts.lowerBound > 0, targetPorts.lowerBound > 0,
+            hostPorts.lowerBound > 0, targetPorts.lowerBound > 0, hostAddress != PublishedPort.unreachableHost,
             hostAddress.map({ $0.family == target.family }) ?? true,
             sources.allSatisfy({ $0.family == target.family })
         else { return nil }

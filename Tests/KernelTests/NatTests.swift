@@ -39,11 +39,13 @@ struct NatTests {
         let ports = [
             try bench.port("one", .tcp, 8080...8080, to: "192.168.0.2", 80...80),
             try bench.port("two", .udp, at: "203.0.113.2", 5000...5002, to: "192.168.0.2", 6000...6002),
-            try bench.port("three", .sctp, at: "2001:db8:113::2", 7...7, to: "fd00::2", 7...7, sources: ["2001:db8::/32"]),
+            try bench.port(
+                "three", .sctp, at: "2001:db8:113::2", 7...7, to: "fd00::2", 7...7, sources: ["2001:db8::/32"]),
         ]
         try bench.install(plans, ports)
         let programs = plans.flatMap { [NetworkProgram($0).filter, NetworkProgram($0).translation] }
-        let all = programs + ports.map { PublishedPortProgram($0).program } + [BaseProgram.program, NetworkProgram.base]
+        let all =
+            programs + ports.map { PublishedPortProgram($0).program } + [BaseProgram.program, NetworkProgram.base]
         #expect(try bench.dataplane.drift(of: all) == [])
         #expect(try bench.dataplane.holds(all))
         let text = try bench.shell("nft list ruleset")
@@ -52,7 +54,8 @@ struct NatTests {
             "dnat ip to 192.168.0.2:80", "ip saddr 127.0.0.0/8", "203.0.113.2 . udp . 5001 : goto publish-two-5001",
             "tcp . 8080 : goto publish-one", "192.168.0.0/16 : goto br0-out", "ct status dnat",
         ] { #expect(text.contains(expected), "\(expected) in\n\(text)") }
-        try bench.shell("nft list ruleset > /tmp/egret-nat-text.$$; nft -c -f /tmp/egret-nat-text.$$; rm /tmp/egret-nat-text.$$")
+        try bench.shell(
+            "nft list ruleset > /tmp/egret-nat-text.$$; nft -c -f /tmp/egret-nat-text.$$; rm /tmp/egret-nat-text.$$")
         try bench.remove(plans, ports)
     }
 
@@ -60,7 +63,7 @@ struct NatTests {
     func sourceAddresses() throws {
         let bench = try NatBench()
         try bench.shell("for i in 10 11 12; do ip address add 203.0.113.$i/32 dev up0; done")
-        try bench.shell("ip address add 2001:db8:113::9/128 dev up0 nodad")
+        try bench.shell("ip address add 2001:db8:113::9/128 dev up0 nodad preferred_lft 0")
         try bench.serve("tcp:80", "udp:53", in: .outside)
         let pool = try #require(SourcePool(address("203.0.113.10"), address("203.0.113.11")))
         let plan = try bench.plan(translation: .sourceAddresses([pool]))
@@ -142,7 +145,8 @@ struct NatTests {
         try bench.shell("ip route add 172.16.0.9 via 192.168.0.2; ip route add fd77::9 via fd00::2")
         let plan = try bench.plan()
         try bench.install([plan])
-        try bench.shell("! ping -c 1 -W 1 -I 172.16.0.9 203.0.113.1; ! ping -c 1 -W 1 -I fd77::9 2001:db8:113::1", in: .a)
+        try bench.shell(
+            "! ping -c 1 -W 1 -I 172.16.0.9 203.0.113.1; ! ping -c 1 -W 1 -I fd77::9 2001:db8:113::1", in: .a)
         let counter = NetworkProgram.Counters(of: "br0").foreignSource
         #expect(try bench.dataplane.counters(in: BaseProgram.table)[counter]?.packets == 2)
         try bench.remove([plan])

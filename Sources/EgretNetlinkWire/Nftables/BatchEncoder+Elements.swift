@@ -88,7 +88,8 @@ extension BatchEncoder {
             }
             try list.makeRoom(template.bytes.count + end.bytes.count, BatchEncoder.maximumListBytes, in: &self)
             guard element.furtherKeys.count == set.furtherKeyTypes.count else {
-                throw WireError(.badValue, "an element of “\(set.name)” with \(element.furtherKeys.count) further parts")
+                throw WireError(
+                    .badValue, "an element of “\(set.name)” with \(element.furtherKeys.count) further parts")
             }
             guard element.upperBound <= top else {
                 throw WireError(.badValue, "an element of “\(set.name)” is too large for \(set.keyType)")

@@ -25,8 +25,9 @@ extension KernelExpression {
             }
         }
         guard let name else { throw WireError(.missing, "expression name") }
-        self =
-            try KernelExpression.known(name, try ExpressionFields(data)) ?? .other(name: name, data: Array(data))
+        let fields = try ExpressionFields(data)
+        // Another tool's rule, or a later kernel's, may lack what ours always have: that is no form of ours either.
+        self = (try? KernelExpression.known(name, fields)) ?? .other(name: name, data: Array(data))
     }
 
     /// The expression, or `nil` if it is one that Egret has no form for.

@@ -31,7 +31,12 @@ final class NatBench {
     private let namespaces: [Place: Namespace]
     private var servers: [RunningProgram] = []
 
-    init() throws {
+    /// Builds a bench.
+    ///
+    /// - Parameter callsFromBridges: Whether bridged packets pass the IP hooks too (`bridge-nf-call-iptables`), where
+    ///   the kernel has that switch.
+    /// - Throws: An error that names the step.
+    init(callsFromBridges: Bool = true) throws {
         let namespaces = try Dictionary(
             uniqueKeysWithValues: Place.allCases.map { ($0, try KernelBench.newNamespace()) })
         self.namespaces = namespaces
@@ -40,6 +45,9 @@ final class NatBench {
         try shell(
             """
             for f in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 1 > /proc/sys/net/$f; done
+            for f in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do
+                [ ! -e $f ] || echo \(callsFromBridges ? 1 : 0) > $f
+            done
             for f in all default; do echo 0 > /proc/sys/net/ipv4/conf/$f/rp_filter; done
             ip link set lo up
             ip link add up0 type veth peer name eth0 netns \(path(.outside))
@@ -87,6 +95,7 @@ final class NatBench {
             script += """
                 ip link add to-\(port) type veth peer name eth0 netns \(path(port))
                 ip link set to-\(port) master \(name) up
+                ip link set to-\(port) type bridge_slave hairpin on
 
                 """
         }
@@ -109,7 +118,7 @@ final class NatBench {
     func shell(_ script: String, in place: Place = .host) throws -> String {
         let output = try namespaces[place]?.onOwnThread { try runProgram(["/bin/sh", "-ec", script]) }
         let result = try #require(output)
-        #expect(result.succeeded, "\(place): \(script): \(result.standardError)")
+        try #require(result.succeeded, "\(place): \(script): \(result.standardError)")
         return result.standardOutput
     }
 
@@ -124,6 +133,7 @@ final class NatBench {
     /// - Parameters:
     ///   - services: `tcp:80`, `udp:53`, `sctp:7`.
     ///   - place: Where.
+    /// - Throws: An error if they cannot be started.
     func serve(_ services: String..., in place: Place) throws {
         let arguments = ["python3", "-c", NatBench.program, "serve", place.rawValue] + services
         let server = try namespaces[place]?.onOwnThread { try RunningProgram(arguments) }
@@ -134,7 +144,7 @@ final class NatBench {
         #expect(running.outputSoFar.contains("ready"), "\(services) in \(place)")
     }
 
-    /// What a server answers: its place, and the client's address and port as it sees them. `none` if nobody does.
+    /// Asks a server.
     ///
     /// - Parameters:
     ///   - transport: `tcp`, `udp` or `sctp`.
@@ -142,6 +152,8 @@ final class NatBench {
     ///   - port: The port asked.
     ///   - place: Who asks.
     ///   - source: The client's port; 0 for any.
+    /// - Returns: The server's place, and the client's address and port as it sees them. `none` if nobody answers.
+    /// - Throws: An error if the client cannot be started.
     func ask(_ transport: String, _ address: String, _ port: Int, from place: Place, source: Int = 0) throws -> String {
         let arguments = ["ask", transport, address, String(port), String(source)]
         let output = try namespaces[place]?.onOwnThread {
