@@ -130,12 +130,14 @@ enum Ifla {
     static let name: UInt16 = 3
     static let mtu: UInt16 = 4
     static let link: UInt16 = 5
+    static let master: UInt16 = 10
     static let queueLength: UInt16 = 13
     static let operationalState: UInt16 = 16
     static let info: UInt16 = 18
     static let familySpecific: UInt16 = 26
     static let namespaceDescriptor: UInt16 = 28
     static let extensionMask: UInt16 = 29
+    static let carrier: UInt16 = 33
     static let linkNamespace: UInt16 = 37
     /// `IFLA_INET6_ADDR_GEN_MODE`.
     static let addressGenerationMode: UInt16 = 8
@@ -143,6 +145,12 @@ enum Ifla {
     static let infoKind: UInt16 = 1
     /// `IFLA_INFO_DATA`.
     static let infoData: UInt16 = 2
+    /// `IFLA_INFO_SLAVE_KIND`.
+    static let portKind: UInt16 = 4
+    /// `IFLA_INFO_SLAVE_DATA`.
+    static let portData: UInt16 = 5
+    /// `IFLA_BRPORT_STATE`.
+    static let bridgePortState: UInt16 = 1
     /// `VETH_INFO_PEER` in `linux/veth.h`.
     static let vethPeer: UInt16 = 1
     /// `RTEXT_FILTER_SKIP_STATS` in `linux/rtnetlink.h`.
