@@ -78,13 +78,18 @@ let package = Package(
             dependencies: ["EgretAddressing", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],
             swiftSettings: strict
         ),
+        .target(
+            name: "EgretNetworks",
+            dependencies: ["EgretAddressing", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],
+            swiftSettings: strict
+        ),
         // Delivery.
         .target(
             name: "EgretCommands",
             dependencies: [
                 "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
                 "EgretNetlinkWire", "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane", "EgretFlows",
-                "EgretRun",
+                "EgretRun", "EgretNetworks",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict

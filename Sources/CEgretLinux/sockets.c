@@ -13,6 +13,11 @@
 #include <string.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 #ifndef SOL_NETLINK
 #define SOL_NETLINK 270
@@ -138,4 +143,13 @@ int32_t egret_interface_index(const char *name) {
 int32_t egret_interface_name(uint32_t index, char name[16]) {
     _Static_assert(IF_NAMESIZE == 16, "IF_NAMESIZE");
     return if_indextoname(index, name) ? 0 : -errno;
+}
+
+int32_t egret_network_cookie(uint64_t *cookie) {
+    int descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    socklen_t length = sizeof *cookie;
+    int result = getsockopt(descriptor, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &length) < 0 ? -errno : 0;
+    close(descriptor);
+    return result;
 }

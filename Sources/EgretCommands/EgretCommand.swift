@@ -17,7 +17,10 @@ public struct EgretCommand: ParsableCommand {
               egret explain -f policy.yaml --to 203.0.113.10 --port 443/tcp
             """,
         version: Version.text,
-        subcommands: [RunCommand.self, ExplainCommand.self, CollectCommand.self, VersionCommand.self]
+        subcommands: [
+            RunCommand.self, ExplainCommand.self, NetworkCommand.self, PublishCommand.self, UnpublishCommand.self,
+            CollectCommand.self, VersionCommand.self,
+        ]
     )
 
     /// Creates the command; argument-parser fills it.

@@ -91,7 +91,7 @@ final class RunHost {
         try state.removeIfEmpty()
     }
 
-    /// Whether no run but this one is on the host.
+    /// Whether no run but this one is on the host, and no network.
     ///
     /// Runs that another Egret has begun, one that sees another `/run`, have no record here. Their interfaces are in
     /// the packet table's maps all the same.
@@ -100,7 +100,7 @@ final class RunHost {
     /// - Returns: `true` if neither records nor the packet table know of another.
     /// - Throws: An error that says what could not be read.
     func isAlone(besides record: RunRecord? = nil) throws -> Bool {
-        if try record.map({ try state.hasRuns(besides: $0) }) ?? state.hasRuns() { return false }
+        if try state.isInUse(besides: record) { return false }
         let links = try HostNetwork.links(route)
         let attached = try dataplane.interfaces(in: BaseProgram.senderMap, of: BaseProgram.table)
         return !attached.contains { index in

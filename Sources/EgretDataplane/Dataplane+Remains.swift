@@ -50,6 +50,42 @@ extension Dataplane {
     }
 }
 
+extension Dataplane {
+    /// Removes whatever is there of a program, where some of it may never have come or may be gone.
+    ///
+    /// - Parameter program: The program. A table that is gone will do.
+    /// - Throws: An error that names the first step that was refused.
+    public func removeRemains(of program: TableProgram) throws(NetlinkError) {
+        let table = program.table
+        guard try tables().contains(table) else { return }
+        var transaction = Transaction()
+        let sets = try self.sets(in: table)
+        for membership in program.memberships {
+            guard let record = sets.first(where: { $0.name == membership.name }),
+                case .elements(let meant) = membership.contents
+            else { continue }
+            let present = Swift.Set(try elements(of: record))
+            let stale = meant.filter(present.contains)
+            if !stale.isEmpty { transaction.append(.deleteElements(record.value(stale)), in: table) }
+        }
+        let chains = Swift.Set(try self.chains().filter { $0.table == table }.map(\.chain.name))
+        let ownChains = program.chains.map(\.name).filter(chains.contains)
+        for name in ownChains { transaction.append(.flushChain(name), in: table) }
+        for set in program.sets where sets.contains(where: { $0.name == set.name }) {
+            transaction.append(.deleteSet(set.name), in: table)
+        }
+        for name in ownChains { transaction.append(.deleteChain(name), in: table) }
+        let objects = Swift.Set(try self.objects(in: table).map(\.name))
+        for counter in program.counters where objects.contains(counter.name) {
+            transaction.append(.deleteCounter(counter.name), in: table)
+        }
+        for limit in program.limits where objects.contains(limit.name) {
+            transaction.append(.deleteLimit(limit.name), in: table)
+        }
+        try commit(transaction)
+    }
+}
+
 extension Verdict {
     /// The chain that the packet is sent to.
     fileprivate var chain: String? {

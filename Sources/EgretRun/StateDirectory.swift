@@ -75,14 +75,25 @@ public struct StateDirectory: Sendable {
         return dead
     }
 
-    /// Whether any run but dead ones is there.
-    public func hasRuns() throws(LinuxError) -> Bool {
-        try !slots().isEmpty
+    /// Whether any run, a dead one included, or a network is there.
+    ///
+    /// - Parameter record: A run that does not count.
+    public func isInUse(besides record: RunRecord? = nil) throws(LinuxError) -> Bool {
+        let names = try Directory.names(in: path)
+        return names.contains { $0.hasPrefix(StateDirectory.networkPrefix) }
+            || StateDirectory.slots(names).contains { $0 != record?.slot }
     }
 
-    /// Whether any run but this one and dead ones is there.
-    public func hasRuns(besides record: RunRecord) throws(LinuxError) -> Bool {
-        try slots().contains { $0 != record.slot }
+    private static let networkPrefix = "network-"
+
+    /// Notes that a network needs what runs and networks share. The caller holds the lock.
+    public func note(network name: String) throws(LinuxError) {
+        try File.write(path + "/" + StateDirectory.networkPrefix + name, [], mode: 0o600)
+    }
+
+    /// Notes that a network is gone. The caller holds the lock.
+    public func forget(network name: String) throws(LinuxError) {
+        try File.remove(path + "/" + StateDirectory.networkPrefix + name)
     }
 
     /// Takes a slot and a generation that no other run has.
@@ -132,9 +143,9 @@ public struct StateDirectory: Sendable {
         }
     }
 
-    /// Removes the directory if no run is left in it.
+    /// Removes the directory if no run and no network is left in it, and no switch is still to be put back.
     public func removeIfEmpty() throws(LinuxError) {
-        if try hasRuns() { return }
+        if try isInUse() || !ledger().entries.isEmpty { return }
         for name in ["next", "switches", "lock"] { try File.remove("\(path)/\(name)") }
         try? Directory.remove(path)
         try? Directory.remove(StateDirectory.root)
@@ -142,10 +153,11 @@ public struct StateDirectory: Sendable {
 
     /// The slots that have records, of dead runs, too.
     public func slots() throws(LinuxError) -> [Int] {
-        try Directory.names(in: path).compactMap { name in
-            name.hasPrefix("run-") ? Int(name.dropFirst(4)) : nil
-        }
-        .sorted()
+        StateDirectory.slots(try Directory.names(in: path))
+    }
+
+    private static func slots(_ names: [String]) -> [Int] {
+        names.compactMap { $0.hasPrefix("run-") ? Int($0.dropFirst(4)) : nil }.sorted()
     }
 
     private func recordPath(_ slot: Int) -> String { "\(path)/run-\(slot)" }

@@ -20,6 +20,7 @@ static const int32_t egret_sol_socket = SOL_SOCKET;
 static const int32_t egret_so_rcvbuf = SO_RCVBUF;
 static const int32_t egret_so_sndbuf = SO_SNDBUF;
 static const int32_t egret_so_mark = SO_MARK;
+
 static const int32_t egret_msg_peek = MSG_PEEK;
 static const int32_t egret_msg_trunc = MSG_TRUNC;
 static const int32_t egret_msg_dontwait = MSG_DONTWAIT;
@@ -55,5 +56,8 @@ int64_t egret_send_ipv6(
     int32_t descriptor, const void *bytes, size_t count, const uint8_t destination[16], uint32_t scope);
 int32_t egret_interface_index(const char *name);
 int32_t egret_interface_name(uint32_t index, char name[16]);
+
+/// SO_NETNS_COOKIE (Linux 5.14) of the network namespace that the calling thread is in.
+int32_t egret_network_cookie(uint64_t *cookie);
 
 #endif

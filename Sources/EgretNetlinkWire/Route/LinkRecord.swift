@@ -19,13 +19,13 @@ public struct LinkRecord: Hashable, Sendable {
     public var peerIndex: UInt32?
     /// The kernel's number for the namespace that ``peerIndex`` is in; `nil` if it is the link's own.
     public var peerNamespaceID: Int32?
+    /// The bridge or bond whose port it is.
+    public var masterIndex: UInt32?
     /// In bytes.
     public var mtu: UInt32
     /// `IF_OPER_*`; 6 is up.
     public var operationalState: UInt8
 
-    /// The index of the bridge, or other link, that this one is a port of (`IFLA_MASTER`).
-    public var masterIndex: UInt32?
     /// Of a bridge's port, what the bridge does with its frames: `BR_STATE_*`; 3 is forwarding.
     public var bridgePortState: UInt8?
     /// Whether the medium is there (`IFLA_CARRIER`): of a veth, whether the other end is up.
@@ -40,6 +40,7 @@ public struct LinkRecord: Hashable, Sendable {
         kind: String? = nil,
         peerIndex: UInt32? = nil,
         peerNamespaceID: Int32? = nil,
+        masterIndex: UInt32? = nil,
         mtu: UInt32 = 0,
         operationalState: UInt8 = 0
     ) {
@@ -50,6 +51,7 @@ public struct LinkRecord: Hashable, Sendable {
         self.kind = kind
         self.peerIndex = peerIndex
         self.peerNamespaceID = peerNamespaceID
+        self.masterIndex = masterIndex
         self.mtu = mtu
         self.operationalState = operationalState
     }
@@ -75,10 +77,10 @@ extension RouteWire {
             case Ifla.name: name = attribute.string()
             case Ifla.address: record.address = MACAddress(networkBytes: attribute.payload)
             case Ifla.mtu: record.mtu = try attribute.host(UInt32.self)
+            case Ifla.master: record.masterIndex = try attribute.host(UInt32.self)
             case Ifla.link: record.peerIndex = try attribute.host(UInt32.self)
             case Ifla.linkNamespace: record.peerNamespaceID = try attribute.host(Int32.self)
             case Ifla.operationalState: record.operationalState = try attribute.uint8()
-            case Ifla.master: record.masterIndex = try attribute.host(UInt32.self)
             case Ifla.carrier: record.hasCarrier = try attribute.uint8() != 0
             case Ifla.info: try decodeInformation(attribute, into: &record)
             default: break
@@ -95,8 +97,8 @@ extension RouteWire {
     {
         let parts = try information.attributes()
         record.kind = parts.first { $0.type == Ifla.infoKind }?.string()
-        guard parts.first(where: { $0.type == Ifla.portKind })?.string() == "bridge",
-            let port = parts.first(where: { $0.type == Ifla.portData })
+        guard parts.first(where: { $0.type == Ifla.infoSlaveKind })?.string() == "bridge",
+            let port = parts.first(where: { $0.type == Ifla.infoSlaveData })
         else { return }
         record.bridgePortState = try port.attributes().first { $0.type == Ifla.bridgePortState }?.uint8()
     }

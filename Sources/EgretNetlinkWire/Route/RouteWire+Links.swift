@@ -60,6 +60,55 @@ extension RouteWire {
         }
     }
 
+    /// Makes a bridge, which is down.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    ///   - address: Its hardware address. Without one of its own, a bridge takes that of a port, and changes it as
+    ///     ports come and go.
+    ///   - mtu: In bytes; `nil` for the kernel's choice.
+    ///   - sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if a value does not fit.
+    public static func createBridge(
+        _ name: InterfaceName,
+        address: MACAddress,
+        mtu: UInt32? = nil,
+        sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, create, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader()
+            try writer.putString(Ifla.name, name.rawValue)
+            try writer.putBytes(Ifla.address, address.octets)
+            if let mtu { writer.putHost(Ifla.mtu, mtu) }
+            try writer.nest(Ifla.info) { (writer) throws(WireError) in
+                try writer.putString(Ifla.infoKind, "bridge")
+            }
+        }
+    }
+
+    /// Makes a link a port of a bridge.
+    public static func setLink(_ index: UInt32, master: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index)
+            writer.putHost(Ifla.master, master)
+        }
+    }
+
+    /// Lets a bridge send a frame out by the port that it came in by (`IFLA_BRPORT_MODE`), which it does not by itself:
+    /// an endpoint then reaches its own published ports where bridged packets are filtered as routed ones are.
+    public static func setHairpin(port index: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index)
+            try writer.nest(Ifla.info) { (writer) throws(WireError) in
+                try writer.putString(Ifla.infoSlaveKind, "bridge")
+                try writer.nest(Ifla.infoSlaveData) { (writer) throws(WireError) in
+                    writer.putUInt8(Ifla.bridgePortMode, 1)
+                }
+            }
+        }
+    }
+
     /// Keeps the kernel from giving a link an IPv6 link-local address of its own when it goes up
     /// (`IN6_ADDR_GEN_MODE_NONE`).
     ///
@@ -146,11 +195,13 @@ enum Ifla {
     /// `IFLA_INFO_DATA`.
     static let infoData: UInt16 = 2
     /// `IFLA_INFO_SLAVE_KIND`.
-    static let portKind: UInt16 = 4
+    static let infoSlaveKind: UInt16 = 4
     /// `IFLA_INFO_SLAVE_DATA`.
-    static let portData: UInt16 = 5
+    static let infoSlaveData: UInt16 = 5
     /// `IFLA_BRPORT_STATE`.
     static let bridgePortState: UInt16 = 1
+    /// `IFLA_BRPORT_MODE`.
+    static let bridgePortMode: UInt16 = 4
     /// `VETH_INFO_PEER` in `linux/veth.h`.
     static let vethPeer: UInt16 = 1
     /// `RTEXT_FILTER_SKIP_STATS` in `linux/rtnetlink.h`.

@@ -1,0 +1,254 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import EgretAddressing
+import EgretNetworks
+
+/// `egret network`.
+struct NetworkCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "network",
+        abstract: "Connect network namespaces: bridges, addresses, a way out.",
+        discussion: """
+            Examples:
+              sudo egret network create br0 --subnet 192.168.0.0/16
+              sudo egret network connect br0 ns0 --create
+              sudo ip netns exec ns0 ping 8.8.8.8
+            """,
+        subcommands: [
+            NetworkCreateCommand.self, NetworkListCommand.self, NetworkInspectCommand.self, NetworkRemoveCommand.self,
+            NetworkConnectCommand.self, NetworkDisconnectCommand.self, NetworkRestoreCommand.self,
+        ]
+    )
+}
+
+/// Runs the body of a command that needs root, and turns what it throws into words and an exit code.
+func asRoot(for purpose: String, _ command: String, _ body: () throws -> Void) throws {
+    do {
+        try Privilege.require(for: purpose, advice: "run it as: sudo egret \(command)")
+        try body()
+    } catch let code as ExitCode {
+        throw code
+    } catch let failure as RunFailure {
+        Console.error(failure.lines)
+        throw ExitCode(1)
+    } catch let problem as NetworkProblem {
+        Console.error(RunFailure(message: problem.message, advice: problem.advice).lines)
+        throw ExitCode(1)
+    } catch {
+        Console.error(["egret: \(error)"])
+        throw ExitCode(1)
+    }
+}
+
+extension NetworkHost {
+    /// Changes networks: takes the locks, mends what is broken, and gives back what nobody needs any more, whether the
+    /// body succeeds or not.
+    static func change(_ body: (NetworkHost) throws -> Void) throws {
+        let host = try NetworkHost()
+        do {
+            try host.reconcile()
+            Console.error(host.repairs.map { "egret: \($0)" })
+            try body(host)
+        } catch {
+            try? host.close()
+            throw error
+        }
+        try host.close()
+    }
+}
+
+struct NetworkCreateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create",
+        abstract: "Make a network.",
+        discussion: """
+            Makes the bridge, gives it the gateways' addresses, and translates the source addresses of what leaves the
+            network. Nobody outside begins a connection to a network that is translated; egret publish opens ports.
+
+            Examples:
+              egret network create br0 --subnet 192.168.0.0/16
+              egret network create br0 --subnet 10.9.0.0/24 --subnet fd00:9::/64 --gateway 10.9.0.254
+              egret network create lab --subnet 10.9.0.0/24 --mode routed --source-address 192.0.2.7-192.0.2.9
+              egret network create docker0 --adopt
+            """
+    )
+
+    @Argument(help: "The name, which is also the bridge's: at most 15 letters, digits, hyphens, dots, underscores.")
+    var name: String
+
+    @Option(help: ArgumentHelp("The addresses, one block of each family at most.", valueName: "cidr"))
+    var subnet: [String] = []
+
+    @Option(help: ArgumentHelp("The host's own address in a subnet. Default: its first.", valueName: "address"))
+    var gateway: [String] = []
+
+    @Option(help: "bridge: one bridge for all. routed: a link to the host for each, which routes between them.")
+    var mode: NetworkMode = .bridge
+
+    @Option(help: "The largest packet, in bytes, 1280 to 65535. Default: what the host's routes take.")
+    var mtu: UInt32?
+
+    @Flag(help: "Nothing leaves the network, and nothing from outside comes in. The host itself stays in reach.")
+    var isolated = false
+
+    @Flag(help: "Source addresses stay as they are. The world must know a way to the network.")
+    var noMasquerade = false
+
+    @Option(
+        help: ArgumentHelp("Leave with these source addresses: A or FIRST-LAST. Repeat for the other family.", valueName: "address"))
+    var sourceAddress: [String] = []
+
+    @Flag(help: "Use a bridge that is there, as it is. It is not changed, and stays when the network is removed.")
+    var adopt = false
+
+    func run() throws {
+        try asRoot(for: "making a network", "network create") {
+            try NetworkHost.change { host in
+                try host.create(try spec(host))
+            }
+        }
+    }
+
+    private func spec(_ host: NetworkHost) throws -> NetworkSpec {
+        let pairs = try sourceAddress.map { try AddressPair.reading($0) }
+        if noMasquerade && !pairs.isEmpty {
+            throw NetworkProblem("--no-masquerade and --source-address contradict each other")
+        }
+        return NetworkSpec(
+            name: name,
+            mode: mode.mode,
+            subnets: try adopt && subnet.isEmpty ? host.subnets(ofBridge: name) : subnets(),
+            mtu: mtu,
+            isIsolated: isolated,
+            translation: noMasquerade ? .none : pairs.isEmpty ? .masquerade : .sourceAddresses(pairs),
+            isAdopted: adopt
+        )
+    }
+
+    private func subnets() throws -> [Subnet] {
+        var gateways = try gateway.map { text in
+            guard let address = IPAddress(text) else { throw NetworkProblem("“\(text)” is no address", advice: "see --gateway") }
+            return address
+        }
+        let subnets = try subnet.map { text in
+            guard let block = IPPrefix(text) else {
+                throw NetworkProblem(
+                    "“\(text)” is no block of addresses", advice: "write ADDRESS/LENGTH, such as 192.168.0.0/16")
+            }
+            let own = gateways.first { block.contains($0) }
+            gateways.removeAll { $0 == own }
+            return Subnet(block, gateway: own)
+        }
+        if let other = gateways.first {
+            throw NetworkProblem("the gateway \(other) is in none of the subnets")
+        }
+        return subnets
+    }
+}
+
+/// How endpoints are joined, as an argument.
+enum NetworkMode: String, ExpressibleByArgument, CaseIterable {
+    case bridge
+    case routed
+
+    var mode: NetworkSpec.Mode { self == .bridge ? .bridge : .routed }
+}
+
+extension AddressPair {
+    /// Reads an argument.
+    static func reading(_ text: String) throws -> AddressPair {
+        guard let pair = AddressPair(text) else {
+            throw NetworkProblem("“\(text)” is no address", advice: "write 192.0.2.7 or 192.0.2.7-192.0.2.9")
+        }
+        return pair
+    }
+}
+
+struct NetworkListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "ls", abstract: "List networks.")
+
+    @Option(name: [.customShort("o"), .customLong("output")], help: OutputFormat.help)
+    var output: OutputFormat = .table
+
+    func run() throws {
+        try asRoot(for: "reading what is kept of networks", "network ls") {
+            let documents = try NetworkHost.read().map(NetworkDocument.init)
+            if let text = try output.text(of: documents) { return Console.output(text) }
+            var header = ["NAME", "MODE", "SUBNETS", "ENDPOINTS", "PUBLISHED"]
+            if output == .wide { header += ["GATEWAYS", "SOURCE ADDRESSES"] }
+            var table = TextTable(
+                indent: "", header: header,
+                alignments: [.left, .left, .left, .right, .right] + (output == .wide ? [.left, .left] : []))
+            for document in documents {
+                var row = [
+                    document.name, document.mode, document.subnets.joined(separator: " "),
+                    "\(document.endpoints.count)", "\(document.published.count)",
+                ]
+                if output == .wide { row += [document.gateways.joined(separator: " "), document.translation] }
+                table.append(row)
+            }
+            Console.output(table.lines.map { $0 + "\n" }.joined())
+        }
+    }
+}
+
+struct NetworkInspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Show a network with its endpoints and published ports.")
+
+    @Argument(help: "The network.")
+    var name: String
+
+    @Option(name: [.customShort("o"), .customLong("output")], help: OutputFormat.help)
+    var output: OutputFormat = .table
+
+    func run() throws {
+        try asRoot(for: "reading what is kept of networks", "network inspect") {
+            guard let network = try NetworkHost.read().first(where: { $0.name == name }) else {
+                throw NetworkProblem("there is no network \(name)", advice: "egret network ls lists those there are")
+            }
+            let document = NetworkDocument(network)
+            Console.output(try output.text(of: document) ?? document.lines.map { $0 + "\n" }.joined())
+        }
+    }
+}
+
+struct NetworkRemoveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rm", abstract: "Remove a network.",
+        discussion: "Takes its bridge, links and rules away. An adopted bridge stays as it is.")
+
+    @Argument(help: "The networks.")
+    var names: [String]
+
+    @Flag(help: "Disconnect its endpoints first.")
+    var force = false
+
+    func run() throws {
+        try asRoot(for: "removing a network", "network rm") {
+            try NetworkHost.change { host in
+                for name in names {
+                    let network = host.networks[try host.place(of: name)]
+                    if !network.endpoints.isEmpty && !force {
+                        let namespaces = network.endpoints.map(\.namespace).joined(separator: ", ")
+                        throw NetworkProblem(
+                            "\(name) is connected to \(namespaces)", advice: "disconnect them, or say --force")
+                    }
+                    try host.unmake(network)
+                }
+            }
+        }
+    }
+}
+
+struct NetworkRestoreCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "restore", abstract: "Make networks as they are kept: after a restart, or after others removed some.",
+        discussion: "The machine's start does this by egret-networks.service. Every other change does it first, too.")
+
+    func run() throws {
+        try asRoot(for: "making networks", "network restore") { try NetworkHost.change { _ in } }
+    }
+}

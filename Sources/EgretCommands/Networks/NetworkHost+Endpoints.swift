@@ -1,0 +1,184 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretLinux
+import EgretNetlinkWire
+import EgretNetworks
+import EgretNftables
+import EgretRun
+
+/// What somebody wants of an endpoint.
+struct EndpointWish {
+    var namespace: NamespaceReference
+    /// Addresses that were asked for.
+    var addresses: [IPAddress] = []
+    var interface = "eth0"
+    /// Whether a namespace that is not there is made.
+    var creates = false
+    /// Source addresses of its own.
+    var sourceAddresses: [AddressPair] = []
+}
+
+extension NetworkHost {
+    /// Connects a namespace to a network.
+    ///
+    /// - Returns: The endpoint.
+    /// - Throws: An error that says what is wrong or which step failed; nothing is left then.
+    @discardableResult
+    func connect(_ wish: EndpointWish, to name: String) throws -> NetworkRecord.Endpoint {
+        var network = networks[try place(of: name)]
+        try check(wish, network)
+        let addresses = try AddressAllocator.addresses(
+            in: network.subnets, wanted: wish.addresses, taken: network.takenAddresses.union(try foreign(network)))
+        let isNew = wish.creates && !File.exists(wish.namespace.path)
+        if isNew {
+            guard case .name = wish.namespace else {
+                throw NetworkProblem("\(wish.namespace) cannot be made", advice: "--create makes namespaces with a name")
+            }
+        }
+        var endpoint = NetworkRecord.Endpoint(
+            namespace: wish.namespace.description,
+            cookie: isNew ? 0 : try NamespaceReference.cookie(of: wish.namespace.open()),
+            isCreated: isNew,
+            interface: wish.interface,
+            hostInterface: try freeLinkName(),
+            hostIndex: 0,
+            hardwareAddress: MACAddress.random().description,
+            hostHardwareAddress: MACAddress.random().description,
+            addresses: addresses,
+            sourceAddresses: wish.sourceAddresses,
+            stage: .making
+        )
+        network.endpoints.append(endpoint)
+        try keep(network)
+        do {
+            if isNew { try NetworkNamespace.create(at: wish.namespace.path) }
+            try attach(&endpoint, wish.namespace, &network)
+        } catch {
+            network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
+            try? takeAway(endpoint, of: network)
+            try? keep(network)
+            throw error
+        }
+        return endpoint
+    }
+
+    /// Makes the link of an endpoint that is noted, and its rules.
+    func attach(
+        _ endpoint: inout NetworkRecord.Endpoint,
+        _ reference: NamespaceReference,
+        _ network: inout NetworkRecord
+    ) throws {
+        let namespace = try reference.open()
+        endpoint.cookie = try NamespaceReference.cookie(of: namespace)
+        let outside = try HostNetwork(host.route)
+        endpoint.hostIndex = try links.connect(
+            endpoint, to: network, in: namespace, mtu: network.mtu ?? bridgeMTU(of: network) ?? outside.mtu)
+        let programs = rules(of: endpoint, in: network)
+        try host.dataplane.install(programs.filter, on: BaseProgram.program)
+        try host.dataplane.install(programs.translation, on: NetworkProgram.base)
+        if network.mode == .routed, let name = InterfaceName(endpoint.hostInterface) {
+            try host.openForwarding(link: name, outside)
+        }
+        endpoint.stage = .ready
+        let ready = endpoint
+        network.endpoints = network.endpoints.map { $0.hostInterface == ready.hostInterface ? ready : $0 }
+        try keep(network)
+    }
+
+    /// The rules that come and go with an endpoint, for each of the two tables.
+    private func rules(
+        of endpoint: NetworkRecord.Endpoint,
+        in network: NetworkRecord
+    ) -> (filter: [TableProgram], translation: [TableProgram]) {
+        let link = network.mode == .routed ? NetworkProgram.link(endpoint.hostIndex, of: network.name) : []
+        let sources = endpoint.sources.map { NetworkProgram.endpointSource($0, of: network.name) }
+        return (
+            link.filter { $0.table == BaseProgram.table }, link.filter { $0.table == NetworkProgram.table } + sources
+        )
+    }
+
+    private func check(_ wish: EndpointWish, _ network: NetworkRecord) throws {
+        guard InterfaceName(wish.interface) != nil, wish.interface != "lo" else {
+            throw NetworkProblem("“\(wish.interface)” cannot be the name of an interface", advice: "leave it out for eth0")
+        }
+        if network.endpoints.contains(where: { $0.namespace == wish.namespace.description }) {
+            throw NetworkProblem("\(wish.namespace) is connected to \(network.name) already")
+        }
+        for pair in wish.sourceAddresses where network.spec.subnet(pair.first.family) == nil {
+            throw NetworkProblem("\(pair.first) is of a family that \(network.name) has no addresses of")
+        }
+        if !wish.sourceAddresses.isEmpty && (!network.isTranslated || network.isIsolated) {
+            throw NetworkProblem("\(network.name) does not translate addresses, so it gives none to its endpoints")
+        }
+    }
+
+    /// Addresses of the bridge itself: of an adopted one they need not be the gateways'.
+    private func foreign(_ network: NetworkRecord) throws -> Swift.Set<IPAddress> {
+        guard network.isAdopted, let index = network.bridgeIndex else { return [] }
+        return Swift.Set(try links.addresses(of: index).map(\.address))
+    }
+
+    private func bridgeMTU(of network: NetworkRecord) throws -> UInt32? {
+        guard let index = network.bridgeIndex else { return nil }
+        return try links.all().first { $0.index == index }?.mtu
+    }
+
+    /// A name that no link has, and no endpoint.
+    private func freeLinkName() throws -> String {
+        let taken = Swift.Set(try links.all().map(\.name)).union(networks.flatMap(\.endpoints).map(\.hostInterface))
+        for number in 0..<1_000_000 {
+            let name = "egn\(number)"
+            if !taken.contains(name) { return name }
+        }
+        throw NetworkProblem("there are no names left for links")
+    }
+
+    /// Disconnects a namespace from a network.
+    func disconnect(_ reference: NamespaceReference, from name: String) throws {
+        var network = networks[try place(of: name)]
+        guard let place = network.endpoints.firstIndex(where: { $0.namespace == reference.description }) else {
+            throw NetworkProblem(
+                "\(reference) is not connected to \(name)", advice: "egret network inspect \(name) shows what is")
+        }
+        network.endpoints[place].stage = .removing
+        let endpoint = network.endpoints[place]
+        try keep(network)
+        try forget(endpoint, &network)
+    }
+
+    /// Takes an endpoint away, with its published ports.
+    func forget(_ endpoint: NetworkRecord.Endpoint, _ network: inout NetworkRecord) throws {
+        for port in network.ports where port.namespace == endpoint.namespace { try withdraw(port, of: network) }
+        try takeAway(endpoint, of: network)
+        network.ports.removeAll { $0.namespace == endpoint.namespace }
+        network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
+        try keep(network)
+    }
+
+    /// Takes away what an endpoint consists of, whatever is there of it; not its published ports.
+    func takeAway(_ endpoint: NetworkRecord.Endpoint, of network: NetworkRecord) throws {
+        let programs = rules(of: endpoint, in: network)
+        for program in programs.filter + programs.translation {
+            do {
+                try host.dataplane.remove([program])
+            } catch {
+                try host.dataplane.removeRemains(of: program)
+            }
+        }
+        try links.remove(endpoint.hostInterface) { $0.address?.description == endpoint.hostHardwareAddress }
+        if endpoint.isCreated, isOnly(endpoint), case .name(let name)? = NamespaceReference(endpoint.namespace) {
+            try NetworkNamespace.remove(at: NamespaceReference.name(name).path)
+        }
+    }
+
+    /// Whether no other network has the endpoint's namespace.
+    private func isOnly(_ endpoint: NetworkRecord.Endpoint) -> Bool {
+        !networks.flatMap(\.endpoints).contains { other in
+            other.namespace == endpoint.namespace && other.hostInterface != endpoint.hostInterface
+        }
+    }
+}

@@ -1,0 +1,160 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretLinux
+import EgretNetworks
+import EgretRun
+
+/// What somebody wants to publish.
+struct PortWish {
+    var ports: PortMapping
+    var namespace: NamespaceReference
+    /// The network; `nil` if there is one only that the namespace is connected to.
+    var network: String?
+    var hostAddress: IPAddress?
+    var sources: [IPPrefix] = []
+}
+
+extension NetworkHost {
+    /// Publishes a port of an endpoint.
+    ///
+    /// - Throws: An error that says what is wrong; nothing is changed then.
+    func publish(_ wish: PortWish) throws {
+        var network = networks[try networkOf(wish.namespace, named: wish.network)]
+        if network.isIsolated {
+            throw NetworkProblem("\(network.name) is isolated: nothing from outside comes in")
+        }
+        let port = NetworkRecord.Port(
+            number: (networks.flatMap(\.ports).map(\.number).max() ?? 0) + 1,
+            namespace: wish.namespace.description,
+            transport: wish.ports.transport,
+            hostAddress: wish.hostAddress,
+            hostPort: wish.ports.host,
+            targetPort: wish.ports.target,
+            count: wish.ports.count,
+            sources: wish.sources,
+            stage: .making
+        )
+        try check(port, network)
+        network.ports.append(port)
+        try keep(network)
+        do {
+            try install([port], network)
+        } catch {
+            network.ports.removeAll { $0.number == port.number }
+            try keep(network)
+            throw error
+        }
+        network.ports = network.ports.map { kept in
+            var kept = kept
+            if kept.number == port.number { kept.stage = .ready }
+            return kept
+        }
+        try keep(network)
+    }
+
+    /// Puts the rules of published ports in place.
+    func install(_ ports: [NetworkRecord.Port], _ network: NetworkRecord) throws {
+        if !network.isAdopted { try letLoopbackThrough(network) }
+        let programs = ports.flatMap { network.published($0) }.map { PublishedPortProgram($0).program }
+        try host.dataplane.install(programs, on: NetworkProgram.base)
+    }
+
+    private func check(_ port: NetworkRecord.Port, _ network: NetworkRecord) throws {
+        if network.published(port).isEmpty {
+            throw NetworkProblem(
+                "\(port.namespace) has no address of the family of \(port.hostAddress.map { "\($0)" } ?? "--from")")
+        }
+        for other in networks.flatMap(\.ports) where other.overlaps(port) {
+            throw NetworkProblem(
+                "\(other.text) is published already, for \(other.namespace)",
+                advice: "egret unpublish \(other.hostText) withdraws it")
+        }
+    }
+
+    /// The host reaches published ports by 127.0.0.1 as well. Interfaces of ours only.
+    private func letLoopbackThrough(_ network: NetworkRecord) throws {
+        let names = network.mode == .bridge ? [network.name] : network.endpoints.map(\.hostInterface)
+        for name in names {
+            let setting = Sysctl("net/ipv4/conf/\(name)/route_localnet")
+            if try setting.read() == "0" { try setting.write("1") }
+        }
+    }
+
+    /// The network that a namespace's ports are published in.
+    private func networkOf(_ namespace: NamespaceReference, named name: String?) throws -> Int {
+        let places = networks.indices.filter { place in
+            networks[place].endpoints.contains { $0.namespace == namespace.description && $0.stage == .ready }
+        }
+        if let name {
+            let place = try place(of: name)
+            if places.contains(place) { return place }
+            throw NetworkProblem("\(namespace) is not connected to \(name)", advice: "egret network connect \(name) \(namespace)")
+        }
+        guard let place = places.first else {
+            throw NetworkProblem(
+                "\(namespace) is not connected to any network", advice: "egret network connect NETWORK \(namespace)")
+        }
+        guard places.count == 1 else {
+            let names = places.map { networks[$0].name }.joined(separator: " and ")
+            throw NetworkProblem("\(namespace) is connected to \(names)", advice: "say which: --network NAME")
+        }
+        return place
+    }
+
+    /// Withdraws what is published at a port of the host.
+    func unpublish(_ ports: PortMapping, hostAddress: IPAddress?) throws {
+        for place in networks.indices {
+            var network = networks[place]
+            let found = network.ports.filter { port in
+                port.transport == ports.transport && port.hostPort == ports.host && port.count == ports.count
+                    && (hostAddress == nil || port.hostAddress == hostAddress)
+            }
+            guard let port = found.first else { continue }
+            network.ports = network.ports.map { kept in
+                var kept = kept
+                if kept.number == port.number { kept.stage = .removing }
+                return kept
+            }
+            try keep(network)
+            try withdraw(port, of: network)
+            network.ports.removeAll { $0.number == port.number }
+            try keep(network)
+            return
+        }
+        throw NetworkProblem("nothing is published at \(ports.hostText)", advice: "egret publish ls shows what is")
+    }
+
+    /// Removes a published port's rules, whichever of them are there.
+    func withdraw(_ port: NetworkRecord.Port, of network: NetworkRecord) throws {
+        for published in network.published(port) {
+            let program = PublishedPortProgram(published).program
+            do {
+                try host.dataplane.remove([program])
+            } catch {
+                try host.dataplane.removeRemains(of: program)
+            }
+        }
+    }
+}
+
+extension NetworkRecord.Port {
+    /// `8080/tcp`, or `8000-8010/udp`.
+    var hostText: String { (count == 1 ? "\(hostPort)" : "\(hostPort)-\(hostPort &+ (count - 1))") + "/" + transport }
+
+    /// The same with its address.
+    var text: String { (hostAddress.map { $0.family == .ipv4 ? "\($0):" : "[\($0)]:" } ?? "") + hostText }
+
+    /// `80`, or `9000-9010`.
+    var targetText: String { count == 1 ? "\(targetPort)" : "\(targetPort)-\(targetPort &+ (count - 1))" }
+
+    /// Whether the two would answer for the same port of the same address.
+    func overlaps(_ other: NetworkRecord.Port) -> Bool {
+        transport == other.transport && hostAddress == other.hostAddress
+            && UInt32(hostPort) < UInt32(other.hostPort) + UInt32(other.count)
+            && UInt32(other.hostPort) < UInt32(hostPort) + UInt32(count)
+    }
+}

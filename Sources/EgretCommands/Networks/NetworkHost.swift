@@ -1,0 +1,270 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretLinux
+import EgretNetlink
+import EgretNetlinkWire
+import EgretNetworks
+import EgretNftables
+import EgretRun
+
+/// The host as networks share it: what is kept of them, and what of them is in the kernel.
+///
+/// Whoever has one of these holds the locks of networks and of runs.
+final class NetworkHost {
+    let host: RunHost
+    let links: NetworkLinks
+    /// All networks, by name.
+    var networks: [NetworkRecord]
+    /// What was found broken and was mended or given up, in words for the user.
+    var repairs: [String] = []
+
+    let store: NetworkStore
+    let bootID: String
+    private let locks: [FileLock]
+
+    /// Takes the locks and reads what is kept. Nothing is changed yet.
+    init() throws {
+        store = try NetworkStore(chosen: Environment.current[NetworkStore.variable])
+        let storeLock = try store.lock()
+        host = try RunHost()
+        locks = [storeLock, try host.state.lock()]
+        links = NetworkLinks(host.route)
+        networks = try store.networks()
+        bootID = try File.readText("/proc/sys/kernel/random/boot_id").split(separator: "\n").first.map(String.init) ?? ""
+    }
+
+    /// The networks as they are kept, without waiting for anybody, for commands that only look.
+    static func read() throws -> [NetworkRecord] {
+        try NetworkStore(chosen: Environment.current[NetworkStore.variable]).networks()
+    }
+
+    /// Gives everything back that nobody needs any more. To be called at the end.
+    func close() throws {
+        if networks.isEmpty { try host.dataplane.removeTables([NetworkProgram.table]) }
+        try host.restoreIfLast()
+        try store.removeIfEmpty()
+    }
+
+    /// The place of a network among ``networks``.
+    ///
+    /// - Throws: ``RunFailure`` if there is none by that name.
+    func place(of name: String) throws -> Int {
+        if let place = networks.firstIndex(where: { $0.name == name }) { return place }
+        let known = networks.map(\.name).joined(separator: ", ")
+        throw NetworkProblem(
+            "there is no network \(name)",
+            advice: known.isEmpty ? "egret network create \(name) --subnet 192.168.0.0/16 makes it" : "there is \(known)")
+    }
+
+    /// Keeps a network as it is now.
+    func keep(_ network: NetworkRecord) throws {
+        try store.write(network)
+        if let place = networks.firstIndex(where: { $0.name == network.name }) {
+            networks[place] = network
+        } else {
+            networks.append(network)
+        }
+    }
+
+    // MARK: - Making and unmaking a network
+
+    /// Makes a network.
+    ///
+    /// - Throws: An error that says what is wrong or which step failed; nothing is left then.
+    func create(_ spec: NetworkSpec) throws {
+        try spec.check()
+        if networks.contains(where: { $0.name == spec.name }) {
+            throw NetworkProblem(
+                "there is a network \(spec.name) already", advice: "egret network inspect \(spec.name) shows it")
+        }
+        let outside = try HostNetwork(host.route)
+        try checkAddresses(of: spec, outside)
+        var network = NetworkRecord(spec, bootID: bootID)
+        try keep(network)
+        do {
+            try make(&network, outside)
+            network.stage = .ready
+            try keep(network)
+        } catch {
+            try? unmake(network)
+            throw error
+        }
+    }
+
+    /// Makes what a network consists of besides its endpoints.
+    func make(_ network: inout NetworkRecord, _ outside: HostNetwork) throws {
+        try host.state.note(network: network.name)
+        network.bootID = bootID
+        switch network.mode {
+        case .bridge:
+            network.bridgeIndex = try network.isAdopted ? bridge(network.name).index : makeBridge(network, outside)
+            try keep(network)
+        case .routed: break
+        }
+        try install(network)
+        if network.mode == .bridge, !network.isIsolated, let name = InterfaceName(network.name) {
+            try host.openForwarding(link: name, outside)
+        }
+    }
+
+    private func makeBridge(_ network: NetworkRecord, _ outside: HostNetwork) throws -> UInt32 {
+        guard let name = InterfaceName(network.name) else { throw NetworkProblem("\(network.name) is no interface name") }
+        if outside.links.values.contains(network.name) {
+            throw NetworkProblem(
+                "the host has an interface \(network.name) already",
+                advice: "choose another name, or use that bridge as it is: --adopt")
+        }
+        return try links.makeBridge(name, subnets: network.subnets, mtu: network.mtu ?? outside.mtu)
+    }
+
+    /// The blocks that a bridge has addresses in, with those addresses as gateways: the first of each family.
+    func subnets(ofBridge name: String) throws -> [Subnet] {
+        let addresses = try links.addresses(of: bridge(name).index).filter { $0.scope == 0 }
+        let subnets = AddressFamily.allCases.compactMap { family -> Subnet? in
+            guard let record = addresses.first(where: { $0.address.family == family }),
+                let block = IPPrefix(record.address, length: Int(record.prefixLength))
+            else { return nil }
+            return Subnet(block, gateway: record.address)
+        }
+        if subnets.isEmpty {
+            throw NetworkProblem(
+                "the bridge \(name) has no address", advice: "say --subnet and --gateway: some machine on it is the gateway")
+        }
+        return subnets
+    }
+
+    /// The bridge that is to be adopted.
+    private func bridge(_ name: String) throws -> LinkRecord {
+        guard let link = try links.all().first(where: { $0.name == name }) else {
+            throw NetworkProblem("the host has no bridge \(name)", advice: "leave --adopt out to make it")
+        }
+        guard link.kind == "bridge" else { throw NetworkProblem("\(name) is no bridge") }
+        return link
+    }
+
+    /// A network's addresses are nobody else's, but an adopted bridge's own.
+    private func checkAddresses(of spec: NetworkSpec, _ outside: HostNetwork) throws {
+        for other in networks {
+            for subnet in spec.subnets {
+                guard let clash = other.subnets.first(where: { $0.block.overlaps(subnet.block) }) else { continue }
+                throw NetworkProblem("\(subnet.block) overlaps \(clash.block) of the network \(other.name)")
+            }
+        }
+        if spec.isAdopted { return }
+        for subnet in spec.subnets {
+            guard let clash = outside.occupied.first(where: { $0.overlaps(subnet.block) }) else { continue }
+            throw NetworkProblem(
+                "\(subnet.block) overlaps \(clash), which the host has an address in or a route to",
+                advice: "ip route show \(clash) tells where; choose a block that is free")
+        }
+    }
+
+    /// Takes a network away, whatever is there of it.
+    func unmake(_ network: NetworkRecord) throws {
+        var leaving = network
+        leaving.stage = .removing
+        try keep(leaving)
+        for endpoint in leaving.endpoints { try takeAway(endpoint, of: leaving) }
+        try uninstall(leaving)
+        if leaving.mode == .bridge, !leaving.isAdopted {
+            try links.remove(leaving.name) { $0.kind == "bridge" && $0.index == leaving.bridgeIndex ?? $0.index }
+        }
+        try store.remove(leaving.name)
+        networks.removeAll { $0.name == leaving.name }
+        try host.state.forget(network: leaving.name)
+    }
+
+    // MARK: - Rules
+
+    /// Puts a network's rules in place, and those of its published ports.
+    func install(_ network: NetworkRecord) throws {
+        let program = NetworkProgram(network.plan)
+        try host.dataplane.install([program.filter], on: BaseProgram.program)
+        try host.dataplane.install(
+            [program.translation] + network.readyPorts.map { PublishedPortProgram($0).program }, on: NetworkProgram.base)
+    }
+
+    /// Removes a network's rules, whichever of them are there.
+    func uninstall(_ network: NetworkRecord) throws {
+        let program = NetworkProgram(network.plan)
+        let all =
+            network.allPorts.map { PublishedPortProgram($0).program } + [program.translation, program.filter]
+        do {
+            try host.dataplane.remove(all.reversed())
+        } catch {
+            for part in all { try host.dataplane.removeRemains(of: part) }
+        }
+    }
+}
+
+extension NetworkRecord {
+    /// The network as the compiler needs to know it.
+    var plan: NetworkPlan {
+        let ready = endpoints.filter { $0.stage != .making }
+        return NetworkPlan(
+            name: name,
+            interfaces: mode == .bridge ? bridgeIndex.map { [$0] } ?? [] : ready.map(\.hostIndex),
+            subnets: subnets.map(\.block),
+            isIsolated: isIsolated,
+            translation: !isTranslated
+                ? .none
+                : sourceAddresses.isEmpty
+                    ? .masquerade
+                    : .sourceAddresses(sourceAddresses.compactMap { SourcePool($0.first, $0.last) }),
+            endpointSources: ready.flatMap(\.sources)
+        )
+    }
+
+    /// The published ports that are there, in the compiler's words: one for each family.
+    var readyPorts: [PublishedPort] { ports.filter { $0.stage == .ready }.flatMap { published($0) } }
+
+    /// All that are there or may be.
+    var allPorts: [PublishedPort] { ports.flatMap { published($0) } }
+
+    /// A published port in the compiler's words: one for each address of its endpoint that it is about.
+    func published(_ port: Port) -> [PublishedPort] {
+        guard let transport = PublishedPort.Transport(rawValue: port.transport), port.count > 0,
+            let host = PortRange(from: port.hostPort, count: port.count),
+            let inner = PortRange(from: port.targetPort, count: port.count)
+        else { return [] }
+        let endpoint = endpoints.first { $0.namespace == port.namespace }
+        return (endpoint?.addresses ?? []).compactMap { address in
+            let sources = port.sources.filter { $0.family == address.family }
+            if !port.sources.isEmpty && sources.isEmpty { return nil }
+            return PublishedPort(
+                name: "\(port.number)\(address.family == .ipv4 ? "v4" : "v6")",
+                transport: transport,
+                hostAddress: port.hostAddress,
+                hostPorts: host,
+                target: address,
+                targetPorts: inner,
+                sources: sources
+            )
+        }
+    }
+}
+
+extension NetworkRecord.Endpoint {
+    /// Its own source addresses, in the compiler's words.
+    var sources: [EndpointSource] {
+        sourceAddresses.compactMap { pair in
+            guard let address = addresses.first(where: { $0.family == pair.first.family }),
+                let pool = SourcePool(pair.first, pair.last)
+            else { return nil }
+            return EndpointSource(address, pool)
+        }
+    }
+}
+
+extension PortRange {
+    /// So many ports from the first on; `nil` if there are not as many.
+    init?(from first: UInt16, count: UInt16) {
+        let (last, isTooFar) = first.addingReportingOverflow(count - 1)
+        if isTooFar { return nil }
+        self.init(first, last)
+    }
+}

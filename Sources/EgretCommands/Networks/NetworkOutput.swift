@@ -1,0 +1,104 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretNetworks
+
+/// A network as commands print it.
+struct NetworkDocument: Encodable {
+    struct Endpoint: Encodable {
+        var namespace: String
+        var interface: String
+        var hostInterface: String
+        var addresses: [String]
+        var hardwareAddress: String
+        var sourceAddresses: [String]?
+        var isCreated: Bool
+    }
+
+    struct Port: Encodable {
+        var host: String
+        var namespace: String
+        var ports: String
+        var from: [String]?
+    }
+
+    var name: String
+    var mode: String
+    var subnets: [String]
+    var gateways: [String]
+    var mtu: UInt32?
+    var isolated: Bool
+    var adopted: Bool
+    var translation: String
+    var endpoints: [Endpoint]
+    var published: [Port]
+
+    init(_ network: NetworkRecord) {
+        name = network.name
+        mode = network.mode.rawValue
+        subnets = network.subnets.map { "\($0.block)" }
+        gateways = network.subnets.map { "\($0.gateway)" }
+        mtu = network.mtu
+        isolated = network.isIsolated
+        adopted = network.isAdopted
+        translation =
+            network.isIsolated || !network.isTranslated
+            ? "none"
+            : network.sourceAddresses.isEmpty
+                ? "masquerade" : network.sourceAddresses.map(\.text).joined(separator: ", ")
+        endpoints = network.endpoints.map { endpoint in
+            Endpoint(
+                namespace: endpoint.namespace,
+                interface: endpoint.interface,
+                hostInterface: endpoint.hostInterface,
+                addresses: endpoint.addresses.map { "\($0)" },
+                hardwareAddress: endpoint.hardwareAddress,
+                sourceAddresses: endpoint.sourceAddresses.isEmpty ? nil : endpoint.sourceAddresses.map(\.text),
+                isCreated: endpoint.isCreated
+            )
+        }
+        published = network.ports.map { port in
+            Port(
+                host: port.text,
+                namespace: port.namespace,
+                ports: port.targetText,
+                from: port.sources.isEmpty ? nil : port.sources.map { "\($0)" }
+            )
+        }
+    }
+
+    /// Everything about the network, for people.
+    var lines: [String] {
+        var lines = ["\(name)  \(mode)\(isolated ? ", isolated" : "")\(adopted ? ", adopted" : "")"]
+        for (subnet, gateway) in zip(subnets, gateways) { lines.append("  subnet \(subnet), gateway \(gateway)") }
+        lines.append("  source addresses: \(translation)")
+        if let mtu { lines.append("  mtu \(mtu)") }
+        if endpoints.isEmpty { lines.append("  no endpoints") } else { lines += [""] + endpointTable.lines }
+        if !published.isEmpty { lines += [""] + NetworkDocument.table(of: published).lines }
+        return lines
+    }
+
+    private var endpointTable: TextTable {
+        var table = TextTable(
+            header: ["NAMESPACE", "INTERFACE", "ADDRESSES", "HOST END"], alignments: [.left, .left, .left, .left])
+        for endpoint in endpoints {
+            table.append([
+                endpoint.namespace, endpoint.interface, endpoint.addresses.joined(separator: " "), endpoint.hostInterface,
+            ])
+        }
+        return table
+    }
+
+    static func table(of ports: [Port]) -> TextTable {
+        var table = TextTable(header: ["HOST", "NAMESPACE", "PORTS", "FROM"], alignments: [.left, .left, .left, .left])
+        for port in ports {
+            table.append([port.host, port.namespace, port.ports, port.from?.joined(separator: " ") ?? "everyone"])
+        }
+        return table
+    }
+}
+
+extension AddressPair {
+    /// `192.0.2.7`, or `192.0.2.7-192.0.2.9`.
+    var text: String { first == last ? "\(first)" : "\(first)-\(last)" }
+}

@@ -1,0 +1,116 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import EgretAddressing
+import EgretNetworks
+
+/// `egret publish`.
+struct PublishCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "publish",
+        abstract: "Forward ports of the host to a namespace.",
+        discussion: """
+            The namespace must be connected to a network. Without a protocol, TCP is meant.
+
+            Examples:
+              egret publish 8080:80/tcp ns0
+              egret publish 5353:53/udp ns0 --host-ip 192.0.2.7
+              egret publish 8000-8010:9000-9010/tcp ns0 --from 198.51.100.0/24
+              egret publish ls
+            """,
+        subcommands: [PublishPortCommand.self, PublishListCommand.self],
+        defaultSubcommand: PublishPortCommand.self
+    )
+}
+
+struct PublishPortCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add", abstract: "Forward ports of the host to a namespace. The default.")
+
+    @Argument(help: "HOST-PORT:PORT/PROTOCOL; ranges of equal size are FIRST-LAST.")
+    var ports: String
+
+    @Argument(help: "The namespace, named as it was connected.")
+    var namespace: String
+
+    @Option(name: .customLong("host-ip"), help: ArgumentHelp("The host's address. Default: all.", valueName: "address"))
+    var hostAddress: String?
+
+    @Option(help: ArgumentHelp("Let only these clients through. May be repeated.", valueName: "cidr"))
+    var from: [String] = []
+
+    @Option(help: "The network, if the namespace is connected to several.")
+    var network: String?
+
+    func run() throws {
+        try asRoot(for: "publishing a port", "publish") {
+            let wish = PortWish(
+                ports: try PortMapping.reading(ports),
+                namespace: try NamespaceReference.reading(namespace),
+                network: network,
+                hostAddress: try hostAddress.map(readAddress),
+                sources: try from.map { text in
+                    guard let prefix = IPPrefix(text) ?? IPAddress(text).map({ IPPrefix($0) }) else {
+                        throw NetworkProblem("“\(text)” is no block of addresses", advice: "see --from")
+                    }
+                    return prefix
+                }
+            )
+            try NetworkHost.change { host in try host.publish(wish) }
+        }
+    }
+}
+
+struct PublishListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "ls", abstract: "List published ports.")
+
+    @Option(name: [.customShort("o"), .customLong("output")], help: OutputFormat.help)
+    var output: OutputFormat = .table
+
+    func run() throws {
+        try asRoot(for: "reading what is kept of networks", "publish ls") {
+            let ports = try NetworkHost.read().flatMap { NetworkDocument($0).published }
+            Console.output(
+                try output.text(of: ports)
+                    ?? NetworkDocument.table(of: ports).lines.map { $0.drop { $0 == " " } + "\n" }.joined())
+        }
+    }
+}
+
+/// `egret unpublish`.
+struct UnpublishCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unpublish", abstract: "Withdraw ports that were published.",
+        discussion: "Example: egret unpublish 8080/tcp. Connections that are open through the port go on.")
+
+    @Argument(help: "The host's ports and the protocol, as egret publish ls prints them: 8080/tcp, 8000-8010/udp.")
+    var ports: String
+
+    @Option(name: .customLong("host-ip"), help: ArgumentHelp("The host's address, if it was named.", valueName: "address"))
+    var hostAddress: String?
+
+    func run() throws {
+        try asRoot(for: "withdrawing a port", "unpublish") {
+            let mapping = try PortMapping.reading(ports)
+            let address = try hostAddress.map(readAddress)
+            try NetworkHost.change { host in try host.unpublish(mapping, hostAddress: address) }
+        }
+    }
+}
+
+private func readAddress(_ text: String) throws -> IPAddress {
+    guard let address = IPAddress(text) else { throw NetworkProblem("“\(text)” is no address", advice: "see --host-ip") }
+    return address
+}
+
+extension PortMapping {
+    /// Reads an argument.
+    static func reading(_ text: String) throws -> PortMapping {
+        do {
+            return try PortMapping(text)
+        } catch {
+            throw NetworkProblem(error.text, advice: "for example 8080:80/tcp, or 8000-8010:9000-9010/udp")
+        }
+    }
+}

@@ -1,0 +1,64 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import CEgretLinux
+
+/// Network namespaces that have a name, as `ip netns` makes them.
+public enum NetworkNamespace {
+    /// The kernel's number for the network namespace that the calling thread is in. No other has had it since the
+    /// machine was started (`SO_NETNS_COOKIE`, Linux 5.14).
+    ///
+    /// - Returns: The cookie; 1 for the first namespace.
+    /// - Throws: ``LinuxError`` if the kernel has none.
+    public static func currentCookie() throws(LinuxError) -> UInt64 {
+        var cookie: UInt64 = 0
+        try check(unsafe egret_network_cookie(&cookie), "ask for the network namespace's cookie")
+        return cookie
+    }
+
+    /// Makes a network namespace and holds it by a file, as ip-netns(8) does.
+    ///
+    /// - Parameter path: The file. It must not be there; its directory is made if it is missing, and its mounts are
+    ///   shared with other mount namespaces.
+    /// - Throws: An error that names the step. Nothing is left then.
+    public static func create(at path: String) throws {
+        let directory = path.split(separator: "/").dropLast().map { "/" + $0 }.joined()
+        try Directory.make(directory)
+        try share(directory)
+        let file = try Descriptor.open(path, [.readOnly, .create, .exclusive], mode: 0)
+        do {
+            try OwnThread.run {
+                try Namespace.unshare(.network)
+                try check(
+                    unsafe egret_mount("/proc/thread-self/ns/net", path, "none", egret_ms_bind, nil), "hold", path)
+            }
+        } catch {
+            try? File.remove(path)
+            throw error
+        }
+        withExtendedLifetime(file) {}
+    }
+
+    /// Lets go of a namespace that is held by a file. It ends when nothing else holds it.
+    ///
+    /// - Parameter path: The file; one that is not there will do.
+    /// - Throws: ``LinuxError`` if the kernel refuses.
+    public static func remove(at path: String) throws(LinuxError) {
+        if !File.exists(path) { return }
+        let result = unsafe egret_unmount(path, egret_mnt_detach)
+        if result != -egret_einval { try check(result, "let go of", path) }
+        try File.remove(path)
+    }
+
+    /// A name that is made in one mount namespace is there in all.
+    private static func share(_ directory: String) throws(LinuxError) {
+        let flags = egret_ms_shared | egret_ms_rec
+        let result = unsafe egret_mount("", directory, "none", flags, nil)
+        if result != -egret_einval {
+            try check(result, "share the mounts of", directory)
+            return
+        }
+        try check(unsafe egret_mount(directory, directory, "none", egret_ms_bind | egret_ms_rec, nil), "mount", directory)
+        try check(unsafe egret_mount("", directory, "none", flags, nil), "share the mounts of", directory)
+    }
+}

@@ -1,0 +1,237 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+public import EgretLinux
+public import EgretNetlink
+public import EgretNetlinkWire
+
+/// The links, addresses and routes of networks, in the kernel.
+public struct NetworkLinks {
+    private let connection: NetlinkConnection
+
+    /// Works through a connection to the host's network namespace.
+    public init(_ connection: NetlinkConnection) {
+        self.connection = connection
+    }
+
+    // MARK: - What is there
+
+    /// All links of the host.
+    public func all() throws -> [LinkRecord] {
+        try connection.dump("list links") { sequence throws(WireError) in
+            try RouteWire.linksRequest(sequence: sequence)
+        }
+        .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
+    }
+
+    /// The addresses of a link, with their prefixes.
+    public func addresses(of index: UInt32) throws -> [AddressRecord] {
+        try connection.dump("list addresses") { sequence throws(WireError) in
+            try RouteWire.addressesRequest(sequence: sequence)
+        }
+        .compactMap { (message) throws(WireError) in try RouteWire.decodeAddress(message) }
+        .filter { $0.linkIndex == index }
+    }
+
+    // MARK: - Bridges
+
+    /// Makes a network's bridge, with the gateways' addresses, and sets it up.
+    ///
+    /// - Parameters:
+    ///   - name: The bridge's.
+    ///   - subnets: The network's.
+    ///   - mtu: In bytes; `nil` for the kernel's choice.
+    /// - Returns: Its index.
+    /// - Throws: An error that names the step. What was made so far is there.
+    public func makeBridge(_ name: InterfaceName, subnets: [Subnet], mtu: UInt32?) throws -> UInt32 {
+        try connection.request("create bridge \(name)") { sequence throws(WireError) in
+            try RouteWire.createBridge(name, address: .random(), mtu: mtu, sequence: sequence)
+        }
+        let index = try connection.link(name).index
+        for subnet in subnets {
+            try connection.add(subnet.gateway, length: subnet.block.length, to: index)
+        }
+        try connection.setUp(index)
+        return index
+    }
+
+    /// Removes a link; one that is gone, or another one that has got its name, will do.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    ///   - isOwn: Whether the link by that name is the one that was meant.
+    public func remove(_ name: String, if isOwn: (LinkRecord) -> Bool) throws {
+        guard let link = try all().first(where: { $0.name == name }), isOwn(link) else { return }
+        do throws(NetlinkError) {
+            try connection.request("delete link \(name)") { sequence throws(WireError) in
+                try RouteWire.deleteLink(link.index, sequence: sequence)
+            }
+        } catch {
+            if error.code != .notFound { throw error }
+        }
+    }
+
+    /// Makes links ports of a bridge.
+    ///
+    /// - Parameters:
+    ///   - indices: The links.
+    ///   - bridge: The bridge's index.
+    public func setMaster(of indices: [UInt32], to bridge: UInt32) throws {
+        for index in indices {
+            try connection.request("make link \(index) a port") { sequence throws(WireError) in
+                try RouteWire.setLink(index, master: bridge, sequence: sequence)
+            }
+            try connection.request("set the hairpin mode of port \(index)") { sequence throws(WireError) in
+                try RouteWire.setHairpin(port: index, sequence: sequence)
+            }
+        }
+    }
+
+    // MARK: - Endpoints
+
+    /// Makes an endpoint's link and configures both ends.
+    ///
+    /// - Parameters:
+    ///   - endpoint: The endpoint: names and addresses. Its host index is not looked at.
+    ///   - network: Its network.
+    ///   - namespace: Its namespace.
+    ///   - mtu: In bytes; `nil` for the kernel's choice.
+    /// - Returns: The index of the host's end.
+    /// - Throws: An error that names the step. What was made so far is there.
+    public func connect(
+        _ endpoint: NetworkRecord.Endpoint,
+        to network: NetworkRecord,
+        in namespace: Namespace,
+        mtu: UInt32?
+    ) throws -> UInt32 {
+        guard let outer = InterfaceName(endpoint.hostInterface), let inner = InterfaceName(endpoint.interface),
+            let outerHardware = MACAddress(text: endpoint.hostHardwareAddress),
+            let innerHardware = MACAddress(text: endpoint.hardwareAddress)
+        else { throw NetworkProblem("the names of the link of \(endpoint.namespace) cannot be used") }
+        let inside = try namespace.visit { try NetlinkConnection.route() }
+        if try inside.links().contains(where: { $0.name == inner.rawValue }) {
+            throw NetworkProblem(
+                "\(endpoint.namespace) has an interface \(inner) already", advice: "name another: --interface eth1")
+        }
+        try connection.request("create link \(outer)") { sequence throws(WireError) in
+            try RouteWire.createVeth(
+                VethEnd(name: outer, address: outerHardware),
+                peer: VethEnd(name: inner, address: innerHardware),
+                peerNamespace: namespace.descriptor.number,
+                mtu: mtu,
+                sequence: sequence
+            )
+        }
+        let index = try connection.link(outer).index
+        switch network.mode {
+        case .bridge: try joinBridge(index, network)
+        case .routed: try routeTo(endpoint, index, network)
+        }
+        try configure(inside, endpoint, inner, network)
+        return index
+    }
+
+    private func joinBridge(_ index: UInt32, _ network: NetworkRecord) throws {
+        guard let bridge = network.bridgeIndex else { throw NetworkProblem("the network \(network.name) has no bridge") }
+        try connection.request("configure link \(index)") { sequence throws(WireError) in
+            try RouteWire.disableAddressGeneration(link: index, sequence: sequence)
+        }
+        try setMaster(of: [index], to: bridge)
+        try connection.setUp(index)
+    }
+
+    /// The host's end has the gateways' addresses, alone in their blocks, and a route to the endpoint.
+    private func routeTo(_ endpoint: NetworkRecord.Endpoint, _ index: UInt32, _ network: NetworkRecord) throws {
+        for subnet in network.subnets {
+            try connection.add(subnet.gateway, length: subnet.block.family.bitWidth, to: index)
+        }
+        try connection.setUp(index)
+        for address in endpoint.addresses {
+            try connection.add(RouteRecord(to: IPPrefix(address), link: index))
+        }
+    }
+
+    private func configure(
+        _ inside: NetlinkConnection,
+        _ endpoint: NetworkRecord.Endpoint,
+        _ name: InterfaceName,
+        _ network: NetworkRecord
+    ) throws {
+        if let loopback = InterfaceName("lo") { try inside.setUp(try inside.link(loopback).index) }
+        let index = try inside.link(name).index
+        for (address, subnet) in zip(endpoint.addresses, network.subnets) {
+            let length = network.mode == .bridge ? subnet.block.length : address.family.bitWidth
+            try inside.add(address, length: length, to: index)
+        }
+        try inside.setUp(index)
+        let hasDefault = Set(try inside.routes().filter { $0.isDefault && $0.table == 254 }.map(\.destination.family))
+        for subnet in network.subnets {
+            if network.mode == .routed { try inside.add(RouteRecord(to: IPPrefix(subnet.gateway), link: index)) }
+            if network.isIsolated {
+                guard network.mode == .routed else { continue }
+                try inside.add(RouteRecord(to: subnet.block, gateway: subnet.gateway, link: index))
+            } else if !hasDefault.contains(subnet.block.family),
+                let everywhere = IPPrefix(IPAddress(family: subnet.block.family, rawValue: 0), length: 0)
+            {
+                try inside.add(RouteRecord(to: everywhere, gateway: subnet.gateway, link: index))
+            }
+        }
+    }
+}
+
+extension NetlinkConnection {
+    fileprivate func links() throws -> [LinkRecord] {
+        try NetworkLinks(self).all()
+    }
+
+    fileprivate func link(_ name: InterfaceName) throws -> LinkRecord {
+        let message = try get("get link \(name)") { sequence throws(WireError) in
+            try RouteWire.linkRequest(named: name, sequence: sequence)
+        }
+        return try RouteWire.decodeLink(message)
+    }
+
+    fileprivate func routes() throws -> [RouteRecord] {
+        try dump("list routes") { sequence throws(WireError) in try RouteWire.routesRequest(sequence: sequence) }
+            .compactMap { (message) throws(WireError) in try RouteWire.decodeRoute(message) }
+    }
+
+    fileprivate func setUp(_ index: UInt32) throws {
+        try request("set link \(index) up") { sequence throws(WireError) in
+            try RouteWire.setLink(index, up: true, sequence: sequence)
+        }
+    }
+
+    fileprivate func add(_ address: IPAddress, length: Int, to index: UInt32) throws {
+        try request("add address \(address)") { sequence throws(WireError) in
+            try RouteWire.addAddress(
+                address,
+                prefixLength: UInt8(length),
+                flags: address.family == .ipv6 ? .noDuplicateDetection : [],
+                link: index,
+                sequence: sequence
+            )
+        }
+    }
+
+    fileprivate func add(_ route: RouteRecord) throws {
+        try request("add route to \(route.destination)") { sequence throws(WireError) in
+            try RouteWire.addRoute(route, sequence: sequence)
+        }
+    }
+}
+
+extension MACAddress {
+    /// A locally administered address that nobody else is likely to have.
+    public static func random() -> MACAddress {
+        MACAddress(locallyAdministered: UInt64.random(in: 0...0xff_ffff_ffff))
+    }
+
+    /// Reads six pairs of hexadecimal digits; `nil` for anything else.
+    init?(text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map { UInt8($0, radix: 16) }
+        guard parts.count == 6, !parts.contains(nil) else { return nil }
+        self.init(rawValue: parts.compactMap(\.self).reduce(0) { $0 << 8 | UInt64($1) })
+    }
+}

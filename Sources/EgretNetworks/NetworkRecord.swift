@@ -1,0 +1,218 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+
+/// A network as it is kept: what is wanted, and what was made of it.
+public struct NetworkRecord: Hashable, Sendable, Codable {
+    /// How far the making or unmaking of something has come. Whatever is not ready when nobody works on it was left by
+    /// somebody who was killed, and is taken away.
+    public enum Stage: String, Hashable, Sendable, Codable {
+        /// It is noted, and may be there in part.
+        case making
+        /// It is there.
+        case ready
+        /// It is on its way out.
+        case removing
+    }
+
+    /// An endpoint: an interface in a namespace.
+    public struct Endpoint: Hashable, Sendable, Codable {
+        /// How its namespace is called: a name, `pid:4711`, or a path.
+        public var namespace: String
+        /// The kernel's cookie of the namespace, unlike every other's since the machine has started.
+        public var cookie: UInt64
+        /// Whether Egret has made the namespace.
+        public var isCreated: Bool
+        /// The interface in the namespace.
+        public var interface: String
+        /// The host's end of its link.
+        public var hostInterface: String
+        /// The index of the host's end.
+        public var hostIndex: UInt32
+        /// The hardware address of the interface in the namespace.
+        public var hardwareAddress: String
+        /// The hardware address of the host's end.
+        public var hostHardwareAddress: String
+        /// Its addresses, one of each of the network's subnets.
+        public var addresses: [IPAddress]
+        /// Source addresses of its own.
+        public var sourceAddresses: [AddressPair]
+        /// How far it has come.
+        public var stage: Stage
+
+        /// Notes an endpoint.
+        public init(
+            namespace: String,
+            cookie: UInt64,
+            isCreated: Bool,
+            interface: String,
+            hostInterface: String,
+            hostIndex: UInt32,
+            hardwareAddress: String,
+            hostHardwareAddress: String,
+            addresses: [IPAddress],
+            sourceAddresses: [AddressPair],
+            stage: Stage
+        ) {
+            self.namespace = namespace
+            self.cookie = cookie
+            self.isCreated = isCreated
+            self.interface = interface
+            self.hostInterface = hostInterface
+            self.hostIndex = hostIndex
+            self.hardwareAddress = hardwareAddress
+            self.hostHardwareAddress = hostHardwareAddress
+            self.addresses = addresses
+            self.sourceAddresses = sourceAddresses
+            self.stage = stage
+        }
+    }
+
+    /// A published port.
+    public struct Port: Hashable, Sendable, Codable {
+        /// Its number, unlike every other's of this host.
+        public var number: Int
+        /// The namespace of its endpoint, as the endpoint has it.
+        public var namespace: String
+        /// `tcp`, `udp` or `sctp`.
+        public var transport: String
+        /// The host's address; `nil` for all.
+        public var hostAddress: IPAddress?
+        /// The host's first port.
+        public var hostPort: UInt16
+        /// The endpoint's first port.
+        public var targetPort: UInt16
+        /// How many ports.
+        public var count: UInt16
+        /// The clients that are let through; empty for everyone.
+        public var sources: [IPPrefix]
+        /// How far it has come.
+        public var stage: Stage
+
+        /// Notes a published port.
+        public init(
+            number: Int,
+            namespace: String,
+            transport: String,
+            hostAddress: IPAddress?,
+            hostPort: UInt16,
+            targetPort: UInt16,
+            count: UInt16,
+            sources: [IPPrefix],
+            stage: Stage
+        ) {
+            self.number = number
+            self.namespace = namespace
+            self.transport = transport
+            self.hostAddress = hostAddress
+            self.hostPort = hostPort
+            self.targetPort = targetPort
+            self.count = count
+            self.sources = sources
+            self.stage = stage
+        }
+    }
+
+    /// The format of this record.
+    public static let currentVersion = 1
+
+    /// The format that it was written in.
+    public var version: Int
+    /// Its name.
+    public var name: String
+    /// How endpoints are joined.
+    public var mode: NetworkSpec.Mode
+    /// Its addresses.
+    public var subnets: [Subnet]
+    /// The largest packet that was asked for, in bytes.
+    public var mtu: UInt32?
+    /// Whether endpoints reach nobody but each other and the host.
+    public var isIsolated: Bool
+    /// Whether source addresses are translated.
+    public var isTranslated: Bool
+    /// The source addresses that were asked for.
+    public var sourceAddresses: [AddressPair]
+    /// Whether the bridge is somebody else's.
+    public var isAdopted: Bool
+    /// The bridge's index; `nil` in a routed network.
+    public var bridgeIndex: UInt32?
+    /// The machine's start in which all this was made (`/proc/sys/kernel/random/boot_id`).
+    public var bootID: String
+    /// How far it has come.
+    public var stage: Stage
+    /// Its endpoints, in the order in which they came.
+    public var endpoints: [Endpoint]
+    /// Its published ports.
+    public var ports: [Port]
+
+    /// Notes a network that is about to be made.
+    public init(_ spec: NetworkSpec, bootID: String) {
+        version = NetworkRecord.currentVersion
+        name = spec.name
+        mode = spec.mode
+        subnets = spec.subnets
+        mtu = spec.mtu
+        isIsolated = spec.isIsolated
+        isTranslated = spec.translation != .none
+        if case .sourceAddresses(let pairs) = spec.translation { sourceAddresses = pairs } else { sourceAddresses = [] }
+        isAdopted = spec.isAdopted
+        self.bootID = bootID
+        stage = .making
+        endpoints = []
+        ports = []
+    }
+
+    /// What was wanted.
+    public var spec: NetworkSpec {
+        NetworkSpec(
+            name: name,
+            mode: mode,
+            subnets: subnets,
+            mtu: mtu,
+            isIsolated: isIsolated,
+            translation: !isTranslated
+                ? .none : sourceAddresses.isEmpty ? .masquerade : .sourceAddresses(sourceAddresses),
+            isAdopted: isAdopted
+        )
+    }
+
+    /// Addresses that no further endpoint can have.
+    public var takenAddresses: Set<IPAddress> { Set(endpoints.flatMap(\.addresses)) }
+}
+
+extension IPAddress: Codable {
+    /// Reads its text.
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard let address = IPAddress(text) else {
+            throw DecodingError.dataCorrupted(
+                DecodingError.Context(codingPath: decoder.codingPath, debugDescription: "“\(text)” is no address"))
+        }
+        self = address
+    }
+
+    /// Writes its text.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+extension IPPrefix: Codable {
+    /// Reads its text.
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard let prefix = IPPrefix(text) else {
+            throw DecodingError.dataCorrupted(
+                DecodingError.Context(codingPath: decoder.codingPath, debugDescription: "“\(text)” is no block"))
+        }
+        self = prefix
+    }
+
+    /// Writes its text.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
