@@ -56,4 +56,7 @@ extension Dataplane {
     public func baseChains() throws(NetlinkError) -> [(table: Table, name: String, base: BaseChain)] {
         try chains().compactMap { record in record.chain.base.map { (record.table, record.chain.name, $0) } }
     }
+
+    /// Every table, whoever made it.
+    public func allTables() throws(NetlinkError) -> [Table] { try tables() }
 }
