@@ -124,8 +124,15 @@ extension Passage {
         isOwn: (Table) -> Bool
     ) -> (out: Passage, back: Passage) {
         var ways = (out: Passage(), back: Passage())
+        var interfaces: [UInt32: TraceEvent] = [:]
         var known: [UInt32: (isBack: Bool, packet: PacketSummary)] = [:]
-        for event in events {
+        for var event in events {
+            // Only the first event of a chain's pass carries the packet and its interfaces.
+            if event.packet.isEmpty, let first = interfaces[event.packetID], first.chain == event.chain {
+                (event.inputInterface, event.outputInterface) = (first.inputInterface, first.outputInterface)
+            } else {
+                interfaces[event.packetID] = event
+            }
             if let packet = PacketSummary.parse(event.packet) {
                 if packet.source == destination {
                     known[event.packetID] = (true, packet)

@@ -60,8 +60,8 @@ extension RouteWire {
         let width = UInt8(family.bitWidth)
         return try request(RouteMessage.getRoute, NetlinkFlag.acknowledge, sequence) { (writer) throws(WireError) in
             writer.append([family.socketFamily, width, query.source == nil ? 0 : width, 0, 0, 0, 0, 0])
-            // RTM_F_LOOKUP_TABLE: the table in which the route was found.
-            writer.appendHost(UInt32(0x1000))
+            // RTM_F_LOOKUP_TABLE, the table in which the route was found: IPv6 tells it unasked, and refuses the flag.
+            writer.appendHost(UInt32(family == .ipv4 ? 0x1000 : 0))
             try writer.putBytes(Rta.destination, query.destination.networkBytes)
             if let source = query.source { try writer.putBytes(Rta.source, source.networkBytes) }
             if let index = query.inputInterface { writer.putHost(Rta.inputIndex, index) }
