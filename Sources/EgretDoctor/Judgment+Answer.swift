@@ -33,13 +33,13 @@ extension Observation {
         guard let source else { return [] }
         let family = family == .ipv4 ? "ip" : "ip6"
         return [
-            ["nft", "add", "table", family, "masquerade"],
+            ["nft", "add", "table", family, "source-nat"],
             [
-                "nft", "add", "chain", family, "masquerade", "postrouting",
+                "nft", "add", "chain", family, "source-nat", "postrouting",
                 "{ type nat hook postrouting priority srcnat ; }",
             ],
             [
-                "nft", "add", "rule", family, "masquerade", "postrouting", family, "saddr", "\(source)", "oifname",
+                "nft", "add", "rule", family, "source-nat", "postrouting", family, "saddr", "\(source)", "oifname",
                 host.linkName(left.outputInterface), "masquerade",
             ],
         ]
