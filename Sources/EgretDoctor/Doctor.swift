@@ -54,7 +54,7 @@ public final class Doctor {
         let names = outside.links.map(\.name) + ["all"]
         outside.switches = try host.switches(
             family == .ipv4
-                ? names.map { "net/ipv4/conf/\($0)/forwarding" }
+                ? names.flatMap { ["net/ipv4/conf/\($0)/forwarding", "net/ipv4/conf/\($0)/rp_filter"] }
                 : names.flatMap { ["net/ipv6/conf/\($0)/forwarding", "net/ipv6/conf/\($0)/force_forwarding"] })
         outside.legacyTables = try host.legacyTables(family)
         let route = try endpoint.answer(RouteQuery(to: probe.destination))

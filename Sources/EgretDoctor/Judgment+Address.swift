@@ -11,7 +11,9 @@ extension Observation {
         if isLocal { return .notNeeded("\(probe.destination) is the endpoint's own") }
         guard let interface else { return .unknown("no interface") }
         let own = ownAddresses
-        if own.isEmpty, let source, endpoint.owns(source) { return .good("\(source)") }
+        if own.isEmpty, let source, endpoint.owns(source), !source.isLoopback,
+            !source.isLinkLocal || probe.destination.isLinkLocal
+        { return .good("\(source)") }
         guard let first = own.first else {
             return .bad(
                 Finding(

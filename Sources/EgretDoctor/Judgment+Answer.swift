@@ -122,7 +122,9 @@ extension Observation {
                     .wayBack, "the host takes the answer for its own",
                     "Connection tracking does not know the packet that it answers: something has made it untracked."))
         }
-        if returnRoute == .refused(.crossDevice) { return .bad(reversePath(arrived, isAnswer: true, .wayBack)) }
+        if isFilteredByReversePath(returnRoute, arrived.inputInterface) {
+            return .bad(reversePath(from: arrived.source, name, "the answer", .wayBack))
+        }
         if !forwards(arrived.inputInterface) {
             return .bad(
                 Finding(

@@ -30,7 +30,8 @@ extension Observation {
     /// The probe comes to the host's end of the link.
     func judgeArrival() -> Judgment {
         guard isThroughHost, !isLocal else { return .notNeeded("\(probe.destination) is on the endpoint's own link") }
-        if let sighting = outward.at(.prerouting) {
+        // With br_netfilter the rules for IP are asked before the bridge's own.
+        if let sighting = outward.at(.prerouting), outward.drop?.table.family != .bridge {
             return .good("at \(host.linkName(sighting.inputInterface))")
         }
         if let drop = outward.drop {

@@ -22,8 +22,8 @@ extension Observation {
                     "It drops what is not for itself, without a word.",
                     commands: forwardingCommands([arrived.inputInterface, uplink?.index])))
         }
-        if hostRoute == .refused(.crossDevice) {
-            return .bad(reversePath(arrived, isAnswer: false, .forwarding))
+        if isFilteredByReversePath(hostRoute, arrived.inputInterface) {
+            return .bad(reversePath(from: arrived.source, name, "the packet", .forwarding))
         }
         return .good("on for \(name)")
     }
@@ -55,14 +55,34 @@ extension Observation {
         return [["sysctl", "-w", "net/ipv6/conf/all/forwarding=1"]]
     }
 
+    /// Whether the host drops what comes in there because its own route to the source is another.
+    ///
+    /// The kernel tells `EXDEV`, newer ones `EINVAL` as of other refusals.
+    func isFilteredByReversePath(_ answer: RouteAnswer?, _ index: UInt32?) -> Bool {
+        guard family == .ipv4, answer == .refused(.crossDevice) || answer == .refused(.invalid) else { return false }
+        let position = reversePathPosition(host.linkName(index))
+        return position == "1" || position == "2" && isUnnumbered(index)
+    }
+
+    /// The position of the filter for an interface: the kernel goes by the higher of two.
+    private func reversePathPosition(_ name: String) -> String {
+        ["all", name].map { host.switches["net/ipv4/conf/\($0)/rp_filter"] ?? "0" }.max() ?? "0"
+    }
+
+    /// Whether an interface has no address: then the loose filter drops as much as the strict one.
+    private func isUnnumbered(_ index: UInt32?) -> Bool {
+        !host.addresses.contains { $0.linkIndex == index && $0.address.family == .ipv4 }
+    }
+
     /// A packet whose source the host expects elsewhere.
-    func reversePath(_ sighting: Passage.Sighting, isAnswer: Bool, _ step: Step) -> Finding {
-        let name = host.linkName(sighting.inputInterface)
+    func reversePath(from source: IPAddress, _ name: String, _ what: String, _ step: Step) -> Finding {
+        let link = host.links.first { $0.name == name }
+        let position = isUnnumbered(link?.index) ? "0" : "2"
+        let names = position == "0" && host.switches["net/ipv4/conf/all/rp_filter"] != "0" ? ["all", name] : [name]
         return Finding(
-            step, "rp_filter: \(isAnswer ? "the answer" : "the packet") from \(sighting.source) comes in by \(name), "
-                + "but the host's route to that address is another",
-            "With the strict filter the kernel drops what comes in where answers would not go out.",
-            commands: [["sysctl", "-w", "net/ipv4/conf/\(name)/rp_filter=2"]])
+            step, "rp_filter: \(what) from \(source) comes in by \(name), but the host's route to that address is another",
+            "With this filter the kernel drops what comes in where answers would not go out.",
+            commands: names.map { ["sysctl", "-w", "net/ipv4/conf/\($0)/rp_filter=\(position)"] })
     }
 
     /// The host's route to the destination.

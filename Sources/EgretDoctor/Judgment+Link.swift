@@ -64,9 +64,12 @@ extension Observation {
             return .bad(
                 Finding(
                     .link, "\(master.name) has its port \(hostEnd.name) in the state \(name)",
-                    "Only a port in the state forwarding passes frames. A new port of a bridge with spanning tree or a "
-                        + "forward delay takes some seconds to get there.",
-                    commands: [["bridge", "link", "set", "dev", hostEnd.name, "state", "3"]]))
+                    "Only a port in the state forwarding passes frames. With spanning tree a new port takes some seconds to "
+                        + "get there; a bridge without loops does not need it.",
+                    commands: [
+                        ["ip", "link", "set", master.name, "type", "bridge", "stp_state", "0"],
+                        ["bridge", "link", "set", "dev", hostEnd.name, "state", "3"],
+                    ]))
         }
         return .good("\(interface.name) ═ \(hostEnd.name) ═ \(master.name)")
     }

@@ -28,6 +28,9 @@ extension Observation {
             return .bad(Finding(.neighbour, "\(hop) does not answer \(asks)", "Nobody on the link seems to have it."))
         }
         if hop == gateway.address || host.owns(hop) {
+            if isFilteredByReversePath(hostRoute, side.index), let source {
+                return .bad(reversePath(from: source, side.name, "the endpoint's ARP request", .neighbour))
+            }
             // IFF_NOARP.
             let isMute = side.flags & 0x80 != 0
             return .bad(
@@ -55,7 +58,7 @@ extension Observation {
     private func strayNeighbour(_ hop: IPAddress, _ neighbour: NeighbourRecord?) -> Finding? {
         guard let side = hostSide, host.addresses.contains(where: { $0.address == hop && $0.linkIndex == side.index }),
             let meant = side.address, let found = neighbour?.hardwareAddress, found != meant, let interface,
-            !outward.reached(.prerouting)
+            !outward.reached(.forward), !outward.reached(.input)
         else { return nil }
         return Finding(
             .neighbour, "\(hop) is said to be at \(found), but \(side.name) has \(meant)",

@@ -84,6 +84,10 @@ extension IPAddress {
     /// Whether the world has no way to it: RFC 1918, RFC 6598, RFC 4193, and what is link-local.
     var isPrivate: Bool { isLinkLocal || IPAddress.privateBlocks.contains { $0.contains(self) } }
 
+    /// Whether it never leaves a host: 127.0.0.0/8, ::1.
+    var isLoopback: Bool { IPAddress.loopback.contains { $0.contains(self) } }
+
+    private static let loopback = ["127.0.0.0/8", "::1/128"].compactMap { IPPrefix($0) }
     private static let linkLocal = ["169.254.0.0/16", "fe80::/10"].compactMap { IPPrefix($0) }
     private static let privateBlocks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"]
         .compactMap { IPPrefix($0) }

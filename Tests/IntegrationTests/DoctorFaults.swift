@@ -41,7 +41,13 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
         .init("host's end down", "link", "veth0", "ip link set veth0 down"),
         .init("no port of the bridge", "link", "no port of br0", "ip link set veth0 nomaster"),
         .init("bridge down", "link", "br0", "ip link set br0 down"),
-        .init("port blocked", "link", "blocking", "bridge link set dev veth0 state 4"),
+        .init(
+            "port blocked", "link", "listening",
+            """
+            ip link set br0 type bridge stp_state 1 forward_delay 1500
+            ip link set veth0 nomaster
+            ip link set veth0 master br0
+            """),
         .init("no interface", "link", "no interface", "n ip link del eth0", isMended: false),
         .init("no address", "address", "no IPv4 address", "n ip address flush dev eth0"),
         .init(
@@ -58,7 +64,7 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             "route unreachable", "route", "unreachable default",
             "n ip route del default; n ip route add unreachable default"),
         .init("route blackhole", "route", "blackhole 8.8.8.0/24", "n ip route add blackhole 8.8.8.0/24"),
-        .init("route prohibit", "route", "prohibit 8.8.8.8/32", "n ip route add prohibit 8.8.8.8"),
+        .init("route prohibit", "route", "prohibit 8.8.8.8", "n ip route add prohibit 8.8.8.8"),
         .init(
             "gateway outside the network", "route", "172.16.0.1",
             "n ip route replace default via 172.16.0.1 dev eth0 onlink"),
@@ -108,6 +114,14 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             "forwarding off at the uplink", "way back", "up0", "echo 0 > /proc/sys/net/ipv4/conf/up0/forwarding"),
         .init(
             "source expected elsewhere", "forwarding", "rp_filter",
+            """
+            echo 1 > /proc/sys/net/ipv4/conf/br0/rp_filter
+            ip route add 192.168.0.2/32 dev up0
+            mac=$(ip -o link show dev br0 | grep -o 'link/ether [0-9a-f:]*' | cut -d' ' -f2)
+            n ip neighbour replace 192.168.0.1 lladdr $mac dev eth0 nud permanent
+            """, isMended: false),
+        .init(
+            "ARP from where the source is not expected", "neighbour", "rp_filter",
             "echo 1 > /proc/sys/net/ipv4/conf/br0/rp_filter; ip route add 192.168.0.2/32 dev up0", isMended: false),
         .init(
             "another table drops at forward", "rules", "ip daddr 8.8.8.8",
@@ -150,7 +164,7 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             nft add rule inet other out ip daddr 8.8.8.8 drop
             """),
         .init("host has no route", "way out", "no route to 8.8.8.8", "ip route del default", isMended: false),
-        .init("host's route is unreachable", "way out", "unreachable 8.8.8.8/32", "ip route add unreachable 8.8.8.8"),
+        .init("host's route is unreachable", "way out", "unreachable 8.8.8.8", "ip route add unreachable 8.8.8.8"),
         .init("host's route is a blackhole", "way out", "blackhole 8.8.8.0/24", "ip route add blackhole 8.8.8.0/24"),
         .init(
             "host's gateway is silent", "way out", "203.0.113.99", "ip route replace default via 203.0.113.99",
@@ -199,7 +213,7 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
         .init(
             "wrong hardware address of the endpoint", "way back", "02:00:00:00:00:99",
             "ip neighbour replace 192.168.0.2 lladdr 02:00:00:00:00:99 dev br0 nud permanent"),
-        .init("full packets vanish", "size", "more than 1400 bytes", "w ip link set eth0 mtu 1400"),
+        .init("full packets vanish", "size", "more than 1404 bytes", "w ip link set eth0 mtu 1400"),
     ]
 
     static let ipv6: [DoctorFault] = [
@@ -233,6 +247,6 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             nft 'add chain inet other forward { type filter hook forward priority 10; }'
             nft add rule inet other forward iifname up0 oifname br0 drop
             """, to: six),
-        .init("IPv6: full packets vanish", "size", "more than 1300 bytes", "w ip link set eth0 mtu 1300", to: six),
+        .init("IPv6: full packets vanish", "size", "more than 1304 bytes", "w ip link set eth0 mtu 1300", to: six),
     ]
 }

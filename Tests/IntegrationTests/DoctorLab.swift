@@ -52,7 +52,13 @@ final class DoctorLab {
     }
 
     private static let construction = """
-        for n in $H $N $W; do ip netns del $n 2>/dev/null || true; ip netns add $n; ip -n $n link set lo up; done
+        for n in $H $N $W; do
+            ip netns del $n 2>/dev/null || true
+            ip netns add $n
+            ip -n $n link set lo up
+            # The links' own addresses are to be usable at once.
+            ip netns exec $n sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+        done
         h() { ip -n $H "$@"; }; n() { ip -n $N "$@"; }; w() { ip -n $W "$@"; }
         h link add br0 type bridge forward_delay 0
         h address add 192.168.0.1/16 dev br0
