@@ -83,13 +83,20 @@ let package = Package(
             dependencies: ["EgretAddressing", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],
             swiftSettings: strict
         ),
+        .target(
+            name: "EgretDoctor",
+            dependencies: [
+                "EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretNetlink", "EgretDataplane",
+            ],
+            swiftSettings: strict
+        ),
         // Delivery.
         .target(
             name: "EgretCommands",
             dependencies: [
                 "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
                 "EgretNetlinkWire", "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane", "EgretFlows",
-                "EgretRun", "EgretNetworks",
+                "EgretRun", "EgretNetworks", "EgretDoctor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
@@ -154,6 +161,13 @@ let package = Package(
         .testTarget(
             name: "EgretNetworksTests",
             dependencies: ["EgretAddressing", "EgretLinux", "EgretNetworks", "EgretTesting"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretDoctorTests",
+            dependencies: [
+                "EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretDataplane", "EgretDoctor",
+            ],
             swiftSettings: strict
         ),
         .testTarget(

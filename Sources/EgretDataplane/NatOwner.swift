@@ -14,6 +14,9 @@ struct NatOwner {
         ("libvirt", "libvirt"), ("firewalld", "firewalld"), ("kube-proxy", "kubernetes"),
     ]
 
+    /// The tables of iptables.
+    private static let sharedTables: Swift.Set<String> = ["nat", "filter", "mangle", "raw", "security"]
+
     /// Tools that share the tables of iptables, by the chains that they make or lead to.
     private static let chains: [(prefix: String, owner: String)] = [
         ("DOCKER", "docker"), ("NETAVARK", "podman (netavark)"), ("CNI-", "podman (cni)"), ("LIBVIRT", "libvirt"),
@@ -23,7 +26,7 @@ struct NatOwner {
 
     func owner(of rule: RuleRecord, _ words: NatRuleText) -> String {
         if let known = NatOwner.tables.first(where: { table.name.hasPrefix($0.prefix) }) { return known.owner }
-        guard table.family != .inet, table.name == "nat" else { return "nft table \(table.name)" }
+        guard table.family != .inet, NatOwner.sharedTables.contains(table.name) else { return "nft table \(table.name)" }
         if let known = NatOwner.owner(ofChain: rule.chain) { return known }
         for case .verdict(let verdict) in rule.expressions {
             switch verdict {

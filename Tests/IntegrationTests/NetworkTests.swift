@@ -440,7 +440,7 @@ struct NetworkTests {
             "nwadopt",
             """
             ip link add virbr0 type bridge; ip addr add 10.7.0.1/24 dev virbr0; ip link set virbr0 up
-            state() { ip -d link show virbr0 | grep -o 'stp_state [0-9]*\\|mtu [0-9]*'; ip -o addr show virbr0; sysctl -n net.ipv4.conf.virbr0.route_localnet net.ipv4.conf.virbr0.forwarding; }
+            state() { ip -d link show virbr0 | grep -o 'stp_state [0-9]*\\|mtu [0-9]*'; ip -4 -o addr show virbr0; sysctl -n net.ipv4.conf.virbr0.route_localnet net.ipv4.conf.virbr0.forwarding; }
             state >before
             egret network create virbr0 --adopt
             egret network connect virbr0 a --create

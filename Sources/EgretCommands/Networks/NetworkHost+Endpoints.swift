@@ -74,9 +74,14 @@ extension NetworkHost {
         for endpoint: inout NetworkRecord.Endpoint,
         _ network: inout NetworkRecord
     ) throws {
-        try NetworkNamespace.create(at: reference.path)
-        endpoint.cookie = try NamespaceReference.cookie(of: reference.open())
-        try note(endpoint, &network)
+        var made = endpoint
+        var noted = network
+        try NetworkNamespace.create(at: reference.path) { cookie in
+            made.cookie = cookie
+            try note(made, &noted)
+        }
+        endpoint = made
+        network = noted
     }
 
     /// Whether Egret has made the namespace, for another network.
@@ -197,11 +202,12 @@ extension NetworkHost {
         try links.remove(endpoint.hostInterface) { $0.address?.description == endpoint.hostHardwareAddress }
         try NetworkConnections(host.netfilter).forget(of: endpoint.addresses)
         // Another namespace may have the name by now.
-        if endpoint.isCreated, isOnly(endpoint), let reference = NamespaceReference(endpoint.namespace),
-            let namespace = try? reference.open(),
-            try NamespaceReference.cookie(of: namespace) == endpoint.cookie
-        {
-            try NetworkNamespace.remove(at: reference.path)
+        if endpoint.isCreated, isOnly(endpoint), let reference = NamespaceReference(endpoint.namespace) {
+            let cookie = try? NamespaceReference.cookie(of: reference.open())
+            // Of a namespace that did not come so far there is an empty file.
+            if cookie == endpoint.cookie || cookie == nil && endpoint.stage == .making {
+                try NetworkNamespace.remove(at: reference.path)
+            }
         }
     }
 
