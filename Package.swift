@@ -159,6 +159,11 @@ let package = Package(
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
         .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
         .testTarget(
+            name: "EgretNetworksTests",
+            dependencies: ["EgretAddressing", "EgretLinux", "EgretNetworks", "EgretTesting"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "EgretDoctorTests",
             dependencies: [
                 "EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretDoctor",

@@ -59,13 +59,16 @@ extension Dataplane {
         let table = program.table
         guard try tables().contains(table) else { return }
         var transaction = Transaction()
+        let own = Swift.Set(program.chains.map(\.name))
         let sets = try self.sets(in: table)
         for membership in program.memberships {
             guard let record = sets.first(where: { $0.name == membership.name }),
                 case .elements(let meant) = membership.contents
             else { continue }
-            let present = Swift.Set(try elements(of: record))
-            let stale = meant.filter(present.contains)
+            let keys = Swift.Set(meant)
+            let stale = try elements(of: record).filter { element in
+                keys.contains(element) || element.verdict?.chain.map(own.contains) ?? false
+            }
             if !stale.isEmpty { transaction.append(.deleteElements(record.value(stale)), in: table) }
         }
         let chains = Swift.Set(try self.chains().filter { $0.table == table }.map(\.chain.name))

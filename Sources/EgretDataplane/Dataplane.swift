@@ -98,6 +98,18 @@ public final class Dataplane {
         return values
     }
 
+    /// The ruleset's number, which every change by anybody raises: equal numbers mean that nothing has changed.
+    public func rulesetGeneration() throws(NetlinkError) -> UInt32 {
+        let message = try connection.get("ask for the ruleset's generation") { sequence throws(WireError) in
+            try NftablesWire.generationRequest(sequence: sequence)
+        }
+        do throws(WireError) {
+            return try NftablesWire.decodeGeneration(message).identifier
+        } catch {
+            throw NetlinkError(malformed: "\(error)", operation: "ask for the ruleset's generation")
+        }
+    }
+
     /// Base chains of other tables that drop what nothing in them accepts, at the hook: an accept of Egret's
     /// does not let a packet past them.
     public func foreignDropPolicies(at hook: Hook) throws(NetlinkError) -> [String] {

@@ -128,6 +128,12 @@ struct RegisterLoad {
         }
     }
 
+    /// Whether comparing to these bytes asks for bits that are set or not: under a mask, to nothing.
+    func isBitTest(_ bytes: [UInt8]) -> Bool {
+        guard mask != nil, bytes.allSatisfy({ $0 == 0 }), case .conntrack(let key) = source else { return false }
+        return key == .state || key == .status
+    }
+
     private var maskText: String {
         mask.map { "& 0x\(String(RegisterLoad.hostNumber($0), radix: 16)) == " } ?? ""
     }

@@ -84,7 +84,9 @@ struct NatRuleText {
             return
         }
         if load.isInterfaceName { interfaces.append(load.value(bytes, interfaceNames)) }
-        words.append("\(load.text(context)) \(sign)\(load.value(bytes, interfaceNames))")
+        // Some of the bits, compared to none, for being set: nft says it the other way round.
+        let shown = load.isBitTest(bytes) ? (sign.isEmpty ? "! " : "") : sign
+        words.append("\(load.text(context)) \(shown)\(load.value(bytes, interfaceNames))")
     }
 
     /// What waits in the registers, as one key.

@@ -58,7 +58,8 @@ public enum NetworkNamespace {
             try check(result, "share the mounts of", directory)
             return
         }
-        try check(unsafe egret_mount(directory, directory, "none", egret_ms_bind | egret_ms_rec, nil), "mount", directory)
+        try check(
+            unsafe egret_mount(directory, directory, "none", egret_ms_bind | egret_ms_rec, nil), "mount", directory)
         try check(unsafe egret_mount("", directory, "none", flags, nil), "share the mounts of", directory)
     }
 }

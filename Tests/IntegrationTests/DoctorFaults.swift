@@ -138,6 +138,9 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             """),
         .init("iptables FORWARD drops by policy", "rules", "policy of ip filter FORWARD", "iptables -P FORWARD DROP"),
         .init(
+            "the older iptables drops by policy", "rules", "the older iptables drops it at the hook forward",
+            "iptables-legacy -P FORWARD DROP"),
+        .init(
             "another table rejects", "rules", "refuses",
             """
             nft add table ip other

@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretLinux
 import EgretTesting
 import Foundation
 import Testing
@@ -26,6 +27,18 @@ enum Egret {
     /// `PATH` with the program's directory first.
     static var searchPath: String {
         "\(directory):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    }
+}
+
+/// A way into a host's network namespace from scripts on home, which has a `/run` of its own and so no `/run/netns`.
+final class Gate {
+    /// What nsenter's `--net=` takes.
+    let path: String
+    private let namespace: Descriptor
+
+    init(to host: LabHost, of internet: TestInternet) throws {
+        namespace = try Descriptor.open(internet.namespacePath(of: host))
+        path = "/proc/\(CurrentProcess.identifier)/fd/\(namespace.number)"
     }
 }
 

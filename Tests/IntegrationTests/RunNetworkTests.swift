@@ -13,10 +13,11 @@ struct RunNetworkTests {
     @Test("the first packets of a command meet the policy: a connect at once reaches nobody")
     func firstPackets() throws {
         try withInternet("nfirst") { internet in
+            let isp = try Gate(to: .isp, of: internet)
             let output = try internet.script(
                 """
                 f=$(mktemp)
-                timeout 60 nsenter --net=\(internet.namespacePath(of: .isp)) tcpdump -ni home -w $f \
+                timeout 60 nsenter --net=\(isp.path) tcpdump --immediate-mode -Z root -Uni home -w $f \
                     'host 198.51.100.66' 2>/dev/null & dump=$!
                 sleep 0.7
                 for i in {1..25}; do
@@ -27,12 +28,15 @@ struct RunNetworkTests {
                 socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("198.51.100.66", 53))' &
                     wait %2 %3 2>/dev/null; wait $! 2>/dev/null
                 done
+                nsenter --net=\(isp.path) ping -c1 -W1 192.0.2.2 >/dev/null
+                egret run --report none --allow 198.51.100.66 -- bash -c 'echo x >/dev/udp/198.51.100.66/4444'
                 sleep 0.3; kill $dump; wait $dump 2>/dev/null
-                tcpdump -nr $f 2>/dev/null | wc -l; rm $f
+                # The last one alone, which is allowed, shows that the capture works.
+                tcpdump -nr $f 'dst host 198.51.100.66 and not icmp' 2>/dev/null | wc -l; rm $f
                 """.replacing("                import", with: "import").replacing(
                     "                socket", with: "socket"))
-            #expect(output.standardOutput == "0\n", "\(output.standardError)")
-            #expect(internet.log(of: .attacker).isEmpty)
+            #expect(output.standardOutput == "1\n", "\(output.standardError)")
+            withExtendedLifetime(isp) {}
             let remains = try internet.remains()
             #expect(remains == "")
         }
@@ -41,10 +45,11 @@ struct RunNetworkTests {
     @Test("where the uplink takes small packets, the run's link does too, and a large transfer works")
     func smallPackets() throws {
         try withInternet("nmtu") { internet in
+            let isp = try Gate(to: .isp, of: internet)
             let output = try internet.script(
                 """
                 ip link set eth0 mtu 1300
-                nsenter --net=\(internet.namespacePath(of: .isp)) ip link set home mtu 1300
+                nsenter --net=\(isp.path) ip link set home mtu 1300
                 egret run --report none --allow 203.0.113.10:80 --allow '[2001:db8:113::10]:80' -- sh -c '
                     ip -o link show eth0 | grep -o "mtu [0-9]*"
                     head -c 2000000 /dev/zero >/tmp/egret-mtu-$$

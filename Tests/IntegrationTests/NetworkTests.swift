@@ -1,0 +1,567 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretTesting
+import Testing
+
+/// Networks, as a user makes them: the lab that Egret began with.
+@Suite("a network", .serialized, .requiresRoot)
+struct NetworkTests {
+    /// Servers that answer with the address they are asked from.
+    private static let helpers = """
+        export EGRET_STATE_DIRECTORY=$PWD/state
+        inside() { ip netns exec "$@"; }
+        outside() { nsenter --net=$ISP "$@"; }
+        answer() {
+            inside $1 /usr/bin/python3 -uc 'import socketserver as s, sys, socket
+        class H(s.BaseRequestHandler):
+            def handle(h): h.request.sendall(("%s %d\\n" % (h.client_address[0], h.server.server_address[1])).encode())
+        class U(s.BaseRequestHandler):
+            def handle(h): h.request[1].sendto(("%s\\n" % h.client_address[0]).encode(), h.client_address)
+        class T6(s.ThreadingTCPServer): address_family = socket.AF_INET6; allow_reuse_address = True
+        class U6(s.ThreadingUDPServer): address_family = socket.AF_INET6
+        import threading
+        for p in sys.argv[1:]: threading.Thread(target=T6(("::", int(p)), H).serve_forever).start()
+        U6(("::", 53), U).serve_forever()' $2 $3 $4 & sleep 0.4
+        }
+        ask() { timeout 2 bash -c 'exec 3<>/dev/tcp/$0/$1 && cat <&3' "$@" 2>/dev/null | sed 's/::ffff://' || true; }
+        finish() { kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; egret network rm $(egret network ls -o json |
+            grep -o '"name" : "[^"]*"' | cut -d'"' -f4) --force 2>/dev/null; find $EGRET_STATE_DIRECTORY -mindepth 1; }
+
+        """
+
+    private func expect(
+        _ name: String,
+        _ script: String,
+        prints expected: String,
+        location: SourceLocation = #_sourceLocation
+    ) throws {
+        try withInternet(name) { internet in
+            let directory = try TemporaryDirectory()
+            let isp = try Gate(to: .isp, of: internet)
+            let output = try internet.script(
+                "cd \(directory.path)\nISP=\(isp.path)\n" + NetworkTests.helpers + script, timeout: .seconds(90))
+            withExtendedLifetime(isp) {}
+            #expect(
+                output.standardOutput == expected + "\n", "\(output.standardError)", sourceLocation: location)
+            let remains = try internet.remains()
+            #expect(remains == "", sourceLocation: location)
+        }
+    }
+
+    @Test("the lab: a namespace behind a bridge gets no answer until somebody translates its address")
+    func lab() throws {
+        try expect(
+            "nwlab",
+            """
+            egret network create br0 --subnet 192.168.0.0/16 --no-masquerade
+            egret network connect br0 ns0 --create
+            inside ns0 ping -c1 -W1 192.168.0.1 >/dev/null && echo reaches the gateway
+            inside ns0 ping -c1 -W1 203.0.113.10 >/dev/null || echo no answer
+            egret network rm br0 --force
+            egret network create br0 --subnet 192.168.0.0/16 --subnet fd00:16::/64
+            egret network connect br0 ns0 --create --ip 192.168.0.2
+            inside ns0 ping -c1 -W2 203.0.113.10 >/dev/null && echo an answer
+            inside ns0 ping -c1 -W2 2001:db8:113::10 >/dev/null && echo an answer by IPv6
+            inside ns0 curl -sS -m5 http://203.0.113.10/
+            egret nat ls --owner egret | grep -c 'br0-out .* masquerade'
+            finish
+            """,
+            prints: """
+                ns0 has 192.168.0.2
+                reaches the gateway
+                no answer
+                ns0 has 192.168.0.2 and fd00:16::2
+                an answer
+                an answer by IPv6
+                hello from web1 to 192.0.2.2
+                4
+                """)
+    }
+
+    @Test("published ports are reached from outside, from the host, from the network and from the endpoint itself")
+    func publishing() throws {
+        try expect(
+            "nwpub",
+            """
+            egret network create br0 --subnet 10.9.0.0/24 --subnet fd00:9::/64
+            egret network connect br0 a --create >/dev/null; egret network connect br0 b --create >/dev/null
+            answer a 80 9000 9001
+            egret publish 8080:80/tcp a; egret publish 8000-8001:9000-9001 a; egret publish 5300:53/udp a
+            egret publish 8081:80 a --host-ip 192.0.2.2; egret publish 8082:80 a --from 198.51.100.0/24
+            echo own $(ask 192.0.2.2 8080); echo lo $(ask 127.0.0.1 8080); echo six $(ask ::1 8080)
+            echo range $(ask 192.0.2.2 8000) $(ask 192.0.2.2 8001); echo at $(ask 192.0.2.2 8081)
+            echo not at $(ask 10.9.0.1 8081); echo not from $(ask 192.0.2.2 8082)
+            echo same $(inside b bash -c "$(declare -f ask); ask 192.0.2.2 8080")
+            echo self $(inside a bash -c "$(declare -f ask); ask 192.0.2.2 8080")
+            echo out $(outside bash -c "$(declare -f ask); ask 192.0.2.2 8080")
+            echo out six $(outside bash -c "$(declare -f ask); ask 2001:db8:ffff::2 8080")
+            outside ip route add 10.9.0.0/24 via 192.0.2.2
+            echo not past the ports $(outside bash -c "$(declare -f ask); ask 10.9.0.2 80")
+            echo udp $(echo | timeout 2 nc -u -w1 192.0.2.2 5300 | sed 's/::ffff://')
+            egret publish 8080:81 a 2>&1 | head -1
+            egret unpublish 8080/tcp; echo gone $(ask 192.0.2.2 8080)
+            egret publish ls | tail -n +2
+            finish
+            """,
+            prints: """
+                own 192.0.2.2 80
+                lo 10.9.0.1 80
+                six
+                range 192.0.2.2 9000 192.0.2.2 9001
+                at 192.0.2.2 80
+                not at
+                not from
+                same 10.9.0.1 80
+                self 10.9.0.1 80
+                out 192.0.2.1 80
+                out six 2001:db8:ffff::1 80
+                not past the ports
+                udp 192.0.2.2
+                egret: 8080/tcp is published already, for a
+                gone
+                8000-8001/tcp       a          9000-9001  everyone
+                5300/udp            a          53         everyone
+                192.0.2.2:8081/tcp  a          80         everyone
+                8082/tcp            a          80         198.51.100.0/24
+                """)
+    }
+
+    @Test(
+        "a client of UDP that was there before the port is published gets through, and a new endpoint inherits nothing")
+    func staleConnections() throws {
+        let client =
+            "import socket, sys, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(0.2)\n"
+            + "for i in range(30):\n s.sendto(b'x', ('192.0.2.2', 5300))\n try:\n  print(s.recv(99).decode().strip())\n  break\n"
+            + " except OSError: time.sleep(0.1)"
+        try expect(
+            "nwstale",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create
+            answer a 80
+            outside /usr/bin/python3 -uc "\(client)" & client=$!
+            sleep 0.7; egret publish 5300:53/udp a; wait $client
+            inside a ping -c1 203.0.113.10 >/dev/null; conntrack -L 2>/dev/null | grep -c 10.9.0.2
+            egret network disconnect br0 a; conntrack -L 2>/dev/null | grep -c 10.9.0.2
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                ::ffff:192.0.2.1
+                2
+                0
+                """)
+    }
+
+    @Test("a routed network routes between its endpoints, an isolated one lets nobody out")
+    func modes() throws {
+        try expect(
+            "nwmodes",
+            """
+            egret network create lab --mode routed --subnet 10.9.0.0/24 --subnet fd00:9::/64
+            egret network connect lab a --create; egret network connect lab b --create
+            try() { inside $1 ping -c1 -W1 $2 >/dev/null 2>&1 && echo $1 reaches $2 || echo $1 does not reach $2; }
+            try a 10.9.0.3; try a fd00:9::3; try b 203.0.113.10; try b 2001:db8:113::10; try b 10.9.0.1
+            egret network create cell --subnet 10.8.0.0/24 --isolated
+            egret network connect cell c --create; egret network connect cell d --create
+            try c 10.8.0.3; try c 10.8.0.1; try c 203.0.113.10; try a 10.8.0.2
+            inside c ip route add default via 10.8.0.1; try c 203.0.113.10; try c 10.9.0.2
+            egret network disconnect lab a; try b 10.9.0.2
+            egret network connect lab e --create
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2 and fd00:9::2
+                b has 10.9.0.3 and fd00:9::3
+                a reaches 10.9.0.3
+                a reaches fd00:9::3
+                b reaches 203.0.113.10
+                b reaches 2001:db8:113::10
+                b reaches 10.9.0.1
+                c has 10.8.0.2
+                d has 10.8.0.3
+                c reaches 10.8.0.3
+                c reaches 10.8.0.1
+                c does not reach 203.0.113.10
+                a does not reach 10.8.0.2
+                c does not reach 203.0.113.10
+                c does not reach 10.9.0.2
+                b does not reach 10.9.0.2
+                e has 10.9.0.2 and fd00:9::2
+                """)
+    }
+
+    @Test("source addresses: a network's own, and an endpoint's own")
+    func sources() throws {
+        try expect(
+            "nwsnat",
+            """
+            outside ip route add 192.0.2.20/31 via 192.0.2.2
+            ip addr add 192.0.2.20/32 dev eth0; ip addr add 192.0.2.21/32 dev eth0
+            egret network create br0 --subnet 10.9.0.0/24 --source-address 192.0.2.20
+            egret network connect br0 a --create >/dev/null
+            egret network connect br0 b --create --source-address 192.0.2.21 >/dev/null
+            inside a curl -sS -m5 http://203.0.113.10/; inside b curl -sS -m5 http://203.0.113.10/
+            egret network inspect br0 | grep source
+            finish
+            """,
+            prints: """
+                hello from web1 to 192.0.2.20
+                hello from web1 to 192.0.2.21
+                  source addresses: 192.0.2.20
+                """)
+    }
+
+    @Test("what is kept is made again after a restart: networks, Egret's namespaces, published ports")
+    func restart() throws {
+        try expect(
+            "nwboot",
+            """
+            ip netns add other
+            egret network create br0 --subnet 10.9.0.0/24; egret network create lab --mode routed --subnet 10.8.0.0/24
+            egret network connect br0 a --create; egret network connect br0 other; egret network connect lab a --interface eth1
+            egret publish 8080:80 a --network br0
+            # The machine stops: nothing is left but the files, which are from another start.
+            ip link del br0; ip netns del a; ip netns del other; nft flush ruleset; rm -r /run/egret
+            for n in $(ls /sys/class/net | grep egn); do ip link del $n 2>/dev/null; done
+            sysctl -qw net.ipv4.conf.eth0.forwarding=0 net.netfilter.nf_conntrack_acct=0
+            sysctl -qw net.ipv6.conf.eth0.force_forwarding=0 2>/dev/null
+            sed -i 's/"bootID" : ".*"/"bootID" : "another"/' $EGRET_STATE_DIRECTORY/*/*.json
+            echo >/run/netns/a
+            egret network restore 2>&1
+            inside a curl -sS -m5 http://203.0.113.10/
+            answer a 80; ask 192.0.2.2 8080
+            egret network ls | tail -n +2
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                other has 10.9.0.3
+                a has 10.8.0.2
+                egret: restored br0 with 1 namespaces and 1 published ports
+                egret: restored lab with 1 namespaces and 0 published ports
+                hello from web1 to 192.0.2.2
+                192.0.2.2 80
+                br0   bridge  10.9.0.0/24          1          1
+                lab   routed  10.8.0.0/24          1          0
+                """)
+    }
+
+    @Test("what others have made is never removed: bridges, namespaces, addresses")
+    func ofOthers() throws {
+        try expect(
+            "nwours",
+            """
+            named() { ip netns list | cut -d' ' -f1; }
+            ip link add docker0 type bridge
+            egret network create docker0 --subnet 10.9.0.0/24 2>&1 | head -1; ip -o link | grep -c docker0
+            egret network create br0 --subnet 10.9.0.0/24
+            egret network connect br0 a --create; ip netns del a; ip netns add a; sleep 0.3
+            egret network restore 2>&1; named
+            egret network connect br0 a; egret network disconnect br0 a; named
+            egret network connect br0 d --create; egret network create br1 --subnet 10.8.0.0/24
+            egret network connect br1 d --interface eth1; egret network disconnect br0 d; named | grep -c d
+            egret network disconnect br1 d; named | grep -c d
+            ip addr add 10.7.0.1/24 dev docker0; ip link set docker0 up
+            ip link add m0 type veth peer name eth0 netns a; ip link set m0 master docker0 up
+            ip -n a addr add 10.7.0.2/24 dev eth0; ip -n a link set eth0 up; sleep 0.2; ping -c1 -W2 10.7.0.2 >/dev/null
+            egret network create docker0 --adopt; egret network connect docker0 m --create
+            finish >/dev/null; ip -o link show docker0 | wc -l; ip link del docker0; ip link del m0; ip netns del a
+            """,
+            prints: """
+                egret: the host has an interface docker0 already
+                1
+                a has 10.9.0.2
+                egret: gave up a of br0: its namespace is gone
+                a
+                a has 10.9.0.2
+                a
+                d has 10.9.0.2
+                d has 10.8.0.2
+                1
+                0
+                m has 10.7.0.3
+                1
+                """)
+    }
+
+    @Test("what cannot be restored waits, and keeps nobody else from it")
+    func waiting() throws {
+        try expect(
+            "nwwait",
+            """
+            egret network create br0 --subnet 10.9.0.0/24
+            egret network connect br0 e --create; egret network connect br0 f --create
+            egret publish 8080:80 f; egret publish 8081:80 e
+            restart() {
+                ip link del br0; ip netns del e; ip netns del f; nft flush ruleset; rm -r /run/egret
+                for n in $(ls /sys/class/net | grep egn); do ip link del $n 2>/dev/null; done
+                sysctl -qw net.ipv4.conf.eth0.forwarding=0 net.netfilter.nf_conntrack_acct=0
+                sysctl -qw net.ipv6.conf.eth0.force_forwarding=0 2>/dev/null
+                sed -i 's/"bootID" : ".*"/"bootID" : "another"/' $EGRET_STATE_DIRECTORY/*/*.json
+            }
+            restart
+            ip netns add e; ip link add x0 type veth peer name eth0 netns e
+            egret network restore 2>&1
+            answer f 80; ask 192.0.2.2 8080
+            ip link del x0
+            egret network restore 2>&1
+            answer e 80; ask 192.0.2.2 8081
+            egret network disconnect br0 e; ip netns list | cut -d' ' -f1 | grep -c e
+            ip netns del e; egret network connect br0 e --create >/dev/null; egret publish 8081:80 e
+            kill $(jobs -p); wait 2>/dev/null
+            for i in 1 2 3 4 5 6; do
+                restart
+                egret network restore 2>/dev/null & sleep 0.0$i; kill -9 $! 2>/dev/null; wait $! 2>/dev/null
+            done 2>/dev/null
+            egret network restore 2>/dev/null; egret network ls | tail -n +2
+            answer f 80; ask 192.0.2.2 8080
+            finish
+            """,
+            prints: """
+                e has 10.9.0.2
+                f has 10.9.0.3
+                egret: e of br0 is still to be restored: e has an interface eth0 already
+                egret: restored br0 with 1 namespaces and 1 published ports
+                192.0.2.2 80
+                192.0.2.2 80
+                1
+                br0   bridge  10.9.0.0/24          2          2
+                192.0.2.2 80
+                """)
+    }
+
+    @Test("what others remove comes back, and addresses of namespaces that are gone are given again")
+    func repair() throws {
+        try expect(
+            "nwmend",
+            """
+            egret network create br0 --subnet 10.9.0.0/24
+            ip netns add a; egret network connect br0 a; egret network connect br0 b --create
+            egret publish 8080:80 b
+            ip netns del a
+            egret network connect br0 c --create 2>&1
+            ip link del br0
+            egret network restore 2>&1
+            nft flush ruleset
+            egret network restore 2>&1
+            inside b curl -sS -m5 http://203.0.113.10/
+            answer b 80; ask 192.0.2.2 8080
+            egret network restore 2>&1
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                b has 10.9.0.3
+                egret: gave up a of br0: its namespace is gone
+                c has 10.9.0.2
+                egret: made the bridge br0 again, which somebody had removed
+                egret: put the rules of br0 back, which somebody had removed
+                hello from web1 to 192.0.2.2
+                192.0.2.2 80
+                """)
+    }
+
+    @Test("twenty at once get twenty addresses, and killed at any moment nothing is broken or left")
+    func concurrency() throws {
+        try expect(
+            "nwmany",
+            """
+            egret network create br0 --subnet 10.9.0.0/24
+            for i in $(seq 20); do egret network connect br0 n$i --create >/dev/null & done; wait
+            egret network inspect br0 | grep -o '10\\.9\\.0\\.[0-9]* ' | sort -u | wc -l
+            for i in $(seq 20); do inside n$i ping -c1 -W2 203.0.113.10 >/dev/null || echo n$i has no answer; done
+            egret network rm br0 --force
+            for i in $(seq 25); do
+                egret network create br1 --subnet 10.9.0.0/24 --mode $([ $((i % 2)) = 0 ] && echo bridge || echo routed) &
+                sleep 0.00$((i % 8)); [ $((i % 3)) = 0 ] && kill -9 $! 2>/dev/null; wait $! 2>/dev/null
+                egret network connect br1 k --create >/dev/null 2>&1 &
+                sleep 0.0$((i % 3))$((i % 10)); [ $((i % 3)) = 1 ] && kill -9 $! 2>/dev/null; wait $! 2>/dev/null
+                egret network rm br1 --force >/dev/null 2>&1 &
+                sleep 0.0$((i % 2))$((i % 10)); [ $((i % 3)) = 2 ] && kill -9 $! 2>/dev/null; wait $! 2>/dev/null
+                egret network restore 2>/dev/null || echo broken after $i
+                egret network rm br1 --force 2>/dev/null
+                ip -o link | grep -E 'br1|egn'; ip netns list | grep -w k && ip netns del k
+            done 2>/dev/null
+            finish
+            """,
+            prints: """
+                20
+                """)
+    }
+
+    @Test("documents make networks, all or none, and a second time nothing")
+    func documents() throws {
+        try expect(
+            "nwdocs",
+            """
+            cat >two.yaml <<'END'
+            apiVersion: egret.dev/v1
+            kind: Network
+            metadata: { name: br0 }
+            spec: { subnets: [{ cidr: 10.9.0.0/24, gateway: 10.9.0.254 }, "fd00:9::/64"], mtu: 1400 }
+            ---
+            { "apiVersion": "egret.dev/v1", "kind": "Network", "metadata": { "name": "lab" },
+              "spec": { "mode": "routed", "subnets": ["10.8.0.0/24"], "masquerade": false } }
+            END
+            egret network apply -f two.yaml; egret network apply -f two.yaml
+            egret network ls -o wide | tail -n +2 | tr -s ' '
+            ip -o link show br0 | grep -o 'mtu [0-9]*'
+            sed 's/1400/1500/; s/name: br0/name: br0/' two.yaml >other.yaml
+            egret network apply -f other.yaml 2>&1 | head -1
+            egret network rm br0 lab
+            sed 's/10.8.0.0.24/10.9.0.128\\/25/' two.yaml | egret network apply -f - 2>&1; egret network ls | tail -n +2
+            sed 's/mtu/mut/; s/routed/rooted/; s/fd00:9::.64/fd00:9::1\\/64/; s/"masquerade": false/"adopt": 3/' two.yaml >bad.yaml
+            egret network apply -f bad.yaml 2>&1 | grep -o 'bad.yaml:[0-9:]* [a-z]*'; egret network ls | tail -n +2
+            egret explain -f two.yaml --to 192.0.2.1 --port 1/tcp 2>&1 | grep -o 'a Network is no policy' | sort -u
+            finish
+            """,
+            prints: """
+                br0 created
+                lab created
+                br0 unchanged
+                lab unchanged
+                br0 bridge 10.9.0.0/24 fd00:9::/64 0 0 10.9.0.254 fd00:9::1 masquerade
+                lab routed 10.8.0.0/24 0 0 10.8.0.1 none
+                mtu 1400
+                egret: the network br0 is there and is another one
+                egret: 10.9.0.128/25 overlaps 10.9.0.0/24 of the network br0
+                bad.yaml:4:63: error
+                bad.yaml:4:80: error
+                bad.yaml:7:21: error
+                bad.yaml:7:68: error
+                a Network is no policy
+                """)
+    }
+
+    @Test("a bridge of somebody else is used as it is, and stays as it is")
+    func adoption() throws {
+        try expect(
+            "nwadopt",
+            """
+            ip link add virbr0 type bridge; ip addr add 10.7.0.1/24 dev virbr0; ip link set virbr0 up
+            state() { ip -d link show virbr0 | grep -o 'stp_state [0-9]*\\|mtu [0-9]*'; ip -o addr show virbr0; sysctl -n net.ipv4.conf.virbr0.route_localnet net.ipv4.conf.virbr0.forwarding; }
+            state >before
+            egret network create virbr0 --adopt
+            egret network connect virbr0 a --create
+            inside a curl -sS -m5 http://203.0.113.10/
+            egret publish 8080:80 a
+            egret network rm virbr0 --force
+            state | diff before - && echo as before
+            ip link del virbr0
+            finish
+            """,
+            prints: """
+                a has 10.7.0.2
+                hello from web1 to 192.0.2.2
+                as before
+                """)
+    }
+
+    @Test("runs and networks share the host: the end of one leaves the other what it needs")
+    func besideRuns() throws {
+        try expect(
+            "nwruns",
+            """
+            egret run --report none --allow 203.0.113.10 -- sh -c 'sleep 1; curl -sS -m5 http://203.0.113.10/' & run=$!
+            sleep 0.5
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create
+            wait $run
+            inside a curl -sS -m5 http://203.0.113.10/
+            egret run --report none --allow 10.9.0.0/24 -- ping -c1 -W1 10.9.0.2 >/dev/null || echo not from a run
+            egret run --report none --allow 203.0.113.10 -- sh -c 'sleep 1; curl -sS -m5 http://203.0.113.10/' & run=$!
+            sleep 0.5
+            egret network rm br0 --force
+            wait $run; echo $?
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                hello from web1 to 192.0.2.2
+                hello from web1 to 192.0.2.2
+                not from a run
+                hello from web1 to 192.0.2.2
+                0
+                """)
+    }
+
+    @Test("what cannot be is refused with a reason and what to do, and nothing is changed")
+    func refusals() throws {
+        try expect(
+            "nwbad",
+            """
+            no() { egret "$@" 2>&1 >/dev/null | sed -n 's/^egret: //p' | head -1; }
+            no network create br0
+            no network create br0 --subnet 10.9.0.0
+            no network create br0 --subnet 10.9.0.1/24
+            no network create br0 --subnet 10.9.0.0/31
+            no network create br0 --subnet 127.0.0.0/8
+            no network create br0 --subnet 192.0.2.0/25
+            no network create br0 --subnet 10.9.0.0/24 --gateway 10.9.1.1
+            no network create br0 --subnet 10.9.0.0/24 --gateway 10.9.0.255
+            no network create br0 --subnet 10.9.0.0/24 --subnet 10.8.0.0/24
+            no network create 'br 0' --subnet 10.9.0.0/24
+            no network create egret0 --subnet 10.9.0.0/24
+            no network create abcdefghijklmnop --subnet 10.9.0.0/24
+            no network create eth0 --subnet 10.9.0.0/24
+            no network create br0 --adopt
+            no network create eth0 --adopt
+            egret network create br0 --subnet 10.9.0.0/29
+            no network create br0 --subnet 10.8.0.0/24
+            no network create br1 --subnet 10.9.0.0/16
+            no network connect br9 a --create
+            no network connect br0 a
+            no network connect br0 pid:999999
+            no network connect br0 /etc/passwd
+            egret network connect br0 a --create
+            no network connect br0 a
+            no network connect br0 b --create --ip 10.9.0.2
+            no network connect br0 b --create --ip 10.9.0.7
+            no network connect br0 b --create --ip 10.8.0.2
+            for n in c d e f; do egret network connect br0 $n --create; done >/dev/null
+            no network connect br0 g --create
+            no network rm br0
+            no publish 8080:80 z
+            no publish 8080-8081:80 a
+            no publish 0:80 a
+            no publish 80/icmp a
+            no unpublish 8080/tcp
+            finish
+            """,
+            prints: """
+                the network has no addresses
+                “10.9.0.0” is no block of addresses
+                10.9.0.1/24 is an address in a block
+                10.9.0.0/31 has no room for a gateway and an endpoint
+                127.0.0.0/8 cannot be a network's addresses
+                192.0.2.0/25 overlaps 192.0.2.0/30, which the host has an address in or a route to
+                the gateway 10.9.1.1 is in none of the subnets
+                the gateway 10.9.0.255 is not an address that a machine in 10.9.0.0/24 can have
+                a network has one subnet of each family at most
+                “br 0” cannot be the name of a network
+                “egret0” is a name that Egret gives its own interfaces
+                “abcdefghijklmnop” cannot be the name of a network
+                the host has an interface eth0 already
+                the host has no bridge br0
+                eth0 is no bridge
+                there is a network br0 already
+                10.9.0.0/16 overlaps 10.9.0.0/29 of the network br0
+                there is no network br9
+                there is no network namespace named a
+                process 999999 has no network namespace that can be opened
+                /etc/passwd is no network namespace: cannot enter namespace net: EINVAL (Invalid argument)
+                a has 10.9.0.2
+                a is connected to br0 already
+                10.9.0.2 is taken
+                10.9.0.7 is not an address that a machine in 10.9.0.0/29 can have
+                10.8.0.2 is not in the network
+                10.9.0.0/29 is full
+                br0 is connected to a, c, d, e, f
+                z is not connected to any network
+                the two ranges of “8080-8081:80” differ in size
+                “0:80” is not HOST-PORT:PORT/PROTOCOL; write 8080:80/tcp
+                the protocol of “80/icmp” is not tcp, udp or sctp
+                nothing is published at 8080/tcp
+                """)
+    }
+}
