@@ -86,7 +86,7 @@ let package = Package(
         .target(
             name: "EgretDoctor",
             dependencies: [
-                "EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretNetlink", "EgretDataplane",
+                "EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretNetlink",
             ],
             swiftSettings: strict
         ),
@@ -166,7 +166,7 @@ let package = Package(
         .testTarget(
             name: "EgretDoctorTests",
             dependencies: [
-                "EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretDataplane", "EgretDoctor",
+                "EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretDoctor",
             ],
             swiftSettings: strict
         ),

@@ -53,7 +53,7 @@ extension Dataplane {
     }
 
     /// The base chains of every table, with the table each is in.
-    public func baseChains() throws(NetlinkError) -> [(table: Table, name: String, base: BaseChain)] {
+    public func allBaseChains() throws(NetlinkError) -> [(table: Table, name: String, base: BaseChain)] {
         try chains().compactMap { record in record.chain.base.map { (record.table, record.chain.name, $0) } }
     }
 

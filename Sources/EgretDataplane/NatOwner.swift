@@ -26,7 +26,8 @@ struct NatOwner {
 
     func owner(of rule: RuleRecord, _ words: NatRuleText) -> String {
         if let known = NatOwner.tables.first(where: { table.name.hasPrefix($0.prefix) }) { return known.owner }
-        guard table.family != .inet, NatOwner.sharedTables.contains(table.name) else { return "nft table \(table.name)" }
+        let isShared = table.family != .inet && NatOwner.sharedTables.contains(table.name)
+        guard isShared else { return "nft table \(table.name)" }
         if let known = NatOwner.owner(ofChain: rule.chain) { return known }
         for case .verdict(let verdict) in rule.expressions {
             switch verdict {

@@ -2,9 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
-import EgretDataplane
 public import EgretLinux
-import EgretNetlink
+public import EgretNetlink
 import EgretNetlinkWire
 import EgretNftables
 
@@ -25,12 +24,18 @@ public final class Doctor {
     ///   - namespace: The endpoint's network namespace.
     ///   - place: How commands enter it.
     ///   - patience: How long an answer may take.
+    ///   - makeRuleset: Makes the access to nf_tables.
     /// - Throws: An error that says what could not be opened.
-    public init(_ probe: Probe, in namespace: Namespace, at place: Place, patience: Duration = .milliseconds(800)) throws {
+    public init(
+        _ probe: Probe, in namespace: Namespace, at place: Place, patience: Duration = .milliseconds(800),
+        makeRuleset: RulesetMaker
+    )
+        throws
+    {
         self.probe = probe
         self.patience = patience
-        host = try NamespaceView(.host, nil)
-        endpoint = try NamespaceView(place, namespace)
+        host = try NamespaceView(.host, nil, makeRuleset)
+        endpoint = try NamespaceView(place, namespace, makeRuleset)
         try removeRemains()
     }
 
@@ -69,7 +74,9 @@ public final class Doctor {
     private func interface(_ inside: Surroundings, _ route: RouteAnswer) -> LinkRecord? {
         let loopback: UInt32 = 8
         if let link = inside.link(route.usable?.outputIndices.first), link.flags & loopback == 0 { return link }
-        let others = inside.links.filter { $0.flags & loopback == 0 && !["sit", "ip6tnl", "gre", "ipip"].contains($0.kind) }
+        let others = inside.links.filter {
+            $0.flags & loopback == 0 && !["sit", "ip6tnl", "gre", "ipip"].contains($0.kind)
+        }
         return others.first { $0.kind == "veth" } ?? others.first
     }
 
@@ -162,12 +169,12 @@ public final class Doctor {
     /// Removes the tables of doctors that were killed.
     private func removeRemains() throws {
         for view in [host, endpoint] {
-            let stale = try view.dataplane.allTables().filter { table in
+            let stale = try view.ruleset.allTables().filter { table in
                 guard table.name.hasPrefix(Doctor.tablePrefix) else { return false }
                 let number = table.name.dropFirst(Doctor.tablePrefix.count)
                 return (try? Descriptor.open("/proc/\(number)/comm")) == nil
             }
-            if !stale.isEmpty { try view.dataplane.removeTables(stale) }
+            if !stale.isEmpty { try view.ruleset.remove(stale) }
         }
     }
 }

@@ -32,6 +32,7 @@ struct Echo {
     /// The number of the request that a packet answers; `nil` if it answers none of these.
     ///
     /// - Parameter packet: As a raw socket gives it: of IPv4 with the network header.
+    /// - Returns: The number.
     func answered(by packet: [UInt8]) -> UInt16? {
         var bytes = packet[...]
         if family == .ipv4 {

@@ -1,47 +1,45 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretDataplane
 import EgretLinux
 import EgretNetlink
 import EgretNftables
 
 /// Tries what the kernel can do, in a network namespace that is thrown away.
 enum FeatureTrial {
-    static func run() throws -> [HostCheck.Line] {
+    static func run(_ makeRuleset: RulesetMaker) throws -> [HostCheck.Line] {
         try OwnThread.run {
             try Namespace.unshare(.network)
-            return try trials()
+            return try trials((try? NetlinkConnection.netfilter()).map(makeRuleset))
         }
     }
 
-    private static func trials() throws -> [HostCheck.Line] {
-        let netfilter = try? NetlinkConnection.netfilter()
-        return [
+    private static func trials(_ ruleset: (any Ruleset)?) throws -> [HostCheck.Line] {
+        [
             line("nf_tables", isNeeded: true, "nothing can be policed or translated") {
-                try install(netfilter, .inet, .filter, .forward)
+                try install(ruleset, .inet, .filter, .forward)
             },
             line("masquerade", isNeeded: true, "private addresses cannot be translated") {
-                try install(netfilter, .inet, .nat, .postrouting, [.masquerade])
+                try install(ruleset, .inet, .nat, .postrouting, [.masquerade])
             },
             line("conntrack", isNeeded: true, "answers cannot be told from new connections") {
-                try install(netfilter, .inet, .filter, .forward, [.connectionState(in: .established)])
+                try install(ruleset, .inet, .filter, .forward, [.connectionState(in: .established)])
             },
             line("NFLOG", "refused packets are counted, but not listed") {
                 try install(
-                    netfilter, .inet, .filter, .forward, [.log(group: 1, prefix: "", snapLength: 0, queueThreshold: 0)])
+                    ruleset, .inet, .filter, .forward, [.log(group: 1, prefix: "", snapLength: 0, queueThreshold: 0)])
             },
             line("nftables trace", "the doctor cannot see which rule drops a packet") {
-                try install(netfilter, .inet, .filter, .prerouting, [.trace])
+                try install(ruleset, .inet, .filter, .prerouting, [.trace])
             },
             line("bridge tables", "the doctor cannot see what a bridge drops") {
-                try install(netfilter, .bridge, .filter, .forward)
+                try install(ruleset, .bridge, .filter, .forward)
             },
             line("ARP tables", "the doctor cannot see which rule drops ARP") {
-                try install(netfilter, .arp, .filter, .input)
+                try install(ruleset, .arp, .filter, .input)
             },
             line("netdev ingress", isNeeded: true, "senders with false addresses cannot be kept out") {
-                try install(netfilter, .netdev, .filter, .ingress, device: "lo")
+                try install(ruleset, .netdev, .filter, .ingress, device: "lo")
             },
             line("conntrack accounting", "reports have no bytes") {
                 guard try Sysctl("net/netfilter/nf_conntrack_acct").read() != nil else { throw missing("accounting") }
@@ -73,22 +71,21 @@ enum FeatureTrial {
 
     /// Installs one chain with one rule, and takes it away.
     private static func install(
-        _ connection: NetlinkConnection?,
+        _ ruleset: (any Ruleset)?,
         _ family: TableFamily,
         _ kind: BaseChain.Kind,
         _ hook: Hook,
         _ statements: [Statement] = [],
         device: String? = nil
     ) throws {
-        guard let connection else { throw missing("nfnetlink") }
+        guard let ruleset else { throw missing("nfnetlink") }
         let table = Table(family: family, name: "egret-trial")
         var program = TableProgram(table: table)
         let priority: Int32 = kind == .nat ? 100 : 0
         program.chains = [Chain("trial", base: BaseChain(kind: kind, hook: hook, priority: priority, device: device))]
         program.rules = [Rule(in: "trial", statements + [.anonymousCounter])]
         if kind == .nat { program.rules = [Rule(in: "trial", statements)] }
-        let dataplane = Dataplane(connection)
-        try dataplane.install([], on: program)
-        try dataplane.removeTables([table])
+        try ruleset.install(program)
+        try ruleset.remove([table])
     }
 }

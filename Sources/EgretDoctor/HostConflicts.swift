@@ -1,26 +1,25 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretDataplane
 import EgretLinux
-import EgretNetlink
 import EgretNftables
 
 /// What others have set up on the host that keeps forwarded packets from passing, and the switches.
 enum HostConflicts {
-    static func find() throws -> [HostCheck.Line] {
-        let dataplane = Dataplane(try NetlinkConnection.netfilter())
-        return try forwardPolicies(dataplane) + legacyTables() + switches()
+    static func find(_ ruleset: any Ruleset) throws -> [HostCheck.Line] {
+        try forwardPolicies(ruleset) + legacyTables() + switches()
     }
 
     /// Chains of others that drop at the hook `forward` what nothing in them accepts.
-    private static func forwardPolicies(_ dataplane: Dataplane) throws -> [HostCheck.Line] {
-        let dropping = try dataplane.baseChains().filter { chain in
+    private static func forwardPolicies(_ ruleset: any Ruleset) throws -> [HostCheck.Line] {
+        let dropping = try ruleset.baseChains().filter { chain in
             chain.base.hook == .forward && chain.base.policy == .drop && !chain.table.name.hasPrefix("egret")
         }
-        if dropping.isEmpty { return [HostCheck.Line("forward chains", isGood: true, "no other table drops by policy")] }
+        if dropping.isEmpty {
+            return [HostCheck.Line("forward chains", isGood: true, "no other table drops by policy")]
+        }
         return try dropping.map { chain in
-            let owner = try dataplane.describe(handle: nil, chain: chain.name, of: chain.table).owner
+            let owner = try ruleset.words(of: nil, in: chain.name, of: chain.table, interfaceNames: [:]).owner
             return HostCheck.Line(
                 "forward chains", isGood: false,
                 "\(chain.table) \(chain.name), made by \(owner), drops by policy: an accept of Egret's does not let a "
@@ -58,7 +57,8 @@ enum HostConflicts {
                 HostCheck.Line(
                     "rp_filter", isGood: true, "strict: what comes in where answers would not go out is dropped"))
         }
-        for name in ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"] where read(name) == "1" {
+        for name in ["net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"]
+        where read(name) == "1" {
             lines.append(
                 HostCheck.Line(
                     "br_netfilter", isGood: true, "\(name) is on: what bridges pass on meets the rules for IP as well"))

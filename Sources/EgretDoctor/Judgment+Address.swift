@@ -13,7 +13,9 @@ extension Observation {
         let own = ownAddresses
         if own.isEmpty, let source, endpoint.owns(source), !source.isLoopback,
             !source.isLinkLocal || probe.destination.isLinkLocal
-        { return .good("\(source)") }
+        {
+            return .good("\(source)")
+        }
         guard let first = own.first else {
             return .bad(
                 Finding(
@@ -72,7 +74,8 @@ extension Observation {
                 inside("ip", "route", "replace", "default", "via", "\(gateway.address)", "dev", interface.name),
             ]
         }
-        let seen = "\(first.address)/\(first.prefixLength) on \(interface.name), but the host has "
+        let seen =
+            "\(first.address)/\(first.prefixLength) on \(interface.name), but the host has "
             + "\(gateway.address)/\(gateway.prefixLength)"
         let reason =
             isMistakenForNeighbour

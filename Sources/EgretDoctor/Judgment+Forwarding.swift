@@ -13,7 +13,9 @@ extension Observation {
         if isAnswered || outward.drop != nil { return .good("on") }
         if outward.reached(.forward) { return .good("on") }
         if outward.reached(.input) { return .notNeeded("\(probe.destination) is the host's own") }
-        guard let arrived = outward.at(.prerouting, isLast: true) else { return .unknown("the packet did not get so far") }
+        guard let arrived = outward.at(.prerouting, isLast: true) else {
+            return .unknown("the packet did not get so far")
+        }
         let name = host.linkName(arrived.inputInterface)
         if !forwards(arrived.inputInterface) {
             return .bad(
@@ -80,7 +82,8 @@ extension Observation {
         let position = isUnnumbered(link?.index) ? "0" : "2"
         let names = position == "0" && host.switches["net/ipv4/conf/all/rp_filter"] != "0" ? ["all", name] : [name]
         return Finding(
-            step, "rp_filter: \(what) from \(source) comes in by \(name), but the host's route to that address is another",
+            step,
+            "rp_filter: \(what) from \(source) comes in by \(name), but the host's route to that address is another",
             "With this filter the kernel drops what comes in where answers would not go out.",
             commands: names.map { ["sysctl", "-w", "net/ipv4/conf/\($0)/rp_filter=\(position)"] })
     }
@@ -97,7 +100,8 @@ extension Observation {
             return .bad(
                 Finding(
                     .wayOut, "the packet vanishes on the host before it leaves",
-                    "It passed \(outward.sightings.last?.point.chain ?? "nothing"), and no rule of nftables dropped it."))
+                    "It passed \(outward.sightings.last?.point.chain ?? "nothing"), and no rule of nftables dropped it."
+                ))
         }
         return judgeUplink(left)
     }

@@ -36,7 +36,8 @@ extension Observation {
             return .bad(
                 Finding(
                     .neighbour,
-                    "\(hop) does not answer \(asks), though the host has it" + (isMute ? ": \(side.name) has ARP off" : ""),
+                    "\(hop) does not answer \(asks), though the host has it"
+                        + (isMute ? ": \(side.name) has ARP off" : ""),
                     "Something between the endpoint and the host takes the questions or the answers"
                         + (isMute ? "." : "; the older arptables and ebtables are not to be seen here."),
                     commands: isMute ? [["ip", "link", "set", side.name, "arp", "on"]] : []))

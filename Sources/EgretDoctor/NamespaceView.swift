@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
-import EgretDataplane
 import EgretLinux
 import EgretNetlink
 import EgretNetlinkWire
@@ -14,12 +13,12 @@ final class NamespaceView {
     private let namespace: Namespace?
     let route: NetlinkConnection
     private let traces: NetlinkConnection
-    let dataplane: Dataplane
+    let ruleset: any Ruleset
     private(set) var events: [TraceEvent] = []
     private var installed: [Table] = []
 
     /// Opens sockets in a namespace, or with none in the thread's own.
-    init(_ place: Place, _ namespace: Namespace?) throws {
+    init(_ place: Place, _ namespace: Namespace?, _ makeRuleset: RulesetMaker) throws {
         self.place = place
         self.namespace = namespace
         func open() throws -> (NetlinkConnection, NetlinkConnection, NetlinkConnection) {
@@ -29,7 +28,7 @@ final class NamespaceView {
             )
         }
         let (route, netfilter, traces) = try namespace?.visit(open) ?? open()
-        (self.route, self.traces, dataplane) = (route, traces, Dataplane(netfilter))
+        (self.route, self.traces, ruleset) = (route, traces, makeRuleset(netfilter))
     }
 
     /// Runs the body in the namespace.
@@ -98,8 +97,8 @@ extension NamespaceView {
     /// Begins to trace. Tables that the kernel has no family for are left out, but for the first.
     func begin(_ program: TraceProgram, withBridge: Bool) throws {
         for (index, table) in program.tables(withBridge: withBridge).enumerated() {
-            do throws(NetlinkError) {
-                try dataplane.install([], on: table)
+            do {
+                try ruleset.install(table)
                 installed.append(table.table)
             } catch {
                 if index == 0 { throw error }
@@ -118,7 +117,7 @@ extension NamespaceView {
 
     /// Takes the tables away.
     func end() {
-        try? dataplane.removeTables(installed)
+        try? ruleset.remove(installed)
         installed = []
     }
 
@@ -146,8 +145,8 @@ extension NamespaceView {
     /// Adds a rule's words to a drop.
     func described(_ drop: Passage.Drop?, _ names: [UInt32: String]) -> Passage.Drop? {
         guard var drop else { return nil }
-        if let found = try? dataplane.describe(
-            handle: drop.handle, chain: drop.chain, of: drop.table, interfaceNames: names)
+        if let found = try? ruleset.words(
+            of: drop.handle, in: drop.chain, of: drop.table, interfaceNames: names)
         {
             (drop.text, drop.comment, drop.owner) = (found.text, found.comment, found.owner)
         }

@@ -27,6 +27,7 @@ struct Prober {
     ///   - traces: Descriptors that wake the wait.
     ///   - isLost: Takes in the traces, and says whether the packet is known to be lost.
     /// - Returns: What came of it.
+    /// - Throws: An error if waiting fails.
     func run(watching traces: [Descriptor], _ isLost: () throws -> Bool) throws -> ProbeOutcome {
         let clock = ContinuousClock()
         let start = clock.now
@@ -93,7 +94,9 @@ struct Prober {
         while let report = socket.takeReport() {
             if let address = IPAddress(networkOrder: report.reporter) { reporter = address }
         }
-        if errno == .connectionRefused, reporter == nil || reporter == probe.destination { return .refused(after: time) }
+        if errno == .connectionRefused, reporter == nil || reporter == probe.destination {
+            return .refused(after: time)
+        }
         return .failed(errno, reporter: reporter)
     }
 

@@ -23,6 +23,7 @@ struct SizeProber {
     ///   - view: The namespace to send from.
     ///   - mtu: The size of a full packet, in bytes.
     /// - Returns: What passes.
+    /// - Throws: An error if no socket can be had.
     func run(in view: NamespaceView, mtu: UInt32) throws -> SizeOutcome {
         let full = Int(min(mtu, 65_000))
         let small = min(128, full)

@@ -22,6 +22,7 @@ struct TraceProgram {
     /// The tables, each to be installed by itself: a kernel may lack bridges' or ARP's.
     ///
     /// - Parameter withBridge: Whether frames that a bridge passes on are to be seen.
+    /// - Returns: The tables.
     func tables(withBridge: Bool) -> [TableProgram] {
         var tables = [packets(.inet, [.prerouting, .input, .forward, .output, .postrouting])]
         if subject.probe.destination.family == .ipv4 { tables.append(questions(.arp, [.input, .output])) }

@@ -130,7 +130,8 @@ public struct ProbeSocket: Sendable {
         var found = egret_reported_error()
         guard unsafe egret_take_error(descriptor.number, &found) == 1 else { return nil }
         let count = found.reporter.family == egret_af_inet ? 4 : found.reporter.family == egret_af_inet6 ? 16 : 0
-        let reporter = unsafe withUnsafeBytes(of: &found.reporter.address) { bytes in unsafe Array(bytes.prefix(count)) }
+        let reporter = unsafe withUnsafeBytes(of: &found.reporter.address) { bytes in unsafe Array(bytes.prefix(count))
+        }
         return Report(
             errno: Errno(rawValue: found.number),
             reporter: found.origin >= 2 ? reporter : [],

@@ -138,6 +138,9 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             """),
         .init("iptables FORWARD drops by policy", "rules", "policy of ip filter FORWARD", "iptables -P FORWARD DROP"),
         .init(
+            "the older iptables drops by policy", "rules", "the older iptables drops it at the hook forward",
+            "iptables-legacy -P FORWARD DROP"),
+        .init(
             "another table rejects", "rules", "refuses",
             """
             nft add table ip other
@@ -183,7 +186,8 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             w nft 'add chain inet far input { type filter hook input priority 0; policy drop; }'
             """, isMended: false),
         .init(
-            "the world has no way to the destination", "answer", "203.0.113.1 answers that", "w ip route add unreachable 9.9.9.9; w sysctl -qw net.ipv4.ip_forward=1",
+            "the world has no way to the destination", "answer", "203.0.113.1 answers that",
+            "w ip route add unreachable 9.9.9.9; w sysctl -qw net.ipv4.ip_forward=1",
             isMended: false, to: "--to 9.9.9.9 --port 443"),
         .init(
             "the answer is dropped at forward", "way back", "inet other forward",

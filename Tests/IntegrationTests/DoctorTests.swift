@@ -41,6 +41,51 @@ struct DoctorTests {
     @Test("a fault of IPv6", arguments: DoctorFault.ipv6)
     func ipv6(_ fault: DoctorFault) throws { try check(fault) }
 
+    @Test("--fix runs Egret's own command, and leaves what is others'")
+    func fix() throws {
+        let lab = try DoctorLab()
+        try lab.onHost("nft delete table inet lab")
+        let mended = try lab.examine(["--fix"])
+        #expect(mended.exitCode == 0 && mended.report.healthy, "\(mended.report)")
+        #expect(mended.report.repairs.count == 1 && mended.report.repairs[0].hasPrefix("egret network create br0 --adopt"))
+        try lab.onHost("iptables -P FORWARD DROP")
+        let (report, exitCode, _) = try lab.examine(["--fix"])
+        #expect(exitCode == 1 && report.repairs == [] && report.finding?.step == "rules")
+        #expect(try lab.onHost("iptables -S FORWARD").standardOutput == "-P FORWARD DROP\n")
+    }
+
+    @Test("an endpoint is named by a process or a path as well, and its commands enter it so")
+    func names() throws {
+        let lab = try DoctorLab()
+        try lab.onHost("n ip route del default")
+        let path = "/run/netns/\(lab.endpoint)"
+        let output = try lab.onHost("egret doctor \(path) || true").standardOutput
+        let command = "nsenter --net=\(path) ip route add default via 192.168.0.1 dev eth0"
+        #expect(output.contains("✗ route") && output.hasSuffix("\n  \(command)\n"), "\(output)")
+        #expect(!output.contains("\u{1b}"))
+        let script = "\(command); n sleep 20 & sleep 0.3; egret doctor pid:$(pgrep -P $! sleep || echo $!)"
+        let mended = try lab.onHost(script + "; status=$?; kill $!; exit $status")
+        #expect(mended.status == 0 && mended.standardOutput.hasSuffix("Nothing is in the way.\n"), "\(mended)")
+    }
+
+    @Test("without an endpoint the host is looked at")
+    func hostCheck() throws {
+        let lab = try DoctorLab()
+        let fine = try lab.onHost("egret doctor")
+        #expect(fine.status == 0 && fine.standardOutput.contains("✓ nf_tables"), "\(fine)")
+        try lab.onHost("iptables -P FORWARD DROP")
+        let text = try lab.onHost("egret doctor || true").standardOutput
+        #expect(text.contains("ip filter FORWARD, made by iptables, drops by policy"), "\(text)")
+        #expect(try lab.onHost("nft list tables").standardOutput == "table inet lab\ntable ip filter\n")
+    }
+
+    @Test("what cannot be looked at ends with 2", arguments: ["nowhere", "pid:0", "ns0 --port 1-2/tcp", "--to 8.8.8.8"])
+    func usage(_ arguments: String) throws {
+        let lab = try DoctorLab()
+        let output = try lab.onHost("egret doctor \(arguments)")
+        #expect(output.status == 2 && output.standardOutput == "" && output.standardError.hasPrefix("egret: "))
+    }
+
     /// The finding is the expected one, and its commands, run as they stand, mend it.
     private func check(_ fault: DoctorFault) throws {
         let lab = try DoctorLab()

@@ -45,9 +45,12 @@ struct TraceTests {
         #expect(packet.transport == .icmpv6 && packet.icmpType == 128)
     }
 
-    @Test("a verdict of the kernel's own is told apart", arguments: [
-        (UInt32(0x0005_0003), TraceEvent.Outcome.queue(5)), (2, .stolen), (UInt32.max, .next), (0xffff_fffe, .other(-2)),
-    ])
+    @Test(
+        "a verdict of the kernel's own is told apart",
+        arguments: [
+            (UInt32(0x0005_0003), TraceEvent.Outcome.queue(5)), (2, .stolen), (UInt32.max, .next),
+            (0xffff_fffe, .other(-2)),
+        ])
     func outcomes(_ code: UInt32, _ outcome: TraceEvent.Outcome) throws {
         var bytes = Array(TraceCapture.jumpAndDrop.prefix(0x98))
         // The verdict's code is the only attribute of four bytes that is all ones.

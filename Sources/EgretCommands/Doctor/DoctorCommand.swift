@@ -72,7 +72,7 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private func checkHost() throws {
-        let check = try HostCheck.run()
+        let check = try HostCheck.run { KernelRuleset($0) }
         Console.output(try output.text(of: HostDocument(check)) ?? DoctorText(style: Console.outputStyle).text(check))
         if !check.isHealthy { throw ExitCode(1) }
     }
@@ -88,7 +88,7 @@ struct DoctorCommand: ParsableCommand {
             case .name(let name): .name(name)
             case .process, .path: .file(reference.path)
             }
-        let doctor = try Doctor(probe, in: namespace, at: place)
+        let doctor = try Doctor(probe, in: namespace, at: place) { KernelRuleset($0) }
         var diagnosis = try doctor.examine()
         var repairs: [String] = []
         if fix {
@@ -119,7 +119,8 @@ struct DoctorCommand: ParsableCommand {
         case .any(.icmp), .any(.icmpv6): return Probe(to: destination, .echo)
         default:
             throw RunFailure(
-                message: problem.map { DiagnosticFormatter.format($0) } ?? "\(port) is nothing that a probe can be sent to",
+                message: problem.map { DiagnosticFormatter.format($0) }
+                    ?? "\(port) is nothing that a probe can be sent to",
                 advice: "write one port: 443/tcp or 53/udp; or leave --port out, for an echo request")
         }
     }

@@ -29,7 +29,8 @@ struct DoctorText {
             }
         } else {
             let isSure = document.steps.allSatisfy { $0.state != "unknown" }
-            lines.append(isSure ? "Nothing is in the way." : "Nothing was found in the way; see what is marked with “?”.")
+            lines.append(
+                isSure ? "Nothing is in the way." : "Nothing was found in the way; see what is marked with “?”.")
         }
         return lines.map { $0 + "\n" }.joined()
     }
