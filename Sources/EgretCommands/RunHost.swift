@@ -42,13 +42,18 @@ final class RunHost {
         return dead
     }
 
-    /// Removes links of runs that have no record any more: something has held the run's network namespace, or the
-    /// kernel is just about to remove them itself. The caller holds the lock.
+    /// Removes links of runs that have no record any more and are down: something has held the run's network namespace,
+    /// or the kernel is just about to remove them itself. A link that is up may be of a run that another Egret has begun,
+    /// one that sees another `/run`. The caller holds the lock.
     ///
+    /// - Parameter spared: So many are left to the kernel.
     /// - Returns: The names of those that were there.
-    func removeStrayLinks() throws -> [String] {
+    /// - Throws: An error that says what the kernel refused.
+    @discardableResult
+    func removeStrayLinks(besides spared: Int = 0) throws -> [String] {
         let known = Swift.Set(try state.slots())
-        return try RunLink.slots(route).filter { !known.contains($0) }.compactMap { slot in
+        let strays = try RunLink.slotsDown(route).filter { !known.contains($0) }
+        return try strays.dropLast(spared).compactMap { slot in
             let record = RunRecord(slot: slot, generation: 1, addresses: [])
             return try RunLink.remove(record, route) ? record.interface : nil
         }

@@ -71,6 +71,8 @@ final class RunPlace {
         let namespaces = started.namespaces
         self.namespaces = namespaces
         try host.removeDeadRuns()
+        // A few are on their way out with their namespaces; waiting for the kernel would double the time of a short run.
+        try host.removeStrayLinks(besides: 8)
         let network = try HostNetwork(host.route)
         let mentioned = policies.mentionedBlocks + resolution.resolvers.map { IPPrefix($0) }
         var plans: [Int: AddressPlan] = [:]
@@ -304,7 +306,6 @@ final class RunPlace {
     }
 
     /// Takes away what polices this run; if no other is left, all that runs share as well.
-
     private func removePolicy() throws {
         if try !host.isAlone(besides: record) {
             guard let endpointProgram, !hasLostPolicing else { return try host.removeRemains(of: record) }

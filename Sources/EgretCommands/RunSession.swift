@@ -101,16 +101,22 @@ struct RunSession {
     private func makePlace(_ policies: PolicySet, _ user: UserIdentity) throws -> (RunPlace, Supervisor) {
         let host = try RunHost()
         let lock = try host.state.lock()
-        let supervisor = try Supervisor()
-        let place = try RunPlace(
-            on: host,
-            lockedBy: lock,
-            policies: policies,
-            user: user,
-            resolvers: options.resolvers,
-            exposedSockets: options.exposedSockets
-        )
-        return (place, supervisor)
+        do {
+            let supervisor = try Supervisor()
+            let place = try RunPlace(
+                on: host,
+                lockedBy: lock,
+                policies: policies,
+                user: user,
+                resolvers: options.resolvers,
+                exposedSockets: options.exposedSockets
+            )
+            return (place, supervisor)
+        } catch {
+            // A step may have failed before there was anything but the directory.
+            try? host.state.removeIfEmpty()
+            throw error
+        }
     }
 
     private func commandWords() throws -> [String] {

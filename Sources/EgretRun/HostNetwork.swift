@@ -45,7 +45,7 @@ public struct HostNetwork: Sendable {
         names(try linkRecords(connection))
     }
 
-    private static func linkRecords(_ connection: NetlinkConnection) throws -> [LinkRecord] {
+    static func linkRecords(_ connection: NetlinkConnection) throws -> [LinkRecord] {
         try connection.dump("list links") { sequence throws(WireError) in
             try RouteWire.linksRequest(sequence: sequence)
         }

@@ -21,13 +21,14 @@ public struct RunLink: Sendable {
         name.hasPrefix("egret") && name.count > 5 && name.dropFirst(5).allSatisfy { $0.isASCII && $0.isNumber }
     }
 
-    /// The slots whose interface names are taken, by whomever.
+    /// The slots whose links are down: those of runs that have ended, or begin just now.
     ///
     /// - Parameter connection: To the host's network namespace.
     /// - Returns: The slots, in order.
     /// - Throws: An error that says what could not be read.
-    public static func slots(_ connection: NetlinkConnection) throws -> [Int] {
-        try HostNetwork.links(connection).values.filter(isRunInterface).compactMap { Int($0.dropFirst(5)) }
+    public static func slotsDown(_ connection: NetlinkConnection) throws -> [Int] {
+        try HostNetwork.linkRecords(connection).filter { !$0.isUp && isRunInterface($0.name) }
+            .compactMap { Int($0.name.dropFirst(5)) }
             .filter { (0..<AddressPlanner.slotCount).contains($0) }.sorted()
     }
 

@@ -87,6 +87,30 @@ struct RunCleanupTests {
         }
     }
 
+    @Test("a command that hands out sockets again and again does not fill the host with links")
+    func strayLinks() throws {
+        try withInternet("cstrays") { internet in
+            let keep =
+                "import socket, sys; l = socket.socket(socket.AF_UNIX); l.bind(sys.argv[1]); l.listen(); k = []\n"
+                + "while True: c, _ = l.accept(); k += socket.recv_fds(c, 1, 1)[1]"
+            let hand =
+                "import socket, sys; o = socket.socket(socket.AF_UNIX); o.connect(sys.argv[1]); "
+                + "i = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); socket.send_fds(o, [b'x'], [i.fileno()])"
+            let output = try internet.script(
+                """
+                s=$(mktemp -u)
+                /usr/bin/python3 -Sc "\(keep)" $s & keeper=$!
+                until [ -S $s ]; do sleep 0.01; done; sleep 0.1
+                for i in $(seq 20); do egret run --report none -- /usr/bin/python3 -Sc "\(hand)" $s; done
+                [ $(ip -o link | grep -c 'egret[0-9]') -le 9 ] && echo few
+                kill $keeper; rm $s; egret gc >/dev/null
+                """)
+            #expect(output.standardOutput == "few\n", "\(output.standardError)")
+            let remains = try internet.remains()
+            #expect(remains == "")
+        }
+    }
+
     @Test("collecting after a dead run leaves a live one as it is, and forgets the dead one's connections")
     func liveRunStays() throws {
         try withInternet("clive") { internet in

@@ -15,6 +15,7 @@ extension NetworkHost {
     /// restarted, or before somebody else removed it.
     ///
     /// - Parameter isThorough: Whether rules are read also where the kernel says that none has changed since.
+    /// - Throws: An error that names the first step that failed.
     func reconcile(isThorough: Bool = false) throws {
         let isUnchanged = try !isThorough && host.state.rulesetGeneration == host.dataplane.rulesetGeneration()
         for name in try host.state.notedNetworks() where !networks.contains(where: { $0.name == name }) {
