@@ -3,6 +3,7 @@
 
 import EgretLinux
 import EgretNetlink
+import EgretNetlinkWire
 import EgretNftables
 
 /// Tries what the kernel can do, in a network namespace that is thrown away.
@@ -41,6 +42,7 @@ enum FeatureTrial {
             line("netdev ingress", isNeeded: true, "senders with false addresses cannot be kept out") {
                 try install(ruleset, .netdev, .filter, .ingress, device: "lo")
             },
+        ] + (try expressions()) + (try links()) + [
             line("conntrack accounting", "reports have no bytes") {
                 guard try Sysctl("net/netfilter/nf_conntrack_acct").read() != nil else { throw missing("accounting") }
             },
@@ -49,6 +51,59 @@ enum FeatureTrial {
             },
             line("IPv6 forwarding by interface", "forwarding IPv6 must be turned on for the whole host") {
                 guard try Sysctl("net/ipv6/conf/all/force_forwarding").read() != nil else { throw missing("switch") }
+            },
+        ]
+    }
+
+    /// Expressions of nf_tables that some of Egret's, or of others', rules need.
+    private static func expressions() throws -> [HostCheck.Line] {
+        let connection = try NetlinkConnection.netfilter()
+        let wanted: [(feature: String, expression: String, cost: String)] = [
+            ("flowtable", "flow_offload", "long transfers are not taken past the rules, and cost more"),
+            ("nft queue", "queue", "no program can be asked about a packet"),
+            ("socket cgroupv2", "socket", "packets of the host's own cannot be told apart by control group"),
+            ("TPROXY", "tproxy", "connections cannot be led to a proxy without changing their addresses"),
+            ("nft reject", "reject", "refused packets are dropped without an answer"),
+        ]
+        return wanted.map { wanted in
+            line(wanted.feature, wanted.cost) {
+                guard try connection.knowsExpression(wanted.expression) else { throw missing(wanted.expression) }
+            }
+        }
+    }
+
+    /// What shaping needs of the kernel.
+    private static func links() throws -> [HostCheck.Line] {
+        let connection = try NetlinkConnection.route()
+        func knows(_ kind: String, _ cost: String) -> HostCheck.Line {
+            line("tc \(kind)", cost) {
+                do throws(NetlinkError) {
+                    try connection.request("try \(kind)") { sequence throws(WireError) in
+                        try RouteWire.addQueueingDiscipline(kind, link: 1, sequence: sequence)
+                    }
+                } catch {
+                    if error.errno != .invalid && error.errno != .exists { throw error }
+                }
+            }
+        }
+        return [
+            knows("fq_codel", "a busy endpoint's packets wait behind its own bulk"),
+            knows("htb", "endpoints cannot be given rates"),
+            knows("tbf", "an endpoint's rate cannot be bounded"),
+            line("ifb", "what comes in cannot be shaped") {
+                try connection.request("make an ifb") { sequence throws(WireError) in
+                    try RouteWire.createLink("egret-trial", kind: "ifb", sequence: sequence)
+                }
+            },
+            line("veth", isNeeded: true, "nothing can be connected") {
+                try connection.request("make a veth") { sequence throws(WireError) in
+                    try RouteWire.createLink("egret-veth", kind: "veth", sequence: sequence)
+                }
+            },
+            line("bridge", "networks must be routed") {
+                try connection.request("make a bridge") { sequence throws(WireError) in
+                    try RouteWire.createLink("egret-bridge", kind: "bridge", sequence: sequence)
+                }
             },
         ]
     }

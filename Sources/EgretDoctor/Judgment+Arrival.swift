@@ -29,7 +29,7 @@ extension Observation {
 
     /// The probe comes to the host's end of the link.
     func judgeArrival() -> Judgment {
-        guard isThroughHost, !isLocal else { return .notNeeded("\(probe.destination) is on the endpoint's own link") }
+        guard isAsked else { return .notNeeded("\(probe.destination) is on the endpoint's own link") }
         // With br_netfilter the rules for IP are asked before the bridge's own.
         if let sighting = outward.at(.prerouting), outward.drop?.table.family != .bridge {
             return .good("at \(host.linkName(sighting.inputInterface))")
@@ -48,9 +48,12 @@ extension Observation {
                 "Something on the link takes it that nftables does not show, such as tc, ebtables or an XDP program."))
     }
 
+    /// Whether the host's rules have a say: also where its bridge passes the packet on, if one of them drops it there.
+    private var isAsked: Bool { !isLocal && (isThroughHost || outward.drop != nil) }
+
     /// Egret's own rules.
     func judgePolicy() -> Judgment {
-        guard isThroughHost, !isLocal else { return .notNeeded("no rule of the host is asked") }
+        guard isAsked else { return .notNeeded("no rule of the host is asked") }
         guard let drop = outward.drop, drop.isEgrets else { return .good("no rule of Egret's drops it") }
         return .bad(
             Finding(
@@ -70,7 +73,7 @@ extension Observation {
 
     /// Everybody else's rules.
     func judgeRules() -> Judgment {
-        guard isThroughHost, !isLocal else { return .notNeeded("no rule of the host is asked") }
+        guard isAsked else { return .notNeeded("no rule of the host is asked") }
         if let drop = outward.drop, !drop.isEgrets {
             return .bad(
                 Finding(

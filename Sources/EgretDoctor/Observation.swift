@@ -124,7 +124,7 @@ public struct Observation: Hashable, Sendable {
     /// Whether the destination is beyond the host rather than on the endpoint's own link.
     var isThroughHost: Bool {
         guard let route = route.usable else { return true }
-        return route.gateway != nil || host.owns(probe.destination) || outward.reached(.prerouting)
+        return route.gateway != nil || host.owns(probe.destination)
     }
 
     /// The link that has the host's addresses for the endpoint: the bridge, or the host's end itself.

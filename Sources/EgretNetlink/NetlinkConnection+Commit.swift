@@ -47,6 +47,31 @@ extension NetlinkConnection {
         if let error = NetlinkError(refused: refused, operation: operation) { throw error }
     }
 
+    /// Whether the kernel knows an nf_tables expression, by trying: for a namespace that is thrown away.
+    ///
+    /// - Parameter name: The expression's kernel name, such as `queue`.
+    /// - Returns: `false` if the kernel says that there is none.
+    /// - Throws: ``NetlinkError`` if it cannot be asked.
+    public func knowsExpression(_ name: String) throws(NetlinkError) -> Bool {
+        let operation = "try the expression \(name)"
+        let trial = try reserveSequences { (first) throws(NetlinkError) in
+            do throws(WireError) {
+                let trial = try NftablesWire.trial(ofExpression: name, firstSequence: first)
+                return (trial, trial.ruleSequence &+ 1)
+            } catch {
+                throw NetlinkError(error, operation: operation)
+            }
+        }
+        try send(trial.bytes, operation)
+        while true {
+            for message in try receive(operation) where message.type == NetlinkControl.error {
+                guard message.sequence == trial.ruleSequence else { continue }
+                let answer = try decode(message, operation)
+                return answer.isSuccess || Errno(rawValue: answer.errorNumber) != .noEntry
+            }
+        }
+    }
+
     /// Notes what a message refuses, and returns whether it is the last answer to the batch: the acknowledgement, or
     /// an error about the batch as a whole, behind which none need follow.
     private func take(

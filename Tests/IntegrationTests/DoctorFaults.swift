@@ -99,6 +99,34 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             """),
     ]
 
+    /// Another endpoint of the same bridge.
+    private static let neighbour = """
+        ip link add veth1 type veth peer name eth2 netns $W
+        ip link set veth1 master br0 up
+        w ip address add 192.168.0.9/16 dev eth2
+        w ip link set eth2 up
+
+        """
+
+    static let sameBridge: [DoctorFault] = [
+        .init(
+            "a neighbour that does not exist", "neighbour", "192.168.0.99 does not answer", "true", isMended: false,
+            to: "--to 192.168.0.99"),
+        .init(
+            "a neighbour that is silent", "answer", "nothing came back",
+            neighbour + """
+                w nft add table inet far
+                w nft 'add chain inet far input { type filter hook input priority 0; policy drop; }'
+                """, isMended: false, to: "--to 192.168.0.9"),
+        .init(
+            "the bridge's rule drops between neighbours", "arrival", "bridge filter forward",
+            neighbour + """
+                nft add table bridge filter
+                nft 'add chain bridge filter forward { type filter hook forward priority 0; }'
+                nft add rule bridge filter forward ip daddr 192.168.0.9 drop
+                """, to: "--to 192.168.0.9"),
+    ]
+
     static let host: [DoctorFault] = [
         .init(
             "Egret's policy denies", "policy", "inet egret forward",

@@ -32,7 +32,7 @@ struct DiagnosisDocument: Encodable {
     /// The commands that `--fix` has run.
     var repairs: [String]
 
-    init(_ diagnosis: Diagnosis, endpoint: String, probe: Probe, repairs: [String]) {
+    init(_ diagnosis: Diagnosis, endpoint: String, probe: Probe, repairs: [String], isFixable: Bool) {
         self.endpoint = endpoint
         self.probe = probe.description
         self.repairs = repairs
@@ -47,7 +47,7 @@ struct DiagnosisDocument: Encodable {
                 seen: finding.seen,
                 reason: finding.reason,
                 commands: finding.commandLines,
-                fixable: finding.isEgrets,
+                fixable: isFixable,
                 network: finding.isNetworkFault
             )
         }

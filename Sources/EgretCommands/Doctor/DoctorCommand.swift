@@ -101,7 +101,9 @@ struct DoctorCommand: ParsableCommand {
                 diagnosis = try doctor.examine()
             }
         }
-        let document = DiagnosisDocument(diagnosis, endpoint: text, probe: probe, repairs: repairs)
+        let document = DiagnosisDocument(
+            diagnosis, endpoint: text, probe: probe, repairs: repairs,
+            isFixable: diagnosis.finding.map { DoctorRepair.isEgrets($0, in: reference) } ?? false)
         let words = DoctorText(style: Console.outputStyle)
         Console.output(try output.text(of: document) ?? words.text(document))
         if diagnosis.finding != nil { throw ExitCode(1) }
