@@ -74,8 +74,11 @@ final class NetworkHost {
 
     /// Makes a network.
     ///
+    /// - Parameters:
+    ///   - spec: What it is to be.
+    ///   - tool: A tool of the host whose rules get one that accepts the network's packets.
     /// - Throws: An error that says what is wrong or which step failed; nothing is left then.
-    func create(_ spec: NetworkSpec) throws {
+    func create(_ spec: NetworkSpec, allowedThrough tool: Passage.Tool? = nil) throws {
         try spec.check()
         if networks.contains(where: { $0.name == spec.name }) {
             throw NetworkProblem(
@@ -87,6 +90,7 @@ final class NetworkHost {
         try keep(network)
         do {
             try make(&network, outside)
+            if let tool { try allow(&network, through: tool) }
             network.stage = .ready
             try keep(network)
         } catch {
@@ -169,6 +173,7 @@ final class NetworkHost {
         leaving.stage = .removing
         try keep(leaving)
         for endpoint in leaving.endpoints { try takeAway(endpoint, of: leaving) }
+        takePassage(of: leaving)
         try uninstall(leaving)
         if leaving.mode == .bridge, !leaving.isAdopted {
             try links.remove(leaving.name) { $0.kind == "bridge" && $0.index == leaving.bridgeIndex ?? $0.index }
