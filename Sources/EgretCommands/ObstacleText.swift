@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretDataplane
+import EgretNftables
 
 /// What to say of other tools' chains that end packets which Egret lets pass.
 struct ObstacleText {
@@ -36,7 +37,7 @@ struct ObstacleText {
     }
 
     private func tables(_ obstacles: [ForeignObstacle], _ chain: String) -> String {
-        let families = Set(obstacles.map(\.table.family))
+        let families = Swift.Set(obstacles.map(\.table.family))
         let programs = families == [.ip6] ? ["ip6tables"] : families == [.ip] ? ["iptables"] : ["iptables", "ip6tables"]
         return programs.map { program in
             "\(program) -I \(chain) -i \(interface) -j ACCEPT; "

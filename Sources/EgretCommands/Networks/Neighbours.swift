@@ -16,9 +16,9 @@ struct Neighbours {
         environment["LC_ALL"] = "C.UTF-8"
         let line = ([program] + arguments).map { NativeString($0) }
         let command = Command(NativeString(program), arguments: line, environment: environment, searchPath: searchPath)
-        do {
+        do throws(LinuxError) {
             return try ProgramRun.run(command, limit: limit)
-        } catch let error as LinuxError {
+        } catch {
             guard error.errno == .noEntry else { throw error }
             throw NetworkProblem("the command \(program) is not there", advice: "install it, or leave --allow-through out")
         }

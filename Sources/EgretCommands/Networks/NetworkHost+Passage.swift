@@ -4,6 +4,7 @@
 import EgretAddressing
 import EgretDataplane
 import EgretNetworks
+import EgretNftables
 import EgretRun
 
 extension NetworkHost {
@@ -103,7 +104,7 @@ extension NetworkHost {
     /// What other tools will do to packets that a network sends on, one line for each tool that ends them.
     func obstacles(to network: NetworkRecord) throws -> [String] {
         if network.isIsolated { return [] }
-        let outputs = Set(try HostNetwork(host.route).routedInterfaces.values.map(\.description))
+        let outputs = Swift.Set(try HostNetwork(host.route).routedInterfaces.values.map(\.description))
         let link = network.endpoints.last { $0.stage == .ready && network.mode == .routed }
         let input = link?.hostInterface ?? (network.mode == .bridge ? network.name : "egn0")
         var found: [ForeignObstacle] = []
