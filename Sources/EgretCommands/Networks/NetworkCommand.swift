@@ -107,15 +107,15 @@ struct NetworkCreateCommand: ParsableCommand {
         help: ArgumentHelp(
             "Add a rule that accepts the network's packets to another tool's: docker, firewalld, ufw or iptables.",
             valueName: "tool"))
-    var allowThrough: NeighbourTool?
+    var allowThrough: [NeighbourTool] = []
 
     func run() throws {
         try asRoot(for: "making a network", "network create") {
-            if isolated && allowThrough != nil {
+            if isolated && !allowThrough.isEmpty {
                 throw NetworkProblem("nothing leaves an isolated network", advice: "leave --allow-through out")
             }
             try NetworkHost.change { host in
-                try host.create(try spec(host), allowedThrough: allowThrough?.tool)
+                try host.create(try spec(host), allowedThrough: allowThrough.map(\.tool))
                 try host.warn(of: name)
             }
         }

@@ -16,13 +16,15 @@ extension NetworkHost {
     /// - Throws: An error that says which command failed. What was added is noted.
     @discardableResult
     func allow(_ network: inout NetworkRecord, through tool: Passage.Tool) throws -> Bool {
-        if network.passage?.tool != tool { network.passage = Passage(tool) }
+        if !network.allPassages.contains(where: { $0.tool == tool }) {
+            network.passages = network.allPassages + [Passage(tool)]
+        }
         switch tool {
         case .docker, .iptables: return try allowThroughTables(&network, tool)
         case .firewalld:
             var isChanged = false
             for rule in FirewalldRules.rules(network) {
-                try note(rule, &network)
+                try note(rule, tool, &network)
                 if try FirewalldRules.put(rule) { isChanged = true }
             }
             return isChanged
@@ -30,7 +32,7 @@ extension NetworkHost {
             var isChanged = false
             // A rule that somebody else has made will do, and stays theirs.
             for rule in UfwRules.rules(network) where try !UfwRules.has(rule) {
-                try note(rule, &network)
+                try note(rule, tool, &network)
                 try UfwRules.put(rule, comment: UfwRules.comment(network))
                 isChanged = true
             }
@@ -47,7 +49,7 @@ extension NetworkHost {
             // Docker polices IPv6 only if it was told to.
             if try tool == .docker && !rules.hasParent(program) { continue }
             isAnywhere = true
-            try note(program, &network)
+            try note(program, tool, &network)
             if try rules.put(program) { isChanged = true }
         }
         if !isAnywhere {
@@ -57,21 +59,25 @@ extension NetworkHost {
         return isChanged
     }
 
-    private func note(_ rule: String, _ network: inout NetworkRecord) throws {
-        if network.passage?.rules.contains(rule) == true { return }
-        network.passage?.rules.append(rule)
+    private func note(_ rule: String, _ tool: Passage.Tool, _ network: inout NetworkRecord) throws {
+        var passages = network.allPassages
+        guard let place = passages.firstIndex(where: { $0.tool == tool }), !passages[place].rules.contains(rule)
+        else { return }
+        passages[place].rules.append(rule)
+        network.passages = passages
         try keep(network)
     }
 
     /// Takes away what was added for a network. What somebody else has taken away before will do; what cannot be taken
     /// away is said, and the network goes all the same.
     func takePassage(of network: NetworkRecord) {
-        guard let passage = network.passage else { return }
-        for rule in passage.rules {
-            do {
-                try take(rule, of: network, from: passage.tool)
-            } catch {
-                Console.error(["egret: the rule of \(network.name) for \(passage.tool.rawValue) stays: \(error)"])
+        for passage in network.allPassages {
+            for rule in passage.rules {
+                do {
+                    try take(rule, of: network, from: passage.tool)
+                } catch {
+                    Console.error(["egret: the rule of \(network.name) for \(passage.tool.rawValue) stays: \(error)"])
+                }
             }
         }
     }
@@ -90,13 +96,14 @@ extension NetworkHost {
     /// Puts back what has vanished of what was added for networks. What cannot be put back is said; the networks stay.
     func mendPassages() {
         for var network in networks {
-            guard let tool = network.passage?.tool else { continue }
-            do {
-                if try allow(&network, through: tool) {
-                    repairs.append("put the rule of \(network.name) for \(tool.rawValue) back, which was gone")
+            for tool in network.allPassages.map(\.tool) {
+                do {
+                    if try allow(&network, through: tool) {
+                        repairs.append("put the rule of \(network.name) for \(tool.rawValue) back, which was gone")
+                    }
+                } catch {
+                    repairs.append("\(network.name) may not get through \(tool.rawValue): \(error)")
                 }
-            } catch {
-                repairs.append("\(network.name) may not get through \(tool.rawValue): \(error)")
             }
         }
     }
@@ -121,7 +128,10 @@ extension NetworkHost {
         let text = ObstacleText(
             interface: network.mode == .bridge ? network.name : "egn+",
             sender: network.name,
-            request: network.passage == nil ? { "egret network create … --allow-through \($0)" } : nil
+            request: { owner in
+                let isDone = network.allPassages.contains { $0.tool.rawValue == owner }
+                return isDone ? "egret network restore" : "egret network create … --allow-through \(owner)"
+            }
         )
         return text.lines(found)
     }
@@ -131,4 +141,9 @@ extension NetworkHost {
         let network = networks[try place(of: name)]
         Console.error(try obstacles(to: network).map { "egret: warning: \($0)" })
     }
+}
+
+extension NetworkRecord {
+    /// What was added to other tools' rules.
+    fileprivate var allPassages: [Passage] { passages ?? [] }
 }

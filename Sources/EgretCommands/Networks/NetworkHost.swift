@@ -76,9 +76,9 @@ final class NetworkHost {
     ///
     /// - Parameters:
     ///   - spec: What it is to be.
-    ///   - tool: A tool of the host whose rules get one that accepts the network's packets.
+    ///   - tools: Tools of the host whose rules get one that accepts the network's packets.
     /// - Throws: An error that says what is wrong or which step failed; nothing is left then.
-    func create(_ spec: NetworkSpec, allowedThrough tool: Passage.Tool? = nil) throws {
+    func create(_ spec: NetworkSpec, allowedThrough tools: [Passage.Tool] = []) throws {
         try spec.check()
         if networks.contains(where: { $0.name == spec.name }) {
             throw NetworkProblem(
@@ -90,7 +90,7 @@ final class NetworkHost {
         try keep(network)
         do {
             try make(&network, outside)
-            if let tool { try allow(&network, through: tool) }
+            for tool in tools { try allow(&network, through: tool) }
             network.stage = .ready
             try keep(network)
         } catch {
