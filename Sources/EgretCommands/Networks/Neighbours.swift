@@ -38,7 +38,7 @@ struct Neighbours {
         let words = run.output.split(separator: "\n").last.map(String.init) ?? ""
         throw NetworkProblem(
             run.status == nil ? "\(line) did not end within \(limit)" : "\(line) failed: \(words)",
-            advice: "nothing of the network is changed without it")
+            advice: "leave --allow-through out to do it by hand")
     }
 
     static func succeeds(_ program: String, _ arguments: [String]) throws -> Bool {
@@ -85,38 +85,45 @@ extension IptablesRules {
 // MARK: - firewalld
 
 extension FirewalldRules {
-    /// Puts a rule in place, at once and for good.
+    /// Puts rules in place, at once and for good.
     ///
-    /// - Returns: Whether it was missing.
-    static func put(_ rule: String) throws -> Bool {
-        try makePolicy()
-        let permanent = try add(rule, ["--permanent"])
-        return try add(rule, []) || permanent
-    }
-
-    private static func add(_ rule: String, _ scope: [String]) throws -> Bool {
-        let place = scope + ["--policy=\(policy)"]
-        if try Neighbours.succeeds("firewall-cmd", place + ["--query-rich-rule=\(rule)"]) { return false }
-        try Neighbours.require("firewall-cmd", place + ["--add-rich-rule=\(rule)"])
-        return true
-    }
-
-    /// firewalld makes policies only in its permanent configuration, and reads that when it is reloaded. What others
-    /// have changed for the time being is lost then; Egret does not do that to them.
-    private static func makePolicy() throws {
-        let place = ["--permanent", "--policy=\(policy)"]
-        if try !Neighbours.succeeds("firewall-cmd", place + ["--list-rich-rules"]) {
-            try Neighbours.require("firewall-cmd", ["--permanent", "--new-policy=\(policy)"])
-            try Neighbours.require("firewall-cmd", place + ["--add-ingress-zone=ANY"])
-            try Neighbours.require("firewall-cmd", place + ["--add-egress-zone=ANY"])
-        }
-        if try Neighbours.succeeds("firewall-cmd", ["--policy=\(policy)", "--list-rich-rules"]) { return }
-        if try settings([]) != settings(["--permanent"]) {
+    /// - Returns: Whether one was missing.
+    static func put(_ rules: [String]) throws -> Bool {
+        let hasPolicy = try present([]) != nil
+        if try !hasPolicy && settings([]) != settings(["--permanent"]) {
             throw NetworkProblem(
                 "firewalld has settings that a reload would undo, and a new policy needs a reload",
                 advice: "firewall-cmd --runtime-to-permanent keeps them, firewall-cmd --reload drops them; then again")
         }
-        try Neighbours.require("firewall-cmd", ["--reload"])
+        let permanent = try addPermanently(rules)
+        // firewalld makes policies only in its permanent configuration, and reads that when it is reloaded. What
+        // others have changed for the time being is lost then; Egret does not do that to them.
+        if !hasPolicy { try Neighbours.require("firewall-cmd", ["--reload"]) }
+        return try add(rules, [], to: present([]) ?? []) || permanent
+    }
+
+    /// - Returns: Whether a rule was missing.
+    private static func addPermanently(_ rules: [String]) throws -> Bool {
+        if let present = try present(["--permanent"]) { return try add(rules, ["--permanent"], to: present) }
+        let place = ["--permanent", "--policy=\(policy)"]
+        try Neighbours.require("firewall-cmd", ["--permanent", "--new-policy=\(policy)"])
+        try Neighbours.require("firewall-cmd", place + ["--add-ingress-zone=ANY"])
+        try Neighbours.require("firewall-cmd", place + ["--add-egress-zone=ANY"])
+        return try add(rules, ["--permanent"], to: [])
+    }
+
+    private static func add(_ rules: [String], _ scope: [String], to present: [String]) throws -> Bool {
+        let missing = rules.filter { !present.contains($0) }
+        if missing.isEmpty { return false }
+        let options = missing.map { "--add-rich-rule=\($0)" }
+        try Neighbours.require("firewall-cmd", scope + ["--policy=\(policy)"] + options)
+        return true
+    }
+
+    /// The policy's rules; `nil` if there is no such policy.
+    private static func present(_ scope: [String]) throws -> [String]? {
+        let run = try Neighbours.run("firewall-cmd", scope + ["--policy=\(policy)", "--list-rich-rules"])
+        return run.succeeded ? run.output.split(separator: "\n").map(String.init) : nil
     }
 
     /// What a reload changes, in lines. Interfaces keep their zones, and our policy is the reason to ask.
@@ -137,16 +144,17 @@ extension FirewalldRules {
         return lines
     }
 
-    /// Takes a rule away, and the policy with the last one. What is then left of the policy until firewalld is
-    /// reloaded has no rules.
-    static func take(_ rule: String) throws {
+    /// Takes rules away, and the policy with the last one. What is then left of the policy until firewalld is reloaded
+    /// has no rules.
+    static func take(_ rules: [String]) throws {
         for scope in [["--permanent"], []] {
-            _ = try Neighbours.run("firewall-cmd", scope + ["--policy=\(policy)", "--remove-rich-rule=\(rule)"])
+            let present = try present(scope) ?? []
+            let options = rules.filter(present.contains).map { "--remove-rich-rule=\($0)" }
+            if options.isEmpty { continue }
+            try Neighbours.require("firewall-cmd", scope + ["--policy=\(policy)"] + options)
         }
-        let place = ["--permanent", "--policy=\(policy)", "--list-rich-rules"]
-        let left = try Neighbours.run("firewall-cmd", place)
-        if left.succeeded, left.output.allSatisfy(\.isWhitespace) {
-            _ = try Neighbours.run("firewall-cmd", ["--permanent", "--delete-policy=\(policy)"])
+        if try present(["--permanent"]) == [] {
+            try Neighbours.require("firewall-cmd", ["--permanent", "--delete-policy=\(policy)"])
         }
     }
 }

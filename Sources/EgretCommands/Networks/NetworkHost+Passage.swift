@@ -22,12 +22,9 @@ extension NetworkHost {
         switch tool {
         case .docker, .iptables: return try allowThroughTables(&network, tool)
         case .firewalld:
-            var isChanged = false
-            for rule in FirewalldRules.rules(network) {
-                try note(rule, tool, &network)
-                if try FirewalldRules.put(rule) { isChanged = true }
-            }
-            return isChanged
+            let rules = FirewalldRules.rules(network)
+            for rule in rules { try note(rule, tool, &network) }
+            return try FirewalldRules.put(rules)
         case .ufw:
             var isChanged = false
             // A rule that somebody else has made will do, and stays theirs.
@@ -72,24 +69,24 @@ extension NetworkHost {
     /// away is said, and the network goes all the same.
     func takePassage(of network: NetworkRecord) {
         for passage in network.allPassages {
-            for rule in passage.rules {
-                do {
-                    try take(rule, of: network, from: passage.tool)
-                } catch {
-                    Console.error(["egret: the rule of \(network.name) for \(passage.tool.rawValue) stays: \(error)"])
-                }
+            do {
+                try take(passage, of: network)
+            } catch {
+                Console.error(["egret: the rule of \(network.name) for \(passage.tool.rawValue) stays: \(error)"])
             }
         }
     }
 
-    private func take(_ rule: String, of network: NetworkRecord, from tool: Passage.Tool) throws {
-        switch tool {
+    private func take(_ passage: Passage, of network: NetworkRecord) throws {
+        switch passage.tool {
         case .docker, .iptables:
-            for subnet in network.subnets where IptablesRules.program(subnet.block.family) == rule {
-                try IptablesRules(network, subnet, for: tool).take(rule)
+            for subnet in network.subnets {
+                let program = IptablesRules.program(subnet.block.family)
+                guard passage.rules.contains(program) else { continue }
+                try IptablesRules(network, subnet, for: passage.tool).take(program)
             }
-        case .firewalld: try FirewalldRules.take(rule)
-        case .ufw: try UfwRules.take(rule)
+        case .firewalld: try FirewalldRules.take(passage.rules)
+        case .ufw: for rule in passage.rules { try UfwRules.take(rule) }
         }
     }
 
