@@ -136,7 +136,7 @@ final class RunPlace {
         let packets = plan.endpointAddresses.map { address in
             PassingPacket(
                 from: address, input: link.name.description, inputIndex: link.index,
-                outputs: Swift.Set(network.routedInterfaces.values.map(\.description)))
+                outputs: network.uplinks)
         }
         let found = try packets.flatMap { try host.dataplane.obstacles(to: $0, at: .forward) }
         return ObstacleText(interface: "egret+", sender: "the command").lines(found)

@@ -89,6 +89,9 @@ extension FirewalldRules {
     ///
     /// - Returns: Whether one was missing.
     static func put(_ rules: [String]) throws -> Bool {
+        guard try Neighbours.succeeds("firewall-cmd", ["--state"]) else {
+            throw NetworkProblem("firewalld cannot be asked", advice: "firewall-cmd --state says why")
+        }
         let hasPolicy = try present([]) != nil
         if try !hasPolicy && settings([]) != settings(["--permanent"]) {
             throw NetworkProblem(

@@ -108,7 +108,7 @@ extension NetworkHost {
     /// What other tools will do to packets that a network sends on, one line for each tool that ends them.
     func obstacles(to network: NetworkRecord) throws -> [String] {
         if network.isIsolated { return [] }
-        let outputs = Swift.Set(try HostNetwork(host.route).routedInterfaces.values.map(\.description))
+        let uplinks = try HostNetwork(host.route).uplinks
         let link = network.endpoints.last { $0.stage == .ready && network.mode == .routed }
         let input = link?.hostInterface ?? (network.mode == .bridge ? network.name : "egn0")
         var found: [ForeignObstacle] = []
@@ -118,7 +118,7 @@ extension NetworkHost {
                 from: source ?? IPAddress(family: subnet.block.family, rawValue: subnet.block.upperBound - 1),
                 input: input,
                 inputIndex: link?.hostIndex ?? network.bridgeIndex ?? 0,
-                outputs: outputs.subtracting([network.name])
+                outputs: uplinks
             )
             found += try host.dataplane.obstacles(to: packet, at: .forward)
         }
