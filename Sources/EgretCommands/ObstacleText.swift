@@ -22,7 +22,7 @@ struct ObstacleText {
             var chains: [String] = []
             for chain in theirs.map({ "\($0.table) \($0.chain)" }) where !chains.contains(chain) { chains.append(chain) }
             return "\(owner) drops what \(sender) sends on (\(chains.joined(separator: ", ")))"
-                + advice(owner, theirs).map { "; let it pass with: \($0)" }.joined()
+                + "; let it pass with: \(advice(owner, theirs).joined(separator: "; "))"
         }
     }
 
@@ -30,7 +30,8 @@ struct ObstacleText {
         if let request, ["docker", "ufw", "firewalld", "iptables"].contains(owner) { return [request(owner)] }
         return switch owner {
         case "ufw": ["ufw route allow in on \(interface)"]
-        case "firewalld": ["firewall-cmd --zone=trusted --add-interface=\(interface)"]
+        case "firewalld":
+            ["", "--permanent "].map { "firewall-cmd \($0)--zone=trusted --add-interface=\(interface)" }
         case "docker": [tables(obstacles, "DOCKER-USER")]
         default: owner.hasPrefix("nft table ") ? native(obstacles) : [tables(obstacles, "FORWARD")]
         }

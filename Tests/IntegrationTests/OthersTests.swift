@@ -228,14 +228,14 @@ struct OthersTests {
             f --remove-port=1234/tcp; diff -r conf conf.before >&2 && echo not configured
             egret network create br0 --subnet 10.9.0.0/24 --allow-through firewalld 2>&1
             egret network connect br0 a --create 2>&1; page a
-            firewall-cmd --permanent --policy=egret --list-rich-rules; f "$(advised | cut -d' ' -f2)" "$(advised | cut -d' ' -f3)"
+            firewall-cmd --permanent --policy=egret --list-rich-rules
+            eval "$(advised)" >/dev/null
             cell; begin; ours >before
             f --reload; ours >after; same before after ours are as before
             look; page a
             f --policy=egret --remove-rich-rule='rule family="ipv4" source address="10.9.0.0/24" accept'; page a 1
             egret network restore 2>&1; page a
-            f --zone=trusted --remove-interface=egret+
-            finish; firewall-cmd --permanent --get-policies; f --reload
+            finish; firewall-cmd --permanent --get-policies
             kill $daemon; wait $daemon; kill $bus; umount /etc/firewalld; nft list ruleset
             """,
             prints: """

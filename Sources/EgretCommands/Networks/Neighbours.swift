@@ -129,19 +129,20 @@ extension FirewalldRules {
         return run.succeeded ? run.output.split(separator: "\n").map(String.init) : nil
     }
 
-    /// What a reload changes, in lines. Interfaces keep their zones, and our policy is the reason to ask.
+    /// Zones whose owners put their interfaces back after a reload.
+    private static let tended = ["docker", "libvirt", "libvirt-routed", "nm-shared"]
+
+    /// What a reload changes, in lines. Our policy is the reason to ask.
     private static func settings(_ scope: [String]) throws -> [Substring] {
         var lines: [Substring] = []
         for list in ["--list-all-zones", "--list-all-policies"] {
-            let sections = try Neighbours.require("firewall-cmd", scope + [list]).split(separator: "\n")
-            var isOurs = false
-            for line in sections {
-                if let first = line.first, !first.isWhitespace {
-                    isOurs = line.prefix { !$0.isWhitespace } == policy
-                    if !isOurs { lines.append(line.prefix { !$0.isWhitespace }) }
-                } else if !isOurs, !line.drop(while: \.isWhitespace).hasPrefix("interfaces:") {
-                    lines.append(line)
-                }
+            var section: Substring = ""
+            for line in try Neighbours.require("firewall-cmd", scope + [list]).split(separator: "\n") {
+                let isHeader = line.first?.isWhitespace == false
+                if isHeader { section = line.prefix { !$0.isWhitespace } }
+                let isTended = line.drop(while: \.isWhitespace).hasPrefix("interfaces:") && tended.contains(String(section))
+                if section == policy || isTended { continue }
+                lines.append(isHeader ? section : line)
             }
         }
         return lines
