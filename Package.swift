@@ -83,13 +83,20 @@ let package = Package(
             dependencies: ["EgretAddressing", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],
             swiftSettings: strict
         ),
+        .target(
+            name: "EgretDoctor",
+            dependencies: [
+                "EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretNetlink",
+            ],
+            swiftSettings: strict
+        ),
         // Delivery.
         .target(
             name: "EgretCommands",
             dependencies: [
                 "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
                 "EgretNetlinkWire", "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane", "EgretFlows",
-                "EgretRun", "EgretNetworks",
+                "EgretRun", "EgretNetworks", "EgretDoctor",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
@@ -151,6 +158,18 @@ let package = Package(
         ),
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
         .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
+        .testTarget(
+            name: "EgretNetworksTests",
+            dependencies: ["EgretAddressing", "EgretLinux", "EgretNetworks", "EgretTesting"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretDoctorTests",
+            dependencies: [
+                "EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretDoctor",
+            ],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "EgretFlowsTests",
             dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretFlows"],

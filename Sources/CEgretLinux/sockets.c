@@ -5,6 +5,7 @@
 #include "EgretSockets.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
@@ -133,6 +134,104 @@ int64_t egret_send_ipv6(
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_scope_id = scope};
     memcpy(&address.sin6_addr, destination, 16);
     RETRY(sendto(descriptor, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address));
+}
+
+static socklen_t socket_address(struct sockaddr_storage *address, const struct egret_endpoint *endpoint) {
+    memset(address, 0, sizeof *address);
+    if (endpoint->family == AF_INET) {
+        struct sockaddr_in *four = (struct sockaddr_in *)address;
+        four->sin_family = AF_INET;
+        four->sin_port = htons(endpoint->port);
+        memcpy(&four->sin_addr, endpoint->address, 4);
+        return sizeof *four;
+    }
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)address;
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons(endpoint->port);
+    six->sin6_scope_id = endpoint->scope;
+    memcpy(&six->sin6_addr, endpoint->address, 16);
+    return sizeof *six;
+}
+
+static void read_address(struct egret_endpoint *endpoint, const struct sockaddr *address) {
+    memset(endpoint, 0, sizeof *endpoint);
+    endpoint->family = address->sa_family;
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *four = (const struct sockaddr_in *)address;
+        memcpy(endpoint->address, &four->sin_addr, 4);
+        endpoint->port = ntohs(four->sin_port);
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+        memcpy(endpoint->address, &six->sin6_addr, 16);
+        endpoint->port = ntohs(six->sin6_port);
+        endpoint->scope = six->sin6_scope_id;
+    }
+}
+
+int32_t egret_bind_any(int32_t descriptor, int32_t family) {
+    struct sockaddr_storage address;
+    struct egret_endpoint any = {.family = family};
+    socklen_t length = socket_address(&address, &any);
+    RETRY(bind(descriptor, (struct sockaddr *)&address, length));
+}
+
+int32_t egret_own_endpoint(int32_t descriptor, struct egret_endpoint *own) {
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    if (getsockname(descriptor, (struct sockaddr *)&address, &length) < 0) return -errno;
+    read_address(own, (struct sockaddr *)&address);
+    return 0;
+}
+
+int32_t egret_connect(int32_t descriptor, const struct egret_endpoint *peer) {
+    struct sockaddr_storage address;
+    socklen_t length = socket_address(&address, peer);
+    RETRY(connect(descriptor, (struct sockaddr *)&address, length));
+}
+
+int32_t egret_report_errors(int32_t descriptor, int32_t family) {
+    return family == AF_INET ? egret_set_option(descriptor, IPPROTO_IP, IP_RECVERR, 1)
+                             : egret_set_option(descriptor, IPPROTO_IPV6, IPV6_RECVERR, 1);
+}
+
+int32_t egret_forbid_fragments(int32_t descriptor, int32_t family) {
+    return family == AF_INET ? egret_set_option(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
+                             : egret_set_option(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+}
+
+int32_t egret_take_error(int32_t descriptor, struct egret_reported_error *error) {
+    union {
+        struct cmsghdr header;
+        uint8_t bytes[512];
+    } control;
+    uint8_t packet[256];
+    struct iovec part = {.iov_base = packet, .iov_len = sizeof packet};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t received;
+    do {
+        received = recvmsg(descriptor, &message, MSG_ERRQUEUE | MSG_DONTWAIT);
+    } while (received < 0 && errno == EINTR);
+    if (received < 0) return errno == EAGAIN ? 0 : -errno;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part != NULL; part = CMSG_NXTHDR(&message, part)) {
+        int is_error = (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR) ||
+                       (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR);
+        if (!is_error || part->cmsg_len < CMSG_LEN(sizeof(struct sock_extended_err))) continue;
+        struct sock_extended_err found;
+        memcpy(&found, CMSG_DATA(part), sizeof found);
+        memset(error, 0, sizeof *error);
+        error->number = (int32_t)found.ee_errno;
+        error->origin = found.ee_origin;
+        error->type = found.ee_type;
+        error->code = found.ee_code;
+        error->information = found.ee_info;
+        struct sockaddr_storage reporter = {0};
+        size_t left = part->cmsg_len - CMSG_LEN(sizeof found);
+        memcpy(&reporter, CMSG_DATA(part) + sizeof found, left < sizeof reporter ? left : sizeof reporter);
+        read_address(&error->reporter, (struct sockaddr *)&reporter);
+        return 1;
+    }
+    return 0;
 }
 
 int32_t egret_interface_index(const char *name) {

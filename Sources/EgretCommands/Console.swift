@@ -14,10 +14,15 @@ enum Console {
         try? Descriptor.standardError.write(lines.map { $0 + "\n" }.joined())
     }
 
-    /// Colour for standard error, if a person reads it (`NO_COLOR` is heeded).
-    static var errorStyle: Style {
+    /// Colour for standard output, if a person reads it (`NO_COLOR` is heeded).
+    static var outputStyle: Style { style(of: .standardOutput) }
+
+    /// Colour for standard error, likewise.
+    static var errorStyle: Style { style(of: .standardError) }
+
+    private static func style(of descriptor: Descriptor) -> Style {
         let environment = Environment.current
         let wantsColour = environment["NO_COLOR"]?.isEmpty != false && environment["TERM"] != "dumb"
-        return Style(isColoured: wantsColour && Terminal.isTerminal(.standardError))
+        return Style(isColoured: wantsColour && Terminal.isTerminal(descriptor))
     }
 }

@@ -19,7 +19,7 @@ public struct EgretCommand: ParsableCommand {
         version: Version.text,
         subcommands: [
             RunCommand.self, ExplainCommand.self, NetworkCommand.self, PublishCommand.self, UnpublishCommand.self,
-            NatCommand.self, CollectCommand.self, VersionCommand.self,
+            NatCommand.self, DoctorCommand.self, CollectCommand.self, VersionCommand.self,
         ]
     )
 

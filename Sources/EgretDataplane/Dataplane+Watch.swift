@@ -75,21 +75,37 @@ extension Dataplane {
     /// - Returns: `false` also if a table is gone.
     /// - Throws: `NetlinkError` if the kernel cannot be asked.
     public func holds(_ programs: [TableProgram]) throws(NetlinkError) -> Bool {
-        for program in programs {
-            do throws(NetlinkError) {
-                for (chain, rules) in Dictionary(grouping: program.rules, by: \.chain) {
-                    if try !self.rules(in: program.table, chain: chain).hold(rules) { return false }
-                }
-                let sets = program.memberships.isEmpty ? [] : try self.sets(in: program.table)
-                for membership in program.memberships {
-                    guard let record = sets.first(where: { $0.name == membership.name }),
-                        case .elements(let meant) = membership.contents,
-                        Swift.Set(try elements(of: record)).isSuperset(of: meant)
-                    else { return false }
-                }
-            } catch {
-                if error.code == .notFound { return false }
-                throw error
+        do throws(NetlinkError) {
+            for (table, programs) in Dictionary(grouping: programs, by: \.table) {
+                if try !hold(rules: programs.flatMap(\.rules), in: table) { return false }
+                if try !hold(memberships: programs.flatMap(\.memberships), in: table) { return false }
+            }
+            return true
+        } catch {
+            if error.code == .notFound { return false }
+            throw error
+        }
+    }
+
+    private func hold(rules: [Rule], in table: Table) throws(NetlinkError) -> Bool {
+        let meant = Dictionary(grouping: rules, by: \.chain)
+        // A few chains are asked for one by one; from many on, the whole table costs less.
+        let all = meant.count > 16 ? Dictionary(grouping: try self.rules(in: table), by: \.chain) : nil
+        for (chain, rules) in meant {
+            let present: [RuleRecord]
+            if let all { present = all[chain] ?? [] } else { present = try self.rules(in: table, chain: chain) }
+            if !present.hold(rules) { return false }
+        }
+        return true
+    }
+
+    private func hold(memberships: [Set], in table: Table) throws(NetlinkError) -> Bool {
+        let sets = memberships.isEmpty ? [] : try self.sets(in: table)
+        for (name, parts) in Dictionary(grouping: memberships, by: \.name) {
+            guard let record = sets.first(where: { $0.name == name }) else { return false }
+            let present = Swift.Set(try elements(of: record))
+            for part in parts {
+                guard case .elements(let meant) = part.contents, present.isSuperset(of: meant) else { return false }
             }
         }
         return true

@@ -98,6 +98,18 @@ public final class Dataplane {
         return values
     }
 
+    /// The ruleset's number, which every change by anybody raises: equal numbers mean that nothing has changed.
+    public func rulesetGeneration() throws(NetlinkError) -> UInt32 {
+        let message = try connection.get("ask for the ruleset's generation") { sequence throws(WireError) in
+            try NftablesWire.generationRequest(sequence: sequence)
+        }
+        do throws(WireError) {
+            return try NftablesWire.decodeGeneration(message).identifier
+        } catch {
+            throw NetlinkError(malformed: "\(error)", operation: "ask for the ruleset's generation")
+        }
+    }
+
     func chains() throws(NetlinkError) -> [ChainRecord] {
         try dump("list chains", NftablesWire.decodeChain) { sequence throws(WireError) in
             try NftablesWire.chainsRequest(sequence: sequence)

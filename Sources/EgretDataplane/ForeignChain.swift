@@ -28,6 +28,11 @@ public struct ForeignObstacle: Hashable, Sendable {
 }
 
 extension Dataplane {
+    /// Whether another tool filters at a hook at all: quicker to know than ``obstacles(to:at:)``.
+    public func hasForeignFilter(at hook: Hook) throws(NetlinkError) -> Bool {
+        try chains().contains { $0.isForeignFilter(at: hook) }
+    }
+
     /// Base chains of other tools that would end a packet at a hook.
     ///
     /// Their rules are followed as far as they ask about what is known of the packet: interfaces, source address,
@@ -42,7 +47,7 @@ extension Dataplane {
     public func obstacles(to packet: PassingPacket, at hook: Hook) throws(NetlinkError) -> [ForeignObstacle] {
         let family: TableFamily = packet.source.family == .ipv4 ? .ip : .ip6
         let chains = try chains().filter { [.inet, family].contains($0.table.family) && !$0.table.isEgrets }
-        let bases = chains.filter { $0.chain.base?.hook == hook && $0.chain.base?.kind == .filter }
+        let bases = chains.filter { $0.isForeignFilter(at: hook) }
             .sorted { ($0.chain.base?.priority ?? 0) < ($1.chain.base?.priority ?? 0) }
         var rules: [Table: [String: [RuleRecord]]] = [:]
         var found: [ForeignObstacle] = []
@@ -58,6 +63,12 @@ extension Dataplane {
                     table: base.table, chain: base.chain.name, owner: tables.owner(of: base), end: end))
         }
         return found
+    }
+}
+
+extension ChainRecord {
+    fileprivate func isForeignFilter(at hook: Hook) -> Bool {
+        chain.base?.hook == hook && chain.base?.kind == .filter && !table.isEgrets
     }
 }
 
@@ -111,7 +122,7 @@ struct ForeignChains {
     /// ufw before Docker: where both are, the policy is ufw's.
     func owner(of base: ChainRecord) -> String {
         let owners = names.compactMap(NatOwner.owner(ofChain:))
-        return NatOwner.owner(of: base.table, "filter")
+        return NatOwner.owner(of: base.table)
             ?? ["ufw", "docker", "kubernetes"].first { owners.contains($0) } ?? owners.first ?? "iptables"
     }
 }

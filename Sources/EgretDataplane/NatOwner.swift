@@ -14,6 +14,9 @@ struct NatOwner {
         ("libvirt", "libvirt"), ("firewalld", "firewalld"), ("kube-proxy", "kubernetes"),
     ]
 
+    /// The tables of iptables.
+    private static let sharedTables: Swift.Set<String> = ["nat", "filter", "mangle", "raw", "security"]
+
     /// Tools that share the tables of iptables, by the chains that they make or lead to.
     private static let chains: [(prefix: String, owner: String)] = [
         ("DOCKER", "docker"), ("NETAVARK", "podman (netavark)"), ("CNI-", "podman (cni)"), ("LIBVIRT", "libvirt"),
@@ -22,7 +25,7 @@ struct NatOwner {
     ]
 
     func owner(of rule: RuleRecord, _ words: NatRuleText) -> String {
-        if let known = NatOwner.owner(of: table, "nat") { return known }
+        if let known = NatOwner.owner(of: table) { return known }
         if let known = NatOwner.owner(ofChain: rule.chain) { return known }
         for case .verdict(let verdict) in rule.expressions {
             switch verdict {
@@ -41,9 +44,9 @@ struct NatOwner {
     }
 
     /// Whose a table is; `nil` if it is one of those of iptables, which tools share.
-    static func owner(of table: Table, _ shared: String) -> String? {
+    static func owner(of table: Table) -> String? {
         if let known = tables.first(where: { table.name.hasPrefix($0.prefix) }) { return known.owner }
-        return table.family != .inet && table.name == shared ? nil : "nft table \(table.name)"
+        return table.family != .inet && sharedTables.contains(table.name) ? nil : "nft table \(table.name)"
     }
 
     static func owner(ofChain name: String) -> String? {

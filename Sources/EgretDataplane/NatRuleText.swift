@@ -69,7 +69,7 @@ struct NatRuleText {
         case .verdict(let verdict): words.append(NftText.render(verdict))
         case .log: words.append("log")
         case .reject: words.append("reject")
-        case .setConntrack, .object: words.append("[\(expression.kernelName)]")
+        case .setConntrack, .setMeta, .object: words.append("[\(expression.kernelName)]")
         case .other(let name, let data): append(name, data)
         }
     }

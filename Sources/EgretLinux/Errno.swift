@@ -83,6 +83,14 @@ extension Errno {
     public static let familyNotSupported = Errno(rawValue: egret_eafnosupport)
     /// `ENOBUFS`: messages were lost because the receive buffer was full.
     public static let overrun = Errno(rawValue: egret_enobufs)
+    /// `ENETUNREACH`: there is no route.
+    public static let networkUnreachable = Errno(rawValue: egret_enetunreach)
+    /// `ECONNREFUSED`: nobody listens there.
+    public static let connectionRefused = Errno(rawValue: egret_econnrefused)
+    /// `EHOSTUNREACH`: a route refuses, or a neighbour does not answer.
+    public static let hostUnreachable = Errno(rawValue: egret_ehostunreach)
+    /// `EXDEV`: of a route, the source is not expected on that interface.
+    public static let crossDevice = Errno(rawValue: egret_exdev)
     /// `ETIMEDOUT`: it took too long.
     public static let timedOut = Errno(rawValue: egret_etimedout)
 }

@@ -18,10 +18,13 @@ public enum NetworkNamespace {
 
     /// Makes a network namespace and holds it by a file, as ip-netns(8) does.
     ///
-    /// - Parameter path: The file. It must not be there; its directory is made if it is missing, and its mounts are
-    ///   shared with other mount namespaces.
-    /// - Throws: An error that names the step. Nothing is left then.
-    public static func create(at path: String) throws {
+    /// - Parameters:
+    ///   - path: The file. It must not be there; its directory is made if it is missing, and its mounts are shared with
+    ///     other mount namespaces.
+    ///   - announce: Called with the namespace's cookie before it has its name: who notes it there knows the namespace
+    ///     as their own, even if they are stopped in the next moment.
+    /// - Throws: An error that names the step, or what `announce` throws. Nothing is left then.
+    public static func create(at path: String, announce: (UInt64) throws -> Void = { _ in }) throws {
         let directory = path.split(separator: "/").dropLast().map { "/" + $0 }.joined()
         try Directory.make(directory)
         try share(directory)
@@ -29,6 +32,7 @@ public enum NetworkNamespace {
         do {
             try OwnThread.run {
                 try Namespace.unshare(.network)
+                try announce(currentCookie())
                 try check(
                     unsafe egret_mount("/proc/thread-self/ns/net", path, "none", egret_ms_bind, nil), "hold", path)
             }
@@ -58,7 +62,8 @@ public enum NetworkNamespace {
             try check(result, "share the mounts of", directory)
             return
         }
-        try check(unsafe egret_mount(directory, directory, "none", egret_ms_bind | egret_ms_rec, nil), "mount", directory)
+        try check(
+            unsafe egret_mount(directory, directory, "none", egret_ms_bind | egret_ms_rec, nil), "mount", directory)
         try check(unsafe egret_mount("", directory, "none", flags, nil), "share the mounts of", directory)
     }
 }

@@ -63,7 +63,8 @@ public enum NamespaceReference: Hashable, Sendable, CustomStringConvertible {
                 throw NetworkProblem(
                     "there is no network namespace named \(name)",
                     advice: "ip netns list shows those there are; --create makes it")
-            case .process(let number): throw NetworkProblem("process \(number) has no network namespace that can be opened")
+            case .process(let number):
+                throw NetworkProblem("process \(number) has no network namespace that can be opened")
             case .path(let path): throw NetworkProblem("\(path) is no network namespace: \(error)")
             }
         }
@@ -72,6 +73,7 @@ public enum NamespaceReference: Hashable, Sendable, CustomStringConvertible {
     /// The kernel's cookie of a network namespace: unlike every other's since the machine has started.
     ///
     /// - Parameter namespace: A network namespace.
+    /// - Returns: The cookie.
     /// - Throws: An error if it is none.
     public static func cookie(of namespace: Namespace) throws -> UInt64 {
         try namespace.visit { try NetworkNamespace.currentCookie() }

@@ -25,6 +25,16 @@ public struct NetworkLinks {
         .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
     }
 
+    /// The addresses that machines beyond a link are known to have.
+    public func neighbours(of index: UInt32) throws -> [IPAddress] {
+        let failed: UInt16 = 0x20
+        return try connection.dump("list neighbours") { sequence throws(WireError) in
+            try RouteWire.neighboursRequest(sequence: sequence)
+        }
+        .compactMap { (message) throws(WireError) in try RouteWire.decodeNeighbour(message) }
+        .filter { $0.linkIndex == index && $0.hardwareAddress != nil && $0.state & failed == 0 }.map(\.address)
+    }
+
     /// The addresses of a link, with their prefixes.
     public func addresses(of index: UInt32) throws -> [AddressRecord] {
         try connection.dump("list addresses") { sequence throws(WireError) in
@@ -40,13 +50,16 @@ public struct NetworkLinks {
     ///
     /// - Parameters:
     ///   - name: The bridge's.
+    ///   - hardware: Its hardware address.
     ///   - subnets: The network's.
     ///   - mtu: In bytes; `nil` for the kernel's choice.
     /// - Returns: Its index.
     /// - Throws: An error that names the step. What was made so far is there.
-    public func makeBridge(_ name: InterfaceName, subnets: [Subnet], mtu: UInt32?) throws -> UInt32 {
+    public func makeBridge(_ name: InterfaceName, _ hardware: String?, subnets: [Subnet], mtu: UInt32?) throws -> UInt32
+    {
         try connection.request("create bridge \(name)") { sequence throws(WireError) in
-            try RouteWire.createBridge(name, address: .random(), mtu: mtu, sequence: sequence)
+            try RouteWire.createBridge(
+                name, address: hardware.flatMap { MACAddress(text: $0) } ?? .random(), mtu: mtu, sequence: sequence)
         }
         let index = try connection.link(name).index
         for subnet in subnets {
@@ -61,6 +74,7 @@ public struct NetworkLinks {
     /// - Parameters:
     ///   - name: Its name.
     ///   - isOwn: Whether the link by that name is the one that was meant.
+    /// - Throws: An error that says what the kernel refused.
     public func remove(_ name: String, if isOwn: (LinkRecord) -> Bool) throws {
         guard let link = try all().first(where: { $0.name == name }), isOwn(link) else { return }
         do throws(NetlinkError) {
@@ -77,6 +91,7 @@ public struct NetworkLinks {
     /// - Parameters:
     ///   - indices: The links.
     ///   - bridge: The bridge's index.
+    /// - Throws: An error that says what the kernel refused.
     public func setMaster(of indices: [UInt32], to bridge: UInt32) throws {
         for index in indices {
             try connection.request("make link \(index) a port") { sequence throws(WireError) in
@@ -133,7 +148,9 @@ public struct NetworkLinks {
     }
 
     private func joinBridge(_ index: UInt32, _ network: NetworkRecord) throws {
-        guard let bridge = network.bridgeIndex else { throw NetworkProblem("the network \(network.name) has no bridge") }
+        guard let bridge = network.bridgeIndex else {
+            throw NetworkProblem("the network \(network.name) has no bridge")
+        }
         try connection.request("configure link \(index)") { sequence throws(WireError) in
             try RouteWire.disableAddressGeneration(link: index, sequence: sequence)
         }

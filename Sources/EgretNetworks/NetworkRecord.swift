@@ -12,6 +12,8 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
         case making
         /// It is there.
         case ready
+        /// It was there before the machine was restarted, and is to be made again.
+        case waiting
         /// It is on its way out.
         case removing
     }
@@ -137,6 +139,8 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
     public var isAdopted: Bool
     /// The bridge's index; `nil` in a routed network.
     public var bridgeIndex: UInt32?
+    /// The hardware address of a bridge that Egret makes: by this it is known as Egret's.
+    public var bridgeHardwareAddress: String?
     /// The machine's start in which all this was made (`/proc/sys/kernel/random/boot_id`).
     public var bootID: String
     /// How far it has come.
@@ -160,6 +164,7 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
         isTranslated = spec.translation != .none
         if case .sourceAddresses(let pairs) = spec.translation { sourceAddresses = pairs } else { sourceAddresses = [] }
         isAdopted = spec.isAdopted
+        bridgeHardwareAddress = mode == .bridge && !isAdopted ? MACAddress.random().description : nil
         self.bootID = bootID
         stage = .making
         endpoints = []

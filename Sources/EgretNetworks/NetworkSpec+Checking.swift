@@ -26,7 +26,8 @@ extension NetworkSpec {
     /// - Throws: ``NetworkProblem``, the first found.
     public func check() throws(NetworkProblem) {
         let isPlain = name.utf8.allSatisfy { byte in
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
                 || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "-")
                 || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".")
         }
@@ -41,7 +42,8 @@ extension NetworkSpec {
                 "“\(name)” is a name that Egret gives its own interfaces", advice: "choose another, such as br0")
         }
         if isAdopted && mode == .routed {
-            throw NetworkProblem("a routed network has no bridge to adopt", advice: "leave --mode routed or --adopt out")
+            throw NetworkProblem(
+                "a routed network has no bridge to adopt", advice: "leave --mode routed or --adopt out")
         }
         if let mtu, !(1280...65_535).contains(mtu) {
             throw NetworkProblem("an MTU of \(mtu) is not between 1280 and 65535", advice: "IPv6 needs 1280 (RFC 8200)")
@@ -98,7 +100,8 @@ extension NetworkSpec {
             throw NetworkProblem("nothing leaves an isolated network, so it needs no source addresses")
         }
         for pair in pairs where subnet(pair.first.family) == nil {
-            throw NetworkProblem("the network has no \(pair.first.family == .ipv4 ? "IPv4" : "IPv6") subnet for \(pair.first)")
+            throw NetworkProblem(
+                "the network has no \(pair.first.family == .ipv4 ? "IPv4" : "IPv6") subnet for \(pair.first)")
         }
         for family in AddressFamily.allCases where pairs.filter({ $0.first.family == family }).count > 1 {
             throw NetworkProblem("source addresses of one family are one run of addresses", advice: "write FIRST-LAST")

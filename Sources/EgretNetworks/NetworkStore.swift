@@ -12,10 +12,13 @@ public import EgretLinux
 /// Where networks are kept: a file for each, which survives the machine's restart.
 ///
 /// Each network namespace is a host of its own. The first one, which is there after every restart, has the directory
-/// `/var/lib/egret/networks`; every other has one by its number.
+/// `/var/lib/egret/networks`; every other has one by its cookie, and what an earlier start of the machine left there was
+/// another namespace's.
 public struct NetworkStore: Sendable {
     /// Where the files lie.
     public let path: String
+    /// Whether what is kept is this host's after the machine was restarted.
+    public let outlivesRestart: Bool
 
     /// The environment variable that names another directory than `/var/lib/egret`.
     public static let variable = "EGRET_STATE_DIRECTORY"
@@ -27,10 +30,10 @@ public struct NetworkStore: Sendable {
     public init(chosen: String? = nil) throws(LinuxError) {
         let chosen = chosen.flatMap { $0.isEmpty ? nil : $0 }
         let root = chosen ?? "/var/lib/egret"
-        let own = try Namespace.current(.network).identity
         let first = try? Namespace.open(.network, process: 1).identity
-        let isFirst = first == own && chosen == nil
-        path = isFirst ? root + "/networks" : "\(root)/networks-\(own.device)-\(own.inode)"
+        let isFirst = try first == Namespace.current(.network).identity && chosen == nil
+        outlivesRestart = isFirst || chosen != nil
+        path = isFirst ? root + "/networks" : "\(root)/networks-\(try NetworkNamespace.currentCookie())"
     }
 
     /// Waits for the lock on the networks. The directory exists from then on.
@@ -53,17 +56,23 @@ public struct NetworkStore: Sendable {
     private func read(_ file: String) throws -> NetworkRecord {
         let record: NetworkRecord
         do {
-            record = try JSONDecoder().decode(NetworkRecord.self, from: Data(try File.read(file)))
+            let data = Data(try File.read(file))
+            let version = try JSONDecoder().decode(Version.self, from: data).version
+            guard version <= NetworkRecord.currentVersion else {
+                throw NetworkProblem(
+                    "\(file) was written by a later egret", advice: "use that one, or one that is newer still")
+            }
+            record = try JSONDecoder().decode(NetworkRecord.self, from: data)
         } catch let error as DecodingError {
             throw NetworkProblem(
                 "\(file) is damaged: \(NetworkStore.text(error))",
                 advice: "the kernel keeps what it has; mend the file, or move it away and make the network anew")
         }
-        guard record.version <= NetworkRecord.currentVersion else {
-            throw NetworkProblem(
-                "\(file) was written by a later egret", advice: "use that one, or one that is newer still")
-        }
         return record
+    }
+
+    private struct Version: Decodable {
+        var version: Int
     }
 
     /// Keeps a network: the file is replaced whole, and on the disk when this returns.

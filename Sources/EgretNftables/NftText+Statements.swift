@@ -28,6 +28,7 @@ extension NftText {
         case .setConnectionMark(let mask, let value):
             "ct mark set ct mark & \(hexadecimal(UInt128(~mask), digits: 8)) | "
                 + hexadecimal(UInt128(value & mask), digits: 8)
+        case .trace: "meta nftrace set 1"
         case .masquerade: "masquerade"
         case .sourceTranslation(let target): "snat \(render(target))"
         case .destinationTranslation(let target): "dnat \(render(target))"

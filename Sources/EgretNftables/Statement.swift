@@ -127,6 +127,8 @@ public enum Statement: Hashable, Sendable {
     case log(group: UInt16, prefix: String, snapLength: UInt32, queueThreshold: UInt16)
     /// Replaces the bits of `mask` in the connection's mark with those of `value`.
     case setConnectionMark(mask: UInt32, value: UInt32)
+    /// Tells who listens (`nft monitor trace`) of every rule that the packet meets from here on: `meta nftrace set 1`.
+    case trace
     /// Gives the packet's connection the address of the interface it leaves by.
     case masquerade
     /// Gives the packet's connection a source address of the target (`snat`). For nat chains at `postrouting`.

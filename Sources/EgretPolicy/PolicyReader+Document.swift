@@ -6,7 +6,6 @@ extension PolicyReader {
 
     /// Kinds of the language and of Kubernetes that later versions read, with their `apiVersion`.
     private static let laterKinds = [
-        "Network": ownVersion,
         "NetworkPolicy": "networking.k8s.io/v1",
         "ClusterNetworkPolicy": "policy.networking.k8s.io/v1alpha2",
         "AdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
@@ -35,6 +34,13 @@ extension PolicyReader {
         guard let kind = string(kindEntry.value, "kind", expected: "EgressPolicy or DestinationGroup") else { return }
         if let version = PolicyReader.laterKinds[kind] {
             refuseLaterKind(kind, version: version, entries: entries, at: kindEntry.value.location)
+            return
+        }
+        if kind == "Network" {
+            error(
+                DiagnosticCode.kind, at: kindEntry.value.location, "a Network is no policy",
+                "make it with: egret network apply -f FILE"
+            )
             return
         }
         guard PolicyReader.kinds.contains(kind) else {

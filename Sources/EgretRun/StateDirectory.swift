@@ -78,6 +78,8 @@ public struct StateDirectory: Sendable {
     /// Whether any run, a dead one included, or a network is there.
     ///
     /// - Parameter record: A run that does not count.
+    /// - Returns: `false` if what runs and networks share can go.
+    /// - Throws: An error that names the directory.
     public func isInUse(besides record: RunRecord? = nil) throws(LinuxError) -> Bool {
         let names = try Directory.names(in: path)
         return names.contains { $0.hasPrefix(StateDirectory.networkPrefix) }
@@ -89,6 +91,22 @@ public struct StateDirectory: Sendable {
     /// Notes that a network needs what runs and networks share. The caller holds the lock.
     public func note(network name: String) throws(LinuxError) {
         try File.write(path + "/" + StateDirectory.networkPrefix + name, [], mode: 0o600)
+    }
+
+    /// The ruleset's number when networks' rules were known to be right; `nil` if it is not known.
+    public var rulesetGeneration: UInt32? {
+        (try? File.readText(path + "/ruleset")).flatMap { UInt32($0.split(separator: "\n").first ?? "") }
+    }
+
+    /// Notes that networks' rules are right, and the ruleset's number now. The caller holds the lock.
+    public func note(rulesetGeneration number: UInt32) throws(LinuxError) {
+        try File.write(path + "/ruleset", Array("\(number)\n".utf8), mode: 0o600)
+    }
+
+    /// The networks that are noted.
+    public func notedNetworks() throws(LinuxError) -> [String] {
+        try Directory.names(in: path).filter { $0.hasPrefix(StateDirectory.networkPrefix) }
+            .map { String($0.dropFirst(StateDirectory.networkPrefix.count)) }
     }
 
     /// Notes that a network is gone. The caller holds the lock.
@@ -146,7 +164,7 @@ public struct StateDirectory: Sendable {
     /// Removes the directory if no run and no network is left in it, and no switch is still to be put back.
     public func removeIfEmpty() throws(LinuxError) {
         if try isInUse() || !ledger().entries.isEmpty { return }
-        for name in ["next", "switches", "lock"] { try File.remove("\(path)/\(name)") }
+        for name in ["next", "switches", "ruleset", "lock"] { try File.remove("\(path)/\(name)") }
         try? Directory.remove(path)
         try? Directory.remove(StateDirectory.root)
     }

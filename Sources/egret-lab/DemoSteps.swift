@@ -30,7 +30,7 @@ private let fetch = ["curl", "-sS", "--connect-timeout", "2"]
 
 /// The steps, in order.
 func demoSteps(policy: String) -> [DemoStep] {
-    flagSteps + verdictSteps + familySteps + fileSteps(policy: policy) + cleanlinessSteps
+    flagSteps + verdictSteps + familySteps + fileSteps(policy: policy) + networkSteps + cleanlinessSteps
 }
 
 private let flagSteps = [

@@ -103,7 +103,7 @@ struct Interpreter {
                 else { return nil }
             case .connectionStatus, .concatenatedVerdictMap:
                 preconditionFailure("policies are not made of this: \(statement)")
-            case .anonymousCounter: break
+            case .anonymousCounter, .trace: break
             case .inSet(let selector, let name):
                 outcome.lookups += 1
                 guard element(selector, name, packet, outcome) != nil else { return nil }

@@ -127,6 +127,32 @@ struct NetworkTests {
                 """)
     }
 
+    @Test(
+        "a client of UDP that was there before the port is published gets through, and a new endpoint inherits nothing")
+    func staleConnections() throws {
+        let client =
+            "import socket, sys, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(0.2)\n"
+            + "for i in range(30):\n s.sendto(b'x', ('192.0.2.2', 5300))\n try:\n  print(s.recv(99).decode().strip())\n  break\n"
+            + " except OSError: time.sleep(0.1)"
+        try expect(
+            "nwstale",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create
+            answer a 80
+            outside /usr/bin/python3 -uc "\(client)" & client=$!
+            sleep 0.7; egret publish 5300:53/udp a; wait $client
+            inside a ping -c1 203.0.113.10 >/dev/null; conntrack -L 2>/dev/null | grep -c 10.9.0.2
+            egret network disconnect br0 a; conntrack -L 2>/dev/null | grep -c 10.9.0.2
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                ::ffff:192.0.2.1
+                2
+                0
+                """)
+    }
+
     @Test("a routed network routes between its endpoints, an isolated one lets nobody out")
     func modes() throws {
         try expect(
@@ -213,11 +239,95 @@ struct NetworkTests {
                 other has 10.9.0.3
                 a has 10.8.0.2
                 egret: restored br0 with 1 namespaces and 1 published ports
-                egret: restored lab with 0 namespaces and 0 published ports
+                egret: restored lab with 1 namespaces and 0 published ports
                 hello from web1 to 192.0.2.2
                 192.0.2.2 80
                 br0   bridge  10.9.0.0/24          1          1
-                lab   routed  10.8.0.0/24          0          0
+                lab   routed  10.8.0.0/24          1          0
+                """)
+    }
+
+    @Test("what others have made is never removed: bridges, namespaces, addresses")
+    func ofOthers() throws {
+        try expect(
+            "nwours",
+            """
+            named() { ip netns list | cut -d' ' -f1; }
+            ip link add docker0 type bridge
+            egret network create docker0 --subnet 10.9.0.0/24 2>&1 | head -1; ip -o link | grep -c docker0
+            egret network create br0 --subnet 10.9.0.0/24
+            egret network connect br0 a --create; ip netns del a; ip netns add a; sleep 0.3
+            egret network restore 2>&1; named
+            egret network connect br0 a; egret network disconnect br0 a; named
+            egret network connect br0 d --create; egret network create br1 --subnet 10.8.0.0/24
+            egret network connect br1 d --interface eth1; egret network disconnect br0 d; named | grep -c d
+            egret network disconnect br1 d; named | grep -c d
+            ip addr add 10.7.0.1/24 dev docker0; ip link set docker0 up
+            ip link add m0 type veth peer name eth0 netns a; ip link set m0 master docker0 up
+            ip -n a addr add 10.7.0.2/24 dev eth0; ip -n a link set eth0 up; sleep 0.2; ping -c1 -W2 10.7.0.2 >/dev/null
+            egret network create docker0 --adopt; egret network connect docker0 m --create
+            finish >/dev/null; ip -o link show docker0 | wc -l; ip link del docker0; ip link del m0; ip netns del a
+            """,
+            prints: """
+                egret: the host has an interface docker0 already
+                1
+                a has 10.9.0.2
+                egret: gave up a of br0: its namespace is gone
+                a
+                a has 10.9.0.2
+                a
+                d has 10.9.0.2
+                d has 10.8.0.2
+                1
+                0
+                m has 10.7.0.3
+                1
+                """)
+    }
+
+    @Test("what cannot be restored waits, and keeps nobody else from it")
+    func waiting() throws {
+        try expect(
+            "nwwait",
+            """
+            egret network create br0 --subnet 10.9.0.0/24
+            egret network connect br0 e --create; egret network connect br0 f --create
+            egret publish 8080:80 f; egret publish 8081:80 e
+            restart() {
+                ip link del br0; ip netns del e; ip netns del f; nft flush ruleset; rm -r /run/egret
+                for n in $(ls /sys/class/net | grep egn); do ip link del $n 2>/dev/null; done
+                sysctl -qw net.ipv4.conf.eth0.forwarding=0 net.netfilter.nf_conntrack_acct=0
+                sysctl -qw net.ipv6.conf.eth0.force_forwarding=0 2>/dev/null
+                sed -i 's/"bootID" : ".*"/"bootID" : "another"/' $EGRET_STATE_DIRECTORY/*/*.json
+            }
+            restart
+            ip netns add e; ip link add x0 type veth peer name eth0 netns e
+            egret network restore 2>&1
+            answer f 80; ask 192.0.2.2 8080
+            ip link del x0
+            egret network restore 2>&1
+            answer e 80; ask 192.0.2.2 8081
+            egret network disconnect br0 e; ip netns list | cut -d' ' -f1 | grep -c e
+            ip netns del e; egret network connect br0 e --create >/dev/null; egret publish 8081:80 e
+            kill $(jobs -p); wait 2>/dev/null
+            for i in 1 2 3 4 5 6; do
+                restart
+                egret network restore 2>/dev/null & sleep 0.0$i; kill -9 $! 2>/dev/null; wait $! 2>/dev/null
+            done 2>/dev/null
+            egret network restore 2>/dev/null; egret network ls | tail -n +2
+            answer f 80; ask 192.0.2.2 8080
+            finish
+            """,
+            prints: """
+                e has 10.9.0.2
+                f has 10.9.0.3
+                egret: e of br0 is still to be restored: e has an interface eth0 already
+                egret: restored br0 with 1 namespaces and 1 published ports
+                192.0.2.2 80
+                192.0.2.2 80
+                1
+                br0   bridge  10.9.0.0/24          2          2
+                192.0.2.2 80
                 """)
     }
 
@@ -280,13 +390,57 @@ struct NetworkTests {
                 """)
     }
 
+    @Test("documents make networks, all or none, and a second time nothing")
+    func documents() throws {
+        try expect(
+            "nwdocs",
+            """
+            cat >two.yaml <<'END'
+            apiVersion: egret.dev/v1
+            kind: Network
+            metadata: { name: br0 }
+            spec: { subnets: [{ cidr: 10.9.0.0/24, gateway: 10.9.0.254 }, "fd00:9::/64"], mtu: 1400 }
+            ---
+            { "apiVersion": "egret.dev/v1", "kind": "Network", "metadata": { "name": "lab" },
+              "spec": { "mode": "routed", "subnets": ["10.8.0.0/24"], "masquerade": false } }
+            END
+            egret network apply -f two.yaml; egret network apply -f two.yaml
+            egret network ls -o wide | tail -n +2 | tr -s ' '
+            ip -o link show br0 | grep -o 'mtu [0-9]*'
+            sed 's/1400/1500/; s/name: br0/name: br0/' two.yaml >other.yaml
+            egret network apply -f other.yaml 2>&1 | head -1
+            egret network rm br0 lab
+            sed 's/10.8.0.0.24/10.9.0.128\\/25/' two.yaml | egret network apply -f - 2>&1; egret network ls | tail -n +2
+            sed 's/mtu/mut/; s/routed/rooted/; s/fd00:9::.64/fd00:9::1\\/64/; s/"masquerade": false/"adopt": 3/' two.yaml >bad.yaml
+            egret network apply -f bad.yaml 2>&1 | grep -o 'bad.yaml:[0-9:]* [a-z]*'; egret network ls | tail -n +2
+            egret explain -f two.yaml --to 192.0.2.1 --port 1/tcp 2>&1 | grep -o 'a Network is no policy' | sort -u
+            finish
+            """,
+            prints: """
+                br0 created
+                lab created
+                br0 unchanged
+                lab unchanged
+                br0 bridge 10.9.0.0/24 fd00:9::/64 0 0 10.9.0.254 fd00:9::1 masquerade
+                lab routed 10.8.0.0/24 0 0 10.8.0.1 none
+                mtu 1400
+                egret: the network br0 is there and is another one
+                egret: 10.9.0.128/25 overlaps 10.9.0.0/24 of the network br0
+                bad.yaml:4:63: error
+                bad.yaml:4:80: error
+                bad.yaml:7:21: error
+                bad.yaml:7:68: error
+                a Network is no policy
+                """)
+    }
+
     @Test("a bridge of somebody else is used as it is, and stays as it is")
     func adoption() throws {
         try expect(
             "nwadopt",
             """
             ip link add virbr0 type bridge; ip addr add 10.7.0.1/24 dev virbr0; ip link set virbr0 up
-            state() { ip -d link show virbr0 | grep -o 'stp_state [0-9]*\\|mtu [0-9]*'; ip -o addr show virbr0; sysctl -n net.ipv4.conf.virbr0.route_localnet net.ipv4.conf.virbr0.forwarding; }
+            state() { ip -d link show virbr0 | grep -o 'stp_state [0-9]*\\|mtu [0-9]*'; ip -4 -o addr show virbr0; sysctl -n net.ipv4.conf.virbr0.route_localnet net.ipv4.conf.virbr0.forwarding; }
             state >before
             egret network create virbr0 --adopt
             egret network connect virbr0 a --create

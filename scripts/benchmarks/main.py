@@ -20,10 +20,11 @@ from elements import Elements
 from evaluator import Evaluator
 from lab import Lab
 from measure import say
+from networks import Networks
 from startup import Startup
 
 
-class Bench(Lab, Startup, DataPath, Applying, Elements, Evaluator, Document):
+class Bench(Lab, Startup, DataPath, Applying, Elements, Evaluator, Networks, Document):
     """All parts, on one lab."""
 
 
@@ -36,7 +37,7 @@ def main():
     bench = Bench(options)
     bench.load_average = os.getloadavg()[0]
     parts = {"startup": bench.startup, "path": bench.data_path, "apply": bench.apply, "elements": bench.elements,
-             "evaluator": bench.evaluator}
+             "evaluator": bench.evaluator, "networks": bench.networks}
     bench.remove_leftovers()
     with contextlib.ExitStack() as stack:
         stack.callback(bench.close)

@@ -70,6 +70,9 @@ static const int32_t egret_eafnosupport = EAFNOSUPPORT;
 static const int32_t egret_eaddrinuse = EADDRINUSE;
 static const int32_t egret_enobufs = ENOBUFS;
 static const int32_t egret_etimedout = ETIMEDOUT;
+static const int32_t egret_econnrefused = ECONNREFUSED;
+static const int32_t egret_ehostunreach = EHOSTUNREACH;
+static const int32_t egret_exdev = EXDEV;
 static const int32_t egret_enetunreach = ENETUNREACH;
 
 /// What stat(2) says of a file, as far as Egret asks.

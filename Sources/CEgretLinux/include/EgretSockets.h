@@ -54,6 +54,36 @@ int64_t egret_send_ipv4(int32_t descriptor, const void *bytes, size_t count, con
 /// Sends the payload of an IPv6 packet; `scope` is an interface index, or zero.
 int64_t egret_send_ipv6(
     int32_t descriptor, const void *bytes, size_t count, const uint8_t destination[16], uint32_t scope);
+/// An address and port, in the machine's order; `scope` is the interface of a link-local address, or zero.
+struct egret_endpoint {
+    uint8_t address[16];
+    int32_t family;
+    uint16_t port;
+    uint32_t scope;
+};
+
+/// What an extended error (IP_RECVERR) says: who reported it, and with which ICMP message.
+struct egret_reported_error {
+    int32_t number;
+    uint8_t origin; // SO_EE_ORIGIN_*: 1 the host itself, 2 ICMP, 3 ICMPv6
+    uint8_t type;
+    uint8_t code;
+    uint32_t information; // with EMSGSIZE the size that would pass
+    struct egret_endpoint reporter;
+};
+
+static const int32_t egret_errno_in_progress = 115; // EINPROGRESS
+
+int32_t egret_bind_any(int32_t descriptor, int32_t family);
+/// The socket's own address and port.
+int32_t egret_own_endpoint(int32_t descriptor, struct egret_endpoint *own);
+int32_t egret_connect(int32_t descriptor, const struct egret_endpoint *peer);
+/// Makes a socket report ICMP errors with their senders, and never fragment.
+int32_t egret_report_errors(int32_t descriptor, int32_t family);
+int32_t egret_forbid_fragments(int32_t descriptor, int32_t family);
+/// Takes an error from the socket's queue: 1, or 0 if there is none.
+int32_t egret_take_error(int32_t descriptor, struct egret_reported_error *error);
+
 int32_t egret_interface_index(const char *name);
 int32_t egret_interface_name(uint32_t index, char name[16]);
 

@@ -18,7 +18,8 @@ struct NetworkCommand: ParsableCommand {
             """,
         subcommands: [
             NetworkCreateCommand.self, NetworkListCommand.self, NetworkInspectCommand.self, NetworkRemoveCommand.self,
-            NetworkConnectCommand.self, NetworkDisconnectCommand.self, NetworkRestoreCommand.self,
+            NetworkConnectCommand.self, NetworkDisconnectCommand.self, NetworkApplyCommand.self,
+            NetworkRestoreCommand.self,
         ]
     )
 }
@@ -45,10 +46,10 @@ func asRoot(for purpose: String, _ command: String, _ body: () throws -> Void) t
 extension NetworkHost {
     /// Changes networks: takes the locks, mends what is broken, and gives back what nobody needs any more, whether the
     /// body succeeds or not.
-    static func change(_ body: (NetworkHost) throws -> Void) throws {
+    static func change(isThorough: Bool = false, _ body: (NetworkHost) throws -> Void) throws {
         let host = try NetworkHost()
         do {
-            try host.reconcile()
+            try host.reconcile(isThorough: isThorough)
             Console.error(host.repairs.map { "egret: \($0)" })
             try body(host)
         } catch {
@@ -97,7 +98,8 @@ struct NetworkCreateCommand: ParsableCommand {
     var noMasquerade = false
 
     @Option(
-        help: ArgumentHelp("Leave with these source addresses: A or FIRST-LAST. Repeat for the other family.", valueName: "address"))
+        help: ArgumentHelp(
+            "Leave with these source addresses: A or FIRST-LAST. Repeat for the other family.", valueName: "address"))
     var sourceAddress: [String] = []
 
     @Flag(help: "Use a bridge that is there, as it is. It is not changed, and stays when the network is removed.")
@@ -139,7 +141,9 @@ struct NetworkCreateCommand: ParsableCommand {
 
     private func subnets() throws -> [Subnet] {
         var gateways = try gateway.map { text in
-            guard let address = IPAddress(text) else { throw NetworkProblem("“\(text)” is no address", advice: "see --gateway") }
+            guard let address = IPAddress(text) else {
+                throw NetworkProblem("“\(text)” is no address", advice: "see --gateway")
+            }
             return address
         }
         let subnets = try subnet.map { text in
@@ -147,7 +151,8 @@ struct NetworkCreateCommand: ParsableCommand {
                 throw NetworkProblem(
                     "“\(text)” is no block of addresses", advice: "write ADDRESS/LENGTH, such as 192.168.0.0/16")
             }
-            if "\(block)" != text, let address = IPAddress(String(text.prefix { $0 != "/" })), address != block.address {
+            if "\(block)" != text, let address = IPAddress(String(text.prefix { $0 != "/" })), address != block.address
+            {
                 throw NetworkProblem(
                     "\(text) is an address in a block", advice: "write --subnet \(block) --gateway \(address)")
             }
@@ -276,12 +281,13 @@ struct NetworkRemoveCommand: ParsableCommand {
 
 struct NetworkRestoreCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "restore", abstract: "Make networks as they are kept: after a restart, or after others removed some.",
+        commandName: "restore",
+        abstract: "Make networks as they are kept: after a restart, or after others removed some.",
         discussion: "The machine's start does this by egret-networks.service. Every other change does it first, too.")
 
     func run() throws {
         try asRoot(for: "making networks", "network restore") {
-            try NetworkHost.change { host in
+            try NetworkHost.change(isThorough: true) { host in
                 let known = host.repairs.count
                 host.mendPassages()
                 Console.error(host.repairs.dropFirst(known).map { "egret: \($0)" })

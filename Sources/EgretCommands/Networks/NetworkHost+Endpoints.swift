@@ -36,13 +36,15 @@ extension NetworkHost {
         let isNew = wish.creates && !File.exists(wish.namespace.path)
         if isNew {
             guard case .name = wish.namespace else {
-                throw NetworkProblem("\(wish.namespace) cannot be made", advice: "--create makes namespaces with a name")
+                throw NetworkProblem(
+                    "\(wish.namespace) cannot be made", advice: "--create makes namespaces with a name")
             }
         }
+        let cookie = isNew ? 0 : try NamespaceReference.cookie(of: wish.namespace.open())
         var endpoint = NetworkRecord.Endpoint(
             namespace: wish.namespace.description,
-            cookie: isNew ? 0 : try NamespaceReference.cookie(of: wish.namespace.open()),
-            isCreated: isNew,
+            cookie: cookie,
+            isCreated: isNew || isOurs(wish.namespace.description, cookie),
             interface: wish.interface,
             hostInterface: try freeLinkName(),
             hostIndex: 0,
@@ -55,7 +57,7 @@ extension NetworkHost {
         network.endpoints.append(endpoint)
         try keep(network)
         do {
-            if isNew { try NetworkNamespace.create(at: wish.namespace.path) }
+            if isNew { try create(wish.namespace, for: &endpoint, &network) }
             try attach(&endpoint, wish.namespace, &network)
         } catch {
             network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
@@ -64,6 +66,27 @@ extension NetworkHost {
             throw error
         }
         return endpoint
+    }
+
+    /// Makes a namespace, and notes at once by its cookie that it is ours.
+    func create(
+        _ reference: NamespaceReference,
+        for endpoint: inout NetworkRecord.Endpoint,
+        _ network: inout NetworkRecord
+    ) throws {
+        var made = endpoint
+        var noted = network
+        try NetworkNamespace.create(at: reference.path) { cookie in
+            made.cookie = cookie
+            try note(made, &noted)
+        }
+        endpoint = made
+        network = noted
+    }
+
+    /// Whether Egret has made the namespace, for another network.
+    private func isOurs(_ namespace: String, _ cookie: UInt64) -> Bool {
+        networks.flatMap(\.endpoints).contains { $0.isCreated && $0.namespace == namespace && $0.cookie == cookie }
     }
 
     /// Makes the link of an endpoint that is noted, and its rules.
@@ -89,7 +112,7 @@ extension NetworkHost {
         try note(endpoint, &network)
     }
 
-    private func note(_ endpoint: NetworkRecord.Endpoint, _ network: inout NetworkRecord) throws {
+    func note(_ endpoint: NetworkRecord.Endpoint, _ network: inout NetworkRecord) throws {
         network.endpoints = network.endpoints.map { $0.hostInterface == endpoint.hostInterface ? endpoint : $0 }
         try keep(network)
     }
@@ -108,7 +131,8 @@ extension NetworkHost {
 
     private func check(_ wish: EndpointWish, _ network: NetworkRecord) throws {
         guard InterfaceName(wish.interface) != nil, wish.interface != "lo" else {
-            throw NetworkProblem("“\(wish.interface)” cannot be the name of an interface", advice: "leave it out for eth0")
+            throw NetworkProblem(
+                "“\(wish.interface)” cannot be the name of an interface", advice: "leave it out for eth0")
         }
         if network.endpoints.contains(where: { $0.namespace == wish.namespace.description }) {
             throw NetworkProblem("\(wish.namespace) is connected to \(network.name) already")
@@ -121,10 +145,11 @@ extension NetworkHost {
         }
     }
 
-    /// Addresses of the bridge itself: of an adopted one they need not be the gateways'.
+    /// Addresses of an adopted bridge itself, which need not be the gateways', and of the machines that the host knows
+    /// beyond it.
     private func foreign(_ network: NetworkRecord) throws -> Swift.Set<IPAddress> {
         guard network.isAdopted, let index = network.bridgeIndex else { return [] }
-        return Swift.Set(try links.addresses(of: index).map(\.address))
+        return Swift.Set(try links.addresses(of: index).map(\.address) + links.neighbours(of: index))
     }
 
     private func bridgeMTU(of network: NetworkRecord) throws -> UInt32? {
@@ -175,8 +200,14 @@ extension NetworkHost {
             }
         }
         try links.remove(endpoint.hostInterface) { $0.address?.description == endpoint.hostHardwareAddress }
-        if endpoint.isCreated, isOnly(endpoint), case .name(let name)? = NamespaceReference(endpoint.namespace) {
-            try NetworkNamespace.remove(at: NamespaceReference.name(name).path)
+        try NetworkConnections(host.netfilter).forget(of: endpoint.addresses)
+        // Another namespace may have the name by now.
+        if endpoint.isCreated, isOnly(endpoint), let reference = NamespaceReference(endpoint.namespace) {
+            let cookie = try? NamespaceReference.cookie(of: reference.open())
+            // Of a namespace that did not come so far there is an empty file.
+            if cookie == endpoint.cookie || cookie == nil && endpoint.stage == .making {
+                try NetworkNamespace.remove(at: reference.path)
+            }
         }
     }
 

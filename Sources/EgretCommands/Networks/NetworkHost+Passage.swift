@@ -107,7 +107,7 @@ extension NetworkHost {
 
     /// What other tools will do to packets that a network sends on, one line for each tool that ends them.
     func obstacles(to network: NetworkRecord) throws -> [String] {
-        if network.isIsolated { return [] }
+        guard !network.isIsolated, try host.dataplane.hasForeignFilter(at: .forward) else { return [] }
         let uplinks = try HostNetwork(host.route).uplinks
         let link = network.endpoints.last { $0.stage == .ready && network.mode == .routed }
         let input = link?.hostInterface ?? (network.mode == .bridge ? network.name : "egn0")

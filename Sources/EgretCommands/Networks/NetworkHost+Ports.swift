@@ -59,8 +59,13 @@ extension NetworkHost {
     /// Puts the rules of published ports in place.
     func install(_ ports: [NetworkRecord.Port], _ network: NetworkRecord) throws {
         if !network.isAdopted { try letLoopbackThrough(network) }
-        let programs = ports.flatMap { network.published($0) }.map { PublishedPortProgram($0).program }
-        try host.dataplane.install(programs, on: NetworkProgram.base)
+        let published = ports.flatMap { network.published($0) }
+        try host.dataplane.install(published.map { PublishedPortProgram($0).program }, on: NetworkProgram.base)
+        // A connection of TCP or SCTP that goes to the host itself stays there.
+        for port in published where port.transport == .udp {
+            try NetworkConnections(host.netfilter).forget(
+                to: port.hostPorts.lowerBound...port.hostPorts.upperBound, port.transport.number)
+        }
     }
 
     private func check(_ port: NetworkRecord.Port, _ network: NetworkRecord) throws {
@@ -92,7 +97,8 @@ extension NetworkHost {
         if let name {
             let place = try place(of: name)
             if places.contains(place) { return place }
-            throw NetworkProblem("\(namespace) is not connected to \(name)", advice: "egret network connect \(name) \(namespace)")
+            throw NetworkProblem(
+                "\(namespace) is not connected to \(name)", advice: "egret network connect \(name) \(namespace)")
         }
         guard let place = places.first else {
             throw NetworkProblem(

@@ -34,7 +34,8 @@ final class NetworkHost {
         locks = [storeLock, try host.state.lock()]
         links = NetworkLinks(host.route)
         networks = try store.networks()
-        bootID = try File.readText("/proc/sys/kernel/random/boot_id").split(separator: "\n").first.map(String.init) ?? ""
+        bootID =
+            try File.readText("/proc/sys/kernel/random/boot_id").split(separator: "\n").first.map(String.init) ?? ""
     }
 
     /// The networks as they are kept, without waiting for anybody, for commands that only look.
@@ -44,6 +45,7 @@ final class NetworkHost {
 
     /// Gives everything back that nobody needs any more. To be called at the end.
     func close() throws {
+        if !networks.isEmpty { try host.state.note(rulesetGeneration: host.dataplane.rulesetGeneration()) }
         if networks.isEmpty { try host.dataplane.removeTables([NetworkProgram.table]) }
         try host.restoreIfLast()
         try store.removeIfEmpty()
@@ -57,7 +59,8 @@ final class NetworkHost {
         let known = networks.map(\.name).joined(separator: ", ")
         throw NetworkProblem(
             "there is no network \(name)",
-            advice: known.isEmpty ? "egret network create \(name) --subnet 192.168.0.0/16 makes it" : "there is \(known)")
+            advice: known.isEmpty
+                ? "egret network create \(name) --subnet 192.168.0.0/16 makes it" : "there is \(known)")
     }
 
     /// Keeps a network as it is now.
@@ -85,6 +88,11 @@ final class NetworkHost {
                 "there is a network \(spec.name) already", advice: "egret network inspect \(spec.name) shows it")
         }
         let outside = try HostNetwork(host.route)
+        if spec.mode == .bridge, !spec.isAdopted, outside.links.values.contains(spec.name) {
+            throw NetworkProblem(
+                "the host has an interface \(spec.name) already",
+                advice: "choose another name, or use that bridge as it is: --adopt")
+        }
         try checkAddresses(of: spec, outside)
         var network = NetworkRecord(spec, bootID: bootID)
         try keep(network)
@@ -102,7 +110,6 @@ final class NetworkHost {
     /// Makes what a network consists of besides its endpoints.
     func make(_ network: inout NetworkRecord, _ outside: HostNetwork) throws {
         try host.state.note(network: network.name)
-        network.bootID = bootID
         switch network.mode {
         case .bridge:
             network.bridgeIndex = try network.isAdopted ? bridge(network.name).index : makeBridge(network, outside)
@@ -116,13 +123,11 @@ final class NetworkHost {
     }
 
     private func makeBridge(_ network: NetworkRecord, _ outside: HostNetwork) throws -> UInt32 {
-        guard let name = InterfaceName(network.name) else { throw NetworkProblem("\(network.name) is no interface name") }
-        if outside.links.values.contains(network.name) {
-            throw NetworkProblem(
-                "the host has an interface \(network.name) already",
-                advice: "choose another name, or use that bridge as it is: --adopt")
+        guard let name = InterfaceName(network.name) else {
+            throw NetworkProblem("\(network.name) is no interface name")
         }
-        return try links.makeBridge(name, subnets: network.subnets, mtu: network.mtu ?? outside.mtu)
+        return try links.makeBridge(
+            name, network.bridgeHardwareAddress, subnets: network.subnets, mtu: network.mtu ?? outside.mtu)
     }
 
     /// The blocks that a bridge has addresses in, with those addresses as gateways: the first of each family.
@@ -136,7 +141,8 @@ final class NetworkHost {
         }
         if subnets.isEmpty {
             throw NetworkProblem(
-                "the bridge \(name) has no address", advice: "say --subnet and --gateway: some machine on it is the gateway")
+                "the bridge \(name) has no address",
+                advice: "say --subnet and --gateway: some machine on it is the gateway")
         }
         return subnets
     }
@@ -175,12 +181,16 @@ final class NetworkHost {
         for endpoint in leaving.endpoints { try takeAway(endpoint, of: leaving) }
         takePassage(of: leaving)
         try uninstall(leaving)
-        if leaving.mode == .bridge, !leaving.isAdopted {
-            try links.remove(leaving.name) { $0.kind == "bridge" && $0.index == leaving.bridgeIndex ?? $0.index }
-        }
+        try removeBridge(of: leaving)
         try store.remove(leaving.name)
         networks.removeAll { $0.name == leaving.name }
         try host.state.forget(network: leaving.name)
+    }
+
+    /// Removes a bridge that Egret has made; somebody else's by the same name stays.
+    func removeBridge(of network: NetworkRecord) throws {
+        guard let hardware = network.bridgeHardwareAddress else { return }
+        try links.remove(network.name) { $0.kind == "bridge" && $0.address?.description == hardware }
     }
 
     // MARK: - Rules
@@ -190,7 +200,8 @@ final class NetworkHost {
         let program = NetworkProgram(network.plan)
         try host.dataplane.install([program.filter], on: BaseProgram.program)
         try host.dataplane.install(
-            [program.translation] + network.readyPorts.map { PublishedPortProgram($0).program }, on: NetworkProgram.base)
+            [program.translation] + network.readyPorts.map { PublishedPortProgram($0).program }, on: NetworkProgram.base
+        )
     }
 
     /// Removes a network's rules, whichever of them are there.
@@ -209,7 +220,7 @@ final class NetworkHost {
 extension NetworkRecord {
     /// The network as the compiler needs to know it.
     var plan: NetworkPlan {
-        let ready = endpoints.filter { $0.stage != .making }
+        let ready = endpoints.filter { $0.stage == .ready || $0.stage == .removing }
         return NetworkPlan(
             name: name,
             interfaces: mode == .bridge ? bridgeIndex.map { [$0] } ?? [] : ready.map(\.hostIndex),

@@ -86,14 +86,16 @@ struct NetworkDocument: Encodable {
             header: ["NAMESPACE", "INTERFACE", "ADDRESSES", "HOST END"], alignments: [.left, .left, .left, .left])
         for endpoint in endpoints {
             table.append([
-                endpoint.namespace, endpoint.interface, endpoint.addresses.joined(separator: " "), endpoint.hostInterface,
+                endpoint.namespace, endpoint.interface, endpoint.addresses.joined(separator: " "),
+                endpoint.hostInterface,
             ])
         }
         return table
     }
 
     static func table(of ports: [Port]) -> TextTable {
-        var table = TextTable(header: ["HOST", "NAMESPACE", "PORTS", "FROM"], alignments: [.left, .left, .left, .left])
+        var table = TextTable(
+            header: ["HOST", "NAMESPACE", "PORTS", "FROM"], alignments: [.left, .left, .left, .left])
         for port in ports {
             table.append([port.host, port.namespace, port.ports, port.from?.joined(separator: " ") ?? "everyone"])
         }

@@ -22,7 +22,8 @@ struct PortMapping: Equatable {
             throw Problem(text: "the protocol of “\(text)” is not tcp, udp or sctp")
         }
         let sides = parts[0].split(separator: ":", omittingEmptySubsequences: false)
-        guard sides.count <= 2, let host = PortMapping.range(sides[0]), let target = sides.last.flatMap(PortMapping.range)
+        guard sides.count <= 2, let host = PortMapping.range(sides[0]),
+            let target = sides.last.flatMap(PortMapping.range)
         else {
             throw Problem(text: "“\(text)” is not HOST-PORT:PORT/PROTOCOL; write 8080:80/tcp")
         }
@@ -42,7 +43,8 @@ struct PortMapping: Equatable {
 
     private static func range(_ text: Substring) -> (first: UInt16, count: UInt16)? {
         let ends = text.split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }
-        guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1], first > 0, first <= last
+        guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1], first > 0,
+            first <= last
         else { return nil }
         return (first, last - first + 1)
     }

@@ -87,7 +87,8 @@ struct UnpublishCommand: ParsableCommand {
     @Argument(help: "The host's ports and the protocol, as egret publish ls prints them: 8080/tcp, 8000-8010/udp.")
     var ports: String
 
-    @Option(name: .customLong("host-ip"), help: ArgumentHelp("The host's address, if it was named.", valueName: "address"))
+    @Option(
+        name: .customLong("host-ip"), help: ArgumentHelp("The host's address, if it was named.", valueName: "address"))
     var hostAddress: String?
 
     func run() throws {
@@ -100,7 +101,9 @@ struct UnpublishCommand: ParsableCommand {
 }
 
 private func readAddress(_ text: String) throws -> IPAddress {
-    guard let address = IPAddress(text) else { throw NetworkProblem("“\(text)” is no address", advice: "see --host-ip") }
+    guard let address = IPAddress(text) else {
+        throw NetworkProblem("“\(text)” is no address", advice: "see --host-ip")
+    }
     return address
 }
 

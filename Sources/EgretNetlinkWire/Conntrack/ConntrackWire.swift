@@ -74,6 +74,27 @@ public enum ConntrackWire {
         }
     }
 
+    /// Asks for the connection that has this tuple: the connection, then an acknowledgement. `ENOENT` if there is none.
+    ///
+    /// - Parameters:
+    ///   - tuple: In either direction.
+    ///   - isReply: Whether the tuple is as answers have it.
+    ///   - sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if the tuple has addresses of two families.
+    public static func getRequest(_ tuple: ConnectionTuple, isReply: Bool = false, sequence: UInt32)
+        throws(WireError) -> [UInt8]
+    {
+        let family = tuple.source.family
+        guard tuple.destination.family == family else { throw WireError(.badValue, "tuple of two families") }
+        let flags = NetlinkFlag.acknowledge
+        return try request(CtMessage.get, flags, family.socketFamily, sequence) { (writer) throws(WireError) in
+            try writer.nest(isReply ? Cta.replyTuple : Cta.originalTuple) { (writer) throws(WireError) in
+                try tuple.encode(into: &writer)
+            }
+        }
+    }
+
     /// Decodes `IPCTNL_MSG_CT_NEW` or `IPCTNL_MSG_CT_DELETE`, in a dump or a notification.
     public static func decode(_ message: NetlinkMessage) throws(WireError) -> ConnectionRecord {
         let (_, attributes) = try message.nfnetlink(NfnetlinkSubsystem.conntrack, "conntrack message")

@@ -52,6 +52,8 @@ public enum NfnetlinkGroup {
     public static let conntrackDestroy: UInt32 = 3
     /// `NFNLGRP_NFTABLES`.
     public static let nftables: UInt32 = 7
+    /// `NFNLGRP_NFTRACE`.
+    public static let nftablesTrace: UInt32 = 9
 }
 
 extension NetlinkWriter {

@@ -96,11 +96,14 @@ extension BatchEncoder {
 }
 
 extension Hook {
-    /// The hook's number in a family: `enum nf_inet_hooks`, or `enum nf_dev_hooks` for `netdev`.
+    /// The hook's number in a family: `enum nf_inet_hooks`, `enum nf_dev_hooks` for `netdev`, `NF_ARP_*` for `arp`.
     func number(in family: TableFamily) throws(WireError) -> UInt32 {
         switch (family, self) {
         case (.netdev, .ingress): 0
         case (.netdev, _): throw WireError(.unsupported, "hook \(self) in family netdev")
+        case (.arp, .input): 0
+        case (.arp, .output): 1
+        case (.arp, _): throw WireError(.unsupported, "hook \(self) in family arp")
         case (_, .prerouting): 0
         case (_, .input): 1
         case (_, .forward): 2

@@ -34,8 +34,10 @@ extension KernelExpression {
     private static func known(_ name: String, _ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
         switch name {
         case "meta":
+            let key = MetaKey(rawValue: try fields.uint32(2))
+            if fields.has(only: [2, 3]), try fields.isRegister(3) { return .setMeta(key: key) }
             guard fields.has(1), fields.has(only: [1, 2]) else { return nil }
-            return try loading(.meta(key: MetaKey(rawValue: try fields.uint32(2))), fields)
+            return try loading(.meta(key: key), fields)
         case "payload":
             guard fields.has(1), fields.has(only: [1, 2, 3, 4]),
                 let base = PayloadBase(rawValue: try fields.uint32(2))

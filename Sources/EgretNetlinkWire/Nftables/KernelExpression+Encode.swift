@@ -10,7 +10,7 @@ extension KernelExpression {
     /// The name that the kernel knows the expression by.
     public var kernelName: String {
         switch self {
-        case .meta: "meta"
+        case .meta, .setMeta: "meta"
         case .payload: "payload"
         case .conntrack, .setConntrack: "ct"
         case .fib: "fib"
@@ -52,6 +52,9 @@ extension KernelExpression {
         case .meta(let key):
             writer.putBigEndian(1, register)
             writer.putBigEndian(2, key.rawValue)
+        case .setMeta(let key):
+            writer.putBigEndian(2, key.rawValue)
+            writer.putBigEndian(3, KernelExpression.register)
         case .payload(let base, let offset, let length):
             writer.putBigEndian(1, register)
             writer.putBigEndian(2, base.rawValue)

@@ -24,6 +24,8 @@ public enum KernelExpression: Hashable, Sendable {
         public static let inputInterface = MetaKey(rawValue: 4)
         /// `NFT_META_OIF`.
         public static let outputInterface = MetaKey(rawValue: 5)
+        /// `NFT_META_NFTRACE`.
+        public static let trace = MetaKey(rawValue: 12)
         /// `NFT_META_NFPROTO`.
         public static let networkProtocol = MetaKey(rawValue: 15)
         /// `NFT_META_L4PROTO`.
@@ -60,6 +62,8 @@ public enum KernelExpression: Hashable, Sendable {
 
     /// Loads a property of the packet.
     case meta(key: MetaKey)
+    /// Sets a property of the packet.
+    case setMeta(key: MetaKey)
     /// Loads bytes of the packet. `offset` and `length` are in bytes.
     case payload(PayloadBase, offset: UInt32, length: UInt32)
     /// Loads a property of the packet's connection.

@@ -37,6 +37,8 @@ enum NftMessage {
     static let newGeneration: UInt16 = 15
     /// `NFT_MSG_GETGEN`.
     static let getGeneration: UInt16 = 16
+    /// `NFT_MSG_TRACE`.
+    static let trace: UInt16 = 17
     /// `NFT_MSG_NEWOBJ`.
     static let newObject: UInt16 = 18
     /// `NFT_MSG_GETOBJ`.
@@ -150,6 +152,24 @@ enum Nfta {
         static let identifier: UInt16 = 1
         static let processID: UInt16 = 2
         static let processName: UInt16 = 3
+    }
+
+    /// `enum nft_trace_attributes`.
+    enum Trace {
+        static let table: UInt16 = 1
+        static let chain: UInt16 = 2
+        static let ruleHandle: UInt16 = 3
+        static let type: UInt16 = 4
+        static let verdict: UInt16 = 5
+        static let identifier: UInt16 = 6
+        static let networkHeader: UInt16 = 8
+        static let transportHeader: UInt16 = 9
+        static let inputInterface: UInt16 = 10
+        static let outputInterface: UInt16 = 12
+        static let mark: UInt16 = 14
+        static let networkProtocol: UInt16 = 15
+        static let policy: UInt16 = 16
+        static let connectionState: UInt16 = 21
     }
 
     /// `NFTA_LIST_ELEM`.

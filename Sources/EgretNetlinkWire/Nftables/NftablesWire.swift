@@ -78,6 +78,7 @@ public enum NftablesWire {
                 ),
                 .setConntrack(key: .mark),
             ]
+        case .trace: return [.immediate([1]), .setMeta(key: .trace)]
         case .masquerade: return [.masquerade(flags: 0)]
         case .sourceTranslation(let target): return lower(target, .source)
         case .destinationTranslation(let target): return lower(target, .destination)

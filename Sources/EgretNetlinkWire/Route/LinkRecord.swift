@@ -26,6 +26,11 @@ public struct LinkRecord: Hashable, Sendable {
     /// `IF_OPER_*`; 6 is up.
     public var operationalState: UInt8
 
+    /// Of a bridge's port, what the bridge does with its frames: `BR_STATE_*`; 3 is forwarding.
+    public var bridgePortState: UInt8?
+    /// Whether the medium is there (`IFLA_CARRIER`): of a veth, whether the other end is up.
+    public var hasCarrier: Bool?
+
     /// Creates a record.
     public init(
         index: UInt32,
@@ -76,13 +81,25 @@ extension RouteWire {
             case Ifla.link: record.peerIndex = try attribute.host(UInt32.self)
             case Ifla.linkNamespace: record.peerNamespaceID = try attribute.host(Int32.self)
             case Ifla.operationalState: record.operationalState = try attribute.uint8()
-            case Ifla.info:
-                record.kind = try attribute.attributes().first { $0.type == Ifla.infoKind }?.string()
+            case Ifla.carrier: record.hasCarrier = try attribute.uint8() != 0
+            case Ifla.info: try decodeInformation(attribute, into: &record)
             default: break
             }
         }
         guard let name else { throw WireError(.missing, "link name") }
         record.name = name
         return record
+    }
+
+    /// Decodes `IFLA_LINKINFO`: what the link is, and what it is as a port of another.
+    private static func decodeInformation(_ information: NetlinkAttribute, into record: inout LinkRecord)
+        throws(WireError)
+    {
+        let parts = try information.attributes()
+        record.kind = parts.first { $0.type == Ifla.infoKind }?.string()
+        guard parts.first(where: { $0.type == Ifla.infoSlaveKind })?.string() == "bridge",
+            let port = parts.first(where: { $0.type == Ifla.infoSlaveData })
+        else { return }
+        record.bridgePortState = try port.attributes().first { $0.type == Ifla.bridgePortState }?.uint8()
     }
 }

@@ -27,6 +27,8 @@ public struct RouteRecord: Hashable, Sendable {
         public static let blackhole = Kind(rawValue: 6)
         /// `RTN_UNREACHABLE`: refuses them.
         public static let unreachable = Kind(rawValue: 7)
+        /// `RTN_PROHIBIT`: refuses them as forbidden.
+        public static let prohibit = Kind(rawValue: 8)
     }
 
     /// What it is for; the whole address space for a default route.
@@ -62,4 +64,33 @@ public struct RouteRecord: Hashable, Sendable {
 
     /// Whether it is a default route.
     public var isDefault: Bool { destination.length == 0 }
+}
+
+/// A packet whose route is asked for.
+public struct RouteQuery: Hashable, Sendable {
+    /// Where it goes.
+    public var destination: IPAddress
+    /// Where it comes from; `nil` leaves that to the kernel.
+    public var source: IPAddress?
+    /// The index of the link it comes in by; `nil` for a packet of the host's own.
+    public var inputInterface: UInt32?
+    /// The index of the link it must leave by.
+    public var outputInterface: UInt32?
+    /// Its mark, for rules of `ip rule` that look at it.
+    public var mark: UInt32
+
+    /// Creates a query.
+    public init(
+        to destination: IPAddress,
+        from source: IPAddress? = nil,
+        inputInterface: UInt32? = nil,
+        outputInterface: UInt32? = nil,
+        mark: UInt32 = 0
+    ) {
+        self.destination = destination
+        self.source = source
+        self.inputInterface = inputInterface
+        self.outputInterface = outputInterface
+        self.mark = mark
+    }
 }

@@ -186,6 +186,7 @@ enum Ifla {
     static let familySpecific: UInt16 = 26
     static let namespaceDescriptor: UInt16 = 28
     static let extensionMask: UInt16 = 29
+    static let carrier: UInt16 = 33
     static let linkNamespace: UInt16 = 37
     /// `IFLA_INET6_ADDR_GEN_MODE`.
     static let addressGenerationMode: UInt16 = 8
@@ -197,6 +198,8 @@ enum Ifla {
     static let infoSlaveKind: UInt16 = 4
     /// `IFLA_INFO_SLAVE_DATA`.
     static let infoSlaveData: UInt16 = 5
+    /// `IFLA_BRPORT_STATE`.
+    static let bridgePortState: UInt16 = 1
     /// `IFLA_BRPORT_MODE`.
     static let bridgePortMode: UInt16 = 4
     /// `VETH_INFO_PEER` in `linux/veth.h`.

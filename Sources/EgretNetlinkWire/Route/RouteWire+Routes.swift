@@ -45,6 +45,31 @@ extension RouteWire {
         }
     }
 
+    /// Asks what the kernel would do with a packet, be it the host's own or one that comes in: one route, then an
+    /// acknowledgement.
+    ///
+    /// The kernel answers with the error that the packet would meet: `ENETUNREACH` without a route, and of the routes
+    /// that refuse `EHOSTUNREACH`, `EACCES` (prohibit) or `EINVAL` (blackhole), which in IPv6 may also come as a route
+    /// of that kind. A packet that comes in meets `EXDEV` where its source is not expected there (`rp_filter`), and in
+    /// IPv4 `EHOSTUNREACH` where the interface does not forward.
+    public static func routeRequest(_ query: RouteQuery, sequence: UInt32) throws(WireError) -> [UInt8] {
+        let family = query.destination.family
+        guard query.source?.family ?? family == family else {
+            throw WireError(.badValue, "route to \(query.destination) from another family")
+        }
+        let width = UInt8(family.bitWidth)
+        return try request(RouteMessage.getRoute, NetlinkFlag.acknowledge, sequence) { (writer) throws(WireError) in
+            writer.append([family.socketFamily, width, query.source == nil ? 0 : width, 0, 0, 0, 0, 0])
+            // RTM_F_LOOKUP_TABLE, the table in which the route was found: IPv6 tells it unasked, and refuses the flag.
+            writer.appendHost(UInt32(family == .ipv4 ? 0x1000 : 0))
+            try writer.putBytes(Rta.destination, query.destination.networkBytes)
+            if let source = query.source { try writer.putBytes(Rta.source, source.networkBytes) }
+            if let index = query.inputInterface { writer.putHost(Rta.inputIndex, index) }
+            if let index = query.outputInterface { writer.putHost(Rta.outputIndex, index) }
+            if query.mark != 0 { writer.putHost(Rta.mark, query.mark) }
+        }
+    }
+
     /// Decodes `RTM_NEWROUTE` or `RTM_DELROUTE`. `nil` for routes of other families than the two.
     public static func decodeRoute(_ message: NetlinkMessage) throws(WireError) -> RouteRecord? {
         guard message.type == RouteMessage.newRoute || message.type == RouteMessage.deleteRoute else {
@@ -109,10 +134,13 @@ extension RouteWire {
 /// Attribute types of routes (`RTA_*`).
 private enum Rta {
     static let destination: UInt16 = 1
+    static let source: UInt16 = 2
+    static let inputIndex: UInt16 = 3
     static let outputIndex: UInt16 = 4
     static let gateway: UInt16 = 5
     static let priority: UInt16 = 6
     static let preferredSource: UInt16 = 7
     static let multipath: UInt16 = 9
     static let table: UInt16 = 15
+    static let mark: UInt16 = 16
 }

@@ -35,6 +35,7 @@ let allCaptures: [(name: String, bytes: [UInt8])] = [
     ("connections", ConntrackCapture.connections), ("event new", ConntrackCapture.eventNew),
     ("event update", ConntrackCapture.eventUpdate), ("event destroy", ConntrackCapture.eventDestroy),
     ("delete tuple", ConntrackCapture.deleteTuple),
+    ("trace drop", TraceCapture.jumpAndDrop), ("trace policy", TraceCapture.policy),
     ("log outgoing", PacketLogCapture.outgoing), ("log incoming", PacketLogCapture.incoming),
     ("log incoming6", PacketLogCapture.incoming6), ("log udp", PacketLogCapture.udp),
 ]
@@ -48,7 +49,7 @@ func decodeEverything(_ datagram: [UInt8]) {
 /// Runs every decoder on a message, as what its type says and, if asked, as everything else.
 func decodeEverything(_ message: NetlinkMessage, asEveryType: Bool = false) {
     var message = message
-    let others: [UInt16] = [0xa00, 0xa03, 0xa06, 0xa09, 0xa0c, 0xa0f, 0xa12, 16, 20, 24, 28, 0x100, 0x400, 2, 3]
+    let others: [UInt16] = [0xa00, 0xa03, 0xa06, 0xa09, 0xa0c, 0xa0f, 0xa11, 0xa12, 16, 20, 24, 28, 0x100, 0x400, 2, 3]
     for type in asEveryType ? others : [message.type] {
         message.type = type
         switch type {
@@ -62,6 +63,7 @@ func decodeEverything(_ message: NetlinkMessage, asEveryType: Bool = false) {
                 _ = try? NftablesWire.decodeElements([message], keyType: keyType, hasIntervals: true)
             }
         case 0xa0f: _ = try? NftablesWire.decodeEvent(message)
+        case 0xa11: _ = try? NftablesWire.decodeTrace(message)
         case 0xa12: _ = try? NftablesWire.decodeObject(message)
         case 16, 17: _ = try? RouteWire.decodeLink(message)
         case 20: _ = try? RouteWire.decodeAddress(message)

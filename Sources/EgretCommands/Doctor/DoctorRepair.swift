@@ -1,0 +1,35 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretDoctor
+import EgretLinux
+import EgretNetworks
+
+/// What `--fix` does: the commands of a finding, if they change only what is Egret's.
+enum DoctorRepair {
+    /// Whether a finding's commands change only what Egret has made, or are Egret's own.
+    static func isEgrets(_ finding: Finding, in reference: NamespaceReference) -> Bool {
+        if finding.commands.isEmpty { return false }
+        if finding.isEgrets { return true }
+        guard let networks = try? NetworkStore().networks() else { return false }
+        let endpoints = networks.flatMap(\.endpoints)
+        let own = Swift.Set(endpoints.map(\.hostInterface) + networks.filter { !$0.isAdopted }.map(\.name))
+        let isOwnNamespace = endpoints.contains { $0.namespace == reference.description }
+        return finding.commands.allSatisfy { words in
+            let parts = words.flatMap { $0.split(separator: "/").map(String.init) + [$0] }
+            if isOwnNamespace, words.contains(reference.description) { return true }
+            return parts.contains { own.contains($0) }
+        }
+    }
+
+    /// Runs a command and waits for it.
+    static func run(_ words: [String]) throws {
+        let program = words.first == "egret" ? "/proc/self/exe" : words.first ?? ""
+        let command = Command(NativeString(program), arguments: words.map { NativeString($0) })
+        let child = try ChildProcess.spawn([.resetSignals(ignoring: []), .execute(command)])
+        let end = try child.waitForEnd()
+        guard end == .exited(0) else {
+            throw RunFailure(message: "\(words.joined(separator: " ")) failed", advice: nil)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+/// What is known of one step.
+public enum Judgment: Hashable, Sendable {
+    /// The packet passes; what was seen.
+    case good(String)
+    /// It cannot be seen from here whether the packet passes.
+    case unknown(String)
+    /// The step does not come up on this way.
+    case notNeeded(String)
+    /// The packet does not pass.
+    case bad(Finding)
+}
+
+/// The walk along a packet's way, up to the first step that fails.
+public struct Diagnosis: Hashable, Sendable {
+    /// A step and what is known of it.
+    public struct Line: Hashable, Sendable {
+        /// The step.
+        public var step: Step
+        /// What is known of it.
+        public var judgment: Judgment
+    }
+
+    /// The steps looked at, in order; a step that failed is the last.
+    public private(set) var lines: [Line] = []
+
+    /// The first step that fails, if one does.
+    public var finding: Finding? {
+        if case .bad(let finding)? = lines.last?.judgment { return finding }
+        return nil
+    }
+
+    /// Judges what was observed, step by step.
+    ///
+    /// - Parameters:
+    ///   - observation: What was seen.
+    ///   - steps: The steps to judge, in order.
+    public init(_ observation: Observation, steps: [Step] = Step.allCases) {
+        for step in steps {
+            let judgment = observation.judge(step)
+            lines.append(Line(step: step, judgment: judgment))
+            if case .bad = judgment { return }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretDoctor
+import EgretLinux
+import EgretNetlinkWire
+import EgretNftables
+import Testing
+
+/// What is judged from plain observations, without a kernel.
+@Suite("the doctor's judgment")
+struct JudgmentTests {
+    /// A probe that was answered through a bridge and a host that masquerades.
+    private func healthy() throws -> Observation {
+        let (source, far) = (try address("192.168.0.2"), try address("8.8.8.8"))
+        let own = try address("203.0.113.2")
+        var endpoint = Surroundings(.name("ns0"))
+        endpoint.links = [LinkRecord(index: 2, name: "eth0", flags: 1, kind: "veth", peerIndex: 5)]
+        endpoint.addresses = [AddressRecord(linkIndex: 2, address: source, prefixLength: 16)]
+        var host = Surroundings(.host)
+        host.links = [
+            LinkRecord(index: 4, name: "br0", flags: 1, kind: "bridge"),
+            LinkRecord(index: 5, name: "veth0", flags: 1, kind: "veth", peerIndex: 2, masterIndex: 4),
+            LinkRecord(index: 6, name: "up0", flags: 1),
+        ]
+        host.addresses = [
+            AddressRecord(linkIndex: 4, address: try address("192.168.0.1"), prefixLength: 16),
+            AddressRecord(linkIndex: 6, address: own, prefixLength: 24),
+        ]
+        host.switches = ["net/ipv4/conf/br0/forwarding": "1", "net/ipv4/conf/up0/forwarding": "1"]
+        let everything = try #require(IPPrefix("0.0.0.0/0"))
+        let route = RouteRecord(to: everything, gateway: try address("192.168.0.1"), link: 2)
+        var seen = Observation(Probe(to: far, .echo), endpoint: endpoint, host: host, route: .route(route))
+        seen.interface = endpoint.links[0]
+        seen.hostEnd = host.links[1]
+        seen.source = source
+        seen.outcome = .answered(after: .milliseconds(3))
+        seen.outward.sightings = [
+            (Hook.prerouting, source), (.forward, source), (.postrouting, source),
+        ].flatMap { hook, from in
+            [false, true].map {
+                Passage.Sighting(
+                    .init(hook, isLast: $0), from: hook == .postrouting && $0 ? own : from, to: far,
+                    inputInterface: 4, outputInterface: 6)
+            }
+        }
+        seen.hostRoute = .route(RouteRecord(to: everything, gateway: try address("203.0.113.1"), link: 6))
+        seen.size = .passes(1500)
+        return seen
+    }
+
+    private func address(_ text: String) throws -> IPAddress { try #require(IPAddress(text)) }
+
+    @Test("every step of a healthy way is looked at, and none is bad")
+    func healthyWay() throws {
+        let diagnosis = Diagnosis(try healthy())
+        #expect(diagnosis.finding == nil)
+        #expect(diagnosis.lines.map(\.step) == Step.allCases)
+    }
+
+    @Test("the first step that fails is the finding, and later ones are not guessed")
+    func first() throws {
+        var seen = try healthy()
+        seen.hostEnd?.flags = 0
+        seen.host.switches = [:]
+        seen.outcome = .silent(after: .milliseconds(800))
+        let diagnosis = Diagnosis(seen)
+        #expect(diagnosis.lines.map(\.step) == [.link])
+        #expect(diagnosis.finding?.commandLines == ["ip link set veth0 up"])
+    }
+
+    @Test("forwarding that is off is no finding as long as answers come")
+    func whatTheKernelDid() throws {
+        var seen = try healthy()
+        seen.host.switches = [:]
+        #expect(Diagnosis(seen).finding == nil)
+        seen.outcome = .silent(after: .milliseconds(800))
+        seen.outward.sightings.removeLast(4)
+        let finding = try #require(Diagnosis(seen).finding)
+        #expect(finding.step == .forwarding)
+        #expect(
+            finding.commandLines == [
+                "sysctl -w net/ipv4/conf/br0/forwarding=1", "sysctl -w net/ipv4/conf/up0/forwarding=1",
+            ])
+    }
+
+    @Test("a private address that leaves untranslated is found, a public one is not")
+    func translation() throws {
+        var seen = try healthy()
+        seen.outcome = .silent(after: .milliseconds(800))
+        let last = seen.outward.sightings.count - 1
+        seen.outward.sightings[last].source = try address("192.168.0.2")
+        let finding = try #require(Diagnosis(seen).finding)
+        #expect(finding.step == .translation && finding.isEgrets)
+        #expect(finding.commandLines == ["egret network create br0 --adopt --subnet 192.168.0.0/16"])
+        seen.source = try address("198.51.100.7")
+        seen.outward.sightings[last].source = try address("198.51.100.7")
+        #expect(Diagnosis(seen).finding?.step == .answer)
+    }
+
+    @Test("a refusal by the far end is told apart from a refusal by a rule of the host")
+    func refusal() throws {
+        var seen = try healthy()
+        seen.outcome = .refused(after: .milliseconds(3))
+        let far = try #require(Diagnosis(seen).finding)
+        #expect(far.step == .answer && !far.isNetworkFault)
+        seen.outward.sightings.removeLast(3)
+        var drop = Passage.Drop(table: Table(family: .inet, name: "other"), chain: "forward", handle: 4)
+        (drop.hook, drop.source, drop.text, drop.owner) = (.forward, seen.source, "reject", "nft table other")
+        seen.outward.drop = drop
+        let near = try #require(Diagnosis(seen).finding)
+        #expect(near.step == .rules && near.isNetworkFault)
+        #expect(near.commandLines.first == "nft insert rule inet other forward ip saddr 192.168.0.2 accept")
+    }
+
+    @Test("a rule of Egret's own is named, and no command undoes it")
+    func policy() throws {
+        var seen = try healthy()
+        seen.outcome = .silent(after: .milliseconds(800))
+        seen.outward.sightings.removeLast(3)
+        var drop = Passage.Drop(table: Table(family: .inet, name: "egret"), chain: "forward", handle: 4)
+        (drop.hook, drop.source, drop.owner) = (.forward, seen.source, "egret")
+        seen.outward.drop = drop
+        let finding = try #require(Diagnosis(seen).finding)
+        #expect(finding.step == .policy && finding.commands == [] && finding.reason.contains("--allow 8.8.8.8:icmp"))
+    }
+
+    @Test("a UDP service that says nothing is no fault")
+    func silence() throws {
+        var seen = try healthy()
+        seen.probe.service = .udp(5000)
+        seen.outcome = .silent(after: .milliseconds(800))
+        #expect(Diagnosis(seen).finding == nil)
+    }
+
+    @Test("commands are written so that a shell reads them back")
+    func quoting() {
+        let finding = Finding(.link, "", "", commands: [["nft", "add", "{ a ; }", "it's"], ["ip", "-n", "ns0", ""]])
+        #expect(finding.commandLines == [#"nft add '{ a ; }' 'it'\''s'"#, "ip -n ns0 ''"])
+    }
+}

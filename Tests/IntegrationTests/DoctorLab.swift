@@ -1,0 +1,117 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretTesting
+import Foundation
+import Testing
+
+/// A namespace behind a bridge, a host, and a world, made by hand with ip(8) and nft(8).
+///
+/// ```
+///  ns0 192.168.0.2/16 eth0 ═ veth0 ═ br0 192.168.0.1 host 203.0.113.2 up0 ═ eth0 203.0.113.1 world 8.8.8.8
+/// ```
+///
+/// IPv6 has fd00::, 2001:db8:113:: and 2001:4860:4860::8888. The host masquerades both families.
+final class DoctorLab {
+    let host: String
+    let endpoint: String
+    let world: String
+    private let state: TemporaryDirectory
+
+    init() throws {
+        state = try TemporaryDirectory()
+        let name = "egd\(ProcessInfo.processInfo.processIdentifier)"
+        (host, endpoint, world) = ("\(name)h", "\(name)n", "\(name)w")
+        let result = try runProgram(["bash", "-ec", script(DoctorLab.construction)])
+        try #require(result.succeeded, "\(result.standardError)")
+    }
+
+    deinit {
+        _ = try? onHost("egret network rm br0 || true")
+        for name in [host, endpoint, world] { _ = try? runProgram(["ip", "netns", "del", name]) }
+    }
+
+    private func script(_ text: String) -> String { "H=\(host) N=\(endpoint) W=\(world)\n\(text)" }
+
+    /// Runs a script of bash in the host's namespace: `n` and `w` run a command in the endpoint's and the world's.
+    @discardableResult
+    func onHost(_ text: String) throws -> ProgramOutput {
+        let helpers = "n() { ip netns exec $N \"$@\"; }; w() { ip netns exec $W \"$@\"; }\n"
+        return try runProgram(
+            ["ip", "netns", "exec", host, "bash", "-ec", script(helpers + text)],
+            environment: ["PATH": Egret.searchPath, "EGRET_STATE_DIRECTORY": state.path])
+    }
+
+    /// What the doctor says.
+    func examine(_ arguments: [String]) throws -> (report: DoctorReport, exitCode: Int32, duration: Duration) {
+        let words = (["egret", "doctor", endpoint, "-o", "json"] + arguments).joined(separator: " ")
+        let output = try onHost("exec " + words)
+        #expect(output.standardError == "")
+        let report = try JSONDecoder().decode(DoctorReport.self, from: Data(output.standardOutput.utf8))
+        return (report, output.status, output.duration)
+    }
+
+    private static let construction = """
+        for n in $H $N $W; do
+            ip netns del $n 2>/dev/null || true
+            ip netns add $n
+            ip -n $n link set lo up
+            # The links' own addresses are to be usable at once.
+            ip netns exec $n sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+        done
+        h() { ip -n $H "$@"; }; n() { ip -n $N "$@"; }; w() { ip -n $W "$@"; }
+        h link add br0 type bridge forward_delay 0
+        h address add 192.168.0.1/16 dev br0
+        h address add fd00::1/64 dev br0 nodad
+        h link set br0 up
+        h link add veth0 type veth peer name eth0 netns $N
+        h link set veth0 master br0 up
+        n address add 192.168.0.2/16 dev eth0
+        n address add fd00::2/64 dev eth0 nodad
+        n link set eth0 up
+        n route add default via 192.168.0.1
+        n route add default via fd00::1
+        h link add up0 type veth peer name eth0 netns $W
+        h address add 203.0.113.2/24 dev up0
+        h address add 2001:db8:113::2/64 dev up0 nodad
+        h link set up0 up
+        w address add 203.0.113.1/24 dev eth0
+        w address add 2001:db8:113::1/64 dev eth0 nodad
+        w link set eth0 up
+        w address add 8.8.8.8/32 dev lo
+        w address add 2001:4860:4860::8888/128 dev lo
+        h route add default via 203.0.113.1
+        h route add default via 2001:db8:113::1
+        ip netns exec $H bash -ec '
+            for f in all default; do echo 0 > /proc/sys/net/ipv4/conf/$f/rp_filter; done
+            echo 0 > /proc/sys/net/ipv4/conf/br0/rp_filter
+            echo 0 > /proc/sys/net/ipv4/conf/up0/rp_filter
+            echo 1 > /proc/sys/net/ipv4/ip_forward
+            echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+            nft add table inet lab
+            nft "add chain inet lab out { type nat hook postrouting priority srcnat; }"
+            nft add rule inet lab out iifname br0 oifname up0 masquerade
+        '
+        """
+}
+
+/// `egret doctor -o json`, as a program reads it.
+struct DoctorReport: Decodable {
+    struct Line: Decodable {
+        var step: String
+        var state: String
+        var seen: String
+    }
+    struct Fault: Decodable {
+        var step: String
+        var seen: String
+        var reason: String
+        var commands: [String]
+        var fixable: Bool
+        var network: Bool
+    }
+    var healthy: Bool
+    var steps: [Line]
+    var finding: Fault?
+    var repairs: [String]
+}
