@@ -130,12 +130,18 @@ final class RunPlace {
             mark: (policyProgram.generation.mark, Generation.mask),
             hostAddresses: network.addresses + plan.links.map(\.host)
         )
-        for chain in try host.dataplane.foreignDropPolicies(at: .forward) {
-            warnings.append(
-                "chain \(chain) drops forwarded packets that it does not accept itself; "
-                    + "what this policy allows may stop there"
-            )
+        warnings += try obstacles(plan, link, network)
+    }
+
+    /// Other tools' chains that what the policy allows would not get through.
+    private func obstacles(_ plan: AddressPlan, _ link: RunLink, _ network: HostNetwork) throws -> [String] {
+        let packets = plan.endpointAddresses.map { address in
+            PassingPacket(
+                from: address, input: link.name.description, inputIndex: link.index,
+                outputs: network.uplinks)
         }
+        let found = try packets.flatMap { try host.dataplane.obstacles(to: $0, at: .forward) }
+        return ObstacleText(interface: "egret+", sender: "the command").lines(found)
     }
 
     /// What the command is held by besides its policy. Somebody else may have changed what was there before.

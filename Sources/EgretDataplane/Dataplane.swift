@@ -110,16 +110,6 @@ public final class Dataplane {
         }
     }
 
-    /// Base chains of other tables that drop what nothing in them accepts, at the hook: an accept of Egret's
-    /// does not let a packet past them.
-    public func foreignDropPolicies(at hook: Hook) throws(NetlinkError) -> [String] {
-        try chains().compactMap { record in
-            guard let base = record.chain.base, base.hook == hook, base.policy == .drop, record.table.name != "egret"
-            else { return nil }
-            return "\(record.table.family) \(record.table.name) \(record.chain.name)"
-        }
-    }
-
     func chains() throws(NetlinkError) -> [ChainRecord] {
         try dump("list chains", NftablesWire.decodeChain) { sequence throws(WireError) in
             try NftablesWire.chainsRequest(sequence: sequence)

@@ -25,9 +25,7 @@ struct NatOwner {
     ]
 
     func owner(of rule: RuleRecord, _ words: NatRuleText) -> String {
-        if let known = NatOwner.tables.first(where: { table.name.hasPrefix($0.prefix) }) { return known.owner }
-        let isShared = table.family != .inet && NatOwner.sharedTables.contains(table.name)
-        guard isShared else { return "nft table \(table.name)" }
+        if let known = NatOwner.owner(of: table) { return known }
         if let known = NatOwner.owner(ofChain: rule.chain) { return known }
         for case .verdict(let verdict) in rule.expressions {
             switch verdict {
@@ -45,7 +43,13 @@ struct NatOwner {
         return "iptables"
     }
 
-    private static func owner(ofChain name: String) -> String? {
+    /// Whose a table is; `nil` if it is one of those of iptables, which tools share.
+    static func owner(of table: Table) -> String? {
+        if let known = tables.first(where: { table.name.hasPrefix($0.prefix) }) { return known.owner }
+        return table.family != .inet && sharedTables.contains(table.name) ? nil : "nft table \(table.name)"
+    }
+
+    static func owner(ofChain name: String) -> String? {
         chains.first { name.hasPrefix($0.prefix) }?.owner
     }
 

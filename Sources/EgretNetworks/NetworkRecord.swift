@@ -149,6 +149,9 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
     public var endpoints: [Endpoint]
     /// Its published ports.
     public var ports: [Port]
+    /// What was added to other tools' rules so that they accept its packets; `nil` in records of before there was such
+    /// a thing.
+    public var passages: [Passage]?
 
     /// Notes a network that is about to be made.
     public init(_ spec: NetworkSpec, bootID: String) {

@@ -14,6 +14,8 @@ public struct HostNetwork: Sendable {
     public private(set) var occupied: [IPPrefix] = []
     /// The interfaces that the host's routes lead to, by index: answers to runs arrive there.
     public private(set) var routedInterfaces: [UInt32: InterfaceName] = [:]
+    /// The names of those that routes to the rest of the world lead to.
+    public private(set) var uplinks: Set<String> = []
     /// The smallest packet size of those interfaces, in bytes; `nil` if they have no limit below Ethernet's 1500.
     public private(set) var mtu: UInt32?
     /// The names of all interfaces, runs' included, by index.
@@ -75,6 +77,7 @@ public struct HostNetwork: Sendable {
         _ links: [LinkRecord]
     ) throws {
         var outputs: Set<UInt32> = []
+        var uplinks: Set<UInt32> = []
         let messages = try connection.dump("list routes") { sequence throws(WireError) in
             try RouteWire.routesRequest(sequence: sequence)
         }
@@ -84,8 +87,10 @@ public struct HostNetwork: Sendable {
             if route.destination.length > HostNetwork.widestParticular { occupied.append(route.destination) }
             if route.kind == .unicast && route.table != HostNetwork.localTable {
                 outputs.formUnion(route.outputIndices)
+                if route.destination.length <= HostNetwork.widestParticular { uplinks.formUnion(route.outputIndices) }
             }
         }
+        self.uplinks = Set(uplinks.compactMap { self.links[$0] })
         let routed = links.filter { outputs.contains($0.index) && $0.name != "lo" }
         // IPv6 needs 1280 (RFC 8200); what claims less cannot be meant.
         mtu = routed.map(\.mtu).filter { (HostNetwork.smallestMTU..<1500).contains($0) }.min()

@@ -105,10 +105,20 @@ struct NetworkCreateCommand: ParsableCommand {
     @Flag(help: "Use a bridge that is there, as it is. It is not changed, and stays when the network is removed.")
     var adopt = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Add a rule that accepts the network's packets to another tool's: docker, firewalld, ufw or iptables.",
+            valueName: "tool"))
+    var allowThrough: [NeighbourTool] = []
+
     func run() throws {
         try asRoot(for: "making a network", "network create") {
+            if isolated && !allowThrough.isEmpty {
+                throw NetworkProblem("nothing leaves an isolated network", advice: "leave --allow-through out")
+            }
             try NetworkHost.change { host in
-                try host.create(try spec(host))
+                try host.create(try spec(host), allowedThrough: allowThrough.map(\.tool))
+                try host.warn(of: name)
             }
         }
     }
@@ -163,6 +173,23 @@ enum NetworkMode: String, ExpressibleByArgument, CaseIterable {
     case routed
 
     var mode: NetworkSpec.Mode { self == .bridge ? .bridge : .routed }
+}
+
+/// Another tool, as an argument.
+enum NeighbourTool: String, ExpressibleByArgument, CaseIterable {
+    case docker
+    case firewalld
+    case ufw
+    case iptables
+
+    var tool: Passage.Tool {
+        switch self {
+        case .docker: .docker
+        case .firewalld: .firewalld
+        case .ufw: .ufw
+        case .iptables: .iptables
+        }
+    }
 }
 
 extension AddressPair {
@@ -259,6 +286,12 @@ struct NetworkRestoreCommand: ParsableCommand {
         discussion: "The machine's start does this by egret-networks.service. Every other change does it first, too.")
 
     func run() throws {
-        try asRoot(for: "making networks", "network restore") { try NetworkHost.change(isThorough: true) { _ in } }
+        try asRoot(for: "making networks", "network restore") {
+            try NetworkHost.change(isThorough: true) { host in
+                let known = host.repairs.count
+                host.mendPassages()
+                Console.error(host.repairs.dropFirst(known).map { "egret: \($0)" })
+            }
+        }
     }
 }

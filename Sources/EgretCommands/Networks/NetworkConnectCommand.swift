@@ -58,6 +58,7 @@ struct NetworkConnectCommand: ParsableCommand {
                 let addresses = try host.connect(wish, to: network).addresses.map { "\($0)" }
                 let text = try output.text(of: ["namespace": [namespace], "addresses": addresses])
                 Console.output(text ?? "\(namespace) has \(addresses.joined(separator: " and "))\n")
+                try host.warn(of: network)
             }
         }
     }

@@ -77,8 +77,11 @@ final class NetworkHost {
 
     /// Makes a network.
     ///
+    /// - Parameters:
+    ///   - spec: What it is to be.
+    ///   - tools: Tools of the host whose rules get one that accepts the network's packets.
     /// - Throws: An error that says what is wrong or which step failed; nothing is left then.
-    func create(_ spec: NetworkSpec) throws {
+    func create(_ spec: NetworkSpec, allowedThrough tools: [Passage.Tool] = []) throws {
         try spec.check()
         if networks.contains(where: { $0.name == spec.name }) {
             throw NetworkProblem(
@@ -95,6 +98,7 @@ final class NetworkHost {
         try keep(network)
         do {
             try make(&network, outside)
+            for tool in tools { try allow(&network, through: tool) }
             network.stage = .ready
             try keep(network)
         } catch {
@@ -175,6 +179,7 @@ final class NetworkHost {
         leaving.stage = .removing
         try keep(leaving)
         for endpoint in leaving.endpoints { try takeAway(endpoint, of: leaving) }
+        takePassage(of: leaving)
         try uninstall(leaving)
         try removeBridge(of: leaving)
         try store.remove(leaving.name)

@@ -30,6 +30,7 @@ struct NetworkDocument: Encodable {
     var isolated: Bool
     var adopted: Bool
     var translation: String
+    var allowedThrough: [String]?
     var endpoints: [Endpoint]
     var published: [Port]
 
@@ -46,6 +47,7 @@ struct NetworkDocument: Encodable {
             ? "none"
             : network.sourceAddresses.isEmpty
                 ? "masquerade" : network.sourceAddresses.map(\.text).joined(separator: ", ")
+        allowedThrough = network.passages?.map(\.tool.rawValue)
         endpoints = network.endpoints.map { endpoint in
             Endpoint(
                 namespace: endpoint.namespace,
@@ -72,6 +74,7 @@ struct NetworkDocument: Encodable {
         var lines = ["\(name)  \(mode)\(isolated ? ", isolated" : "")\(adopted ? ", adopted" : "")"]
         for (subnet, gateway) in zip(subnets, gateways) { lines.append("  subnet \(subnet), gateway \(gateway)") }
         lines.append("  source addresses: \(translation)")
+        if let allowedThrough { lines.append("  allowed through \(allowedThrough.joined(separator: ", "))") }
         if let mtu { lines.append("  mtu \(mtu)") }
         if endpoints.isEmpty { lines.append("  no endpoints") } else { lines += [""] + endpointTable.lines }
         if !published.isEmpty { lines += [""] + NetworkDocument.table(of: published).lines }

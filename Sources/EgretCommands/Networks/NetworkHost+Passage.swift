@@ -1,0 +1,146 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretDataplane
+import EgretNetworks
+import EgretNftables
+import EgretRun
+
+extension NetworkHost {
+    /// Adds to another tool's rules what a network needs, and notes each rule before it is made.
+    ///
+    /// Does nothing about what is there already, so it also puts back what has vanished.
+    ///
+    /// - Returns: Whether something was missing.
+    /// - Throws: An error that says which command failed. What was added is noted.
+    @discardableResult
+    func allow(_ network: inout NetworkRecord, through tool: Passage.Tool) throws -> Bool {
+        if !network.allPassages.contains(where: { $0.tool == tool }) {
+            network.passages = network.allPassages + [Passage(tool)]
+        }
+        switch tool {
+        case .docker, .iptables: return try allowThroughTables(&network, tool)
+        case .firewalld:
+            let rules = FirewalldRules.rules(network)
+            for rule in rules { try note(rule, tool, &network) }
+            return try FirewalldRules.put(rules)
+        case .ufw:
+            var isChanged = false
+            // A rule that somebody else has made will do, and stays theirs.
+            for rule in UfwRules.rules(network) where try !UfwRules.has(rule) {
+                try note(rule, tool, &network)
+                try UfwRules.put(rule, comment: UfwRules.comment(network))
+                isChanged = true
+            }
+            return isChanged
+        }
+    }
+
+    private func allowThroughTables(_ network: inout NetworkRecord, _ tool: Passage.Tool) throws -> Bool {
+        var isChanged = false
+        var isAnywhere = false
+        for subnet in network.subnets {
+            let rules = IptablesRules(network, subnet, for: tool)
+            let program = IptablesRules.program(subnet.block.family)
+            // Docker polices IPv6 only if it was told to.
+            if try tool == .docker && !rules.hasParent(program) { continue }
+            isAnywhere = true
+            try note(program, tool, &network)
+            if try rules.put(program) { isChanged = true }
+        }
+        if !isAnywhere {
+            throw NetworkProblem(
+                "there is no chain DOCKER-USER", advice: "start Docker first: it makes the chain, and keeps what is in it")
+        }
+        return isChanged
+    }
+
+    private func note(_ rule: String, _ tool: Passage.Tool, _ network: inout NetworkRecord) throws {
+        var passages = network.allPassages
+        guard let place = passages.firstIndex(where: { $0.tool == tool }), !passages[place].rules.contains(rule)
+        else { return }
+        passages[place].rules.append(rule)
+        network.passages = passages
+        try keep(network)
+    }
+
+    /// Takes away what was added for a network. What somebody else has taken away before will do; what cannot be taken
+    /// away is said, and the network goes all the same.
+    func takePassage(of network: NetworkRecord) {
+        for passage in network.allPassages {
+            do {
+                try take(passage, of: network)
+            } catch {
+                Console.error(["egret: the rule of \(network.name) for \(passage.tool.rawValue) stays: \(error)"])
+            }
+        }
+    }
+
+    private func take(_ passage: Passage, of network: NetworkRecord) throws {
+        switch passage.tool {
+        case .docker, .iptables:
+            for subnet in network.subnets {
+                let program = IptablesRules.program(subnet.block.family)
+                guard passage.rules.contains(program) else { continue }
+                try IptablesRules(network, subnet, for: passage.tool).take(program)
+            }
+        case .firewalld: try FirewalldRules.take(passage.rules)
+        case .ufw: for rule in passage.rules { try UfwRules.take(rule) }
+        }
+    }
+
+    /// Puts back what has vanished of what was added for networks. What cannot be put back is said; the networks stay.
+    func mendPassages() {
+        for var network in networks {
+            for tool in network.allPassages.map(\.tool) {
+                do {
+                    if try allow(&network, through: tool) {
+                        repairs.append("put the rule of \(network.name) for \(tool.rawValue) back, which was gone")
+                    }
+                } catch {
+                    repairs.append("\(network.name) may not get through \(tool.rawValue): \(error)")
+                }
+            }
+        }
+    }
+
+    /// What other tools will do to packets that a network sends on, one line for each tool that ends them.
+    func obstacles(to network: NetworkRecord) throws -> [String] {
+        guard !network.isIsolated, try host.dataplane.hasForeignFilter(at: .forward) else { return [] }
+        let uplinks = try HostNetwork(host.route).uplinks
+        let link = network.endpoints.last { $0.stage == .ready && network.mode == .routed }
+        let input = link?.hostInterface ?? (network.mode == .bridge ? network.name : "egn0")
+        var found: [ForeignObstacle] = []
+        for subnet in network.subnets {
+            let source = network.endpoints.last?.addresses.first { subnet.block.contains($0) }
+            let packet = PassingPacket(
+                from: source ?? IPAddress(family: subnet.block.family, rawValue: subnet.block.upperBound - 1),
+                input: input,
+                inputIndex: link?.hostIndex ?? network.bridgeIndex ?? 0,
+                outputs: uplinks
+            )
+            found += try host.dataplane.obstacles(to: packet, at: .forward)
+        }
+        let text = ObstacleText(
+            interface: network.mode == .bridge ? network.name : "egn+",
+            sender: network.name,
+            request: { owner in
+                let isDone = network.allPassages.contains { $0.tool.rawValue == owner }
+                return isDone ? "egret network restore" : "egret network create … --allow-through \(owner)"
+            }
+        )
+        return text.lines(found)
+    }
+
+    /// Warns of what ``obstacles(to:)`` finds.
+    func warn(of name: String) throws {
+        let network = networks[try place(of: name)]
+        Console.error(try obstacles(to: network).map { "egret: warning: \($0)" })
+    }
+}
+
+extension NetworkRecord {
+    /// What was added to other tools' rules.
+    fileprivate var allPassages: [Passage] { passages ?? [] }
+}

@@ -1,0 +1,57 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretDataplane
+import EgretNftables
+
+/// What to say of other tools' chains that end packets which Egret lets pass.
+struct ObstacleText {
+    /// Interfaces of what is held up, as iptables, ufw and firewalld write them: `br0`, `egret+`.
+    let interface: String
+    /// Who is held up: `br0`, `the command`.
+    let sender: String
+    /// The command that has Egret add the rule, for tools that ``Passage`` knows.
+    var request: ((String) -> String)?
+
+    /// One line for each owner.
+    func lines(_ obstacles: [ForeignObstacle]) -> [String] {
+        var owners: [String] = []
+        for obstacle in obstacles where !owners.contains(obstacle.owner) { owners.append(obstacle.owner) }
+        return owners.map { owner in
+            let theirs = obstacles.filter { $0.owner == owner }
+            var chains: [String] = []
+            for chain in theirs.map({ "\($0.table) \($0.chain)" }) where !chains.contains(chain) { chains.append(chain) }
+            return "\(owner) drops what \(sender) sends on (\(chains.joined(separator: ", ")))"
+                + "; let it pass with: \(advice(owner, theirs).joined(separator: "; "))"
+        }
+    }
+
+    private func advice(_ owner: String, _ obstacles: [ForeignObstacle]) -> [String] {
+        if let request, ["docker", "ufw", "firewalld", "iptables"].contains(owner) { return [request(owner)] }
+        return switch owner {
+        case "ufw": ["ufw route allow in on \(interface)"]
+        case "firewalld":
+            ["", "--permanent "].map { "firewall-cmd \($0)--zone=trusted --add-interface=\(interface)" }
+        case "docker": [tables(obstacles, "DOCKER-USER")]
+        default: owner.hasPrefix("nft table ") ? native(obstacles) : [tables(obstacles, "FORWARD")]
+        }
+    }
+
+    private func tables(_ obstacles: [ForeignObstacle], _ chain: String) -> String {
+        let families = Swift.Set(obstacles.map(\.table.family))
+        let programs = families == [.ip6] ? ["ip6tables"] : families == [.ip] ? ["iptables"] : ["iptables", "ip6tables"]
+        return programs.map { program in
+            "\(program) -I \(chain) -i \(interface) -j ACCEPT; "
+                + "\(program) -I \(chain) -o \(interface) -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+        }.joined(separator: "; ")
+    }
+
+    private func native(_ obstacles: [ForeignObstacle]) -> [String] {
+        let name = interface.hasSuffix("+") ? interface.dropLast() + "*" : Substring(interface)
+        return obstacles.prefix(1).flatMap { obstacle in
+            ["iifname", "ct state established,related oifname"].map {
+                "nft insert rule \(obstacle.table) \(obstacle.chain) \($0) \\\"\(name)\\\" accept"
+            }
+        }
+    }
+}
