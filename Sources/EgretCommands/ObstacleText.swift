@@ -20,7 +20,7 @@ struct ObstacleText {
         return owners.map { owner in
             let theirs = obstacles.filter { $0.owner == owner }
             var chains: [String] = []
-            for chain in theirs.map({ "\($0.table) \($0.chain)" }) where !chains.contains(chain) { chains.append(chain) }
+            for obstacle in theirs where !chains.contains(obstacle.place) { chains.append(obstacle.place) }
             return "\(owner) drops what \(sender) sends on (\(chains.joined(separator: ", ")))"
                 + "; let it pass with: \(advice(owner, theirs).joined(separator: "; "))"
         }
@@ -39,8 +39,8 @@ struct ObstacleText {
 
     private func tables(_ obstacles: [ForeignObstacle], _ chain: String) -> String {
         let families = Swift.Set(obstacles.map(\.table.family))
-        let programs = families == [.ip6] ? ["ip6tables"] : families == [.ip] ? ["iptables"] : ["iptables", "ip6tables"]
-        return programs.map { program in
+        let programs = [(TableFamily.ip, "iptables"), (.ip6, "ip6tables")].filter { families.contains($0.0) }
+        return programs.map(\.1).map { program in
             "\(program) -I \(chain) -i \(interface) -j ACCEPT; "
                 + "\(program) -I \(chain) -o \(interface) -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
         }.joined(separator: "; ")
@@ -54,4 +54,9 @@ struct ObstacleText {
             }
         }
     }
+}
+
+extension ForeignObstacle {
+    /// The chain, with its table.
+    fileprivate var place: String { "\(table) \(chain)" }
 }

@@ -34,7 +34,7 @@ extension PassingPacket {
         var isCertain = true
         for expression in conditions {
             switch expression {
-            case .into(_, .immediate), .immediate, .counter, .log, .object, .setConntrack: continue
+            case .into(_, .immediate), .immediate, .counter, .log, .object, .setConntrack, .setMeta: continue
             case .into(_, let load): loaded = self.loaded(by: load)
             case .meta, .payload, .conntrack, .fib: loaded = self.loaded(by: expression)
             case .bitwise(let mask, let xor): loaded = loaded.masked(mask, xor)

@@ -20,7 +20,8 @@ struct Neighbours {
             return try ProgramRun.run(command, limit: limit)
         } catch {
             guard error.errno == .noEntry else { throw error }
-            throw NetworkProblem("the command \(program) is not there", advice: "install it, or leave --allow-through out")
+            throw NetworkProblem(
+                "the command \(program) is not there", advice: "install it, or leave --allow-through out")
         }
     }
 
@@ -140,8 +141,8 @@ extension FirewalldRules {
             for line in try Neighbours.require("firewall-cmd", scope + [list]).split(separator: "\n") {
                 let isHeader = line.first?.isWhitespace == false
                 if isHeader { section = line.prefix { !$0.isWhitespace } }
-                let isTended = line.drop(while: \.isWhitespace).hasPrefix("interfaces:") && tended.contains(String(section))
-                if section == policy || isTended { continue }
+                let isInterfaces = line.drop(while: \.isWhitespace).hasPrefix("interfaces:")
+                if section == policy || isInterfaces && tended.contains(String(section)) { continue }
                 lines.append(isHeader ? section : line)
             }
         }

@@ -51,7 +51,8 @@ extension NetworkHost {
         }
         if !isAnywhere {
             throw NetworkProblem(
-                "there is no chain DOCKER-USER", advice: "start Docker first: it makes the chain, and keeps what is in it")
+                "there is no chain DOCKER-USER",
+                advice: "start Docker first: it makes the chain, and keeps what is in it")
         }
         return isChanged
     }

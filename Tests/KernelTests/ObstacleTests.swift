@@ -1,0 +1,94 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretDataplane
+import EgretLinux
+import EgretNetlink
+import EgretNftables
+import EgretTesting
+import Testing
+
+/// Which chains of others end a packet that Egret lets pass.
+@Suite(.serialized, .requiresRoot)
+struct ObstacleTests {
+    /// The rules of others, as `nft -f` reads them, and the chains that a packet from 10.9.0.2 at br0 ends in.
+    struct Case: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var rules: String
+        var ends: [String] = []
+    }
+
+    static let cases: [Case] = [
+        Case(testDescription: "nothing", rules: ""),
+        Case(testDescription: "a chain that accepts", rules: chain("x", "accept", "")),
+        Case(testDescription: "a policy", rules: chain("x", "drop", ""), ends: ["nft table x policy"]),
+        Case(testDescription: "another hook", rules: chain("x", "drop", "", hook: "input")),
+        Case(testDescription: "Egret's own", rules: chain("egret", "drop", "") + chain("egret-nat", "drop", "")),
+        Case(testDescription: "an accept by interface", rules: chain("x", "drop", "iifname \"br0\" accept")),
+        Case(
+            testDescription: "an accept by another interface", rules: chain("x", "drop", "iifname \"br1\" accept"),
+            ends: ["nft table x policy"]),
+        Case(testDescription: "an accept by the way out", rules: chain("x", "drop", "oifname \"eth0\" accept")),
+        Case(
+            testDescription: "an accept by another way out", rules: chain("x", "drop", "oifname \"br0\" accept"),
+            ends: ["nft table x policy"]),
+        Case(testDescription: "the beginning of a name", rules: chain("x", "drop", "iifname \"br*\" accept")),
+        Case(testDescription: "an accept by source", rules: chain("x", "drop", "ip saddr 10.9.0.0/16 accept")),
+        Case(
+            testDescription: "an accept by another source", rules: chain("x", "drop", "ip saddr 10.8.0.0/20 accept"),
+            ends: ["nft table x policy"]),
+        Case(
+            testDescription: "an accept of answers", rules: chain("x", "drop", "ct state established,related accept"),
+            ends: ["nft table x policy"]),
+        Case(testDescription: "an accept of what is new", rules: chain("x", "drop", "ct state new accept")),
+        Case(
+            testDescription: "an accept of some ports", rules: chain("x", "drop", "tcp dport 80 accept"),
+            ends: ["nft table x policy"]),
+        Case(
+            testDescription: "a last word", rules: chain("firewalld", "accept", "iifname \"lo\" accept; reject"),
+            ends: ["firewalld rule"]),
+        Case(
+            testDescription: "a chain that others lead to",
+            rules: "add table ip filter; add chain ip filter DOCKER-USER; "
+                + "add rule ip filter DOCKER-USER iifname \"br0\" counter drop\n"
+                + chain("filter", "accept", "jump DOCKER-USER", family: "ip"),
+            ends: ["docker rule"]),
+        Case(
+            testDescription: "a chain that comes back",
+            rules: "add table ip filter; add chain ip filter ufw-user-forward; "
+                + "add rule ip filter ufw-user-forward return; add rule ip filter ufw-user-forward accept\n"
+                + chain("filter", "drop", "jump ufw-user-forward", family: "ip"),
+            ends: ["ufw policy"]),
+        Case(testDescription: "the other family", rules: chain("filter", "drop", "", family: "ip6")),
+        Case(
+            testDescription: "the other family in a table of both",
+            rules: chain("x", "drop", "meta nfproto ipv6 accept"), ends: ["nft table x policy"]),
+    ]
+
+    private static func chain(
+        _ table: String,
+        _ policy: String,
+        _ rules: String,
+        hook: String = "forward",
+        family: String = "inet"
+    ) -> String {
+        "table \(family) \(table) {\nchain c {\ntype filter hook \(hook) priority 0; policy \(policy);\n\(rules)\n}\n}\n"
+    }
+
+    @Test("a packet is followed through the chains of others", arguments: cases)
+    func obstacles(_ example: Case) throws {
+        let namespace = try KernelBench.newNamespace()
+        let dataplane = Dataplane(try namespace.onOwnThread { try NetlinkConnection.netfilter() })
+        let loaded = try namespace.onOwnThread {
+            try runProgram(["nft", "-f", "-"], standardInput: example.rules)
+        }
+        try #require(loaded.succeeded, "\(loaded.standardError)")
+        let source = try #require(IPAddress("10.9.0.2"))
+        let packet = PassingPacket(from: source, input: "br0", inputIndex: 7, outputs: ["eth0"])
+        let found = try dataplane.obstacles(to: packet, at: .forward)
+        #expect(found.map { "\($0.owner) \($0.end)" } == example.ends)
+        let isFiltered = example.rules.contains("hook forward") && !example.rules.contains("egret")
+        #expect(try dataplane.hasForeignFilter(at: .forward) == isFiltered)
+    }
+}
