@@ -8,8 +8,8 @@ import EgretNftables
 struct ObstacleText {
     /// Interfaces of what is held up, as iptables, ufw and firewalld write them: `br0`, `egret+`.
     let interface: String
-    /// Who is held up: `br0`, `the command`.
-    let sender: String
+    /// What is held up: `what the command sends on`.
+    let what: String
     /// The command that has Egret add the rule, for tools that ``Passage`` knows.
     var request: ((String) -> String)?
 
@@ -21,7 +21,7 @@ struct ObstacleText {
             let theirs = obstacles.filter { $0.owner == owner }
             var chains: [String] = []
             for obstacle in theirs where !chains.contains(obstacle.place) { chains.append(obstacle.place) }
-            return "\(owner) drops what \(sender) sends on (\(chains.joined(separator: ", ")))"
+            return "\(owner) drops \(what) (\(chains.joined(separator: ", ")))"
                 + "; let it pass with: \(advice(owner, theirs).joined(separator: "; "))"
         }
     }

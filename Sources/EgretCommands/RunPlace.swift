@@ -141,7 +141,7 @@ final class RunPlace {
                 outputs: network.uplinks)
         }
         let found = try packets.flatMap { try host.dataplane.obstacles(to: $0, at: .forward) }
-        return ObstacleText(interface: "egret+", sender: "the command").lines(found)
+        return ObstacleText(interface: "egret+", what: "what the command sends on").lines(found)
     }
 
     /// What the command is held by besides its policy. Somebody else may have changed what was there before.

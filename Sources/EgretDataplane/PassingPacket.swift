@@ -14,13 +14,22 @@ public struct PassingPacket: Hashable, Sendable {
     public var inputIndex: UInt32
     /// The interfaces that it may leave by: the way is open if it is open by one of them.
     public var outputs: Set<String>
+    /// Whether its destination was translated on its way, as a published port's is.
+    public var isTranslated: Bool
 
     /// Describes a packet.
-    public init(from source: IPAddress, input: String, inputIndex: UInt32, outputs: Set<String>) {
+    public init(
+        from source: IPAddress,
+        input: String,
+        inputIndex: UInt32,
+        outputs: Set<String>,
+        isTranslated: Bool = false
+    ) {
         self.source = source
         self.input = input
         self.inputIndex = inputIndex
         self.outputs = outputs
+        self.isTranslated = isTranslated
     }
 }
 
@@ -61,6 +70,7 @@ extension PassingPacket {
         case .meta(key: .inputInterfaceName): .names([input])
         case .meta(key: .outputInterfaceName): .names(outputs)
         case .conntrack(key: .state): .bytes(PassingPacket.bytes(PassingPacket.isNew))
+        case .conntrack(key: .status): .bytes(PassingPacket.bytes(isTranslated ? PassingPacket.hasNewDestination : 0))
         case .payload(.network, let offset, let length): sourceBytes(offset, length)
         default: .unknown
         }
@@ -68,6 +78,9 @@ extension PassingPacket {
 
     /// `NF_CT_STATE_BIT(IP_CT_NEW)`.
     private static let isNew: UInt32 = 8
+
+    /// `IPS_DST_NAT` of `enum ip_conntrack_status`.
+    private static let hasNewDestination: UInt32 = 32
 
     private func sourceBytes(_ offset: UInt32, _ length: UInt32) -> Loaded {
         let (start, width) = source.family == .ipv4 ? (12, 4) : (8, 16)

@@ -65,11 +65,13 @@ struct OthersTests {
             theirs >before
             egret network create br0 --subnet 10.9.0.0/24 --subnet fd00:9::/64 2>&1 | warnings
             egret network connect br0 a --create 2>&1 | warnings; page a 1
+            egret publish 8080:80 a 2>&1 | warnings
             egret network rm br0 --force; theirs >after; same before after untouched
             egret network create br0 --subnet 10.9.0.0/24 --subnet fd00:9::/64 --allow-through docker \
                 --allow-through iptables 2>&1
             egret network connect br0 a --create 2>&1; page a
             inside a ping -c1 -W2 2001:db8:113::10 >/dev/null && echo by IPv6 too
+            egret publish 8080:80 a 2>&1 | warnings
             iptables -S | grep -- '-j EGRET'
             iptables -F FORWARD; iptables -A FORWARD -j DOCKER-USER; iptables -F DOCKER-USER; page a 1
             iptables -A DOCKER-USER -j RETURN
@@ -91,6 +93,8 @@ struct OthersTests {
                 docker drops what br0 sends on (ip filter FORWARD); let it pass with: egret network create … --allow-through docker
                 iptables drops what br0 sends on (ip6 filter FORWARD); let it pass with: egret network create … --allow-through iptables
                 no answer
+                docker drops what comes for published ports of br0 (ip filter FORWARD); let it pass with: egret network create … --allow-through docker
+                iptables drops what comes for published ports of br0 (ip6 filter FORWARD); let it pass with: egret network create … --allow-through iptables
                 untouched
                 a has 10.9.0.2 and fd00:9::2
                 hello from web1 to 192.0.2.2

@@ -43,6 +43,9 @@ struct ObstacleTests {
             ends: ["nft table x policy"]),
         Case(testDescription: "an accept of what is new", rules: chain("x", "drop", "ct state new accept")),
         Case(
+            testDescription: "an accept of what was translated", rules: chain("x", "drop", "ct status dnat accept"),
+            ends: ["nft table x policy"]),
+        Case(
             testDescription: "an accept of some ports", rules: chain("x", "drop", "tcp dport 80 accept"),
             ends: ["nft table x policy"]),
         Case(
@@ -88,6 +91,11 @@ struct ObstacleTests {
         let packet = PassingPacket(from: source, input: "br0", inputIndex: 7, outputs: ["eth0"])
         let found = try dataplane.obstacles(to: packet, at: .forward)
         #expect(found.map { "\($0.owner) \($0.end)" } == example.ends)
+        if example.rules.contains("dnat") {
+            var translated = packet
+            translated.isTranslated = true
+            #expect(try dataplane.obstacles(to: translated, at: .forward).isEmpty)
+        }
         let isFiltered = example.rules.contains("hook forward") && !example.rules.contains("egret")
         #expect(try dataplane.hasForeignFilter(at: .forward) == isFiltered)
     }

@@ -123,15 +123,42 @@ extension NetworkHost {
             )
             found += try host.dataplane.obstacles(to: packet, at: .forward)
         }
-        let text = ObstacleText(
+        return words(for: network, "what \(network.name) sends on").lines(found)
+    }
+
+    /// What other tools will do to packets for a network's published ports, one line for each tool that ends them.
+    ///
+    /// A tool that got a rule for the network is not asked: what was translated passes by that rule.
+    func obstacles(toPortsOf network: NetworkRecord) throws -> [String] {
+        guard try host.dataplane.hasForeignFilter(at: .forward) else { return [] }
+        let outside = try HostNetwork(host.route)
+        guard let uplink = outside.uplinks.sorted().first,
+            let index = outside.links.first(where: { $0.value == uplink })?.key
+        else { return [] }
+        let links = network.endpoints.filter { $0.stage == .ready }.map(\.hostInterface)
+        var found: [ForeignObstacle] = []
+        for subnet in network.subnets {
+            // Blocks for documentation stand for anybody (RFC 5737, RFC 3849).
+            guard let client = IPAddress(subnet.block.family == .ipv4 ? "198.51.100.1" : "2001:db8::1") else { continue }
+            let packet = PassingPacket(
+                from: client, input: uplink, inputIndex: index,
+                outputs: network.mode == .bridge ? [network.name] : Swift.Set(links), isTranslated: true)
+            found += try host.dataplane.obstacles(to: packet, at: .forward)
+        }
+        let passed = network.allPassages.map(\.tool.rawValue)
+        return words(for: network, "what comes for published ports of \(network.name)")
+            .lines(found.filter { !passed.contains($0.owner) })
+    }
+
+    private func words(for network: NetworkRecord, _ what: String) -> ObstacleText {
+        ObstacleText(
             interface: network.mode == .bridge ? network.name : "egn+",
-            sender: network.name,
+            what: what,
             request: { owner in
                 let isDone = network.allPassages.contains { $0.tool.rawValue == owner }
                 return isDone ? "egret network restore" : "egret network create … --allow-through \(owner)"
             }
         )
-        return text.lines(found)
     }
 
     /// Warns of what ``obstacles(to:)`` finds.

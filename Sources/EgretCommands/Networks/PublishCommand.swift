@@ -57,7 +57,15 @@ struct PublishPortCommand: ParsableCommand {
                     return prefix
                 }
             )
-            try NetworkHost.change { host in try host.publish(wish) }
+            try NetworkHost.change { host in
+                try host.publish(wish)
+                let network = host.networks.first { network in
+                    network.endpoints.contains { $0.namespace == wish.namespace.description }
+                        && (wish.network == nil || wish.network == network.name)
+                }
+                let obstacles = try network.map { try host.obstacles(toPortsOf: $0) } ?? []
+                Console.error(obstacles.map { "egret: warning: \($0)" })
+            }
         }
     }
 }
