@@ -139,7 +139,9 @@ extension NetworkHost {
         var found: [ForeignObstacle] = []
         for subnet in network.subnets {
             // Blocks for documentation stand for anybody (RFC 5737, RFC 3849).
-            guard let client = IPAddress(subnet.block.family == .ipv4 ? "198.51.100.1" : "2001:db8::1") else { continue }
+            guard let client = IPAddress(subnet.block.family == .ipv4 ? "198.51.100.1" : "2001:db8::1") else {
+                continue
+            }
             let packet = PassingPacket(
                 from: client, input: uplink, inputIndex: index,
                 outputs: network.mode == .bridge ? [network.name] : Swift.Set(links), isTranslated: true)
