@@ -177,7 +177,7 @@ struct RunTerminalTests {
                 _ = try outer.expect("\r\n")
                 Poll.sleep(.milliseconds(6 * step))
                 try outer.type("\u{3}")
-                try outer.expect("outer> ")
+                try outer.expect("outer> ", typingAgain: "\u{3}")
             }
         }
     }

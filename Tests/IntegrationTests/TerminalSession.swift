@@ -55,14 +55,19 @@ final class TerminalSession {
 
     /// Reads until the text appears, and forgets what was read up to its end.
     ///
+    /// With a key, the key is typed again once after a second, as a person would: a busy shell can lose an interrupt
+    /// between reading a line and starting the command.
+    ///
     /// - Returns: What was read up to there; all of it, if the text did not come in time.
     @discardableResult
     func expect(
         _ text: String,
         within limit: Duration = .seconds(4),
+        typingAgain key: String? = nil,
         _ location: SourceLocation = #_sourceLocation
     ) throws -> String {
         let deadline = ContinuousClock.now + limit
+        var again = key.map { ($0, ContinuousClock.now + .seconds(1)) }
         var poll = Poll()
         poll.add(terminal.controller)
         while true {
@@ -72,6 +77,10 @@ final class TerminalSession {
                 return seen
             }
             guard ContinuousClock.now < deadline else { break }
+            if let (key, moment) = again, ContinuousClock.now > moment {
+                try type(key)
+                again = nil
+            }
             if try poll.wait(timeout: .milliseconds(100)).isEmpty { continue }
             guard let bytes = try? terminal.controller.read(upTo: 4_096), !bytes.isEmpty else { break }
             unread += String(decoding: bytes, as: UTF8.self)
