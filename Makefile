@@ -10,7 +10,7 @@ CHECKED := --explicit-target-dependency-import-check error
 # The standard library inside the binary: it then runs on any Debian 12 without Swift.
 RELEASE := -c release --static-swift-stdlib $(CHECKED)
 
-.PHONY: help build release install dependencies test test-kernel golden format lint hooks bench docs demo check clean
+.PHONY: help build release install dependencies test test-kernel fuzz golden format lint hooks bench docs demo check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,9 +21,12 @@ build: ## build everything, for debugging
 release: ## build egret for users: optimised, with Swift's libraries inside
 	swift build $(RELEASE) --product egret
 
-install: release ## install egret, its manual page and completions under $(DESTDIR)$(PREFIX), by default /usr/local
+install: dependencies release ## install egret, its units, manual page and completions under $(DESTDIR)$(PREFIX), by default /usr/local
 	install -D -m 755 .build/release/egret "$(DESTDIR)$(PREFIX)/bin/egret"
+	install -D -m 755 .build/release/egret-cni "$(DESTDIR)$(PREFIX)/lib/cni/egret-cni"
 	install -D -m 644 packaging/man/egret.1 "$(DESTDIR)$(PREFIX)/share/man/man1/egret.1"
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/lib/systemd/system" packaging/systemd/*.service
+	install -D -m 644 docs/openapi.yaml "$(DESTDIR)$(PREFIX)/share/doc/egret/openapi.yaml"
 	scripts/completions .build/release/egret "$(DESTDIR)$(PREFIX)/share"
 
 dependencies: ## install the Debian packages that building and testing need (root)
@@ -34,6 +37,9 @@ test: dependencies ## run all tests; those of the kernel need root
 
 test-kernel: dependencies ## run the tests against the real kernel only (root)
 	scripts/test --filter 'KernelTests|IntegrationTests' $(TESTFLAGS)
+
+fuzz: ## read what libFuzzer makes up: the parsers of what comes over the network, half a minute each
+	scripts/fuzz 30
 
 golden: ## write the golden files anew; look at the difference before you commit it
 	-EGRET_RECORD=1 scripts/test --filter 'Golden' $(TESTFLAGS)
@@ -57,7 +63,7 @@ docs: ## build the API documentation into .build/docs
 demo: ## show the main job in a small internet of its own (root)
 	@scripts/demo
 
-check: lint build test docs ## all that CI runs
+check: lint build test fuzz docs ## all that CI runs
 
 clean: ## remove what was built
 	rm -rf .build

@@ -21,11 +21,15 @@ let package = Package(
     name: "egret",
     products: [
         .executable(name: "egret", targets: ["egret"]),
+        .executable(name: "egret-cni", targets: ["egret-cni"]),
         .executable(name: "egret-lab", targets: ["egret-lab"]),
         .executable(name: "egret-bench", targets: ["egret-bench"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
     ],
@@ -33,7 +37,18 @@ let package = Package(
         // Values: the standard library only.
         .target(name: "EgretAddressing", swiftSettings: strict),
         .target(name: "EgretPolicy", dependencies: ["EgretAddressing"], swiftSettings: strict),
-        .target(name: "EgretEvaluator", dependencies: ["EgretAddressing", "EgretPolicy"], swiftSettings: strict),
+        .target(name: "EgretAgentAPI", swiftSettings: strict),
+        .target(name: "EgretResolution", dependencies: ["EgretAddressing", "EgretPolicy"], swiftSettings: strict),
+        .target(
+            name: "EgretEvaluator",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretResolution"],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "EgretAnalysis",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretResolution", "EgretEvaluator"],
+            swiftSettings: strict
+        ),
         .target(name: "EgretNftables", dependencies: ["EgretAddressing"], swiftSettings: strict),
         .target(
             name: "EgretCompiler",
@@ -46,6 +61,8 @@ let package = Package(
             dependencies: ["EgretAddressing", "EgretNftables"],
             swiftSettings: strict
         ),
+        .target(name: "EgretDNSWire", dependencies: ["EgretAddressing"], swiftSettings: strict),
+        .target(name: "EgretGreetingWire", swiftSettings: strict),
         // Text: YAML and JSON into document trees with positions; standard library only.
         .target(
             name: "EgretDocuments",
@@ -79,34 +96,108 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "EgretRoutes",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretNftables", "EgretCompiler", "EgretNetlinkWire", "EgretLinux",
+                "EgretNetlink",
+            ],
+            swiftSettings: strict
+        ),
+        .target(
             name: "EgretNetworks",
             dependencies: ["EgretAddressing", "EgretNetlinkWire", "EgretLinux", "EgretNetlink"],
             swiftSettings: strict
         ),
         .target(
+            name: "EgretNames",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNetlinkWire", "EgretDNSWire",
+                "EgretGreetingWire", "EgretLinux", "EgretNetlink",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "EgretShaping",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretCompiler", "EgretNetlinkWire", "EgretLinux", "EgretNetlink",
+            ],
+            swiftSettings: strict
+        ),
+        .target(
             name: "EgretDoctor",
             dependencies: [
-                "EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux", "EgretNetlink",
+                "EgretAddressing", "EgretNftables", "EgretCompiler", "EgretNetlinkWire", "EgretLinux", "EgretNetlink",
             ],
+            swiftSettings: strict
+        ),
+        // What a machine adds to policies: time zones, feeds.
+        .target(
+            name: "EgretSources",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretLinux"],
             swiftSettings: strict
         ),
         // Delivery.
         .target(
+            name: "EgretAgent",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretAgentAPI", "EgretResolution", "EgretEvaluator", "EgretNftables",
+                "EgretCompiler", "EgretNetlinkWire", "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane",
+                "EgretFlows", "EgretNetworks", "EgretSources", "EgretRun", "EgretRoutes", "EgretShaping", "EgretNames",
+                "EgretDNSWire", "EgretGreetingWire",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: strict
+        ),
+        // The agent's API from the other side.
+        .target(
+            name: "EgretAgentClient",
+            dependencies: [
+                "EgretAgentAPI", "EgretLinux",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
             name: "EgretCommands",
             dependencies: [
-                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
-                "EgretNetlinkWire", "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane", "EgretFlows",
-                "EgretRun", "EgretNetworks", "EgretDoctor",
+                "EgretAddressing", "EgretPolicy", "EgretAgentAPI", "EgretResolution", "EgretEvaluator", "EgretAnalysis",
+                "EgretNftables", "EgretCompiler", "EgretNetlinkWire", "EgretDocuments", "EgretLinux", "EgretNetlink",
+                "EgretDataplane", "EgretFlows", "EgretRun", "EgretRoutes", "EgretShaping", "EgretNetworks",
+                "EgretDoctor", "EgretSources", "EgretAgent", "EgretAgentClient", "EgretNames", "EgretDNSWire",
+                "EgretGreetingWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
         ),
+        // Container runtimes: a small program that they start for each container.
+        .target(
+            name: "EgretCNI",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretAgentAPI", "EgretDocuments", "EgretLinux", "EgretNetworks",
+                "EgretAgent", "EgretAgentClient", "EgretCommands",
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(name: "egret-cni", dependencies: ["EgretCNI"], swiftSettings: strict),
         .executableTarget(name: "egret", dependencies: ["EgretCommands"], swiftSettings: strict),
         // The test bed: a small internet in namespaces.
         .target(
             name: "EgretTesting",
-            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretLinux"],
-            resources: [.embedInCode("Resources/servers.py"), .embedInCode("Resources/home.sh")],
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretDocuments", "EgretLinux"],
+            resources: [
+                .embedInCode("Resources/servers.py"), .embedInCode("Resources/resolver.py"),
+                .embedInCode("Resources/home.sh"),
+            ],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -121,8 +212,8 @@ let package = Package(
         .executableTarget(
             name: "egret-bench",
             dependencies: [
-                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
-                "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane",
+                "EgretAddressing", "EgretPolicy", "EgretResolution", "EgretEvaluator", "EgretAnalysis",
+                "EgretNftables", "EgretCompiler", "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict
@@ -132,16 +223,36 @@ let package = Package(
         .testTarget(
             name: "EgretPolicyTests",
             dependencies: [
-                "EgretAddressing", "EgretPolicy", "EgretDocuments", "EgretTesting",
+                "EgretAddressing", "EgretPolicy", "EgretResolution", "EgretEvaluator", "EgretDocuments",
+                "EgretSources", "EgretTesting",
                 // A second opinion: whatever both parsers read, they must read alike.
                 .product(name: "Yams", package: "Yams"),
             ],
-            exclude: ["Golden"],
+            exclude: ["Golden", "GoldenManifests", "Zones"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretResolutionTests",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretResolution", "EgretEvaluator", "EgretTesting"],
             swiftSettings: strict
         ),
         .testTarget(
             name: "EgretEvaluatorTests",
             dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator"],
+            swiftSettings: strict
+        ),
+        // Policies, pods, and who must reach whom: through the evaluator here, through the kernel elsewhere.
+        .testTarget(
+            name: "ConformanceTests",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretResolution", "EgretEvaluator", "EgretTesting"],
+            exclude: ["Cases", "Worlds"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretAnalysisTests",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretResolution", "EgretEvaluator", "EgretAnalysis", "EgretTesting",
+            ],
             swiftSettings: strict
         ),
         .testTarget(
@@ -156,8 +267,18 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .testTarget(
+            name: "EgretCNITests",
+            dependencies: ["EgretAgentAPI", "EgretDocuments", "EgretNetworks", "EgretAgentClient", "EgretCNI"],
+            swiftSettings: strict
+        ),
         .testTarget(name: "EgretLinuxTests", dependencies: ["EgretLinux"], swiftSettings: strict),
         .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
+        .testTarget(
+            name: "EgretRoutesTests",
+            dependencies: ["EgretAddressing", "EgretPolicy", "EgretRoutes"],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "EgretNetworksTests",
             dependencies: ["EgretAddressing", "EgretLinux", "EgretNetworks", "EgretTesting"],
@@ -171,6 +292,19 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "EgretDNSWireTests",
+            dependencies: ["EgretAddressing", "EgretDNSWire", "EgretGreetingWire"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretNamesTests",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretDNSWire", "EgretGreetingWire", "EgretLinux", "EgretNames",
+                "EgretTesting",
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "EgretFlowsTests",
             dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretFlows"],
             swiftSettings: strict
@@ -179,9 +313,23 @@ let package = Package(
             name: "EgretCommandsTests",
             dependencies: [
                 "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretDocuments", "EgretLinux", "EgretFlows",
-                "EgretCommands", "EgretTesting", "egret",
+                "EgretAnalysis", "EgretNetworks", "EgretCommands", "EgretTesting", "egret",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            exclude: ["Golden"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EgretAgentTests",
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretAgentAPI", "EgretCompiler", "EgretDocuments", "EgretLinux",
+                "EgretDataplane", "EgretFlows", "EgretNetlink", "EgretNftables", "EgretSources", "EgretDNSWire",
+                "EgretNames", "EgretAgent", "EgretAgentClient", "EgretTesting", "egret",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            exclude: ["FeedServer.py"],
             swiftSettings: strict
         ),
         // A policy file, the nft text and the bytes that come of it.
@@ -204,8 +352,9 @@ let package = Package(
         .testTarget(
             name: "KernelTests",
             dependencies: [
-                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNftables", "EgretCompiler",
-                "EgretNetlinkWire", "EgretLinux", "EgretNetlink", "EgretDataplane", "EgretTesting",
+                "EgretAddressing", "EgretPolicy", "EgretResolution", "EgretEvaluator", "EgretNftables",
+                "EgretCompiler", "EgretNetlinkWire", "EgretLinux", "EgretNetlink", "EgretDataplane", "EgretRoutes",
+                "EgretNetworks", "EgretShaping", "EgretTesting",
             ],
             swiftSettings: strict
         ),

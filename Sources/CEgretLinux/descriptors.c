@@ -3,6 +3,7 @@
 
 #define _GNU_SOURCE
 #include "EgretDescriptors.h"
+#include "retry.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -12,15 +13,6 @@
 
 _Static_assert(sizeof(struct egret_poll_entry) == sizeof(struct pollfd), "struct pollfd");
 _Static_assert(offsetof(struct egret_poll_entry, returned) == offsetof(struct pollfd, revents), "struct pollfd");
-
-#define RETRY(call)                                                                                                    \
-    do {                                                                                                               \
-        long result_;                                                                                                  \
-        do {                                                                                                           \
-            result_ = (long)(call);                                                                                    \
-        } while (result_ < 0 && errno == EINTR);                                                                       \
-        return result_ < 0 ? -errno : result_;                                                                         \
-    } while (0)
 
 extern char **environ;
 
@@ -67,6 +59,8 @@ static int32_t copy_status(int result, const struct stat *from, struct egret_fil
     to->owner = from->st_uid;
     to->group = from->st_gid;
     to->size = from->st_size;
+    to->modified_seconds = from->st_mtim.tv_sec;
+    to->modified_nanoseconds = from->st_mtim.tv_nsec;
     return 0;
 }
 
@@ -117,6 +111,12 @@ uint64_t egret_monotonic_nanoseconds(void) {
     struct timespec now = {0};
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int64_t egret_boottime_seconds(void) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return now.tv_sec;
 }
 
 int64_t egret_realtime(int64_t *nanoseconds) {

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef SYS_pidfd_open
@@ -66,6 +67,13 @@ int32_t egret_parent_process(void) { return getppid(); }
 void egret_exit(int32_t code) { exit(code); }
 int32_t egret_process_group(void) { return getpgrp(); }
 int32_t egret_session(void) { return getsid(0); }
+
+int32_t egret_raise_limit(int32_t resource) {
+    struct rlimit limit;
+    if (syscall(SYS_prlimit64, 0, resource, NULL, &limit) < 0) return -errno;
+    limit.rlim_cur = limit.rlim_max;
+    return syscall(SYS_prlimit64, 0, resource, &limit, NULL) < 0 ? -errno : 0;
+}
 
 int32_t egret_set_process_group(int32_t process, int32_t group) { return setpgid(process, group) < 0 ? -errno : 0; }
 

@@ -3,6 +3,8 @@
 
 #define _GNU_SOURCE
 #include "EgretSockets.h"
+#include "addresses.h"
+#include "retry.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/errqueue.h>
@@ -13,6 +15,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -23,15 +26,6 @@
 #ifndef SOL_NETLINK
 #define SOL_NETLINK 270
 #endif
-
-#define RETRY(call)                                                                                                    \
-    do {                                                                                                               \
-        long result_;                                                                                                  \
-        do {                                                                                                           \
-            result_ = (long)(call);                                                                                    \
-        } while (result_ < 0 && errno == EINTR);                                                                       \
-        return result_ < 0 ? -errno : result_;                                                                         \
-    } while (0)
 
 int32_t egret_socket(int32_t family, int32_t type, int32_t protocol) {
     RETRY(socket(family, type | SOCK_CLOEXEC, protocol));
@@ -112,9 +106,11 @@ int64_t egret_netlink_receive(int32_t descriptor, void *bytes, size_t count, int
     return received;
 }
 
-int32_t egret_packet_bind(int32_t descriptor, int32_t interface_index) {
+int32_t egret_packet_bind(int32_t descriptor, int32_t interface_index, uint16_t ethertype) {
     struct sockaddr_ll address = {
-        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = interface_index};
+        .sll_family = AF_PACKET,
+        .sll_protocol = htons(ethertype ? ethertype : ETH_P_ALL),
+        .sll_ifindex = interface_index};
     RETRY(bind(descriptor, (struct sockaddr *)&address, sizeof address));
 }
 
@@ -134,38 +130,6 @@ int64_t egret_send_ipv6(
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_scope_id = scope};
     memcpy(&address.sin6_addr, destination, 16);
     RETRY(sendto(descriptor, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, sizeof address));
-}
-
-static socklen_t socket_address(struct sockaddr_storage *address, const struct egret_endpoint *endpoint) {
-    memset(address, 0, sizeof *address);
-    if (endpoint->family == AF_INET) {
-        struct sockaddr_in *four = (struct sockaddr_in *)address;
-        four->sin_family = AF_INET;
-        four->sin_port = htons(endpoint->port);
-        memcpy(&four->sin_addr, endpoint->address, 4);
-        return sizeof *four;
-    }
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)address;
-    six->sin6_family = AF_INET6;
-    six->sin6_port = htons(endpoint->port);
-    six->sin6_scope_id = endpoint->scope;
-    memcpy(&six->sin6_addr, endpoint->address, 16);
-    return sizeof *six;
-}
-
-static void read_address(struct egret_endpoint *endpoint, const struct sockaddr *address) {
-    memset(endpoint, 0, sizeof *endpoint);
-    endpoint->family = address->sa_family;
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *four = (const struct sockaddr_in *)address;
-        memcpy(endpoint->address, &four->sin_addr, 4);
-        endpoint->port = ntohs(four->sin_port);
-    } else if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
-        memcpy(endpoint->address, &six->sin6_addr, 16);
-        endpoint->port = ntohs(six->sin6_port);
-        endpoint->scope = six->sin6_scope_id;
-    }
 }
 
 int32_t egret_bind_any(int32_t descriptor, int32_t family) {
@@ -251,4 +215,28 @@ int32_t egret_network_cookie(uint64_t *cookie) {
     int result = getsockopt(descriptor, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &length) < 0 ? -errno : 0;
     close(descriptor);
     return result;
+}
+
+int32_t egret_bind_endpoint(int32_t descriptor, const struct egret_endpoint *own) {
+    struct sockaddr_storage address;
+    socklen_t length = socket_address(&address, own);
+    RETRY(bind(descriptor, (struct sockaddr *)&address, length));
+}
+
+int32_t egret_set_mark(int32_t descriptor, uint32_t mark) {
+    return egret_set_option(descriptor, SOL_SOCKET, SO_MARK, (int32_t)mark);
+}
+
+int32_t egret_bind_interface(int32_t descriptor, int32_t interface_index) {
+    return egret_set_option(descriptor, SOL_SOCKET, SO_BINDTOIFINDEX, interface_index);
+}
+
+int32_t egret_timer(void) {
+    RETRY(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+}
+
+int32_t egret_timer_set(int32_t descriptor, int64_t nanoseconds) {
+    struct itimerspec when = {
+        .it_value = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000}};
+    RETRY(timerfd_settime(descriptor, 0, &when, NULL));
 }

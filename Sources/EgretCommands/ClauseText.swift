@@ -17,7 +17,7 @@ struct ClauseText {
     func short(_ clause: DecidingClause) -> String {
         switch clause {
         case .rule(let policy, let index):
-            guard let rule = rule(policy, index) else { return "\(policy) rule \(index + 1)" }
+            guard let rule = policies.rule(of: clause) else { return "\(policy) rule \(index + 1)" }
             if let location = rule.location, location.line == 0 { return rule.name ?? location.file }
             return "\(policy)/\(rule.name ?? "rule \(index + 1)")"
         case .policyDefault(let policy):
@@ -29,16 +29,10 @@ struct ClauseText {
     /// Where the clause stands, if it was written down.
     func location(_ clause: DecidingClause) -> SourceLocation? {
         switch clause {
-        case .rule(let policy, let index): rule(policy, index)?.location
+        case .rule: policies.rule(of: clause)?.location
         case .policyDefault(let policy): policies.policies.first { $0.name == policy }?.location
         case .networkDefault: nil
         }
-    }
-
-    private func rule(_ policy: String, _ index: Int) -> EgressRule? {
-        guard let rules = policies.policies.first(where: { $0.name == policy })?.rules, rules.indices.contains(index)
-        else { return nil }
-        return rules[index]
     }
 }
 
@@ -51,9 +45,18 @@ extension FlowKey {
     }
 
     /// The flag value that covers exactly this: `203.0.113.10:443`, `[2001:db8::1]:53/udp`, `203.0.113.10:gre`.
-    var flagText: String {
-        let address = destination.family == .ipv6 ? "[\(destination)]" : "\(destination)"
+    var flagText: String { flagText(naming: nil) }
+
+    /// The same, by a name of the address if there is one: `www.example.test:443`.
+    func flagText(naming name: String?) -> String {
+        let address = name ?? (destination.family == .ipv6 ? "[\(destination)]" : "\(destination)")
         if `protocol` == .tcp, let port { return "\(address):\(port)" }
         return "\(address):\(serviceText)"
+    }
+
+    /// The flag value that covers this by the name that was asked for: `wikipedia.org:443`, `time.example.org:123/udp`.
+    func flagText(for name: DomainName) -> String {
+        if `protocol` == .tcp, let port { return "\(name):\(port)" }
+        return "\(name):\(serviceText)"
     }
 }

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import EgretLinux
+import EgretNetworks
 import EgretRun
 
 /// `egret gc`.
@@ -11,7 +12,8 @@ struct CollectCommand: ParsableCommand {
         commandName: "gc",
         abstract: "Remove what runs that were killed have left.",
         discussion: """
-            The next egret run does the same first. Runs that are alive are not touched.
+            The next egret run does the same first. Runs that are alive are not touched. What is kept of networks of \
+            network namespaces that are gone is removed as well.
             """
     )
 
@@ -23,9 +25,14 @@ struct CollectCommand: ParsableCommand {
             try Privilege.require(for: "removing rules and links", advice: "run it as: sudo egret gc")
             let host = try RunHost()
             let lock = try host.state.lock()
-            let removed = try host.removeDeadRuns().map(\.interface) + host.removeStrayLinks()
+            var removed = try host.removeDeadRuns().map(\.interface) + host.removeStrayLinks()
             try host.restoreIfLast()
             withExtendedLifetime(lock) {}
+            let reachable = try NetworkNamespace.reachable()
+            let bootID = try NetworkStore.currentBootID()
+            removed += try NetworkStore.collect(
+                chosen: Environment.current[NetworkStore.variable], bootID: bootID, reachable: reachable.values)
+            removed += try StateDirectory.collect(reachable: reachable.keys)
             let sentences = removed.isEmpty ? ["nothing to remove"] : removed.map { "removed \($0)" }
             Console.output(
                 try output.text(of: ["removed": removed]) ?? sentences.map { $0 + "\n" }.joined())

@@ -15,11 +15,17 @@ public struct EgretCommand: ParsableCommand {
               sudo egret run --allow 203.0.113.10:443 -- curl https://203.0.113.10/
               sudo egret run --policy policy.yaml -- bash
               egret explain -f policy.yaml --to 203.0.113.10 --port 443/tcp
+              egret validate -f policies/
             """,
         version: Version.text,
         subcommands: [
-            RunCommand.self, ExplainCommand.self, NetworkCommand.self, PublishCommand.self, UnpublishCommand.self,
-            NatCommand.self, DoctorCommand.self, CollectCommand.self, VersionCommand.self,
+            RunCommand.self, ExplainCommand.self, ValidateCommand.self, MapCommand.self, ProveCommand.self,
+            ApplyCommand.self, PlanCommand.self, DeleteCommand.self, LimitCommand.self,
+            ConfirmCommand.self, RollbackCommand.self, HistoryCommand.self, DiffCommand.self, GetCommand.self,
+            FlowsCommand.self, UsageCommand.self, BudgetCommand.self,
+            NetworkCommand.self, PublishCommand.self, UnpublishCommand.self,
+            NatCommand.self, DoctorCommand.self, AgentCommand.self, AttachCommand.self,
+            DetachCommand.self, CollectCommand.self, VersionCommand.self,
         ]
     )
 

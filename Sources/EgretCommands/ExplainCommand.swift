@@ -4,6 +4,7 @@
 import ArgumentParser
 import EgretAddressing
 import EgretEvaluator
+import EgretLinux
 import EgretPolicy
 
 /// `egret explain`.
@@ -11,14 +12,27 @@ struct ExplainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain",
         abstract: "Say what a policy does with a flow, and which rule decides.",
-        usage:
-            "egret explain --to <address> … --port <port> … [--allow <destination>] … [--policy <file>] … [<options>]",
+        usage: """
+            egret explain --to <address or name> … --port <port> … [--allow <destination>] … [--policy <file>] … [<options>]
+            egret explain [-f <file or directory>] … --from <workload> --to <workload> … --port <port> … [<options>]
+            """,
         discussion: """
-            Reads the same files and flags as egret run, and runs nothing; it needs no privileges. Exit code 0 \
-            whatever the verdict; with --exit-code, 1 if a flow is refused; 2 if the policy or the flow has mistakes.
+            Without --from it reads the same files and flags as egret run, and says what may leave. With --from it \
+            reads manifests, Kubernetes' policies among them, and says what both ends of a connection decide: the \
+            egress of the one and the ingress of the other. An end is NAMESPACE/NAME, KIND/NAMESPACE/NAME or an \
+            address; svc/NAMESPACE/NAME as --to stands for the pods behind the service. \
+            Without files it asks the agent, and says what is in force for its endpoints.
+
+            Nothing is run, and no privileges are needed. Exit code 0 whatever the verdict; with --exit-code, 1 if a \
+            flow is refused; 2 if the policy or the flow has mistakes.
 
             Examples:
+              egret explain -f manifests/ --from shop/web --to shop/db --port 5432/tcp
+              sudo egret explain --from shop/web --to shop/db --port 5432/tcp
+              egret explain -f manifests/ --from shop/web --to svc/shop/db --port 80/tcp -o json
+              egret explain -f manifests/ --from 203.0.113.10 --to shop/web --port http
               egret explain -f policy.yaml --to 203.0.113.10 --port 443/tcp
+              egret explain --allow '*.wikimedia.org' --to upload.wikimedia.org:443
               egret explain --allow internet:443 --to 10.0.0.5 --port 443 -o json
               egret explain -f policy.yaml --to 2001:db8::1 --port icmpv6/echo-request
               egret explain -f policy.yaml --to 203.0.113.10 --to 203.0.113.11 --port 443 -o wide
@@ -27,21 +41,44 @@ struct ExplainCommand: ParsableCommand {
 
     @OptionGroup(title: "Policy") var policy: PolicyOptions
 
+    @OptionGroup var agent: AgentOptions
+
     @Option(
         name: .customLong("to"),
-        help: ArgumentHelp("Where the flow goes. May be given more than once.", valueName: "address")
+        help: ArgumentHelp(
+            "Where the flow goes: an address, or a domain name with or without a port; with --from a workload or service. "
+                + "May be given more than once.",
+            valueName: "destination")
     )
-    var destinations: [IPAddress]
+    var destinations: [String]
+
+    @Option(
+        name: .customLong("from"),
+        help: ArgumentHelp(
+            "Who begins the connection: NAMESPACE/NAME, KIND/NAMESPACE/NAME or an address. Policies and workloads are "
+                + "read from the --policy files and directories.",
+            valueName: "workload")
+    )
+    var source: String?
 
     @Option(
         name: .customLong("port"),
         help: ArgumentHelp(
-            "Port and protocol: 443/tcp, 443 (TCP), 53/udp, icmp/echo-request, gre, protocol/253. May be given more "
-                + "than once.",
+            "Port and protocol: 443/tcp, 443 (TCP), 53/udp, icmp/echo-request, gre, protocol/253; with --from also "
+                + "the name of a port. May be given more than once.",
             valueName: "port"
         )
     )
-    var ports: [String]
+    var ports: [String] = []
+
+    @Option(
+        name: .customLong("at"),
+        help: ArgumentHelp(
+            "The time to ask about, for rules with when: 2026-03-29T02:30[Europe/Zurich], 2026-03-29T03:30:00+02:00, or "
+                + "without a zone in UTC. Now by default.",
+            valueName: "time")
+    )
+    var time: String?
 
     @Flag(name: .customLong("host"), help: "The address is the host's own: packets to it do not leave the host.")
     var isHost = false
@@ -52,9 +89,21 @@ struct ExplainCommand: ParsableCommand {
     @Option(name: [.customShort("o"), .customLong("output")], help: OutputFormat.help)
     var output: OutputFormat = .table
 
+    func validate() throws {
+        let haveOwn =
+            source == nil
+            && destinations.allSatisfy { text in
+                if case .name(_, .some)? = try? ExplainTarget(text) { true } else { false }
+            }
+        if ports.isEmpty && !haveOwn {
+            throw ValidationError("Missing expected argument '--port <port> ...'")
+        }
+    }
+
     func run() throws {
+        if let source { return try asking(failure: 2) { try explainConnections(from: source) } }
         do {
-            let (flows, problems) = flows()
+            let (questions, problems) = questions()
             let loaded: LoadedPolicies
             do {
                 loaded = try policy.load()
@@ -64,7 +113,16 @@ struct ExplainCommand: ParsableCommand {
             if !problems.isEmpty { throw PolicyMistakes(lines: loaded.warnings + problems) }
             Console.error(loaded.warnings)
             let evaluator = PolicyEvaluator(policies: loaded.set)
-            let answers = flows.map { ExplainAnswer(flow: $0, policies: loaded.set, evaluator: evaluator) }
+            let time = try time.map { try MomentText.unixTime($0) } ?? WallTime.now.seconds
+            let answers = try questions.map { question in
+                switch question {
+                case .flow(let flow):
+                    ExplainAnswer(flow: flow, policies: loaded.set, evaluator: evaluator, at: time)
+                case .name(let name, let service, let text):
+                    try ExplainAnswer(
+                        name: name, service, text, policies: loaded.set, evaluator: evaluator, at: time)
+                }
+            }
             Console.output(try text(of: answers))
             if setsExitCode && answers.contains(where: { $0.decision.verdict != .allow }) { throw ExitCode(1) }
         } catch let mistakes as PolicyMistakes {
@@ -91,18 +149,51 @@ struct ExplainCommand: ParsableCommand {
         }
     }
 
-    /// Every address with every port.
-    private func flows() -> (flows: [Flow], problems: [String]) {
-        var flows: [Flow] = []
+    /// A flow to an address, or what is asked about a name.
+    private enum Question {
+        case flow(Flow)
+        case name(DomainName, Service, String)
+
+        init(_ target: ExplainTarget, isHost: Bool, _ service: Service, _ text: String) throws(ExplainProblem) {
+            switch target {
+            case .address(let address):
+                self = .flow(try Flow.explained(to: address, isHost: isHost, service, text))
+            case .name(let name, _):
+                if isHost {
+                    throw ExplainProblem(
+                        message: "no name leads to the host", suggestion: "give an address of the host with --host")
+                }
+                let isVersion6 = if case .icmp(.icmpv6, _) = service { true } else { false }
+                _ = try Flow.explained(
+                    to: isVersion6 ? .v6(IPv6Address(rawValue: 1)) : .v4(IPv4Address(rawValue: 1)), isHost: false,
+                    service, text)
+                self = .name(name, service, text)
+            }
+        }
+    }
+
+    /// Every destination with every port, or with its own.
+    private func questions() -> (questions: [Question], problems: [String]) {
+        var questions: [Question] = []
         var problems: [String] = []
-        for port in ports {
+        let destinations = destinations.compactMap { text in
+            do throws(ExplainProblem) {
+                return try ExplainTarget(text)
+            } catch {
+                problems.append(ExplainCommand.line(about: "--to \(text)", error.message, error.suggestion))
+                return nil
+            }
+        }
+        let own = destinations.compactMap { if case .name(_, let port) = $0 { port } else { nil } }
+        var seen: Swift.Set<String> = []
+        for port in (ports + own).filter({ seen.insert($0).inserted }) {
             let location = SourceLocation(file: "--port \(port)", line: 0, column: 1)
             let (service, problem) = Service.read(port, at: location)
             if let problem { problems.append(DiagnosticFormatter.format(problem)) }
             guard let service else { continue }
-            for destination in destinations {
+            for destination in destinations where destination.isAsked(with: port, of: ports) {
                 do throws(ExplainProblem) {
-                    flows.append(try Flow.explained(to: destination, isHost: isHost, service, port))
+                    questions.append(try Question(destination, isHost: isHost, service, port))
                 } catch {
                     let diagnostic = Diagnostic(
                         .error, code: DiagnosticCode.flag, at: location, error.message, suggestion: error.suggestion)
@@ -111,7 +202,25 @@ struct ExplainCommand: ParsableCommand {
                 }
             }
         }
-        return (flows, problems)
+        return (questions, problems)
+    }
+}
+
+extension ExplainTarget {
+    /// Whether the question is about this port: its own, or, where it has none, one of `--port`.
+    fileprivate func isAsked(with port: String, of ports: [String]) -> Bool {
+        if case .name(_, let own?) = self { own == port } else { ports.contains(port) }
+    }
+}
+
+extension ExplainCommand {
+    /// A mistake in a flag, as it is printed.
+    static func line(about flag: String, _ message: String, _ suggestion: String) -> String {
+        DiagnosticFormatter.format(
+            Diagnostic(
+                .error, code: DiagnosticCode.flag, at: SourceLocation(file: flag, line: 0, column: 1), message,
+                suggestion: suggestion
+            ))
     }
 }
 
@@ -123,7 +232,7 @@ struct ExplainProblem: Error {
 
 extension Flow {
     // The one flow that an address and a port say; `text` is the port as it was typed.
-    fileprivate static func explained(
+    static func explained(
         to destination: IPAddress, isHost: Bool, _ service: Service, _ text: String
     ) throws(ExplainProblem) -> Flow {
         let proto = service.protocol
@@ -160,7 +269,7 @@ extension Flow {
 }
 
 extension Service {
-    fileprivate var `protocol`: IPProtocol {
+    var `protocol`: IPProtocol {
         switch self {
         case .any(let number), .ports(let number, _), .icmp(let number, _): number
         }

@@ -12,9 +12,14 @@ struct ForwardingNeeds {
     private let hasIPv6: Bool
     private let link: InterfaceName
 
-    init(link: InterfaceName, _ network: HostNetwork) {
+    /// - Parameters:
+    ///   - link: The run's own interface.
+    ///   - network: The host's.
+    ///   - ways: Interfaces that routes lead by, whatever the main table says.
+    init(link: InterfaceName, _ network: HostNetwork, ways: [InterfaceName] = []) {
         self.link = link
-        interfaces = network.routedInterfaces
+        let led = network.links.compactMapValues { name in ways.first { $0.rawValue == name } }
+        interfaces = network.routedInterfaces.merging(led) { first, _ in first }
         hasIPv6 = network.hasIPv6
     }
 
@@ -49,7 +54,19 @@ struct ForwardingNeeds {
         return interfaces.filter { isEverywhere || moved.contains(path(family, $0.value)) }.map(\.key)
     }
 
-    private static let everywhere6 = "net/ipv6/conf/all/forwarding"
+    /// Answers come by the way that a route has chosen. Where the kernel takes a packet only from the interface that the
+    /// main table would answer by (`rp_filter` 1), it is told to ask only for a route back (2).
+    static func answers(by interfaces: [InterfaceName]) -> [HostSwitch] {
+        interfaces.compactMap { name in
+            let strictness = ["all", name.rawValue].map {
+                (try? Sysctl("net/ipv4/conf/\($0)/rp_filter").read()) ?? "0"
+            }
+            let isStrict = strictness.contains("1") && !strictness.contains("2")
+            return isStrict ? HostSwitch("net/ipv4/conf/\(name)/rp_filter", needed: "2") : nil
+        }
+    }
+
+    static let everywhere6 = "net/ipv6/conf/all/forwarding"
 
     private var isRouter6: Bool { (try? Sysctl(ForwardingNeeds.everywhere6).read()) != "0" }
 

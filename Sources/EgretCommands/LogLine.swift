@@ -26,9 +26,7 @@ struct LogLine: Encodable {
     var bytes: UInt64
 
     init(_ record: KernelFlows.LogRecord, _ meaning: LogMeaning, _ clauses: ClauseText) {
-        let now = WallTime.now
-        let date = Date(timeIntervalSince1970: Double(now.seconds) + Double(now.nanoseconds) / 1e9)
-        time = date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        time = LogLine.text(of: .now)
         let clause: DecidingClause?
         switch meaning {
         case .audited(let audited):
@@ -46,9 +44,52 @@ struct LogLine: Encodable {
     }
 
     /// The line, with its line feed.
-    func text() throws -> String {
+    func text() throws -> String { try LogLine.text(of: self) }
+
+    fileprivate static func text(of line: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+        return String(decoding: try encoder.encode(line), as: UTF8.self) + "\n"
     }
+
+    fileprivate static func text(of time: WallTime) -> String {
+        let date = Date(timeIntervalSince1970: Double(time.seconds) + Double(time.nanoseconds) / 1e9)
+        return date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    }
+}
+
+/// Something about a name that was refused, and when.
+struct NameLogEntry: Sendable {
+    var time = WallTime.now
+    /// The name that was asked for, or said; `nil` if none was said.
+    var name: String?
+    /// The type of the records that were asked for; `nil` of a connection.
+    var type: String?
+    /// Where the connection went; `nil` of a question.
+    var destination: IPAddress?
+    var port: UInt16?
+    var reason: String
+}
+
+/// A refused question, or a refused connection to a name, as a line of JSON. `docs/report.md` describes it.
+struct NameLogLine: Encodable {
+    var time: String
+    var verdict = "deny"
+    var reason: String
+    var name: String?
+    var recordType: String?
+    var destination: String?
+    var service: String?
+
+    init(_ entry: NameLogEntry) {
+        time = LogLine.text(of: entry.time)
+        reason = entry.reason
+        name = entry.name
+        recordType = entry.type
+        destination = entry.destination?.description
+        service = entry.port.map { "\($0)/tcp" }
+    }
+
+    /// The line, with its line feed.
+    func text() throws -> String { try LogLine.text(of: self) }
 }

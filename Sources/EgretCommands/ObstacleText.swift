@@ -10,6 +10,8 @@ struct ObstacleText {
     let interface: String
     /// What is held up: `what the command sends on`.
     let what: String
+    /// Whether it is held up on its way into the host, and not on its way through.
+    var isInput = false
     /// The command that has Egret add the rule, for tools that ``Passage`` knows.
     var request: ((String) -> String)?
 
@@ -29,10 +31,11 @@ struct ObstacleText {
     private func advice(_ owner: String, _ obstacles: [ForeignObstacle]) -> [String] {
         if let request, ["docker", "ufw", "firewalld", "iptables"].contains(owner) { return [request(owner)] }
         return switch owner {
+        case "ufw" where isInput: ["ufw allow in on \(interface)"]
         case "ufw": ["ufw route allow in on \(interface)"]
         case "firewalld":
             ["", "--permanent "].map { "firewall-cmd \($0)--zone=trusted --add-interface=\(interface)" }
-        case "docker": [tables(obstacles, "DOCKER-USER")]
+        case "docker": [tables(obstacles, isInput ? "INPUT" : "DOCKER-USER")]
         default: owner.hasPrefix("nft table ") ? native(obstacles) : [tables(obstacles, "FORWARD")]
         }
     }
@@ -40,16 +43,17 @@ struct ObstacleText {
     private func tables(_ obstacles: [ForeignObstacle], _ chain: String) -> String {
         let families = Swift.Set(obstacles.map(\.table.family))
         let programs = [(TableFamily.ip, "iptables"), (.ip6, "ip6tables")].filter { families.contains($0.0) }
+        if isInput { return programs.map { "\($0.1) -I INPUT -i \(interface) -j ACCEPT" }.joined(separator: "; ") }
         return programs.map(\.1).map { program in
             "\(program) -I \(chain) -i \(interface) -j ACCEPT; "
-                + "\(program) -I \(chain) -o \(interface) -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+                + "\(program) -I \(chain) -o \(interface) -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j ACCEPT"
         }.joined(separator: "; ")
     }
 
     private func native(_ obstacles: [ForeignObstacle]) -> [String] {
         let name = interface.hasSuffix("+") ? interface.dropLast() + "*" : Substring(interface)
         return obstacles.prefix(1).flatMap { obstacle in
-            ["iifname", "ct state established,related oifname"].map {
+            (isInput ? ["iifname"] : ["iifname", "ct state established,related oifname"]).map {
                 "nft insert rule \(obstacle.table) \(obstacle.chain) \($0) \\\"\(name)\\\" accept"
             }
         }

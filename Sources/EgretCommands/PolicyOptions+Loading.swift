@@ -3,12 +3,17 @@
 
 import EgretDocuments
 import EgretLinux
+import EgretNetworks
 import EgretPolicy
+import EgretResolution
+import EgretSources
 
 /// Policies that were read without a mistake.
 struct LoadedPolicies {
-    /// The policies, those of the flags included.
+    /// Those that decide about the command, with addresses and numbers only.
     var set: PolicySet
+    /// Every policy and group as written, those of the flags included.
+    var written: PolicyReader.Result
     /// Warnings, ready to be printed.
     var warnings: [String]
 }
@@ -34,20 +39,84 @@ extension PolicyOptions {
                 unreadable.append(PolicyOptions.diagnostic(error, about: file))
             }
         }
-        let read = PolicyFiles.read(sources, unreadable: unreadable)
+        let zones = SystemTimeZones.database { try PolicyOptions.read($0, as: user) }
+        var read = PolicyFiles.read(sources, unreadable: unreadable, timeZones: zones)
+        let feeds = FeedFiles.load(read.groups) { try PolicyOptions.read($0, as: user) }
+        read.groups = feeds.groups
+        let command = try self.command()
+        let inventory = Inventory(workloads: [command])
+        let applying = read.policies.filter { $0.selects?.matches(command, in: inventory) ?? true }
         let flags = FlagPolicy.make(
             allow: allow,
             deny: deny,
             reject: reject,
             audit: audit,
+            limits: limits.values,
+            budgets: budgets,
             default: defaultAction,
-            files: read
+            files: read,
+            applying: applying
         )
-        let diagnostics = read.diagnostics + flags.diagnostics
+        let diagnostics = read.diagnostics + feeds.diagnostics + flags.diagnostics
         let lines = DiagnosticFormatter.format(diagnostics, withSourceFrom: sources)
         guard !diagnostics.contains(where: { $0.severity == .error }) else { throw PolicyMistakes(lines: lines) }
-        let policies = read.policies + (flags.policy.map { [$0] } ?? [])
-        return LoadedPolicies(set: PolicySet(policies: policies, groups: read.groups), warnings: lines)
+        var written = read
+        written.policies += flags.policy.map { [$0] } ?? []
+        let catalog = PolicyCatalog(egressPolicies: written.policies, groups: read.groups)
+        var resolver = PolicyResolver(catalog, inventory: inventory)
+        let set = resolver.policies(of: 0, .egress)
+        let warnings = PolicyOptions.warnings(about: written, applying: set, to: command)
+        return LoadedPolicies(set: set, written: written, warnings: lines + warnings)
+    }
+
+    /// The command as policies see it: a workload without a name, in the namespace `default`.
+    private func command() throws -> Workload {
+        var pairs: [String: String] = [:]
+        for text in labels {
+            do {
+                let (key, value) = try LabelText.pair(text)
+                if let other = pairs[key], other != value {
+                    throw PolicyMistakes(lines: ["--label \(text): the label \(key) is \(other) already"])
+                }
+                pairs[key] = value
+            } catch let problem as NetworkProblem {
+                throw PolicyMistakes(lines: ["--label \(text): \(problem)"])
+            }
+        }
+        return Workload(Workload.ID(name: "", kind: "Command"), labels: pairs)
+    }
+
+    /// What a reader of the policies may not expect of them here.
+    private static func warnings(
+        about written: PolicyReader.Result, applying set: PolicySet, to command: Workload
+    ) -> [String] {
+        let labels = LabelSelector(matchLabels: command.labels)
+        let has = command.labels.isEmpty ? "the command has no labels" : "the command has \(labels)"
+        var lines: [String] = []
+        let names = Set(set.policies.map(\.name))
+        for policy in written.policies where !names.contains(policy.name) {
+            let selects = policy.selects ?? .everything
+            lines.append(
+                "egret: the policy \(policy.name) does not apply: it selects \(selects), and \(has); give it labels with --label"
+            )
+        }
+        for policy in written.policies
+        where names.contains(policy.name) && policy.rules.contains(where: { !$0.isResolved }) {
+            lines.append(
+                "egret: the policy \(policy.name) has rules about workloads, and no others are known here: those rules match "
+                    + "nothing")
+        }
+        if !set.policies.isEmpty, set.policies.allSatisfy({ $0.mode == .audit }) {
+            lines.append(
+                "egret: every policy that applies is in audit mode, and enforces nothing: the default decides, which is to deny; "
+                    + "--default allow lets the rest out")
+        }
+        for group in written.groups where !group.isLoaded {
+            lines.append(
+                "egret: the list of the group \(group.name) is not here (\(group.feed?.source.description ?? "")): rules that "
+                    + "let traffic out match nothing by it, others everything")
+        }
+        return lines.map(\.withVisibleControls)
     }
 
     private static func read(_ file: String, as user: UserIdentity?) throws -> [UInt8] {

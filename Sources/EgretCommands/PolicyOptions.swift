@@ -41,6 +41,16 @@ struct PolicyOptions: ParsableArguments {
     )
     var audit: [String] = []
 
+    @OptionGroup var limits: LimitOptions
+
+    @Option(
+        name: .customLong("budget"),
+        help: ArgumentHelp(
+            "How much the command may send in all: 5GB, or ingress=5GB, or both=5GB. Then nothing passes any more.",
+            valueName: "amount")
+    )
+    var budgets: [String] = []
+
     @Option(
         name: .customLong("default"),
         help: ArgumentHelp(
@@ -55,6 +65,14 @@ struct PolicyOptions: ParsableArguments {
             valueName: "file")
     )
     var files: [String] = []
+
+    @Option(
+        name: .customLong("label"),
+        help: ArgumentHelp(
+            "A label of the command, which policies with selects choose it by. May be given more than once.",
+            valueName: "key=value")
+    )
+    var labels: [String] = []
 }
 
 extension DefaultAction: ExpressibleByArgument {}

@@ -3,6 +3,7 @@
 
 import EgretAddressing
 import EgretFlows
+import EgretNames
 import EgretPolicy
 
 #if canImport(FoundationEssentials)
@@ -50,6 +51,8 @@ struct ReportDocument: Encodable {
 
     struct Reached: Encodable {
         var destination: String
+        /// The name that it was reached by; absent where an address let it out.
+        var name: String?
         var service: String
         var decidedBy: Clause?
         var audited: Bool
@@ -91,18 +94,26 @@ struct ReportDocument: Encodable {
     var unloggedAudits: UInt64
     var omittedDestinations: UInt64
     var suggestedFlags: [String]
+    /// What became of names; absent where the policy is about none.
+    var names: Names?
+    /// What was used of budgets; absent where the policy has none.
+    var budgets: [RunBudgets.Use]?
     /// What was to be known before the command started.
     var warnings: [String]
 
     init(
-        _ report: RunReport, policies: PolicySet, command: [String], ending: Ending, warnings: [String] = []
+        _ report: RunReport, names: NameReport? = nil, budgets: [RunBudgets.Use] = [], policies: PolicySet,
+        command: [String], ending: Ending,
+        warnings: [String] = []
     ) {
+        self.names = names.map { Names($0) }
         let clauses = ClauseText(policies)
         self.command = command
         self.ending = ending
         reached = report.reached.map { line in
             Reached(
                 destination: line.key.destination.description,
+                name: line.name,
                 service: line.key.serviceText,
                 decidedBy: line.clause.map { Clause($0, clauses) },
                 audited: line.isAudited,
@@ -136,7 +147,8 @@ struct ReportDocument: Encodable {
         unloggedAudits = report.unloggedAudits
         omittedDestinations = report.omittedDestinations
         self.warnings = warnings
-        suggestedFlags = Suggestions(report, policies: policies).flags
+        self.budgets = budgets.isEmpty ? nil : budgets
+        suggestedFlags = Suggestions(report, names: names, policies: policies).flags
     }
 
     /// The document as text, keys sorted, with a line feed at its end.
@@ -161,6 +173,7 @@ extension RefusalReason {
         case .spoofed: ("spoofed", "deny")
         case .invalid: ("invalid", "deny")
         case .inbound: ("inbound", "deny")
+        case .limit: ("limit", "deny")
         }
     }
 }

@@ -4,11 +4,14 @@
 import EgretAddressing
 import EgretEvaluator
 import EgretFlows
+import EgretNames
 import EgretPolicy
 
 /// The report of a run, for people.
 struct ReportText {
     private let report: RunReport
+    private let names: NameReport
+    private let budgets: [RunBudgets.Use]
     private let policies: PolicySet
     private let clauses: ClauseText
     private let style: Style
@@ -18,8 +21,12 @@ struct ReportText {
     /// The most flags that are suggested.
     private static let suggestionLimit = 12
 
-    init(_ report: RunReport, policies: PolicySet, style: Style) {
+    init(
+        _ report: RunReport, names: NameReport? = nil, budgets: [RunBudgets.Use] = [], policies: PolicySet, style: Style
+    ) {
+        self.budgets = budgets
         self.report = report
+        self.names = names ?? NameReport()
         self.policies = policies
         self.style = style
         clauses = ClauseText(policies)
@@ -29,13 +36,22 @@ struct ReportText {
     /// - Returns: The report, a line each.
     func lines(ending: String) -> [String] {
         var lines = [style.bold("egret: ") + ending]
-        lines += reachedLines + refusedLines + doubtLines
+        lines += reachedLines + refusedLines + nameLines + budgetLines + doubtLines
         if isEmpty { lines.append("  no traffic left or tried to") }
         return lines + suggestionLines
     }
 
     private var isEmpty: Bool {
         report.reached.isEmpty && report.refusedTotals.isEmpty && report.refused.isEmpty && !report.lostConnections
+            && nameLines.isEmpty && names.resolvedNames.isEmpty
+    }
+
+    private var nameLines: [String] {
+        NameReportText(names, lineLimit: ReportText.lineLimit, style: style).lines
+    }
+
+    private var budgetLines: [String] {
+        budgets.isEmpty ? [] : [style.bold("budgets")] + budgets.map { "  \($0.line)" }
     }
 
     private var reachedLines: [String] {
@@ -46,7 +62,8 @@ struct ReportText {
         )
         for line in report.reached.prefix(ReportText.lineLimit) {
             table.append([
-                line.key.destination.description,
+                (line.name.map { "\($0) (\(line.key.destination))" } ?? line.key.destination.description)
+                    .withVisibleControls,
                 line.key.serviceText,
                 (line.clause.map(clauses.short) ?? "unknown").withVisibleControls
                     + (line.isAudited ? " (audited)" : ""),
@@ -110,7 +127,7 @@ struct ReportText {
     }
 
     private var suggestionLines: [String] {
-        let suggestions = Suggestions(report, policies: policies)
+        let suggestions = Suggestions(report, names: names, policies: policies)
         var lines: [String] = []
         let flags = suggestions.flags.prefix(ReportText.suggestionLimit)
         if !flags.isEmpty {
@@ -140,6 +157,7 @@ struct ReportText {
         case .spoofed: ("source is not its own", "deny")
         case .invalid: ("not a valid packet", "deny")
         case .inbound: ("new connection from outside", "deny")
+        case .limit(let words): ("limit \(words)".withVisibleControls, "deny")
         }
     }
 }
@@ -153,9 +171,10 @@ struct Suggestions {
     /// Clauses that would refuse the traffic all the same.
     private(set) var obstacles: [DecidingClause] = []
 
-    init(_ report: RunReport, policies: PolicySet) {
+    init(_ report: RunReport, names: NameReport? = nil, policies: PolicySet) {
         let evaluator = PolicyEvaluator(policies: Suggestions.openedWide(policies))
         var known: Set<String> = []
+        if let names { add(names, policies, &known) }
         for line in report.refused {
             guard case .clause(let clause, _) = line.reason else { continue }
             let flow = Flow(
@@ -166,10 +185,45 @@ struct Suggestions {
                 icmpType: line.key.icmpType
             )
             if evaluator.decide(flow).verdict == .allow {
-                let flag = "--allow " + quotedForShell(line.key.flagText)
+                // What the command has resolved is let out by its name: the address may be another's tomorrow.
+                let name = names?.namesOfAddresses[line.key.destination]?.map(\.text).min()
+                // QUIC: clients have gone on over TCP.
+                if name != nil && line.key.protocol == .udp { continue }
+                let flag = "--allow " + quotedForShell(line.key.flagText(naming: name))
                 if known.insert(flag).inserted { flags.append(flag) }
             } else if !obstacles.contains(clause) {
                 obstacles.append(clause)
+            }
+        }
+    }
+
+    /// What would let refused names and connections to them through.
+    private mutating func add(_ names: NameReport, _ policies: PolicySet, _ known: inout Set<String>) {
+        let evaluator = PolicyEvaluator(policies: policies)
+        // Other than by a new rule it was refused for the address, which another name has given it.
+        func isAllowed(_ name: DomainName, _ refused: NameJournal.Connection) -> Bool {
+            [ApplicationProtocol.tls, .http].allSatisfy { application in
+                let flow = Flow(
+                    to: refused.address, protocol: .tcp, port: refused.port, names: [name],
+                    speech: .name(name, application))
+                return evaluator.decide(flow).verdict == .allow
+            }
+        }
+        var wanted = names.deniedNames.map { ($0.key, UInt16?.none) }
+        for refused in names.refusedConnections where refused.key.reason == .name {
+            guard let text = refused.key.name else { continue }
+            if let name = DomainName(ascii: text), isAllowed(name, refused.key) { continue }
+            wanted.append((text, refused.key.port))
+        }
+        for (text, port) in wanted {
+            guard let name = DomainName(ascii: text), (try? DomainPattern.parse(name.text)) != nil else { continue }
+            switch evaluator.decide(name: name) {
+            case .denied(let clause): if !obstacles.contains(clause) { obstacles.append(clause) }
+            // What is allowed on another port, or was asked for at another name's address, is allowed by resolving it.
+            case .allowed where port == nil: continue
+            case .allowed, .unnamed:
+                let flag = "--allow " + quotedForShell(name.text + (port.map { ":\($0)" } ?? ""))
+                if known.insert(flag).inserted { flags.append(flag) }
             }
         }
     }

@@ -4,6 +4,7 @@
 public import ArgumentParser
 public import EgretAddressing
 import EgretLinux
+import EgretNames
 import EgretPolicy
 
 /// `egret run`.
@@ -23,6 +24,7 @@ struct RunCommand: ParsableCommand {
 
             Examples:
               sudo egret run --allow 203.0.113.10:443 -- curl https://203.0.113.10/
+              sudo egret run --allow '*.wikimedia.org:443' -- ./fetch.sh
               sudo egret run --allow internet --deny 198.51.100.0/24 -- npm ci
               sudo egret run --allow 203.0.113.53:53/udp --allow internet:443 -- bash
               sudo egret run -f policy.yaml --report json -- make test
@@ -45,12 +47,30 @@ struct RunCommand: ParsableCommand {
     @Option(
         name: .customLong("dns"),
         help: ArgumentHelp(
-            "Resolve names by this server instead of the host's. The policy must allow 53/udp to it. May be "
-                + "given more than once.",
-            valueName: "address"
+            "Resolve names by this server instead of the host's: an address, or udp://, tcp:// or tls:// before it, a "
+                + "port behind it, and for TLS #NAME, which its certificate must be for, else for the address. Unless "
+                + "the policy is about names, it must be an address alone, and 53/udp to it be allowed. May be given "
+                + "more than once.",
+            valueName: "server"
         )
     )
-    var resolvers: [IPAddress] = []
+    var resolvers: [NameServer] = []
+
+    @Option(
+        name: .customLong("dns-ca"),
+        help: ArgumentHelp(
+            "Trust these authorities for --dns tls:// too: certificates in PEM.", valueName: "file"))
+    var resolverAuthorities: String?
+
+    @Option(
+        name: .customLong("dns-denial"),
+        help: ArgumentHelp(
+            "How a question for a name is answered that no rule allows: that it is refused, or that there is no such "
+                + "name, for programs that try again otherwise.",
+            valueName: "refused|nxdomain"
+        )
+    )
+    var nameDenial: NameDenial = .refused
 
     @Option(
         name: .customLong("expose-socket"),
@@ -94,6 +114,20 @@ struct RunCommand: ParsableCommand {
         }
         if !missing.isEmpty { throw ExitCode(125) }
         throw ExitCode(RunSession(self).run())
+    }
+}
+
+/// How questions for names are answered that no rule allows.
+enum NameDenial: String, ExpressibleByArgument, CaseIterable {
+    case refused
+    case nxdomain
+
+    /// The same for the proxy.
+    var denial: NameTable.Denial {
+        switch self {
+        case .refused: .refused
+        case .nxdomain: .nameError
+        }
     }
 }
 

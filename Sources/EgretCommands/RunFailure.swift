@@ -18,6 +18,10 @@ struct RunFailure: Error {
     }
 }
 
+extension RunFailure: CustomStringConvertible {
+    var description: String { message }
+}
+
 extension RunFailure {
     /// A command that could not be executed, in a shell's words.
     ///

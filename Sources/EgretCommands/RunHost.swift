@@ -8,7 +8,9 @@ import EgretFlows
 import EgretLinux
 import EgretNetlink
 import EgretNftables
+import EgretRoutes
 import EgretRun
+import EgretShaping
 
 /// The host as runs share it: its state directory, its tables, its switches.
 final class RunHost {
@@ -16,6 +18,7 @@ final class RunHost {
     let route: NetlinkConnection
     let netfilter: NetlinkConnection
     let dataplane: Dataplane
+    var routeRules: KernelRouteRules { KernelRouteRules(dataplane: dataplane) }
 
     init() throws {
         state = try StateDirectory()
@@ -32,6 +35,12 @@ final class RunHost {
         let dead = try state.deadRuns()
         for record in dead {
             try RunLink.remove(record, route)
+            try removeQueue(of: record)
+            try RouteKeeper.remove(slot: record.slot, route, routeRules)
+            try dataplane.removeTables([
+                LimitProgram.table(slot: record.slot), LimitProgram.frameTable(slot: record.slot),
+            ])
+            try RunBudgets.remove(slot: record.slot, dataplane)
             try removeRemains(of: record)
             if let generation = Generation(rawValue: record.generation) {
                 try KernelFlows.delete(mark: (generation.mark, Generation.mask), netfilter)
@@ -40,6 +49,12 @@ final class RunHost {
         }
         if !dead.isEmpty, try isAlone() { try restore() }
         return dead
+    }
+
+    /// Removes the interface that a run's frames wait in, if there is one.
+    func removeQueue(of record: RunRecord) throws {
+        guard let name = InterfaceName(record.queueInterface) else { return }
+        try LinkShaper(route).removeQueue(name, record.queueHardwareAddress)
     }
 
     /// Removes links of runs that have no record any more and are down: something has held the run's network namespace,
@@ -74,20 +89,39 @@ final class RunHost {
     ///
     /// What stands right is left alone. Where forwarding was off, the host goes on forwarding for nobody but
     /// endpoints: the packet table says so before the switch is moved.
-    func openForwarding(link: InterfaceName, _ network: HostNetwork) throws {
-        let needs = ForwardingNeeds(link: link, network)
+    ///
+    /// - Parameters:
+    ///   - link: The link whose packets are passed on.
+    ///   - network: The host's interfaces.
+    ///   - routes: Interfaces that routes lead out by.
+    ///   - isAnew: Whether the packet table has been made anew: then it is told again of what was switched on before.
+    /// - Throws: An error that says what could not be noted or moved.
+    func openForwarding(
+        link: InterfaceName, _ network: HostNetwork, routes: [InterfaceName] = [], isAnew: Bool = false
+    ) throws {
+        let needs = ForwardingNeeds(link: link, network, ways: routes)
         var ledger = state.ledger()
-        let moves = ledger.prepare(needs.switches) { path in try? Sysctl(path).read() }
-        if moves.isEmpty { return }
-        try state.store(ledger)
+        let moves = ledger.prepare(needs.switches + ForwardingNeeds.answers(by: routes)) { path in
+            try? Sysctl(path).read()
+        }
+        if moves.isEmpty && !isAnew { return }
+        if !moves.isEmpty { try state.store(ledger) }
+        let earlier = ledger.entries.filter { !$0.path.contains("/\(link)/") }
+        let opening = isAnew ? earlier.map { HostSwitch($0.path, needed: $0.ours) } : moves
         var transaction = Transaction()
         for family in AddressFamily.allCases {
-            let opened = needs.interfaces(openedBy: moves, family)
+            let opened = needs.interfaces(openedBy: opening, family)
             if opened.isEmpty { continue }
             transaction.append(.addElements(BaseProgram.openedInterfaces(family, opened)), in: BaseProgram.table)
         }
-        try dataplane.commit(transaction)
+        if !transaction.steps.isEmpty { try dataplane.commit(transaction) }
         for move in moves { try Sysctl(move.path).write(move.needed) }
+        if moves.contains(where: { $0.path == ForwardingNeeds.everywhere6 }) {
+            Console.error([
+                "egret: this kernel forwards IPv6 for all interfaces or for none: it is on until the last run or network "
+                    + "ends; what comes in by others' interfaces is dropped as before"
+            ])
+        }
     }
 
     /// If no run is left: puts the switches back, deletes the tables, and removes the state directory.

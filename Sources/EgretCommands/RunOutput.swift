@@ -3,6 +3,7 @@
 
 import EgretFlows
 import EgretLinux
+import EgretNames
 import EgretPolicy
 
 /// Where a run tells what it saw: the log file while it runs, the report at its end.
@@ -26,6 +27,11 @@ final class RunOutput {
         log = try options.logFile.map { try OpenedFile($0, [.append], as: user) }
     }
 
+    /// Tells of something that has happened while the command runs.
+    func tell(_ events: [String]) {
+        if format == .text { Console.error(events.map { "egret: \($0)" }) }
+    }
+
     /// Tells what the user should know before the command starts.
     ///
     /// It stands where the report stands: on standard error, in the report file, in the JSON document, or nowhere.
@@ -39,6 +45,19 @@ final class RunOutput {
 
     private var warningLines: [String] {
         warnings.map { "egret: warning: \($0.withVisibleControls)" }
+    }
+
+    /// Whether there is a log file.
+    var hasLog: Bool { log != nil }
+
+    /// Writes the line of a refused question, or of a refused connection to a name.
+    func log(_ entry: NameLogEntry) {
+        guard let log else { return }
+        do {
+            try log.descriptor.write(NameLogLine(entry).text())
+        } catch {
+            unwrittenLines += 1
+        }
     }
 
     /// Writes a packet's line.
@@ -61,6 +80,8 @@ final class RunOutput {
     /// Writes the report.
     func finish(
         _ report: RunReport,
+        names: NameReport?,
+        budgets: [RunBudgets.Use],
         policies: PolicySet,
         command: [String],
         status: ChildProcess.Status,
@@ -71,11 +92,14 @@ final class RunOutput {
         case .none: return
         case .json:
             let ending = ReportDocument.Ending(status, seconds: seconds)
-            text = try ReportDocument(report, policies: policies, command: command, ending: ending, warnings: warnings)
-                .text()
+            text = try ReportDocument(
+                report, names: names, budgets: budgets, policies: policies, command: command, ending: ending,
+                warnings: warnings
+            )
+            .text()
         case .text:
             let style = reportFile == nil ? Console.errorStyle : Style(isColoured: false)
-            let lines = ReportText(report, policies: policies, style: style)
+            let lines = ReportText(report, names: names, budgets: budgets, policies: policies, style: style)
                 .lines(ending: status.sentence(about: command.first ?? "", seconds: seconds))
             text = ((reportFile == nil ? [] : warningLines) + lines).map { $0 + "\n" }.joined()
         }

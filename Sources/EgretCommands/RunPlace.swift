@@ -7,10 +7,14 @@ import EgretDataplane
 import EgretEvaluator
 import EgretFlows
 import EgretLinux
+import EgretNames
 import EgretNetlink
+import EgretNetworks
 import EgretNftables
 import EgretPolicy
+import EgretRoutes
 import EgretRun
+import EgretShaping
 
 /// The place where a run's command runs: its namespaces, its link, its policy in the kernel, and the ears that hear
 /// what becomes of its traffic.
@@ -28,12 +32,42 @@ final class RunPlace {
     private let policyProgram: PolicyProgram
     private var endpointProgram: EndpointProgram?
     private var isInstalled = false
+    /// Whether what the command sends waits in an interface of its own.
+    private var hasQueue = false
+    /// The index of that interface, if what the command sends waits in classes.
+    private var classQueue: UInt32?
+    /// Whether its link is slower than its sockets.
+    private var isLimited = false
+    /// What limits the run's connections and packets; `nil` if nothing does.
+    private var limits: LimitProgram?
+    /// The rates of each direction.
+    private var rates: [TrafficDirection: RateTree] = [:]
+    /// The limits of the run: it shares them with nobody, whatever they say.
+    private var ownLimits: [TrafficLimit] {
+        policies.limits.map { limit in
+            var limit = limit
+            limit.scope = .endpoint
+            return limit
+        }
+    }
     /// Whether the kernel may hold connections that the policy has admitted.
     private var hasAdmitted = true
     private let namespaces: NamespaceInit
     private var child: ChildProcess?
     private var flows: KernelFlows?
     private var policing: RunPolicing?
+    /// Whether the run's queues are as they were made; `nil` if no rate is limited.
+    private var queueWatch: QueueWatch?
+    private var routes: RouteKeeper?
+    private var hasRoutes = false
+    /// What may be reached by name; `nil` if the policy is about no names.
+    private let names: RunNames?
+    /// What became of names, once the run has ended.
+    private(set) var nameReport: NameReport?
+    private var nameProgram: NameProgram?
+    private var budgets: RunBudgets?
+    /// What was used of budgets, when the run has ended.
+    private(set) var budgetUses: [RunBudgets.Use] = []
     /// Whether the rules were changed or gone before the run's end.
     private(set) var hasLostPolicing = false
     private var collector: FlowCollector
@@ -48,6 +82,7 @@ final class RunPlace {
     ///   - policies: What the command may reach.
     ///   - user: Who the command runs as.
     ///   - resolvers: Resolvers that the user named; if none, the host's.
+    ///   - nameDenial: How questions for names are answered that no rule allows.
     ///   - exposedSockets: Control sockets that stay in the command's reach, by path.
     /// - Throws: An error that names the step. What was made is gone again.
     init(
@@ -55,16 +90,20 @@ final class RunPlace {
         lockedBy lock: FileLock,
         policies: PolicySet,
         user: UserIdentity,
-        resolvers: [IPAddress],
+        resolvers: ConfiguredServers,
+        nameDenial: NameTable.Denial = .refused,
         exposedSockets: [String]
     ) throws {
         self.host = host
         self.policies = policies
         let evaluator = PolicyEvaluator(policies: policies)
+        if evaluator.nameClauses.isEmpty { try resolvers.refuseWithoutProxy() }
+        let chosen = resolvers.servers.map(\.address.address)
         let (sandbox, resolution) = try Sandbox.onThisHost(
-            resolvers: resolvers,
+            resolvers: chosen,
             exposedSockets: exposedSockets,
-            user: user
+            user: user,
+            hasProxy: !evaluator.nameClauses.isEmpty
         ) { evaluator.decide(Flow(to: $0, protocol: .udp, port: 53)).verdict == .allow }
         // Before anything large is in memory: init keeps a copy of what changes later.
         let started = try NamespaceInit.begin(sandbox.setUp)
@@ -76,8 +115,8 @@ final class RunPlace {
         let network = try HostNetwork(host.route)
         let mentioned = policies.mentionedBlocks + resolution.resolvers.map { IPPrefix($0) }
         var plans: [Int: AddressPlan] = [:]
-        let names = Swift.Set(network.links.values)
-        let claim = try host.state.claim(isTaken: { names.contains("egret\($0)") }) { slot in
+        let interfaces = Swift.Set(network.links.values)
+        let claim = try host.state.claim(isTaken: { interfaces.contains("egret\($0)") }) { slot in
             plans[slot] = AddressPlanner.plan(
                 slot: slot,
                 occupied: network.occupied,
@@ -98,8 +137,19 @@ final class RunPlace {
         }
         self.claim = claim
         policyProgram = PolicyCompiler.compile(policies, generation: generation, logGroup: claim.record.logGroup)
-        collector = FlowCollector(policies: policies)
-        warnings = RunPlace.warnings(resolution, resolvers)
+        do {
+            names = try RunPlace.names(
+                RunNames.Setting(
+                    policies: policies, program: policyProgram, endpointAddresses: plan.endpointAddresses,
+                    resolvers: chosen.isEmpty ? resolution.resolvers.map { NameServer($0) } : resolvers.servers,
+                    trust: resolvers.trust, denial: nameDenial))
+        } catch {
+            try? namespaces.end()
+            try? host.state.forget(claim.record)
+            throw error
+        }
+        collector = FlowCollector(policies: policies) { [names] in names?.names(of: $0) ?? [] }
+        warnings = RunPlace.warnings(resolution, chosen)
         do {
             try make(plan, network)
             _ = try started.confirm()
@@ -116,21 +166,80 @@ final class RunPlace {
             interface: link.name,
             interfaceIndex: link.index,
             hardwareAddress: record.endpointHardwareAddress,
-            addresses: plan.endpointAddresses
+            addresses: plan.endpointAddresses,
+            queueIndex: try limitRates(of: link, mtu: network.mtu ?? 1_500)
         )
         let program = EndpointProgram(endpoint, obeying: policyProgram, logGroup: record.logGroup)
         endpointProgram = program
-        try host.dataplane.install([policyProgram.program, program.packets, program.frames], on: BaseProgram.program)
+        nameProgram = names.map { names in
+            NameProgram(
+                RunNames.doors(policyProgram), for: endpoint, to: names.proxies(at: plan.links.map(\.host)),
+                generation: policyProgram.generation, slot: record.slot)
+        }
+        try host.dataplane.install(programs(program), on: BaseProgram.program)
         isInstalled = true
+        if names != nil {
+            // Before the rules of routes: whatever is led to a proxy takes no way.
+            for address in plan.endpointAddresses {
+                try RouteTables(slot: record.slot, host.route).addDiversion(address.family)
+            }
+        }
+        budgets = try RunBudgets(policies, for: endpoint, slot: record.slot, host.dataplane)
         try verify(program)
-        try host.openForwarding(link: link.name, network)
+        try makeRoutes(for: endpoint)
+        try makeLimits(for: endpoint)
+        try host.openForwarding(link: link.name, network, routes: routes?.interfaces ?? [])
         flows = try KernelFlows(
             logGroup: record.logGroup,
             addresses: plan.endpointAddresses,
             mark: (policyProgram.generation.mark, Generation.mask),
-            hostAddresses: network.addresses + plan.links.map(\.host)
+            hostAddresses: network.addresses + plan.links.map(\.host),
+            proxyPort: names?.namesPort
         )
         warnings += try obstacles(plan, link, network)
+    }
+
+    /// Starts what answers questions about names and reads names on connections, if the policy is about names.
+    private static func names(_ setting: RunNames.Setting) throws -> RunNames? {
+        try setting.program.names.isEmpty ? nil : RunNames(setting)
+    }
+
+    /// All that polices this run alone.
+    private func programs(_ endpoint: EndpointProgram) -> [TableProgram] {
+        [policyProgram.program, endpoint.packets, endpoint.frames] + (nameProgram.map { [$0.program] } ?? [])
+    }
+
+    /// Limits the rates of a link, before anything passes it.
+    ///
+    /// - Returns: The index of the interface that what the command sends waits in; `nil` if that is not limited.
+    private func limitRates(of link: RunLink, mtu: UInt32) throws -> UInt32? {
+        do throws(RateTree.Conflict) {
+            for direction in TrafficDirection.allCases {
+                rates[direction] = try RateTree(ownLimits, direction, groups: policies.groups)
+            }
+        } catch {
+            throw RunFailure(message: error.description)
+        }
+        func shape(_ direction: TrafficDirection) -> TrafficShape? {
+            rates[direction].flatMap { TrafficShape($0, mtu: mtu) }
+        }
+        let shaper = LinkShaper(host.route)
+        isLimited = !policies.limits.isEmpty
+        if rates.values.allSatisfy({ $0.rate == nil && $0.shares.isEmpty }) { return nil }
+        let watch = try QueueWatch(host.route)
+        queueWatch = watch
+        if let shape = shape(.ingress) {
+            try shaper.limit(link.index, to: shape)
+            watch.add(link.index, shape)
+        }
+        guard let shape = shape(.egress), let name = InterfaceName(record.queueInterface) else { return nil }
+        hasQueue = true
+        let queue = try shaper.makeQueue(name, record.queueHardwareAddress, shape)
+        watch.add(queue, shape)
+        if case .bucket = shape { return queue }
+        // What knows the classes leads there.
+        classQueue = queue
+        return nil
     }
 
     /// Other tools' chains that what the policy allows would not get through.
@@ -138,15 +247,55 @@ final class RunPlace {
         let packets = plan.endpointAddresses.map { address in
             PassingPacket(
                 from: address, input: link.name.description, inputIndex: link.index,
-                outputs: network.uplinks)
+                outputs: network.uplinks.union((routes?.interfaces ?? []).map(\.rawValue)))
         }
         let found = try packets.flatMap { try host.dataplane.obstacles(to: $0, at: .forward) }
-        return ObstacleText(interface: "egret+", what: "what the command sends on").lines(found)
+        let lines = ObstacleText(interface: "egret+", what: "what the command sends on").lines(found)
+        if names == nil { return lines }
+        let inside = try packets.flatMap { try host.dataplane.obstacles(to: $0, at: .input) }
+        var text = ObstacleText(interface: "egret+", what: "what the command asks about names, or sends to them")
+        text.isInput = true
+        return lines + text.lines(inside)
+    }
+
+    /// Leads the command's connections by the ways that the policy names.
+    private func makeRoutes(for endpoint: Endpoint) throws {
+        if policies.routes.isEmpty { return }
+        hasRoutes = true
+        let pairs = policies.routes.flatMap(\.ways).compactMap { way in
+            way.sourceAddress.flatMap { AddressPair($0, way.lastSourceAddress ?? $0) }
+        }
+        let absent = (try? NetworkLinks(host.route).absentSources(pairs)) ?? []
+        Console.error(absent.map { "egret: warning: routes: \($0)" })
+        do {
+            routes = try RouteKeeper(policies, for: endpoint, slot: record.slot, host.route, host.routeRules)
+            policing?.routes = routes
+        } catch let problem as RouteProblem {
+            throw RunFailure(message: problem.description, advice: "see ip link and ip route")
+        }
+    }
+
+    /// Limits the command's connections and packets.
+    private func makeLimits(for endpoint: Endpoint) throws {
+        let member = LimitProgram.Member(
+            number: record.slot, attachment: .link(endpoint.interface, index: endpoint.interfaceIndex),
+            addresses: endpoint.addresses, network: "", limits: ownLimits, groups: policies.groups,
+            shares: rates.mapValues(\.shares), queueIndex: classQueue)
+        let program = LimitProgram(
+            [member], in: LimitProgram.table(slot: record.slot), frameTable: LimitProgram.frameTable(slot: record.slot),
+            logGroup: record.logGroup)
+        if program.isEmpty { return }
+        limits = program
+        for table in program.programs { try host.dataplane.install([], on: table) }
+        policing?.limits = program
     }
 
     /// What the command is held by besides its policy. Somebody else may have changed what was there before.
     private func verify(_ program: EndpointProgram) throws {
-        let policing = try RunPolicing(policyProgram, program, on: record.interface, host.dataplane)
+        let policing = try RunPolicing(
+            policyProgram, program, nameProgram, budgets?.program, on: record.interface, slot: record.slot,
+            host.dataplane,
+            besides: names.map { [$0.netlinkPort] } ?? [])
         self.policing = policing
         guard try policing.isThere() else {
             throw RunFailure(
@@ -165,6 +314,17 @@ final class RunPlace {
             message: "somebody changed the rules that police the command; its traffic and the command were stopped",
             advice: "nft flush ruleset and restarts of the nftables service do this; the report is incomplete"
         )
+    }
+
+    /// Stops the run's traffic if its rate is not limited any more as it was.
+    private func checkQueues() throws {
+        guard try queueWatch?.isBroken() == true else { return }
+        try RunLink.stop(record, host.route)
+        hasLostPolicing = true
+        throw RunFailure(
+            message:
+                "somebody changed the queues that limit the command's rate; its traffic and the command were stopped",
+            advice: "tc qdisc and tc class do this; the report is incomplete")
     }
 
     private static func warnings(_ resolution: Sandbox.NameResolution, _ chosen: [IPAddress]) -> [String] {
@@ -194,6 +354,8 @@ final class RunPlace {
             command.operations(joining: namespaces, filter: SeccompFilter.egress().program())
         )
         self.child = child
+        // Each connection by name takes descriptors. The command has started with the limit that Egret had.
+        if names != nil { try? CurrentProcess.raiseOpenFileLimit() }
         return child
     }
 
@@ -202,10 +364,66 @@ final class RunPlace {
         let changes = policing.map { policing in
             [(policing.descriptor, { [unowned self] in try self.checkPolicing() })]
         }
-        return (changes ?? [])
+        let namesLog = nameLogTimer(output).map { timer in
+            [(timer.descriptor, { [unowned self] in try self.logNames(output, timer) })]
+        }
+        let checks = routes.map { routes in
+            [(routes.descriptor, { [unowned self] in try self.keep(routes, telling: output) })]
+        }
+        let queues = queueWatch.map { watch in
+            [(watch.descriptor, { [unowned self] in try self.checkQueues() })]
+        }
+        let corrections = budgetTimer().map { timer in
+            [(timer.descriptor, { [unowned self] in try self.correctBudgets(timer) })]
+        }
+        return (changes ?? []) + (queues ?? []) + (corrections ?? []) + (checks ?? []) + (namesLog ?? [])
             + (flows?.descriptors ?? []).map { descriptor in
                 (descriptor, { [unowned self] in _ = try self.note(output) })
             }
+    }
+
+    /// Rings when it is time to correct budgets for one another; `nil` if none needs it.
+    private func budgetTimer() -> Timer? {
+        guard budgets?.needCorrection == true, let timer = try? Timer() else { return nil }
+        try? timer.set(after: RunPlace.budgetPeriod)
+        return timer
+    }
+
+    private static let budgetPeriod = Duration.seconds(1)
+
+    private func correctBudgets(_ timer: Timer) throws {
+        // Without it budgets hold back more, never less: the next one comes in a second.
+        try? budgets?.correct()
+        try timer.set(after: RunPlace.budgetPeriod)
+    }
+
+    /// Rings when it is time to write down what was refused of names; `nil` if nobody wants that written.
+    private func nameLogTimer(_ output: RunOutput) -> Timer? {
+        guard names != nil, output.hasLog, let timer = try? Timer() else { return nil }
+        try? timer.set(after: RunPlace.nameLogPeriod)
+        return timer
+    }
+
+    private static let nameLogPeriod = Duration.milliseconds(100)
+
+    private func logNames(_ output: RunOutput, _ timer: Timer?) throws {
+        for entry in names?.takeLogEntries() ?? [] { output.log(entry) }
+        try timer?.set(after: RunPlace.nameLogPeriod)
+    }
+
+    /// Looks after the ways of routes.
+    private func keep(_ routes: RouteKeeper, telling output: RunOutput) throws {
+        output.tell(try routes.serve())
+        guard routes.hasNewInterfaces, let link = InterfaceName(record.interface) else { return }
+        do {
+            let lock = try host.state.lock()
+            defer { withExtendedLifetime(lock) {} }
+            try host.openForwarding(link: link, try HostNetwork(host.route), routes: routes.interfaces)
+            routes.hasNewInterfaces = false
+        } catch let error as LinuxError {
+            // It has gone again in this moment.
+            if error.errno != .noEntry { throw error }
+        }
     }
 
     /// - Returns: Whether there may be more.
@@ -236,6 +454,7 @@ final class RunPlace {
             case .reject: return .refused(.clause(clause.clause, rejected: true))
             }
         }
+        if let refusal = limits?.refusals[name] { return .refused(.limit(refusal.words)) }
         guard let counters = endpointProgram?.counters else { return nil }
         switch name {
         case counters.spoofed: return .refused(.spoofed)
@@ -252,20 +471,32 @@ final class RunPlace {
     /// What cannot be taken away is said in ``problems``; the next run tries again.
     func end(noting output: RunOutput) -> RunReport {
         attempt("end the command's processes") { try endProcesses() }
+        endNames()
+        attempt("write down what was refused of names") { try logNames(output, nil) }
         attempt("read what the kernel logged") { while try note(output) {} }
         var totals: [RefusalReason: Traffic] = [:]
         var audited: UInt64 = 0
         attempt("read the counters") { (totals, audited) = try readCounters() }
+        attempt("read what was used of budgets") { budgetUses = try budgets?.uses() ?? [] }
         attempt("read the open connections") {
             if !hasAdmitted { return }
             for connection in try flows?.open(host.netfilter) ?? [] { collector.note(connection) }
         }
-        let report = collector.finish(refusedTotals: totals, hasAdmitted: hasAdmitted && flows != nil, audited: audited)
+        let mustHaveReached = hasAdmitted && flows != nil && names == nil
+        let report = collector.finish(refusedTotals: totals, hasAdmitted: mustHaveReached, audited: audited)
         attempt("take the host's lock") {
             let lock = try host.state.lock()
             withExtendedLifetime(lock) { dismantle() }
         }
         return report
+    }
+
+    /// Ends the proxies, and notes what they have let out.
+    private func endNames() {
+        guard let names, nameReport == nil else { return }
+        let (report, relayed) = names.end()
+        nameReport = report
+        for connections in relayed { collector.note(connections) }
     }
 
     private func endProcesses() throws {
@@ -277,7 +508,8 @@ final class RunPlace {
         var totals: [RefusalReason: Traffic] = [:]
         var audited: UInt64 = 0
         var hasAdmitted = false
-        for table in [BaseProgram.table, BaseProgram.frameTable] {
+        let own = limits.map { [$0.program.table] } ?? []
+        for table in [BaseProgram.table, BaseProgram.frameTable] + own {
             for (name, value) in try host.dataplane.counters(in: table) {
                 if case .refused(let reason) = meaning(of: name) {
                     totals[reason, default: Traffic()] += Traffic(packets: value.packets, bytes: value.bytes)
@@ -287,7 +519,8 @@ final class RunPlace {
                 }
             }
         }
-        self.hasAdmitted = hasAdmitted
+        // What goes to the proxies bears the policy's mark too, and no clause counts it.
+        self.hasAdmitted = hasAdmitted || names != nil
         return (totals, audited)
     }
 
@@ -300,8 +533,20 @@ final class RunPlace {
     private func dismantle() {
         let hasEnded = attempt("end the command's processes") { try endProcesses() }
         attempt("stop the link") { try RunLink.stop(record, host.route) }
+        endNames()
+        if hasRoutes || names != nil {
+            attempt("remove the routes") { try RouteKeeper.remove(slot: record.slot, host.route, host.routeRules) }
+        }
+        if let limits {
+            attempt("remove the limits") { try host.dataplane.removeTables(limits.programs.map(\.table)) }
+        }
+        if budgets != nil {
+            attempt("remove the budgets") { try RunBudgets.remove(slot: record.slot, host.dataplane) }
+        }
         let hasLeft = !isInstalled || attempt("remove the policy") { try removePolicy() }
-        if !hasEnded { attempt("remove the link") { try RunLink.remove(record, host.route) } }
+        if hasQueue { attempt("remove the queue") { try host.removeQueue(of: record) } }
+        // Sockets with data that waits for its turn would hold the namespace, and so the link, for minutes.
+        if !hasEnded || isLimited { attempt("remove the link") { try RunLink.remove(record, host.route) } }
         if isInstalled && hasAdmitted {
             attempt("forget the connections") { try flows?.deleteOpen(host.netfilter) }
         }
@@ -315,7 +560,7 @@ final class RunPlace {
     private func removePolicy() throws {
         if try !host.isAlone(besides: record) {
             guard let endpointProgram, !hasLostPolicing else { return try host.removeRemains(of: record) }
-            try host.dataplane.remove([policyProgram.program, endpointProgram.packets, endpointProgram.frames])
+            try host.dataplane.remove(programs(endpointProgram))
         } else {
             try host.restore()
         }

@@ -50,7 +50,7 @@ struct RunSession {
         if options.printsPolicy {
             Console.output(
                 PolicyPrinter.yaml(
-                    policies: loaded.set.policies, groups: loaded.set.groups.values.sorted { $0.name < $1.name }))
+                    policies: loaded.written.policies, groups: loaded.written.groups.sorted { $0.name < $1.name }))
             return 0
         }
         let command = try commandWords()
@@ -59,9 +59,10 @@ struct RunSession {
             advice: "run it as: sudo egret run …; the command itself then runs as you"
         )
         Console.error(loaded.warnings)
+        try refuseWhatIsNotEnforced(loaded)
         let output = try RunOutput(options, as: user)
         let started = MonotonicInstant.now
-        let (place, supervisor) = try makePlace(loaded.set, user)
+        let (place, supervisor) = try makePlace(loaded.set.enforcing, user)
         let ending: Swift.Result<ChildProcess.Status, any Error>
         do {
             output.warn(place.warnings)
@@ -84,6 +85,8 @@ struct RunSession {
             do {
                 try output.finish(
                     report,
+                    names: place.nameReport,
+                    budgets: place.budgetUses,
                     policies: loaded.set,
                     command: command,
                     status: status,
@@ -97,8 +100,34 @@ struct RunSession {
         }
     }
 
+    /// Ends before anything runs where something written could not be held to.
+    private func refuseWhatIsNotEnforced(_ loaded: LoadedPolicies) throws {
+        for group in loaded.written.groups {
+            guard let feed = group.feed, case .url(let url) = feed.source else { continue }
+            throw RunFailure(
+                message: "the group \(group.name) takes its list from \(url), and egret run fetches nothing",
+                advice: "fetch the list to a file and write feed: { file: /path }, or let the agent enforce the policy")
+        }
+        if loaded.set.hasDomains && !loaded.set.routes.isEmpty {
+            throw RunFailure(
+                message: "the policy has names and routes, and egret run does not lead what goes to names by a way yet",
+                advice: "remove routes, or write addresses instead of names")
+        }
+        for budget in loaded.set.enforcing.policies.flatMap(\.budgets) where budget.period.length != .total {
+            throw RunFailure(
+                message: "the budget \(budget.name) is per \(budget.period), and a run's budget is for the run alone",
+                advice: "write per: total, or let the agent enforce the policy")
+        }
+        if loaded.set.hasSchedules {
+            throw RunFailure(
+                message: "a rule holds at some times only (when), and egret run does not enforce times yet",
+                advice: "remove when, or ask egret explain --at what the policy does")
+        }
+    }
+
     /// Waits for the host's lock, which can be interrupted; from then on nothing interrupts half-way.
     private func makePlace(_ policies: PolicySet, _ user: UserIdentity) throws -> (RunPlace, Supervisor) {
+        let servers = try ConfiguredServers(options.resolvers, authorities: options.resolverAuthorities)
         let host = try RunHost()
         let lock = try host.state.lock()
         do {
@@ -108,7 +137,8 @@ struct RunSession {
                 lockedBy: lock,
                 policies: policies,
                 user: user,
-                resolvers: options.resolvers,
+                resolvers: servers,
+                nameDenial: options.nameDenial.denial,
                 exposedSockets: options.exposedSockets
             )
             return (place, supervisor)

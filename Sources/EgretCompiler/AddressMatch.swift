@@ -15,7 +15,8 @@ struct AddressMatch<Address: FixedWidthInteger & UnsignedInteger & Sendable>: Se
 
     init(_ rule: EgressRule, family: AddressFamily, groups: [String: DestinationGroup]) {
         guard !rule.destinations.isEmpty else {
-            explicit = .everything
+            // Names are looked up where they have been resolved to, and nowhere else.
+            explicit = rule.isEverywhere ? .everything : RangeSet()
             builtIn = RangeSet()
             matchesHost = false
             return
@@ -103,27 +104,5 @@ struct AddressMatch<Address: FixedWidthInteger & UnsignedInteger & Sendable>: Se
             lower: Address(truncatingIfNeeded: prefix.lowerBound),
             upper: Address(truncatingIfNeeded: prefix.upperBound)
         )
-    }
-}
-
-/// The ways in which an IPv6 address can stand for an IPv4 one that a packet then reaches.
-private enum IPv4Embedding: CaseIterable {
-    /// `::ffff:0:0/96`, RFC 4291 section 2.5.5.2.
-    case mapped
-    /// `64:ff9b::/96`, RFC 6052 section 2.1.
-    case nat64
-    /// `2002::/16`, RFC 3056 section 2: the IPv4 address follows the first 16 bits.
-    case sixToFour
-
-    func first(_ address: UInt128) -> UInt128 {
-        switch self {
-        case .mapped: 0xffff << 32 | address
-        case .nat64: 0x0064_ff9b << 96 | address
-        case .sixToFour: 0x2002 << 112 | address << 80
-        }
-    }
-
-    func last(_ address: UInt128) -> UInt128 {
-        self == .sixToFour ? first(address) | ((1 << 80) - 1) : first(address)
     }
 }

@@ -58,14 +58,14 @@ public enum BaseProgram {
                 in: "postrouting",
                 [
                     .equal(.networkProtocol, 2), .inSet(.ipv4Source, "sources4"),
-                    .notInSet(.ipv4Destination, "sources4"), .masquerade,
+                    .notInSet(.ipv4Destination, "sources4"), .anonymousCounter, .masquerade,
                 ]
             ),
             Rule(
                 in: "postrouting",
                 [
                     .equal(.networkProtocol, 10), .inSet(.ipv6Source, "sources6"),
-                    .notInSet(.ipv6Destination, "sources6"), .masquerade,
+                    .notInSet(.ipv6Destination, "sources6"), .anonymousCounter, .masquerade,
                 ]
             ),
         ]

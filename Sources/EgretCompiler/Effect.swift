@@ -24,11 +24,16 @@ public struct CompiledClause: Hashable, Sendable {
     /// The name of its chain, of its counter, and the prefix of its log records.
     public var name: String
 
+    /// Whether it decides. The clause of a policy that is only audited has a counter and log records for what it would
+    /// have refused.
+    public var isEnforced: Bool
+
     /// Creates a compiled clause.
-    public init(clause: DecidingClause, effect: Effect, name: String) {
+    public init(clause: DecidingClause, effect: Effect, name: String, isEnforced: Bool = true) {
         self.clause = clause
         self.effect = effect
         self.name = name
+        self.isEnforced = isEnforced
     }
 }
 

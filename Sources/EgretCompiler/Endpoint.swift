@@ -13,14 +13,18 @@ public struct Endpoint: Hashable, Sendable {
     public var hardwareAddress: MACAddress
     /// The workload's addresses: the only sources that its packets may carry. At most one of each family.
     public var addresses: [IPAddress]
+    /// The index of the interface that its frames wait in, where its rate is limited: they go on from there.
+    public var queueIndex: UInt32?
 
     /// Creates an endpoint.
     public init(
         interface: InterfaceName,
         interfaceIndex: UInt32,
         hardwareAddress: MACAddress,
-        addresses: [IPAddress]
+        addresses: [IPAddress],
+        queueIndex: UInt32? = nil
     ) {
+        self.queueIndex = queueIndex
         self.interface = interface
         self.interfaceIndex = interfaceIndex
         self.hardwareAddress = hardwareAddress

@@ -45,7 +45,10 @@ public struct EndpointProgram: Hashable, Sendable {
         )
         frameChain = name
         packets = EndpointProgram.packets(endpoint, obeying: policy, counters: counters, logGroup: logGroup)
-        frames = EndpointProgram.frames(endpoint, counters: counters, logGroup: logGroup)
+        frames = FrameChecks(
+            table: BaseProgram.frameTable, chain: name, device: name, hardwareAddress: endpoint.hardwareAddress,
+            addresses: endpoint.addresses, isOfRun: true, queueIndex: endpoint.queueIndex
+        ).program(logGroup: logGroup)
     }
 
     /// The steps that move an endpoint from one policy to another without a packet in between.
@@ -175,7 +178,7 @@ public struct EndpointProgram: Hashable, Sendable {
     }
 
     /// Counts, logs under a limit, and drops.
-    private static func refusal(
+    static func refusal(
         in chain: String,
         when condition: [Statement],
         _ counter: String,
@@ -193,109 +196,4 @@ public struct EndpointProgram: Hashable, Sendable {
             Rule(in: chain, condition + [.verdict(.drop)]),
         ]
     }
-}
-
-// MARK: - Frames
-
-extension EndpointProgram {
-    /// The checks at the host's end of the wire, before anything else sees a frame.
-    private static func frames(_ endpoint: Endpoint, counters: Counters, logGroup: UInt16) -> TableProgram {
-        let chain = endpoint.interface.rawValue
-        let hardware = UInt128(endpoint.hardwareAddress.rawValue)
-        var program = TableProgram(table: BaseProgram.frameTable)
-        program.counters = [Counter(counters.spoofed), Counter(counters.housekeeping)]
-        program.limits = [RateLimit("\(chain)-log", packetsPerSecond: 50, burst: 100)]
-        program.chains = [
-            Chain(
-                chain,
-                base: BaseChain(kind: .filter, hook: .ingress, priority: -500, device: chain, policy: .drop)
-            )
-        ]
-        // The frames of every connection come first: own hardware address and own address.
-        // Their two look-ups are what every packet pays; nft lists the first, hardware address and type in one, as bytes.
-        func isOwnFrame(_ type: EtherType) -> Statement {
-            .equal(.etherSourceAndType, hardware << 16 | type.rawValue)
-        }
-        if let address = endpoint.ipv4 {
-            let isOwnPacket = [isOwnFrame(.ipv4), .equal(.ipv4Source, UInt128(address.rawValue))]
-            program.rules.append(Rule(in: chain, isOwnPacket + [.verdict(.accept)]))
-        }
-        if let address = endpoint.ipv6 {
-            let isOwnPacket = [isOwnFrame(.ipv6), .equal(.ipv6Source, UInt128(address.rawValue))]
-            let isOrdinary = Statement.notEqual(.transportProtocol, UInt128(IPProtocol.icmpv6.rawValue))
-            program.rules.append(Rule(in: chain, isOwnPacket + [isOrdinary, .verdict(.accept)]))
-            program.rules += neighbourDiscovery(address, in: chain, counters)
-            program.rules.append(
-                Rule(
-                    in: chain,
-                    [
-                        .equal(.etherSource, hardware), .equal(.etherType, EtherType.ipv6.rawValue),
-                        .equal(.ipv6Source, UInt128(address.rawValue)), .verdict(.accept),
-                    ]
-                )
-            )
-        }
-        if let address = endpoint.ipv4 {
-            program.rules += addressResolution(hardware, address, in: chain)
-        }
-        program.rules += refusal(
-            in: chain,
-            when: [],
-            counters.spoofed,
-            limit: "\(chain)-log",
-            logGroup: logGroup
-        )
-        return program
-    }
-
-    /// ARP (RFC 826): requests and replies that name the endpoint as their sender.
-    private static func addressResolution(_ hardware: UInt128, _ address: IPv4Address, in chain: String) -> [Rule] {
-        [UInt128(1), 2].map { operation in
-            Rule(
-                in: chain,
-                [
-                    .equal(.etherSource, hardware), .equal(.etherType, EtherType.arp.rawValue),
-                    .equal(.arpOperation, operation), .equal(.arpSenderEther, hardware),
-                    .equal(.arpSenderIPv4, UInt128(address.rawValue)), .verdict(.accept),
-                ]
-            )
-        }
-    }
-
-    /// Neighbour discovery (RFC 4861): no router may announce itself or redirect, and an advertisement must be
-    /// about the endpoint's own address.
-    private static func neighbourDiscovery(
-        _ address: IPv6Address,
-        in chain: String,
-        _ counters: Counters
-    ) -> [Rule] {
-        let isMessage: [Statement] = [
-            .equal(.etherType, EtherType.ipv6.rawValue),
-            .equal(.transportProtocol, UInt128(IPProtocol.icmpv6.rawValue)),
-        ]
-        func refusal(_ type: UInt128, _ rest: [Statement], _ counter: String) -> Rule {
-            let isType = Statement.equal(.icmpv6Type, type)
-            return Rule(in: chain, isMessage + [isType] + rest + [.counter(counter), .verdict(.drop)])
-        }
-        let isAboutAnother = Statement.notEqual(.neighbourTarget, UInt128(address.rawValue))
-        return NeighbourMessage.housekeeping.map { refusal($0, [], counters.housekeeping) }
-            + NeighbourMessage.refused.map { refusal($0, [], counters.spoofed) }
-            + [refusal(NeighbourMessage.advertisement, [isAboutAnother], counters.spoofed)]
-    }
-}
-
-/// `ETH_P_*` in `linux/if_ether.h`.
-private enum EtherType: UInt128 {
-    case ipv4 = 0x0800
-    case arp = 0x0806
-    case ipv6 = 0x86dd
-}
-
-/// Types of ICMPv6 messages (RFC 4861 section 4, RFC 3810 section 5).
-private enum NeighbourMessage {
-    static let advertisement: UInt128 = 136
-    /// Router solicitation and multicast listener reports: the kernel sends them when an interface comes up.
-    static let housekeeping: [UInt128] = [131, 132, 133, 143]
-    /// Router advertisement and redirect: only a router sends them.
-    static let refused: [UInt128] = [134, 137]
 }

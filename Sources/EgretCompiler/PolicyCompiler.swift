@@ -10,25 +10,37 @@ public import EgretPolicy
 /// A pure function: equal inputs give equal programs. The evaluator is its specification: for every flow the
 /// kernel, running the program, and the evaluator give the same verdict by the same clause.
 public struct PolicyCompiler {
-    private let rules: RuleSequence
-    private let groups: [String: DestinationGroup]
-    private let prefix: String
-    private let logGroup: UInt16
-    private let tableThreshold: Int
-    private var output: PolicyProgram
-    private var effectChains: [Int: String] = [:]
+    let rules: RuleSequence
+    let groups: [String: DestinationGroup]
+    let prefix: String
+    let logGroup: UInt16
+    let tableThreshold: Int
+    let use: ProgramUse
+    let horizon: ClosedRange<Int64>
+    var output: PolicyProgram
+    var effectChains: [EffectChain: String] = [:]
+    var rulingChains: [RulingChain: String] = [:]
+    var counted: Swift.Set<Int> = []
+    var scheduleSets: [Int: String] = [:]
+    let nameClauses: [NameClause]
     private var serviceChains: [ServicePair: String] = [:]
     private var leafChains: [Leaf: String] = [:]
 
-    private init(_ policies: PolicySet, generation: Generation, logGroup: UInt16, tableThreshold: Int) {
+    private init(
+        _ policies: PolicySet, _ use: ProgramUse, _ generation: Generation, logGroup: UInt16, tableThreshold: Int,
+        horizon: ClosedRange<Int64>
+    ) {
         rules = RuleSequence(policies)
+        nameClauses = policies.nameClauses
+        self.use = use
+        self.horizon = horizon
         groups = policies.groups
         prefix = "g\(generation.rawValue)"
         self.logGroup = logGroup
         self.tableThreshold = tableThreshold
         output = PolicyProgram(
             generation: generation,
-            program: TableProgram(table: .egret),
+            program: TableProgram(table: use == .run ? .egret : HostBase.table),
             egressChain: prefix,
             replyChain: "\(prefix)-reply",
             clauses: []
@@ -38,22 +50,27 @@ public struct PolicyCompiler {
     /// Compiles a policy set.
     ///
     /// - Parameters:
-    ///   - policies: What to compile.
+    ///   - policies: What to compile. For ingress, a rule's destinations are where a connection comes from.
+    ///   - use: What the program is for.
     ///   - generation: The number that tells this state of the policy from every other that an endpoint's open
     ///     connections may have been admitted under.
     ///   - logGroup: The nfnetlink_log group that refused and audited packets go to.
     ///   - tableThreshold: From how many blocks of a prefix length on they have a hash table of their own.
+    ///   - horizon: The first and last second, since 1970, for which the times of rules are compiled. Outside, a rule with
+    ///     a time lets nothing through, and holds back what it is to hold back.
     /// - Returns: The objects.
     /// - Complexity: O(*p* log *r*) for *p* prefixes in *r* rules, plus, for each set of rules that overlap in
     ///   some address, the product of their number and the number of their ports.
     public static func compile(
         _ policies: PolicySet,
+        for use: ProgramUse = .run,
         generation: Generation,
         logGroup: UInt16,
-        tableThreshold: Int = 1_024
+        tableThreshold: Int = 1_024,
+        horizon: ClosedRange<Int64> = 0...0
     ) -> PolicyProgram {
         var compiler = PolicyCompiler(
-            policies, generation: generation, logGroup: logGroup, tableThreshold: tableThreshold)
+            policies, use, generation, logGroup: logGroup, tableThreshold: tableThreshold, horizon: horizon)
         compiler.compile()
         return compiler.output
     }
@@ -61,12 +78,10 @@ public struct PolicyCompiler {
     private mutating func compile() {
         output.program.limits = [RateLimit("\(prefix)-log", packetsPerSecond: 200, burst: 400)]
         output.program.chains = [Chain(output.egressChain), Chain(output.replyChain)]
-        addAddressMap(UInt32.self, family: .ipv4, number: 2, .ipv4Source, .ipv4Destination) {
-            .ipv4Intervals($0, verdicts: $1)
-        }
-        addAddressMap(UInt128.self, family: .ipv6, number: 10, .ipv6Source, .ipv6Destination) {
-            .ipv6Intervals($0, verdicts: $1)
-        }
+        addNames()
+        addAddressMap(UInt32.self, family: .ipv4) { .ipv4Intervals($0, verdicts: $1) }
+        addAddressMap(UInt128.self, family: .ipv6) { .ipv6Intervals($0, verdicts: $1) }
+        addPassage()
         // A packet of neither family cannot be here; should one be, nothing has allowed it.
         for chain in [output.egressChain, output.replyChain] {
             output.program.rules.append(Rule(in: chain, [.verdict(.drop)]))
@@ -80,9 +95,6 @@ extension PolicyCompiler {
     private mutating func addAddressMap<Address: FixedWidthInteger & UnsignedInteger & Sendable>(
         _: Address.Type,
         family: AddressFamily,
-        number: UInt128,
-        _ source: Selector,
-        _ destination: Selector,
         contents: ([AddressInterval<Address>], [Verdict]) -> SetContents
     ) {
         let matches = rules.entries.map { AddressMatch<Address>($0.rule, family: family, groups: groups) }
@@ -109,7 +121,7 @@ extension PolicyCompiler {
                 intervals.append(AddressInterval(piece.lower, piece.upper, verdictIndex: target))
             }
         }
-        let isFamily = Statement.equal(.networkProtocol, number)
+        let isFamily = family.isPackets
         let name = "\(prefix)-\(family)"
         let keyType: DataType = family == .ipv4 ? .ipv4Address : .ipv6Address
         let tables = AddressTables(intervals, threshold: tableThreshold)
@@ -125,7 +137,7 @@ extension PolicyCompiler {
                 )
             )
             let isWhole = table.prefixLength == Address.bitWidth
-            for (chain, address) in [(output.egressChain, destination), (output.replyChain, source)] {
+            for (chain, address) in entries(family) {
                 let lookUp: Statement =
                     isWhole
                     ? .verdictMap(address, name)
@@ -143,14 +155,22 @@ extension PolicyCompiler {
                     contents: contents(tables.intervals, targets.verdicts)
                 )
             )
-            output.program.rules += [
-                Rule(in: output.egressChain, [isFamily, .verdictMap(destination, name)]),
-                Rule(in: output.replyChain, [isFamily, .verdictMap(source, name)]),
-            ]
+            output.program.rules += entries(family).map { chain, address in
+                Rule(in: chain, [isFamily, .verdictMap(address, name)])
+            }
         }
         for chain in [output.egressChain, output.replyChain] {
             output.program.rules.append(Rule(in: chain, [isFamily, .verdict(targets.verdicts[0])]))
         }
+    }
+
+    /// The two chains that a packet enters by, and where each finds the far end's address.
+    private func entries(_ family: AddressFamily) -> [(chain: String, farAddress: Selector)] {
+        let isIngress = use == .endpoint(.ingress)
+        return [
+            (output.egressChain, isIngress ? family.source : family.destination),
+            (output.replyChain, isIngress ? family.destination : family.source),
+        ]
     }
 
     /// Where packets go whose far address these rules cover.
@@ -167,10 +187,11 @@ extension PolicyCompiler {
     ) -> Verdict {
         let explicit = everywhere + coverage.explicit.map(Int.init)
         let forwarded = Swift.Set(explicit + coverage.builtIn.map(Int.init)).sorted()
-        let received = Swift.Set(explicit + host).sorted()
+        // What the host itself sends to an endpoint is not judged: the far end of an ingress set is never the host.
+        let received = use == .endpoint(.ingress) ? forwarded : Swift.Set(explicit + host).sorted()
         let pair = ServicePair(
             forwarded: ServiceProgram(active: forwarded, in: rules),
-            received: ServiceProgram(active: received, in: rules)
+            received: ServiceProgram(active: received, isForwarded: use == .endpoint(.ingress), in: rules)
         )
         return .goto(serviceChain(pair))
     }
@@ -228,20 +249,20 @@ extension PolicyCompiler {
     }
 
     private mutating func serviceChain(_ program: ServiceProgram) -> String {
-        if let effect = program.uniform { return effectChain(effect) }
+        if let ruling = program.uniform { return rulingChain(ruling) }
         let key = ServicePair(forwarded: program, received: program)
         if let name = serviceChains[key] { return name }
         let elements = program.protocols.sorted { $0.key < $1.key }.map { number, program in
             SetElement(UInt128(number.rawValue), verdict: .goto(leafChain(Leaf(protocol: number, program: program))))
         }
-        let otherwise = effectChain(program.otherwise)
+        let otherwise = rulingChain(program.otherwise)
         let name = addChain("s\(serviceChains.count)")
+        // An endpoint's program also judges errors about connections: by what the connection is of.
+        let selector: Selector = use == .run ? .transportProtocol : .connectionProtocol
         if let only = elements.first, elements.count == 1, let verdict = only.verdict {
-            output.program.rules.append(
-                Rule(in: name, [.equal(.transportProtocol, only.lowerBound), .verdict(verdict)])
-            )
+            output.program.rules.append(Rule(in: name, [.equal(selector, only.lowerBound), .verdict(verdict)]))
         } else {
-            addVerdictMap(in: name, .transportProtocol, .inetProtocol, elements)
+            addVerdictMap(in: name, selector, .inetProtocol, elements)
         }
         output.program.rules.append(Rule(in: name, [.verdict(.goto(otherwise))]))
         serviceChains[key] = name
@@ -249,15 +270,25 @@ extension PolicyCompiler {
     }
 
     private mutating func leafChain(_ leaf: Leaf) -> String {
-        if leaf.program.cases.isEmpty { return effectChain(leaf.program.otherwise) }
+        if leaf.program.cases.isEmpty { return rulingChain(leaf.program.otherwise) }
         if let name = leafChains[leaf] { return name }
         let elements = leaf.program.cases.map { piece in
-            SetElement(UInt128(piece.lower), UInt128(piece.upper), verdict: .goto(effectChain(piece.effect)))
+            SetElement(UInt128(piece.lower), UInt128(piece.upper), verdict: .goto(rulingChain(piece.ruling)))
         }
-        let otherwise = effectChain(leaf.program.otherwise)
+        let otherwise = rulingChain(leaf.program.otherwise)
         let name = addChain("p\(leafChains.count)")
+        let isKnownByConnection = use != .run && leaf.protocol.hasTrackedPorts
+        if use != .run && !isKnownByConnection {
+            // An error about a connection has no port of it, and its type is its own.
+            output.program.rules.append(
+                Rule(in: name, [.connectionState(in: .related), .verdict(.goto(otherwise))]))
+        }
         if leaf.protocol.hasPorts {
-            addPortRules(in: name, elements)
+            let places: [([Statement], Selector)] =
+                isKnownByConnection
+                ? [([], .connectionTargetPort)]
+                : [([Direction.original.statement], .destinationPort), ([Direction.reply.statement], .sourcePort)]
+            addPortRules(in: name, elements, places)
         } else {
             addTypeRules(in: name, leaf.protocol, elements)
         }
@@ -266,16 +297,15 @@ extension PolicyCompiler {
         return name
     }
 
-    /// The far port is the destination port on the way out and the source port on the way back.
-    private mutating func addPortRules(in chain: String, _ elements: [SetElement]) {
-        let directions: [(Direction, Selector)] = [(.original, .destinationPort), (.reply, .sourcePort)]
+    /// The target's port is the destination port on the way there and the source port on the way back.
+    private mutating func addPortRules(
+        in chain: String, _ elements: [SetElement], _ places: [(condition: [Statement], port: Selector)]
+    ) {
         if let only = elements.first, elements.count == 1, only.lowerBound == only.upperBound,
             let verdict = only.verdict
         {
-            for (direction, port) in directions {
-                output.program.rules.append(
-                    Rule(in: chain, [direction.statement, .equal(port, only.lowerBound), .verdict(verdict)])
-                )
+            output.program.rules += places.map { condition, port in
+                Rule(in: chain, condition + [.equal(port, only.lowerBound), .verdict(verdict)])
             }
             return
         }
@@ -288,8 +318,8 @@ extension PolicyCompiler {
                 contents: .elements(elements)
             )
         )
-        for (direction, port) in directions {
-            output.program.rules.append(Rule(in: chain, [direction.statement, .verdictMap(port, chain)]))
+        output.program.rules += places.map { condition, port in
+            Rule(in: chain, condition + [.verdictMap(port, chain)])
         }
     }
 
@@ -329,49 +359,9 @@ extension PolicyCompiler {
         )
     }
 
-    private mutating func addChain(_ suffix: String) -> String {
+    mutating func addChain(_ suffix: String) -> String {
         let name = "\(prefix)-\(suffix)"
         output.program.chains.append(Chain(name))
-        return name
-    }
-}
-
-// MARK: - Effects
-
-extension PolicyCompiler {
-    private mutating func effectChain(_ index: Int) -> String {
-        if let name = effectChains[index] { return name }
-        let (clause, effect) = rules.effects[index]
-        let name = addChain("r\(index)")
-        effectChains[index] = name
-        output.clauses.append(CompiledClause(clause: clause, effect: effect, name: name))
-        output.program.counters.append(Counter(name))
-        let stamp: [Statement] = [
-            .setConnectionMark(mask: Generation.mask, value: output.generation.mark), .verdict(.accept),
-        ]
-        let count = Rule(in: name, [.counter(name)])
-        let log = Rule(
-            in: name,
-            [
-                Direction.original.statement, .limit("\(prefix)-log"),
-                .log(group: logGroup, prefix: name, snapLength: 128, queueThreshold: 1),
-            ]
-        )
-        let rules: [Rule] =
-            switch effect {
-            case .allow: [Rule(in: name, [.counter(name)] + stamp)]
-            case .audit: [count, log, Rule(in: name, stamp)]
-            case .deny: [count, log, Rule(in: name, [.verdict(.drop)])]
-            case .reject:
-                [
-                    count, log,
-                    // Only the sender is answered; what answers it is dropped.
-                    Rule(in: name, [Direction.reply.statement, .verdict(.drop)]),
-                    Rule(in: name, [.equal(.transportProtocol, 6), .rejectWithTCPReset]),
-                    Rule(in: name, [.rejectAdministratively]),
-                ]
-            }
-        output.program.rules += rules
         return name
     }
 }

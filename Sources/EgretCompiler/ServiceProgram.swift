@@ -8,69 +8,99 @@ import EgretPolicy
 struct ServiceProgram: Hashable, Sendable {
     /// What happens to the packets of one protocol.
     struct ProtocolProgram: Hashable, Sendable {
-        /// A run of ports, or one ICMP type, and its effect.
+        /// A run of ports, or one ICMP type, and its ruling.
         struct Case: Hashable, Sendable {
             var lower: UInt16
             var upper: UInt16
-            var effect: Int
+            var ruling: Ruling
         }
 
         /// What differs from `otherwise`: sorted, apart.
         var cases: [Case]
-        /// The effect on the rest of the protocol.
-        var otherwise: Int
+        /// The ruling on the rest of the protocol.
+        var otherwise: Ruling
     }
 
     /// The protocols that differ from `otherwise`, by number.
     var protocols: [IPProtocol: ProtocolProgram]
-    /// The effect on every other protocol.
-    var otherwise: Int
+    /// The ruling on every other protocol.
+    var otherwise: Ruling
 
-    /// The single effect, if everything meets the same.
-    var uniform: Int? { protocols.isEmpty ? otherwise : nil }
+    /// The single outcome, if everything meets the same.
+    var uniform: Ruling? { protocols.isEmpty ? otherwise : nil }
 
     /// - Parameters:
     ///   - active: The places in `rules.entries` of the rules that cover the addresses, rising.
+    ///   - isForwarded: Whether the packets pass through: names lead to other machines only.
     ///   - rules: The rules.
-    init(active: [Int], in rules: RuleSequence) {
-        let services = active.flatMap { rules.entries[$0].rule.services }
-        let otherwise = rules.effect(active: active) { $0.services.isEmpty }
+    init(active: [Int], isForwarded: Bool = true, in rules: RuleSequence) {
+        var services = active.flatMap { rules.entries[$0].rule.services }
+        if isForwarded { services += rules.nameUses.flatMap(\.traffic.services) }
+        let otherwise = rules.ruling(active: active, isForwarded: isForwarded, .otherProtocols)
         self.otherwise = otherwise
         protocols = [:]
         for number in Swift.Set(services.map(\.protocol)) {
-            let program = ServiceProgram.program(for: number, active: active, in: rules)
+            let program = ServiceProgram.program(for: number, services, active, isForwarded, rules)
             if !program.cases.isEmpty || program.otherwise != otherwise { protocols[number] = program }
         }
     }
 
-    private static func program(for number: IPProtocol, active: [Int], in rules: RuleSequence) -> ProtocolProgram {
+    private static func program(
+        for number: IPProtocol, _ services: [Service], _ active: [Int], _ isForwarded: Bool, _ rules: RuleSequence
+    ) -> ProtocolProgram {
         let relevant = active.filter { index in
             let services = rules.entries[index].rule.services
             return services.isEmpty || services.contains { $0.protocol == number }
         }
-        let otherwise = rules.effect(active: relevant) { rule in
-            rule.services.isEmpty || rule.services.contains(.any(number))
-        }
+        let otherwise = rules.ruling(active: relevant, isForwarded: isForwarded, .otherNumbers(number))
         let largest = number.hasPorts ? UInt32(UInt16.max) : UInt32(UInt8.max)
-        let pieces = relevant.flatMap { rules.entries[$0].rule.services }.compactMap { $0.piece(of: number) }
+        let pieces = services.compactMap { $0.piece(of: number) }
         let starts = Swift.Set(pieces.flatMap { [UInt32($0.lowerBound), UInt32($0.upperBound) + 1] })
             .filter { $0 <= largest }.sorted()
         var cases: [ProtocolProgram.Case] = []
         for (offset, start) in starts.enumerated() {
             let end = offset + 1 < starts.count ? starts[offset + 1] - 1 : largest
             let lower = UInt16(truncatingIfNeeded: start)
-            let effect = rules.effect(active: relevant) { rule in
-                rule.services.isEmpty || rule.services.contains { $0.covers(number, lower) }
-            }
-            if effect == otherwise { continue }
-            if let last = cases.last, last.effect == effect, UInt32(last.upper) + 1 == start {
+            let ruling = rules.ruling(active: relevant, isForwarded: isForwarded, .number(number, lower))
+            if ruling == otherwise { continue }
+            if let last = cases.last, last.ruling == ruling, UInt32(last.upper) + 1 == start {
                 cases[cases.count - 1].upper = UInt16(truncatingIfNeeded: end)
             } else {
-                cases.append(.init(lower: lower, upper: UInt16(truncatingIfNeeded: end), effect: effect))
+                cases.append(.init(lower: lower, upper: UInt16(truncatingIfNeeded: end), ruling: ruling))
             }
         }
         return ProtocolProgram(cases: cases, otherwise: otherwise)
     }
+}
+
+/// Packets that no service tells apart.
+enum ServiceKey: Hashable, Sendable {
+    /// Of protocols that no service names.
+    case otherProtocols
+    /// Of a protocol, to ports or of types that no service names.
+    case otherNumbers(IPProtocol)
+    /// Of a protocol, to a port or of a type.
+    case number(IPProtocol, UInt16)
+
+    /// Whether one of the services covers them.
+    func isCovered(by services: [Service]) -> Bool {
+        switch self {
+        case .otherProtocols: false
+        case .otherNumbers(let number): services.contains(.any(number))
+        case .number(let number, let value): services.contains { $0.covers(number, value) }
+        }
+    }
+
+    /// Whether a refusal of them is to be answered.
+    func isAnswered(by traffic: NamedTraffic) -> Bool {
+        guard case .number(.udp, let port) = self else { return false }
+        return traffic.answered.contains { $0.contains(port) }
+    }
+}
+
+extension NamedTraffic {
+    /// What an address in the rule's set makes a difference to.
+    fileprivate var services: [Service] { pinned + answered.map { .ports(.udp, $0) } }
 }
 
 extension Service {

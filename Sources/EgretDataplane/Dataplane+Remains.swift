@@ -42,6 +42,7 @@ extension Dataplane {
                 switch object.kind {
                 case .counter: transaction.append(.deleteCounter(object.name), in: table)
                 case .limit: transaction.append(.deleteLimit(object.name), in: table)
+                case .quota: transaction.append(.deleteQuota(object.name), in: table)
                 case .other: continue
                 }
             }
@@ -82,6 +83,9 @@ extension Dataplane {
         for counter in program.counters where objects.contains(counter.name) {
             transaction.append(.deleteCounter(counter.name), in: table)
         }
+        for quota in program.quotas where objects.contains(quota.name) {
+            transaction.append(.deleteQuota(quota.name), in: table)
+        }
         for limit in program.limits where objects.contains(limit.name) {
             transaction.append(.deleteLimit(limit.name), in: table)
         }
@@ -110,7 +114,7 @@ extension SetRecord {
         return addresses.contains { $0.family == family && $0.rawValue == element.lowerBound }
     }
 
-    fileprivate func value(_ elements: [SetElement]) -> Set {
+    func value(_ elements: [SetElement]) -> Set {
         var set = Set(
             name,
             keyType: keyType ?? .mark,
@@ -119,6 +123,8 @@ extension SetRecord {
             contents: .elements(elements)
         )
         set.furtherKeyTypes = furtherKeyTypes
+        set.hasTimeouts = hasTimeouts
+        set.isDynamic = isDynamic
         return set
     }
 }

@@ -52,10 +52,36 @@ extension Dataplane {
             text: text.text, comment: record.comment ?? text.comment, owner: owners.owner(of: record, text))
     }
 
-    /// The base chains of every table, with the table each is in.
-    public func allBaseChains() throws(NetlinkError) -> [(table: Table, name: String, base: BaseChain)] {
-        try chains().compactMap { record in record.chain.base.map { (record.table, record.chain.name, $0) } }
+    /// Objects that assign connection tracking helpers (`ct helper`) and that some rule uses, of all tables.
+    public func connectionHelpers() throws(NetlinkError) -> [(table: Table, name: String)] {
+        var found: [(table: Table, name: String)] = []
+        for table in try tables() {
+            for object in try objects(in: table) where object.kind == .other(Dataplane.helperObject) && object.use > 0 {
+                found.append((table, object.name))
+            }
+        }
+        return found
     }
+
+    /// Helpers that rules of iptables assign (`-j CT --helper`), of all tables, in the kernel's words.
+    ///
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func assignedHelpers() throws(NetlinkError) -> [(table: Table, chain: String, helper: String)] {
+        var found: [(table: Table, chain: String, helper: String)] = []
+        // The target stands in the table raw alone.
+        for table in try tables() where table.name == "raw" {
+            for rule in try rules(in: table) {
+                for case .other("target", let data) in rule.expressions {
+                    guard let helper = XtHelper(data) else { continue }
+                    found.append((table, rule.chain, helper.name))
+                }
+            }
+        }
+        return found
+    }
+
+    /// `NFT_OBJECT_CT_HELPER` in `linux/netfilter/nf_tables.h`.
+    private static let helperObject: UInt32 = 3
 
     /// Every table, whoever made it.
     public func allTables() throws(NetlinkError) -> [Table] { try tables() }

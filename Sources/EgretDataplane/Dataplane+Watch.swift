@@ -10,6 +10,8 @@ public import EgretNftables
 public struct TableChanges: Hashable, Sendable {
     /// What was changed, added or removed: a chain (also by a rule in it), a set (also by an element), a counter.
     public struct Change: Hashable, Sendable {
+        /// The table.
+        public var table: Table
         /// The object; `nil` for the table itself.
         public var object: String?
         /// Whether something was removed.
@@ -20,6 +22,8 @@ public struct TableChanges: Hashable, Sendable {
 
     /// The changes, in order.
     public var changes: [Change] = []
+    /// Who made them, as far as the kernel tells: the process and its name, `nft (4711)`; each once, in order.
+    public var authors: [String] = []
     /// Whether the kernel could not deliver word of others.
     public var someWereLost = false
 }
@@ -31,14 +35,21 @@ public final class TableWatch {
 
     private let connection: NetlinkConnection
     private let tables: Swift.Set<Table>
+    private let ownPorts: Swift.Set<UInt32?>
+    /// Whether changes have been read whose batch has not ended yet.
+    private var hasUnnamedChanges = false
 
     /// Starts to listen; changes from now on are noticed.
     ///
-    /// - Parameter tables: The tables to listen for.
+    /// - Parameters:
+    ///   - tables: The tables to listen for.
+    ///   - own: What is changed by way of this is not noticed.
+    ///   - ports: Nor what is changed through netlink sockets of these ports.
     /// - Throws: `NetlinkError` if the kernel gives no notifications.
-    public init(_ tables: [Table]) throws(NetlinkError) {
+    public init(_ tables: [Table], besides own: Dataplane, andPorts ports: [UInt32] = []) throws(NetlinkError) {
         connection = try NetlinkConnection.netfilterEvents(groups: [TableWatch.group], receiveBuffer: 1 << 20)
         self.tables = Swift.Set(tables)
+        ownPorts = Swift.Set([own.connection.portID] + ports)
     }
 
     /// Becomes readable when anything has changed in the ruleset.
@@ -52,17 +63,32 @@ public final class TableWatch {
         while true {
             let events = try connection.pendingEvents()
             found.someWereLost = found.someWereLost || events.someWereLost
-            found.changes += events.messages.compactMap(change)
+            for message in events.messages {
+                if let change = change(message) {
+                    found.changes.append(change)
+                    hasUnnamedChanges = true
+                } else if hasUnnamedChanges, let author = TableWatch.author(message) {
+                    if !found.authors.contains(author) { found.authors.append(author) }
+                    hasUnnamedChanges = false
+                }
+            }
             if events.messages.count < NetlinkConnection.eventLimit { return found }
         }
     }
 
+    /// Who committed a batch, which the kernel tells at its end (`NFTA_GEN_PROC_PID`, `NFTA_GEN_PROC_NAME`).
+    private static func author(_ message: NetlinkMessage) -> String? {
+        guard case .generation(let record) = try? NftablesWire.decodeEvent(message) else { return nil }
+        let process = record.processID.map { "process \($0)" } ?? "an unknown process"
+        return record.processName.map { "\($0) (\(process))" } ?? process
+    }
+
     private func change(_ message: NetlinkMessage) -> TableChanges.Change? {
         guard let event = try? NftablesWire.decodeEvent(message), case .change(_, let table, let object) = event,
-            tables.contains(table)
+            tables.contains(table), !ownPorts.contains(message.portID)
         else { return nil }
         return TableChanges.Change(
-            object: object, isRemoval: event.isRemoval, isAddedElement: event.isAddedElement)
+            table: table, object: object, isRemoval: event.isRemoval, isAddedElement: event.isAddedElement)
     }
 }
 

@@ -10,7 +10,9 @@ public import EgretNftables
 /// It belongs to the network namespace of its connection. Callers that share a host take the host's lock around
 /// changes: two processes would otherwise both find the base objects missing.
 public final class Dataplane {
-    private let connection: NetlinkConnection
+    let connection: NetlinkConnection
+    /// The tables that are made so that nobody else may change them as long as the connection is open.
+    public var ownTables: Swift.Set<Table> = []
 
     /// Uses a connection made by `NetlinkConnection.netfilter()`.
     public init(_ connection: NetlinkConnection) {
@@ -70,6 +72,44 @@ public final class Dataplane {
         try remove([old])
     }
 
+    /// Brings the kernel from one state to another in three transactions: what comes, the switch, what goes.
+    ///
+    /// A packet meets the old state or the new one, never a mixture.
+    ///
+    /// - Parameters:
+    ///   - arrival: Programs that nothing leads to yet; their tables are made if they are not there.
+    ///   - switching: What leads packets to them, and away from what goes.
+    ///   - departure: Programs that nothing leads to any more. Some of their objects may be gone with their interface.
+    ///   - beforeSwitch: Called when the programs that come are there, and nothing leads to them yet.
+    ///   - beforeDeparture: Called when nothing leads to them any more, and they are still there.
+    /// - Throws: `NetlinkError`. If it is of the first two transactions, the old state is in force and nothing of the new
+    ///   one is left; if of the last, the new state is in force.
+    public func apply(
+        arrival: [TableProgram], switching: Transaction, departure: [TableProgram],
+        beforeSwitch: () throws(NetlinkError) -> Void = {}, beforeDeparture: () -> Void = {}
+    ) throws(NetlinkError) {
+        var coming = Transaction()
+        for table in Swift.Set(arrival.map(\.table)).sorted() { coming.append(addition(of: table), in: table) }
+        for program in arrival {
+            for operation in program.installation { coming.append(operation, in: program.table) }
+        }
+        try connection.commit(coming, "install the new policies")
+        do throws(NetlinkError) {
+            try beforeSwitch()
+            try connection.commit(switching, "change the policies")
+        } catch {
+            try remove(arrival)
+            throw error
+        }
+        beforeDeparture()
+        do throws(NetlinkError) {
+            try remove(departure)
+        } catch {
+            if error.code != .notFound { throw error }
+            for program in departure { try removeRemains(of: program) }
+        }
+    }
+
     /// Takes programs out in one transaction, in reverse order.
     public func remove(_ programs: [TableProgram]) throws(NetlinkError) {
         var transaction = Transaction()
@@ -98,6 +138,24 @@ public final class Dataplane {
         return values
     }
 
+    /// What lets another thread put elements into sets by this one's socket: tables may be its own.
+    public var batchSender: BatchSender { connection.batchSender }
+
+    /// The ruleset's number without what was committed by way of this: equal numbers mean that nobody else has changed
+    /// anything meanwhile.
+    public func foreignGeneration() throws(NetlinkError) -> UInt32 {
+        let operation = "ask for the ruleset's generation"
+        let (message, commits) = try connection.getBetweenCommits(operation) { sequence throws(WireError) in
+            try NftablesWire.generationRequest(sequence: sequence)
+        }
+        do throws(WireError) {
+            let number = try NftablesWire.decodeGeneration(message).identifier
+            return number &- UInt32(truncatingIfNeeded: commits)
+        } catch {
+            throw NetlinkError(malformed: "\(error)", operation: operation)
+        }
+    }
+
     /// The ruleset's number, which every change by anybody raises: equal numbers mean that nothing has changed.
     public func rulesetGeneration() throws(NetlinkError) -> UInt32 {
         let message = try connection.get("ask for the ruleset's generation") { sequence throws(WireError) in
@@ -116,11 +174,12 @@ public final class Dataplane {
         }
     }
 
-    func tables() throws(NetlinkError) -> [Table] {
-        let records = try dump("list tables", NftablesWire.decodeTable) { sequence throws(WireError) in
+    func tables() throws(NetlinkError) -> [Table] { try tableRecords().map(\.table) }
+
+    func tableRecords() throws(NetlinkError) -> [TableRecord] {
+        try dump("list tables", NftablesWire.decodeTable) { sequence throws(WireError) in
             try NftablesWire.tablesRequest(sequence: sequence)
         }
-        return records.map(\.table)
     }
 
     func rules(in table: Table, chain: String? = nil) throws(NetlinkError) -> [RuleRecord] {
@@ -187,4 +246,10 @@ public struct CounterValue: Hashable, Sendable {
     public var packets: UInt64
     /// Bytes, from the network header to the end.
     public var bytes: UInt64
+
+    /// Creates a value.
+    public init(packets: UInt64, bytes: UInt64) {
+        self.packets = packets
+        self.bytes = bytes
+    }
 }

@@ -69,7 +69,9 @@ struct NatRuleText {
         case .verdict(let verdict): words.append(NftText.render(verdict))
         case .log: words.append("log")
         case .reject: words.append("reject")
-        case .setConntrack, .setMeta, .object: words.append("[\(expression.kernelName)]")
+        case .connectionTuple, .byteOrder, .setConntrack, .setMeta, .object, .forward, .transparentProxy, .socketCgroup,
+            .limit, .connectionLimit, .limitEach, .writePayload:
+            words.append("[\(expression.kernelName)]")
         case .other(let name, let data): append(name, data)
         }
     }

@@ -46,6 +46,7 @@ extension PassingPacket {
             case .into(_, .immediate), .immediate, .counter, .log, .object, .setConntrack, .setMeta: continue
             case .into(_, let load): loaded = self.loaded(by: load)
             case .meta, .payload, .conntrack, .fib: loaded = self.loaded(by: expression)
+            case .connectionTuple, .byteOrder, .socketCgroup: loaded = .unknown
             case .bitwise(let mask, let xor): loaded = loaded.masked(mask, xor)
             case .compare(let isEqual, let bytes):
                 guard let isTrue = loaded.compares(isEqual: isEqual, bytes) else {
@@ -56,7 +57,9 @@ extension PassingPacket {
             case .other(let name, let data):
                 if name == "match" && XtName(data) == "comment" { continue }
                 isCertain = false
-            case .lookup, .verdictMap, .verdict, .reject, .masquerade, .translate: isCertain = false
+            case .lookup, .verdictMap, .verdict, .reject, .masquerade, .translate, .transparentProxy, .forward, .limit,
+                .connectionLimit, .limitEach, .writePayload:
+                isCertain = false
             }
         }
         return isCertain ? true : nil
@@ -139,4 +142,26 @@ struct XtName: Equatable, ExpressibleByStringLiteral {
         let fields = (try? NetlinkAttribute.parse(data[...])) ?? []
         name = fields.first { $0.type == 1 }.map { $0.string() } ?? ""
     }
+}
+
+/// The helper that iptables' target `CT` assigns.
+struct XtHelper {
+    let name: String
+
+    /// Reads the target's data: a name, and `struct xt_ct_target_info` of `linux/netfilter/xt_CT.h`, of any revision.
+    ///
+    /// - Returns: `nil` if it is another target, or one that assigns no helper.
+    init?(_ data: [UInt8]) {
+        let fields = (try? NetlinkAttribute.parse(data[...])) ?? []
+        guard XtName(data) == "CT", let info = fields.first(where: { $0.type == 3 })?.payload,
+            info.count >= XtHelper.offset + XtHelper.length
+        else { return nil }
+        let text = info.dropFirst(XtHelper.offset).prefix(XtHelper.length).prefix { $0 != 0 }
+        if text.isEmpty { return nil }
+        name = String(decoding: text, as: UTF8.self)
+    }
+
+    /// Behind flags, zone and two sets of events.
+    private static let offset = 12
+    private static let length = 16
 }

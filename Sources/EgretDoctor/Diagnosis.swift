@@ -21,15 +21,26 @@ public struct Diagnosis: Hashable, Sendable {
         public var step: Step
         /// What is known of it.
         public var judgment: Judgment
+
+        /// Creates a line.
+        public init(step: Step, judgment: Judgment) {
+            self.step = step
+            self.judgment = judgment
+        }
     }
 
     /// The steps looked at, in order; a step that failed is the last.
-    public private(set) var lines: [Line] = []
+    public internal(set) var lines: [Line] = []
 
     /// The first step that fails, if one does.
     public var finding: Finding? {
         if case .bad(let finding)? = lines.last?.judgment { return finding }
         return nil
+    }
+
+    /// Describes a walk that somebody else has made.
+    public init(lines: [Line]) {
+        self.lines = lines
     }
 
     /// Judges what was observed, step by step.

@@ -15,6 +15,7 @@ public final class Doctor {
     private let endpoint: NamespaceView
     private let host: NamespaceView
     private let probe: Probe
+    private let networks: [KeptNetwork]
     private let patience: Duration
 
     /// Opens what is needed in both namespaces.
@@ -23,16 +24,18 @@ public final class Doctor {
     ///   - probe: What is to be sent.
     ///   - namespace: The endpoint's network namespace.
     ///   - place: How commands enter it.
+    ///   - networks: The networks that are kept on this host.
     ///   - patience: How long an answer may take.
     ///   - makeRuleset: Makes the access to nf_tables.
     /// - Throws: An error that says what could not be opened.
     public init(
-        _ probe: Probe, in namespace: Namespace, at place: Place, patience: Duration = .milliseconds(800),
-        makeRuleset: RulesetMaker
+        _ probe: Probe, in namespace: Namespace, at place: Place, networks: [KeptNetwork] = [],
+        patience: Duration = .milliseconds(800), makeRuleset: RulesetMaker
     )
         throws
     {
         self.probe = probe
+        self.networks = networks
         self.patience = patience
         host = try NamespaceView(.host, nil, makeRuleset)
         endpoint = try NamespaceView(place, namespace, makeRuleset)
@@ -64,6 +67,7 @@ public final class Doctor {
         outside.legacyTables = try host.legacyTables(family)
         let route = try endpoint.answer(RouteQuery(to: probe.destination))
         var observation = Observation(probe, endpoint: inside, host: outside, route: route)
+        observation.networks = networks
         observation.interface = interface(inside, route)
         observation.hostEnd = hostEnd(of: observation.interface, outside)
         observation.source = route.usable?.preferredSource
@@ -111,12 +115,14 @@ public final class Doctor {
         }
         try host.begin(program, withBridge: observation.hostEnd?.masterIndex != nil)
         try endpoint.begin(program, withBridge: false)
+        let refused = host.refusedInsertions()
         let prober = Prober(probe, socket, scope: scope, patience: patience)
         observation.outcome = try prober.run(watching: [host.descriptor, endpoint.descriptor]) {
             try host.collect()
             try endpoint.collect()
             return isLost(observation)
         }
+        if let refused, let now = host.refusedInsertions() { observation.refusedInsertions = max(0, now - refused) }
         try host.collect()
         try endpoint.collect()
         try explain(&observation)
@@ -158,7 +164,9 @@ public final class Doctor {
         guard let source = observation.source else { return }
         let arrived = observation.outward.at(.prerouting)?.inputInterface ?? observation.hostSide?.index
         observation.hostRoute = try host.answer(
-            RouteQuery(to: probe.destination, from: source, inputInterface: arrived))
+            RouteQuery(
+                to: probe.destination, from: source, inputInterface: arrived,
+                mark: observation.outward.at(.prerouting, isLast: true)?.mark ?? 0))
         guard let back = observation.homeward.at(.prerouting) else { return }
         observation.returnRoute = try host.answer(
             RouteQuery(to: source, from: probe.destination, inputInterface: back.inputInterface))

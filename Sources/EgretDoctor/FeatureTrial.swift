@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretLinux
 import EgretNetlink
 import EgretNetlinkWire
@@ -42,9 +43,16 @@ enum FeatureTrial {
             line("netdev ingress", isNeeded: true, "senders with false addresses cannot be kept out") {
                 try install(ruleset, .netdev, .filter, .ingress, device: "lo")
             },
+            line("table owners", "whoever may change rules can flush the policies', until the agent has mended them") {
+                guard try ruleset?.canOwnTables() ?? false else { throw missing("NFT_TABLE_F_PERSIST") }
+            },
         ] + (try expressions()) + (try links()) + [
             line("conntrack accounting", "reports have no bytes") {
                 guard try Sysctl("net/netfilter/nf_conntrack_acct").read() != nil else { throw missing("accounting") }
+            },
+            line("SCTP", "ports of SCTP cannot be published") {
+                let path = "net/netfilter/nf_conntrack_sctp_timeout_established"
+                guard try Sysctl(path).read() != nil else { throw missing("tracking") }
             },
             line("IPv6", "endpoints have IPv4 only") {
                 guard try Sysctl("net/ipv6/conf/all/disable_ipv6").read() != nil else { throw missing("IPv6") }
@@ -63,6 +71,9 @@ enum FeatureTrial {
             ("nft queue", "queue", "no program can be asked about a packet"),
             ("socket cgroupv2", "socket", "packets of the host's own cannot be told apart by control group"),
             ("TPROXY", "tproxy", "connections cannot be led to a proxy without changing their addresses"),
+            ("nft ct count", "connlimit", "connections cannot be limited"),
+            ("nft limit", "limit", "new connections and packets cannot be limited"),
+            ("nft quota", "quota", "policies with budgets of bytes are refused"),
             ("nft reject", "reject", "refused packets are dropped without an answer"),
         ]
         return wanted.map { wanted in
@@ -82,17 +93,30 @@ enum FeatureTrial {
                         try RouteWire.addQueueingDiscipline(kind, link: 1, sequence: sequence)
                     }
                 } catch {
-                    if error.errno != .invalid && error.errno != .exists { throw error }
+                    // One that has no place at the root is known all the same.
+                    if ![.invalid, .exists, .notSupported].contains(error.errno) { throw error }
                 }
             }
         }
         return [
             knows("fq_codel", "a busy endpoint's packets wait behind its own bulk"),
-            knows("htb", "endpoints cannot be given rates"),
+            knows("htb", "no part of an endpoint's traffic can be given a rate, and no rate be shared"),
+            knows("clsact", "no rate of what endpoints are sent can be shared"),
             knows("tbf", "an endpoint's rate cannot be bounded"),
             line("ifb", "what comes in cannot be shaped") {
                 try connection.request("make an ifb") { sequence throws(WireError) in
                     try RouteWire.createLink("egret-trial", kind: "ifb", sequence: sequence)
+                }
+            },
+            line("macvlan", "no rate of what endpoints send can be shared beside their own") {
+                do throws(NetlinkError) {
+                    try connection.request("make a macvlan") { sequence throws(WireError) in
+                        try RouteWire.createLinkAbove(
+                            1, name: "egret-above", address: MACAddress(locallyAdministered: 1), sequence: sequence)
+                    }
+                } catch {
+                    // Above the loopback there can be none.
+                    if error.errno != .invalid { throw error }
                 }
             },
             line("veth", isNeeded: true, "nothing can be connected") {

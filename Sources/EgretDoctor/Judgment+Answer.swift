@@ -13,19 +13,53 @@ extension Observation {
         guard let left = outward.at(.postrouting, isLast: true), let source else {
             return isAnswered ? .good("answered") : .unknown("not seen")
         }
-        if left.source != source { return .good("\(source) leaves as \(left.source)") }
+        if left.source != source {
+            return translationFinding(of: source, left).map { Judgment.bad($0) }
+                ?? .good("\(source) leaves as \(left.source)")
+        }
         if isAnswered || homeward.reached(.prerouting) { return .good("\(source) is known to whom it was sent") }
         guard source.isPrivate, !host.owns(left.source) else { return .notNeeded("\(source) leaves as it is") }
         return .bad(
             Finding(
                 .translation, "\(source) leaves the host as it is",
-                "It is a private address, to which the world has no way: answers go nowhere.",
+                "It is a private address, to which the world has no way: answers go nowhere." + translationWords,
                 commands: translationCommands(left)))
+    }
+
+    /// A translated packet that got no answer because of its translation.
+    private func translationFinding(of source: IPAddress, _ left: Passage.Sighting) -> Finding? {
+        if isAnswered || homeward.reached(.prerouting) { return nil }
+        if refusedInsertions > 0 {
+            return Finding(
+                .translation, "no port of \(left.source) is left for a connection to \(probe)",
+                "Connection tracking has refused \(refusedInsertions) while the packet was on its way (insert_failed), and "
+                    + "dropped it: nothing leaves untranslated. Source addresses FIRST-LAST, a pool, have more ports.")
+        }
+        if host.owns(left.source) || host.routes.contains(where: { $0.holds(left.source) }) { return nil }
+        let name = host.linkName(left.outputInterface)
+        return Finding(
+            .translation, "\(source) leaves the host as \(left.source), which is no address of this host",
+            "Answers to it come here only if somebody routes them here.",
+            commands: [
+                ["ip", "address", "add", "\(left.source)/\(left.source.family.bitWidth)", "dev", name]
+            ])
+    }
+
+    /// What a network that is kept has to do with it.
+    private var translationWords: String {
+        guard let network else { return "" }
+        if !network.isTranslated {
+            return " The network \(network.name) was made so (--no-masquerade): the world must know a way to it."
+        }
+        return
+            " The network \(network.name) translates whatever connection tracking knows: some rule may keep the packet"
+            + " from it (notrack), or translate it first."
     }
 
     /// What makes private addresses leave as the host's.
     private func translationCommands(_ left: Passage.Sighting) -> [[String]] {
-        if let side = hostSide, side.kind == "bridge" {
+        if network?.isTranslated == true { return [] }
+        if network == nil, let side = hostSide, side.kind == "bridge" {
             let blocks = [AddressFamily.ipv4, .ipv6].flatMap { host.addresses(of: side.index, $0).prefix(1) }
             let subnets = blocks.compactMap { $0.network.map { "\($0)" } }
             return [["egret", "network", "create", side.name, "--adopt"] + subnets.flatMap { ["--subnet", $0] }]
@@ -153,6 +187,12 @@ extension Observation {
         }
         let left = homeward.at(.postrouting, isLast: true)
         let name = host.linkName(left?.outputInterface)
+        if let stray = strayRoute, stray.outputIndices.first == left?.outputInterface {
+            return .bad(
+                Finding(
+                    .wayBack, "the answer left the host by \(name), as the route \(stray.destination) says",
+                    "The endpoint is not there.", commands: [stray.deletion(in: family)]))
+        }
         guard let neighbour = host.neighbour(source, on: left?.outputInterface) else {
             return .bad(
                 Finding(
@@ -188,6 +228,11 @@ extension Observation {
                     commands: [inside("ip", "link", "set", name, "mtu", "\(passing)")]))
         }
     }
+}
+
+extension RouteRecord {
+    /// Whether it makes an address the host's own.
+    fileprivate func holds(_ address: IPAddress) -> Bool { kind == .local && destination.contains(address) }
 }
 
 extension Duration {

@@ -55,10 +55,49 @@ extension Observation {
     func judgePolicy() -> Judgment {
         guard isAsked else { return .notNeeded("no rule of the host is asked") }
         guard let drop = outward.drop, drop.isEgrets else { return .good("no rule of Egret's drops it") }
+        if drop.table.name.hasSuffix("-routes") { return .bad(routes(drop)) }
+        if let finding = networkRule(drop) { return .bad(finding) }
         return .bad(
             Finding(
                 .policy, drop.words,
                 "Egret keeps it from leaving, as it was told to. In a policy, --allow \(allowance) would let it out."))
+    }
+
+    /// The policy lets the packet out, and its routes lead nowhere.
+    private func routes(_ drop: Passage.Drop) -> Finding {
+        if drop.chain.hasPrefix("route-") || drop.chain == "way-none" {
+            return Finding(
+                .policy, "no way of the policy's routes is usable, and their fallback is drop",
+                "\(drop.words). egret get endpoints -o wide shows the ways that are given up, and the agent's log since when."
+            )
+        }
+        return Finding(
+            .policy, "the packet was about to leave by another way than its connection's",
+            "\(drop.words). Somebody has changed routing rules or routes; Egret's are back within a second or two.")
+    }
+
+    /// A network's own rules, which are no policy's: they are known by what they count in.
+    private func networkRule(_ drop: Passage.Drop) -> Finding? {
+        let words = drop.chain.split(separator: "-", maxSplits: 1).map(String.init)
+        guard words.count == 2, ["from", "to"].contains(words[0]) else { return nil }
+        let name = words[1]
+        if drop.text.contains("\(name)-isolated") {
+            return Finding(
+                .policy, "the network \(name) is isolated: \(drop.words)",
+                "It was made so: its endpoints reach each other and the host, and nobody else.")
+        }
+        if drop.text.contains("\(name)-foreign-source") {
+            let sender = drop.source.map { "\($0)" } ?? "the source"
+            return Finding(
+                .policy, "\(sender) is no address of the network \(name): \(drop.words)",
+                "Nothing would translate it, and it would leave the host as it is.")
+        }
+        if drop.text.contains("\(name)-unreachable") {
+            return Finding(
+                .policy, "the network \(name) is translated: \(drop.words)",
+                "Nobody outside begins a connection to its endpoints but by a published port: egret publish opens one.")
+        }
+        return nil
     }
 
     /// The flag's argument that would allow the probe.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretCompiler
 import EgretLinux
 import EgretNetlinkWire
 import EgretNftables
@@ -78,14 +79,32 @@ extension Observation {
 
     /// A packet whose source the host expects elsewhere.
     func reversePath(from source: IPAddress, _ name: String, _ what: String, _ step: Step) -> Finding {
+        let seen =
+            "rp_filter: \(what) from \(source) comes in by \(name), but the host's route to that address is another"
+        if source == self.source, let stray = strayRoute {
+            return Finding(
+                step, "\(seen), \(stray.destination) dev \(host.linkName(stray.outputIndices.first))",
+                "With this filter the kernel drops what comes in where answers would not go out.",
+                commands: [stray.deletion(in: family)])
+        }
         let link = host.links.first { $0.name == name }
         let position = isUnnumbered(link?.index) ? "0" : "2"
         let names = position == "0" && host.switches["net/ipv4/conf/all/rp_filter"] != "0" ? ["all", name] : [name]
         return Finding(
-            step,
-            "rp_filter: \(what) from \(source) comes in by \(name), but the host's route to that address is another",
+            step, seen,
             "With this filter the kernel drops what comes in where answers would not go out.",
             commands: names.map { ["sysctl", "-w", "net/ipv4/conf/\($0)/rp_filter=\(position)"] })
+    }
+
+    /// A route of the host's to the endpoint that leads elsewhere than to the endpoint's link.
+    var strayRoute: RouteRecord? {
+        guard let source, let side = hostSide else { return nil }
+        let fitting = host.routes.filter {
+            $0.kind == .unicast && $0.table == 254 && $0.destination.length > 0 && $0.destination.contains(source)
+        }
+        let best = fitting.max { $0.destination.length < $1.destination.length }
+        guard let best, !best.outputIndices.isEmpty, !best.outputIndices.contains(side.index) else { return nil }
+        return best
     }
 
     /// The host's route to the destination.
@@ -109,11 +128,30 @@ extension Observation {
     private var hostRouteWords: String {
         guard let route = hostRoute?.usable else { return "through the host" }
         let name = host.linkName(route.outputIndices.first)
-        return route.gateway.map { "via \($0) dev \(name)" } ?? "dev \(name)"
+        let words = route.gateway.map { "via \($0) dev \(name)" } ?? "dev \(name)"
+        return Observation.isWaysTable(route.table) ? "\(words), as the policy's routes say" : words
+    }
+
+    /// Whether a routing table is that of a way of routes, a run's or an endpoint's.
+    static func isWaysTable(_ table: UInt32) -> Bool {
+        (RouteMark.tables(slot: 0).lowerBound..<HostRouteMark.tables.upperBound).contains(table)
+    }
+
+    /// The number of the way that the policy's routes have chosen for the packet.
+    private var way: Int? {
+        outward.at(.prerouting, isLast: true).flatMap { arrived in
+            HostRouteMark.ways.first { HostRouteMark.packet(way: $0) == arrived.mark & HostRouteMark.mask }
+        }
     }
 
     /// The host's route refuses the packet.
     private var hostRefusal: Finding? {
+        if let way, hostRoute?.usable == nil {
+            return Finding(
+                .wayOut, "the way that the policy's routes have chosen leads nowhere",
+                "Its routing table, \(HostRouteMark.table(way: way)), has no route: the way's interface is down or gone. "
+                    + "egret get endpoints -o wide shows the ways.")
+        }
         if let refusing = host.refusingRoute(to: probe.destination), hostRoute?.usable == nil {
             let target = refusing.destination.length == 0 ? "default" : "\(refusing.destination)"
             return Finding(

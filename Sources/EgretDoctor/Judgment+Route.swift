@@ -40,7 +40,11 @@ extension Observation {
     }
 
     private func isOutside(_ gateway: IPAddress) -> Bool {
-        !gateway.isLinkLocal && !ownAddresses.contains { $0.network?.contains(gateway) == true }
+        let isOnLink = endpoint.routes.contains { route in
+            route.kind == .unicast && route.gateway == nil && route.destination.length > 0
+                && route.destination.contains(gateway)
+        }
+        return !gateway.isLinkLocal && !isOnLink && !ownAddresses.contains { $0.network?.contains(gateway) == true }
     }
 
     /// The next hop, if the kernel has asked for it in vain.

@@ -13,6 +13,7 @@ final class NamespaceView {
     private let namespace: Namespace?
     let route: NetlinkConnection
     private let traces: NetlinkConnection
+    private let tracking: NetlinkConnection
     let ruleset: any Ruleset
     private(set) var events: [TraceEvent] = []
     private var installed: [Table] = []
@@ -21,14 +22,14 @@ final class NamespaceView {
     init(_ place: Place, _ namespace: Namespace?, _ makeRuleset: RulesetMaker) throws {
         self.place = place
         self.namespace = namespace
-        func open() throws -> (NetlinkConnection, NetlinkConnection, NetlinkConnection) {
+        func open() throws -> (NetlinkConnection, NetlinkConnection, NetlinkConnection, NetlinkConnection) {
             (
-                try .route(), try .netfilter(),
+                try .route(), try .netfilter(), try .netfilter(),
                 try .netfilterEvents(groups: [NfnetlinkGroup.nftablesTrace], receiveBuffer: 1 << 20)
             )
         }
-        let (route, netfilter, traces) = try namespace?.visit(open) ?? open()
-        (self.route, self.traces, ruleset) = (route, traces, makeRuleset(netfilter))
+        let (route, netfilter, tracking, traces) = try namespace?.visit(open) ?? open()
+        (self.route, self.tracking, self.traces, ruleset) = (route, tracking, traces, makeRuleset(netfilter))
     }
 
     /// Runs the body in the namespace.
@@ -71,6 +72,15 @@ final class NamespaceView {
             guard let errno = error.errno else { throw error }
             return .refused(errno)
         }
+    }
+
+    /// How many connections could not be entered until now; `nil` if the kernel does not say.
+    func refusedInsertions() -> Int? {
+        let messages = try? tracking.dump("read the statistics of connection tracking") {
+            sequence throws(WireError) in
+            try ConntrackWire.statisticsRequest(sequence: sequence)
+        }
+        return try? messages?.map { Int(try ConntrackWire.decodeStatistics($0).insertFailed) }.reduce(0, +)
     }
 
     /// The positions of switches; those that the kernel does not have are left out.

@@ -60,6 +60,8 @@ public struct Observation: Hashable, Sendable {
     public var hostEnd: LinkRecord?
     /// The endpoint's route to the destination.
     public var route: RouteAnswer
+    /// The networks that are kept on this host.
+    public var networks: [KeptNetwork] = []
     /// The probe's source address.
     public var source: IPAddress?
     /// What came of the probe; `nil` if none was sent.
@@ -80,6 +82,8 @@ public struct Observation: Hashable, Sendable {
     public var returnRoute: RouteAnswer?
     /// Packets of full size.
     public var size: SizeOutcome?
+    /// How many connections of the host's could not be entered while the probe was on its way.
+    public var refusedInsertions = 0
 
     /// A rule that drops what neighbours ask or answer.
     public struct NeighbourDrop: Hashable, Sendable {
@@ -144,6 +148,12 @@ public struct Observation: Hashable, Sendable {
             }
         }
         return bridges.first(where: fits)
+    }
+
+    /// The network whose link the endpoint has.
+    var network: KeptNetwork? {
+        let names = [hostSide?.name, hostEnd?.name].compactMap(\.self)
+        return networks.first { !$0.interfaces.isDisjoint(with: names) }
     }
 
     /// The endpoint's addresses of the destination's family.

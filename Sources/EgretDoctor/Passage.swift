@@ -45,6 +45,8 @@ public struct Passage: Hashable, Sendable {
         public var inputInterface: UInt32?
         /// The interface it leaves by.
         public var outputInterface: UInt32?
+        /// The packet's mark there, for rules of `ip rule` that look at it.
+        public var mark: UInt32
 
         /// Creates a sighting.
         public init(
@@ -52,8 +54,10 @@ public struct Passage: Hashable, Sendable {
             from source: IPAddress,
             to destination: IPAddress,
             inputInterface: UInt32? = nil,
-            outputInterface: UInt32? = nil
+            outputInterface: UInt32? = nil,
+            mark: UInt32 = 0
         ) {
+            self.mark = mark
             self.point = point
             self.source = source
             self.destination = destination
@@ -163,7 +167,8 @@ extension Passage {
                     from: packet.source,
                     to: packet.destination,
                     inputInterface: event.inputInterface,
-                    outputInterface: event.outputInterface
+                    outputInterface: event.outputInterface,
+                    mark: event.mark
                 )
             )
         } else if let drop = Drop(event) {

@@ -12,30 +12,40 @@ public protocol Ruleset {
     func remove(_ tables: [Table]) throws
     /// Every table, whoever made it.
     func allTables() throws -> [Table]
-    /// The base chains of every table.
-    func baseChains() throws -> [ChainPlace]
     /// A rule in words, or with no handle the owner of a chain.
     func words(of handle: UInt64?, in chain: String, of table: Table, interfaceNames: [UInt32: String]) throws
         -> RuleWords
+    /// Chains of others that would end the first packet of a connection which a new network sends on.
+    func forwardObstacles() throws -> [ChainEnd]
+    /// Objects that assign connection tracking helpers (`ct helper`), and that some rule uses.
+    func connectionHelpers() throws -> [(table: Table, name: String)]
+    /// Whether tables can be made that nobody but their maker can change.
+    func canOwnTables() throws -> Bool
+    /// The tables that hold endpoints to policies, and whether an agent owns them now.
+    func policyTables() throws -> [(table: Table, isOwned: Bool)]
+    /// Helpers that rules of iptables assign (`-j CT --helper`).
+    func assignedHelpers() throws -> [(table: Table, chain: String, helper: String)]
+}
+
+/// A chain that ends packets which Egret lets pass.
+public struct ChainEnd: Hashable, Sendable {
+    /// The table.
+    public var table: Table
+    /// The chain.
+    public var chain: String
+    /// Who seems to have made it.
+    public var owner: String
+    /// Whether packets end by its policy; otherwise by a rule.
+    public var isByPolicy: Bool
+
+    /// Creates a description.
+    public init(table: Table, chain: String, owner: String, isByPolicy: Bool) {
+        (self.table, self.chain, self.owner, self.isByPolicy) = (table, chain, owner, isByPolicy)
+    }
 }
 
 /// Makes the access to a ruleset from a connection to it.
 public typealias RulesetMaker = (NetlinkConnection) -> any Ruleset
-
-/// A base chain and where it is.
-public struct ChainPlace: Hashable, Sendable {
-    /// The table.
-    public var table: Table
-    /// The chain's name.
-    public var name: String
-    /// How the kernel calls it.
-    public var base: BaseChain
-
-    /// Creates a place.
-    public init(table: Table, name: String, base: BaseChain) {
-        (self.table, self.name, self.base) = (table, name, base)
-    }
-}
 
 /// A rule in words.
 public struct RuleWords: Hashable, Sendable {

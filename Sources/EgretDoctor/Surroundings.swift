@@ -55,6 +55,8 @@ public struct Surroundings: Hashable, Sendable {
     func refusingRoute(to destination: IPAddress) -> RouteRecord? {
         let refusing: [RouteRecord.Kind] = [.unreachable, .blackhole, .prohibit]
         return routes.filter { refusing.contains($0.kind) && $0.destination.contains(destination) }
+            // The ends of ways' tables are for packets on those ways only.
+            .filter { !Observation.isWaysTable($0.table) }
             // The kernel's own last resort for IPv6 is no route that anybody could delete.
             .filter { !($0.destination.length == 0 && $0.metric == UInt32.max) }
             .max { $0.destination.length < $1.destination.length }

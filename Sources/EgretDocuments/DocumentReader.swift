@@ -26,15 +26,16 @@ public enum DocumentReader {
     /// Reads the documents of one file.
     ///
     /// After a syntax error, reading goes on at the next `---`, so that every document is heard. Empty documents
-    /// are skipped; a file without any document is an error, since nobody means one.
+    /// are skipped; a file without any document is an error, which who reads a set of files may take for a warning.
     ///
     /// - Parameters:
     ///   - bytes: The whole file: UTF-8, with or without a byte order mark.
     ///   - file: Its name, for places.
+    ///   - firstLine: The line of the file that the text begins in, from 1, where it is a part of it.
     /// - Returns: The documents that could be read, and the mistakes.
     /// - Complexity: O(*n*) in the number of bytes.
     public static func read(
-        text bytes: [UInt8], file: String
+        text bytes: [UInt8], file: String, firstLine: Int = 1
     ) -> (documents: [DocumentNode], diagnostics: [Diagnostic]) {
         let start = SourceLocation(file: file, line: 1, column: 1)
         guard bytes.count <= Limits.bytes else {
@@ -43,15 +44,26 @@ public enum DocumentReader {
         }
         if let diagnostic = TextCheck.problem(in: bytes, file: file) { return ([], [diagnostic]) }
         var parser = DocumentParser(bytes, file: file)
+        parser.line = firstLine
         parser.parseStream()
         if parser.documents.isEmpty && parser.diagnostics.isEmpty {
-            let none = problem(
-                DiagnosticCode.noDocument, at: start, "the file holds no document",
-                "write a policy, beginning with apiVersion: egret.dev/v1"
-            )
-            return ([], [none])
+            return ([], [nothing(in: file)])
         }
         return (parser.documents, parser.diagnostics)
+    }
+
+    /// What is said of a file without any document.
+    ///
+    /// - Parameters:
+    ///   - file: Its name.
+    ///   - severity: A mistake where the file is all there is; a warning where it is one of a set, which it adds nothing to.
+    /// - Returns: The diagnostic.
+    public static func nothing(in file: String, _ severity: Diagnostic.Severity = .error) -> Diagnostic {
+        Diagnostic(
+            severity, code: DiagnosticCode.noDocument, at: SourceLocation(file: file, line: 1, column: 1),
+            "the file holds no document",
+            suggestion: severity == .error
+                ? "write a policy, beginning with apiVersion: egret.dev/v1" : "it is passed over")
     }
 
     static func problem(

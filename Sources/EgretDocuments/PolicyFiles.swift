@@ -10,19 +10,26 @@ public enum PolicyFiles {
     /// - Parameters:
     ///   - files: Names, for places, and contents. An empty list gives an empty result.
     ///   - unreadable: A diagnostic for each further file that could not be read.
+    ///   - scope: Which kinds of documents are read. Of manifests, a file without any is a warning.
+    ///   - timeZones: Where rules' time zones are looked up.
     /// - Returns: Everything that was read, with the mistakes of all files. Nothing is usable if it
     ///   `hasErrors`.
     public static func read(
-        _ files: [(name: String, bytes: [UInt8])], unreadable: [Diagnostic] = []
+        _ files: [(name: String, bytes: [UInt8])], unreadable: [Diagnostic] = [],
+        scope: PolicyReader.Scope = .own, timeZones: TimeZoneDatabase = .utcOnly
     ) -> PolicyReader.Result {
         var documents: [DocumentNode] = []
         var diagnostics = unreadable
         for file in files {
             let read = DocumentReader.read(text: file.bytes, file: file.name)
             documents += read.documents
-            diagnostics += read.diagnostics
+            diagnostics += read.diagnostics.map { diagnostic in
+                scope == .manifests && diagnostic.code == DiagnosticCode.noDocument
+                    ? DocumentReader.nothing(in: file.name, .warning) : diagnostic
+            }
         }
-        var result = PolicyReader.read(documents, isIncomplete: !diagnostics.isEmpty)
+        var result = PolicyReader.read(
+            documents, isIncomplete: diagnostics.contains { $0.severity == .error }, scope: scope, timeZones: timeZones)
         guard !diagnostics.isEmpty else { return result }
         // Both lists are in order. What could not be read comes first, and within a file the position decides.
         var ranks = Dictionary(unreadable.compactMap { $0.location.map { ($0.file, -1) } }) { first, _ in first }

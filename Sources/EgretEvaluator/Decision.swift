@@ -24,11 +24,35 @@ public struct Decision: Hashable, Sendable {
     /// The `pass` rules that matched on the way, in order.
     public var passed: [DecidingClause]
 
+    /// The rules asked on the way that match but for the time, in order.
+    public var closed: [DecidingClause]
+    /// What policies in audit mode would have made of it, if they would have refused what leaves.
+    public var auditRefusal: AuditRefusal?
+
     /// Creates a decision.
-    public init(verdict: Verdict, isAudited: Bool = false, clause: DecidingClause, passed: [DecidingClause] = []) {
+    public init(
+        verdict: Verdict, isAudited: Bool = false, clause: DecidingClause, passed: [DecidingClause] = [],
+        closed: [DecidingClause] = [], auditRefusal: AuditRefusal? = nil
+    ) {
         self.verdict = verdict
         self.isAudited = isAudited
         self.clause = clause
         self.passed = passed
+        self.closed = closed
+        self.auditRefusal = auditRefusal
+    }
+}
+
+/// What all policies, those in audit mode included, would have refused of what the enforcing ones let out.
+public struct AuditRefusal: Hashable, Sendable {
+    /// `deny` or `reject`.
+    public var verdict: Decision.Verdict
+    /// The clause that would have decided.
+    public var clause: DecidingClause
+
+    /// Creates a refusal.
+    public init(verdict: Decision.Verdict, clause: DecidingClause) {
+        self.verdict = verdict
+        self.clause = clause
     }
 }

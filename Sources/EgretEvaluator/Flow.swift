@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import EgretAddressing
+public import EgretPolicy
 
 /// What a policy is asked about: where a packet of a new connection goes, and as what.
+///
+/// In a policy set for ingress the destination is the other end instead: where the connection comes from.
 public struct Flow: Hashable, Sendable {
     /// Where to, after any translation by the host: the address that the packet is really delivered to.
     public var destination: IPAddress
@@ -16,18 +19,37 @@ public struct Flow: Hashable, Sendable {
     /// The message type, for ICMP and ICMPv6.
     public var icmpType: UInt8?
 
+    /// The names by which the endpoint holds the destination: it has resolved them to this address.
+    public var names: Set<DomainName>
+    /// What the client has said on the connection.
+    public var speech: Speech
+
+    /// What a client has said about the name that it asks for.
+    public enum Speech: Hashable, Sendable {
+        /// Nobody has looked: a packet as the kernel's rules meet it.
+        case unread
+        /// Nothing that can be read.
+        case nothing
+        /// A name, in TLS or HTTP.
+        case name(DomainName, ApplicationProtocol)
+    }
+
     /// Creates a flow.
     public init(
         to destination: IPAddress,
         isHost destinationIsHost: Bool = false,
         protocol: IPProtocol,
         port destinationPort: UInt16? = nil,
-        icmpType: UInt8? = nil
+        icmpType: UInt8? = nil,
+        names: Set<DomainName> = [],
+        speech: Speech = .unread
     ) {
         self.destination = destination
         self.destinationIsHost = destinationIsHost
         self.protocol = `protocol`
         self.destinationPort = destinationPort
         self.icmpType = icmpType
+        self.names = names
+        self.speech = speech
     }
 }

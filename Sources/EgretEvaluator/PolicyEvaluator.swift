@@ -11,83 +11,83 @@ public import EgretPolicy
 /// tier is then not asked. What no tier decided gets the network's default.
 ///
 /// The answer is a function of the set and the flow alone. Building an evaluator sorts addresses once;
-/// ``decide(_:)`` then walks the rules.
+/// ``decide(_:at:ignoring:)`` then walks the rules.
 public struct PolicyEvaluator: Sendable {
     /// The set that decides.
     public let policies: PolicySet
-    private let tiers: [(tier: EgressPolicy.Tier, rules: [PreparedRule])]
-    private let statedDefault: (policy: String, action: DefaultAction)?
+    /// The policies that decide.
+    package let enforcing: PreparedTiers
+    /// Enforcing and auditing policies together; `nil` if none audits.
+    package let everything: PreparedTiers?
+    /// The rules about names.
+    let names: NameIndex
 
     /// Prepares a policy set.
     ///
     /// - Complexity: O(*n* log *n*) in the number of address blocks.
     public init(policies: PolicySet) {
         self.policies = policies
-        statedDefault = policies.workloadDefault.map { ($0.policy.name, $0.action) }
-        tiers = EgressPolicy.Tier.allCases.sorted().map { tier in
-            let rules = policies.policies.filter { $0.tier == tier }.flatMap { policy in
-                policy.rules.enumerated().map { index, rule in
-                    PreparedRule(
-                        rule, clause: .rule(policy: policy.name, index: index), groups: policies.groups
-                    )
-                }
-            }
-            return (tier, rules)
-        }
+        names = NameIndex(policies)
+        let decisive = policies.policies.filter { $0.mode == .enforce }
+        enforcing = PreparedTiers(decisive, of: policies)
+        everything = decisive.count < policies.policies.count ? PreparedTiers(policies.policies, of: policies) : nil
     }
+
+    /// Whether what it decides depends on the time.
+    public var dependsOnTime: Bool { enforcing.hasSchedules || everything?.hasSchedules ?? false }
 
     /// Decides about the first packet of a connection.
     ///
-    /// - Complexity: O(*r* log *n*) in the rules asked and their address blocks.
-    public func decide(_ flow: Flow) -> Decision {
-        decide(flow, ignoring: [])
-    }
-
-    /// Decides as if some clauses were not there: what would happen without the rule that decides now.
+    /// Of a flow with names it answers for what becomes of it in the end: for the packet, and for what the client says on
+    /// the connection as soon as that is read.
     ///
-    /// An ignored default is as if its policy had no part in the tier's default; if none is left, the baseline
-    /// tier is asked. The network's default cannot be ignored.
-    public func decide(_ flow: Flow, ignoring ignored: Set<DecidingClause>) -> Decision {
-        var passed: [DecidingClause] = []
-        for (tier, rules) in tiers {
-            let rule = rules.first { $0.matches(flow) && !ignored.contains($0.clause) }
-            if let rule {
-                guard rule.action == .pass else { return Decision(rule.action, by: rule.clause, passed: passed) }
-                passed.append(rule.clause)
-            } else if tier == .workload, let (policy, action) = workloadDefault(ignoring: ignored) {
-                return Decision(action, by: .policyDefault(policy: policy), passed: passed)
-            }
-        }
-        return Decision(policies.networkDefault, by: .networkDefault, passed: passed)
+    /// - Parameters:
+    ///   - flow: The packet.
+    ///   - unixTime: When it is sent, in seconds since 1970-01-01T00:00Z. `nil` is a time that nobody knows, which matters
+    ///     only if the evaluator ``dependsOnTime``: rules with a schedule then hold if they deny or reject, and not
+    ///     otherwise, as in a kernel whose compiled windows have run out.
+    ///   - ignored: Clauses to leave out: what would happen without the rule that decides now. An ignored default is as if
+    ///     its policy had no part in the tier's default; if none is left, the baseline tier is asked. The network's
+    ///     default cannot be ignored.
+    /// - Returns: What the enforcing policies decide, and what the auditing ones would have refused beyond that.
+    /// - Complexity: O(*r* log *n*) in the rules asked and their address blocks.
+    public func decide(
+        _ flow: Flow, at unixTime: Int64? = nil, ignoring ignored: Set<DecidingClause> = []
+    ) -> Decision {
+        decide(flow, holding: names.held(flow.names, ignoring: ignored), at: unixTime, ignoring: ignored)
     }
 
-    private func workloadDefault(ignoring ignored: Set<DecidingClause>) -> (policy: String, action: DefaultAction)? {
-        guard let statedDefault, ignored.contains(.policyDefault(policy: statedDefault.policy)) else {
-            return statedDefault
+    /// Decides about a flow of which it is known by which rules the endpoint holds the destination, and by which names.
+    ///
+    /// A rule that covers a name need not hold an address of it: a rule that denies what the name is an alias of stood in
+    /// its way.
+    ///
+    /// - Parameters:
+    ///   - flow: The packet; its ``Flow/names`` play no part.
+    ///   - holders: The names by which each rule holds the destination; other rules hold it by none.
+    ///   - unixTime: As for ``decide(_:at:ignoring:)``.
+    /// - Returns: The same.
+    public func decide(
+        _ flow: Flow, heldBy holders: [DecidingClause: Set<DomainName>], at unixTime: Int64? = nil
+    ) -> Decision {
+        let covered = names.held(holders.values.reduce(into: []) { $0.formUnion($1) }, ignoring: [])
+        var held: HeldNames = [:]
+        for (clause, names) in covered {
+            let both = names.intersection(holders[clause] ?? [])
+            if !both.isEmpty { held[clause] = both }
         }
-        let left = policies.policies.filter { !ignored.contains(.policyDefault(policy: $0.name)) }
-        return PolicySet(policies: left).workloadDefault.map { ($0.policy.name, $0.action) }
+        return decide(flow, holding: held, at: unixTime, ignoring: [])
     }
-}
 
-extension Decision {
-    /// The decision of a rule that does not pass.
-    fileprivate init(_ action: RuleAction, by clause: DecidingClause, passed: [DecidingClause]) {
-        switch action {
-        case .allow: self.init(verdict: .allow, clause: clause, passed: passed)
-        case .audit: self.init(verdict: .allow, isAudited: true, clause: clause, passed: passed)
-        case .reject: self.init(verdict: .reject, clause: clause, passed: passed)
-        case .deny, .pass: self.init(verdict: .deny, clause: clause, passed: passed)
+    private func decide(
+        _ flow: Flow, holding held: HeldNames, at unixTime: Int64?, ignoring ignored: Set<DecidingClause>
+    ) -> Decision {
+        var decision = enforcing.decide(flow, holding: held, at: unixTime, ignoring: ignored)
+        guard let everything, decision.verdict == .allow else { return decision }
+        let strict = everything.decide(flow, holding: held, at: unixTime, ignoring: ignored)
+        if strict.verdict != .allow {
+            decision.auditRefusal = AuditRefusal(verdict: strict.verdict, clause: strict.clause)
         }
-    }
-
-    /// The decision of a default.
-    fileprivate init(_ action: DefaultAction, by clause: DecidingClause, passed: [DecidingClause]) {
-        switch action {
-        case .allow: self.init(verdict: .allow, clause: clause, passed: passed)
-        case .audit: self.init(verdict: .allow, isAudited: true, clause: clause, passed: passed)
-        case .reject: self.init(verdict: .reject, clause: clause, passed: passed)
-        case .deny: self.init(verdict: .deny, clause: clause, passed: passed)
-        }
+        return decision
     }
 }

@@ -2,27 +2,34 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
-import EgretPolicy
+package import EgretPolicy
 
 /// A rule with its addresses sorted for look-up.
-struct PreparedRule: Sendable {
+package struct PreparedRule: Sendable {
     /// The rule's place.
-    let clause: DecidingClause
+    package let clause: DecidingClause
     /// What it does.
-    let action: RuleAction
-    private let services: [Service]
+    package let action: RuleAction
+    /// Protocols and ports it matches; empty for all of them.
+    package let services: [Service]
+    /// When it holds; `nil` for always.
+    package let schedule: Schedule?
     /// Addresses it matches where the packet is for another machine.
-    private let remote: AddressRangeSet
+    package let remote: AddressRangeSet
     /// Addresses it matches where the packet is for the host itself.
-    private let local: AddressRangeSet
+    package let local: AddressRangeSet
+    /// The names that it is about; `nil` for none.
+    package let names: PreparedNames?
 
-    init(_ rule: EgressRule, clause: DecidingClause, groups: [String: DestinationGroup]) {
+    package init(_ rule: EgressRule, clause: DecidingClause, groups: [String: DestinationGroup]) {
         self.clause = clause
         action = rule.action
         services = rule.services
+        schedule = rule.schedule
+        names = PreparedNames(rule, groups: groups)
         guard !rule.destinations.isEmpty else {
-            remote = .everything
-            local = .everything
+            remote = rule.isEverywhere ? .everything : AddressRangeSet([])
+            local = remote
             return
         }
         var blocks: [AddressBlock] = []
@@ -50,9 +57,21 @@ struct PreparedRule: Sendable {
         local = builtIns.contains(.host) ? .everything : AddressRangeSet(blocks)
     }
 
-    /// Whether the rule covers the flow.
-    func matches(_ flow: Flow) -> Bool {
-        (services.isEmpty || services.contains { $0.matches(flow) }) && matchesDestination(of: flow)
+    /// Whether the rule covers the flow; `held` are the flow's names by which the rule may reach its address.
+    func matches(_ flow: Flow, holding held: Set<DomainName> = []) -> Bool {
+        if (services.isEmpty || services.contains { $0.matches(flow) }) && matchesDestination(of: flow) { return true }
+        return !flow.destinationIsHost && names?.match(flow, holding: held, services: services) ?? false
+    }
+
+    /// Whether a refusal of the flow by default is to be answered.
+    func answers(_ flow: Flow, holding held: Set<DomainName>) -> Bool {
+        !flow.destinationIsHost && names?.answers(flow, holding: held) ?? false
+    }
+
+    /// Whether the rule holds at a time; at one that nobody knows, whether it holds traffic back.
+    package func isOpen(at unixTime: Int64?) -> Bool {
+        guard let schedule else { return true }
+        return unixTime.map { schedule.isOpen(at: $0) } ?? action.holdsBack
     }
 
     private func matchesDestination(of flow: Flow) -> Bool {
@@ -65,7 +84,7 @@ struct PreparedRule: Sendable {
 
 extension RuleAction {
     /// Whether the action keeps traffic in: such rules match more in case of doubt, the others less.
-    fileprivate var holdsBack: Bool {
+    package var holdsBack: Bool {
         switch self {
         case .deny, .reject: true
         case .allow, .audit, .pass: false
@@ -75,7 +94,7 @@ extension RuleAction {
 
 extension Service {
     /// Whether the flow's protocol, and its port or type, are the service's.
-    fileprivate func matches(_ flow: Flow) -> Bool {
+    func matches(_ flow: Flow) -> Bool {
         switch self {
         case .any(let proto): flow.protocol == proto
         case .ports(let proto, let range): flow.protocol == proto && flow.destinationPort.map(range.contains) ?? false

@@ -1,7 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretAddressing
+public import EgretAddressing
 import EgretEvaluator
 public import EgretPolicy
 
@@ -34,8 +34,39 @@ public struct FlowCollector: Sendable {
     /// the totals, and ``RunReport/omittedDestinations`` counts it: a port scan does not exhaust memory.
     public static let destinationLimit = 10_000
 
+    /// A connection that a proxy has let out, as the proxy accounted for it.
+    public struct Relayed: Hashable, Sendable {
+        /// Where it went.
+        public var key: FlowKey
+        /// The name that its client said; `nil` if it said none.
+        public var name: String?
+        /// The clause that let it out.
+        public var clause: DecidingClause?
+        /// Whether the clause is an `audit`.
+        public var isAudited: Bool
+        /// How many connections.
+        public var connections: UInt64 = 1
+        /// What the endpoint sent.
+        public var sent: Traffic
+        /// What came back.
+        public var received: Traffic
+
+        /// Creates the description of one connection.
+        public init(
+            key: FlowKey, name: String?, clause: DecidingClause?, isAudited: Bool, sent: Traffic, received: Traffic
+        ) {
+            self.key = key
+            self.name = name
+            self.clause = clause
+            self.isAudited = isAudited
+            self.sent = sent
+            self.received = received
+        }
+    }
+
     private struct ReachedKey: Hashable {
         var key: FlowKey
+        var name: String?
         var clause: DecidingClause?
     }
 
@@ -46,6 +77,7 @@ public struct FlowCollector: Sendable {
     }
 
     private let evaluator: PolicyEvaluator
+    private let namesOf: @Sendable (IPAddress) -> Set<DomainName>
     private var reached: [ReachedKey: RunReport.Reached] = [:]
     private var refused: [RefusedKey: Traffic] = [:]
     private var loggedPackets: [RefusalReason: UInt64] = [:]
@@ -53,7 +85,12 @@ public struct FlowCollector: Sendable {
     private var report = RunReport()
 
     /// Creates a collector for an endpoint that obeys these policies throughout.
-    public init(policies: PolicySet) {
+    ///
+    /// - Parameters:
+    ///   - policies: The policies.
+    ///   - namesOf: The names by which the endpoint has held an address.
+    public init(policies: PolicySet, namesOf: @escaping @Sendable (IPAddress) -> Set<DomainName> = { _ in [] }) {
+        self.namesOf = namesOf
         evaluator = PolicyEvaluator(policies: policies)
     }
 
@@ -62,11 +99,24 @@ public struct FlowCollector: Sendable {
     /// The clause is the evaluator's: the kernel keeps the account by connection, not by rule. What the kernel has
     /// admitted is noted in any case.
     public mutating func note(_ connection: Connection) {
+        let names = namesOf(connection.key.destination)
         let decision =
-            admission(connection, isHost: connection.destinationIsHost)
+            admission(connection, isHost: connection.destinationIsHost, names)
             // An address may have become the host's since the caller listed them, or ceased to be.
-            ?? admission(connection, isHost: !connection.destinationIsHost)
-        let key = ReachedKey(key: connection.key, clause: decision?.clause)
+            ?? admission(connection, isHost: !connection.destinationIsHost, names)
+        var name: String?
+        if !names.isEmpty, admission(connection, isHost: connection.destinationIsHost, [])?.clause != decision?.clause {
+            name = names.map(\.text).min()
+        }
+        note(
+            Relayed(
+                key: connection.key, name: name, clause: decision?.clause, isAudited: decision?.isAudited ?? false,
+                sent: connection.sent, received: connection.received))
+    }
+
+    /// Notes what a proxy has let out.
+    public mutating func note(_ relayed: Relayed) {
+        let key = ReachedKey(key: relayed.key, name: relayed.name, clause: relayed.clause)
         guard reached[key] != nil || reached.count < FlowCollector.destinationLimit else {
             report.omittedDestinations += 1
             return
@@ -74,21 +124,22 @@ public struct FlowCollector: Sendable {
         var line =
             reached[key]
             ?? RunReport.Reached(
-                key: connection.key, clause: decision?.clause, isAudited: decision?.isAudited ?? false)
-        line.connections += 1
-        line.sent += connection.sent
-        line.received += connection.received
+                key: relayed.key, name: relayed.name, clause: relayed.clause, isAudited: relayed.isAudited)
+        line.connections += relayed.connections
+        line.sent += relayed.sent
+        line.received += relayed.received
         reached[key] = line
     }
 
     /// The decision that let the connection out; `nil` if the policy does not.
-    private func admission(_ connection: Connection, isHost: Bool) -> Decision? {
+    private func admission(_ connection: Connection, isHost: Bool, _ names: Set<DomainName>) -> Decision? {
         let flow = Flow(
             to: connection.key.destination,
             isHost: isHost,
             protocol: connection.key.protocol,
             port: connection.key.port,
-            icmpType: connection.key.icmpType
+            icmpType: connection.key.icmpType,
+            names: names
         )
         let decision = evaluator.decide(flow)
         return decision.verdict == .allow ? decision : nil

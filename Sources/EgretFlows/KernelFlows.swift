@@ -41,6 +41,7 @@ public final class KernelFlows {
     private let mark: ConntrackWire.MarkFilter
     private let addresses: Swift.Set<IPAddress>
     private let hostAddresses: Swift.Set<IPAddress>
+    private let proxyPort: UInt16?
 
     /// `NFNLGRP_CONNTRACK_DESTROY` in `linux/netfilter/nfnetlink_compat.h`.
     private static let connectionEndGroup: UInt32 = 3
@@ -54,13 +55,17 @@ public final class KernelFlows {
     ///   - addresses: The endpoint's.
     ///   - mark: The value, under the mask, that the endpoint's admitted connections are marked with.
     ///   - hostAddresses: The host's own.
+    ///   - proxyPort: The port of the proxy that the endpoint's questions about names are led to: such connections, and
+    ///     those that the host has taken in place of others, are the proxies' to account for. `nil` if there is none.
     /// - Throws: An error that says which part of the kernel refused.
     public init(
         logGroup: UInt16,
         addresses: [IPAddress],
         mark: (value: UInt32, mask: UInt32),
-        hostAddresses: [IPAddress]
+        hostAddresses: [IPAddress],
+        proxyPort: UInt16? = nil
     ) throws(NetlinkError) {
+        self.proxyPort = proxyPort
         logs = try NetlinkConnection.netfilterEvents(receiveBuffer: KernelFlows.bufferBytes)
         try logs.request("take log group \(logGroup)") { sequence throws(WireError) in
             try PacketLogWire.bindRequest(group: logGroup, sequence: sequence)
@@ -152,6 +157,11 @@ public final class KernelFlows {
     /// The record as a connection of the endpoint's; `nil` if it is another's, or was never admitted.
     private func connection(_ record: ConnectionRecord) -> FlowCollector.Connection? {
         guard addresses.contains(record.original.source), record.mark & mark.mask == mark.value else { return nil }
+        if let proxyPort, record.reply.destination == record.original.source {
+            // Its source is as the endpoint sent it: it has not left the host.
+            let isToHost = hostAddresses.contains(record.reply.source)
+            if !isToHost || record.reply.sourcePort == proxyPort { return nil }
+        }
         // The reply's source is where the packets really went, whatever the host translated.
         let key = FlowKey(
             destination: record.reply.source,

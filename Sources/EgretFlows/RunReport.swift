@@ -52,6 +52,8 @@ public struct RunReport: Hashable, Sendable {
     public struct Reached: Hashable, Sendable {
         /// Where.
         public var key: FlowKey
+        /// The name that it was reached by; `nil` if an address let it out.
+        public var name: String?
         /// The clause; `nil` if the kernel admitted the connection and the policy, asked later, does not: what belongs
         /// to the host may have changed meanwhile.
         public var clause: DecidingClause?
@@ -64,8 +66,9 @@ public struct RunReport: Hashable, Sendable {
         /// What came back.
         public var received: Traffic
 
-        init(key: FlowKey, clause: DecidingClause?, isAudited: Bool) {
+        init(key: FlowKey, name: String?, clause: DecidingClause?, isAudited: Bool) {
             self.key = key
+            self.name = name
             self.clause = clause
             self.isAudited = isAudited
             connections = 0
@@ -114,6 +117,8 @@ public enum RefusalReason: Hashable, Sendable {
     case spoofed
     /// Connection tracking does not understand them.
     case invalid
+    /// They were more than a limit lets through, in words of it.
+    case limit(String)
     /// They came from elsewhere and begin a connection to the endpoint.
     case inbound
 }

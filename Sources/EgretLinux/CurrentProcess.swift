@@ -15,6 +15,11 @@ public enum CurrentProcess {
     public static var session: Int32 { egret_session() }
     /// The calling thread's number.
     public static var thread: Int32 { egret_thread_id() }
+    /// Allows itself as many open files as it may have at all (`RLIMIT_NOFILE`).
+    public static func raiseOpenFileLimit() throws(LinuxError) {
+        try check(egret_raise_limit(egret_rlimit_nofile), "raise the limit of open files")
+    }
+
     /// Whether its effective user is 0.
     public static var isRoot: Bool { egret_effective_user() == 0 }
     /// The user that started it.
@@ -83,6 +88,15 @@ public struct MonotonicInstant: Hashable, Comparable, Sendable {
     public static func < (left: MonotonicInstant, right: MonotonicInstant) -> Bool {
         left.nanoseconds < right.nanoseconds
     }
+}
+
+/// The time since the system's start, asleep or awake (`CLOCK_BOOTTIME`), which no one sets.
+public struct BootTime: Hashable, Sendable {
+    /// Whole seconds.
+    public var seconds: Int64
+
+    /// The time of the call.
+    public static var now: BootTime { BootTime(seconds: egret_boottime_seconds()) }
 }
 
 /// The time of day by the system's clock, which may jump.

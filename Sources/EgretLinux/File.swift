@@ -33,6 +33,10 @@ public enum File {
         public var device: UInt64
         /// Its number there.
         public var inode: UInt64
+        /// When its contents were last changed: the seconds since 1970.
+        public var modifiedSeconds: Int64
+        /// And the nanoseconds of that second.
+        public var modifiedNanoseconds: Int64
     }
 
     /// What is known about the file; with `followingLinks` false, about a symbolic link itself.
@@ -46,7 +50,9 @@ public enum File {
             group: found.group,
             size: found.size,
             device: found.device,
-            inode: found.inode
+            inode: found.inode,
+            modifiedSeconds: found.modified_seconds,
+            modifiedNanoseconds: found.modified_nanoseconds
         )
     }
 
@@ -101,6 +107,11 @@ public enum File {
             _ = unsafe egret_unlink(temporary)
             throw error
         }
+    }
+
+    /// Gives a file another name on the same filesystem; a file that has that name already is replaced.
+    public static func rename(_ path: String, to other: String) throws(LinuxError) {
+        try check(unsafe egret_rename(path, other), "rename", path)
     }
 
     /// Removes a file; one that is not there will do.

@@ -16,6 +16,27 @@ public enum NetworkNamespace {
         return cookie
     }
 
+    /// Whether the calling thread is in the network namespace of process 1, which is there after every restart.
+    ///
+    /// `/proc/1/ns/net` needs the right to trace process 1 (namespaces(7)). Who may not is told by `/proc/1/net/dev`, which
+    /// everybody may look at: a namespace's files there have numbers of their own.
+    ///
+    /// - Throws: ``LinuxError`` if neither can be read, as where `/proc` is not mounted or hides other users' processes.
+    public static func isFirst() throws(LinuxError) -> Bool {
+        do {
+            return try Namespace.open(.network, process: 1).identity == Namespace.current(.network).identity
+        } catch {
+            return try isFirst(bySeenFilesOf: 1)
+        }
+    }
+
+    /// Whether a process is in the caller's network namespace, by the numbers of its files.
+    static func isFirst(bySeenFilesOf process: Int32) throws(LinuxError) -> Bool {
+        let theirs = try File.status("/proc/\(process)/net/dev")
+        let ours = try File.status("/proc/thread-self/net/dev")
+        return theirs.device == ours.device && theirs.inode == ours.inode
+    }
+
     /// Makes a network namespace and holds it by a file, as ip-netns(8) does.
     ///
     /// - Parameters:

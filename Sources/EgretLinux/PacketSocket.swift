@@ -13,12 +13,20 @@ public struct PacketSocket: Sendable {
     public let interfaceIndex: Int32
 
     /// Opens a socket on an interface; promiscuous, it receives frames for other addresses too.
-    public init(interfaceIndex: Int32, promiscuous: Bool = false) throws(LinuxError) {
+    ///
+    /// - Parameters:
+    ///   - interfaceIndex: The interface.
+    ///   - etherType: The only kind of frames that it receives, and then only those that come in; `nil` for all frames
+    ///     in both directions.
+    ///   - promiscuous: Whether it receives frames for other addresses too.
+    /// - Throws: ``LinuxError`` without `CAP_NET_RAW`, or if there is no such interface.
+    public init(interfaceIndex: Int32, etherType: UInt16? = nil, promiscuous: Bool = false) throws(LinuxError) {
         // Protocol 0 receives nothing, so no frame of another interface slips in before the bind.
         let number = try check(egret_socket(egret_af_packet, egret_sock_raw, 0), "open a packet socket")
         descriptor = Descriptor(owning: number)
         self.interfaceIndex = interfaceIndex
-        try check(egret_packet_bind(number, interfaceIndex), "bind a packet socket to interface", "\(interfaceIndex)")
+        let result = egret_packet_bind(number, interfaceIndex, etherType ?? 0)
+        try check(result, "bind a packet socket to interface", "\(interfaceIndex)")
         if promiscuous {
             try check(egret_packet_promiscuous(number, interfaceIndex), "listen to everything on", "\(interfaceIndex)")
         }

@@ -33,7 +33,7 @@ public struct ProbeSocket: Sendable {
 
     /// The open socket, for ``Poll``.
     public let descriptor: Descriptor
-    private let family: Int32
+    let family: Int32
 
     /// Opens a socket, and for TCP and UDP takes a port.
     ///
@@ -42,6 +42,10 @@ public struct ProbeSocket: Sendable {
     ///   - isIPv6: The family.
     /// - Throws: ``LinuxError`` if the socket cannot be had.
     public init(_ transport: Transport, isIPv6: Bool) throws(LinuxError) {
+        try self.init(transport, isIPv6: isIPv6, source: nil)
+    }
+
+    init(_ transport: Transport, isIPv6: Bool, source: [UInt8]?) throws(LinuxError) {
         family = isIPv6 ? egret_af_inet6 : egret_af_inet
         let (type, number): (Int32, Int32) =
             switch transport {
@@ -51,7 +55,11 @@ public struct ProbeSocket: Sendable {
             }
         descriptor = Descriptor(owning: try check(egret_socket(family, type, number), "open a probe's socket"))
         try check(egret_report_errors(descriptor.number, family), "hear errors")
-        if transport != .echo { try check(egret_bind_any(descriptor.number, family), "take a port") }
+        if let source {
+            try ProbeSocket.bind(descriptor.number, source)
+        } else if transport != .echo {
+            try check(egret_bind_any(descriptor.number, family), "take a port")
+        }
         try descriptor.setNonBlocking(true)
     }
 

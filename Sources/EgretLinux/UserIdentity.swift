@@ -146,7 +146,12 @@ extension UserIdentity {
         return self
     }
 
-    private static func groupNumber(_ text: String) throws(LinuxError) -> UInt32? {
+    /// The number of a group that is given by name or number.
+    ///
+    /// - Parameter text: A name of the system's name service, or a number, which need not be known there.
+    /// - Returns: `nil` if a name is unknown, or a number does not fit in 32 bits or is the reserved −1.
+    /// - Throws: `LinuxError` if the name service fails.
+    public static func groupNumber(_ text: String) throws(LinuxError) -> UInt32? {
         var size = 4096
         while true {
             var number: UInt32 = 0

@@ -4,6 +4,7 @@
 import EgretLinux
 import EgretNetlinkWire
 public import EgretNftables
+import Synchronization
 
 extension NetlinkConnection {
     /// Commits a transaction: all of it, or nothing and an error. An empty transaction is not sent.
@@ -16,6 +17,10 @@ extension NetlinkConnection {
     /// - Throws: ``NetlinkError`` that names the first step refused and lists them all. With `.overrun`, and no step
     ///   listed, it is not known whether the kernel committed.
     public func commit(_ transaction: Transaction, _ operation: String) throws(NetlinkError) {
+        try gate.withLock { (_) throws(NetlinkError) in try commitAlone(transaction, operation) }
+    }
+
+    private func commitAlone(_ transaction: Transaction, _ operation: String) throws(NetlinkError) {
         let batch = try reserveSequences { (first) throws(NetlinkError) in
             do throws(WireError) {
                 let batch = try NftablesWire.encode(transaction, firstSequence: first)
@@ -45,6 +50,7 @@ extension NetlinkConnection {
             }
         }
         if let error = NetlinkError(refused: refused, operation: operation) { throw error }
+        commits += 1
     }
 
     /// Whether the kernel knows an nf_tables expression, by trying: for a namespace that is thrown away.

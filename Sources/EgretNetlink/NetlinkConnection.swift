@@ -3,6 +3,7 @@
 
 public import EgretLinux
 public import EgretNetlinkWire
+import Synchronization
 
 /// What a connection needs of a socket: whole datagrams, in order.
 public protocol DatagramSocket {
@@ -20,8 +21,8 @@ extension NetlinkSocket: DatagramSocket {}
 
 /// Requests to the kernel and their answers, one at a time, over one netlink socket.
 ///
-/// Sequence numbers rise; answers to earlier requests are dropped. One thread at a time may use it. It stays bound
-/// to the network namespace it was made in.
+/// Sequence numbers rise; answers to earlier requests are dropped. One thread uses it; another may commit in turn with it
+/// by way of ``batchSender``. It stays bound to the network namespace it was made in.
 public final class NetlinkConnection {
     /// Builds a request with the sequence number it is given.
     public typealias Builder = (UInt32) throws(WireError) -> [UInt8]
@@ -29,12 +30,21 @@ public final class NetlinkConnection {
     /// How often a dump is begun anew because what it describes changed meanwhile.
     private static let dumpAttempts = 10
 
+    /// The socket's number among the namespace's netlink sockets of its protocol: what it changes is told to others
+    /// with this number. `nil` for sockets that are not the kernel's.
+    public let portID: UInt32?
+
     private let socket: any DatagramSocket
     private var sequence: UInt32
+    /// Held for each exchange of messages, from the request to its last answer.
+    let gate = Mutex(())
+    /// How many transactions have been committed.
+    public internal(set) var commits = 0
 
     /// Uses a socket that nobody else reads.
     public init(_ socket: any DatagramSocket, firstSequence: UInt32 = 1) {
         self.socket = socket
+        portID = (socket as? NetlinkSocket)?.port
         sequence = firstSequence
     }
 
@@ -86,6 +96,23 @@ public final class NetlinkConnection {
         return NetlinkConnection(socket)
     }
 
+    /// Connects to links, addresses and routes as ``route()`` does, for a caller that reads notifications.
+    ///
+    /// - Parameters:
+    ///   - groups: Multicast groups to join (`RTNLGRP_*`).
+    ///   - receiveBuffer: How many bytes of notifications may wait to be read.
+    /// - Returns: The connection, for ``pendingEvents()``.
+    /// - Throws: ``NetlinkError`` if the socket cannot be had or a group not be joined.
+    public static func routeEvents(groups: [UInt32], receiveBuffer: Int) throws(NetlinkError) -> NetlinkConnection {
+        let socket = try open(.route, receiveBuffer: receiveBuffer)
+        do throws(LinuxError) {
+            for group in groups { try socket.join(group) }
+        } catch {
+            throw NetlinkError(error, operation: "listen to the kernel")
+        }
+        return NetlinkConnection(socket)
+    }
+
     /// The socket, to wait for notifications with.
     public var descriptor: Descriptor { socket.descriptor }
 
@@ -126,6 +153,19 @@ public final class NetlinkConnection {
         _ = try exchange(operation, build)
     }
 
+    /// Does the same, where one answer will do as well: what is to be added is there already, or what is to go has gone.
+    ///
+    /// - Throws: ``NetlinkError`` with any other answer.
+    public func request(
+        _ operation: String, unless expected: NetlinkError.Code, _ build: Builder
+    ) throws(NetlinkError) {
+        do throws(NetlinkError) {
+            try request(operation, build)
+        } catch {
+            if error.code != expected { throw error }
+        }
+    }
+
     /// Sends a request for one object and waits for it and the acknowledgement.
     ///
     /// - Throws: `.notFound` also if the kernel acknowledges without an object.
@@ -155,6 +195,21 @@ public final class NetlinkConnection {
     /// Sends the request and gathers what answers it, up to its acknowledgement, or the end of the dump, which is
     /// the last of the messages then.
     private func exchange(_ operation: String, _ build: Builder) throws(NetlinkError) -> [NetlinkMessage] {
+        try gate.withLock { (_) throws(NetlinkError) in try exchangeAlone(operation, build) }
+    }
+
+    /// Sends a request for one object as ``get(_:_:)`` does, and tells how many transactions had been committed then.
+    public func getBetweenCommits(
+        _ operation: String, _ build: Builder
+    ) throws(NetlinkError) -> (message: NetlinkMessage, commits: Int) {
+        let (messages, commits) = try gate.withLock { (_) throws(NetlinkError) in
+            (try exchangeAlone(operation, build), self.commits)
+        }
+        guard let message = messages.first else { throw NetlinkError(code: .notFound, operation: operation) }
+        return (message, commits)
+    }
+
+    private func exchangeAlone(_ operation: String, _ build: Builder) throws(NetlinkError) -> [NetlinkMessage] {
         let own = sequence
         sequence &+= 1
         let bytes: [UInt8]

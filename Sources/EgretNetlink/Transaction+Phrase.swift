@@ -8,7 +8,7 @@ extension Transaction.Step {
     var phrase: String {
         let place = "\(table.family) \(table.name)"
         return switch operation {
-        case .addTable: "add table \(place)"
+        case .addTable, .addOwnedTable: "add table \(place)"
         case .deleteTable: "delete table \(place)"
         case .addChain(let chain): "add chain \(place) \(chain.name)"
         case .createChain(let chain): "create chain \(place) \(chain.name)"
@@ -24,6 +24,8 @@ extension Transaction.Step {
         case .deleteCounter(let name): "delete counter \(place) \(name)"
         case .addLimit(let limit): "add limit \(place) \(limit.name)"
         case .deleteLimit(let name): "delete limit \(place) \(name)"
+        case .addQuota(let quota): "add quota \(place) \(quota.name)"
+        case .deleteQuota(let name): "delete quota \(place) \(name)"
         }
     }
 }

@@ -8,7 +8,7 @@ public import EgretNetlinkWire
 
 /// The links, addresses and routes of networks, in the kernel.
 public struct NetworkLinks {
-    private let connection: NetlinkConnection
+    let connection: NetlinkConnection
 
     /// Works through a connection to the host's network namespace.
     public init(_ connection: NetlinkConnection) {
@@ -37,11 +37,15 @@ public struct NetworkLinks {
 
     /// The addresses of a link, with their prefixes.
     public func addresses(of index: UInt32) throws -> [AddressRecord] {
+        try addresses().filter { $0.linkIndex == index }
+    }
+
+    /// The addresses of all links, with their prefixes.
+    public func addresses() throws -> [AddressRecord] {
         try connection.dump("list addresses") { sequence throws(WireError) in
             try RouteWire.addressesRequest(sequence: sequence)
         }
         .compactMap { (message) throws(WireError) in try RouteWire.decodeAddress(message) }
-        .filter { $0.linkIndex == index }
     }
 
     // MARK: - Bridges
@@ -53,15 +57,22 @@ public struct NetworkLinks {
     ///   - hardware: Its hardware address.
     ///   - subnets: The network's.
     ///   - mtu: In bytes; `nil` for the kernel's choice.
+    ///   - prepare: Called with the link's name when it is there and still down.
     /// - Returns: Its index.
     /// - Throws: An error that names the step. What was made so far is there.
-    public func makeBridge(_ name: InterfaceName, _ hardware: String?, subnets: [Subnet], mtu: UInt32?) throws -> UInt32
-    {
+    public func makeBridge(
+        _ name: InterfaceName,
+        _ hardware: String?,
+        subnets: [Subnet],
+        mtu: UInt32?,
+        prepare: (String) throws -> Void
+    ) throws -> UInt32 {
         try connection.request("create bridge \(name)") { sequence throws(WireError) in
             try RouteWire.createBridge(
                 name, address: hardware.flatMap { MACAddress(text: $0) } ?? .random(), mtu: mtu, sequence: sequence)
         }
         let index = try connection.link(name).index
+        try prepare(name.rawValue)
         for subnet in subnets {
             try connection.add(subnet.gateway, length: subnet.block.length, to: index)
         }
@@ -77,12 +88,20 @@ public struct NetworkLinks {
     /// - Throws: An error that says what the kernel refused.
     public func remove(_ name: String, if isOwn: (LinkRecord) -> Bool) throws {
         guard let link = try all().first(where: { $0.name == name }), isOwn(link) else { return }
-        do throws(NetlinkError) {
-            try connection.request("delete link \(name)") { sequence throws(WireError) in
+        try connection.request("delete link \(name)", unless: .notFound) { sequence throws(WireError) in
+            try RouteWire.deleteLink(link.index, sequence: sequence)
+        }
+    }
+
+    /// Removes all links that are meant; those that go meanwhile will do.
+    ///
+    /// - Parameter isOwn: Whether a link is meant.
+    /// - Throws: An error that says what the kernel refused.
+    public func remove(where isOwn: (LinkRecord) -> Bool) throws {
+        for link in try all() where isOwn(link) {
+            try connection.request("delete link \(link.name)", unless: .notFound) { sequence throws(WireError) in
                 try RouteWire.deleteLink(link.index, sequence: sequence)
             }
-        } catch {
-            if error.code != .notFound { throw error }
         }
     }
 
@@ -112,13 +131,15 @@ public struct NetworkLinks {
     ///   - network: Its network.
     ///   - namespace: Its namespace.
     ///   - mtu: In bytes; `nil` for the kernel's choice.
+    ///   - prepare: Called with the name of the host's end when it is there and still down.
     /// - Returns: The index of the host's end.
     /// - Throws: An error that names the step. What was made so far is there.
     public func connect(
         _ endpoint: NetworkRecord.Endpoint,
         to network: NetworkRecord,
         in namespace: Namespace,
-        mtu: UInt32?
+        mtu: UInt32?,
+        prepare: (String) throws -> Void
     ) throws -> UInt32 {
         guard let outer = InterfaceName(endpoint.hostInterface), let inner = InterfaceName(endpoint.interface),
             let outerHardware = MACAddress(text: endpoint.hostHardwareAddress),
@@ -139,6 +160,7 @@ public struct NetworkLinks {
             )
         }
         let index = try connection.link(outer).index
+        try prepare(outer.rawValue)
         switch network.mode {
         case .bridge: try joinBridge(index, network)
         case .routed: try routeTo(endpoint, index, network)
@@ -178,22 +200,11 @@ public struct NetworkLinks {
         if let loopback = InterfaceName("lo") { try inside.setUp(try inside.link(loopback).index) }
         let index = try inside.link(name).index
         for (address, subnet) in zip(endpoint.addresses, network.subnets) {
-            let length = network.mode == .bridge ? subnet.block.length : address.family.bitWidth
-            try inside.add(address, length: length, to: index)
+            try inside.add(address, length: Int(network.innerLength(subnet)), to: index)
         }
         try inside.setUp(index)
         let hasDefault = Set(try inside.routes().filter { $0.isDefault && $0.table == 254 }.map(\.destination.family))
-        for subnet in network.subnets {
-            if network.mode == .routed { try inside.add(RouteRecord(to: IPPrefix(subnet.gateway), link: index)) }
-            if network.isIsolated {
-                guard network.mode == .routed else { continue }
-                try inside.add(RouteRecord(to: subnet.block, gateway: subnet.gateway, link: index))
-            } else if !hasDefault.contains(subnet.block.family),
-                let everywhere = IPPrefix(IPAddress(family: subnet.block.family, rawValue: 0), length: 0)
-            {
-                try inside.add(RouteRecord(to: everywhere, gateway: subnet.gateway, link: index))
-            }
-        }
+        for route in network.innerRoutes(link: index, hasDefault: hasDefault) { try inside.add(route) }
     }
 }
 
@@ -214,13 +225,13 @@ extension NetlinkConnection {
             .compactMap { (message) throws(WireError) in try RouteWire.decodeRoute(message) }
     }
 
-    fileprivate func setUp(_ index: UInt32) throws {
+    func setUp(_ index: UInt32) throws {
         try request("set link \(index) up") { sequence throws(WireError) in
             try RouteWire.setLink(index, up: true, sequence: sequence)
         }
     }
 
-    fileprivate func add(_ address: IPAddress, length: Int, to index: UInt32) throws {
+    func add(_ address: IPAddress, length: Int, to index: UInt32) throws {
         try request("add address \(address)") { sequence throws(WireError) in
             try RouteWire.addAddress(
                 address,
@@ -232,7 +243,7 @@ extension NetlinkConnection {
         }
     }
 
-    fileprivate func add(_ route: RouteRecord) throws {
+    func add(_ route: RouteRecord) throws {
         try request("add route to \(route.destination)") { sequence throws(WireError) in
             try RouteWire.addRoute(route, sequence: sequence)
         }
@@ -245,8 +256,17 @@ extension MACAddress {
         MACAddress(locallyAdministered: UInt64.random(in: 0...0xff_ffff_ffff))
     }
 
+    /// A locally administered address for a bridge's port, higher than others have.
+    ///
+    /// A bridge whose address nobody has set takes the lowest of its ports' (`br_stp_recalculate_bridge_id`), and with a
+    /// lower one somebody else's bridge would change its own when we come and when we go: whoever had asked for it
+    /// meanwhile would talk to nobody.
+    public static func randomForPort() -> MACAddress {
+        MACAddress(rawValue: 0xfeff_0000_0000 | UInt64.random(in: 0...0xffff_ffff))
+    }
+
     /// Reads six pairs of hexadecimal digits; `nil` for anything else.
-    init?(text: String) {
+    public init?(text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map { UInt8($0, radix: 16) }
         guard parts.count == 6, !parts.contains(nil) else { return nil }
         self.init(rawValue: parts.compactMap(\.self).reduce(0) { $0 << 8 | UInt64($1) })

@@ -40,6 +40,12 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
         public var addresses: [IPAddress]
         /// Source addresses of its own.
         public var sourceAddresses: [AddressPair]
+        /// Who it is to policies; `nil` if nobody has said, and in records of before anybody could.
+        public var identity: EndpointIdentity?
+        /// What the container runtime that asked for it calls it; `nil` for one that somebody else has connected.
+        public var attachment: ContainerAttachment?
+        /// How fast its traffic may be, whatever policies say; `nil` if that is theirs alone.
+        public var rates: [EndpointRate]?
         /// How far it has come.
         public var stage: Stage
 
@@ -55,8 +61,14 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
             hostHardwareAddress: String,
             addresses: [IPAddress],
             sourceAddresses: [AddressPair],
+            identity: EndpointIdentity? = nil,
+            attachment: ContainerAttachment? = nil,
+            rates: [EndpointRate]? = nil,
             stage: Stage
         ) {
+            self.identity = identity
+            self.attachment = attachment
+            self.rates = rates
             self.namespace = namespace
             self.cookie = cookie
             self.isCreated = isCreated
@@ -152,6 +164,8 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
     /// What was added to other tools' rules so that they accept its packets; `nil` in records of before there was such
     /// a thing.
     public var passages: [Passage]?
+    /// The file of policies that its container runtime's configuration names, for a host without an agent; `nil` for none.
+    public var policyFile: String?
 
     /// Notes a network that is about to be made.
     public init(_ spec: NetworkSpec, bootID: String) {
@@ -181,7 +195,8 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
             isIsolated: isIsolated,
             translation: !isTranslated
                 ? .none : sourceAddresses.isEmpty ? .masquerade : .sourceAddresses(sourceAddresses),
-            isAdopted: isAdopted
+            isAdopted: isAdopted,
+            allowedThrough: Set(passages?.map(\.tool) ?? [])
         )
     }
 

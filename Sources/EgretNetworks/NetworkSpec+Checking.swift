@@ -41,6 +41,10 @@ extension NetworkSpec {
             throw NetworkProblem(
                 "“\(name)” is a name that Egret gives its own interfaces", advice: "choose another, such as br0")
         }
+        if isIsolated && !allowedThrough.isEmpty {
+            throw NetworkProblem(
+                "nothing leaves an isolated network", advice: "let it be isolated, or let it through other tools")
+        }
         if isAdopted && mode == .routed {
             throw NetworkProblem(
                 "a routed network has no bridge to adopt", advice: "leave --mode routed or --adopt out")

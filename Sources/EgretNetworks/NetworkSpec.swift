@@ -37,6 +37,8 @@ public struct NetworkSpec: Hashable, Sendable {
     public var translation: Translation
     /// Whether its bridge is somebody else's: it is used as it is and stays when the network goes.
     public var isAdopted: Bool
+    /// The tools of the host whose rules get one that accepts the network's packets.
+    public var allowedThrough: Set<Passage.Tool>
 
     /// Creates a description.
     public init(
@@ -46,7 +48,8 @@ public struct NetworkSpec: Hashable, Sendable {
         mtu: UInt32? = nil,
         isIsolated: Bool = false,
         translation: Translation = .masquerade,
-        isAdopted: Bool = false
+        isAdopted: Bool = false,
+        allowedThrough: Set<Passage.Tool> = []
     ) {
         self.name = name
         self.mode = mode
@@ -55,6 +58,7 @@ public struct NetworkSpec: Hashable, Sendable {
         self.isIsolated = isIsolated
         self.translation = translation
         self.isAdopted = isAdopted
+        self.allowedThrough = allowedThrough
     }
 
     /// The subnet of a family.

@@ -30,8 +30,7 @@ public struct NetworkStore: Sendable {
     public init(chosen: String? = nil) throws(LinuxError) {
         let chosen = chosen.flatMap { $0.isEmpty ? nil : $0 }
         let root = chosen ?? "/var/lib/egret"
-        let first = try? Namespace.open(.network, process: 1).identity
-        let isFirst = try first == Namespace.current(.network).identity && chosen == nil
+        let isFirst = chosen == nil ? try NetworkNamespace.isFirst() : false
         outlivesRestart = isFirst || chosen != nil
         path = isFirst ? root + "/networks" : "\(root)/networks-\(try NetworkNamespace.currentCookie())"
     }
@@ -51,6 +50,21 @@ public struct NetworkStore: Sendable {
     public func networks() throws -> [NetworkRecord] {
         guard File.exists(path) else { return [] }
         return try Directory.names(in: path).filter { $0.hasSuffix(".json") }.map { try read("\(path)/\($0)") }
+    }
+
+    /// The states of the files that ``networks()`` reads, by name: while they are the same, so are the networks.
+    ///
+    /// - Returns: `nil` if a file is so young that a later change might not show.
+    public func files() throws(LinuxError) -> [String: File.Status]? {
+        guard File.exists(path) else { return [:] }
+        var found: [String: File.Status] = [:]
+        let now = WallTime.now.seconds
+        for name in try Directory.names(in: path) where name.hasSuffix(".json") {
+            let status = try File.status("\(path)/\(name)")
+            if now - status.modifiedSeconds <= 2 { return nil }
+            found[name] = status
+        }
+        return found
     }
 
     private func read(_ file: String) throws -> NetworkRecord {
@@ -88,11 +102,94 @@ public struct NetworkStore: Sendable {
         try File.remove(file(name))
     }
 
+    /// The machine's present start, as records note it.
+    ///
+    /// - Returns: What `/proc/sys/kernel/random/boot_id` says (random(4)).
+    /// - Throws: `LinuxError` if it cannot be read.
+    public static func currentBootID() throws(LinuxError) -> String {
+        try File.readText("/proc/sys/kernel/random/boot_id").split(separator: "\n").first.map(String.init) ?? ""
+    }
+
+    // MARK: - Policies
+
+    private var policyNote: String { path + "/policies" }
+
+    /// Whether an agent holds policies for the networks' endpoints: none may come without it.
+    public var hasPolicies: Bool { File.exists(policyNote) }
+
+    /// Notes whether an agent holds policies for the networks' endpoints; this outlives the agent.
+    ///
+    /// - Throws: `LinuxError` if it cannot be noted.
+    public func note(hasPolicies: Bool) throws(LinuxError) {
+        if hasPolicies == self.hasPolicies { return }
+        if hasPolicies {
+            try Directory.make(path, mode: 0o700)
+            try File.write(policyNote, [], mode: 0o600)
+        } else {
+            try File.remove(policyNote)
+        }
+    }
+
     /// Removes the directory if no network is in it. The caller holds the lock.
     public func removeIfEmpty() throws(LinuxError) {
         guard try Directory.names(in: path).allSatisfy({ $0 == "lock" }) else { return }
         try File.remove(path + "/lock")
         try? Directory.remove(path)
+    }
+
+    private static let prefix = "networks-"
+
+    /// Removes what is kept for network namespaces that are gone, and the namespaces that Egret had made for their
+    /// networks. The first namespace's is never among it.
+    ///
+    /// - Parameters:
+    ///   - chosen: The directory that ``variable`` names, if it does.
+    ///   - bootID: The machine's present start.
+    ///   - reachable: The cookies of network namespaces that are there.
+    /// - Returns: The directories that were removed.
+    /// - Throws: `LinuxError` if a directory cannot be listed or removed.
+    public static func collect(
+        chosen: String? = nil,
+        bootID: String,
+        reachable: some Collection<UInt64>
+    ) throws -> [String] {
+        let root = chosen.flatMap { $0.isEmpty ? nil : $0 } ?? "/var/lib/egret"
+        guard File.exists(root) else { return [] }
+        let candidates = try Directory.names(in: root).filter { name in
+            name.hasPrefix(prefix) && UInt64(name.dropFirst(prefix.count)) != nil
+        }
+        let reachable = Set(reachable)
+        var removed: [String] = []
+        for name in candidates.sorted() {
+            guard let cookie = UInt64(name.dropFirst(prefix.count)), !reachable.contains(cookie) else { continue }
+            let store = NetworkStore(path: "\(root)/\(name)")
+            if try store.remove(bootID: bootID) { removed.append(store.path) }
+        }
+        return removed
+    }
+
+    private init(path: String) {
+        self.path = path
+        outlivesRestart = false
+    }
+
+    /// Removes everything, unless somebody works on it, or its namespace may be where nobody can see it from here.
+    private func remove(bootID: String) throws -> Bool {
+        guard let lock = try FileLock.tryAcquire(path + "/lock") else { return false }
+        guard let networks = try? networks() else { return false }
+        let isPresent = networks.allSatisfy { $0.bootID == bootID }
+        if isPresent && !NetworkNamespace.seesAllProcesses { return false }
+        for endpoint in networks.filter({ $0.bootID == bootID }).flatMap(\.endpoints) where endpoint.isCreated {
+            guard let reference = NamespaceReference(endpoint.namespace), let namespace = try? reference.open(),
+                try NamespaceReference.cookie(of: namespace) == endpoint.cookie
+            else { continue }
+            try NetworkNamespace.remove(at: reference.path)
+        }
+        for name in try dockerNetworks() { try forget(dockerNetwork: name) }
+        for name in try Directory.names(in: path) { try File.remove("\(path)/\(name)") }
+        try Directory.remove(path)
+        withExtendedLifetime(lock) {}
+        return true
     }
 
     private func file(_ name: String) -> String { "\(path)/\(name).json" }

@@ -31,6 +31,7 @@ extension NftText {
         case .ipv6Address: IPAddress(family: .ipv6, rawValue: value).description
         case .etherAddress: MACAddress(rawValue: UInt64(truncatingIfNeeded: value)).description
         case .mark: hexadecimal(value, digits: 8)
+        case .time, .cgroup: String(value)
         case .inetProtocol, .inetService, .icmpType, .icmpv6Type, .interfaceIndex: String(value)
         }
     }
@@ -75,6 +76,8 @@ extension DataType {
         case .mark: "mark"
         case .interfaceIndex: "iface_index"
         case .icmpv6Type: "icmpv6_type"
+        case .time: "time"
+        case .cgroup: "cgroupsv2"
         }
     }
 }

@@ -46,6 +46,7 @@ public enum NftText {
         let table = "\(step.table.family.rawValue) \(step.table.name)"
         switch step.operation {
         case .addTable: return ["add table \(table)"]
+        case .addOwnedTable: return ["add table \(table) { flags owner, persist; }"]
         case .deleteTable: return ["delete table \(table)"]
         case .addChain(let chain): return ["add chain \(table) \(render(chain))"]
         case .createChain(let chain): return ["create chain \(table) \(render(chain))"]
@@ -60,9 +61,17 @@ public enum NftText {
         case .addCounter(let counter): return ["add counter \(table) \(counter.name)"]
         case .deleteCounter(let name): return ["delete counter \(table) \(name)"]
         case .addLimit(let limit):
-            let rate = "rate \(limit.packetsPerSecond)/second burst \(limit.burst) packets"
+            let rate =
+                switch limit.unit {
+                case .packets: "rate \(limit.perSecond)/second burst \(limit.burst) packets"
+                case .bytes: "rate \(limit.perSecond) bytes/second burst \(limit.burst) bytes"
+                }
             return ["add limit \(table) \(limit.name) { \(rate) ; }"]
         case .deleteLimit(let name): return ["delete limit \(table) \(name)"]
+        case .addQuota(let quota):
+            let used = quota.used == 0 ? "" : " used \(quota.used) bytes"
+            return ["add quota \(table) \(quota.name) { over \(quota.bytes) bytes\(used) ; }"]
+        case .deleteQuota(let name): return ["delete quota \(table) \(name)"]
         }
     }
 
@@ -81,7 +90,11 @@ public enum NftText {
         let key = ([set.keyType] + set.furtherKeyTypes).map(\.nftName).joined(separator: " . ")
         let type = set.mapsToVerdict ? "\(key) : verdict" : key
         let size = set.size.map { " size \($0);" } ?? ""
-        return "\(set.name) { type \(type);\(set.hasIntervals ? " flags interval;" : "")\(size) }"
+        let flags = [
+            set.isDynamic ? "dynamic" : nil, set.hasIntervals ? "interval" : nil, set.hasTimeouts ? "timeout" : nil,
+        ].compactMap(\.self)
+        let flagText = flags.isEmpty ? "" : " flags \(flags.joined(separator: ","));"
+        return "\(set.name) { type \(type);\(flagText)\(size) }"
     }
 
     private static func elementLines(_ verb: String, _ set: Set, _ table: String) -> [String] {

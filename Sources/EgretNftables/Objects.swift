@@ -140,19 +140,38 @@ public struct Counter: Hashable, Sendable {
     }
 }
 
-/// A named packet-rate limit (`NFT_OBJECT_LIMIT`), shared by every rule that names it.
+/// A named rate limit (`NFT_OBJECT_LIMIT`), shared by every rule that names it.
 public struct RateLimit: Hashable, Sendable {
+    /// What is counted: `enum nft_limit_type`.
+    public enum Unit: UInt32, Hashable, Sendable {
+        /// Packets, of whatever length.
+        case packets = 0
+        /// Bytes, from the network header to the end.
+        case bytes = 1
+    }
+
     /// The name, unique among the table's limits.
     public var name: String
-    /// Packets per second.
-    public var packetsPerSecond: UInt64
-    /// Packets that may pass at once before the rate holds.
+    /// What is counted.
+    public var unit: Unit
+    /// So many per second.
+    public var perSecond: UInt64
+    /// So many may pass at once before the rate holds.
     public var burst: UInt32
 
-    /// Creates a limit.
+    /// Creates a limit on packets.
     public init(_ name: String, packetsPerSecond: UInt64, burst: UInt32) {
         self.name = name
-        self.packetsPerSecond = packetsPerSecond
+        unit = .packets
+        perSecond = packetsPerSecond
+        self.burst = burst
+    }
+
+    /// Creates a limit on bytes. No packet passes that is longer than the burst.
+    public init(_ name: String, bytesPerSecond: UInt64, burst: UInt32) {
+        self.name = name
+        unit = .bytes
+        perSecond = bytesPerSecond
         self.burst = burst
     }
 }

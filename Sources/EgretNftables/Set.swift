@@ -26,6 +26,10 @@ public enum DataType: UInt32, Hashable, Sendable, CaseIterable {
     case interfaceIndex = 20
     /// `icmpv6_type`, 1 byte.
     case icmpv6Type = 29
+    /// `time`, 8 bytes: nanoseconds since 1970 (UTC); big endian, as intervals need it.
+    case time = 43
+    /// `cgroupsv2`, 8 bytes, the machine's byte order: the kernel's number of a control group.
+    case cgroup = 46
 
     /// The number of bytes that a value takes in a key.
     public var byteCount: Int {
@@ -34,6 +38,7 @@ public enum DataType: UInt32, Hashable, Sendable, CaseIterable {
         case .inetService: 2
         case .ipv4Address, .mark, .interfaceIndex: 4
         case .etherAddress: 6
+        case .time, .cgroup: 8
         case .ipv6Address: 16
         }
     }
@@ -57,6 +62,10 @@ public struct Set: Hashable, Sendable {
     /// How many elements it has room for; `nil` without limit. For a known size the kernel takes a fixed hash table,
     /// which it fills and searches faster than one that grows.
     public var size: UInt32?
+    /// Whether elements may have a time to live (`flags timeout`).
+    public var hasTimeouts = false
+    /// Whether rules put elements in by themselves (`flags dynamic`): ``Statement/withinEach(_:set:perSecond:burst:)``.
+    public var isDynamic = false
     /// What it holds when the transaction that adds it commits.
     public var contents: SetContents
 

@@ -23,6 +23,10 @@ public enum Selector: Hashable, Sendable {
     case inputInterface
     /// `meta oif`: the index of the interface the packet leaves by.
     case outputInterface
+    /// The first bytes of the name of the interface that the packet came in by; 16 for the whole name.
+    case inputName(length: UInt8)
+    /// The first bytes of the name of the interface that the packet leaves by; 16 for the whole name.
+    case outputName(length: UInt8)
     /// `meta nfproto`: the packet's family, `NFPROTO_IPV4` (2) or `NFPROTO_IPV6` (10).
     case networkProtocol
     /// `meta protocol`: the EtherType, host byte order here.
@@ -31,10 +35,20 @@ public enum Selector: Hashable, Sendable {
     case transportProtocol
     /// `ct mark and MASK`.
     case connectionMark(mask: UInt32)
+    /// `ct label and BIT`: one of the 128 labels of a connection, as the bit or 0.
+    case connectionLabel(UInt8)
+    /// `meta mark and MASK`.
+    case packetMark(mask: UInt32)
     /// `ct state`: the packet's relation to its connection, as ``ConnectionState`` bits.
     case connectionState
     /// `ct direction`: 0 original, 1 reply.
     case connectionDirection
+    /// `ct protocol`: the upper-layer protocol of the packet's connection, also where the packet is an error about it.
+    case connectionProtocol
+    /// `ct reply proto-src`: the port that the connection's target listens on, after any translation.
+    case connectionTargetPort
+    /// `meta time`: when the packet came, in nanoseconds since 1970 (UTC). Only for look-ups in sets of intervals.
+    case time
     /// `ip saddr`. The rule must already have matched IPv4.
     case ipv4Source
     /// `ip daddr`. The rule must already have matched IPv4.
@@ -47,6 +61,8 @@ public enum Selector: Hashable, Sendable {
     case sourcePort
     /// `th dport`. The rule must already have matched a protocol with ports.
     case destinationPort
+    /// `tcp flags & MASK`. The rule must already have matched TCP.
+    case tcpFlags(mask: UInt8)
     /// `icmp type`. The rule must already have matched ICMP.
     case icmpType
     /// `icmpv6 type`. The rule must already have matched ICMPv6.
@@ -65,6 +81,9 @@ public enum Selector: Hashable, Sendable {
     case neighbourTarget
     /// `fib daddr type`: what kind of address the destination is here, `RTN_*`.
     case destinationAddressType
+    /// `socket cgroupv2 level N`: the ancestor, so many steps below the root, of the cgroup that the packet's socket was
+    /// made in. Not for packets without a socket of this host: the rule then goes no further.
+    case socketCgroup(level: UInt8)
 }
 
 /// Bits of `ct state` (`NF_CT_STATE_*_BIT` in `linux/netfilter/nf_conntrack_common.h`).
@@ -111,6 +130,8 @@ public enum Statement: Hashable, Sendable {
     case verdictMap(Selector, String)
     /// The same by the block of this prefix length that an address lies in: `ip daddr & 255.255.255.0 vmap @name`.
     case blockVerdictMap(Selector, prefixLength: Int, String)
+    /// Goes on only if the selectors' values together are in the set, whose key has their types in the same order.
+    case inConcatenatedSet([Selector], String)
     /// Gives the verdict that the map has for the selectors' values together, if any; goes on otherwise.
     ///
     /// The map's key has the selectors' types, in the same order.
@@ -121,12 +142,33 @@ public enum Statement: Hashable, Sendable {
     case counter(String)
     /// Goes on only while the named limit is not exceeded.
     case limit(String)
+    /// Goes on only while the rule has been asked less often than so many times in a time, `burst` beyond that.
+    case within(UInt64, seconds: UInt64, burst: UInt32)
+    /// Goes on only if the rule has been asked more often than that (`limit rate over`).
+    case beyond(UInt64, seconds: UInt64, burst: UInt32)
+    /// Goes on only if more connections than this are open of those that the rule has seen (`ct count over`). For the
+    /// first packets of connections.
+    case connectionsOver(UInt32)
+    /// `update @SET { A . B timeout 60s limit rate COUNT/second burst PACKETS packets }`: goes on only for so many packets a
+    /// second with the same key. The set, of a size and dynamic, has an element with a time to live for each key; when it
+    /// is full, nothing with a new key goes on.
+    case withinEach([Selector], set: String, perSecond: UInt64, burst: UInt32)
+    /// Sets the packet's priority, which says the class of a queueing discipline that it waits in (`meta priority set`).
+    case setPriority(UInt32)
+    /// Sets the packet's differentiated-services code point, 0 to 63. The rule must already have matched the family.
+    case setTrafficClass(AddressFamily, UInt8)
+    /// Uses the packet's bytes of the named quota, and goes on only if there were not so many left.
+    case quota(String)
     /// Sends the packet's first bytes to an nfnetlink_log group with a prefix, and goes on.
     ///
     /// `snapLength` is in bytes, 0 for all. `queueThreshold` packets are gathered before they are delivered.
     case log(group: UInt16, prefix: String, snapLength: UInt32, queueThreshold: UInt16)
     /// Replaces the bits of `mask` in the connection's mark with those of `value`.
     case setConnectionMark(mask: UInt32, value: UInt32)
+    /// Gives the packet's connection one of its 128 labels; others it keeps.
+    case addConnectionLabel(UInt8)
+    /// Replaces the bits of `mask` in the packet's mark with those of `value`.
+    case setPacketMark(mask: UInt32, value: UInt32)
     /// Tells who listens (`nft monitor trace`) of every rule that the packet meets from here on: `meta nftrace set 1`.
     case trace
     /// Gives the packet's connection the address of the interface it leaves by.
@@ -136,10 +178,20 @@ public enum Statement: Hashable, Sendable {
     /// Leads the packet's connection to an address of the target (`dnat`). For nat chains at `prerouting` and
     /// `output`, and what they jump to.
     case destinationTranslation(TranslationTarget)
+    /// Leads the packet to a transparent socket of this host, to the one of its connection or else to the one that
+    /// listens on this port (`tproxy to :PORT`). For filter chains at `prerouting`, and TCP or UDP.
+    case transparentProxy(port: UInt16)
+    /// Sends the frame out by another interface, by index (`fwd to`). For chains of the netdev family.
+    case forward(toInterface: UInt32)
     /// Drops the packet and answers with a TCP reset. The rule must already have matched TCP.
     case rejectWithTCPReset
     /// Drops the packet and answers with ICMP or ICMPv6 "administratively prohibited" (`icmpx admin-prohibited`).
     case rejectAdministratively
     /// Ends the rule with a verdict.
     case verdict(Verdict)
+}
+
+extension Statement {
+    /// How long a key of ``withinEach(_:set:perSecond:burst:)`` is remembered after its last packet, in seconds.
+    public static let keySeconds: UInt64 = 60
 }

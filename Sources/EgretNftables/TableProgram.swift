@@ -12,6 +12,8 @@ public struct TableProgram: Hashable, Sendable {
     public var counters: [Counter] = []
     /// Limits that rules name.
     public var limits: [RateLimit] = []
+    /// Quotas that rules name.
+    public var quotas: [Quota] = []
     /// Sets and maps, with all that they hold.
     public var sets: [Set] = []
     /// Chains.
@@ -28,10 +30,11 @@ public struct TableProgram: Hashable, Sendable {
 
     /// The steps that bring the program into a table that holds none of it.
     ///
-    /// Counters, limits and chains come first, then sets, whose verdicts name chains, then the rules that name
+    /// Counters, limits, quotas and chains come first, then sets, whose verdicts name chains, then the rules that name
     /// both, and last the memberships, which bring packets in.
     public var installation: [Operation] {
-        counters.map { .addCounter($0) } + limits.map { .addLimit($0) } + chains.map { .createChain($0) }
+        counters.map { .addCounter($0) } + limits.map { .addLimit($0) } + quotas.map { .addQuota($0) }
+            + chains.map { .createChain($0) }
             + sets.map { .addSet($0) } + rules.map { .addRule($0) } + memberships.map { .addElements($0) }
     }
 
@@ -39,6 +42,7 @@ public struct TableProgram: Hashable, Sendable {
     public var removal: [Operation] {
         memberships.map { .deleteElements($0) } + chains.reversed().map { .flushChain($0.name) }
             + sets.reversed().map { .deleteSet($0.name) } + chains.reversed().map { .deleteChain($0.name) }
-            + limits.map { .deleteLimit($0.name) } + counters.map { .deleteCounter($0.name) }
+            + quotas.map { .deleteQuota($0.name) } + limits.map { .deleteLimit($0.name) }
+            + counters.map { .deleteCounter($0.name) }
     }
 }

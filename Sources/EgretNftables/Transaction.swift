@@ -6,6 +6,9 @@
 public enum Operation: Hashable, Sendable {
     /// `add table`.
     case addTable
+    /// Adds a table that nobody else may change as long as the sender's socket is open (kernel 6.9 and later), and that stays
+    /// when the socket closes. A table that a former owner has left is taken over.
+    case addOwnedTable
     /// `delete table`, with everything in it.
     case deleteTable
     /// `add chain`, or change a base chain's policy.
@@ -36,6 +39,10 @@ public enum Operation: Hashable, Sendable {
     case addLimit(RateLimit)
     /// `delete limit`: it must be unused.
     case deleteLimit(String)
+    /// `add quota`; of one that is there, the bytes are set, and what is used stays.
+    case addQuota(Quota)
+    /// `delete quota`: it must be unused.
+    case deleteQuota(String)
 }
 
 /// Changes that the kernel makes together or not at all. No packet sees a part of them.

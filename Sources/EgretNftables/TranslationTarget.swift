@@ -45,6 +45,8 @@ public struct ConnectionStatus: OptionSet, Hashable, Sendable {
         self.rawValue = rawValue
     }
 
+    /// The connection's first packet has left (`IPS_CONFIRMED`).
+    public static let confirmed = ConnectionStatus(rawValue: 8)
     /// The connection's source address is translated (`IPS_SRC_NAT`).
     public static let sourceTranslated = ConnectionStatus(rawValue: 0x10)
     /// The connection's destination address is translated (`IPS_DST_NAT`).

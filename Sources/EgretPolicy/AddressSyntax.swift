@@ -83,18 +83,18 @@ enum AddressSyntax {
         return problem("\(quoted(text)) is not an address", example)
     }
 
-    /// What to say about a domain name: names come later.
+    /// What to say about a domain name where an address belongs.
     static func domainProblem(_ text: Substring) -> SyntaxProblem {
         if text.lowercased() == "localhost" {
             return SyntaxProblem(
-                DiagnosticCode.domainName, "\(quoted(text)) is a name, and names in rules are not supported yet",
+                DiagnosticCode.domainName, "\(quoted(text)) is a name, not an address",
                 suggestion: "use the group host for the machine that runs the workload"
             )
         }
         return SyntaxProblem(
-            DiagnosticCode.domainName, "\(quoted(text)) is a domain name, and names in rules are not supported yet",
+            DiagnosticCode.domainName, "\(quoted(text)) is a domain name, not an address",
             suggestion:
-                "use an address such as 203.0.113.10, a block such as 203.0.113.0/24 or a group such as internet"
+                "write it in to: [{ domains: [\(text.hasPrefix("*") ? "\"\(text)\"" : text)] }], or write an address or a block"
         )
     }
 

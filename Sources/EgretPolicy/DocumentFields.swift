@@ -17,6 +17,8 @@ struct DocumentFields {
 
     /// The mapping.
     let node: DocumentNode
+    /// Whether the mapping held a field that does not exist, which has been reported.
+    let hasUnknown: Bool
     private let entries: [DocumentNode.Entry]
 
     /// Takes a mapping apart; reports what is not a mapping and every field that does not belong.
@@ -33,9 +35,9 @@ struct DocumentFields {
         }
         self.node = node
         self.entries = entries
-        for entry in entries where !schema.fields.contains(entry.key) {
-            diagnostics.append(DocumentFields.problem(with: entry, schema))
-        }
+        let unknown = entries.filter { !schema.fields.contains($0.key) }
+        hasUnknown = !unknown.isEmpty
+        diagnostics += unknown.map { DocumentFields.problem(with: $0, schema) }
     }
 
     /// The value of a field; `nil` if it is absent.

@@ -4,6 +4,8 @@
 public import EgretAddressing
 
 /// What a workload may send, as its author wrote it, validated.
+///
+/// In a ``PolicySet`` for ingress, a policy has the same form: `destinations` are then where a connection comes from.
 public struct EgressPolicy: Hashable, Sendable {
     /// The three groups of policies, in the order in which they are asked.
     public enum Tier: String, Hashable, Sendable, CaseIterable, Comparable {
@@ -28,8 +30,20 @@ public struct EgressPolicy: Hashable, Sendable {
         }
     }
 
+    /// Whether a policy decides, or only tells what it would have decided.
+    public enum Mode: String, Hashable, Sendable, CaseIterable {
+        /// It decides.
+        case enforce
+        /// It decides nothing: what it would have refused is counted and reported.
+        case audit
+    }
+
     /// `metadata.name`, unique in a policy set.
     public var name: String
+    /// Which workloads obey it; `nil` for all.
+    public var selects: WorkloadSelector?
+    /// Whether it decides.
+    public var mode: Mode
     /// The tier.
     public var tier: Tier
     /// 0 to 1000 within the tier; the lower number is asked first, then the name decides.
@@ -38,25 +52,46 @@ public struct EgressPolicy: Hashable, Sendable {
     public var defaultAction: DefaultAction?
     /// The rules, in order: the first whose match covers the traffic decides.
     public var rules: [EgressRule]
+    /// How fast its endpoints' traffic may be; all hold.
+    public var limits: [TrafficLimit]
+    /// How much traffic its endpoints may have; all hold.
+    public var budgets: [TrafficBudget]
+    /// The ways that connections take, in order: the first whose match covers the connection decides.
+    public var routes: [EgressRoute]
     /// Where the document begins.
     public var location: SourceLocation?
 
     /// Creates a policy.
     public init(
         name: String,
+        selects: WorkloadSelector? = nil,
+        mode: Mode = .enforce,
         tier: Tier = .workload,
         priority: Int = 100,
         defaultAction: DefaultAction? = .deny,
         rules: [EgressRule],
+        limits: [TrafficLimit] = [],
+        budgets: [TrafficBudget] = [],
+        routes: [EgressRoute] = [],
         location: SourceLocation? = nil
     ) {
+        self.limits = limits
+        self.budgets = budgets
         self.name = name
+        self.selects = selects
+        self.mode = mode
         self.tier = tier
         self.priority = priority
         self.defaultAction = defaultAction
         self.rules = rules
+        self.routes = routes
         self.location = location
     }
+}
+
+extension EgressPolicy {
+    /// Whether a rule holds at some times only.
+    public var hasSchedules: Bool { rules.contains { $0.schedule != nil } }
 }
 
 /// What happens to traffic that no rule of the workload tier matched.
@@ -91,26 +126,66 @@ public struct EgressRule: Hashable, Sendable {
     public var name: String?
     /// What happens to matching traffic.
     public var action: RuleAction
-    /// Where the traffic goes. Any one suffices; empty means everywhere.
+    /// Where the traffic goes. Any one suffices; empty, with no `workloads` and no `domains`, means everywhere.
     public var destinations: [Destination]
-    /// Protocols and ports. Any one suffices; empty means every protocol and port.
+    /// Workloads that the traffic may go to, besides `destinations`: what a resolver turns into addresses.
+    public var workloads: [WorkloadSelector]
+    /// Names that the traffic may be for, besides `destinations`. A rule with names alone matches nothing by address.
+    public var domains: [DomainPattern]
+    /// What holds for its names.
+    public var naming: NameOptions
+    /// Protocols and ports. Any one suffices; empty, with no `portNames`, means every protocol and port.
     public var services: [Service]
+    /// Ports by name, besides `services`: what a resolver turns into numbers.
+    public var portNames: [PortName]
+    /// When the rule holds; `nil` for always.
+    public var schedule: Schedule?
+    /// The place of the written rule that this one was made of, where that is not its own place in the policy.
+    public var clauseIndex: Int?
     /// Where the rule begins.
     public var location: SourceLocation?
+
+    /// Whether nothing is left to be looked up: only such rules are evaluated and compiled. Names are not looked up.
+    public var isResolved: Bool { workloads.isEmpty && portNames.isEmpty }
+
+    /// Whether it matches every address.
+    public var isEverywhere: Bool { destinations.isEmpty && workloads.isEmpty && domains.isEmpty }
 
     /// Creates a rule.
     public init(
         name: String? = nil,
         action: RuleAction,
         destinations: [Destination] = [],
+        workloads: [WorkloadSelector] = [],
+        domains: [DomainPattern] = [],
+        naming: NameOptions = NameOptions(),
         services: [Service] = [],
+        portNames: [PortName] = [],
+        schedule: Schedule? = nil,
+        clauseIndex: Int? = nil,
         location: SourceLocation? = nil
     ) {
         self.name = name
         self.action = action
         self.destinations = destinations
+        self.workloads = workloads
+        self.domains = domains
+        self.naming = naming
         self.services = services
+        self.portNames = portNames
+        self.schedule = schedule
+        self.clauseIndex = clauseIndex
         self.location = location
+    }
+}
+
+extension EgressRule {
+    /// The rule with the place of the written rule that it stands for, unless it says that already.
+    public func at(_ index: Int) -> EgressRule {
+        if clauseIndex != nil { return self }
+        var placed = self
+        placed.clauseIndex = index
+        return placed
     }
 }
 
@@ -141,23 +216,6 @@ public enum Destination: Hashable, Sendable {
     case builtIn(BuiltInGroup)
     /// A ``DestinationGroup`` of the same policy set, by name.
     case group(String)
-}
-
-/// A named list of addresses that rules may refer to.
-public struct DestinationGroup: Hashable, Sendable {
-    /// `metadata.name`, unique among groups and never the name of a built-in one.
-    public var name: String
-    /// The addresses.
-    public var blocks: [AddressBlock]
-    /// Where the document begins.
-    public var location: SourceLocation?
-
-    /// Creates a group.
-    public init(name: String, blocks: [AddressBlock], location: SourceLocation? = nil) {
-        self.name = name
-        self.blocks = blocks
-        self.location = location
-    }
 }
 
 /// One entry of a rule's `ports`: a protocol, or a part of one.

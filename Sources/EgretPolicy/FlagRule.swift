@@ -11,6 +11,7 @@ import EgretAddressing
 ///     203.0.113.10:53/udp     ... and protocol; all that `ports` of a policy takes
 ///     203.0.113.10:80,443     several
 ///     internet:443            a group
+///     wikipedia.org:443       a name              *.wikimedia.org:443 (the names below)
 ///     *:443                   everywhere
 public enum FlagRule {
     /// Reads one value.
@@ -30,6 +31,15 @@ public enum FlagRule {
         let location = SourceLocation(file: "\(flag) \(text)", line: 0, column: 1)
         do {
             let (target, ports) = try split(Substring(text))
+            if target == PolicyReader.clusterGroup {
+                let services = try ports.map { ports throws(SyntaxProblem) in try parseServices(ports) } ?? []
+                return (
+                    EgressRule(action: action, workloads: [.everything], services: services, location: location), []
+                )
+            }
+            if let rule = try domainRule(target, ports, action: action, flag: flag, groups: groups, at: location) {
+                return (rule, [])
+            }
             let isUnheardOf = groupsMayBeMissing && ObjectName.problem(withGroupName: String(target)) == nil
             let destination = try parseTarget(target, groups: isUnheardOf ? groups.union([String(target)]) : groups)
             let services = try ports.map { ports throws(SyntaxProblem) in try parseServices(ports) } ?? []
@@ -102,26 +112,43 @@ public enum FlagRule {
         return (inner, rest.dropFirst())
     }
 
+    /// The rule about a name; `nil` if the text is something else.
+    private static func domainRule(
+        _ target: Substring, _ ports: Substring?, action: RuleAction, flag: String, groups: Set<String>,
+        at location: SourceLocation
+    ) throws(SyntaxProblem) -> EgressRule? {
+        guard target != "*", !groups.contains(String(target)), BuiltInGroup(rawValue: String(target)) == nil,
+            IPPrefix(target) == nil, AddressSyntax.looksLikeDomain(target)
+        else { return nil }
+        if target.lowercased() == "localhost" { throw AddressSyntax.domainProblem(target) }
+        let pattern: DomainPattern
+        do throws(DomainProblem) {
+            pattern = try DomainPattern.parse(target)
+        } catch {
+            throw error.syntaxProblem
+        }
+        if ports != nil && (action == .deny || action == .reject) {
+            throw SyntaxProblem(
+                DiagnosticCode.notSupportedYet, "a name is denied altogether, not by port",
+                suggestion: "write \(flag) \(target)")
+        }
+        let services = try ports.map { ports throws(SyntaxProblem) in try parseServices(ports) } ?? []
+        return EgressRule(action: action, domains: [pattern], services: services, location: location)
+    }
+
     /// The destination; `nil` is everywhere.
     private static func parseTarget(_ text: Substring, groups: Set<String>) throws(SyntaxProblem) -> Destination? {
         if text == "*" { return nil }
         if let builtIn = BuiltInGroup(rawValue: String(text)) { return .builtIn(builtIn) }
         if groups.contains(String(text)) { return .group(String(text)) }
-        if text == "cluster" {
-            throw SyntaxProblem(
-                DiagnosticCode.notSupportedYet, "the group cluster is not supported yet",
-                suggestion: "name the cluster's address blocks"
-            )
-        }
         if IPPrefix(text) != nil || AddressSyntax.looksNumeric(text) || text.contains("/") || text.contains("%") {
             return .block(AddressBlock(try parseAddress(text)))
         }
-        if AddressSyntax.looksLikeDomain(text) { throw AddressSyntax.domainProblem(text) }
-        let known = BuiltInGroup.allCases.map(\.rawValue) + groups.sorted()
+        let known = BuiltInGroup.allCases.map(\.rawValue) + [PolicyReader.clusterGroup] + groups.sorted()
         throw SyntaxProblem(
             DiagnosticCode.unknownGroup, "no group is named \(quoted(text))",
             suggestion: Spelling.nearest(to: text, among: known).map { "did you mean \"\($0)\"?" }
-                ?? "use an address, a block or one of the groups \(known.joined(separator: ", "))"
+                ?? "use an address, a block, a name with a dot or one of the groups \(known.joined(separator: ", "))"
         )
     }
 

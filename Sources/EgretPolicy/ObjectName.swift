@@ -21,6 +21,11 @@ enum ObjectName {
         return nil
     }
 
+    /// What is wrong with the name of a Kubernetes namespace: an RFC 1123 label.
+    static func problem(withNamespace name: String) -> SyntaxProblem? {
+        problem(with: name, mayHaveDots: false, limit: 63)
+    }
+
     private static func problem(with name: String, mayHaveDots: Bool, limit: Int) -> SyntaxProblem? {
         let charset =
             mayHaveDots ? "lower-case letters, digits, hyphens and dots" : "lower-case letters, digits and hyphens"

@@ -4,96 +4,147 @@
 import EgretAddressing
 
 extension PolicyReader {
+    /// The group of every workload.
+    static let clusterGroup = "cluster"
+
     private static let entrySchema = DocumentFields.Schema(
-        name: "an entry of to", fields: ["cidr", "except", "group"],
-        notSupportedYet: ["domains", "endpoints", "selector"],
+        name: "an entry of to", fields: ["cidr", "except", "group", "endpoints", "domains"],
         foreign: [
             "ipBlock": "write cidr and except directly in the entry", "cidrs": "write one entry with cidr for each",
-            "domain": "domain names are not supported yet; use cidr or group",
+            "domain": "write domains: and a list", "host": "write domains: and a list, or group: host",
+            "fqdn": "write domains: and a list", "domainNames": "write domains",
             "groups": "write one entry with group for each", "ports": "write ports beside to, not in it",
             "address": "write cidr", "ip": "write cidr",
+            "selector": "write endpoints", "podSelector": "write endpoints", "endpoint": "write endpoints",
+            "matchLabels": "write endpoints: { matchLabels: ... }", "names": "write endpoints: { names: ... }",
         ]
     )
 
+    /// What `to` names.
+    struct Peers {
+        var destinations: [Destination] = []
+        var workloads: [WorkloadSelector] = []
+        var domains: [DomainPattern] = []
+        /// Whether every entry could be read.
+        var isWellFormed = true
+
+        /// Whether a group of documents is among them, which may have names.
+        var hasGroup: Bool {
+            destinations.contains { if case .group = $0 { true } else { false } }
+        }
+    }
+
     /// Reads the entries of `to`.
-    mutating func readDestinations(_ node: DocumentNode) -> [Destination] {
+    mutating func readPeers(_ node: DocumentNode) -> Peers {
+        var peers = Peers()
+        let mistakes = result.diagnostics.count { $0.severity == .error }
+        readPeers(node, into: &peers)
+        peers.isWellFormed = result.diagnostics.count { $0.severity == .error } == mistakes
+        return peers
+    }
+
+    private mutating func readPeers(_ node: DocumentNode, into peers: inout Peers) {
         if case .string(let text) = node.content {
             error(
                 DiagnosticCode.wrongType, at: node.location, "to is a list, and here is \(node.found)",
                 "write to: [{ \(PolicyReader.entryText(for: text)) }]"
             )
-            return []
+            return
         }
         guard
             let items = items(
                 node, "to", emptyMessage: "to is empty, and an empty list would match nothing",
                 emptySuggestion: "leave to out for every destination, or remove the rule"
             )
-        else { return [] }
-        return items.compactMap { readDestination($0) }
+        else { return }
+        for item in items { readPeer(item, into: &peers) }
     }
 
     /// The entry that a text alone was meant to be.
     private static func entryText(for text: String) -> String {
-        let isGroup = !AddressSyntax.looksNumeric(Substring(text)) && !AddressSyntax.looksLikeDomain(Substring(text))
+        if AddressSyntax.looksLikeDomain(Substring(text)) {
+            return "domains: [\(text.hasPrefix("*") ? "\"\(text)\"" : text)]"
+        }
+        let isGroup = !AddressSyntax.looksNumeric(Substring(text))
         return "\(isGroup ? "group" : "cidr"): \(text)"
     }
 
-    private mutating func readDestination(_ node: DocumentNode) -> Destination? {
+    private mutating func readPeer(_ node: DocumentNode, into peers: inout Peers) {
         if case .string(let text) = node.content {
             error(
                 DiagnosticCode.wrongType, at: node.location, "an entry of to is a mapping, and here is \(node.found)",
                 "write \(PolicyReader.entryText(for: text))"
             )
-            return nil
+            return
         }
         if case .mapping(let entries) = node.content, entries.isEmpty {
             error(
                 DiagnosticCode.empty, at: node.location, "the entry is empty",
-                "write cidr or group; leave to out for every destination"
+                "write cidr, group, domains or endpoints; leave to out for every destination"
             )
-            return nil
+            return
         }
-        guard let fields = fields(node, PolicyReader.entrySchema) else { return nil }
-        if fields.has("cidr"), fields.has("group") {
+        guard let fields = fields(node, PolicyReader.entrySchema) else { return }
+        let kinds = ["cidr", "group", "domains", "endpoints"].filter { fields.has($0) }
+        if kinds.count > 1, let second = kinds.last {
+            let number = ["two", "three", "four"][min(kinds.count, 4) - 2]
             error(
-                DiagnosticCode.contradiction, at: fields.location(of: "group"), "the entry has both cidr and group",
-                "write two entries: the rule matches either"
+                DiagnosticCode.contradiction, at: fields.location(of: second),
+                "the entry has \(kinds.count == 2 ? "both " : "")\(Spelling.list(kinds, conjunction: "and"))",
+                "write \(number) entries: the rule matches \(kinds.count == 2 ? "either" : "any")"
             )
-            return nil
+            return
         }
-        if fields.has("group") { return readGroupReference(fields) }
-        if fields.has("cidr") { return readBlock(fields).map { .block($0) } }
-        if fields.has("except") {
+        switch kinds.first {
+        case "group": readGroupReference(fields, into: &peers)
+        case "endpoints": readEndpoints(fields, into: &peers)
+        case "domains":
+            refuseExcept(in: fields, beside: "domains")
+            if let node = fields["domains"] { peers.domains += readDomains(node) }
+        case "cidr":
+            if let block = readBlock(fields) { peers.destinations.append(.block(block)) }
+        default:
+            guard fields.has("except") else { return }
             error(
                 DiagnosticCode.missingField, at: fields.location(of: "except"), "except has no cidr to be taken from",
                 "write cidr beside it"
             )
         }
-        return nil
     }
 
-    private mutating func readGroupReference(_ fields: DocumentFields) -> Destination? {
-        if fields.has("except") {
-            error(
-                DiagnosticCode.contradiction, at: fields.location(of: "except"),
-                "except goes with cidr, not with group",
-                "put a rule with another action for those addresses before this one"
-            )
-        }
+    private mutating func readEndpoints(_ fields: DocumentFields, into peers: inout Peers) {
+        refuseExcept(in: fields, beside: "endpoints")
+        guard
+            let node = required(
+                "endpoints", in: fields, of: "the entry", suggestion: "write endpoints: { matchLabels: { app: db } }"),
+            let selector = readWorkloadSelector(
+                node, "endpoints", everything: "write group: cluster for every workload")
+        else { return }
+        peers.workloads.append(selector)
+    }
+
+    private mutating func refuseExcept(in fields: DocumentFields, beside field: String) {
+        guard fields.has("except") else { return }
+        error(
+            DiagnosticCode.contradiction, at: fields.location(of: "except"),
+            "except goes with cidr, not with \(field)",
+            "put a rule with another action for those \(field == "domains" ? "names" : "addresses") before this one"
+        )
+    }
+
+    private mutating func readGroupReference(_ fields: DocumentFields, into peers: inout Peers) {
+        refuseExcept(in: fields, beside: "group")
         guard let node = required("group", in: fields, of: "the entry", suggestion: "write the name of a group"),
             let name = string(node, "group", expected: "the name of one group")
-        else { return nil }
-        if let builtIn = BuiltInGroup(rawValue: name) { return .builtIn(builtIn) }
-        if name == "cluster" {
-            error(
-                DiagnosticCode.notSupportedYet, at: node.location, "the group cluster is not supported yet",
-                "write the cluster's address blocks as cidr entries"
-            )
-            return nil
+        else { return }
+        if let builtIn = BuiltInGroup(rawValue: name) {
+            peers.destinations.append(.builtIn(builtIn))
+        } else if name == PolicyReader.clusterGroup {
+            peers.workloads.append(.everything)
+        } else {
+            groupReferences.append((name, node.location))
+            peers.destinations.append(.group(name))
         }
-        groupReferences.append((name, node.location))
-        return .group(name)
     }
 
     /// Reads `cidr` and `except` of an entry.
@@ -167,7 +218,7 @@ extension PolicyReader {
         }
     }
 
-    private mutating func checkException(_ exception: IPPrefix, of prefix: IPPrefix, at location: SourceLocation) {
+    mutating func checkException(_ exception: IPPrefix, of prefix: IPPrefix, at location: SourceLocation) {
         if exception == prefix {
             error(
                 DiagnosticCode.exception, at: location,

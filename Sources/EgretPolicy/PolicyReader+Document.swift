@@ -4,18 +4,13 @@
 extension PolicyReader {
     private static let ownVersion = "egret.dev/v1"
 
-    /// Kinds of the language and of Kubernetes that later versions read, with their `apiVersion`.
-    private static let laterKinds = [
-        "NetworkPolicy": "networking.k8s.io/v1",
-        "ClusterNetworkPolicy": "policy.networking.k8s.io/v1alpha2",
-        "AdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
-        "BaselineAdminNetworkPolicy": "policy.networking.k8s.io/v1alpha1",
-    ]
-
-    private static let kinds = ["EgressPolicy", "DestinationGroup"]
+    /// The kinds of Egret's own language.
+    static let ownKinds = ["EgressPolicy", "DestinationGroup"]
 
     /// Reads one document of whatever kind.
     mutating func readDocument(_ document: DocumentNode) {
+        // As kubectl does.
+        if readsManifests && document.content == .null { return }
         guard case .mapping(let entries) = document.content else {
             error(
                 DiagnosticCode.wrongType, at: document.location,
@@ -32,23 +27,23 @@ extension PolicyReader {
             return
         }
         guard let kind = string(kindEntry.value, "kind", expected: "EgressPolicy or DestinationGroup") else { return }
-        if let version = PolicyReader.laterKinds[kind] {
-            refuseLaterKind(kind, version: version, entries: entries, at: kindEntry.value.location)
+        if !readsManifests, KubernetesKinds.policies.contains(kind) {
+            refusePodPolicy(kind, at: kindEntry.value.location)
             return
         }
-        if kind == "Network" {
+        if kind == "Network", !readsManifests || isOwn(entries) {
             error(
                 DiagnosticCode.kind, at: kindEntry.value.location, "a Network is no policy",
                 "make it with: egret network apply -f FILE"
             )
             return
         }
-        guard PolicyReader.kinds.contains(kind) else {
-            error(
-                DiagnosticCode.kind, at: kindEntry.value.location, "unknown kind \(quoted(kind))",
-                Spelling.nearest(to: kind, among: PolicyReader.kinds + PolicyReader.laterKinds.keys.sorted())
-                    .map { "did you mean \"\($0)\"?" } ?? "write EgressPolicy or DestinationGroup"
-            )
+        guard PolicyReader.ownKinds.contains(kind) else {
+            if readsManifests {
+                readForeignDocument(document, kind, at: kindEntry.value.location)
+            } else {
+                refuseKind(kind, at: kindEntry.value.location)
+            }
             return
         }
         let schema = DocumentFields.Schema(
@@ -56,24 +51,35 @@ extension PolicyReader {
             foreign: ["status": "remove it: status is what a cluster reports, not what a policy says"]
         )
         guard let fields = fields(document, schema) else { return }
+        result.kinds[kind, default: 0] += 1
         checkVersion(fields, kind: kind)
         if kind == "EgressPolicy" { readPolicy(fields) } else { readGroup(fields) }
     }
 
-    private mutating func refuseLaterKind(
-        _ kind: String, version: String, entries: [DocumentNode.Entry], at location: SourceLocation
-    ) {
-        let found = entries.first { $0.key == "apiVersion" }?.value
-        if let found, found.content != .string(version) {
+    private func isOwn(_ entries: [DocumentNode.Entry]) -> Bool {
+        entries.first { $0.key == "apiVersion" }?.value.string.map { KubernetesKinds.group($0) == "egret.dev" } ?? true
+    }
+
+    private mutating func refuseKind(_ kind: String, at location: SourceLocation) {
+        if KubernetesKinds.read[kind] != nil {
             error(
-                DiagnosticCode.apiVersion, at: found.location,
-                "\(kind) has apiVersion \(version), and here is \(found.found)",
-                "write apiVersion: \(version)"
+                DiagnosticCode.kind, at: location, "a \(kind) is no policy, and no workload of this command",
+                "for answers about workloads of files: egret explain -f FILE --from NAMESPACE/NAME"
             )
+            return
         }
         error(
-            DiagnosticCode.notSupportedYet, at: location, "the kind \(kind) (\(version)) is not supported yet",
-            "write the rules as an EgressPolicy of egret.dev/v1"
+            DiagnosticCode.kind, at: location, "unknown kind \(quoted(kind))",
+            Spelling.nearest(to: kind, among: PolicyReader.ownKinds + KubernetesKinds.policies)
+                .map { "did you mean \"\($0)\"?" } ?? "write EgressPolicy or DestinationGroup"
+        )
+    }
+
+    private mutating func refusePodPolicy(_ kind: String, at location: SourceLocation) {
+        error(
+            DiagnosticCode.podPolicy, at: location,
+            "policies of the kind \(kind) are about pods, and nothing here is one",
+            "write the rules as an EgressPolicy; for answers about pods: egret explain -f FILE --from NAMESPACE/NAME"
         )
     }
 

@@ -5,9 +5,12 @@ import EgretAddressing
 
 extension PolicyReader {
     private static let groupSchema = DocumentFields.Schema(
-        name: "spec", fields: ["cidrs"], notSupportedYet: ["domains", "feeds", "feed", "file", "url"],
+        name: "spec", fields: ["cidrs", "domains", "feed"],
         foreign: [
             "cidr": "write cidrs: and a list", "to": "write cidrs: and a list", "addresses": "write cidrs: and a list",
+            "domain": "write domains: and a list", "names": "write domains: and a list",
+            "feeds": "write feed: one for each group", "file": "write feed: { file: ... }",
+            "url": "write feed: { url: ... }",
         ]
     )
 
@@ -21,16 +24,26 @@ extension PolicyReader {
             let node = required(
                 "spec", in: document, of: "the group", suggestion: "write spec: { cidrs: [203.0.113.0/24] }"
             ),
-            let spec = fields(node, PolicyReader.groupSchema),
+            let spec = fields(node, PolicyReader.groupSchema)
+        else { return }
+        let feed = spec["feed"].flatMap { readFeed($0) }
+        let domains = spec["domains"].map { readDomains($0) } ?? []
+        let blocks = (spec.has("feed") || spec.has("domains")) && !spec.has("cidrs") ? [] : readGroupBlocks(spec)
+        guard let name, let blocks else { return }
+        result.groups.append(
+            DestinationGroup(
+                name: name.name, blocks: blocks, domains: domains, feed: feed, location: document.node.location))
+    }
+
+    private mutating func readGroupBlocks(_ spec: DocumentFields) -> [AddressBlock]? {
+        guard
             let list = required("cidrs", in: spec, of: "the group", suggestion: "write cidrs: [203.0.113.0/24]"),
             let items = items(
                 list, "cidrs", emptyMessage: "cidrs is empty, so the group would match nothing",
                 emptySuggestion: "write at least one CIDR, or remove the group and the rules that name it"
             )
-        else { return }
-        let blocks = items.compactMap { readGroupEntry($0) }
-        guard let name else { return }
-        result.groups.append(DestinationGroup(name: name.name, blocks: blocks, location: document.node.location))
+        else { return nil }
+        return items.compactMap { readGroupEntry($0) }
     }
 
     private mutating func readGroupEntry(_ node: DocumentNode) -> AddressBlock? {

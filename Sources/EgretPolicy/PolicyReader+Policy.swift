@@ -3,12 +3,12 @@
 
 extension PolicyReader {
     private static let specSchema = DocumentFields.Schema(
-        name: "spec", fields: ["tier", "priority", "mode", "default", "egress"],
-        notSupportedYet: ["selects", "limits", "budgets", "routes"],
+        name: "spec",
+        fields: ["tier", "priority", "mode", "selects", "default", "egress", "limits", "budgets", "routes"],
         foreign: [
             "rules": "the rules are under egress",
             "policyTypes": "remove it: an EgressPolicy is about egress",
-            "podSelector": "remove it: selecting workloads is not supported yet",
+            "podSelector": "write selects", "selector": "write selects", "endpointSelector": "write selects",
             "ingress": "remove it: an EgressPolicy is about egress",
             "defaultAction": "write default",
         ]
@@ -27,13 +27,20 @@ extension PolicyReader {
         else { return }
         let tier = spec["tier"].map { word($0, "tier", as: EgressPolicy.Tier.self) } ?? .workload
         let priority = spec["priority"].map { readPriority($0) } ?? 100
-        if let mode = spec["mode"] { checkMode(mode) }
+        let mode = spec["mode"].map { word($0, "mode", as: EgressPolicy.Mode.self) } ?? .enforce
+        let selects = spec["selects"].flatMap {
+            readWorkloadSelector($0, "selects", everything: "leave selects out: the policy is then for every workload")
+        }
         let defaultAction = readDefault(spec, tier: tier)
         let rules = spec["egress"].map { readRules($0) } ?? []
-        guard let name, let tier, let priority else { return }
+        let limits = spec["limits"].map { readLimits($0) } ?? []
+        let budgets = spec["budgets"].map { readBudgets($0) } ?? []
+        let routes = spec["routes"].map { readRoutes($0) } ?? []
+        guard let name, let tier, let priority, let mode else { return }
         result.policies.append(
             EgressPolicy(
-                name: name.name, tier: tier, priority: priority, defaultAction: defaultAction, rules: rules,
+                name: name.name, selects: selects, mode: mode, tier: tier, priority: priority,
+                defaultAction: defaultAction, rules: rules, limits: limits, budgets: budgets, routes: routes,
                 location: document.node.location
             ))
     }
@@ -54,7 +61,7 @@ extension PolicyReader {
         policyNames[name] = location
     }
 
-    private mutating func readPriority(_ node: DocumentNode) -> Int? {
+    mutating func readPriority(_ node: DocumentNode) -> Int? {
         guard case .integer(let number) = node.content else {
             error(
                 DiagnosticCode.wrongType, at: node.location, "priority is a whole number, and here is \(node.found)",
@@ -70,21 +77,6 @@ extension PolicyReader {
             return nil
         }
         return number
-    }
-
-    private mutating func checkMode(_ node: DocumentNode) {
-        guard let text = string(node, "mode", expected: "enforce"), text != "enforce" else { return }
-        if text == "audit" {
-            error(
-                DiagnosticCode.notSupportedYet, at: node.location, "mode audit is not supported yet",
-                "remove it and write action: audit in the rules, and default: audit"
-            )
-        } else {
-            error(
-                DiagnosticCode.unknownValue, at: node.location, "\(quoted(text)) is not a value of mode",
-                "write enforce, or leave mode out: it is the default"
-            )
-        }
     }
 
     private mutating func readDefault(_ spec: DocumentFields, tier: EgressPolicy.Tier?) -> DefaultAction? {

@@ -5,12 +5,15 @@ import EgretAddressing
 
 extension PolicyReader {
     private static let ruleSchema = DocumentFields.Schema(
-        name: "a rule", fields: ["name", "action", "to", "ports"],
-        notSupportedYet: ["applications", "when"],
+        name: "a rule", fields: ["name", "action", "to", "ports", "when"] + namingFields,
         foreign: [
             "port": "write ports: and a list", "verdict": "write action", "cidr": "write to: and a list of entries",
-            "group": "write to: and a list of entries", "protocol": "write ports, for example [443/tcp, gre]",
+            "group": "write to: and a list of entries", "domains": "write to: [{ domains: [...] }]",
+            "application": "write applications: and a list", "protocols": "write ports, or applications",
+            "http3": "write quic: pin",
+            "protocol": "write ports, for example [443/tcp, gre]",
             "from": "remove it: where traffic comes from is the workload that the policy is for",
+            "schedule": "write when", "time": "write when", "until": "write when: { until: ... }",
         ]
     )
 
@@ -44,11 +47,18 @@ extension PolicyReader {
         let action = required(
             "action", in: fields, of: "the rule", suggestion: "write action: allow, deny, reject, audit or pass"
         ).flatMap { word($0, "action", as: RuleAction.self, others: PolicyReader.actionWords) }
-        let destinations = fields["to"].map { readDestinations($0) } ?? []
-        let services = fields["ports"].map { readServices($0) } ?? []
+        let peers = fields["to"].map { readPeers($0) } ?? Peers()
+        let ports = fields["ports"].map { readPorts($0, peers) } ?? []
+        let schedule = fields["when"].flatMap { readSchedule($0) }
+        let naming = readNaming(fields, action, peers)
+        let services = ports.compactMap { if case .service(let service) = $0 { service } else { nil } }
+        checkApplications(naming, services, fields)
         guard let action else { return nil }
         return EgressRule(
-            name: name, action: action, destinations: destinations, services: services, location: node.location
+            name: name, action: action, destinations: peers.destinations, workloads: peers.workloads,
+            domains: peers.domains, naming: naming, services: services,
+            portNames: ports.compactMap { if case .name(let name, _) = $0 { name } else { nil } },
+            schedule: schedule, location: node.location
         )
     }
 
@@ -73,7 +83,13 @@ extension PolicyReader {
         return name
     }
 
-    private mutating func readServices(_ node: DocumentNode) -> [Service] {
+    /// Reads the entries of `ports` where no workloads give names their numbers.
+    mutating func readServices(_ node: DocumentNode) -> [Service] {
+        readPorts(node, Peers()).compactMap { if case .service(let service) = $0 { service } else { nil } }
+    }
+
+    /// Reads the entries of `ports`. Names are for workloads: elsewhere nobody knows their number.
+    private mutating func readPorts(_ node: DocumentNode, _ peers: Peers) -> [PortEntry] {
         let everything = "leave ports out for every protocol and port"
         guard
             let items = items(
@@ -81,10 +97,25 @@ extension PolicyReader {
                 emptySuggestion: everything
             )
         else { return [] }
-        return items.compactMap { readService($0) }
+        return items.compactMap { item in
+            guard let entry = readPort(item) else { return nil }
+            guard case .name(let name, let elsewhere) = entry else { return entry }
+            if !peers.isWellFormed || peers.destinations.isEmpty && peers.domains.isEmpty && !peers.workloads.isEmpty {
+                return entry
+            }
+            var problem = elsewhere
+            if !peers.workloads.isEmpty {
+                problem = SyntaxProblem(
+                    DiagnosticCode.portName,
+                    "\(quoted(name.name)) is the name of a port, which only workloads have, and to has other entries too",
+                    suggestion: "write a rule of its own for the entries with endpoints")
+            }
+            result.diagnostics.append(problem.diagnostic(at: item.location))
+            return nil
+        }
     }
 
-    private mutating func readService(_ node: DocumentNode) -> Service? {
+    private mutating func readPort(_ node: DocumentNode) -> PortEntry? {
         let text: String
         switch node.content {
         case .string(let value): text = value
@@ -108,7 +139,7 @@ extension PolicyReader {
             return nil
         }
         do {
-            return try ServiceSyntax.parse(Substring(text))
+            return try PortEntry.parse(Substring(text))
         } catch {
             result.diagnostics.append(error.diagnostic(at: node.location))
             return nil

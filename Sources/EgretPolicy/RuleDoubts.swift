@@ -10,12 +10,13 @@ enum RuleDoubts {
 
     /// The warnings about one policy, in the order of its rules.
     static func find(in policy: EgressPolicy) -> [Diagnostic] {
-        policy.rules.compactMap { opensEverything($0) } + unreachable(in: policy)
+        // A policy in audit mode opens nothing.
+        (policy.mode == .enforce ? policy.rules.compactMap { opensEverything($0) } : []) + unreachable(in: policy)
     }
 
     private static func opensEverything(_ rule: EgressRule) -> Diagnostic? {
         guard rule.action == .allow || rule.action == .audit else { return nil }
-        let isEverywhere = rule.destinations.isEmpty
+        let isEverywhere = rule.isEverywhere
         let whole = rule.destinations.first { destination in
             guard case .block(let block) = destination else { return false }
             return block.prefix.length == 0 && block.except.isEmpty
@@ -34,7 +35,12 @@ enum RuleDoubts {
         let matches = policy.rules.map { RuleMatch($0) }
         var found: [Diagnostic] = []
         for (index, rule) in policy.rules.enumerated() {
-            guard let earlier = matches[..<index].firstIndex(where: { $0.covers(matches[index]) }) else { continue }
+            guard
+                let earlier = matches[..<index].indices.first(where: { earlier in
+                    holds(policy.rules[earlier], whenever: rule)
+                        && (matches[earlier].covers(matches[index]) || allows(policy.rules[earlier], namesOf: rule))
+                })
+            else { continue }
             let by = policy.rules[earlier]
             let label = by.name.map { "rule \(quoted($0))" } ?? "rule \(earlier + 1)"
             let place = by.location.map { " at \($0)" } ?? ""
@@ -47,60 +53,55 @@ enum RuleDoubts {
         }
         return found
     }
+
+    /// Whether a rule allows all names that another one, which is about names alone, denies: they are resolved then.
+    private static func allows(_ rule: EgressRule, namesOf denial: EgressRule) -> Bool {
+        guard rule.action.letsOut, denial.action.holdsBack, !denial.domains.isEmpty, denial.destinations.isEmpty,
+            denial.workloads.isEmpty
+        else { return false }
+        return denial.domains.allSatisfy { name in rule.domains.contains { $0.covers(name) } }
+    }
+
+    /// Whether a rule holds at every time at which another does, for certain.
+    private static func holds(_ rule: EgressRule, whenever other: EgressRule) -> Bool {
+        guard let schedule = rule.schedule else { return true }
+        return other.schedule.map { schedule.covers($0) } ?? false
+    }
+
+    /// Rules of one match and opposite actions whose times overlap in part: which of them was meant there, nobody knows.
+    ///
+    /// Where the later one's time holds all of the earlier one's, the earlier is an exception, as everywhere.
+    static func oppositeTimes(in policy: EgressPolicy) -> [Diagnostic] {
+        let scheduled = policy.rules.filter { $0.schedule != nil }
+        guard (2...comparedRules).contains(scheduled.count) else { return [] }
+        let matches = scheduled.map { RuleMatch($0) }
+        var found: [Diagnostic] = []
+        for (index, rule) in scheduled.enumerated() {
+            let earlier = scheduled[..<index].indices.first { earlier in
+                guard let first = scheduled[earlier].schedule, let second = rule.schedule else { return false }
+                return scheduled[earlier].action.isOpposite(to: rule.action) && matches[earlier] == matches[index]
+                    && first.overlaps(second) && !second.covers(first) && !first.covers(second)
+            }
+            guard let earlier, let location = rule.location else { continue }
+            let place = scheduled[earlier].location.map { " at \($0)" } ?? ""
+            found.append(
+                Diagnostic(
+                    .error, code: DiagnosticCode.oppositeTimes, at: location,
+                    "this rule says \(rule.action.rawValue) and the one\(place) \(scheduled[earlier].action.rawValue), of the"
+                        + " same traffic and partly at the same time",
+                    suggestion: "let the one end where the other begins"
+                ))
+        }
+        return found
+    }
 }
 
-/// What a rule matches, in a form that can be compared. Groups by name are compared by name.
-private struct RuleMatch {
-    /// Addresses matched when the packet is for another machine.
-    var remote: AddressRangeSet
-    /// Addresses matched when the packet is for the host itself.
-    var local: AddressRangeSet
-    var groups: Set<String>
-    var services: [Service]
-
-    init(_ rule: EgressRule) {
-        services = rule.services
-        var blocks: [AddressBlock] = []
-        var builtIns: [BuiltInGroup] = []
-        groups = []
-        for destination in rule.destinations {
-            switch destination {
-            case .block(let block): blocks.append(block)
-            case .builtIn(let group): builtIns.append(group)
-            case .group(let name): groups.insert(name)
-            }
-        }
-        guard !rule.destinations.isEmpty else {
-            remote = .everything
-            local = .everything
-            return
-        }
-        remote = AddressRangeSet(blocks + builtIns.flatMap(\.blocks))
-        local = builtIns.contains(.host) ? .everything : AddressRangeSet(blocks)
+extension RuleAction {
+    /// Whether one lets out what the other holds back.
+    fileprivate func isOpposite(to other: RuleAction) -> Bool {
+        letsOut == other.holdsBack && holdsBack == other.letsOut && letsOut != holdsBack
     }
 
-    func covers(_ other: RuleMatch) -> Bool {
-        let everywhere = remote == .everything && local == .everything
-        return coversServices(of: other) && (everywhere || groups.isSuperset(of: other.groups))
-            && remote.isSuperset(of: other.remote) && local.isSuperset(of: other.local)
-    }
-
-    private func coversServices(of other: RuleMatch) -> Bool {
-        if services.isEmpty { return true }
-        if other.services.isEmpty { return false }
-        return other.services.allSatisfy { inner in services.contains { RuleMatch.covers($0, inner) } }
-    }
-
-    private static func covers(_ outer: Service, _ inner: Service) -> Bool {
-        switch (outer, inner) {
-        case (.any(let left), .any(let right)), (.any(let left), .ports(let right, _)),
-            (.any(let left), .icmp(let right, _)):
-            left == right
-        case (.ports(let left, let outerPorts), .ports(let right, let innerPorts)):
-            left == right && outerPorts.lowerBound <= innerPorts.lowerBound
-                && innerPorts.upperBound <= outerPorts.upperBound
-        case (.icmp, .icmp): outer == inner
-        default: false
-        }
-    }
+    fileprivate var letsOut: Bool { self == .allow || self == .audit }
+    fileprivate var holdsBack: Bool { self == .deny || self == .reject }
 }

@@ -41,7 +41,7 @@ enum ServiceSyntax {
         if let port = wellKnownPorts.first(where: { $0.name == text.lowercased() }) {
             throw problem("\(quoted(text)) is the name of a port, and ports are numbers here", "write \(port.text)")
         }
-        if ["any", "all", "*"].contains(text.lowercased()) {
+        if isEverything(text.lowercased()) {
             throw problem("\(quoted(text)) is not a protocol", "leave ports out: that is every protocol and port")
         }
         throw unknownProtocol(text)
@@ -179,6 +179,19 @@ enum ServiceSyntax {
         ("imaps", "993/tcp"), ("postgres", "5432/tcp"), ("postgresql", "5432/tcp"), ("mysql", "3306/tcp"),
         ("redis", "6379/tcp"), ("git", "9418/tcp"), ("quic", "443/udp"), ("http3", "443/udp"),
     ]
+
+    /// What to write for a service that everybody knows: `80/tcp` for `http`.
+    static func number(ofPortNamed name: String) -> String? {
+        wellKnownPorts.first { $0.name == name.lowercased() }?.text
+    }
+
+    /// Whether a word is another tool's for every protocol and port.
+    static func isEverything(_ word: String) -> Bool { ["any", "all", "*"].contains(word) }
+
+    /// The protocol that a word is a misspelling, or another tool's spelling, of.
+    static func slip(for word: String) -> String? {
+        otherSpellings[word] ?? Spelling.nearest(to: word, among: IPProtocol.names.map(\.name))
+    }
 
     private static func problem(_ message: String, _ suggestion: String) -> SyntaxProblem {
         SyntaxProblem(DiagnosticCode.service, message, suggestion: suggestion)

@@ -73,6 +73,30 @@ public struct SwitchLedger: Hashable, Sendable {
         return moves
     }
 
+    /// Forgets the switches of an interface that is gone: one that gets its name later is another one.
+    ///
+    /// - Parameter name: The interface's.
+    /// - Returns: Whether there were any.
+    public mutating func forget(interface name: String) -> Bool {
+        let known = entries.count
+        entries.removeAll { entry in
+            ["net/ipv4/conf/", "net/ipv6/conf/"].contains { entry.path.hasPrefix("\($0)\(name)/") }
+        }
+        return entries.count < known
+    }
+
+    /// Takes a switch out of the ledger that nobody needs any more.
+    ///
+    /// - Parameters:
+    ///   - path: The switch.
+    ///   - position: Its present position; `nil` if the kernel has no such switch.
+    /// - Returns: The move that puts it back; `nil` if Egret has not moved it, or somebody else has since.
+    public mutating func release(_ path: String, position: (String) -> String?) -> HostSwitch? {
+        guard let place = entries.firstIndex(where: { $0.path == path }) else { return nil }
+        let entry = entries.remove(at: place)
+        return position(path) == entry.ours ? HostSwitch(path, needed: entry.original) : nil
+    }
+
     /// The moves that put everything back, last moved first.
     ///
     /// A switch that somebody else has moved since is theirs now and stays.

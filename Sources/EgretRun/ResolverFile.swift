@@ -37,6 +37,26 @@ public struct ResolverFile: Hashable, Sendable {
         text += kept.map { "\($0)\n" }.joined()
     }
 
+    /// The address that stands for a proxy to which every question goes, whatever server it is for: the dummy address of
+    /// RFC 7600, which is no host's and leaves no host.
+    public static let standIn = IPv4Address(rawValue: 0xc000_0008)
+
+    /// Makes the file for a command whose questions all go to a proxy on the host.
+    ///
+    /// It names the host's resolvers, as far as a question to them leaves the command's namespace in any case; else one
+    /// that stands for the proxy. ``leftOut`` is empty, and ``resolvers`` are those that the proxy is to ask.
+    ///
+    /// - Parameters:
+    ///   - host: The host's `resolv.conf`.
+    ///   - chosen: Resolvers that the user named; where there are any, the host's are not used.
+    public init(proxiedHost host: String, chosen: [IPAddress]) {
+        let servers = chosen.isEmpty ? ResolverFile.nameservers(in: host) : chosen
+        self.init(host: host, chosen: servers) { $0.family == .ipv4 }
+        if resolvers.isEmpty { self.init(host: host, chosen: [.v4(ResolverFile.standIn)]) { _ in true } }
+        resolvers = servers
+        leftOut = []
+    }
+
     /// The resolvers that a `resolv.conf` names; zones are dropped with their link-local addresses.
     public static func nameservers(in text: String) -> [IPAddress] {
         text.split(separator: "\n").compactMap { line in

@@ -51,6 +51,14 @@ public struct RunRecord: Hashable, Sendable {
         MACAddress(locallyAdministered: 0x65_0100_0000 | UInt64(slot))
     }
 
+    /// The interface that the command's frames wait in, where their rate is limited.
+    public var queueInterface: String { "egq\(slot)" }
+
+    /// The hardware address of that interface.
+    public var queueHardwareAddress: MACAddress {
+        MACAddress(locallyAdministered: 0x65_0200_0000 | UInt64(slot))
+    }
+
     /// The nfnetlink_log group of the run's refused and audited packets.
     ///
     /// Groups below 40960 are left to other programs: ulogd and its like use small numbers.

@@ -21,6 +21,7 @@ extension Sandbox {
     ///   - resolvers: Resolvers that the user named; if none, the host's.
     ///   - exposedSockets: Control sockets that stay in the command's reach, by path.
     ///   - user: Who the command runs as.
+    ///   - hasProxy: Whether every DNS query goes to a proxy on the host, which asks the resolvers itself.
     ///   - isAllowed: Whether the policy lets a DNS query to this address out.
     /// - Returns: The sandbox, and what became of name resolution in it.
     /// - Throws: `LinuxError` if a file of the host cannot be read.
@@ -28,9 +29,14 @@ extension Sandbox {
         resolvers: [IPAddress],
         exposedSockets: [String],
         user: UserIdentity,
+        hasProxy: Bool = false,
         isAllowed: (IPAddress) -> Bool
     ) throws(LinuxError) -> (Sandbox, NameResolution) {
-        let resolverFile = ResolverFile(host: hostResolverText(), chosen: resolvers, isAllowed: isAllowed)
+        let host = HostResolvers.text()
+        let resolverFile =
+            hasProxy
+            ? ResolverFile(proxiedHost: host, chosen: resolvers)
+            : ResolverFile(host: host, chosen: resolvers, isAllowed: isAllowed)
         var files: [File] = []
         let resolverPath = resolvedPath("/etc/resolv.conf")
         if let resolverPath { files.append(File(path: resolverPath, contents: resolverFile.text)) }
@@ -66,14 +72,6 @@ extension Sandbox {
             isUnchanged: resolverPath == nil
         )
         return (sandbox, resolution)
-    }
-
-    /// The host's resolvers; behind systemd-resolved's stub, the servers that it asks itself.
-    private static func hostResolverText() -> String {
-        let text = (try? readHostText("/etc/resolv.conf")) ?? ""
-        let stub = ResolverFile.nameservers(in: text)
-        guard stub == [IPAddress("127.0.0.53")].compactMap(\.self) else { return text }
-        return (try? readHostText("/run/systemd/resolve/resolv.conf")) ?? text
     }
 
     private static func readHostText(_ path: String) throws(LinuxError) -> String {

@@ -164,9 +164,31 @@ public struct StateDirectory: Sendable {
     /// Removes the directory if no run and no network is left in it, and no switch is still to be put back.
     public func removeIfEmpty() throws(LinuxError) {
         if try isInUse() || !ledger().entries.isEmpty { return }
-        for name in ["next", "switches", "ruleset", "lock"] { try File.remove("\(path)/\(name)") }
+        // What somebody was killed while writing.
+        let halves = try Directory.names(in: path).filter { $0.hasSuffix(".new") }
+        for name in halves + ["next", "switches", "ruleset", "lock"] { try File.remove("\(path)/\(name)") }
         try? Directory.remove(path)
         try? Directory.remove(StateDirectory.root)
+    }
+
+    /// Removes the directories of network namespaces that are gone: others get their numbers.
+    ///
+    /// - Parameter reachable: The namespaces that are there.
+    /// - Returns: The directories that were removed.
+    /// - Throws: `LinuxError` if a directory cannot be listed or removed.
+    public static func collect(reachable: some Collection<Namespace.Identity>) throws(LinuxError) -> [String] {
+        guard NetworkNamespace.seesAllProcesses, File.exists(root) else { return [] }
+        let known = Set(reachable.map { "net-\($0.device)-\($0.inode)" })
+        var removed: [String] = []
+        for name in try Directory.names(in: root).sorted() where name.hasPrefix("net-") && !known.contains(name) {
+            let path = "\(root)/\(name)"
+            guard let lock = try FileLock.tryAcquire(path + "/lock") else { continue }
+            for file in try Directory.names(in: path) { try File.remove("\(path)/\(file)") }
+            try Directory.remove(path)
+            removed.append(path)
+            withExtendedLifetime(lock) {}
+        }
+        return removed
     }
 
     /// The slots that have records, of dead runs, too.
@@ -180,13 +202,18 @@ public struct StateDirectory: Sendable {
 
     private func recordPath(_ slot: Int) -> String { "\(path)/run-\(slot)" }
 
+    /// The numbers of runs' policies; those above are for endpoints of networks.
+    private static let runGenerations: ClosedRange<UInt16> = 1...0x7fff
+
     private func unusedGeneration(from first: UInt16) throws(LinuxError) -> UInt16 {
         var used: Set<UInt16> = []
         for slot in try slots() {
             if let record = RunRecord(text: try File.readText(recordPath(slot))) { used.insert(record.generation) }
         }
         var generation = first
-        while generation == 0 || used.contains(generation) { generation &+= 1 }
+        while !StateDirectory.runGenerations.contains(generation) || used.contains(generation) {
+            generation = StateDirectory.runGenerations.contains(generation) ? generation + 1 : 1
+        }
         return generation
     }
 }

@@ -9,7 +9,7 @@ public import EgretPolicy
 ///
 /// Addresses come from a small space, so that prefixes, exceptions and flows meet.
 public struct RandomPolicies {
-    private var generator: SeededGenerator
+    var generator: SeededGenerator
 
     /// Creates a source of policies; equal seeds give equal policies.
     public init(seed: UInt64) {
@@ -44,6 +44,23 @@ public struct RandomPolicies {
         )
     }
 
+    /// Up to four clauses of routes with up to three of these ways each.
+    public mutating func routes(by ways: [RouteWay], groups: [DestinationGroup] = []) -> [EgressRoute] {
+        (0..<Int.random(in: 1...4, using: &generator)).map { _ in
+            EgressRoute(
+                destinations: (0..<Int.random(in: 0...2, using: &generator)).map { _ in destination(groups: groups) },
+                services: (0..<Int.random(in: 0...1, using: &generator)).map { _ in service() },
+                ways: Array(ways.shuffled(using: &generator).prefix(Int.random(in: 1...3, using: &generator))),
+                fallback: EgressRoute.Fallback.allCases.randomElement(using: &generator) ?? .drop
+            )
+        }
+    }
+
+    /// Some of the numbers.
+    public mutating func some(of numbers: Range<Int>) -> Swift.Set<Int> {
+        Swift.Set(numbers.filter { _ in Bool.random(using: &generator) })
+    }
+
     /// A flow whose destination and service are likely to be spoken of in some policy.
     ///
     /// - Parameter hostAddresses: Now and then the flow goes to one of these, as the host's own.
@@ -70,7 +87,7 @@ public struct RandomPolicies {
         }
     }
 
-    private mutating func rule(groups: [DestinationGroup]) -> EgressRule {
+    mutating func rule(groups: [DestinationGroup]) -> EgressRule {
         EgressRule(
             action: RuleAction.allCases.randomElement(using: &generator) ?? .deny,
             destinations: (0..<Int.random(in: 0...3, using: &generator)).map { _ in destination(groups: groups) },
@@ -78,7 +95,7 @@ public struct RandomPolicies {
         )
     }
 
-    private mutating func destination(groups: [DestinationGroup]) -> Destination {
+    mutating func destination(groups: [DestinationGroup]) -> Destination {
         switch Int.random(in: 0..<5, using: &generator) {
         case 0: return .builtIn(BuiltInGroup.allCases.randomElement(using: &generator) ?? .internet)
         case 1:
@@ -88,7 +105,7 @@ public struct RandomPolicies {
         }
     }
 
-    private mutating func block() -> AddressBlock {
+    mutating func block() -> AddressBlock {
         let prefix = prefix(of: address(), from: 0)
         let exceptions = (0..<Int.random(in: 0...2, using: &generator)).compactMap { _ -> IPPrefix? in
             guard prefix.length < prefix.family.bitWidth else { return nil }
@@ -99,7 +116,7 @@ public struct RandomPolicies {
         return AddressBlock(prefix, except: exceptions)
     }
 
-    private mutating func prefix(of address: IPAddress, from shortest: Int) -> IPPrefix {
+    mutating func prefix(of address: IPAddress, from shortest: Int) -> IPPrefix {
         let width = address.family.bitWidth
         let length = Swift.max(shortest, width - Int.random(in: 0...10, using: &generator))
         if shortest == 0 && Int.random(in: 0..<12, using: &generator) == 0 {
@@ -109,7 +126,7 @@ public struct RandomPolicies {
     }
 
     /// Addresses in two small blocks, and some that built-in groups, and embeddings of IPv4, are about.
-    private mutating func address() -> IPAddress {
+    mutating func address() -> IPAddress {
         let low = UInt128(generator.next() & 0x3f)
         switch Int.random(in: 0..<12, using: &generator) {
         case 0: return IPAddress(family: .ipv4, rawValue: 0x0a01_0200 + low)
@@ -122,11 +139,11 @@ public struct RandomPolicies {
         }
     }
 
-    private mutating func port() -> UInt16 {
+    mutating func port() -> UInt16 {
         [22, 53, 80, 443, 8000, 8001, 8080, 65535].randomElement(using: &generator) ?? 443
     }
 
-    private mutating func service() -> Service {
+    mutating func service() -> Service {
         let number = RandomPolicies.protocols.randomElement(using: &generator) ?? .tcp
         switch number {
         case .icmp where Bool.random(using: &generator):

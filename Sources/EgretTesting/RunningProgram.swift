@@ -51,10 +51,11 @@ public final class RunningProgram {
 
     /// Waits for the program to end, and kills its process group when the time is up.
     ///
-    /// Called again, it answers the same without waiting.
-    public func wait(timeout: Duration = .seconds(30)) -> ProgramOutput {
+    /// Called again, it answers the same without waiting. The time counts from the call: tests that run beside each other
+    /// may not come to it for long.
+    public func wait(timeout: Duration = .seconds(240)) -> ProgramOutput {
         if let finished { return finished }
-        let deadline = started + timeout
+        let deadline = ContinuousClock.now + timeout
         var status: Int32 = 0
         var timedOut = false
         while true {

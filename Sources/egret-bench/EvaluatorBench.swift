@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import EgretAddressing
+import EgretAnalysis
 import EgretCompiler
 import EgretEvaluator
 import EgretNftables
@@ -30,12 +31,20 @@ struct EvaluatorBench: ParsableCommand {
                 if evaluator.decide(flows[index & 4095]).verdict == .allow { count += 1 }
             }
         }
+        let (readying, prepared) = Measurement.seconds { PreparedEvaluator(policies: policies) }
+        let (answering, same) = Measurement.seconds {
+            (0..<decisions).reduce(into: 0) { count, index in
+                if prepared.decide(flows[index & 4095]).verdict == .allow { count += 1 }
+            }
+        }
+        guard same == allowed else { throw ValidationError("the two evaluators differ: \(same) and \(allowed)") }
         let (compiling, program) = Measurement.seconds {
             PolicyCompiler.compile(policies, generation: Workload.generation(1), logGroup: 1)
         }
         Measurement.report([
             "prepare": preparing, "perSecond": Double(decisions) / deciding, "allowed": Double(allowed),
-            "compile": compiling, "rules": Double(program.program.rules.count),
+            "ready": readying, "readyPerSecond": Double(decisions) / answering, "compile": compiling,
+            "rules": Double(program.program.rules.count),
         ])
     }
 }

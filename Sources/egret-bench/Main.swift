@@ -10,7 +10,8 @@ struct EgretBench: ParsableCommand {
         commandName: "egret-bench",
         abstract: "Measure parts of Egret. scripts/bench makes the namespaces that most of this needs.",
         subcommands: [
-            LoadBench.self, ElementBench.self, EvaluatorBench.self, WriteInput.self, PoliceInterface.self,
+            LoadBench.self, ElementBench.self, EvaluatorBench.self, MapBench.self, PlanBench.self, WriteInput.self,
+            PoliceInterface.self,
             Serve.self, Ask.self,
         ]
     )

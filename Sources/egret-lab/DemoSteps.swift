@@ -30,7 +30,7 @@ private let fetch = ["curl", "-sS", "--connect-timeout", "2"]
 
 /// The steps, in order.
 func demoSteps(policy: String) -> [DemoStep] {
-    flagSteps + verdictSteps + familySteps + fileSteps(policy: policy) + networkSteps + cleanlinessSteps
+    flagSteps + verdictSteps + familySteps + nameSteps + fileSteps(policy: policy) + networkSteps + cleanlinessSteps
 }
 
 private let flagSteps = [
@@ -101,14 +101,6 @@ private let familySteps = [
         command: ["egret", "run", "--dns", "203.0.113.53", "--allow", "203.0.113.53:53/udp"]
             + ["--allow", "203.0.113.10:443", "--"] + fetch + ["https://www.example.test/"],
         claims: [.exits(0, "curl is content"), .prints("hello from web1")]
-    ),
-    DemoStep(
-        narration: "A name in a rule is refused, not ignored, until Egret can hold it.",
-        command: ["egret", "run", "--allow", "www.example.test", "--", "echo", "this must not run"],
-        claims: [
-            .fails("Egret refused to start"), .says("www.example.test", "it says what it refused"),
-            .doesNotPrint("this must not run", "the command did not run"),
-        ]
     ),
 ]
 

@@ -89,8 +89,31 @@ struct EquivalenceTests {
         }
     }
 
+    @Test(
+        "an endpoint's program decides in either direction as the evaluator does", arguments: 200..<215,
+        TrafficDirection.allCases)
+    func endpoints(seed: UInt64, direction: TrafficDirection) throws {
+        try forEachCase(seed: seed, for: .endpoint(direction)) { policies, flow, program, interpreter in
+            if direction == .ingress && flow.destinationIsHost { return }
+            let decision = PolicyEvaluator(policies: policies).decide(flow)
+            let packet = direction == .egress ? Packet(flow) : Packet(flow).turned
+            let outcome = interpreter.run(packet, from: program.egressChain)
+            let clause = outcome.counters.compactMap { program.clause(named: $0) }.last
+            #expect(outcome.counters.count == 1)
+            #expect(clause?.clause == decision.clause, "\(flow)")
+            #expect(outcome.verdict == Outcome.Verdict(decision.verdict), "\(flow)")
+            #expect(outcome.mark == (decision.verdict == .allow ? program.generation.mark : 0) | 0x77)
+            if flow.destinationIsHost { return }
+            guard let answer = Packet(answerTo: flow) else { return }
+            let reply = interpreter.run(direction == .egress ? answer : answer.turned, from: program.replyChain)
+            #expect((reply.verdict == .accept) == (decision.verdict == .allow), "\(flow)")
+            #expect(reply.verdict != .reject)
+        }
+    }
+
     private func forEachCase(
         seed: UInt64,
+        for use: ProgramUse = .run,
         _ body: (PolicySet, Flow, PolicyProgram, Interpreter) throws -> Void
     ) throws {
         var random = RandomPolicies(seed: seed)
@@ -100,6 +123,7 @@ struct EquivalenceTests {
             let policies = random.policySet()
             let program = PolicyCompiler.compile(
                 policies,
+                for: use,
                 generation: generation,
                 logGroup: 5,
                 // Small policies with the tables of large ones, now and then.
@@ -124,7 +148,7 @@ extension Outcome.Verdict {
 }
 
 extension Packet {
-    private static func endpoint(_ family: AddressFamily) -> IPAddress {
+    static func endpoint(_ family: AddressFamily) -> IPAddress {
         IPAddress(family: family, rawValue: family == .ipv4 ? 0x0ad5_8001 : 0xfd65_6772 << 96 | 1)
     }
 
@@ -141,6 +165,14 @@ extension Packet {
             mark: 0x77,
             destinationIsLocal: flow.destinationIsHost
         )
+    }
+
+    /// The same packet as the other end of the connection sees it: between the other two addresses.
+    var turned: Packet {
+        var turned = self
+        (turned.source, turned.destination) = (destination, source)
+        (turned.inputInterface, turned.outputInterface) = (outputInterface, inputInterface)
+        return turned
     }
 
     /// The packet that comes back; `nil` for messages that have no answer.

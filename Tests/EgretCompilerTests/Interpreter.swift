@@ -14,10 +14,18 @@ struct Packet {
     var sourcePort: UInt16?
     var destinationPort: UInt16?
     var icmpType: UInt8?
+    var tcpFlags: UInt8?
     var state: ConnectionState = .new
     var isReply = false
     var mark: UInt32 = 0
+    var packetMark: UInt32 = 0
+    var labels: UInt128 = 0
     var destinationIsLocal = false
+    /// What the connection is of, where the packet is an error about it.
+    var connectionProtocol: IPProtocol?
+    var connectionTargetPort: UInt16?
+    /// Nanoseconds since 1970.
+    var time: UInt64 = 0
 }
 
 /// What running a program did to a packet.
@@ -30,6 +38,9 @@ struct Outcome: Equatable {
 
     var verdict: Verdict
     var mark: UInt32
+    var packetMark: UInt32 = 0
+    var labels: UInt128 = 0
+    var sourceTranslation: TranslationTarget?
     var counters: [String] = []
     var logs: [String] = []
     /// Look-ups and comparisons of the packet against a set or map.
@@ -54,7 +65,7 @@ struct Interpreter {
     }
 
     func run(_ packet: Packet, from chain: String) -> Outcome {
-        var outcome = Outcome(verdict: .accept, mark: packet.mark)
+        var outcome = Outcome(verdict: .accept, mark: packet.mark, packetMark: packet.packetMark, labels: packet.labels)
         var stack = [(chain, 0)]
         while let (chain, position) = stack.popLast() {
             let rules = self.rules[chain] ?? []
@@ -101,7 +112,14 @@ struct Interpreter {
                 guard let found = value(selector, packet, outcome),
                     found < prefix.lowerBound || prefix.upperBound < found
                 else { return nil }
-            case .connectionStatus, .concatenatedVerdictMap:
+            case .inConcatenatedSet(let selectors, let name):
+                outcome.lookups += 1
+                guard concatenated(selectors, name, packet, outcome) != nil else { return nil }
+            case .concatenatedVerdictMap(let selectors, let name):
+                outcome.lookups += 1
+                if let verdict = concatenated(selectors, name, packet, outcome)?.verdict { return .verdict(verdict) }
+                return nil
+            case .connectionStatus, .within, .beyond, .connectionsOver, .withinEach, .setPriority, .setTrafficClass:
                 preconditionFailure("policies are not made of this: \(statement)")
             case .anonymousCounter, .trace: break
             case .inSet(let selector, let name):
@@ -126,10 +144,17 @@ struct Interpreter {
                 return nil
             case .counter(let name): outcome.counters.append(name)
             case .limit: break
+            case .quota: return nil
             case .log(_, let prefix, _, _): outcome.logs.append(prefix)
             case .setConnectionMark(let mask, let value):
                 outcome.mark = outcome.mark & ~mask | value & mask
-            case .masquerade, .sourceTranslation, .destinationTranslation: return .verdict(.accept)
+            case .addConnectionLabel(let bit): outcome.labels |= 1 << UInt128(bit)
+            case .setPacketMark(let mask, let value):
+                outcome.packetMark = outcome.packetMark & ~mask | value & mask
+            case .sourceTranslation(let target):
+                outcome.sourceTranslation = target
+                return .verdict(.accept)
+            case .masquerade, .destinationTranslation, .transparentProxy, .forward: return .verdict(.accept)
             case .rejectWithTCPReset, .rejectAdministratively: return .reject
             case .verdict(let verdict): return .verdict(verdict)
             }
@@ -139,6 +164,13 @@ struct Interpreter {
 
     private func element(_ selector: Selector, _ name: String, _ packet: Packet, _ outcome: Outcome) -> SetElement? {
         value(selector, packet, outcome).flatMap { element($0, name) }
+    }
+
+    private func concatenated(
+        _ selectors: [Selector], _ name: String, _ packet: Packet, _ outcome: Outcome
+    ) -> SetElement? {
+        let values = selectors.compactMap { value($0, packet, outcome) }
+        return sets[name]?.first { [$0.lowerBound] + $0.furtherKeys == values }
     }
 
     private func element(_ value: UInt128, _ name: String) -> SetElement? {
@@ -162,25 +194,41 @@ struct Interpreter {
         case .connectionMark(let mask): UInt128(outcome.mark & mask)
         case .connectionState: UInt128(packet.state.rawValue)
         case .connectionDirection: packet.isReply ? 1 : 0
+        case .connectionProtocol: UInt128((packet.connectionProtocol ?? packet.protocol).rawValue)
+        case .connectionTargetPort:
+            (packet.connectionTargetPort ?? (packet.isReply ? packet.sourcePort : packet.destinationPort)).map {
+                UInt128($0)
+            }
+        case .time: UInt128(packet.time)
         case .ipv4Source, .ipv6Source: packet.source.rawValue
         case .ipv4Destination, .ipv6Destination: packet.destination.rawValue
         case .sourcePort: packet.sourcePort.map { UInt128($0) }
         case .destinationPort: packet.destinationPort.map { UInt128($0) }
         case .icmpType, .icmpv6Type: packet.icmpType.map { UInt128($0) }
         case .destinationAddressType: packet.destinationIsLocal ? 2 : 1
-        case .etherSource, .etherSourceAndType, .arpOperation, .arpSenderEther, .arpSenderIPv4, .neighbourTarget: nil
+        case .connectionLabel(let bit): outcome.labels & 1 << UInt128(bit)
+        case .packetMark(let mask): UInt128(outcome.packetMark & mask)
+        case .tcpFlags(let mask): packet.tcpFlags.map { UInt128($0 & mask) }
+        case .etherSource, .etherSourceAndType, .arpOperation, .arpSenderEther, .arpSenderIPv4, .neighbourTarget,
+            .inputName, .outputName, .socketCgroup:
+            nil
         }
     }
 
     private static func elements(_ contents: SetContents) -> [SetElement] {
-        switch contents {
+        // A plain set has no verdicts.
+        func verdict(_ index: Int, _ verdicts: [Verdict]) -> Verdict? {
+            verdicts.indices.contains(index) ? verdicts[index] : nil
+        }
+        return switch contents {
         case .elements(let elements): elements
         case .ipv4Intervals(let intervals, let verdicts):
             intervals.map {
-                SetElement(UInt128($0.lowerBound), UInt128($0.upperBound), verdict: verdicts[Int($0.verdictIndex)])
+                SetElement(
+                    UInt128($0.lowerBound), UInt128($0.upperBound), verdict: verdict(Int($0.verdictIndex), verdicts))
             }
         case .ipv6Intervals(let intervals, let verdicts):
-            intervals.map { SetElement($0.lowerBound, $0.upperBound, verdict: verdicts[Int($0.verdictIndex)]) }
+            intervals.map { SetElement($0.lowerBound, $0.upperBound, verdict: verdict(Int($0.verdictIndex), verdicts)) }
         }
     }
 }

@@ -17,7 +17,7 @@ struct ServiceProgramTests {
 
     /// `443-443:0`, one text for each case.
     private func cases(_ program: ServiceProgram, _ number: IPProtocol) -> [String]? {
-        program.protocols[number]?.cases.map { "\($0.lower)-\($0.upper):\($0.effect)" }
+        program.protocols[number]?.cases.map { "\($0.lower)-\($0.upper):\($0.ruling.effect)" }
     }
 
     private func ports(_ lower: UInt16, _ upper: UInt16, of number: IPProtocol = .tcp) -> Service {
@@ -79,5 +79,16 @@ struct ServiceProgramTests {
         #expect(cases(types, .icmp) == ["0-0:0", "254-255:0"])
         #expect(cases(types, IPProtocol(rawValue: 255)) == [])
         #expect(types.protocols[.tcp] == nil)
+    }
+}
+
+extension Ruling: ExpressibleByIntegerLiteral {
+    /// The ruling of one clause.
+    init(integerLiteral value: Int) { self = .clause(effect: value) }
+
+    /// The clause's place; -1 where the clock decides.
+    fileprivate var effect: Int {
+        if case .clause(let effect, _) = self { return effect }
+        return -1
     }
 }

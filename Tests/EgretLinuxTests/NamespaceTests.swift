@@ -1,8 +1,9 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretLinux
 import Testing
+
+@testable import EgretLinux
 
 @Suite("Namespaces and sockets", .requiresRoot)
 struct NamespaceTests {
@@ -34,6 +35,25 @@ struct NamespaceTests {
             }
             #expect(try Namespace.current(.network).identity == home)
         }
+    }
+
+    @Test("whether a namespace is that of process 1 is told with and without the right to trace it")
+    func first() throws {
+        let seen = try NetworkNamespace.isFirst(bySeenFilesOf: 1)
+        #expect(try NetworkNamespace.isFirst() == seen)
+        // Some machines let not even root trace process 1.
+        if let first = try? Namespace.open(.network, process: 1) {
+            #expect(try seen == (first.identity == Namespace.current(.network).identity))
+        }
+        #expect(try NetworkNamespace.isFirst(bySeenFilesOf: CurrentProcess.identifier))
+        let other = try makeNetwork()
+        try OwnThread.run {
+            let (traced, seen) = try other.visit {
+                (try NetworkNamespace.isFirst(), try NetworkNamespace.isFirst(bySeenFilesOf: 1))
+            }
+            #expect(!traced && !seen)
+        }
+        #expect(throws: LinuxError.self) { try NetworkNamespace.isFirst(bySeenFilesOf: Int32.max) }
     }
 
     @Test("a setting is that of the namespace visited")

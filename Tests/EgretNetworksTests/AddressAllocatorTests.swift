@@ -28,6 +28,19 @@ struct AddressAllocatorTests {
         #expect(try take(taken) == ["10.9.0.4", "fd00:9::4"])
     }
 
+    @Test("several could be given: the lowest that are free, as many as there are, or the one asked for alone")
+    func candidates() throws {
+        let taken = Set(["10.9.0.3", "fd00:9::2"].compactMap { IPAddress($0) })
+        func candidates(_ count: Int, _ wanted: [String] = []) throws -> [[String]] {
+            try AddressAllocator.candidates(
+                in: subnets, wanted: wanted.compactMap { IPAddress($0) }, taken: taken, count: count
+            ).map { $0.map(\.description) }
+        }
+        #expect(try candidates(2) == [["10.9.0.2", "10.9.0.4"], ["fd00:9::3", "fd00:9::4"]])
+        #expect(try candidates(9).map(\.count) == [4, 5])
+        #expect(try candidates(2, ["10.9.0.5"]) == [["10.9.0.5"], ["fd00:9::3", "fd00:9::4"]])
+    }
+
     @Test("an address that is asked for is given if it can be had")
     func wanted() throws {
         #expect(try take(["10.9.0.5"], []) == ["10.9.0.5", "fd00:9::2"])

@@ -40,9 +40,11 @@ struct NftTextTests {
             (.equal(.arpSenderIPv4, 0x0a00_0002), "arp saddr ip == 10.0.0.2"),
             (.equal(.neighbourTarget, 1), "@th,64,128 == 0x00000000000000000000000000000001"),
             (.equal(.destinationAddressType, 2), "fib daddr type == 2"),
+            (.verdictMap(.socketCgroup(level: 2), "units"), "socket cgroupv2 level 2 vmap @units"),
             (.verdictMap(.connectionMark(mask: 0xff), "m"), "ct mark & 0x000000ff vmap @m"),
             (.counter("hits"), "counter name \"hits\""),
             (.limit("slow"), "limit name \"slow\""),
+            (.quota("month"), "quota name \"month\""),
             (
                 .log(group: 5, prefix: "a \"b\"\nc", snapLength: 128, queueThreshold: 10),
                 "log prefix \"a 'b' c\" group 5 snaplen 128 queue-threshold 10"
@@ -52,6 +54,7 @@ struct NftTextTests {
                 .setConnectionMark(mask: 0x00ff_0000, value: 0x0001_0000),
                 "ct mark set ct mark & 0xff00ffff | 0x00010000"
             ),
+            (.transparentProxy(port: 5053), "tproxy to :5053"),
             (.masquerade, "masquerade"), (.rejectWithTCPReset, "reject with tcp reset"),
             (.rejectAdministratively, "reject with icmpx admin-prohibited"),
             (.verdict(.accept), "accept"), (.verdict(.drop), "drop"), (.verdict(.jump("c")), "jump c"),
@@ -95,8 +98,9 @@ struct NftTextTests {
                 .addTable, .addChain(Chain("c")), .createChain(Chain("i", base: base)), .addSet(map), .addSet(ports),
                 .addSet(six), .addElements(marks), .deleteElements(marks), .addElements(Set("k", keyType: .mark)),
                 .addCounter(Counter("n")), .addLimit(RateLimit("l", packetsPerSecond: 10, burst: 5)),
+                .addLimit(RateLimit("b", bytesPerSecond: 10, burst: 5)), .addQuota(Quota("q", bytes: 5, used: 2)),
                 .addRule(Rule(in: "c", [.verdict(.drop)])), .flushChain("c"), .deleteChain("c"), .deleteSet("m"),
-                .deleteCounter("n"), .deleteLimit("l"), .deleteTable,
+                .deleteCounter("n"), .deleteLimit("l"), .deleteQuota("q"), .deleteTable,
             ].map { Transaction.Step($0, in: table) }
         )
         let expected = """
@@ -113,12 +117,15 @@ struct NftTextTests {
             delete element inet egret k { 0x000001ff }
             add counter inet egret n
             add limit inet egret l { rate 10/second burst 5 packets ; }
+            add limit inet egret b { rate 10 bytes/second burst 5 bytes ; }
+            add quota inet egret q { over 5 bytes used 2 bytes ; }
             add rule inet egret c drop
             flush chain inet egret c
             delete chain inet egret c
             delete set inet egret m
             delete counter inet egret n
             delete limit inet egret l
+            delete quota inet egret q
             delete table inet egret
 
             """

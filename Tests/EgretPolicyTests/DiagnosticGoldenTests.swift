@@ -11,12 +11,22 @@ struct DiagnosticGoldenTests {
     /// One wrong file per case, `<case>.yaml` or `<case>.json`, with `<case>.expected` beside it.
     @Test("every wrong policy gets the diagnostics recorded for it")
     func golden() throws {
-        let directory = testDirectory + "/Golden"
+        #expect(try check("Golden", .own) >= 100)
+    }
+
+    @Test("every wrong manifest and every wrong policy of Kubernetes gets the diagnostics recorded for it")
+    func manifests() throws {
+        #expect(try check("GoldenManifests", .manifests) >= 14)
+    }
+
+    /// Checks the cases of a directory and returns how many there are.
+    private func check(_ folder: String, _ scope: PolicyReader.Scope) throws -> Int {
+        let directory = "\(testDirectory)/\(folder)"
         let names = try files(in: directory, endingIn: [".yaml", ".json"])
-        #expect(names.count >= 100)
         let isRecording = environment("EGRET_RECORD") == "1"
         for name in names {
-            let result = PolicyFiles.read([(name, try contents(of: "\(directory)/\(name)"))])
+            let bytes = try contents(of: "\(directory)/\(name)")
+            let result = PolicyFiles.read([(name, bytes)], scope: scope, timeZones: testTimeZones)
             let text = result.diagnostics.map { DiagnosticFormatter.format($0) + "\n" }.joined()
             #expect(!text.isEmpty, "\(name) is not wrong")
             let expected = "\(directory)/\(name.split(separator: ".")[0]).expected"
@@ -31,6 +41,7 @@ struct DiagnosticGoldenTests {
             }
         }
         if isRecording { Issue.record("recorded \(names.count) cases: run again without EGRET_RECORD") }
+        return names.count
     }
 
     @Test("every code is documented, and no other")

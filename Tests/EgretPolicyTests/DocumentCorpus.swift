@@ -20,6 +20,15 @@ enum DocumentCorpus {
         return texts + more.map { Array($0.utf8) }
     }
 
+    /// Policies and manifests of Kubernetes, right and wrong ones.
+    static func manifests() throws -> [[UInt8]] {
+        let examples = packageDirectory + "/examples/kubernetes"
+        let worlds = packageDirectory + "/Tests/ConformanceTests/Worlds"
+        return try [examples, examples + "/policies", worlds, testDirectory + "/GoldenManifests"].flatMap { directory in
+            try files(in: directory, endingIn: [".yaml"]).map { try contents(of: "\(directory)/\($0)") }
+        }
+    }
+
     static func mutated(_ text: [UInt8], _ generator: inout SeededGenerator) -> [UInt8] {
         let alphabet = Array(" \n\t:-[]{},#&*!|>'\"\\%@`?~0aA.\r".utf8) + [0, 0xc3, 0xa9, 0xff, 0xe2, 0x80, 0xa8]
         var text = text

@@ -27,7 +27,7 @@ struct DocumentReaderTests {
         ("{\n\t\"a\": \"\\u00e9\\ud83d\\ude00\\/\"\n}", "{a: \"é😀/\"}"), ("\"a\"", "\"a\""), ("- ", "[null]"),
         ("-\n- a", "[null, \"a\"]"), ("a:\n  b:\n    c\n  d: e", "{a: {b: \"c\", d: \"e\"}}"),
         ("a: &x\n  b: 1\nc: *x", "{a: {b: 1}, c: {b: 1}}"), ("{a: , b: ::/0}", "{a: null, b: \"::/0\"}"),
-
+        ("{ a:}", "{a: null}"), ("[b/1,:2/c,]", "[\"b/1\", \":2/c\"]"),
     ]
 
     /// Texts that are read without a mistake.

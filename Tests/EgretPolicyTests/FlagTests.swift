@@ -10,7 +10,7 @@ struct FlagTests {
     private func rule(_ text: String, groups: Set<String> = []) -> String {
         let (rule, diagnostics) = FlagRule.parse(text, action: .allow, flag: "--allow", groups: groups)
         guard let rule else { return diagnostics.map(DiagnosticFormatter.format).joined(separator: "\n") }
-        let to = rule.destinations.map(\.description).joined(separator: " ")
+        let to = (rule.destinations.map(\.description) + rule.workloads.map(\.description)).joined(separator: " ")
         let ports = rule.services.map(\.description).joined(separator: " ")
         return "\(to.isEmpty ? "*" : to)|\(ports)"
     }
@@ -30,6 +30,7 @@ struct FlagTests {
             ("[2001:db8::10]", "2001:db8::10|"), ("*", "*|"), ("*:443", "*|443/tcp"), ("internet", "internet|"),
             ("internet:443,80", "internet|443/tcp 80/tcp"), ("link-local:udp", "link-local|udp"),
             ("203.0.113.10:80,gre", "203.0.113.10|80/tcp gre"), ("::ffff:192.0.2.1", "::ffff:192.0.2.1|"),
+            ("cluster", "every workload|"), ("cluster:443", "every workload|443/tcp"),
         ])
     func grammar(_ text: String, _ expected: String) {
         #expect(rule(text) == expected)
@@ -71,8 +72,10 @@ struct FlagTests {
     @Test(
         "mistakes say what to write",
         arguments: [
-            ("wikipedia.org", "names in rules are not supported yet"),
-            ("*.wikimedia.org:443", "names in rules are not supported yet"),
+            ("*.org", "org is a public suffix"), ("*.co.uk:443", "is a public suffix"),
+            ("**.example.org", "*.example.org covers every depth"), ("a..example.org", "an empty label"),
+            ("*.example.*", "a * elsewhere"), ("example.org:99999", "out of range"),
+            ("example.org:", "leave the colon out"),
             ("localhost:80", "use the group host"), ("127.1", "if you mean 127.0.0.1, write that"),
             ("0x7f.1", "if you mean 127.0.0.1, write that"), ("2130706433", "if you mean 127.0.0.1, write that"),
             ("010.0.0.1", "write 10.0.0.1 if the numbers are decimal"), ("256.0.0.1", "256 is more than 255"),
@@ -84,7 +87,7 @@ struct FlagTests {
             ("[::1]443", "write a colon and a port"), ("internt", "did you mean \"internet\"?"),
             ("internet:99999", "out of range"), ("internet:0", "port 0"), ("internet:9-1", "write 1-9/tcp"),
             ("internet:80,443/udp", "write 80/udp,443/udp if you mean that"), ("internet:tpc", "did you mean tcp?"),
-            ("cluster", "not supported yet"), ("", "is empty"), ("a b", "white space"),
+            ("", "is empty"), ("a b", "white space"),
             ("2001:db8:1:2:3:4:5:6:443", "write [2001:db8:1:2:3:4:5:6]:443"), ("fe80::1%eth0", "write fe80::1"),
             ("10.0.*.*", "write 10.0.0.0/16"), ("10.0.0.1-10.0.0.9", "ranges are written as CIDRs"),
             ("internet:https", "write 443/tcp"), ("internet:443/TCP", "did you mean 443/tcp?"),
@@ -93,6 +96,46 @@ struct FlagTests {
     func mistakes(_ text: String, _ expected: String) {
         #expect(rule(text).contains(expected), "\(rule(text))")
         #expect(rule(text).hasPrefix("--allow"))
+    }
+
+    @Test("a name with a dot, or the names below it, with ports or without")
+    func names() throws {
+        func read(_ text: String, _ action: RuleAction = .allow) -> EgressRule? {
+            FlagRule.parse(text, action: action, flag: "--x").rule
+        }
+        let wikipedia = try DomainPattern.parse("wikipedia.org")
+        #expect(read("wikipedia.org")?.domains == [wikipedia])
+        #expect(read("Wikipedia.ORG.")?.domains == [wikipedia])
+        #expect(read("wikipedia.org")?.isEverywhere == false)
+        let wide = read("*.wikimedia.org:443,80/tcp")
+        #expect(wide == nil, "some of the ports have no protocol")
+        #expect(read("*.wikimedia.org:443")?.domains.map(\.description) == ["*.wikimedia.org"])
+        #expect(read("*.wikimedia.org:443")?.services == [.ports(.tcp, PortRange(443))])
+        #expect(read("bücher.example:443/udp")?.domains.map(\.description) == ["xn--bcher-kva.example"])
+        #expect(read("ads.example.org", .deny)?.domains.count == 1)
+        let denied = FlagRule.parse("ads.example.org:443", action: .deny, flag: "--deny")
+        #expect(denied.rule == nil)
+        #expect(denied.diagnostics.first?.suggestion == "write --deny ads.example.org")
+        #expect(read("wikipedia.org:443")?.location?.description == "--x wikipedia.org:443")
+        let groups = FlagRule.parse("my-group", action: .allow, flag: "--allow", groups: ["my-group"]).rule
+        #expect(groups?.destinations == [.group("my-group")])
+    }
+
+    @Test("a group with names is not denied by port")
+    func groupsWithNames() throws {
+        let files = readPolicies(
+            """
+            apiVersion: egret.dev/v1
+            kind: DestinationGroup
+            metadata: { name: wiki }
+            spec: { domains: [wikipedia.org] }
+            """)
+        #expect(!files.hasErrors)
+        #expect(FlagPolicy.make(allow: ["wiki:443"], files: files).policy?.rules.count == 1)
+        #expect(FlagPolicy.make(deny: ["wiki"], files: files).diagnostics == [])
+        #expect(
+            FlagPolicy.make(deny: ["wiki:443"], files: files).diagnostics.map(\.code)
+                == [DiagnosticCode.notSupportedYet])
     }
 
     @Test("rules that hold back stand first, each kind in the order given")
@@ -134,7 +177,7 @@ struct FlagTests {
 
     @Test("any mistake leaves no policy, and all are reported")
     func everything() {
-        let (policy, diagnostics) = FlagPolicy.make(allow: ["internet", "x.org", "1.2.3"], deny: ["nowhere"])
+        let (policy, diagnostics) = FlagPolicy.make(allow: ["internet", "*.org", "1.2.3"], deny: ["nowhere"])
         #expect(policy == nil)
         #expect(diagnostics.count == 3)
     }

@@ -3,6 +3,7 @@
 
 import EgretDocuments
 import EgretPolicy
+import EgretTesting
 
 /// The tests' directory, found from this file's place.
 let testDirectory = String(#filePath.prefix(upTo: #filePath.lastIndex(of: "/") ?? #filePath.endIndex))
@@ -11,7 +12,30 @@ let packageDirectory = testDirectory + "/../.."
 
 /// Reads one file's text through parser and reader.
 func readPolicies(_ text: String, file: String = "policy.yaml") -> PolicyReader.Result {
-    PolicyFiles.read([(file, Array(text.utf8))])
+    PolicyFiles.read([(file, Array(text.utf8))], timeZones: testTimeZones)
+}
+
+/// The zones of `Zones/zones.txt`, whatever the machine has.
+let testTimeZones: TimeZoneDatabase = {
+    let zones = (try? capturedZones()) ?? [:]
+    return TimeZoneDatabase(names: { zones.keys.sorted() }, lookUp: { zones[$0].map { .rules($0) } ?? .unknown })
+}()
+
+/// The zones that were captured, by name.
+func capturedZones() throws -> [String: TimeZoneRules] {
+    let text = String(decoding: try contents(of: testDirectory + "/Zones/zones.txt"), as: UTF8.self)
+    var zones: [String: TimeZoneRules] = [:]
+    for line in text.split(separator: "\n") where line.hasPrefix("zone ") {
+        let words = line.split(separator: " ")
+        zones[String(words[1])] = try TimeZoneRules(tzif: bytes(ofHex: words[2]), name: String(words[1]))
+    }
+    return zones
+}
+
+/// Bytes written as two hexadecimal digits each.
+func bytes(ofHex hex: Substring) -> [UInt8] {
+    let digits = hex.utf8.map { $0 < 0x3a ? $0 - 0x30 : $0 - 0x61 + 10 }
+    return stride(from: 0, to: digits.count - 1, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
 }
 
 /// Reads a document, expecting no diagnostics.

@@ -34,6 +34,18 @@ struct ResolverFileTests {
         #expect(!file.text.contains("nameserver"))
     }
 
+    @Test("before a proxy, the file names what the command could ask, or what stands for the proxy; the proxy asks all")
+    func proxied() throws {
+        let all = ResolverFile.nameservers(in: host)
+        let file = ResolverFile(proxiedHost: host, chosen: [])
+        #expect(ResolverFile.nameservers(in: file.text) == [IPAddress("192.0.2.53")].compactMap(\.self))
+        #expect(file.resolvers == all && file.leftOut.isEmpty && all.count == 3)
+        let loopback = try #require(IPAddress("127.0.0.1"))
+        let alone = ResolverFile(proxiedHost: host, chosen: [loopback])
+        #expect(alone.text.contains("nameserver 192.0.0.8\n") && alone.resolvers == [loopback])
+        #expect(ResolverFile(proxiedHost: "", chosen: []).resolvers.isEmpty)
+    }
+
     @Test("host names come from files and DNS only; other databases stay")
     func nameServiceSwitch() {
         let text = ResolverFile.nameServiceSwitch(

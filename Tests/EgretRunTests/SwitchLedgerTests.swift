@@ -40,4 +40,27 @@ struct SwitchLedgerTests {
         #expect(SwitchLedger(text: ledger.text) == ledger)
         #expect(SwitchLedger(text: "half a li\n" + ledger.text + "net/x") == ledger)
     }
+
+    @Test("an interface that is gone takes its switches along; another one with a longer name keeps its own")
+    func goneInterface() {
+        var ledger = SwitchLedger()
+        let others = ["net/ipv4/conf/eth01/forwarding", "net/ipv4/neigh/eth0/gc_stale_time"]
+        _ = ledger.prepare([forwarding, HostSwitch("net/ipv6/conf/eth0/accept_ra", needed: "0")]) { _ in "2" }
+        _ = ledger.prepare(others.map { HostSwitch($0, needed: "1") }) { _ in "0" }
+        let wasThere = ledger.forget(interface: "eth0")
+        #expect(wasThere && ledger.entries.map(\.path) == others)
+        let isThere = ledger.forget(interface: "eth0")
+        #expect(!isThere)
+    }
+
+    @Test("a switch that nobody needs any more is put back, unless somebody else has moved it")
+    func released() {
+        var ledger = SwitchLedger()
+        _ = ledger.prepare([forwarding]) { _ in "0" }
+        var other = ledger
+        let move = ledger.release(forwarding.path) { _ in "1" }
+        #expect(move == HostSwitch(forwarding.path, needed: "0"))
+        let theirs = other.release(forwarding.path) { _ in "2" }
+        #expect(theirs == nil && ledger.entries.isEmpty && other.entries.isEmpty)
+    }
 }

@@ -147,10 +147,10 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             ip route add 192.168.0.2/32 dev up0
             mac=$(ip -o link show dev br0 | grep -o 'link/ether [0-9a-f:]*' | cut -d' ' -f2)
             n ip neighbour replace 192.168.0.1 lladdr $mac dev eth0 nud permanent
-            """, isMended: false),
+            """),
         .init(
             "ARP from where the source is not expected", "neighbour", "rp_filter",
-            "echo 1 > /proc/sys/net/ipv4/conf/br0/rp_filter; ip route add 192.168.0.2/32 dev up0", isMended: false),
+            "echo 1 > /proc/sys/net/ipv4/conf/br0/rp_filter; ip route add 192.168.0.2/32 dev up0"),
         .init(
             "another table drops at forward", "rules", "ip daddr 8.8.8.8",
             """
@@ -245,6 +245,13 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
         .init(
             "wrong hardware address of the endpoint", "way back", "02:00:00:00:00:99",
             "ip neighbour replace 192.168.0.2 lladdr 02:00:00:00:00:99 dev br0 nud permanent"),
+        .init(
+            "the host's route to the endpoint leads elsewhere", "way back", "left the host by up0",
+            """
+            ip route add 192.168.0.2/32 dev up0
+            mac=$(ip -o link show dev br0 | grep -o 'link/ether [0-9a-f:]*' | cut -d' ' -f2)
+            n ip neighbour replace 192.168.0.1 lladdr $mac dev eth0 nud permanent
+            """),
         .init("full packets vanish", "size", "more than 1404 bytes", "w ip link set eth0 mtu 1400"),
     ]
 

@@ -81,6 +81,20 @@ struct DoctorTests {
         let text = try lab.onHost("egret doctor || true").standardOutput
         #expect(text.contains("ip filter FORWARD, made by iptables, drops by policy"), "\(text)")
         #expect(try lab.onHost("nft list tables").standardOutput == "table inet lab\ntable ip filter\n")
+        #expect(text.contains("✓ conntrack helpers"), "\(text)")
+        try lab.onHost(
+            """
+            nft 'add table inet h; add ct helper inet h ftp { type "ftp" protocol tcp; }; add chain inet h c'
+            nft add rule inet h c ct helper set ftp
+            """)
+        let helped = try lab.onHost("egret doctor || true").standardOutput
+        #expect(helped.contains("inet h has a ct helper, ftp, in use"), "\(helped)")
+        try lab.onHost("nft delete table inet h; iptables -t raw -A PREROUTING -p tcp --dport 21 -j CT --helper ftp")
+        let assigned = try lab.onHost("egret doctor || true").standardOutput
+        #expect(assigned.contains("ip raw PREROUTING assigns the helper ftp"), "\(assigned)")
+        try lab.onHost("iptables -t raw -F; iptables -t raw -A PREROUTING -p tcp --dport 21 -j CT --notrack")
+        let untracked = try lab.onHost("egret doctor || true").standardOutput
+        #expect(untracked.contains("✓ conntrack helpers"), "\(untracked)")
     }
 
     @Test(

@@ -43,7 +43,7 @@ final class Gate {
 }
 
 extension TestInternet {
-    /// Runs `egret run` on home.
+    /// Runs `egret run` on home, in `/`, where every user may be.
     func egret(
         _ flags: [String],
         _ command: [String],
@@ -52,18 +52,18 @@ extension TestInternet {
         timeout: Duration = .seconds(30)
     ) throws -> ProgramOutput {
         try run(
-            in: .home, [Egret.path, "run"] + flags + ["--"] + command, standardInput: standardInput,
+            in: .home, ["env", "-C", "/", Egret.path, "run"] + flags + ["--"] + command, standardInput: standardInput,
             environment: environment, timeout: timeout)
     }
 
-    /// Runs a script of bash on home, with `egret` on its path.
+    /// Runs a script of bash on home, in `/`, where every user may be, with `egret` on its path.
     func script(
         _ text: String,
         environment: [String: String] = [:],
         timeout: Duration = .seconds(60)
     ) throws -> ProgramOutput {
         let all = environment.merging(["PATH": Egret.searchPath]) { $1 }
-        return try run(in: .home, ["bash", "-c", text], environment: all, timeout: timeout)
+        return try run(in: .home, ["bash", "-c", "cd /\n" + text], environment: all, timeout: timeout)
     }
 
     /// Everything of Egret that can be found on home: empty when nothing is left.
@@ -72,7 +72,7 @@ extension TestInternet {
             """
             nft list ruleset
             # A run's link goes with its network namespace, which the kernel removes when it finds the time.
-            for i in {1..100}; do ip -o link | grep -qE ': egret[0-9]' || break; sleep 0.05; done
+            for i in {1..400}; do ip -o link | grep -qE ': egret[0-9]' || break; sleep 0.05; done
             ip -o link | grep -E ': egret[0-9]'
             find /run/egret -mindepth 1 2>/dev/null
             for f in ipv4/ip_forward ipv4/conf/eth0/forwarding ipv6/conf/all/forwarding \

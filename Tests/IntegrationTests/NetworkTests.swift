@@ -8,7 +8,7 @@ import Testing
 @Suite("a network", .serialized, .requiresRoot)
 struct NetworkTests {
     /// Servers that answer with the address they are asked from.
-    private static let helpers = """
+    static let helpers = """
         export EGRET_STATE_DIRECTORY=$PWD/state
         inside() { ip netns exec "$@"; }
         outside() { nsenter --net=$ISP "$@"; }
@@ -30,7 +30,7 @@ struct NetworkTests {
 
         """
 
-    private func expect(
+    func expect(
         _ name: String,
         _ script: String,
         prints expected: String,
@@ -247,6 +247,78 @@ struct NetworkTests {
                 """)
     }
 
+    @Test("after a restart nobody on another's bridge loses the address that an endpoint had, until it is free")
+    func restartBesideOthers() throws {
+        try expect(
+            "nwretake",
+            """
+            bridge() { ip link add virbr0 type bridge; ip addr add 10.7.0.1/24 dev virbr0
+                ip addr add fd00:7::1/64 dev virbr0 nodad; ip link set virbr0 up; }
+            bridge; egret network create virbr0 --adopt
+            for n in a b; do egret network connect virbr0 $n --create; done
+            # The machine is started again, and while the endpoints were away somebody else has taken an address.
+            for n in a b; do ip netns del $n; done; ip link del virbr0; nft flush ruleset; rm -r /run/egret
+            sysctl -qw net.ipv4.conf.eth0.forwarding=0 net.netfilter.nf_conntrack_acct=0
+            sysctl -qw net.ipv6.conf.eth0.force_forwarding=0 2>/dev/null
+            sed -i 's/"bootID" : ".*"/"bootID" : "another"/' $EGRET_STATE_DIRECTORY/*/*.json
+            bridge; ip netns add quiet; ip link add q type veth peer name eth0 netns quiet; ip link set q master virbr0 up
+            ip -n quiet addr add fd00:7::3/64 dev eth0 nodad; ip -n quiet link set eth0 up
+            its() { sed "s/$(ip -n quiet -o link show eth0 | grep -o 'ether [^ ]*' | cut -c7-)/its hardware/"; }
+            egret network restore 2>&1 | its
+            inside a ping -c1 -W1 10.7.0.1 >/dev/null && echo a is back
+            egret network inspect virbr0 2>&1 >/dev/null | its
+            ip -n quiet addr del fd00:7::3/64 dev eth0; egret network restore 2>&1
+            inside b ping -c1 -W1 fd00:7::1 >/dev/null && echo b is back
+            ip netns del quiet; egret network rm virbr0 --force; ip link del virbr0
+            finish
+            """,
+            prints: """
+                a has 10.7.0.2 and fd00:7::2
+                b has 10.7.0.3 and fd00:7::3
+                egret: b of virbr0 is still to be restored: fd00:7::3 is in use on virbr0, by its hardware
+                egret: restored virbr0 with 1 namespaces and 0 published ports
+                a is back
+                b is back
+                """)
+    }
+
+    @Test("an endpoint says who it is to policies, and its labels change while it is there")
+    func identity() throws {
+        try expect(
+            "nwid",
+            """
+            egret network create br0 --subnet 10.9.0.0/24
+            egret network connect br0 a --create --workload shop/web --label app=web --label tier=front \\
+                --port-name http=8080/tcp --port-name dns=53/udp
+            egret network connect br0 b --create
+            egret network connect br0 c --create --workload shop/web 2>&1 | head -1
+            egret network connect br0 c --create --label app 2>&1 | head -1
+            egret network connect br0 c --create --port-name http=0 2>&1 | head -1
+            egret network label br0 a tier- app=api
+            egret network label br0 a 'app=not good' 2>&1 | head -1
+            egret network label br0 c app=web 2>&1 | head -1
+            egret network inspect br0 | tail -n 3
+            egret network inspect br0 -o json | grep -A3 '"ports"'
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                b has 10.9.0.3
+                egret: shop/web is the name of an endpoint of br0 already
+                egret: “app” is no label
+                egret: “http=0” names no port
+                egret: “not good” cannot be the value of a label
+                egret: c is not connected to br0
+                  NAMESPACE  INTERFACE  ADDRESSES  HOST END  WORKLOAD   LABELS
+                  a          eth0       10.9.0.2   egn0      shop/web   app=api
+                  b          eth0       10.9.0.3   egn1      default/b
+                      "ports" : [
+                        "http=8080/tcp",
+                        "dns=53/udp"
+                      ],
+                """)
+    }
+
     @Test("what others have made is never removed: bridges, namespaces, addresses")
     func ofOthers() throws {
         try expect(
@@ -339,7 +411,8 @@ struct NetworkTests {
             egret network create br0 --subnet 10.9.0.0/24
             ip netns add a; egret network connect br0 a; egret network connect br0 b --create
             egret publish 8080:80 b
-            ip netns del a
+            # The kernel takes a namespace's links away some time after its name.
+            ip netns del a; while ip link show egn0 >/dev/null 2>&1; do sleep 0.02; done
             egret network connect br0 c --create 2>&1
             ip link del br0
             egret network restore 2>&1
@@ -348,6 +421,14 @@ struct NetworkTests {
             inside b curl -sS -m5 http://203.0.113.10/
             answer b 80; ask 192.0.2.2 8080
             egret network restore 2>&1
+            # Who lives in a namespace does not lose it with its link.
+            ip -n b link del eth0; egret network connect br0 d --create 2>&1
+            ask 192.0.2.2 8080; ip -n b -br -4 addr show eth0 | awk '{ print $3 }'
+            ip link set egn0 address 02:00:00:00:00:77; egret network restore 2>&1 | sed 's/ instead of .*//'
+            egret network disconnect br0 b; ip netns list | grep -c '^b'
+            # Who is disconnected has no link, whatever somebody calls it by now.
+            ip netns add e; egret network connect br0 e; ip link set $(ip -br link | grep -o '^egn[0-9]*' | tail -n1) name renamed
+            egret network disconnect br0 e; ip -br link | grep -c renamed; ip netns del e
             finish
             """,
             prints: """
@@ -359,6 +440,14 @@ struct NetworkTests {
                 egret: put the rules of br0 back, which somebody had removed
                 hello from web1 to 192.0.2.2
                 192.0.2.2 80
+                egret: the link of b to br0 is gone, and the namespace is not: it gets another
+                d has 10.9.0.4
+                192.0.2.2 80
+                10.9.0.3/24
+                egret: put right for c of br0: egn0, the host's end of eth0, has another hardware address: 02:00:00:00:00:77
+                0
+                e has 10.9.0.3
+                0
                 """)
     }
 
@@ -455,6 +544,235 @@ struct NetworkTests {
                 a has 10.7.0.2
                 hello from web1 to 192.0.2.2
                 as before
+                """)
+    }
+
+    @Test("an endpoint gives the host no routes and takes no other's address; only Egret's own interfaces are told so")
+    func ownSwitches() throws {
+        try expect(
+            "nwswitch",
+            """
+            sysctl -qw net.ipv6.conf.default.accept_ra=1 net.ipv4.conf.default.rp_filter=0 net.ipv4.conf.all.rp_filter=0
+            sysctl -n net.ipv6.conf.{all,default,lo,eth0}.accept_ra net.ipv4.conf.{all,default,lo,eth0}.rp_filter >before
+            ip link add virbr0 type bridge; ip addr add 10.7.0.1/24 dev virbr0; ip link set virbr0 up
+            switches() { echo $1 $(cd /proc/sys/net; cat ipv6/conf/$1/accept_ra ipv4/conf/$1/{rp_filter,route_localnet}); }
+            # A router advertisement with a prefix, as radvd sends it.
+            advertise() {
+                inside $1 /usr/bin/python3 -c 'import socket, struct, time
+            s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+            s.setsockopt(41, socket.IPV6_MULTICAST_HOPS, 255)
+            prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xc0, 3600, 1800, 0) + socket.inet_pton(socket.AF_INET6, "2001:db8:bad::")
+            for i in range(60):
+                try: s.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix, ("ff02::1%eth0", 0)); break
+                except OSError: time.sleep(0.1)'; sleep 0.2
+                ip -6 route | grep -qE "^default.*proto ra|bad::" && echo $1 gives the host routes || echo $1 gives no routes
+            }
+            # A datagram to the host from a source of the sender's making.
+            hear() {
+                /usr/bin/python3 - "$@" <<'END'
+            import socket, subprocess, sys
+            s = socket.socket(2, 2); s.bind(("", 7777)); s.settimeout(0.4)
+            code = "import socket, sys; t = socket.socket(2, 2); t.setsockopt(0, 19, 1); t.bind((sys.argv[1], 0)); " \\
+                "t.sendto(b'x', (sys.argv[2], 7777))"
+            subprocess.run(["ip", "netns", "exec", sys.argv[1], "/usr/bin/python3", "-c", code] + sys.argv[2:])
+            try: print("the host hears", s.recvfrom(9)[1][0])
+            except TimeoutError: print("the host hears nothing")
+            END
+            }
+            foreign() { nft list counter inet egret br0-foreign-source | grep -o 'packets [0-9]*'; }
+            egret network create br0 --subnet 10.9.0.0/24 --subnet fd00:9::/64
+            egret network create lab --subnet 10.8.0.0/24 --subnet fd00:8::/64 --mode routed
+            egret network create virbr0 --adopt 2>&1
+            for n in br0:a lab:b lab:c virbr0:v; do egret network connect ${n%:*} ${n#*:} --create; done
+            egret publish 8080:80 a; switches br0; switches egn0; switches egn1; switches virbr0
+            advertise a; advertise b; advertise v
+            hear a 10.9.0.2 10.9.0.1; hear a 198.51.100.9 10.9.0.1; hear b 10.8.0.3 10.8.0.1; hear b 10.8.0.2 10.8.0.1
+            hear a 198.51.100.9 203.0.113.10; foreign
+            sysctl -qw net.ipv4.conf.br0.rp_filter=0 net.ipv4.conf.egn1.rp_filter=0
+            hear a 198.51.100.9 10.9.0.1; hear b 10.8.0.3 10.8.0.1; hear a 198.51.100.9 203.0.113.10; foreign
+            egret unpublish 8080; switches br0
+            grep -cE 'br0/(accept_ra|rp_filter)' /run/egret/net-*/switches
+            egret network rm br0 --force; egret network disconnect lab c
+            grep -cE '/(br0|egn0|egn2)/' /run/egret/net-*/switches
+            sysctl -n net.ipv6.conf.{all,default,lo,eth0}.accept_ra net.ipv4.conf.{all,default,lo,eth0}.rp_filter |
+                diff before - && echo elsewhere as before
+            egret network rm lab virbr0 --force; switches virbr0; ip link del virbr0
+            finish
+            """,
+            prints: """
+                egret: warning: virbr0 takes router advertisements: whoever is on it can give the host routes; that ends with: sysctl -w net/ipv6/conf/virbr0/accept_ra=0
+                a has 10.9.0.2 and fd00:9::2
+                b has 10.8.0.2 and fd00:8::2
+                c has 10.8.0.3 and fd00:8::3
+                v has 10.7.0.2
+                br0 0 1 1
+                egn0 0 0 0
+                egn1 0 1 0
+                virbr0 1 0 0
+                a gives no routes
+                b gives no routes
+                v gives the host routes
+                the host hears 10.9.0.2
+                the host hears nothing
+                the host hears nothing
+                the host hears 10.8.0.2
+                the host hears nothing
+                packets 0
+                the host hears 198.51.100.9
+                the host hears 10.8.0.3
+                the host hears nothing
+                packets 1
+                br0 0 0 0
+                2
+                0
+                elsewhere as before
+                virbr0 1 0 0
+                """)
+    }
+
+    @Test("a network is shown with what its bridge's packets meet, as the kernel has it")
+    func inspection() throws {
+        try expect(
+            "nwinspect",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network create lab --subnet 10.8.0.0/24 --mode routed
+            egret network inspect br0 | grep nf-call
+            ip link set br0 type bridge nf_call_iptables 1; sysctl -qw net.bridge.bridge-nf-call-ip6tables=0
+            egret network inspect br0 | grep nf-call
+            egret network inspect br0 -o json | tr -d ' \\n' | grep -o '"bridgeFiltering":{[^}]*}[^}]*}[^}]*}}'
+            sysctl -qw net.bridge.bridge-nf-call-ip6tables=1
+            egret network inspect lab -o json | grep -c bridgeFiltering
+            finish
+            """,
+            prints: """
+                  bridge-nf-call-iptables: 0 for this bridge, 1 for all bridges
+                  bridge-nf-call-ip6tables: 0 for this bridge, 1 for all bridges
+                  bridge-nf-call-arptables: 0 for this bridge, 1 for all bridges
+                  bridge-nf-call-iptables: 1 for this bridge, 1 for all bridges
+                  bridge-nf-call-ip6tables: 0 for this bridge, 0 for all bridges
+                  bridge-nf-call-arptables: 0 for this bridge, 1 for all bridges
+                "bridgeFiltering":{"arptables":{"bridge":false,"everywhere":true},"ip6tables":{"bridge":false,"everywhere":false},"iptables":{"bridge":true,"everywhere":true}}
+                0
+                """)
+    }
+
+    @Test("on a bridge of somebody else no address is given that a machine has there, however silent it is")
+    func silentMachines() throws {
+        try expect(
+            "nwsilent",
+            """
+            ip link add virbr0 type bridge; ip link set virbr0 up
+            ip addr add 10.7.0.1/24 dev virbr0; ip addr add fd00:7::1/64 dev virbr0 nodad
+            ip netns add quiet; ip link add q type veth peer name eth0 netns quiet; ip link set q master virbr0 up
+            for a in 2 3 5; do
+                ip -n quiet addr add 10.7.0.$a/24 dev eth0; ip -n quiet addr add fd00:7::$((a + 4))/64 dev eth0 nodad
+            done
+            ip -n quiet addr add fd00:7::2/64 dev eth0 nodad; ip -n quiet link set eth0 up
+            known() { ip neigh show dev virbr0 | grep -cE '10.7|fd00'; ip -n quiet neigh show | grep -cE '10.7|fd00'; }
+            egret network create virbr0 --adopt; known
+            start=$(date +%s%N)
+            egret network connect virbr0 a --create; egret network connect virbr0 b --create
+            [ $(($(date +%s%N) - start)) -lt 2000000000 ] && echo in time; known
+            egret network connect virbr0 c --create --ip 10.7.0.5 2>&1 |
+                sed "s/$(ip -n quiet -o link show eth0 | grep -o 'ether [^ ]*' | cut -c7-)/its hardware/"
+            egret network connect virbr0 c --create --ip 10.7.0.77 --ip fd00:7::77
+            ip link set virbr0 down; egret network connect virbr0 d --create
+            ip netns del quiet; egret network rm virbr0 --force; ip link del virbr0
+            finish
+            """,
+            prints: """
+                0
+                0
+                a has 10.7.0.4 and fd00:7::3
+                b has 10.7.0.6 and fd00:7::4
+                in time
+                0
+                0
+                egret: 10.7.0.5 is in use on virbr0, by its hardware
+                       ask for another, or leave --ip out
+                c has 10.7.0.77 and fd00:7::77
+                d has 10.7.0.2 and fd00:7::2
+                """)
+    }
+
+    @Test("what is open through a port when it is withdrawn goes on; nothing new comes in")
+    func openConnections() throws {
+        try expect(
+            "nwopen",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create >/dev/null
+            inside a /usr/bin/python3 -uc 'import socketserver as s, threading
+            class T(s.StreamRequestHandler):
+                def handle(h):
+                    for line in h.rfile: h.wfile.write(b"tcp " + line)
+            class U(s.BaseRequestHandler):
+                def handle(h): h.request[1].sendto(b"udp " + h.request[0], h.client_address)
+            threading.Thread(target=s.ThreadingTCPServer(("", 80), T).serve_forever).start()
+            s.UDPServer(("", 53), U).serve_forever()' & sleep 0.4
+            egret publish 8080:80 a; egret publish 5300:53/udp a
+            outside /usr/bin/python3 -uc 'import os, socket, time
+            def ask(s, text):
+                try: s.send(text); return s.recv(99).decode().strip()
+                except OSError: return "no answer"
+            def connect(kind, port):
+                s = socket.socket(socket.AF_INET, kind); s.settimeout(1)
+                try: s.connect(("192.0.2.2", port))
+                except OSError: pass
+                return s
+            old = [connect(socket.SOCK_STREAM, 8080), connect(socket.SOCK_DGRAM, 5300)]
+            print([ask(s, b"before\\n") for s in old]); open("asked", "w").close()
+            while not os.path.exists("withdrawn"): time.sleep(0.02)
+            print([ask(s, b"after\\n") for s in old])
+            print([ask(s, b"new\\n") for s in [connect(socket.SOCK_STREAM, 8080), connect(socket.SOCK_DGRAM, 5300)]])' &
+            client=$!; until [ -e asked ]; do sleep 0.02; done
+            egret unpublish 8080; egret unpublish 5300/udp; egret publish ls | tail -n +2; touch withdrawn; wait $client
+            egret network disconnect br0 a; conntrack -L 2>/dev/null | grep -c 10.9.0.2
+            finish
+            """,
+            prints: """
+                ['tcp before', 'udp before']
+                ['tcp after', 'udp after']
+                ['no answer', 'no answer']
+                0
+                """)
+    }
+
+    @Test("what is kept for a network namespace that is gone is collected, and for no other")
+    func collection() throws {
+        try expect(
+            "nwgc",
+            """
+            count() { ls $EGRET_STATE_DIRECTORY | grep -c '^networks-'; }
+            gc() { egret gc | sed -E 's,[^ ]*/(networks|net)-[-0-9]+,\\1,'; }
+            # ip netns exec would have a mount namespace of its own for the name of the one that is made.
+            within() { nsenter --net=/run/netns/$1 "${@:2}"; }
+            for n in gone held; do ip netns add $n; within $n egret network create br0 --subnet 10.5.0.0/24; done
+            within gone egret network connect br0 inner --create; ip netns list | grep -c '^inner'
+            gc; count
+            exec 9</run/netns/held; ip netns del gone; ip netns del held
+            gc; count; ip netns list | grep -c '^inner'
+            exec 9<&-; gc; count
+            # Of an earlier start of the machine, whatever has the number now.
+            mkdir -p $EGRET_STATE_DIRECTORY/networks-99999999; gc; count
+            echo '{' | tee $EGRET_STATE_DIRECTORY/networks-4.json >$EGRET_STATE_DIRECTORY/networks-x; gc
+            rm $EGRET_STATE_DIRECTORY/networks-{4.json,x}
+            finish
+            """,
+            prints: """
+                inner has 10.5.0.2
+                1
+                nothing to remove
+                2
+                removed networks
+                removed net
+                1
+                0
+                removed networks
+                removed net
+                0
+                removed networks
+                0
+                nothing to remove
                 """)
     }
 

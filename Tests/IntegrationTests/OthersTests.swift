@@ -8,7 +8,7 @@ import Testing
 /// test fail: `make dependencies` installs all of them.
 @Suite("beside other tools", .serialized, .requiresRoot)
 struct OthersTests {
-    private static let helpers = """
+    static let helpers = """
         export EGRET_STATE_DIRECTORY=$PWD/state
         mkdir -p /run/dbus /run/lock /run/firewalld
         inside() { ip netns exec "$@"; }
@@ -21,11 +21,11 @@ struct OthersTests {
         same() { diff $1 $2 >&2 && echo ${*:3}; }
         # A command under a policy, started now, which looks around when it is told to.
         begin() {
-            rm -f go looked
-            egret run --report none --allow 203.0.113.10 -- bash -c 'until [ -e go ]; do sleep 0.05; done
+            rm -f go looked begun
+            egret run --report none --allow 203.0.113.10 -- bash -c 'touch begun; until [ -e go ]; do sleep 0.05; done
                 curl -sS -m5 http://203.0.113.10/; for a in 203.0.113.11 192.0.2.1; do
                 curl -s -m1 http://$a/ >/dev/null && echo reaches $a; done' >looked 2>&1 & run=$!
-            sleep 0.4
+            for i in {1..200}; do [ -e begun ] && break; sleep 0.05; done
         }
         look() { touch go; wait $run; sed 's/^/run: /' looked; page z 1; }
         # An isolated network, whose endpoint is sure of its way out.
@@ -40,7 +40,7 @@ struct OthersTests {
 
         """
 
-    private func expect(
+    func expect(
         _ name: String,
         _ script: String,
         prints expected: String,
@@ -77,6 +77,13 @@ struct OthersTests {
             iptables -A DOCKER-USER -j RETURN
             egret network restore 2>&1; page a
             egret network rm br0 --force; theirs >after; same before after as before
+            egret doctor | grep -o 'made by .*, drops.*on:'
+            echo '{ "apiVersion": "egret.dev/v1", "kind": "Network", "metadata": { "name": "br0" }, "spec":
+                { "subnets": ["10.9.0.0/24"], "allowThrough": ["docker", "iptables"] } }' >br0.json
+            egret network apply -f br0.json 2>&1; egret network apply -f br0.json
+            egret network connect br0 a --create 2>&1; page a; iptables -S | grep -- '-j EGRET'
+            sed 's/, "iptables"//' br0.json | egret network apply -f - 2>&1 | head -1
+            egret network rm br0 --force; theirs >after; same before after as before
             eval "$(advised)"; egret run --report none --allow 203.0.113.10 -- curl -sS -m5 http://203.0.113.10/
             egret network create br0 --mode routed --subnet 10.9.0.0/24 --allow-through iptables 2>&1
             egret network connect br0 a --create 2>&1; page a; egret network rm br0 --force
@@ -105,6 +112,16 @@ struct OthersTests {
                 egret: put the rule of br0 for docker back, which was gone
                 egret: put the rule of br0 for iptables back, which was gone
                 hello from web1 to 192.0.2.2
+                as before
+                made by docker, drops by policy what a network sends on:
+                made by iptables, drops by policy what a network sends on:
+                br0 created
+                br0 unchanged
+                a has 10.9.0.2
+                hello from web1 to 192.0.2.2
+                -A FORWARD -j EGRET-br0
+                -A DOCKER-USER -j EGRET-br0
+                egret: the network br0 is there and is another one
                 as before
                 hello from web1 to 192.0.2.2
                 a has 10.9.0.2
@@ -223,6 +240,9 @@ struct OthersTests {
             for i in {1..100}; do firewall-cmd --state >/dev/null 2>&1 && break; sleep 0.05; done
             f() { firewall-cmd "$@" >/dev/null; }
             theirs >before; cp -a conf conf.before
+            egret doctor | grep -oE 'inet firewalld filter_FORWARD, made by .* sends on|--allow-through .*'
+            sed -i 's/^FirewallBackend=.*/FirewallBackend=iptables/' conf/firewalld.conf
+            egret doctor | grep -o '! flushing *firewalld flushes all of iptables'; cp -a conf.before/firewalld.conf conf
             egret network create br0 --subnet 10.9.0.0/24 2>&1 | warnings
             egret network connect br0 a --create 2>/dev/null; page a 1
             theirs >after; same before after untouched
@@ -243,6 +263,9 @@ struct OthersTests {
             kill $daemon; wait $daemon; kill $bus; umount /etc/firewalld; nft list ruleset
             """,
             prints: """
+                inet firewalld filter_FORWARD, made by firewalld, drops by a rule what a network sends on
+                --allow-through firewalld adds one to its rules
+                ! flushing                      firewalld flushes all of iptables
                 firewalld drops what br0 sends on (inet firewalld filter_FORWARD); let it pass with: egret network create … --allow-through firewalld
                 a has 10.9.0.2
                 no answer

@@ -57,6 +57,7 @@ struct RunTerminalTests {
             try outer.expect("r2")
             try outer.type("\u{1a}")
             try outer.expect("Stopped")
+            try outer.expect("outer> ")
             try outer.run("echo s$?", "s148")
             try outer.run("jobs -s | wc -l", "1")
             try outer.type("bg\n")
@@ -114,7 +115,7 @@ struct RunTerminalTests {
     func editor() throws {
         try withShell("rtvim") { outer in
             try outer.run("cd $(mktemp -d); echo d$((1 + 1))", "d2")
-            try outer.type("egret run --report none -- vim -u NONE -N file\n")
+            try outer.type("egret run --report none -- vim.tiny -u NONE -N file\n")
             try outer.expect("~")
             try outer.type("ione two\u{1b}:w\r")
             try outer.expect("written")

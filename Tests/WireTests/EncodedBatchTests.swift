@@ -68,12 +68,13 @@ struct EncodedBatchTests {
         let transaction = Transaction(
             [
                 .flushChain("c"), .deleteChain("c"), .deleteSet("s"), .deleteCounter("n"), .deleteLimit("l"),
+                .deleteQuota("q"),
                 .deleteElements(Set("m", keyType: .mark, contents: .elements([SetElement(1)]))), .deleteTable,
             ].map { Transaction.Step($0, in: table) }
         )
         let messages = try NetlinkMessage.parse(NftablesWire.encode(transaction, firstSequence: 1).bytes)
-        #expect(messages.map(\.type) == [0x10, 0xa08, 0xa05, 0xa0b, 0xa14, 0xa14, 0xa0e, 0xa02, 0x11])
-        #expect(messages.map(\.flags) == [1, 1, 1, 1, 1, 1, 1, 5, 1])
+        #expect(messages.map(\.type) == [0x10, 0xa08, 0xa05, 0xa0b, 0xa14, 0xa14, 0xa14, 0xa0e, 0xa02, 0x11])
+        #expect(messages.map(\.flags) == [1, 1, 1, 1, 1, 1, 1, 1, 5, 1])
     }
 
     @Test(

@@ -132,6 +132,17 @@ struct NatWireTests {
         return .translate(translation)
     }
 
+    @Test("a transparent proxy is a port in a register, of either family")
+    func transparentProxy() throws {
+        let rule = Rule(in: "c", [.transparentProxy(port: 5_443), .verdict(.accept)])
+        let table = Table(family: .inet, name: "t")
+        let batch = try NftablesWire.encode(
+            Transaction([Transaction.Step(.addRule(rule), in: table)]), firstSequence: 0)
+        let message = try #require(try NetlinkMessage.parse(batch.bytes).first { $0.type == 0xa06 })
+        let expressions = try NftablesWire.decodeRule(message).expressions
+        #expect(expressions == [.immediate([0x15, 0x43]), .transparentProxy, .verdict(.accept)])
+    }
+
     @Test("what was encoded decodes to the same rules")
     func roundTrip() throws {
         let rules = try NatFixture.transaction().steps.compactMap { step -> Rule? in

@@ -68,6 +68,45 @@ struct RouteTests {
         try expectSame(RouteWire.deleteLink(link, sequence: 1), RouteCapture.deleteLink, headerSize: 16)
     }
 
+    @Test("a bridge is made and gets a port as ip(8) does it, which does not mark its nests")
+    func bridge() throws {
+        let name = try #require(InterfaceName("br0"))
+        let ours = try RouteWire.createBridge(name, address: first, mtu: 1400, sequence: 1)
+        try expectSame(ours, RouteCapture.createBridge, headerSize: 16, leavingOut: [18])
+        let kind: ([UInt8]) throws -> [String] = { bytes in
+            let message = try NetlinkMessage.parse(bytes)[0]
+            return try NetlinkAttribute.parse(message.payload.dropFirst(16)).filter { $0.type == 18 }
+                .flatMap { try $0.attributes() }.map { "\($0.type) \($0.string())" }
+        }
+        #expect(try kind(ours) == ["1 bridge"] && kind(RouteCapture.createBridge) == ["1 bridge"])
+        try expectSame(RouteWire.setLink(link, master: 4, sequence: 1), RouteCapture.setMaster, headerSize: 16)
+    }
+
+    @Test("a bridge's own switches for what it passes on")
+    func bridgeFilters() throws {
+        let record = try RouteWire.decodeLink(NetlinkMessage.parse(RouteCapture.bridge)[0])
+        #expect(record.name == "br0" && record.kind == "bridge" && record.address == first)
+        #expect(record.bridgeFilters == BridgeFilters(ipv4: true, ipv6: false, arp: true))
+        let others = try NetlinkMessage.parse(RouteCapture.links).map { try RouteWire.decodeLink($0) }
+        #expect(others.allSatisfy { $0.bridgeFilters == nil })
+    }
+
+    @Test("a port's hairpin mode is set as ip(8) does it, which names the port's kind where a link's is named")
+    func hairpin() throws {
+        let ours = try NetlinkMessage.parse(RouteWire.setHairpin(port: link, sequence: 1))[0]
+        let theirs = try NetlinkMessage.parse(RouteCapture.setHairpin)[0]
+        // IFLA_LINKINFO, and in it IFLA_INFO_SLAVE_DATA.
+        let settings: (NetlinkMessage) throws -> [UInt16: [UInt8]] = { message in
+            let info = try NetlinkAttribute.parse(message.payload.dropFirst(16)).first { $0.type == 18 }
+            let data = try info?.attributes().first { $0.type == 5 }
+            return Dictionary(
+                try data?.attributes().map { ($0.type, Array($0.payload)) } ?? [],
+                uniquingKeysWith: { first, _ in first })
+        }
+        #expect(try settings(ours) == [4: [1]] && settings(theirs) == [4: [1]])
+        #expect(ours.payload.prefix(16) == theirs.payload.prefix(16) && ours.flags == theirs.flags)
+    }
+
     @Test("automatic IPv6 addresses are turned off as ip(8) does it")
     func addressGeneration() throws {
         let ours = try RouteWire.disableAddressGeneration(link: link, sequence: 1)

@@ -17,6 +17,8 @@ walks the rules in order, so its speed goes with their number; the kernel's does
 
 
 class Evaluator:
+    evaluator_facts = {}
+
     def evaluator(self):
         say("evaluator")
         rows = []
@@ -25,6 +27,7 @@ class Evaluator:
             samples = [self.tool_json("evaluator", "--rules", rules, "--entries", entries, "--decisions", decisions)
                        for _ in range(3)]
             rate = statistics.median([sample["perSecond"] for sample in samples])
+            self.evaluator_facts[rules, entries] = rate
             compiling = statistics.median([sample["compile"] for sample in samples])
             rows.append([f"{rules:,}", f"{entries:,}", f"{rate:,.0f}", f"{compiling * 1e3:,.1f} ms"])
         self.sections.append(EVALUATOR_TEXT + table(["rules", "blocks", "decisions a second", "compiling"], rows))

@@ -18,13 +18,21 @@ NETWORKS_TEXT = """## Networks
 One more endpoint, and a port of the host forwarded to it, beside so many that are there: `egret network connect` and
 `egret publish`, two processes; against the plugins bridge with host-local, portmap and firewall (iptables) of Debian's
 containernetworking-plugins @VERSION@, called one after the other as a container runtime does. Then both taken away
-again. The namespaces are there before; each has a host of its own.
+again. In the first two lines there is nothing before: `egret network create` comes first, and `egret network rm --force`
+takes all away; the plugins make their bridge by themselves and leave it, so that `ip link del` is added for them. The
+namespaces are there before; each has a host of its own.
+
+`scripts/bench --only networks`.
 
 """
 
 
 class Chain:
     """The chain of CNI plugins."""
+
+    interface = "eth0"
+    # What the names of its endpoints' namespaces begin with.
+    endpoints = PREFIX + "e"
 
     def __init__(self, host):
         self.host = host
@@ -39,8 +47,8 @@ class Chain:
         ]
 
     def call(self, command, number):
-        environment = dict(os.environ, CNI_COMMAND=command, CNI_CONTAINERID=f"c{number}", CNI_IFNAME="eth0",
-                           CNI_NETNS=f"/run/netns/{PREFIX}e{number}", CNI_PATH=PLUGINS)
+        environment = dict(os.environ, CNI_COMMAND=command, CNI_CONTAINERID=f"c{number}", CNI_IFNAME=self.interface,
+                           CNI_NETNS=f"/run/netns/{self.endpoints}{number}", CNI_PATH=PLUGINS)
         result = self.previous.get(number)
         for plugin in self.plugins if command == "ADD" else reversed(self.plugins):
             config = dict(plugin, cniVersion="0.4.0", name="bench")
@@ -60,6 +68,15 @@ class Chain:
     def remove(self, number):
         self.call("DEL", number)
 
+    def make(self):
+        """The plugins make the bridge with the first endpoint."""
+
+    add_first = add
+
+    def remove_first(self, number):
+        self.call("DEL", number)
+        run("ip", "-n", self.host, "link", "del", "cni0")
+
     def close(self):
         run("rm", "-rf", self.data)
 
@@ -71,6 +88,8 @@ class Egret:
         self.host = host
         self.program = program
         self.state = tempfile.mkdtemp(prefix="egret-bench-state-")
+
+    def make(self):
         self.call("network", "create", "br0", "--subnet", "10.79.0.0/20")
 
     def call(self, *arguments):
@@ -84,6 +103,13 @@ class Egret:
     def remove(self, number):
         self.call("network", "disconnect", "br0", f"{PREFIX}e{number}")
 
+    def add_first(self, number):
+        self.make()
+        self.add(number)
+
+    def remove_first(self, _):
+        self.call("network", "rm", "br0", "--force")
+
     def close(self):
         self.call("network", "rm", "br0", "--force")
         run("rm", "-rf", self.state)
@@ -92,10 +118,9 @@ class Egret:
 class Networks:
     COUNTS = (1, 100, 500)
 
-    network_facts = {}
-
     def networks(self):
         say("networks")
+        self.network_facts = {}
         hosts = [PREFIX + "cni", PREFIX + "net"]
         for host in hosts:
             self.add_namespace(host)
@@ -104,12 +129,17 @@ class Networks:
         candidates = {"cni": Chain(hosts[0]), "egret": Egret(hosts[1], self.egret)}
         rows, present = [], 0
         try:
+            steps = {name: (candidate.add_first, candidate.remove_first) for name, candidate in candidates.items()}
+            rows += self.compared(steps, "none", 0, ("made, connected and published", "all taken away"))
+            for candidate in candidates.values():
+                candidate.make()
             for count in self.COUNTS:
                 for candidate in candidates.values():
                     for number in range(present, count - 1):
                         candidate.add(number)
                 present = max(present, count - 1)
-                rows += self.one_more(candidates, count, present)
+                steps = {name: (candidate.add, candidate.remove) for name, candidate in candidates.items()}
+                rows += self.compared(steps, count, present, ("connected and published", "taken away"))
         finally:
             for candidate in candidates.values():
                 candidate.close()
@@ -117,32 +147,26 @@ class Networks:
                       text=True).stdout
         self.sections.append(NETWORKS_TEXT.replace("@VERSION@", version) + table(
             ["endpoints", "", "plugins, ms", "Egret, ms", "ratio"], rows))
+        self.forwarding()
 
-    def one_more(self, candidates, count, number):
-        figures = {"connect": {}, "disconnect": {}}
+    def compared(self, steps, count, number, titles):
+        """Each candidate's two steps, in turns: two lines of the table."""
+        figures = {name: ([], []) for name in steps}
 
-        def measured(name, step):
-            start = time.perf_counter()
-            step(number)
-            figures[name].setdefault(candidates_of[step], []).append(time.perf_counter() - start)
-
-        candidates_of = {}
-        for name, candidate in candidates.items():
-            candidates_of[candidate.add] = name
-            candidates_of[candidate.remove] = name
-
-        def turn(candidate):
+        def turn(name):
             def both():
-                measured("connect", candidate.add)
-                measured("disconnect", candidate.remove)
+                for step, times in zip(steps[name], figures[name]):
+                    start = time.perf_counter()
+                    step(number)
+                    times.append(time.perf_counter() - start)
             return both
 
-        rounds(9, {name: turn(candidate) for name, candidate in candidates.items()})
+        rounds(9, {name: turn(name) for name in steps})
         rows = []
-        for name, title in (("connect", "connected and published"), ("disconnect", "taken away")):
-            reference, own = figures[name]["cni"], figures[name]["egret"]
+        for place, title in enumerate(titles):
+            reference, own = figures["cni"][place], figures["egret"][place]
             value, text = ratio(own, reference)
-            self.network_facts[count, name] = value
+            self.network_facts[count, title] = value
             rows.append([count, title, f"{statistics.median(reference) * 1e3:.0f}",
                          f"{statistics.median(own) * 1e3:.0f}", text])
         return rows

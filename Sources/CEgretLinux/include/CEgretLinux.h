@@ -10,12 +10,15 @@
 // Convention: a function returns zero or more on success and the negated errno on failure. It retries EINTR itself,
 // unless its comment says otherwise.
 
+#include "EgretDatagrams.h"
 #include "EgretDescriptors.h"
 #include "EgretFilter.h"
 #include "EgretIdentity.h"
 #include "EgretNamespaces.h"
 #include "EgretProcesses.h"
+#include "EgretRelays.h"
 #include "EgretSockets.h"
 #include "EgretTerminal.h"
+#include "EgretUnixSockets.h"
 
 #endif

@@ -83,6 +83,8 @@ struct egret_file_status {
     uint32_t owner;
     uint32_t group;
     int64_t size;
+    int64_t modified_seconds;
+    int64_t modified_nanoseconds;
 };
 
 /// One entry of a poll(2) set; laid out as struct pollfd.
@@ -120,6 +122,8 @@ int64_t egret_read_directory(int32_t descriptor, void *bytes, size_t count);
 int32_t egret_poll(struct egret_poll_entry *entries, size_t count, int32_t timeout_milliseconds);
 /// Nanoseconds of CLOCK_MONOTONIC.
 uint64_t egret_monotonic_nanoseconds(void);
+/// Seconds by CLOCK_BOOTTIME, whole ones.
+int64_t egret_boottime_seconds(void);
 /// Seconds since 1970 by CLOCK_REALTIME, and the nanoseconds beside them.
 int64_t egret_realtime(int64_t *nanoseconds);
 /// The environment of this process: a NULL-terminated array.

@@ -46,8 +46,8 @@ int32_t egret_netlink_no_overrun_errors(int32_t descriptor, int32_t on);
 /// recvmsg with the port id of the sender, which is zero for the kernel.
 int64_t egret_netlink_receive(int32_t descriptor, void *bytes, size_t count, int32_t flags, uint32_t *sender);
 
-/// Binds an AF_PACKET socket to an interface, every ethertype.
-int32_t egret_packet_bind(int32_t descriptor, int32_t interface_index);
+/// Binds an AF_PACKET socket to an interface, for one ethertype or, with 0, for all of them.
+int32_t egret_packet_bind(int32_t descriptor, int32_t interface_index, uint16_t ethertype);
 int32_t egret_packet_promiscuous(int32_t descriptor, int32_t interface_index);
 /// Sends an IPv4 packet, header included, to the destination in its header.
 int64_t egret_send_ipv4(int32_t descriptor, const void *bytes, size_t count, const uint8_t destination[4]);
@@ -89,5 +89,13 @@ int32_t egret_interface_name(uint32_t index, char name[16]);
 
 /// SO_NETNS_COOKIE (Linux 5.14) of the network namespace that the calling thread is in.
 int32_t egret_network_cookie(uint64_t *cookie);
+
+/// Gives a socket its own address and port; port 0 for one of the kernel's choice.
+int32_t egret_bind_endpoint(int32_t descriptor, const struct egret_endpoint *own);
+int32_t egret_set_mark(int32_t descriptor, uint32_t mark);
+int32_t egret_bind_interface(int32_t descriptor, int32_t interface_index);
+int32_t egret_timer(void);
+/// Lets a timer expire once, after this time; zero stops it.
+int32_t egret_timer_set(int32_t descriptor, int64_t nanoseconds);
 
 #endif

@@ -32,7 +32,11 @@ struct DoctorCommand: ParsableCommand {
             "A network namespace: a name of ip netns, pid:NUMBER, or a path.", valueName: "endpoint"))
     var endpoint: String?
 
-    @Option(name: .customLong("to"), help: ArgumentHelp("Where the packet goes.", valueName: "address"))
+    @Option(
+        name: .customLong("to"),
+        help: ArgumentHelp(
+            "Where the packet goes. Default: a public resolver; from an isolated network, its gateway.",
+            valueName: "address"))
     var destination: IPAddress?
 
     @Option(
@@ -81,24 +85,36 @@ struct DoctorCommand: ParsableCommand {
         guard let reference = NamespaceReference(text) else {
             throw RunFailure(message: "“\(text)” names no network namespace", advice: "write ns0, pid:4711 or a path")
         }
-        let probe = try probe()
         let namespace = try reference.open()
+        let kept = try KeptEndpoint(namespace)
+        let probe = try probe(kept)
         let place: Place =
             switch reference {
             case .name(let name): .name(name)
             case .process, .path: .file(reference.path)
             }
-        let doctor = try Doctor(probe, in: namespace, at: place) { KernelRuleset($0) }
-        var diagnosis = try doctor.examine()
+        let doctor = try Doctor(probe, in: namespace, at: place, networks: kept.kept) { KernelRuleset($0) }
+        func examine() throws -> Diagnosis { try explained(doctor.examine(), probe, kept, text) }
+        var diagnosis = try examine()
         var repairs: [String] = []
         if fix {
             var tried: Swift.Set<[[String]]> = []
             while let finding = diagnosis.finding, DoctorRepair.isEgrets(finding, in: reference),
                 tried.insert(finding.commands).inserted
             {
-                for command in finding.commands { try DoctorRepair.run(command) }
+                for command in finding.commands {
+                    // Whether it was of use is seen by looking again.
+                    do { try DoctorRepair.run(command) } catch let failure as RunFailure {
+                        Console.error(failure.lines)
+                    }
+                }
                 repairs += finding.commandLines
-                diagnosis = try doctor.examine()
+                diagnosis = try examine()
+                if diagnosis.finding == nil { break }
+                // The kernel takes up to a second to notice that a link is up again (linkwatch), and then answers.
+                var pause = Poll()
+                _ = try pause.wait(timeout: .seconds(1))
+                diagnosis = try examine()
             }
         }
         let document = DiagnosisDocument(
@@ -109,8 +125,23 @@ struct DoctorCommand: ParsableCommand {
         if diagnosis.finding != nil { throw ExitCode(1) }
     }
 
-    private func probe() throws -> Probe {
-        let destination = destination ?? DoctorCommand.usualDestination
+    /// The diagnosis with what Egret itself knows of the endpoint: what was changed, what was meant, and by which rule.
+    private func explained(
+        _ diagnosis: Diagnosis, _ probe: Probe, _ kept: KeptEndpoint, _ name: String
+    ) throws -> Diagnosis {
+        var diagnosis = diagnosis
+        let networks = kept.links.map { KeptNetwork($0.network) }
+        if diagnosis.finding != nil, !diagnosis.respectIsolation(networks, to: probe.destination) {
+            diagnosis.explain(by: try kept.deviations())
+        }
+        if let opinion = PolicyOpinion.of(probe, from: kept, named: name) {
+            diagnosis.add(policy: opinion.reason, isAllowed: opinion.isAllowed)
+        }
+        return diagnosis
+    }
+
+    private func probe(_ kept: KeptEndpoint) throws -> Probe {
+        let destination = destination ?? kept.usualDestination()
         guard let port else { return Probe(to: destination, .echo) }
         let (service, problem) = Service.read(port, at: SourceLocation(file: "--port \(port)", line: 0, column: 1))
         switch service {
@@ -126,7 +157,4 @@ struct DoctorCommand: ParsableCommand {
                 advice: "write one port: 443/tcp or 53/udp; or leave --port out, for an echo request")
         }
     }
-
-    /// A public resolver that answers echoes: where people ping to see whether there is a way out.
-    private static let usualDestination = IPAddress.v4(IPv4Address(rawValue: 0x0808_0808))
 }

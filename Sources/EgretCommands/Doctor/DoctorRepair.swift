@@ -11,7 +11,7 @@ enum DoctorRepair {
     static func isEgrets(_ finding: Finding, in reference: NamespaceReference) -> Bool {
         if finding.commands.isEmpty { return false }
         if finding.isEgrets { return true }
-        guard let networks = try? NetworkStore().networks() else { return false }
+        guard let networks = try? NetworkHost.read() else { return false }
         let endpoints = networks.flatMap(\.endpoints)
         let own = Swift.Set(endpoints.map(\.hostInterface) + networks.filter { !$0.isAdopted }.map(\.name))
         let isOwnNamespace = endpoints.contains { $0.namespace == reference.description }
@@ -26,7 +26,10 @@ enum DoctorRepair {
     static func run(_ words: [String]) throws {
         let program = words.first == "egret" ? "/proc/self/exe" : words.first ?? ""
         let command = Command(NativeString(program), arguments: words.map { NativeString($0) })
-        let child = try ChildProcess.spawn([.resetSignals(ignoring: []), .execute(command)])
+        // Standard output is the doctor's own.
+        let child = try ChildProcess.spawn([
+            .duplicate(.standardError, onto: 1), .resetSignals(ignoring: []), .execute(command),
+        ])
         let end = try child.waitForEnd()
         guard end == .exited(0) else {
             throw RunFailure(message: "\(words.joined(separator: " ")) failed", advice: nil)

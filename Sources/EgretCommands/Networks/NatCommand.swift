@@ -5,6 +5,7 @@ import ArgumentParser
 import EgretDataplane
 import EgretLinux
 import EgretNetlink
+import EgretNetworks
 import EgretNftables
 import EgretRun
 
@@ -45,6 +46,13 @@ struct NatListCommand: ParsableCommand {
                 Console.error([
                     "egret: the legacy iptables has a nat table, which nf_tables does not see: "
                         + "iptables-legacy -t nat -L -n -v lists it"
+                ])
+            }
+            let refused = try NetworkConnections(NetlinkConnection.netfilter()).refusedInsertions()
+            if refused > 0 {
+                Console.error([
+                    "egret: connection tracking has refused \(refused) connections since this network namespace is there "
+                        + "(insert_failed): where a source address has no port left for a destination, a pool helps"
                 ])
             }
             if let text = try output.text(of: rules.map(NatDocument.init)) { return Console.output(text) }

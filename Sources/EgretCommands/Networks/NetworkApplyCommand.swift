@@ -26,6 +26,7 @@ struct NetworkApplyCommand: ParsableCommand {
                 isolated: false
                 mtu: 1500
                 adopt: false
+                allowThrough: [docker]                        # its rules get one of ours; firewalld, ufw, iptables
             """
     )
 
@@ -48,6 +49,7 @@ struct NetworkApplyCommand: ParsableCommand {
                 for spec in specs {
                     Console.output("\(spec.name) \(new.contains(spec) ? "created" : "unchanged")\n")
                 }
+                for spec in new { try host.warn(of: spec.name) }
             }
         }
     }
@@ -64,7 +66,11 @@ struct NetworkApplyCommand: ParsableCommand {
             for document in read.documents { reader.read(document) }
         }
         diagnostics += reader.diagnostics
-        if diagnostics.isEmpty { return reader.specs }
+        if diagnostics.allSatisfy({ $0.code == DiagnosticCode.noDocument }) {
+            let notes = diagnostics.compactMap { $0.location.map { DocumentReader.nothing(in: $0.file, .warning) } }
+            Console.error(DiagnosticFormatter.format(notes, withSourceFrom: []))
+            return reader.specs
+        }
         Console.error(DiagnosticFormatter.format(diagnostics, withSourceFrom: sources))
         throw ExitCode(1)
     }

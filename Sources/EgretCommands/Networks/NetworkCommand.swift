@@ -3,6 +3,8 @@
 
 import ArgumentParser
 import EgretAddressing
+import EgretAgentClient
+import EgretLinux
 import EgretNetworks
 
 /// `egret network`.
@@ -18,16 +20,19 @@ struct NetworkCommand: ParsableCommand {
             """,
         subcommands: [
             NetworkCreateCommand.self, NetworkListCommand.self, NetworkInspectCommand.self, NetworkRemoveCommand.self,
-            NetworkConnectCommand.self, NetworkDisconnectCommand.self, NetworkApplyCommand.self,
+            NetworkConnectCommand.self, NetworkDisconnectCommand.self, NetworkLabelCommand.self,
+            NetworkApplyCommand.self,
             NetworkRestoreCommand.self,
         ]
     )
 }
 
 /// Runs the body of a command that needs root, and turns what it throws into words and an exit code.
-func asRoot(for purpose: String, _ command: String, _ body: () throws -> Void) throws {
+func asRoot(
+    _ needed: CapabilitySet = Privilege.needed, for purpose: String, _ command: String, _ body: () throws -> Void
+) throws {
     do {
-        try Privilege.require(for: purpose, advice: "run it as: sudo egret \(command)")
+        try Privilege.require(needed, for: purpose, advice: "run it as: sudo egret \(command)")
         try body()
     } catch let code as ExitCode {
         throw code
@@ -46,17 +51,34 @@ func asRoot(for purpose: String, _ command: String, _ body: () throws -> Void) t
 extension NetworkHost {
     /// Changes networks: takes the locks, mends what is broken, and gives back what nobody needs any more, whether the
     /// body succeeds or not.
-    static func change(isThorough: Bool = false, _ body: (NetworkHost) throws -> Void) throws {
+    ///
+    /// - Parameters:
+    ///   - isThorough: Whether rules are read also where the kernel says that none has changed since.
+    ///   - agent: Where the agent listens; `nil` for where the environment says.
+    ///   - body: What is done.
+    /// - Throws: What the body throws, or an error that says why networks cannot be changed.
+    static func change(
+        isThorough: Bool = false, agent: AgentAddress? = nil, _ body: (NetworkHost) throws -> Void
+    ) throws {
         let host = try NetworkHost()
+        if let agent { host.agent = agent }
         do {
             try host.reconcile(isThorough: isThorough)
-            Console.error(host.repairs.map { "egret: \($0)" })
+            Console.error(host.repairs.map { "egret: \($0)" } + host.warningsOfBroken)
             try body(host)
         } catch {
             try? host.close()
             throw error
         }
         try host.close()
+        if !host.networks.isEmpty { host.tellOfEndpoints() }
+    }
+
+    private var warningsOfBroken: [String] {
+        broken.sorted { $0.key < $1.key }.map { name, error in
+            let advice = (error as? NetworkProblem)?.advice.map { "; \($0)" } ?? ""
+            return "egret: warning: the network \(name) cannot be mended: \(error)\(advice)"
+        }
     }
 }
 
@@ -73,6 +95,7 @@ struct NetworkCreateCommand: ParsableCommand {
               egret network create br0 --subnet 10.9.0.0/24 --subnet fd00:9::/64 --gateway 10.9.0.254
               egret network create lab --subnet 10.9.0.0/24 --mode routed --source-address 192.0.2.7-192.0.2.9
               egret network create docker0 --adopt
+              egret network create build --subnet 10.9.0.0/24 --docker
             """
     )
 
@@ -111,13 +134,18 @@ struct NetworkCreateCommand: ParsableCommand {
             valueName: "tool"))
     var allowThrough: [NeighbourTool] = []
 
+    @Flag(
+        help: """
+            Have Docker make it, on a bridge of that name that is closed, from before it is there, to all but the \
+            containers that the agent knows. The agent must run.
+            """)
+    var docker = false
+
     func run() throws {
         try asRoot(for: "making a network", "network create") {
-            if isolated && !allowThrough.isEmpty {
-                throw NetworkProblem("nothing leaves an isolated network", advice: "leave --allow-through out")
-            }
             try NetworkHost.change { host in
-                try host.create(try spec(host), allowedThrough: allowThrough.map(\.tool))
+                if docker { return try host.createForDocker(try spec(host)) }
+                try host.create(try spec(host))
                 try host.warn(of: name)
             }
         }
@@ -135,7 +163,8 @@ struct NetworkCreateCommand: ParsableCommand {
             mtu: mtu,
             isIsolated: isolated,
             translation: noMasquerade ? .none : pairs.isEmpty ? .masquerade : .sourceAddresses(pairs),
-            isAdopted: adopt
+            isAdopted: adopt,
+            allowedThrough: Set(allowThrough.map(\.tool))
         )
     }
 
@@ -203,14 +232,19 @@ extension AddressPair {
 }
 
 struct NetworkListCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "ls", abstract: "List networks.")
+    static let configuration = CommandConfiguration(
+        commandName: "ls", abstract: "List networks.",
+        discussion: """
+            The mode of networks that were made with --docker is docker. Docker knows who is on them: egret get endpoints \
+            shows those that the agent holds to policies.
+            """)
 
     @Option(name: [.customShort("o"), .customLong("output")], help: OutputFormat.help)
     var output: OutputFormat = .table
 
     func run() throws {
         try asRoot(for: "reading what is kept of networks", "network ls") {
-            let documents = try NetworkHost.read().map(NetworkDocument.init)
+            let documents = try NetworkDocument.all()
             if let text = try output.text(of: documents) { return Console.output(text) }
             var header = ["NAME", "MODE", "SUBNETS", "ENDPOINTS", "PUBLISHED"]
             if output == .wide { header += ["GATEWAYS", "SOURCE ADDRESSES"] }
@@ -220,7 +254,8 @@ struct NetworkListCommand: ParsableCommand {
             for document in documents {
                 var row = [
                     document.name, document.mode, document.subnets.joined(separator: " "),
-                    "\(document.endpoints.count)", "\(document.published.count)",
+                    document.isDockers ? "-" : "\(document.endpoints.count)",
+                    document.isDockers ? "-" : "\(document.published.count)",
                 ]
                 if output == .wide { row += [document.gateways.joined(separator: " "), document.translation] }
                 table.append(row)
@@ -232,7 +267,13 @@ struct NetworkListCommand: ParsableCommand {
 
 struct NetworkInspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Show a network with its endpoints and published ports.")
+        commandName: "inspect",
+        abstract: "Show a network with its endpoints and published ports.",
+        discussion: """
+            Of a bridge also whether what it passes on meets the rules for routed packets (bridge-nf-call-iptables, \
+            -ip6tables, -arptables): the bridge's own switches, and those for all bridges.
+            """
+    )
 
     @Argument(help: "The network.")
     var name: String
@@ -242,10 +283,12 @@ struct NetworkInspectCommand: ParsableCommand {
 
     func run() throws {
         try asRoot(for: "reading what is kept of networks", "network inspect") {
-            guard let network = try NetworkHost.read().first(where: { $0.name == name }) else {
+            guard var document = try NetworkDocument.all().first(where: { $0.name == name }) else {
                 throw NetworkProblem("there is no network \(name)", advice: "egret network ls lists those there are")
             }
-            let document = NetworkDocument(network)
+            if let network = try NetworkHost.read().first(where: { $0.name == name }) {
+                document.bridgeFiltering = try BridgeFiltering(of: network)
+            }
             Console.output(try output.text(of: document) ?? document.lines.map { $0 + "\n" }.joined())
         }
     }
@@ -266,6 +309,7 @@ struct NetworkRemoveCommand: ParsableCommand {
         try asRoot(for: "removing a network", "network rm") {
             try NetworkHost.change { host in
                 for name in names {
+                    if try host.removeForDocker(name) { continue }
                     let network = host.networks[try host.place(of: name)]
                     if !network.endpoints.isEmpty && !force {
                         let namespaces = network.endpoints.map(\.namespace).joined(separator: ", ")
@@ -287,11 +331,14 @@ struct NetworkRestoreCommand: ParsableCommand {
 
     func run() throws {
         try asRoot(for: "making networks", "network restore") {
+            var isWhole = true
             try NetworkHost.change(isThorough: true) { host in
                 let known = host.repairs.count
                 host.mendPassages()
                 Console.error(host.repairs.dropFirst(known).map { "egret: \($0)" })
+                isWhole = host.broken.isEmpty
             }
+            if !isWhole { throw ExitCode(1) }
         }
     }
 }

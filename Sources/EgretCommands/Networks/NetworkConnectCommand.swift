@@ -11,11 +11,13 @@ struct NetworkConnectCommand: ParsableCommand {
         abstract: "Connect a network namespace to a network.",
         discussion: """
             Gives the namespace an interface with an address of each of the network's subnets, and default routes where
-            it has none. The namespace is named as ip netns does, by a process (pid:4711), or by a path.
+            it has none. The namespace is named as ip netns does, by a process (pid:4711), or by a path. On an adopted
+            bridge no address is given that answers there.
 
             Examples:
               egret network connect br0 ns0 --create
               egret network connect br0 pid:4711 --ip 192.168.0.7 --interface eth1
+              egret network connect br0 ns1 --workload shop/web --label app=web --port-name http=8080/tcp
             """
     )
 
@@ -37,6 +39,8 @@ struct NetworkConnectCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Leave with this source address: A or FIRST-LAST.", valueName: "address"))
     var sourceAddress: [String] = []
 
+    @OptionGroup(title: "Policies") var identity: IdentityOptions
+
     @Option(name: [.customShort("o"), .customLong("output")], help: OutputFormat.help)
     var output: OutputFormat = .table
 
@@ -52,7 +56,8 @@ struct NetworkConnectCommand: ParsableCommand {
                 },
                 interface: interface,
                 creates: create,
-                sourceAddresses: try sourceAddress.map { try AddressPair.reading($0) }
+                sourceAddresses: try sourceAddress.map { try AddressPair.reading($0) },
+                identity: try identity.identity(of: namespace)
             )
             try NetworkHost.change { host in
                 let addresses = try host.connect(wish, to: network).addresses.map { "\($0)" }

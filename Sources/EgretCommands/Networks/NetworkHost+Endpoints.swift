@@ -20,6 +20,14 @@ struct EndpointWish {
     var creates = false
     /// Source addresses of its own.
     var sourceAddresses: [AddressPair] = []
+    /// Who it is to policies.
+    var identity: EndpointIdentity?
+    /// The hardware address that was asked for.
+    var hardwareAddress: MACAddress?
+    /// What the container runtime that asks calls it.
+    var attachment: ContainerAttachment?
+    /// How fast its traffic may be.
+    var rates: [EndpointRate]?
 }
 
 extension NetworkHost {
@@ -30,9 +38,9 @@ extension NetworkHost {
     @discardableResult
     func connect(_ wish: EndpointWish, to name: String) throws -> NetworkRecord.Endpoint {
         var network = networks[try place(of: name)]
+        try checkSound(name)
         try check(wish, network)
-        let addresses = try AddressAllocator.addresses(
-            in: network.subnets, wanted: wish.addresses, taken: network.takenAddresses.union(try foreign(network)))
+        let addresses = try addresses(wanted: wish.addresses, in: network)
         let isNew = wish.creates && !File.exists(wish.namespace.path)
         if isNew {
             guard case .name = wish.namespace else {
@@ -48,10 +56,13 @@ extension NetworkHost {
             interface: wish.interface,
             hostInterface: try freeLinkName(),
             hostIndex: 0,
-            hardwareAddress: MACAddress.random().description,
-            hostHardwareAddress: MACAddress.random().description,
+            hardwareAddress: (wish.hardwareAddress ?? .random()).description,
+            hostHardwareAddress: MACAddress.randomForPort().description,
             addresses: addresses,
             sourceAddresses: wish.sourceAddresses,
+            identity: wish.identity,
+            attachment: wish.attachment,
+            rates: wish.rates,
             stage: .making
         )
         network.endpoints.append(endpoint)
@@ -99,9 +110,15 @@ extension NetworkHost {
         endpoint.cookie = try NamespaceReference.cookie(of: namespace)
         let outside = try HostNetwork(host.route)
         endpoint.hostIndex = try links.connect(
-            endpoint, to: network, in: namespace, mtu: network.mtu ?? bridgeMTU(of: network) ?? outside.mtu)
-        // Noted before there are rules by its number: whoever comes after a crash finds them by it.
-        try note(endpoint, &network)
+            endpoint, to: network, in: namespace, mtu: network.mtu ?? bridgeMTU(of: network) ?? outside.mtu
+        ) { name in
+            try setSwitches(of: name, receives: network.mode == .routed)
+            // Noted before there are rules by its number: whoever comes after a crash finds them by it.
+            endpoint.hostIndex = try links.all().first { $0.name == name }?.index ?? 0
+            try note(endpoint, &network)
+            // Policies are in force before the link is up.
+            try enforcePolicies()
+        }
         let programs = rules(of: endpoint, in: network)
         try host.dataplane.install(programs.filter, on: BaseProgram.program)
         try host.dataplane.install(programs.translation, on: NetworkProgram.base)
@@ -137,6 +154,10 @@ extension NetworkHost {
         if network.endpoints.contains(where: { $0.namespace == wish.namespace.description }) {
             throw NetworkProblem("\(wish.namespace) is connected to \(network.name) already")
         }
+        if let identity = wish.identity {
+            let cookie = try? NamespaceReference.cookie(of: wish.namespace.open())
+            try check(identity, besides: nil, of: cookie)
+        }
         for pair in wish.sourceAddresses where network.spec.subnet(pair.first.family) == nil {
             throw NetworkProblem("\(pair.first) is of a family that \(network.name) has no addresses of")
         }
@@ -145,11 +166,37 @@ extension NetworkHost {
         }
     }
 
-    /// Addresses of an adopted bridge itself, which need not be the gateways', and of the machines that the host knows
-    /// beyond it.
-    private func foreign(_ network: NetworkRecord) throws -> Swift.Set<IPAddress> {
-        guard network.isAdopted, let index = network.bridgeIndex else { return [] }
-        return Swift.Set(try links.addresses(of: index).map(\.address) + links.neighbours(of: index))
+    /// Refuses a name that another endpoint has.
+    private func check(
+        _ identity: EndpointIdentity, besides hostInterface: String?, of cookie: UInt64? = nil
+    ) throws {
+        let others = networks.flatMap { network in network.endpoints.map { (network.name, $0) } }
+        // A container of two networks has one name.
+        for (name, other) in others where other.hostInterface != hostInterface && other.cookie != cookie {
+            if other.who.group == identity.group, other.who.name == identity.name {
+                throw NetworkProblem(
+                    "\(identity.group)/\(identity.name) is the name of an endpoint of \(name) already",
+                    advice: "give another with --workload")
+            }
+        }
+    }
+
+    /// Changes who an endpoint is to policies. Returns it as it is now.
+    @discardableResult
+    func identify(
+        _ reference: NamespaceReference, of name: String, _ change: (inout EndpointIdentity) -> Void
+    ) throws -> NetworkRecord.Endpoint {
+        var network = networks[try place(of: name)]
+        guard let place = network.endpoints.firstIndex(where: { $0.namespace == reference.description }) else {
+            throw NetworkProblem(
+                "\(reference) is not connected to \(name)", advice: "egret network inspect \(name) shows what is")
+        }
+        var identity = network.endpoints[place].who
+        change(&identity)
+        try check(identity, besides: network.endpoints[place].hostInterface)
+        network.endpoints[place].identity = identity
+        try keep(network)
+        return network.endpoints[place]
     }
 
     private func bridgeMTU(of network: NetworkRecord) throws -> UInt32? {
@@ -199,7 +246,9 @@ extension NetworkHost {
                 try host.dataplane.removeRemains(of: program)
             }
         }
-        try links.remove(endpoint.hostInterface) { $0.address?.description == endpoint.hostHardwareAddress }
+        // Whatever somebody calls it by now: what is kept no longer is held to nothing.
+        try links.remove { endpoint.isHostEnd($0) || endpoint.isFirstSeen($0) }
+        try forgetSwitches(of: endpoint.hostInterface)
         try NetworkConnections(host.netfilter).forget(of: endpoint.addresses)
         // Another namespace may have the name by now.
         if endpoint.isCreated, isOnly(endpoint), let reference = NamespaceReference(endpoint.namespace) {

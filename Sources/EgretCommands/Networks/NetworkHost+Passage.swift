@@ -167,6 +167,8 @@ extension NetworkHost {
     func warn(of name: String) throws {
         let network = networks[try place(of: name)]
         Console.error(try obstacles(to: network).map { "egret: warning: \($0)" })
+        let sources = network.sourceAddresses + network.endpoints.flatMap(\.sourceAddresses)
+        Console.error(try links.absentSources(sources).map { "egret: warning: \($0)" })
     }
 }
 

@@ -24,6 +24,7 @@ extension NetworkHost {
     /// - Throws: An error that says what is wrong; nothing is changed then.
     func publish(_ wish: PortWish) throws {
         var network = networks[try networkOf(wish.namespace, named: wish.network)]
+        try checkSound(network.name)
         if network.isIsolated {
             throw NetworkProblem("\(network.name) is isolated: nothing from outside comes in")
         }
@@ -82,11 +83,12 @@ extension NetworkHost {
 
     /// The host reaches published ports by 127.0.0.1 as well. Interfaces of ours only.
     private func letLoopbackThrough(_ network: NetworkRecord) throws {
+        try move(loopbackSwitches(of: network).map { HostSwitch($0, needed: "1") })
+    }
+
+    private func loopbackSwitches(of network: NetworkRecord) -> [String] {
         let names = network.mode == .bridge ? [network.name] : network.endpoints.map(\.hostInterface)
-        for name in names {
-            let setting = Sysctl("net/ipv4/conf/\(name)/route_localnet")
-            if try setting.read() == "0" { try setting.write("1") }
-        }
+        return names.map { "net/ipv4/conf/\($0)/route_localnet" }
     }
 
     /// The network that a namespace's ports are published in.
@@ -129,6 +131,7 @@ extension NetworkHost {
             try withdraw(port, of: network)
             network.ports.removeAll { $0.number == port.number }
             try keep(network)
+            if network.ports.isEmpty { try putBack(loopbackSwitches(of: network)) }
             return
         }
         throw NetworkProblem("nothing is published at \(ports.hostText)", advice: "egret publish ls shows what is")

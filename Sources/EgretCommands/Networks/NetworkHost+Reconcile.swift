@@ -14,8 +14,10 @@ extension NetworkHost {
     /// back the addresses of endpoints whose namespace is gone, and makes anew what was there before the machine was
     /// restarted, or before somebody else removed it.
     ///
+    /// A network that cannot be brought together keeps nobody from the others: it is noted in ``broken``, and is as it is.
+    ///
     /// - Parameter isThorough: Whether rules are read also where the kernel says that none has changed since.
-    /// - Throws: An error that names the first step that failed.
+    /// - Throws: An error if what is kept of networks, or the kernel's rules, cannot be read.
     func reconcile(isThorough: Bool = false) throws {
         let isUnchanged = try !isThorough && host.state.rulesetGeneration == host.dataplane.rulesetGeneration()
         for name in try host.state.notedNetworks() where !networks.contains(where: { $0.name == name }) {
@@ -25,23 +27,30 @@ extension NetworkHost {
             for network in networks where network.bootID != bootID { try store.remove(network.name) }
             networks.removeAll { $0.bootID != bootID }
         }
-        for network in networks where network.stage != .ready {
+        for name in networks.map(\.name) {
+            do {
+                try bringTogether(name, rulesAreRight: isUnchanged, isThorough: isThorough)
+            } catch {
+                broken[name] = error
+            }
+        }
+    }
+
+    private func bringTogether(_ name: String, rulesAreRight: Bool, isThorough: Bool) throws {
+        var network = networks[try place(of: name)]
+        if network.stage != .ready {
             try unmake(network)
             repairs.append("took away what was left of the network \(network.name)")
-        }
-        for name in networks.map(\.name) {
-            var network = networks[try place(of: name)]
-            if network.bootID != bootID {
-                try restore(&network)
-            } else {
-                try mend(&network, rulesAreRight: isUnchanged)
-            }
+        } else if network.bootID != bootID {
+            try restore(&network)
+        } else {
+            try mend(&network, rulesAreRight: rulesAreRight, isThorough: isThorough)
         }
     }
 
     // MARK: - While the machine runs
 
-    private func mend(_ network: inout NetworkRecord, rulesAreRight: Bool) throws {
+    private func mend(_ network: inout NetworkRecord, rulesAreRight: Bool, isThorough: Bool) throws {
         let present = try links.all()
         for port in network.ports where port.stage != .ready && port.stage != .waiting {
             try withdraw(port, of: network)
@@ -49,32 +58,72 @@ extension NetworkHost {
             try keep(network)
         }
         for endpoint in network.endpoints {
-            let isThere = present.contains { link in
-                link.name == endpoint.hostInterface && link.address?.description == endpoint.hostHardwareAddress
+            let isThere = present.contains {
+                endpoint.isHostEnd($0) || endpoint.stage != .ready && endpoint.isFirstSeen($0)
             }
             if endpoint.stage == .ready && isThere || endpoint.stage == .waiting { continue }
+            if endpoint.stage == .ready, try lives(endpoint) {
+                try unlink(endpoint, &network)
+                repairs.append(
+                    "the link of \(endpoint.namespace) to \(network.name) is gone, and the namespace is not: it gets another"
+                )
+                continue
+            }
             try forget(endpoint, &network)
             let reason = isThere ? "was never finished" : "its namespace is gone"
             repairs.append("gave up \(endpoint.namespace) of \(network.name): \(reason)")
         }
         if network.mode == .bridge { try mendBridge(&network, present) }
         try host.state.note(network: network.name)
-        if try !rulesAreRight && !isInstalled(network) {
-            try uninstall(network)
-            try install(network)
+        let isAnew = try !rulesAreRight && !isInstalled(network)
+        if isAnew {
+            for base in [BaseProgram.program, NetworkProgram.base] { try host.dataplane.mend(base: base) }
+            if try !isInstalled(network) {
+                try uninstall(network)
+                try install(network)
+            }
+            if network.isTranslated {
+                try NetworkConnections(host.netfilter).forgetUntranslated(
+                    from: network.subnets.map(\.block), besides: Set(links.addresses().map(\.address)))
+            }
             repairs.append("put the rules of \(network.name) back, which somebody had removed")
         }
-        try openForwarding(network)
+        if isThorough { mendLinks(&network) }
+        try openForwarding(network, isAnew: isAnew)
         try resume(&network)
     }
 
+    /// Whether the namespace of an endpoint is there still, and no other of its name.
+    func lives(_ endpoint: NetworkRecord.Endpoint) throws -> Bool {
+        guard let namespace = try? NamespaceReference(endpoint.namespace)?.open() else { return false }
+        return try NamespaceReference.cookie(of: namespace) == endpoint.cookie
+    }
+
+    /// Takes away what is left of an endpoint's link, which is then to be made again, with the same addresses and ports.
+    func unlink(_ endpoint: NetworkRecord.Endpoint, _ network: inout NetworkRecord) throws {
+        for place in network.ports.indices where network.ports[place].namespace == endpoint.namespace {
+            try withdraw(network.ports[place], of: network)
+            network.ports[place].stage = .waiting
+        }
+        // Its namespace stays.
+        var former = endpoint
+        former.isCreated = false
+        try takeAway(former, of: network)
+        // Where the host's end was moved elsewhere, the other one is there still.
+        try NetworkHost.removeInside(endpoint)
+        var waiting = endpoint
+        waiting.stage = .waiting
+        waiting.hostIndex = 0
+        try note(waiting, &network)
+    }
+
     /// The host's uplinks may have come since.
-    private func openForwarding(_ network: NetworkRecord) throws {
+    private func openForwarding(_ network: NetworkRecord, isAnew: Bool) throws {
         if network.mode == .bridge && network.isIsolated { return }
         let links = network.mode == .bridge ? [network.name] : network.endpoints.map(\.hostInterface)
         let outside = try HostNetwork(host.route)
         for name in links.compactMap({ InterfaceName($0) }) where outside.links.values.contains(name.rawValue) {
-            try host.openForwarding(link: name, outside)
+            try host.openForwarding(link: name, outside, isAnew: isAnew)
         }
     }
 
@@ -85,33 +134,40 @@ extension NetworkHost {
             try uninstall(network)
             network.bridgeIndex = link.index
         } else {
-            guard let name = InterfaceName(network.name), !present.contains(where: { $0.name == network.name }) else {
+            guard !present.contains(where: { $0.name == network.name }) else {
                 throw NetworkProblem(
                     "the interface \(network.name) is another one than Egret made",
                     advice: "rename or remove it; the network's bridge then comes back")
             }
             try uninstall(network)
-            let mtu = try network.mtu ?? HostNetwork(host.route).mtu
-            network.bridgeIndex = try links.makeBridge(
-                name, network.bridgeHardwareAddress, subnets: network.subnets, mtu: mtu)
-            try links.setMaster(of: network.endpoints.map(\.hostIndex), to: network.bridgeIndex ?? 0)
+            network.bridgeIndex = try makeBridge(network, HostNetwork(host.route))
         }
         try keep(network)
-        try install(network)
+        do {
+            try install(network)
+            // No policy knows the bridge by its new number yet: nobody is on it before they do.
+            try enforcePolicies()
+        } catch {
+            try? uninstall(network)
+            if !network.isAdopted { try? removeBridge(of: network) }
+            // Whoever comes next begins again.
+            network.bridgeIndex = nil
+            try keep(network)
+            throw error
+        }
+        try links.setMaster(of: network.readyIndices, to: network.bridgeIndex ?? 0)
         repairs.append("made the bridge \(network.name) again, which somebody had removed")
     }
 
     private func isInstalled(_ network: NetworkRecord) throws -> Bool {
-        let program = NetworkProgram(network.plan)
-        return try host.dataplane.holds(
-            [program.filter, program.translation] + network.readyPorts.map { PublishedPortProgram($0).program })
+        try host.dataplane.holds(network.programs)
     }
 
     // MARK: - After the machine was restarted
 
     /// Makes a network anew, with the endpoints in namespaces that Egret had made. All other namespaces are gone.
     ///
-    /// The file says so until all of it is done: whoever is stopped in between begins again.
+    /// The file says so until the bridge is there: whoever is stopped before begins again. Endpoints wait until they are there.
     private func restore(_ network: inout NetworkRecord) throws {
         network.endpoints = network.endpoints.filter { $0.isCreated && $0.stage != .removing }
         let names = Set(network.endpoints.map(\.namespace))
@@ -125,24 +181,36 @@ extension NetworkHost {
         for place in network.endpoints.indices {
             network.endpoints[place].stage = .waiting
             network.endpoints[place].hostIndex = 0
+            // Numbers of namespaces too.
+            network.endpoints[place].cookie = 0
         }
         for place in network.ports.indices { network.ports[place].stage = .waiting }
         try uninstall(network)
         try removeBridge(of: network)
         try keep(network)
         try make(&network, HostNetwork(host.route))
-        try resume(&network)
+        // Whoever enforces policies asks for the networks of this start: an endpoint is one before its link is up.
         network.bootID = bootID
         try keep(network)
+        try resume(&network)
         let endpoints = network.endpoints.filter { $0.stage == .ready }.count
         let ports = network.ports.filter { $0.stage == .ready }.count
         repairs.append("restored \(network.name) with \(endpoints) namespaces and \(ports) published ports")
     }
 
-    /// Makes what waits to be made again. What cannot be made goes on waiting.
+    /// Makes what waits to be made again. What cannot be made goes on waiting; so does who has an address that somebody on
+    /// an adopted bridge has taken meanwhile.
     private func resume(_ network: inout NetworkRecord) throws {
-        for endpoint in network.endpoints where endpoint.stage == .waiting {
+        let waiting = network.endpoints.filter { $0.stage == .waiting }
+        let owners = try owners(of: waiting.flatMap(\.addresses), in: network)
+        for endpoint in waiting {
             do {
+                if let address = endpoint.addresses.first(where: { owners[$0] != nil }) {
+                    throw NetworkHost.inUse(
+                        address, owners[address], network, advice: "free it, or disconnect the endpoint")
+                }
+                // What an attempt that was stopped has left.
+                try links.remove(endpoint.hostInterface) { $0.address?.description == endpoint.hostHardwareAddress }
                 try resume(endpoint, &network)
             } catch {
                 try links.remove(endpoint.hostInterface) { $0.address?.description == endpoint.hostHardwareAddress }
@@ -162,13 +230,23 @@ extension NetworkHost {
     private func resume(_ endpoint: NetworkRecord.Endpoint, _ network: inout NetworkRecord) throws {
         guard let reference = NamespaceReference(endpoint.namespace) else { return }
         var endpoint = endpoint
-        if let namespace = try? reference.open() {
+        let namespace = try? reference.open()
+        let cookie = try namespace.map { try NamespaceReference.cookie(of: $0) }
+        if endpoint.cookie != 0, cookie != endpoint.cookie {
+            // What is called so now is somebody else's, who must not get its addresses and policies.
+            try forget(endpoint, &network)
+            repairs.append("gave up \(endpoint.namespace) of \(network.name): its namespace is gone")
+            return
+        }
+        if let cookie {
             // Somebody has made one by that name, if it was not Egret, for another network.
-            let cookie = try NamespaceReference.cookie(of: namespace)
-            endpoint.isCreated = networks.flatMap(\.endpoints).contains { other in
+            let isOurs = networks.flatMap(\.endpoints).contains { other in
                 other.stage == .ready && other.isCreated && other.namespace == endpoint.namespace
                     && other.cookie == cookie
             }
+            endpoint.isCreated = isOurs || endpoint.isCreated && cookie == endpoint.cookie
+        } else if !endpoint.isCreated {
+            return try forget(endpoint, &network)
         } else {
             // A file that is left from before the restart holds nothing.
             try NetworkNamespace.remove(at: reference.path)

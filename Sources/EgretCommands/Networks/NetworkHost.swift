@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretAgentAPI
+import EgretAgentClient
 import EgretCompiler
 import EgretDataplane
 import EgretLinux
@@ -21,6 +23,12 @@ final class NetworkHost {
     var networks: [NetworkRecord]
     /// What was found broken and was mended or given up, in words for the user.
     var repairs: [String] = []
+    /// The networks that could not be mended, and why.
+    var broken: [String: any Error] = [:]
+    /// The endpoints that whoever enforces policies knows of; `nil` if that is not known.
+    var enforcedEndpoints: [NetworkRecord.Endpoint]?
+    /// Where the agent listens, if there is one.
+    var agent = AgentAddress(chosen: Environment.current[AgentAPI.socketVariable])
 
     let store: NetworkStore
     let bootID: String
@@ -34,8 +42,7 @@ final class NetworkHost {
         locks = [storeLock, try host.state.lock()]
         links = NetworkLinks(host.route)
         networks = try store.networks()
-        bootID =
-            try File.readText("/proc/sys/kernel/random/boot_id").split(separator: "\n").first.map(String.init) ?? ""
+        bootID = try NetworkStore.currentBootID()
     }
 
     /// The networks as they are kept, without waiting for anybody, for commands that only look.
@@ -45,7 +52,9 @@ final class NetworkHost {
 
     /// Gives everything back that nobody needs any more. To be called at the end.
     func close() throws {
-        if !networks.isEmpty { try host.state.note(rulesetGeneration: host.dataplane.rulesetGeneration()) }
+        if !networks.isEmpty && broken.isEmpty {
+            try host.state.note(rulesetGeneration: host.dataplane.rulesetGeneration())
+        }
         if networks.isEmpty { try host.dataplane.removeTables([NetworkProgram.table]) }
         try host.restoreIfLast()
         try store.removeIfEmpty()
@@ -63,6 +72,11 @@ final class NetworkHost {
                 ? "egret network create \(name) --subnet 192.168.0.0/16 makes it" : "there is \(known)")
     }
 
+    /// Refuses to add to a network that could not be mended.
+    func checkSound(_ name: String) throws {
+        if let error = broken[name] { throw error }
+    }
+
     /// Keeps a network as it is now.
     func keep(_ network: NetworkRecord) throws {
         try store.write(network)
@@ -77,11 +91,9 @@ final class NetworkHost {
 
     /// Makes a network.
     ///
-    /// - Parameters:
-    ///   - spec: What it is to be.
-    ///   - tools: Tools of the host whose rules get one that accepts the network's packets.
+    /// - Parameter spec: What it is to be.
     /// - Throws: An error that says what is wrong or which step failed; nothing is left then.
-    func create(_ spec: NetworkSpec, allowedThrough tools: [Passage.Tool] = []) throws {
+    func create(_ spec: NetworkSpec) throws {
         try spec.check()
         if networks.contains(where: { $0.name == spec.name }) {
             throw NetworkProblem(
@@ -98,9 +110,12 @@ final class NetworkHost {
         try keep(network)
         do {
             try make(&network, outside)
-            for tool in tools { try allow(&network, through: tool) }
+            for tool in Passage.Tool.allCases where spec.allowedThrough.contains(tool) {
+                try allow(&network, through: tool)
+            }
             network.stage = .ready
             try keep(network)
+            Console.error(advertisementWarnings(of: network).map { "egret: warning: \($0)" })
         } catch {
             try? unmake(network)
             throw error
@@ -122,12 +137,14 @@ final class NetworkHost {
         }
     }
 
-    private func makeBridge(_ network: NetworkRecord, _ outside: HostNetwork) throws -> UInt32 {
+    /// Makes the bridge of a network.
+    func makeBridge(_ network: NetworkRecord, _ outside: HostNetwork) throws -> UInt32 {
         guard let name = InterfaceName(network.name) else {
             throw NetworkProblem("\(network.name) is no interface name")
         }
         return try links.makeBridge(
-            name, network.bridgeHardwareAddress, subnets: network.subnets, mtu: network.mtu ?? outside.mtu)
+            name, network.bridgeHardwareAddress, subnets: network.subnets, mtu: network.mtu ?? outside.mtu
+        ) { try setSwitches(of: $0, receives: true) }
     }
 
     /// The blocks that a bridge has addresses in, with those addresses as gateways: the first of each family.
@@ -184,6 +201,7 @@ final class NetworkHost {
         try removeBridge(of: leaving)
         try store.remove(leaving.name)
         networks.removeAll { $0.name == leaving.name }
+        if leaving.policyFile != nil { try enforceFiles() }
         try host.state.forget(network: leaving.name)
     }
 
@@ -191,6 +209,7 @@ final class NetworkHost {
     func removeBridge(of network: NetworkRecord) throws {
         guard let hardware = network.bridgeHardwareAddress else { return }
         try links.remove(network.name) { $0.kind == "bridge" && $0.address?.description == hardware }
+        try forgetSwitches(of: network.name)
     }
 
     // MARK: - Rules

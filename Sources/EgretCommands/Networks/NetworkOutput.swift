@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretLinux
 import EgretNetworks
 
 /// A network as commands print it.
@@ -13,6 +14,9 @@ struct NetworkDocument: Encodable {
         var hardwareAddress: String
         var sourceAddresses: [String]?
         var isCreated: Bool
+        var workload: String
+        var labels: [String: String]?
+        var ports: [String]?
     }
 
     struct Port: Encodable {
@@ -31,6 +35,8 @@ struct NetworkDocument: Encodable {
     var adopted: Bool
     var translation: String
     var allowedThrough: [String]?
+    /// Of one network that is looked at closely.
+    var bridgeFiltering: BridgeFiltering?
     var endpoints: [Endpoint]
     var published: [Port]
 
@@ -56,7 +62,11 @@ struct NetworkDocument: Encodable {
                 addresses: endpoint.addresses.map { "\($0)" },
                 hardwareAddress: endpoint.hardwareAddress,
                 sourceAddresses: endpoint.sourceAddresses.isEmpty ? nil : endpoint.sourceAddresses.map(\.text),
-                isCreated: endpoint.isCreated
+                isCreated: endpoint.isCreated,
+                workload: "\(endpoint.who.group)/\(endpoint.who.name)",
+                labels: endpoint.who.labels.isEmpty ? nil : endpoint.who.labels,
+                ports: endpoint.who.ports.isEmpty
+                    ? nil : endpoint.who.ports.map { "\($0.name)=\($0.number)/\($0.transport)" }
             )
         }
         published = network.ports.map { port in
@@ -69,6 +79,20 @@ struct NetworkDocument: Encodable {
         }
     }
 
+    /// The networks of this host, and those that were made for Docker.
+    static func all() throws -> [NetworkDocument] {
+        let store = try NetworkStore(chosen: Environment.current[NetworkStore.variable])
+        let dockers = try store.dockerRecords().map { record in
+            var document = NetworkDocument(record)
+            document.mode = "docker"
+            return document
+        }
+        return (try store.networks().map(NetworkDocument.init) + dockers).sorted { $0.name < $1.name }
+    }
+
+    /// Whether Docker has it.
+    var isDockers: Bool { mode == "docker" }
+
     /// Everything about the network, for people.
     var lines: [String] {
         var lines = ["\(name)  \(mode)\(isolated ? ", isolated" : "")\(adopted ? ", adopted" : "")"]
@@ -76,18 +100,27 @@ struct NetworkDocument: Encodable {
         lines.append("  source addresses: \(translation)")
         if let allowedThrough { lines.append("  allowed through \(allowedThrough.joined(separator: ", "))") }
         if let mtu { lines.append("  mtu \(mtu)") }
-        if endpoints.isEmpty { lines.append("  no endpoints") } else { lines += [""] + endpointTable.lines }
+        lines += bridgeFiltering?.lines ?? []
+        if isDockers {
+            lines.append("  nothing passes its bridge but what endpoints send that the agent knows")
+        } else if endpoints.isEmpty {
+            lines.append("  no endpoints")
+        } else {
+            lines += [""] + endpointTable.lines
+        }
         if !published.isEmpty { lines += [""] + NetworkDocument.table(of: published).lines }
         return lines
     }
 
     private var endpointTable: TextTable {
         var table = TextTable(
-            header: ["NAMESPACE", "INTERFACE", "ADDRESSES", "HOST END"], alignments: [.left, .left, .left, .left])
+            header: ["NAMESPACE", "INTERFACE", "ADDRESSES", "HOST END", "WORKLOAD", "LABELS"],
+            alignments: [.left, .left, .left, .left, .left, .left])
         for endpoint in endpoints {
+            let labels = (endpoint.labels ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
             table.append([
                 endpoint.namespace, endpoint.interface, endpoint.addresses.joined(separator: " "),
-                endpoint.hostInterface,
+                endpoint.hostInterface, endpoint.workload, labels.joined(separator: ","),
             ])
         }
         return table

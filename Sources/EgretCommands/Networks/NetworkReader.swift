@@ -15,7 +15,7 @@ struct NetworkReader {
 
     private static let version = "egret.dev/v1"
     private static let fields = [
-        "mode", "subnets", "mtu", "isolated", "masquerade", "sourceAddresses", "adopt",
+        "mode", "subnets", "mtu", "isolated", "masquerade", "sourceAddresses", "adopt", "allowThrough",
     ]
 
     /// Reads one document.
@@ -50,7 +50,6 @@ struct NetworkReader {
             report(document, "the network has no spec", "write spec: { subnets: [192.168.0.0/16] }")
             return
         }
-        let before = diagnostics.count
         let network = NetworkSpec(
             name: name,
             mode: mode(spec["mode"]),
@@ -58,9 +57,10 @@ struct NetworkReader {
             mtu: number(spec["mtu"]),
             isIsolated: boolean(spec["isolated"], "isolated") ?? false,
             translation: translation(spec),
-            isAdopted: boolean(spec["adopt"], "adopt") ?? false
+            isAdopted: boolean(spec["adopt"], "adopt") ?? false,
+            allowedThrough: tools(spec["allowThrough"])
         )
-        if diagnostics.count > before { return }
+        if !diagnostics.isEmpty { return }
         do {
             try network.check()
             specs.append(network)
@@ -129,6 +129,28 @@ struct NetworkReader {
                 report(item, "a source address is ADDRESS or FIRST-LAST")
                 return nil
             })
+    }
+
+    /// Tools of the host that may drop what the network sends on.
+    private mutating func tools(_ node: DocumentNode?) -> Set<Passage.Tool> {
+        guard let node else { return [] }
+        guard case .sequence(let items) = node.content else {
+            report(node, "allowThrough is a list", "write allowThrough: [docker]")
+            return []
+        }
+        var found: Set<Passage.Tool> = []
+        let known = Passage.Tool.allCases.map(\.rawValue)
+        for item in items {
+            guard let tool = text(item).flatMap({ Passage.Tool(rawValue: $0) }) else {
+                let nearest = text(item).flatMap { Spelling.nearest(to: $0, among: known) }
+                report(
+                    item, "allowThrough names tools of the host: \(known.joined(separator: ", "))",
+                    nearest.map { "did you mean \"\($0)\"?" } ?? "leave out what is none of them")
+                continue
+            }
+            if !found.insert(tool).inserted { report(item, "\(tool.rawValue) is there already", "name it once") }
+        }
+        return found
     }
 
     // MARK: - Values

@@ -12,6 +12,14 @@ struct PortMapping: Equatable {
     /// `tcp`, `udp` or `sctp`.
     var transport: String
 
+    /// Maps one port.
+    init(host: UInt16, target: UInt16, transport: String) {
+        self.host = host
+        self.target = target
+        count = 1
+        self.transport = transport
+    }
+
     /// Reads a mapping; TCP if no protocol is named.
     ///
     /// - Throws: ``Problem`` that says what is wrong.

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import EgretAddressing
+import EgretLinux
 import EgretNetworks
 
 /// `egret publish`.
@@ -43,6 +44,9 @@ struct PublishPortCommand: ParsableCommand {
     @Option(help: "The network, if the namespace is connected to several.")
     var network: String?
 
+    /// A switch that kernels have which track connections of SCTP.
+    private static let sctpSwitch = "net/netfilter/nf_conntrack_sctp_timeout_established"
+
     func run() throws {
         try asRoot(for: "publishing a port", "publish") {
             let wish = PortWish(
@@ -51,14 +55,27 @@ struct PublishPortCommand: ParsableCommand {
                 network: network,
                 hostAddress: try hostAddress.map(readAddress),
                 sources: try from.map { text in
-                    guard let prefix = IPPrefix(text) ?? IPAddress(text).map({ IPPrefix($0) }) else {
-                        throw NetworkProblem("“\(text)” is no block of addresses", advice: "see --from")
+                    guard let prefix = IPPrefix(text) else {
+                        throw NetworkProblem(
+                            "“\(text)” is no block of addresses", advice: "write for example 198.51.100.0/24")
+                    }
+                    if let address = IPAddress(text.prefix { $0 != "/" }), address != prefix.address {
+                        throw NetworkProblem(
+                            "\(text) is an address in a block",
+                            advice: "write --from \(prefix) for the block, or --from \(address)")
                     }
                     return prefix
                 }
             )
+            if wish.ports.transport == "sctp", !File.exists("/proc/sys/\(PublishPortCommand.sctpSwitch)") {
+                throw NetworkProblem(
+                    "this kernel does not track SCTP, and cannot translate its ports",
+                    advice: "use a kernel with CONFIG_NF_CT_PROTO_SCTP, or TCP")
+            }
             try NetworkHost.change { host in
+                let conflicts = (try? host.conflicts(with: wish)) ?? []
                 try host.publish(wish)
+                Console.error(conflicts.map { "egret: warning: \($0)" })
                 let network = host.networks.first { network in
                     network.endpoints.contains { $0.namespace == wish.namespace.description }
                         && (wish.network == nil || wish.network == network.name)

@@ -81,6 +81,27 @@ public struct ConnectionStatus: OptionSet, Hashable, Sendable {
     public static let dying = ConnectionStatus(rawValue: 512)
 }
 
+/// The labels of a connection: some of the numbers 0 to 127.
+public struct ConnectionLabels: Hashable, Sendable {
+    private var low: UInt64 = 0
+    private var high: UInt64 = 0
+
+    /// No labels.
+    public init() {}
+
+    /// Reads `CTA_LABELS`: a bit map in words of the machine's byte order. What is not one has no labels.
+    init(words: ArraySlice<UInt8>) {
+        guard words.count == 16 else { return }
+        low = ByteOrder.host(words.prefix(8), as: UInt64.self)
+        high = ByteOrder.host(words.suffix(8), as: UInt64.self)
+    }
+
+    /// Whether the connection has a label.
+    public func contains(_ label: UInt8) -> Bool {
+        (label < 64 ? low >> UInt64(label) : high >> UInt64(label & 63)) & 1 == 1 && label < 128
+    }
+}
+
 /// A row of connection tracking.
 public struct ConnectionRecord: Hashable, Sendable {
     /// As the first packet had it.
@@ -93,6 +114,8 @@ public struct ConnectionRecord: Hashable, Sendable {
     public var status: ConnectionStatus = []
     /// The mark.
     public var mark: UInt32 = 0
+    /// The labels.
+    public var labels = ConnectionLabels()
     /// Seconds until it expires without traffic; `nil` on destruction.
     public var timeoutSeconds: UInt32?
     /// What passed in the original direction; `nil` where accounting is off.

@@ -119,7 +119,7 @@ public enum ConntrackWire {
         return message.flags & NetlinkFlag.create != 0 ? .new(record) : .update(record)
     }
 
-    private static func request(
+    static func request(
         _ message: UInt16,
         _ flags: UInt16,
         _ family: UInt8,
@@ -147,6 +147,7 @@ public enum ConntrackWire {
         case Cta.mark: record.mark = try attribute.bigEndian(UInt32.self)
         case Cta.identifier: record.identifier = try attribute.bigEndian(UInt32.self)
         case Cta.zone: record.zone = try attribute.bigEndian(UInt16.self)
+        case Cta.labels: record.labels = ConnectionLabels(words: attribute.payload)
         case Cta.originalCounters: record.originalCounters = try ConnectionCounters(attribute.payload)
         case Cta.replyCounters: record.replyCounters = try ConnectionCounters(attribute.payload)
         case Cta.protocolInformation: record.tcpState = try tcpState(attribute)
@@ -186,4 +187,5 @@ private enum Cta {
     static let identifier: UInt16 = 12
     static let zone: UInt16 = 18
     static let markMask: UInt16 = 21
+    static let labels: UInt16 = 22
 }

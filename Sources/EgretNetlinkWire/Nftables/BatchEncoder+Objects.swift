@@ -45,7 +45,10 @@ extension BatchEncoder {
         try message(NftMessage.newSet, NetlinkFlag.create, table) { (writer) throws(WireError) in
             try writer.putName(Nfta.Set.name, set.name)
             let interval = set.hasIntervals ? NftValue.setIsInterval : 0
-            writer.putBigEndian(Nfta.Set.flags, interval | (set.mapsToVerdict ? NftValue.setIsMap : 0))
+            let timeout = set.hasTimeouts ? NftValue.setHasTimeouts : 0
+            let dynamic = set.isDynamic ? NftValue.setIsDynamic : 0
+            writer.putBigEndian(
+                Nfta.Set.flags, interval | timeout | dynamic | (set.mapsToVerdict ? NftValue.setIsMap : 0))
             writer.putBigEndian(Nfta.Set.keyType, DataType.number(concatenating: keyTypes))
             writer.putBigEndian(Nfta.Set.keyLength, UInt32(set.keyByteCount))
             if set.mapsToVerdict { writer.putBigEndian(Nfta.Set.dataType, NftValue.dataIsVerdict) }
@@ -66,11 +69,19 @@ extension BatchEncoder {
 
     mutating func append(_ limit: RateLimit, _ table: Table) throws(WireError) {
         try addObject(limit.name, NftValue.limitObject, table) { (writer) throws(WireError) in
-            writer.putBigEndian(1, limit.packetsPerSecond)
+            writer.putBigEndian(1, limit.perSecond)
             writer.putBigEndian(2, UInt64(1))
             writer.putBigEndian(3, limit.burst)
-            writer.putBigEndian(4, UInt32(0))
+            writer.putBigEndian(4, limit.unit.rawValue)
             writer.putBigEndian(5, UInt32(0))
+        }
+    }
+
+    mutating func append(_ quota: Quota, _ table: Table) throws(WireError) {
+        try addObject(quota.name, NftValue.quotaObject, table) { (writer) throws(WireError) in
+            writer.putBigEndian(1, quota.bytes)
+            writer.putBigEndian(2, NftValue.quotaIsInverted)
+            writer.putBigEndian(4, quota.used)
         }
     }
 
@@ -130,7 +141,7 @@ extension Set {
 
 extension DataType {
     /// Whether keys of this type stand in the machine's byte order.
-    var isHostOrder: Bool { self == .mark || self == .interfaceIndex }
+    var isHostOrder: Bool { [.mark, .interfaceIndex, .cgroup].contains(self) }
 }
 
 /// What nft keeps beside objects for its own use, unread by the kernel: type, length, value, as in libnftnl's

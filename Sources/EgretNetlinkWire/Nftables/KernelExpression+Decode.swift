@@ -38,6 +38,13 @@ extension KernelExpression {
             if fields.has(only: [2, 3]), try fields.isRegister(3) { return .setMeta(key: key) }
             guard fields.has(1), fields.has(only: [1, 2]) else { return nil }
             return try loading(.meta(key: key), fields)
+        case "payload" where fields.has(5):
+            guard try fields.isRegister(5), let base = PayloadBase(rawValue: try fields.uint32(2)),
+                try fields.uint32(8, default: 0) == 0
+            else { return nil }
+            return .writePayload(
+                base, offset: try fields.uint32(3), length: try fields.uint32(4),
+                checksumType: try fields.uint32(6, default: 0), checksumOffset: try fields.uint32(7, default: 0))
         case "payload":
             guard fields.has(1), fields.has(only: [1, 2, 3, 4]),
                 let base = PayloadBase(rawValue: try fields.uint32(2))
@@ -47,6 +54,11 @@ extension KernelExpression {
         case "fib":
             guard try fields.isRegister(1) else { return nil }
             return .fib(result: try fields.uint32(2), flags: try fields.uint32(3))
+        case "socket":
+            guard fields.has(only: [1, 2, 3]), try fields.uint32(1) == KernelExpression.socketCgroupKey,
+                try fields.isRegister(2)
+            else { return nil }
+            return .socketCgroup(level: try fields.uint32(3))
         case "bitwise":
             guard try fields.isRegister(1), try fields.isRegister(2), try fields.uint32(6, default: 0) == 0,
                 let mask = try fields.value(4), let xor = try fields.value(5)
@@ -56,6 +68,9 @@ extension KernelExpression {
             let comparison = try fields.uint32(2)
             guard try fields.isRegister(1), comparison <= 1, let value = try fields.value(3) else { return nil }
             return .compare(isEqual: comparison == 0, value)
+        case "byteorder":
+            guard try fields.isRegister(1), try fields.isRegister(2), try fields.uint32(3) == 1 else { return nil }
+            return .byteOrder(length: try fields.uint32(4), unit: try fields.uint32(5))
         case "immediate": return try immediate(fields)
         case "lookup": return try lookup(fields)
         default: return try action(name, fields)
@@ -65,6 +80,9 @@ extension KernelExpression {
     private static func connection(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
         let key = ConntrackKey(rawValue: try fields.uint32(2))
         if fields.has(only: [1, 2]), fields.has(1) { return try loading(.conntrack(key: key), fields) }
+        if fields.has(only: [1, 2, 3]), try fields.isRegister(1) {
+            return .connectionTuple(key: key, isReply: try fields.uint8(3, default: 0) == 1)
+        }
         if fields.has(only: [2, 4]), try fields.isRegister(4) { return .setConntrack(key: key) }
         return nil
     }
@@ -111,6 +129,15 @@ extension KernelExpression {
         return .verdictMap(set)
     }
 
+    private static func limitEach(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
+        guard fields.has(only: [1, 3, 4, 6, 7, 9]), try fields.uint32(3) == 1, try fields.isRegister(4),
+            try fields.uint32(9, default: 0) == 0, let inner = try fields.expression(7),
+            case .limit(let rate, let unit, let burst, 0, 0) = inner
+        else { return nil }
+        return .limitEach(
+            set: try fields.string(1), milliseconds: try fields.uint64(6), rate: rate, unit: unit, burst: burst)
+    }
+
     private static func action(_ name: String, _ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
         switch name {
         case "objref":
@@ -126,11 +153,26 @@ extension KernelExpression {
                 snapLength: try fields.uint32(3, default: 0),
                 queueThreshold: try fields.uint16(4, default: 0)
             )
+        case "limit":
+            return .limit(
+                rate: try fields.uint64(1), unit: try fields.uint64(2), burst: try fields.uint32(3, default: 0),
+                type: try fields.uint32(4, default: 0), flags: try fields.uint32(5, default: 0))
+        case "dynset": return try limitEach(fields)
+        case "connlimit":
+            return .connectionLimit(count: try fields.uint32(1), flags: try fields.uint32(2, default: 0))
         case "reject":
             return .reject(type: try fields.uint32(1), code: try fields.uint8(2, default: 0))
         case "masq":
             guard fields.has(only: [1]) else { return nil }
             return .masquerade(flags: try fields.uint32(1, default: 0))
+        case "fwd":
+            // A second address or family is of another form (`fwd ip to`), which Egret does not write.
+            guard fields.has(only: [1]), try fields.isRegister(1) else { return nil }
+            return .forward
+        case "tproxy":
+            // One family alone, or an address too, is of another form, which Egret does not write.
+            guard fields.has(only: [1, 3]), try fields.uint32(1) == 0, try fields.isRegister(3) else { return nil }
+            return .transparentProxy
         case "nat": return try translation(fields)
         default:
             return nil
@@ -189,6 +231,11 @@ private struct ExpressionFields {
     func value(_ type: UInt16) throws(WireError) -> [UInt8]? {
         guard let attribute = find(type) else { return nil }
         return try attribute.attributes().first { $0.type == Nfta.Data.value }.map { Array($0.payload) }
+    }
+
+    func expression(_ type: UInt16) throws(WireError) -> KernelExpression? {
+        guard let attribute = find(type) else { return nil }
+        return try KernelExpression(attribute.payload)
     }
 
     func verdict(_ type: UInt16) throws(WireError) -> Verdict? {

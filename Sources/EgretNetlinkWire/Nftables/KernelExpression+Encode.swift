@@ -6,14 +6,18 @@ import EgretNftables
 extension KernelExpression {
     /// Register 1 (`NFT_REG_1`), 16 bytes.
     static let register: UInt32 = 1
+    /// `NFT_SOCKET_CGROUPV2`.
+    static let socketCgroupKey: UInt32 = 3
 
     /// The name that the kernel knows the expression by.
     public var kernelName: String {
         switch self {
         case .meta, .setMeta: "meta"
-        case .payload: "payload"
-        case .conntrack, .setConntrack: "ct"
+        case .payload, .writePayload: "payload"
+        case .conntrack, .connectionTuple, .setConntrack: "ct"
+        case .byteOrder: "byteorder"
         case .fib: "fib"
+        case .socketCgroup: "socket"
         case .bitwise: "bitwise"
         case .compare: "cmp"
         case .immediate, .verdict: "immediate"
@@ -21,8 +25,13 @@ extension KernelExpression {
         case .object: "objref"
         case .counter: "counter"
         case .log: "log"
+        case .limit: "limit"
+        case .connectionLimit: "connlimit"
+        case .limitEach: "dynset"
         case .reject: "reject"
         case .masquerade: "masq"
+        case .forward: "fwd"
+        case .transparentProxy: "tproxy"
         case .translate: "nat"
         case .into(_, let load): load.kernelName
         case .other(let name, _): name
@@ -63,6 +72,16 @@ extension KernelExpression {
         case .conntrack(let key):
             writer.putBigEndian(1, register)
             writer.putBigEndian(2, key.rawValue)
+        case .connectionTuple(let key, let isReply):
+            writer.putBigEndian(1, register)
+            writer.putBigEndian(2, key.rawValue)
+            writer.putUInt8(3, isReply ? 1 : 0)
+        case .byteOrder(let length, let unit):
+            writer.putBigEndian(1, KernelExpression.register)
+            writer.putBigEndian(2, KernelExpression.register)
+            writer.putBigEndian(3, UInt32(1))
+            writer.putBigEndian(4, length)
+            writer.putBigEndian(5, unit)
         case .setConntrack(let key):
             writer.putBigEndian(2, key.rawValue)
             writer.putBigEndian(4, KernelExpression.register)
@@ -70,6 +89,10 @@ extension KernelExpression {
             writer.putBigEndian(1, KernelExpression.register)
             writer.putBigEndian(2, result)
             writer.putBigEndian(3, flags)
+        case .socketCgroup(let level):
+            writer.putBigEndian(1, KernelExpression.socketCgroupKey)
+            writer.putBigEndian(2, KernelExpression.register)
+            writer.putBigEndian(3, level)
         case .immediate(let data):
             writer.putBigEndian(1, register)
             try writer.putData(2, data)
@@ -116,6 +139,34 @@ extension KernelExpression {
         case .counter(let packets, let bytes):
             writer.putBigEndian(1, bytes)
             writer.putBigEndian(2, packets)
+        case .limit(let rate, let unit, let burst, let type, let flags):
+            writer.putBigEndian(1, rate)
+            writer.putBigEndian(2, unit)
+            writer.putBigEndian(3, burst)
+            writer.putBigEndian(4, type)
+            writer.putBigEndian(5, flags)
+        case .limitEach(let set, let milliseconds, let rate, let unit, let burst):
+            try writer.putString(1, set)
+            writer.putBigEndian(3, UInt32(1))
+            writer.putBigEndian(4, KernelExpression.register)
+            writer.putBigEndian(6, milliseconds)
+            try writer.nest(7) { (writer) throws(WireError) in
+                try writer.putString(1, "limit")
+                try writer.nest(2) { (writer) throws(WireError) in
+                    try KernelExpression.limit(rate: rate, unit: unit, burst: burst, type: 0, flags: 0)
+                        .encodeAction(into: &writer)
+                }
+            }
+        case .connectionLimit(let count, let flags):
+            writer.putBigEndian(1, count)
+            writer.putBigEndian(2, flags)
+        case .writePayload(let base, let offset, let length, let checksumType, let checksumOffset):
+            writer.putBigEndian(2, base.rawValue)
+            writer.putBigEndian(3, offset)
+            writer.putBigEndian(4, length)
+            writer.putBigEndian(5, KernelExpression.register)
+            writer.putBigEndian(6, checksumType)
+            writer.putBigEndian(7, checksumOffset)
         case .log(let group, let prefix, let snapLength, let queueThreshold):
             writer.putBigEndian(1, group)
             if !prefix.isEmpty { try writer.putString(2, prefix) }
@@ -126,6 +177,10 @@ extension KernelExpression {
             writer.putUInt8(2, code)
         case .masquerade(let flags):
             if flags != 0 { writer.putBigEndian(1, flags) }
+        case .forward: writer.putBigEndian(1, KernelExpression.register)
+        case .transparentProxy:
+            writer.putBigEndian(1, UInt32(0))
+            writer.putBigEndian(3, KernelExpression.register)
         case .translate(let translation):
             writer.putBigEndian(1, translation.kind.rawValue)
             writer.putBigEndian(2, translation.family)

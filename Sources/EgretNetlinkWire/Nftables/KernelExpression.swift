@@ -20,16 +20,26 @@ public enum KernelExpression: Hashable, Sendable {
 
         /// `NFT_META_PROTOCOL`.
         public static let etherType = MetaKey(rawValue: 1)
+        /// `NFT_META_MARK`.
+        public static let mark = MetaKey(rawValue: 3)
         /// `NFT_META_IIF`.
         public static let inputInterface = MetaKey(rawValue: 4)
         /// `NFT_META_OIF`.
         public static let outputInterface = MetaKey(rawValue: 5)
+        /// `NFT_META_IIFNAME`: the name of the interface that the packet came in by.
+        public static let inputName = MetaKey(rawValue: 6)
+        /// `NFT_META_OIFNAME`: the name of the interface that the packet leaves by.
+        public static let outputName = MetaKey(rawValue: 7)
+        /// `NFT_META_PRIORITY`.
+        public static let priority = MetaKey(rawValue: 2)
         /// `NFT_META_NFTRACE`.
         public static let trace = MetaKey(rawValue: 12)
         /// `NFT_META_NFPROTO`.
         public static let networkProtocol = MetaKey(rawValue: 15)
         /// `NFT_META_L4PROTO`.
         public static let transportProtocol = MetaKey(rawValue: 16)
+        /// `NFT_META_TIME_NS`.
+        public static let time = MetaKey(rawValue: 30)
     }
 
     /// What a `ct` expression loads or sets: `enum nft_ct_keys`.
@@ -48,6 +58,12 @@ public enum KernelExpression: Hashable, Sendable {
         public static let status = ConntrackKey(rawValue: 2)
         /// `NFT_CT_MARK`.
         public static let mark = ConntrackKey(rawValue: 3)
+        /// `NFT_CT_PROTOCOL`.
+        public static let transportProtocol = ConntrackKey(rawValue: 10)
+        /// `NFT_CT_PROTO_SRC`.
+        public static let sourcePort = ConntrackKey(rawValue: 11)
+        /// `NFT_CT_LABELS`.
+        public static let labels = ConntrackKey(rawValue: 13)
     }
 
     /// Where a `payload` expression counts from: `enum nft_payload_bases`.
@@ -68,10 +84,16 @@ public enum KernelExpression: Hashable, Sendable {
     case payload(PayloadBase, offset: UInt32, length: UInt32)
     /// Loads a property of the packet's connection.
     case conntrack(key: ConntrackKey)
+    /// Loads a part of one of the connection's two tuples, the original or the reply one.
+    case connectionTuple(key: ConntrackKey, isReply: Bool)
+    /// Turns the register from the machine's byte order into the network's, `unit` bytes at a time (`NFT_BYTEORDER_HTON`).
+    case byteOrder(length: UInt32, unit: UInt32)
     /// Sets a property of the packet's connection.
     case setConntrack(key: ConntrackKey)
     /// Loads what the routing table says: `enum nft_fib_result` and `enum nft_fib_flags`.
     case fib(result: UInt32, flags: UInt32)
+    /// Loads the number of the control group of the packet's socket, at a level below the root (`NFT_SOCKET_CGROUPV2`).
+    case socketCgroup(level: UInt32)
     /// Replaces the register by `(register & mask) ^ xor`.
     case bitwise(mask: [UInt8], xor: [UInt8])
     /// Goes on only if the register is, or is not, these bytes.
@@ -90,10 +112,25 @@ public enum KernelExpression: Hashable, Sendable {
     case counter(packets: UInt64, bytes: UInt64)
     /// Sends the packet to an nfnetlink_log group.
     case log(group: UInt16, prefix: String, snapLength: UInt32, queueThreshold: UInt16)
+    /// Goes on while a limit of its own holds, or, with flag 1 (`NFT_LIMIT_F_INV`), while it is exceeded. `unit` is in
+    /// seconds; type 0 counts packets (`NFT_LIMIT_PKTS`).
+    case limit(rate: UInt64, unit: UInt64, burst: UInt32, type: UInt32, flags: UInt32)
+    /// Goes on while at most, or with flag 1 (`NFT_CONNLIMIT_F_INV`) while more than, so many connections are open.
+    case connectionLimit(count: UInt32, flags: UInt32)
+    /// Keeps the register in a set, for a time, and goes on while the packets with it are within a limit of its own
+    /// (`NFT_DYNSET_OP_UPDATE`). `unit` is in seconds.
+    case limitEach(set: String, milliseconds: UInt64, rate: UInt64, unit: UInt64, burst: UInt32)
+    /// Writes the register into the packet. `checksumType` 1 corrects the Internet checksum at `checksumOffset`.
+    case writePayload(
+        PayloadBase, offset: UInt32, length: UInt32, checksumType: UInt32, checksumOffset: UInt32)
     /// Refuses: `enum nft_reject_types` and its code.
     case reject(type: UInt32, code: UInt8)
     /// Translates the source address; `flags` are `NF_NAT_RANGE_*`.
     case masquerade(flags: UInt32)
+    /// Sends the frame out by the interface whose index the register holds.
+    case forward
+    /// Leads the packet to a transparent socket on the port that the register holds, of either family.
+    case transparentProxy
     /// Translates the source or destination address to what the registers hold.
     case translate(Translation)
     /// A load into another register than 1: `enum nft_registers`. What is loaded is ``meta(key:)``,

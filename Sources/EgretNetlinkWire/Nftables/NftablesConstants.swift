@@ -182,6 +182,10 @@ enum NftValue {
     static let setIsInterval: UInt32 = 0x4
     /// `NFT_SET_MAP`.
     static let setIsMap: UInt32 = 0x8
+    /// `NFT_SET_TIMEOUT`.
+    static let setHasTimeouts: UInt32 = 0x10
+    /// `NFT_SET_EVAL`.
+    static let setIsDynamic: UInt32 = 0x20
     /// `NFT_SET_ELEM_INTERVAL_END`.
     static let elementIsIntervalEnd: UInt32 = 0x1
     /// `NFT_SET_ELEM_CATCHALL`.
@@ -196,6 +200,12 @@ enum NftValue {
     static let isPersistent: UInt32 = 0x8
     /// `NFT_OBJECT_COUNTER`.
     static let counterObject: UInt32 = 1
+    /// `NFT_OBJECT_QUOTA`.
+    static let quotaObject: UInt32 = 2
+    /// `NFT_QUOTA_F_INV`: it matches when it is used up.
+    static let quotaIsInverted: UInt32 = 1
+    /// `NFT_QUOTA_F_DEPLETED`: it is used up.
+    static let quotaIsDepleted: UInt32 = 2
     /// `NFT_OBJECT_LIMIT`.
     static let limitObject: UInt32 = 4
 }

@@ -16,6 +16,11 @@ public struct TableRecord: Hashable, Sendable {
     /// The port id of the socket that owns it, with `NFT_TABLE_F_OWNER`.
     public var owner: UInt32?
 
+    /// `NFT_TABLE_F_OWNER`: only its owner may change it.
+    public static let isOwned: UInt32 = 1 << 1
+    /// `NFT_TABLE_F_PERSIST`: it stays when its owner goes.
+    public static let persists: UInt32 = 1 << 2
+
     /// Creates a record.
     public init(
         table: Table,
@@ -130,13 +135,18 @@ public struct SetRecord: Hashable, Sendable {
 
     /// Whether keys may be ranges.
     public var hasIntervals: Bool { flags & NftValue.setIsInterval != 0 }
+    /// Whether elements may have a time to live.
+    public var hasTimeouts: Bool { flags & NftValue.setHasTimeouts != 0 }
+    /// Whether rules put elements in by themselves.
+    public var isDynamic: Bool { flags & NftValue.setIsDynamic != 0 }
     /// Whether each key leads to a verdict.
     public var mapsToVerdict: Bool { flags & NftValue.setIsMap != 0 && dataType == NftValue.dataIsVerdict }
     /// Whether it is of the kind that ``NftablesWire/encode(_:firstSequence:)`` makes: nothing but keys or ranges
     /// of a known type, and verdicts.
     public var isPlain: Bool {
         let map = mapsToVerdict ? NftValue.setIsMap : 0
-        return keyType != nil && flags & ~NftValue.setIsInterval == map
+        return keyType != nil
+            && flags & ~(NftValue.setIsInterval | NftValue.setHasTimeouts | NftValue.setIsDynamic) == map
     }
 }
 
@@ -148,6 +158,8 @@ public struct ObjectRecord: Hashable, Sendable {
         case counter(packets: UInt64, bytes: UInt64)
         /// A limit; `unitSeconds` is the time that `rate` is for.
         case limit(rate: UInt64, unitSeconds: UInt64, burst: UInt32, type: UInt32, flags: UInt32)
+        /// A quota, and how much of it is used: at most all of it, whatever has come by since.
+        case quota(bytes: UInt64, used: UInt64, flags: UInt32)
         /// Another type: `NFT_OBJECT_*`.
         case other(UInt32)
     }
@@ -181,7 +193,9 @@ public struct ObjectRecord: Hashable, Sendable {
     /// Whether the object is the limit that was asked for.
     public func isSame(as limit: RateLimit) -> Bool {
         name == limit.name
-            && kind == .limit(rate: limit.packetsPerSecond, unitSeconds: 1, burst: limit.burst, type: 0, flags: 0)
+            && kind
+                == .limit(
+                    rate: limit.perSecond, unitSeconds: 1, burst: limit.burst, type: limit.unit.rawValue, flags: 0)
     }
 }
 

@@ -151,6 +151,9 @@ extension NftablesWire {
                 type: try number(4, UInt32.self),
                 flags: try number(5, UInt32.self)
             )
+        case NftValue.quotaObject:
+            return .quota(
+                bytes: try number(1, UInt64.self), used: try number(4, UInt64.self), flags: try number(2, UInt32.self))
         case let type?: return .other(type)
         }
     }

@@ -56,6 +56,10 @@ struct BatchEncoder {
             try message(NftMessage.newTable, NetlinkFlag.create, table) { (writer) throws(WireError) in
                 writer.putBigEndian(Nfta.Table.flags, UInt32(0))
             }
+        case .addOwnedTable:
+            try message(NftMessage.newTable, NetlinkFlag.create, table) { (writer) throws(WireError) in
+                writer.putBigEndian(Nfta.Table.flags, TableRecord.isOwned | TableRecord.persists)
+            }
         case .deleteTable: try message(NftMessage.deleteTable, 0, table)
         case .addChain(let chain): try append(chain, NetlinkFlag.create, table)
         case .createChain(let chain): try append(chain, NetlinkFlag.create | NetlinkFlag.exclusive, table)
@@ -78,6 +82,8 @@ struct BatchEncoder {
         case .deleteCounter(let name): try deleteObject(name, NftValue.counterObject, table)
         case .addLimit(let limit): try append(limit, table)
         case .deleteLimit(let name): try deleteObject(name, NftValue.limitObject, table)
+        case .addQuota(let quota): try append(quota, table)
+        case .deleteQuota(let name): try deleteObject(name, NftValue.quotaObject, table)
         }
     }
 

@@ -33,6 +33,21 @@ extension NftablesWire {
         return expressions
     }
 
+    /// The code point is the upper six bits of the second byte of an IPv4 header (RFC 791), and stands between the version
+    /// and the flow label of an IPv6 one (RFC 8200 section 3). Two bytes are written, as nft does: a checksum counts so.
+    static func lower(trafficClass value: UInt8, _ family: AddressFamily) throws(WireError) -> [KernelExpression] {
+        guard value < 64 else { throw WireError(.badValue, "code point \(value)") }
+        let shift: UInt16 = family == .ipv4 ? 2 : 6
+        let mask = ByteOrder.bigEndianBytes(~(UInt16(63) << shift), count: 2)
+        let bits = ByteOrder.bigEndianBytes(UInt16(value) << shift, count: 2)
+        return [
+            .payload(.network, offset: 0, length: 2), .bitwise(mask: mask, xor: bits),
+            .writePayload(
+                .network, offset: 0, length: 2, checksumType: family == .ipv4 ? 1 : 0,
+                checksumOffset: family == .ipv4 ? 10 : 0),
+        ]
+    }
+
     /// Addresses and ports in registers, and the translation to them.
     static func lower(_ target: TranslationTarget, _ kind: KernelExpression.Translation.Kind) -> [KernelExpression] {
         var expressions: [KernelExpression] = []

@@ -48,6 +48,32 @@ extension NftablesWire {
         }
     }
 
+    /// A kind of named object that can be asked for by name.
+    public enum ObjectKind: Hashable, Sendable {
+        /// A counter.
+        case counter
+    }
+
+    /// Asks for one named object: one answer, then an acknowledgement.
+    public static func objectRequest(
+        _ name: String, _ kind: ObjectKind, in table: Table, sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
+        var writer = NetlinkWriter()
+        try writer.nfnetlinkMessage(
+            type: NftMessage.type(NftMessage.getObject),
+            flags: NetlinkFlag.acknowledge,
+            sequence: sequence,
+            header: NfnetlinkHeader(family: table.family.number)
+        ) { (writer) throws(WireError) in
+            try writer.putName(Nfta.Object.table, table.name)
+            try writer.putName(Nfta.Object.name, name)
+            switch kind {
+            case .counter: writer.putBigEndian(Nfta.Object.type, NftValue.counterObject)
+            }
+        }
+        return writer.bytes
+    }
+
     /// Asks for the ruleset's generation: one answer, then an acknowledgement.
     public static func generationRequest(sequence: UInt32) throws(WireError) -> [UInt8] {
         var writer = NetlinkWriter()

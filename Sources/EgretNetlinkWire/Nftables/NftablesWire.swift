@@ -61,11 +61,26 @@ public enum NftablesWire {
             }
             return selector.loads
                 + [.bitwise(mask: mask, xor: [UInt8](repeating: 0, count: count)), .verdictMap(map)]
+        case .inConcatenatedSet(let selectors, let set):
+            return try lower(concatenating: selectors) + [.lookup(set: set, isInverted: false)]
         case .concatenatedVerdictMap(let selectors, let map):
             return try lower(concatenating: selectors) + [.verdictMap(map)]
         case .anonymousCounter: return [.counter(packets: 0, bytes: 0)]
         case .counter(let name): return [.object(type: NftValue.counterObject, name: name)]
         case .limit(let name): return [.object(type: NftValue.limitObject, name: name)]
+        case .within(let count, let seconds, let burst):
+            return [.limit(rate: count, unit: seconds, burst: burst, type: 0, flags: 0)]
+        case .beyond(let count, let seconds, let burst):
+            return [.limit(rate: count, unit: seconds, burst: burst, type: 0, flags: 1)]
+        case .connectionsOver(let count): return [.connectionLimit(count: count, flags: 1)]
+        case .withinEach(let selectors, let set, let count, let burst):
+            return try lower(concatenating: selectors) + [
+                .limitEach(set: set, milliseconds: Statement.keySeconds * 1_000, rate: count, unit: 1, burst: burst)
+            ]
+        case .setPriority(let value):
+            return [.immediate(ByteOrder.hostBytes(value, count: 4)), .setMeta(key: .priority)]
+        case .setTrafficClass(let family, let value): return try lower(trafficClass: value, family)
+        case .quota(let name): return [.object(type: NftValue.quotaObject, name: name)]
         case .log(let group, let prefix, let snapLength, let queueThreshold):
             guard prefix.utf8.count < 128 else { throw WireError(.tooLong, "log prefix") }
             return [.log(group: group, prefix: prefix, snapLength: snapLength, queueThreshold: queueThreshold)]
@@ -78,10 +93,27 @@ public enum NftablesWire {
                 ),
                 .setConntrack(key: .mark),
             ]
+        case .addConnectionLabel(let bit):
+            guard bit < 128 else { throw WireError(.badValue, "connection label \(bit)") }
+            return [
+                .immediate(ByteOrder.hostBytes(UInt128(1) << UInt128(bit), count: 16)), .setConntrack(key: .labels),
+            ]
+        case .setPacketMark(let mask, let value):
+            return [
+                .meta(key: .mark),
+                .bitwise(
+                    mask: ByteOrder.hostBytes(~mask, count: 4),
+                    xor: ByteOrder.hostBytes(value & mask, count: 4)
+                ),
+                .setMeta(key: .mark),
+            ]
         case .trace: return [.immediate([1]), .setMeta(key: .trace)]
         case .masquerade: return [.masquerade(flags: 0)]
         case .sourceTranslation(let target): return lower(target, .source)
         case .destinationTranslation(let target): return lower(target, .destination)
+        case .transparentProxy(let port):
+            return [.immediate(ByteOrder.bigEndianBytes(port, count: 2)), .transparentProxy]
+        case .forward(let index): return [.immediate(ByteOrder.hostBytes(index, count: 4)), .forward]
         case .rejectWithTCPReset: return [.reject(type: 1, code: 0)]
         case .rejectAdministratively: return [.reject(type: 2, code: 3)]
         case .verdict(let verdict): return [.verdict(verdict)]

@@ -7,21 +7,26 @@ extension Selector {
     /// How many bytes the selector's value takes in a register.
     var byteCount: Int {
         switch self {
-        case .networkProtocol, .transportProtocol, .connectionDirection, .icmpType, .icmpv6Type: 1
-        case .etherType, .sourcePort, .destinationPort, .arpOperation: 2
-        case .inputInterface, .outputInterface, .connectionMark, .connectionState, .ipv4Source, .ipv4Destination,
-            .arpSenderIPv4, .destinationAddressType:
+        case .networkProtocol, .transportProtocol, .connectionDirection, .connectionProtocol, .tcpFlags, .icmpType,
+            .icmpv6Type:
+            1
+        case .etherType, .sourcePort, .destinationPort, .connectionTargetPort, .arpOperation: 2
+        case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionState, .ipv4Source,
+            .ipv4Destination, .arpSenderIPv4, .destinationAddressType:
             4
         case .etherSource, .arpSenderEther: 6
-        case .etherSourceAndType: 8
-        case .ipv6Source, .ipv6Destination, .neighbourTarget: 16
+        case .etherSourceAndType, .time, .socketCgroup: 8
+        case .ipv6Source, .ipv6Destination, .neighbourTarget, .connectionLabel: 16
+        case .inputName(let length), .outputName(let length): Int(min(length, 16))
         }
     }
 
     /// Whether the kernel keeps the value in the machine's byte order rather than the network's.
     var isHostOrder: Bool {
         switch self {
-        case .inputInterface, .outputInterface, .connectionMark, .connectionState, .destinationAddressType: true
+        case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionLabel, .connectionState,
+            .destinationAddressType, .socketCgroup:
+            true
         default: false
         }
     }
@@ -40,6 +45,8 @@ extension Selector {
         switch self {
         case .inputInterface: [.meta(key: .inputInterface)]
         case .outputInterface: [.meta(key: .outputInterface)]
+        case .inputName: [.meta(key: .inputName)]
+        case .outputName: [.meta(key: .outputName)]
         case .networkProtocol: [.meta(key: .networkProtocol)]
         case .etherType: [.meta(key: .etherType)]
         case .transportProtocol: [.meta(key: .transportProtocol)]
@@ -48,14 +55,31 @@ extension Selector {
                 .conntrack(key: .mark),
                 .bitwise(mask: ByteOrder.hostBytes(mask, count: 4), xor: [0, 0, 0, 0]),
             ]
+        case .packetMark(let mask):
+            [
+                .meta(key: .mark),
+                .bitwise(mask: ByteOrder.hostBytes(mask, count: 4), xor: [0, 0, 0, 0]),
+            ]
+        case .connectionLabel(let bit):
+            [
+                .conntrack(key: .labels),
+                .bitwise(
+                    mask: ByteOrder.hostBytes(UInt128(1) << UInt128(bit), count: 16),
+                    xor: [UInt8](repeating: 0, count: 16)
+                ),
+            ]
         case .connectionState: [.conntrack(key: .state)]
         case .connectionDirection: [.conntrack(key: .direction)]
+        case .connectionProtocol: [.conntrack(key: .transportProtocol)]
+        case .connectionTargetPort: [.connectionTuple(key: .sourcePort, isReply: true)]
+        case .time: [.meta(key: .time), .byteOrder(length: 8, unit: 8)]
         case .ipv4Source: [.payload(.network, offset: 12, length: 4)]
         case .ipv4Destination: [.payload(.network, offset: 16, length: 4)]
         case .ipv6Source: [.payload(.network, offset: 8, length: 16)]
         case .ipv6Destination: [.payload(.network, offset: 24, length: 16)]
         case .sourcePort: [.payload(.transport, offset: 0, length: 2)]
         case .destinationPort: [.payload(.transport, offset: 2, length: 2)]
+        case .tcpFlags(let mask): [.payload(.transport, offset: 13, length: 1), .bitwise(mask: [mask], xor: [0])]
         case .icmpType, .icmpv6Type: [.payload(.transport, offset: 0, length: 1)]
         case .etherSource: [.payload(.link, offset: 6, length: 6)]
         case .etherSourceAndType: [.payload(.link, offset: 6, length: 8)]
@@ -64,6 +88,7 @@ extension Selector {
         case .arpSenderIPv4: [.payload(.network, offset: 14, length: 4)]
         case .neighbourTarget: [.payload(.transport, offset: 8, length: 16)]
         case .destinationAddressType: [.fib(result: 3, flags: 2)]
+        case .socketCgroup(let level): [.socketCgroup(level: UInt32(level))]
         }
     }
 }

@@ -28,6 +28,10 @@ public struct LinkRecord: Hashable, Sendable {
 
     /// Of a bridge's port, what the bridge does with its frames: `BR_STATE_*`; 3 is forwarding.
     public var bridgePortState: UInt8?
+    /// Of a bridge, whether what it passes on meets the rules for IP; `nil` if the kernel has no such switches.
+    public var bridgeFilters: BridgeFilters?
+    /// Of a bridge's port, whether the bridge keeps its frames from other isolated ports (`IFLA_BRPORT_ISOLATED`).
+    public var isIsolatedPort: Bool?
     /// Whether the medium is there (`IFLA_CARRIER`): of a veth, whether the other end is up.
     public var hasCarrier: Bool?
 
@@ -58,6 +62,35 @@ public struct LinkRecord: Hashable, Sendable {
 
     /// Whether it is administratively up (`IFF_UP`).
     public var isUp: Bool { flags & 1 != 0 }
+}
+
+/// A bridge's own switches for the rules that frames meet which it passes on, beside those for all bridges
+/// (`net.bridge.bridge-nf-call-*`). Frames meet them if either switch is on and br_netfilter is there.
+public struct BridgeFilters: Hashable, Sendable {
+    /// IPv4 meets the rules for routed packets (`IFLA_BR_NF_CALL_IPTABLES`).
+    public var ipv4: Bool
+    /// IPv6 (`IFLA_BR_NF_CALL_IP6TABLES`).
+    public var ipv6: Bool
+    /// ARP meets those for the host's own (`IFLA_BR_NF_CALL_ARPTABLES`).
+    public var arp: Bool
+
+    /// Notes the positions of the switches.
+    public init(ipv4: Bool, ipv6: Bool, arp: Bool) {
+        (self.ipv4, self.ipv6, self.arp) = (ipv4, ipv6, arp)
+    }
+
+    init?(_ data: [NetlinkAttribute]) throws(WireError) {
+        func position(_ type: UInt16) throws(WireError) -> Bool {
+            guard let attribute = data.first(where: { $0.type == type }) else { return false }
+            return try attribute.uint8() != 0
+        }
+        guard data.contains(where: { $0.type == Ifla.bridgeCallsIptables }) else { return nil }
+        self.init(
+            ipv4: try position(Ifla.bridgeCallsIptables),
+            ipv6: try position(Ifla.bridgeCallsIp6tables),
+            arp: try position(Ifla.bridgeCallsArptables)
+        )
+    }
 }
 
 extension RouteWire {
@@ -97,9 +130,18 @@ extension RouteWire {
     {
         let parts = try information.attributes()
         record.kind = parts.first { $0.type == Ifla.infoKind }?.string()
+        if record.kind == "bridge", let bridge = parts.first(where: { $0.type == Ifla.infoData }) {
+            record.bridgeFilters = try BridgeFilters(bridge.attributes())
+        }
         guard parts.first(where: { $0.type == Ifla.infoSlaveKind })?.string() == "bridge",
             let port = parts.first(where: { $0.type == Ifla.infoSlaveData })
         else { return }
-        record.bridgePortState = try port.attributes().first { $0.type == Ifla.bridgePortState }?.uint8()
+        for attribute in try port.attributes() {
+            switch attribute.type {
+            case Ifla.bridgePortState: record.bridgePortState = try attribute.uint8()
+            case Ifla.bridgePortIsolated: record.isIsolatedPort = try attribute.uint8() != 0
+            default: break
+            }
+        }
     }
 }

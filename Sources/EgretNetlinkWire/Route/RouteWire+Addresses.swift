@@ -77,6 +77,20 @@ extension RouteWire {
         }
     }
 
+    /// Takes an address from a link: the one with this prefix length.
+    public static func deleteAddress(
+        _ address: IPAddress, prefixLength: UInt8, link index: UInt32, sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
+        guard Int(prefixLength) <= address.family.bitWidth else {
+            throw WireError(.badValue, "address \(address)/\(prefixLength)")
+        }
+        return try request(RouteMessage.deleteAddress, change, sequence) { (writer) throws(WireError) in
+            writer.appendAddressHeader(address.family.socketFamily, prefixLength, [], index)
+            try writer.putBytes(Ifa.address, address.networkBytes)
+            try writer.putBytes(Ifa.local, address.networkBytes)
+        }
+    }
+
     /// Asks for the addresses of all links, of one family or of both.
     public static func addressesRequest(family: AddressFamily? = nil, sequence: UInt32) throws(WireError) -> [UInt8] {
         try request(RouteMessage.getAddress, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in

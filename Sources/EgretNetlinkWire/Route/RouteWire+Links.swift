@@ -109,6 +109,20 @@ extension RouteWire {
         }
     }
 
+    /// Keeps a bridge from passing frames between this port and others of its kind, or lets it again
+    /// (`IFLA_BRPORT_ISOLATED`).
+    public static func setPort(_ index: UInt32, isIsolated: Bool, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index)
+            try writer.nest(Ifla.info) { (writer) throws(WireError) in
+                try writer.putString(Ifla.infoSlaveKind, "bridge")
+                try writer.nest(Ifla.infoSlaveData) { (writer) throws(WireError) in
+                    writer.putUInt8(Ifla.bridgePortIsolated, isIsolated ? 1 : 0)
+                }
+            }
+        }
+    }
+
     /// Keeps the kernel from giving a link an IPv6 link-local address of its own when it goes up
     /// (`IN6_ADDR_GEN_MODE_NONE`).
     ///
@@ -129,6 +143,14 @@ extension RouteWire {
     public static func setLink(_ index: UInt32, up: Bool, sequence: UInt32) throws(WireError) -> [UInt8] {
         try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
             writer.appendLinkHeader(index: index, flags: up ? 1 : 0, change: 1)
+        }
+    }
+
+    /// Gives a link another hardware address.
+    public static func setLink(_ index: UInt32, address: MACAddress, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.newLink, change, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index)
+            try writer.putBytes(Ifla.address, address.octets)
         }
     }
 
@@ -202,6 +224,14 @@ enum Ifla {
     static let bridgePortState: UInt16 = 1
     /// `IFLA_BRPORT_MODE`.
     static let bridgePortMode: UInt16 = 4
+    /// `IFLA_BR_NF_CALL_IPTABLES`.
+    static let bridgeCallsIptables: UInt16 = 36
+    /// `IFLA_BR_NF_CALL_IP6TABLES`.
+    static let bridgeCallsIp6tables: UInt16 = 37
+    /// `IFLA_BR_NF_CALL_ARPTABLES`.
+    static let bridgeCallsArptables: UInt16 = 38
+    /// `IFLA_BRPORT_ISOLATED`
+    static let bridgePortIsolated: UInt16 = 33
     /// `VETH_INFO_PEER` in `linux/veth.h`.
     static let vethPeer: UInt16 = 1
     /// `RTEXT_FILTER_SKIP_STATS` in `linux/rtnetlink.h`.

@@ -47,6 +47,29 @@ extension RouteWire {
         }
     }
 
+    /// Lets the host answer for a neighbour on a link, or no more (`NTF_PROXY`).
+    ///
+    /// - Parameters:
+    ///   - address: The neighbour's.
+    ///   - index: The link on which others ask for it.
+    ///   - isAnswered: Whether the host is to answer.
+    ///   - sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if it does not fit.
+    public static func setNeighbourProxy(
+        _ address: IPAddress,
+        link index: UInt32,
+        isAnswered: Bool,
+        sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
+        let type = isAnswered ? RouteMessage.newNeighbour : RouteMessage.deleteNeighbour
+        let flags = isAnswered ? change | NetlinkFlag.create : change
+        return try request(type, flags, sequence) { (writer) throws(WireError) in
+            writer.appendNeighbourHeader(address.family.socketFamily, index, state: 0, flags: 0x08)
+            try writer.putBytes(Nda.destination, address.networkBytes)
+        }
+    }
+
     /// Asks for the neighbours on all links, of one family or of both.
     public static func neighboursRequest(family: AddressFamily? = nil, sequence: UInt32) throws(WireError) -> [UInt8] {
         try request(RouteMessage.getNeighbour, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in
@@ -87,10 +110,10 @@ private enum Nda {
 
 extension NetlinkWriter {
     /// `struct ndmsg`: family, padding, index, state, flags, type.
-    fileprivate mutating func appendNeighbourHeader(_ family: UInt8, _ index: UInt32, state: UInt16) {
+    fileprivate mutating func appendNeighbourHeader(_ family: UInt8, _ index: UInt32, state: UInt16, flags: UInt8 = 0) {
         append([family, 0, 0, 0])
         appendHost(index)
         appendHost(state)
-        append([0, 0])
+        append([flags, 0])
     }
 }

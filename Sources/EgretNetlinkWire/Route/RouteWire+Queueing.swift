@@ -1,6 +1,61 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+public import EgretAddressing
+
+/// A token bucket: what passes at once, how fast it fills again, and how much waits.
+public struct TokenBucket: Hashable, Sendable {
+    /// How fast the bucket fills, in bytes.
+    public var bytesPerSecond: UInt64
+    /// How much the bucket holds, in bytes: at least the largest packet of the link.
+    public var burstBytes: UInt32
+    /// How much waits at most, in bytes; the rest is dropped.
+    public var queueBytes: UInt32
+
+    /// Creates a description.
+    public init(bytesPerSecond: UInt64, burstBytes: UInt32, queueBytes: UInt32) {
+        self.bytesPerSecond = bytesPerSecond
+        self.burstBytes = burstBytes
+        self.queueBytes = queueBytes
+    }
+
+    /// `struct tc_ratespec`: cell_log, linklayer (TC_LINKLAYER_ETHERNET), overhead, cell_align, mpu, rate.
+    fileprivate var rateSpecification: [UInt8] {
+        [0, 1, 0, 0, 0, 0, 0, 0] + ByteOrder.hostBytes(UInt32(clamping: bytesPerSecond), count: 4)
+    }
+}
+
+/// Message types (`RTM_*QDISC`).
+private enum QueueingMessage {
+    static let new: UInt16 = 36
+    static let delete: UInt16 = 37
+    static let get: UInt16 = 38
+}
+
+/// A queueing discipline at a link's root, as the kernel tells of it.
+public struct QueueingRecord: Hashable, Sendable {
+    /// The link.
+    public var link: UInt32
+    /// Its number, by which whoever has made it knows it again: 1: is 0x10000.
+    public var handle: UInt32
+    /// Its kind, such as `tbf`.
+    public var kind: String
+    /// How fast its bucket fills, in bytes a second, if it is a token bucket.
+    public var bytesPerSecond: UInt64?
+    /// How much waits at most, in bytes, if it is a token bucket.
+    public var queueBytes: UInt32?
+}
+
+extension NetlinkWriter {
+    /// `struct tcmsg`: family, padding, index, handle, parent (`TC_H_ROOT`), information.
+    fileprivate mutating func appendTrafficHeader(
+        link index: UInt32, handle: UInt32 = 0x0001_0000, parent: UInt32 = UInt32.max
+    ) {
+        append([0, 0, 0, 0])
+        for word in [index, handle, parent, 0] { appendHost(word) }
+    }
+}
+
 extension RouteWire {
     /// Gives a link a queueing discipline of this kind at its root, without options.
     ///
@@ -8,22 +63,109 @@ extension RouteWire {
     public static func addQueueingDiscipline(_ kind: String, link index: UInt32, sequence: UInt32) throws(WireError)
         -> [UInt8]
     {
-        // RTM_NEWQDISC; `struct tcmsg`: family, padding, index, handle, parent (TC_H_ROOT), information.
-        try request(36, create, sequence) { (writer) throws(WireError) in
-            writer.append([0, 0, 0, 0])
-            for word in [index, 0x0001_0000, UInt32.max, 0] { writer.appendHost(word) }
+        try request(QueueingMessage.new, create, sequence) { (writer) throws(WireError) in
+            writer.appendTrafficHeader(link: index)
             // TCA_KIND.
             try writer.putString(1, kind)
         }
     }
 
+    /// Gives a link a token bucket at its root (`tbf`), in place of whatever is there.
+    ///
+    /// - Parameters:
+    ///   - bucket: Its rate, burst and queue.
+    ///   - index: The link.
+    ///   - handle: The number that it gets. One that is there under this number changes in place.
+    ///   - parent: The class that it is the queue of; without one, it is at the root.
+    ///   - sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if a value does not fit.
+    public static func setTokenBucket(
+        _ bucket: TokenBucket, link index: UInt32, handle: UInt32 = 0x0001_0000, parent: UInt32 = UInt32.max,
+        sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
+        let flags = NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.replace
+        return try request(QueueingMessage.new, flags, sequence) { (writer) throws(WireError) in
+            writer.appendTrafficHeader(link: index, handle: handle, parent: parent)
+            try writer.putString(1, "tbf")
+            try writer.nest(2) { (writer) throws(WireError) in
+                // TCA_TBF_PARMS, `struct tc_tbf_qopt`: two `struct tc_ratespec`, then limit, buffer and mtu.
+                var parameters = bucket.rateSpecification
+                parameters += [UInt8](repeating: 0, count: 12)
+                for word in [bucket.queueBytes, 0, 0] as [UInt32] { parameters += ByteOrder.hostBytes(word, count: 4) }
+                try writer.putBytes(1, parameters)
+                // TCA_TBF_BURST, and TCA_TBF_RATE64 for what 32 bits do not hold.
+                writer.putHost(6, bucket.burstBytes)
+                if bucket.bytesPerSecond > UInt64(UInt32.max) {
+                    try writer.putBytes(4, ByteOrder.hostBytes(bucket.bytesPerSecond, count: 8))
+                }
+            }
+        }
+    }
+
+    /// Takes the queueing discipline with this number from a link's root; the link gets what it had before any.
+    public static func deleteQueueingDiscipline(link index: UInt32, handle: UInt32, sequence: UInt32) throws(WireError)
+        -> [UInt8]
+    {
+        try request(QueueingMessage.delete, NetlinkFlag.acknowledge, sequence) { (writer) throws(WireError) in
+            writer.appendTrafficHeader(link: index, handle: handle)
+        }
+    }
+
+    /// Asks for the queueing disciplines of all links.
+    public static func queueingDisciplinesRequest(sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(QueueingMessage.get, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in
+            writer.append([UInt8](repeating: 0, count: 20))
+        }
+    }
+
+    /// Decodes `RTM_NEWQDISC`; `nil` for what is not at a link's root.
+    public static func decodeQueueingDiscipline(_ message: NetlinkMessage) throws(WireError) -> QueueingRecord? {
+        var (header, attributes) = try message.headerAndAttributes(20, "queueing header")
+        _ = try header.readHost(UInt32.self, "queueing header")
+        let link = try header.readHost(UInt32.self, "queueing header")
+        let handle = try header.readHost(UInt32.self, "queueing header")
+        let parent = try header.readHost(UInt32.self, "queueing header")
+        guard parent == UInt32.max, let kind = attributes.first(where: { $0.type == 1 })?.string() else { return nil }
+        var record = QueueingRecord(link: link, handle: handle, kind: kind)
+        guard kind == "tbf", let options = try attributes.first(where: { $0.type == 2 })?.attributes() else {
+            return record
+        }
+        for option in options {
+            switch option.type {
+            // `struct tc_tbf_qopt`: the rate of its first `struct tc_ratespec` at 8, the limit at 24.
+            case 1 where option.payload.count >= 28:
+                let bytes = option.payload
+                let rate = ByteOrder.host(bytes.dropFirst(8).prefix(4), as: UInt32.self)
+                record.bytesPerSecond = record.bytesPerSecond ?? UInt64(rate)
+                record.queueBytes = ByteOrder.host(bytes.dropFirst(24).prefix(4), as: UInt32.self)
+            case 4: record.bytesPerSecond = try option.host(UInt64.self)
+            default: break
+            }
+        }
+        return record
+    }
+
     /// Makes a link that needs nothing but its kind, such as `ifb`. It is down. A kernel that does not know the kind
     /// answers `EOPNOTSUPP`.
-    public static func createLink(_ name: String, kind: String, sequence: UInt32) throws(WireError) -> [UInt8] {
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    ///   - kind: Its kind.
+    ///   - address: Its hardware address; `nil` for the kernel's choice.
+    ///   - mtu: The largest packet, in bytes; `nil` for the kernel's choice.
+    ///   - sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if a value does not fit.
+    public static func createLink(
+        _ name: String, kind: String, address: MACAddress? = nil, mtu: UInt32? = nil, sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
         try request(RouteMessage.newLink, create, sequence) { (writer) throws(WireError) in
             // `struct ifinfomsg`.
             writer.append([UInt8](repeating: 0, count: 16))
             try writer.putString(Ifla.name, name)
+            if let address { try writer.putBytes(Ifla.address, address.octets) }
+            if let mtu { writer.putHost(Ifla.mtu, mtu) }
             try writer.nest(Ifla.info) { (writer) throws(WireError) in
                 try writer.putString(Ifla.infoKind, kind)
             }

@@ -6,11 +6,25 @@ public import EgretAddressing
 extension RouteWire {
     /// Adds a route. What exists is refused with `EEXIST`. Of several output links only the first is sent.
     public static func addRoute(_ route: RouteRecord, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try routeRequest(RouteMessage.newRoute, create, route, sequence)
+    }
+
+    /// Deletes a route: the one with this destination, table, metric and, where given, gateway and link.
+    public static func deleteRoute(_ route: RouteRecord, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try routeRequest(RouteMessage.deleteRoute, change, route, sequence)
+    }
+
+    private static func routeRequest(
+        _ type: UInt16,
+        _ flags: UInt16,
+        _ route: RouteRecord,
+        _ sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
         let family = route.destination.family
         guard route.gateway?.family ?? family == family, route.preferredSource?.family ?? family == family else {
             throw WireError(.badValue, "route to \(route.destination) through another family")
         }
-        return try request(RouteMessage.newRoute, create, sequence) { (writer) throws(WireError) in
+        return try request(type, flags, sequence) { (writer) throws(WireError) in
             writer.append([
                 family.socketFamily, UInt8(route.destination.length), 0, 0,
                 UInt8(exactly: route.table) ?? 0, route.protocolNumber, route.scope, route.kind.rawValue,

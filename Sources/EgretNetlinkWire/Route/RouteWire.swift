@@ -45,6 +45,12 @@ enum RouteMessage {
     static let deleteRoute: UInt16 = 25
     /// `RTM_GETROUTE`.
     static let getRoute: UInt16 = 26
+    /// `RTM_NEWRULE`.
+    static let newRule: UInt16 = 32
+    /// `RTM_DELRULE`.
+    static let deleteRule: UInt16 = 33
+    /// `RTM_GETRULE`.
+    static let getRule: UInt16 = 34
     /// `RTM_NEWNEIGH`.
     static let newNeighbour: UInt16 = 28
     /// `RTM_DELNEIGH`.

@@ -84,11 +84,11 @@ extension NetlinkConnection {
         }
     }
 
-    /// Sets a link up without addresses of its own making.
+    /// Sets a link up, unless told otherwise without addresses of its own making.
     @discardableResult
-    func raise(_ name: String) throws -> UInt32 {
+    func raise(_ name: String, keepingAddresses: Bool = false) throws -> UInt32 {
         let index = try index(of: name)
-        if name != "lo" {
+        if name != "lo" && !keepingAddresses {
             try request("configure link") { sequence throws(WireError) in
                 try RouteWire.disableAddressGeneration(link: index, sequence: sequence)
             }

@@ -35,7 +35,7 @@ final class KernelBench {
     let netfilter: NetlinkConnection
     let dataplane: Dataplane
     let outsideSocket: PacketSocket
-    private let route: NetlinkConnection
+    let route: NetlinkConnection
     private let probes: NetlinkConnection
     private(set) var endpoints: [BenchEndpoint] = []
     /// The policy that the first endpoint obeys, once a test has changed it.
@@ -45,9 +45,11 @@ final class KernelBench {
 
     /// Builds a bench.
     ///
-    /// - Parameter count: The number of endpoints.
+    /// - Parameters:
+    ///   - count: The number of endpoints.
+    ///   - hostAddresses: More addresses of the host.
     /// - Throws: An error that names the step.
-    init(endpoints count: Int = 1) throws {
+    init(endpoints count: Int = 1, hostAddresses: [IPAddress] = KernelBench.hostAddresses) throws {
         host = try KernelBench.newNamespace()
         outside = try KernelBench.newNamespace()
         (route, netfilter, probes) = try host.onOwnThread {
@@ -58,7 +60,7 @@ final class KernelBench {
         }
         dataplane = Dataplane(netfilter)
         try KernelBench.setSwitches(host)
-        outsideSocket = try KernelBench.connectUplink(host, route, outside)
+        outsideSocket = try KernelBench.connectUplink(host, route, outside, hostAddresses)
         for index in 0..<count { endpoints.append(try BenchEndpoint(index, host, route)) }
         try installProbe()
     }
@@ -91,7 +93,8 @@ final class KernelBench {
     private static func connectUplink(
         _ host: Namespace,
         _ route: NetlinkConnection,
-        _ outside: Namespace
+        _ outside: Namespace,
+        _ hostAddresses: [IPAddress]
     ) throws -> PacketSocket {
         try route.createLink("up0", uplinkHardware, peer: "out0", outsideHardware, in: outside)
         let far = try outside.onOwnThread { try NetlinkConnection.route() }
@@ -189,6 +192,15 @@ final class KernelBench {
         let mark = ConntrackWire.MarkFilter(value: UInt32(generation) << 16, mask: Generation.mask)
         try netfilter.request("forget connections") { sequence throws(WireError) in
             try ConntrackWire.deleteRequest(mark: mark, sequence: sequence)
+        }
+    }
+
+    /// Forgets every tracked connection.
+    func forgetConnections() throws {
+        for value: UInt32 in [0, 1 << 31] {
+            try netfilter.request("forget connections") { sequence throws(WireError) in
+                try ConntrackWire.deleteRequest(mark: .init(value: value, mask: 1 << 31), sequence: sequence)
+            }
         }
     }
 

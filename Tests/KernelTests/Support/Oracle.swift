@@ -22,13 +22,15 @@ struct BenchPrograms {
         _ policies: PolicySet,
         _ endpoint: BenchEndpoint,
         generation: UInt16,
-        tableThreshold: Int = 1_024
+        tableThreshold: Int = 1_024,
+        horizon: ClosedRange<Int64> = 0...0
     ) throws {
         policy = PolicyCompiler.compile(
             policies,
             generation: try #require(Generation(rawValue: generation)),
             logGroup: KernelBench.logGroup,
-            tableThreshold: tableThreshold
+            tableThreshold: tableThreshold,
+            horizon: horizon
         )
         self.endpoint = EndpointProgram(endpoint.value, obeying: policy, logGroup: KernelBench.logGroup)
     }
@@ -60,6 +62,8 @@ struct Observed {
     var counted: [String: UInt64]
     /// The frame as it left.
     var frame: [UInt8]?
+    /// What tells the packet from all others.
+    var tag: [UInt8]
 }
 
 extension Observed {
@@ -103,7 +107,7 @@ extension KernelBench {
                 ))
             try endpoint.send(packet)
             sent.append((tag, port))
-            observed.append(Observed(flow: flow, fate: .dropped, counted: [:]))
+            observed.append(Observed(flow: flow, fate: .dropped, counted: [:], tag: tag))
             guard countingEach else { continue }
             try settle()
             let after = try dataplane.counters(in: BaseProgram.table)
@@ -134,15 +138,18 @@ extension KernelBench {
     func differences(
         _ flows: [Flow],
         under policies: PolicySet,
-        _ program: PolicyProgram
+        _ program: PolicyProgram,
+        at unixTime: Int64? = nil
     ) throws -> (differences: [String], observed: [Observed]) {
         let evaluator = PolicyEvaluator(policies: policies)
         let observed = try observe(flows)
         let differences = observed.compactMap { item -> String? in
-            let decision = evaluator.decide(item.flow)
-            let name = program.clauses.first { $0.clause == decision.clause }?.name
-            if item.isAs(decision) && name.map({ item.counted == [$0: 1] }) ?? false { return nil }
-            return "\(item.flow): evaluator \(decision.verdict) by \(decision.clause) (\(name ?? "no chain")), "
+            let decision = evaluator.decide(item.flow, at: unixTime)
+            let names = program.counters(of: decision)
+            let steps = Dictionary(names.map { ($0 ?? "no chain", UInt64(1)) }, uniquingKeysWith: +)
+            if item.isAs(decision) && item.counted == steps { return nil }
+            return "\(item.flow): evaluator \(decision.verdict) by \(decision.clause), "
+                + "in audit mode \(decision.auditRefusal.map { "\($0)" } ?? "the same"), (\(steps)), "
                 + "kernel \(item.fate), counted \(item.counted)"
         }
         return (differences, observed)
@@ -197,6 +204,22 @@ extension KernelBench {
         try settle()
         for frame in try endpoint.socket.drain() { if let tag = frame.tag { pending[tag] = nil } }
         return (pending.values.map { "\($0)" }, count)
+    }
+}
+
+extension PolicyProgram {
+    /// The counters that the first packet of a flow moves: that of the clause that decides, and that of the clause that
+    /// would refuse it if all policies decided. `nil` stands for one that there is not.
+    func counters(of decision: Decision) -> [String?] {
+        // A default whose refusal is answered has a counter for each way.
+        func name(_ clause: DecidingClause, _ verdict: Decision.Verdict, isEnforced: Bool) -> String? {
+            clauses.first { compiled in
+                compiled.clause == clause && compiled.isEnforced == isEnforced
+                    && (compiled.effect == .reject) == (verdict == .reject)
+            }?.name
+        }
+        return [name(decision.clause, decision.verdict, isEnforced: true)]
+            + (decision.auditRefusal.map { [name($0.clause, $0.verdict, isEnforced: false)] } ?? [])
     }
 }
 

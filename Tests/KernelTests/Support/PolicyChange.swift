@@ -23,15 +23,23 @@ struct Flood {
     private let task: Task<Int, any Error>
 
     init(_ packets: [[UInt8]], from endpoint: BenchEndpoint) {
+        self.init(
+            packets.map { packet in
+                PacketBuilder.frame(
+                    from: endpoint.value.hardwareAddress, to: endpoint.gatewayHardware, packet: packet)
+            }, on: endpoint.socket)
+    }
+
+    init(_ frames: [[UInt8]], on socket: PacketSocket) {
         let off = Switch()
         self.off = off
         task = Task.detached {
             var sent = 0
             var pause = Poll()
             while !off.isOff.load(ordering: .relaxed) {
-                for packet in packets { try endpoint.send(packet) }
+                for frame in frames { try socket.send(frame) }
                 off.hasBegun.store(true, ordering: .relaxed)
-                sent += packets.count
+                sent += frames.count
                 // Leave room for the other tests.
                 _ = try pause.wait(timeout: .milliseconds(1))
             }

@@ -28,7 +28,9 @@ let allCaptures: [(name: String, bytes: [UInt8])] = [
     ("objects", NftablesCapture.objects), ("rules", NftablesCapture.rules), ("tables", NftablesCapture.tables),
     ("netdev rules", NftablesCapture.netdevRules), ("nft refused", NftablesCapture.refused),
     ("notifications", NftablesCapture.notifications), ("chains request", NftablesCapture.chainsRequest),
-    ("createVeth", RouteCapture.createVeth), ("links", RouteCapture.links), ("done", RouteCapture.done),
+    ("createVeth", RouteCapture.createVeth), ("create bridge", RouteCapture.createBridge),
+    ("set master", RouteCapture.setMaster), ("set hairpin", RouteCapture.setHairpin),
+    ("links", RouteCapture.links), ("bridge", RouteCapture.bridge), ("done", RouteCapture.done),
     ("mtu refused", RouteCapture.mtuRefused), ("acknowledged", RouteCapture.acknowledged),
     ("addresses", RouteCapture.addresses), ("routes", RouteCapture.routes), ("route get", RouteCapture.routeGet),
     ("neighbours", RouteCapture.neighbours), ("add route", RouteCapture.addRoute),
@@ -36,6 +38,8 @@ let allCaptures: [(name: String, bytes: [UInt8])] = [
     ("event update", ConntrackCapture.eventUpdate), ("event destroy", ConntrackCapture.eventDestroy),
     ("delete tuple", ConntrackCapture.deleteTuple),
     ("trace drop", TraceCapture.jumpAndDrop), ("trace policy", TraceCapture.policy),
+    ("nft way batch", WayCapture.batch), ("add rule", WayCapture.addRule), ("rules4", WayCapture.rules),
+    ("rules6", WayCapture.rules6), ("unreachable", WayCapture.unreachable),
     ("log outgoing", PacketLogCapture.outgoing), ("log incoming", PacketLogCapture.incoming),
     ("log incoming6", PacketLogCapture.incoming6), ("log udp", PacketLogCapture.udp),
 ]
@@ -69,6 +73,11 @@ func decodeEverything(_ message: NetlinkMessage, asEveryType: Bool = false) {
         case 20: _ = try? RouteWire.decodeAddress(message)
         case 24: _ = try? RouteWire.decodeRoute(message)
         case 28: _ = try? RouteWire.decodeNeighbour(message)
+        case 36:
+            _ = try? RouteWire.decodeQueueingDiscipline(message)
+            _ = try? RouteWire.decodeClassifyingPlace(message)
+        case 40: _ = try? RouteWire.decodeClass(message, tree: 0xe9e8_0000)
+        case 44: _ = try? RouteWire.decodeRedirection(message, preference: 7)
         case 0x100, 0x102: _ = try? ConntrackWire.decodeEvent(message)
         case 0x400:
             if let packet = try? PacketLogWire.decode(message) { _ = PacketSummary.parse(packet.payload) }

@@ -1,0 +1,32 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef EGRET_UNIX_SOCKETS_H
+#define EGRET_UNIX_SOCKETS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// Who holds the other end of a unix socket: SO_PEERCRED, as it was when the connection was made.
+struct egret_peer {
+    int32_t process;
+    uint32_t user;
+    uint32_t group;
+};
+
+/// The longest path of a unix socket, in bytes.
+size_t egret_unix_path_limit(void);
+/// A stream socket bound to a path, which must not exist. It does not listen yet.
+int32_t egret_unix_bind(const char *path, size_t length);
+/// A stream socket connected to whoever listens at a path.
+int32_t egret_unix_connect(const char *path, size_t length);
+/// Sends one datagram to a path; a path whose first byte is zero is a name of the abstract namespace.
+int32_t egret_unix_send(const char *path, size_t length, const void *bytes, size_t count);
+/// Who holds the other end.
+int32_t egret_peer_credentials(int32_t descriptor, struct egret_peer *peer);
+/// The other end's groups beside its own (SO_PEERGROUPS). Returns their number; -ERANGE if there are more than `room`.
+int32_t egret_peer_groups(int32_t descriptor, uint32_t *groups, uint32_t room);
+/// Gives a file to a user and a group; links are not followed. UINT32_MAX leaves one as it is.
+int32_t egret_chown(const char *path, uint32_t user, uint32_t group);
+
+#endif

@@ -1,0 +1,87 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+#define _GNU_SOURCE
+#include "EgretUnixSockets.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+
+_Static_assert(sizeof(struct egret_peer) == sizeof(struct ucred), "struct ucred");
+_Static_assert(offsetof(struct egret_peer, user) == offsetof(struct ucred, uid), "struct ucred");
+_Static_assert(offsetof(struct egret_peer, group) == offsetof(struct ucred, gid), "struct ucred");
+
+size_t egret_unix_path_limit(void) { return sizeof((struct sockaddr_un *)0)->sun_path - 1; }
+
+static socklen_t unix_address(struct sockaddr_un *address, const char *path, size_t length) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    if (length == 0 || length > egret_unix_path_limit()) return 0;
+    memcpy(address->sun_path, path, length);
+    // A name of the abstract namespace is as long as it is said to be; a path ends with a zero.
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (path[0] != 0));
+}
+
+static int32_t closing(int descriptor) {
+    int32_t error = -errno;
+    close(descriptor);
+    return error;
+}
+
+int32_t egret_unix_bind(const char *path, size_t length) {
+    struct sockaddr_un address;
+    socklen_t size = unix_address(&address, path, length);
+    if (size == 0) return -ENAMETOOLONG;
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    return bind(descriptor, (struct sockaddr *)&address, size) < 0 ? closing(descriptor) : descriptor;
+}
+
+int32_t egret_unix_connect(const char *path, size_t length) {
+    struct sockaddr_un address;
+    socklen_t size = unix_address(&address, path, length);
+    if (size == 0) return -ENAMETOOLONG;
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    int result;
+    do {
+        result = connect(descriptor, (struct sockaddr *)&address, size);
+    } while (result < 0 && errno == EINTR);
+    return result < 0 ? closing(descriptor) : descriptor;
+}
+
+int32_t egret_unix_send(const char *path, size_t length, const void *bytes, size_t count) {
+    struct sockaddr_un address;
+    socklen_t size = unix_address(&address, path, length);
+    if (size == 0) return -ENAMETOOLONG;
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    ssize_t sent;
+    do {
+        sent = sendto(descriptor, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) return closing(descriptor);
+    close(descriptor);
+    return 0;
+}
+
+int32_t egret_peer_credentials(int32_t descriptor, struct egret_peer *peer) {
+    socklen_t length = sizeof *peer;
+    return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0 ? -errno : 0;
+}
+
+int32_t egret_peer_groups(int32_t descriptor, uint32_t *groups, uint32_t room) {
+    socklen_t length = room * (socklen_t)sizeof *groups;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups, &length) < 0) return -errno;
+    return (int32_t)(length / sizeof *groups);
+}
+
+int32_t egret_chown(const char *path, uint32_t user, uint32_t group) {
+    return lchown(path, (uid_t)user, (gid_t)group) < 0 ? -errno : 0;
+}

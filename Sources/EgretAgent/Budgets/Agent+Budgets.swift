@@ -1,0 +1,189 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAgentAPI
+import EgretDataplane
+import EgretPolicy
+
+extension Agent {
+    // MARK: - Keeping
+
+    /// Brings the kernel to the budgets of the policies in force.
+    func keepBudgets() {
+        guard let budgets, hasTaken else { return }
+        noting("budgets") { try budgets.keep(enforced, at: now()) }
+    }
+
+    /// Counts what was used since it was last counted.
+    func countBudgets() {
+        guard let budgets else { return }
+        if budgets.isStale { keepBudgets() }
+        noting("budgets") {
+            for event in try budgets.tick(at: now()) {
+                guard let budget = budgets.book.budgets[event.account] else { continue }
+                log(Agent.words(event, budget))
+            }
+        }
+    }
+
+    /// Mends what others have changed.
+    func mendBudgets() {
+        guard let budgets else { return }
+        noting("budgets") {
+            let drift = try budgets.mend(at: now())
+            if drift.isEmpty { return }
+            drifts += 1
+            repairs += 1
+            log(
+                "mended: somebody has changed what the kernel holds of budgets: \(drift.prefix(3).joined(separator: ", "))"
+            )
+        }
+    }
+
+    private static func words(_ event: BudgetKeeper.Event, _ budget: TrafficBudget) -> String {
+        let whose = event.account.account.isEmpty ? "" : " of \(event.account.account)"
+        let name = "the budget \(event.account.budget)\(whose) (\(event.account.policy))"
+        let amount = budget.amount.map { " of \($0)" } ?? ""
+        if event.percent < 100 { return "\(name): \(event.percent)%\(amount) are used" }
+        return event.isSpent
+            ? "\(name) is used up: \(budget.onExhausted)" : "\(name): all\(amount) is used"
+    }
+
+    // MARK: - Answers
+
+    /// What is used of budgets in their present periods.
+    ///
+    /// Of endpoints that are gone, those are among them that have used something of a budget that is still written.
+    public func budgetStates() throws -> [BudgetInfo] {
+        guard let budgets else { return [] }
+        countBudgets()
+        budgets.know(reading.catalog.egressPolicies)
+        let time = now()
+        return budgets.book.accounts(at: time).compactMap { account in
+            guard let budget = budgets.book.budget(of: account) else { return nil }
+            let state = budgets.book.state(of: account, at: time)
+            let ends = budget.period.end(at: time)
+            let forecast = ends.map { _ in budget.period.forecast(of: state.used, at: time) }
+            return BudgetInfo(
+                policy: account.policy, budget: account.budget, account: account.account,
+                endpoints: budgets.users[account] ?? 0, used: state.used, amount: budget.amount?.bytes,
+                granted: state.granted, period: budget.period.description, ends: ends.map { Int($0) },
+                forecast: forecast, cost: budget.price?.micros(of: state.used),
+                costForecast: forecast.flatMap { budget.price?.micros(of: $0) }, currency: budget.price?.currency,
+                onExhausted: budget.amount == nil ? "count" : budget.onExhausted.description,
+                isExhausted: budgets.spent.contains(account), refused: budgets.refused[account]?.packets ?? 0)
+        }
+    }
+
+    /// Changes what may be used of budgets in the present period.
+    public func change(_ change: BudgetChange, author: String) throws -> [BudgetInfo] {
+        guard let budgets else { throw APIError("notFound", "there are no budgets") }
+        budgets.know(reading.catalog.egressPolicies)
+        let accounts = budgets.book.accounts(at: now()).filter {
+            $0.policy == change.policy && $0.budget == change.budget
+                && (change.account == nil || $0.account == change.account)
+        }
+        guard !accounts.isEmpty else {
+            let whose = change.account.map { " of \($0)" } ?? ""
+            throw APIError(
+                "notFound", "there is no budget \(change.budget)\(whose) in the policy \(change.policy)",
+                advice: "egret budget ls shows which there are")
+        }
+        guard budgets.book.budget(of: accounts[0])?.amount != nil else {
+            throw APIError("invalid", "the budget \(change.budget) has no amount: it only counts")
+        }
+        if let bytes = change.grant {
+            let time = now()
+            guard accounts.allSatisfy({ budgets.book.canGrant(bytes, to: $0, at: time) }) else {
+                throw APIError(
+                    "invalid", "with so much more, the budget \(change.budget) has more bytes than can be counted",
+                    advice: "all together may be 2^63 - 1 bytes: grant less")
+            }
+            try budgets.grant(bytes, to: accounts, at: now())
+        } else {
+            try budgets.reset(accounts, at: now())
+        }
+        let what = change.grant.map { "\(ByteCount(bytes: $0)) more" } ?? "the whole amount again"
+        log("\(author) gave the budget \(change.budget) of the policy \(change.policy) \(what)")
+        let changed = Swift.Set(accounts.map(\.account))
+        return try budgetStates().filter {
+            $0.policy == change.policy && $0.budget == change.budget && changed.contains($0.account)
+        }
+    }
+
+    /// What was used, summed.
+    public func usage(_ query: UsageQuery) throws -> [UsageRow] {
+        guard let budgets else { return [] }
+        countBudgets()
+        var day: Int64?
+        if let text = query.since {
+            guard let date = CivilDate(text) else {
+                throw APIError("invalid", "\(text) is no day", advice: "write it as 2026-11-01")
+            }
+            day = date.dayNumber
+        }
+        // Of all policies in force, also of those whose endpoints are gone.
+        let prices = Dictionary(
+            reading.catalog.egressPolicies.flatMap { policy in
+                policy.budgets.compactMap { budget in budget.price.map { ([policy.name, budget.name], $0) } }
+            },
+            uniquingKeysWith: { first, _ in first })
+        var rows: [UsageRow: (TrafficAmount, [String: UInt64])] = [:]
+        for (key, amount) in try budgets.store.usage(since: day) {
+            let price = prices[[key.policy, key.budget]]
+            let row = UsageRow(key, query.keys)
+            rows[row, default: (TrafficAmount(), [:])].0 += amount
+            if let price {
+                let cost = price.micros(of: amount.bytes)
+                let former = rows[row]?.1[price.currency] ?? 0
+                rows[row]?.1[price.currency] = former &+ cost < former ? .max : former &+ cost
+            }
+        }
+        return rows.map { row, sum in
+            var row = row
+            (row.packets, row.bytes, row.cost) = (sum.0.packets, sum.0.bytes, sum.1)
+            return row
+        }.sorted { $0.order.lexicographicallyPrecedes($1.order) }
+    }
+
+    // MARK: - Figures
+
+    /// What is used of budgets, for monitoring.
+    func addBudgets(_ text: inout MetricsText) {
+        guard let budgets, !budgets.book.budgets.isEmpty else { return }
+        let time = now()
+        let states = budgets.book.budgets.sorted { $0.key < $1.key }
+        func add(_ name: String, _ help: String, _ value: (BudgetAccount, TrafficBudget) -> UInt64?) {
+            text.begin(name, "gauge", help)
+            for (account, budget) in states {
+                guard let value = value(account, budget) else { continue }
+                let labels = [("policy", account.policy), ("budget", account.budget), ("account", account.account)]
+                text.add(name, labels, value)
+            }
+        }
+        add("egret_budget_used_bytes", "Bytes that are used in the present period.") { account, _ in
+            budgets.book.state(of: account, at: time).used
+        }
+        add("egret_budget_left_bytes", "Bytes that are left of the present period's.") { account, _ in
+            budgets.book.left(of: account, at: time)
+        }
+        add("egret_budget_exhausted", "1 if packets are held back because the budget is used up.") { account, budget in
+            budget.amount.map { _ in budgets.spent.contains(account) ? 1 : 0 }
+        }
+        text.add(
+            "egret_budget_alerts_total", "counter",
+            "How often a part of a budget was reached that is told of, since the agent's start.", budgets.alerts)
+    }
+}
+
+extension UsageRow {
+    fileprivate init(_ key: UsageKey, _ keys: [UsageQuery.Key]) {
+        self.init(
+            endpoint: keys.contains(.endpoint) ? key.endpoint : nil,
+            policy: keys.contains(.policy) ? key.policy : nil,
+            destination: keys.contains(.destination) ? key.budget : nil,
+            day: keys.contains(.day) ? CivilDate(dayNumber: key.day).description : nil)
+    }
+
+    fileprivate var order: [String] { [day, endpoint, policy, destination].map { $0 ?? "" } }
+}

@@ -1,0 +1,268 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretCompiler
+import EgretPolicy
+
+/// Whose traffic counts together: a budget of a policy, and an endpoint's name, a label's value, or nothing.
+struct BudgetAccount: Hashable, Sendable, Comparable {
+    var policy: String
+    var budget: String
+    var account: String
+
+    static func < (left: BudgetAccount, right: BudgetAccount) -> Bool {
+        (left.policy, left.budget, left.account) < (right.policy, right.budget, right.account)
+    }
+}
+
+/// A budget as it is written: what accounts of endpoints that are gone are about.
+struct BudgetName: Hashable, Sendable {
+    var policy: String
+    var budget: String
+}
+
+/// What an endpoint has used of a budget on a day.
+struct UsageKey: Hashable, Sendable {
+    /// Days since 1970-01-01, by the clocks of the budget's zone.
+    var day: Int64
+    var endpoint: String
+    var policy: String
+    var budget: String
+}
+
+/// What is used of budgets, when: pure, told by readings of the kernel's counters.
+struct BudgetBook: Sendable {
+    /// What is used of an account in a stretch of time.
+    struct Stretch: Hashable, Sendable {
+        var used: UInt64 = 0
+        var granted: UInt64 = 0
+    }
+
+    /// A stretch of an account.
+    struct Place: Hashable, Sendable {
+        var account: BudgetAccount
+        var start: Int64
+    }
+
+    /// What a counter counts.
+    struct Meter: Hashable, Sendable {
+        var endpoint: String
+        var account: BudgetAccount
+    }
+
+    /// What a reading has brought, for the store.
+    struct Changes: Hashable, Sendable {
+        var usage: [UsageKey: TrafficAmount] = [:]
+        var stretches: Swift.Set<Place> = []
+        var readings: [String: TrafficAmount] = [:]
+        var gone: Swift.Set<String> = []
+
+        var isEmpty: Bool { self == Changes() }
+    }
+
+    /// So many stretches of an account are kept: more than a rolling window has.
+    private static let stretchLimit = 256
+    /// So many days of usage are kept.
+    static let days = 3 * 366
+    /// So many accounts are kept, and those that count now.
+    static let accounts = 10_000
+
+    /// The budget of each account that counts now.
+    private(set) var budgets: [BudgetAccount: TrafficBudget] = [:]
+    /// The budgets of the policies in force, whoever obeys them.
+    private(set) var written: [BudgetName: TrafficBudget] = [:]
+    /// What counters count, by their names.
+    private(set) var meters: [String: Meter] = [:]
+    private(set) var stretches: [BudgetAccount: [Int64: Stretch]] = [:]
+    private(set) var readings: [String: TrafficAmount] = [:]
+    /// The part of its amount, in per cent, that was last told of an account.
+    private var told: [BudgetAccount: Int] = [:]
+    private(set) var changes = Changes()
+
+    init() {}
+
+    init(stretches: [BudgetAccount: [Int64: Stretch]], readings: [String: TrafficAmount]) {
+        self.stretches = stretches
+        self.readings = readings
+    }
+
+    /// Says what counts from now on. What was used stays known.
+    mutating func keep(_ budgets: [BudgetAccount: TrafficBudget], _ meters: [String: Meter], at time: Int64) {
+        for (account, budget) in budgets where self.budgets[account] == nil {
+            told[account] = part(of: account, budget, at: time)
+        }
+        for name in readings.keys where meters[name] == nil {
+            readings[name] = nil
+            changes.readings[name] = nil
+            changes.gone.insert(name)
+        }
+        (self.budgets, self.meters) = (budgets, meters)
+    }
+
+    /// Says which budgets the policies in force have.
+    mutating func know(_ written: [BudgetName: TrafficBudget]) { self.written = written }
+
+    /// Forgets accounts that nobody uses now.
+    mutating func forget(_ accounts: [BudgetAccount]) {
+        for account in accounts where budgets[account] == nil { stretches[account] = nil }
+    }
+
+    /// Forgets what counters were read at: they have begun anew.
+    mutating func forgetReadings() {
+        changes.gone.formUnion(readings.keys)
+        changes.readings = [:]
+        readings = [:]
+    }
+
+    /// Takes in what counters show.
+    ///
+    /// What has come since the last reading counts for the time of this one: after a pause over a period's end that is
+    /// the new period, which is left with less rather than more.
+    mutating func note(_ counters: [String: TrafficAmount], at time: Int64) {
+        for account in budgets.keys { gather(account, at: time) }
+        for (name, amount) in counters {
+            guard let meter = meters[name], let budget = budgets[meter.account] else { continue }
+            let former = readings[name] ?? TrafficAmount()
+            if former == amount, readings[name] != nil { continue }
+            let fresh = amount.since(former)
+            readings[name] = amount
+            changes.readings[name] = amount
+            changes.gone.remove(name)
+            if fresh == TrafficAmount() { continue }
+            let key = UsageKey(
+                day: budget.period.day(at: time).dayNumber, endpoint: meter.endpoint, policy: meter.account.policy,
+                budget: meter.account.budget)
+            changes.usage[key, default: TrafficAmount()] += fresh
+            change(meter.account, budget, at: time) { $0.used = $0.used.adding(fresh.bytes) }
+        }
+    }
+
+    /// What was written has not changed since.
+    mutating func markWritten() { changes = Changes() }
+
+    // MARK: - What is left
+
+    /// The budget that an account is of, also where nobody uses it now; `nil` if no policy in force has it.
+    func budget(of account: BudgetAccount) -> TrafficBudget? {
+        if let budget = budgets[account] { return budget }
+        let budget = written[BudgetName(policy: account.policy, budget: account.budget)]
+        switch budget?.scope {
+        case .endpoint: return account.account.isEmpty ? nil : budget
+        case .policy: return account.account.isEmpty ? budget : nil
+        case .label, nil: return budget
+        }
+    }
+
+    /// The accounts that count now, and those of endpoints that are gone that have used something in the present period.
+    func accounts(at time: Int64) -> [BudgetAccount] {
+        let gone = stretches.keys.filter { budgets[$0] == nil && state(of: $0, at: time) != Stretch() }
+        return (budgets.keys + gone).sorted()
+    }
+
+    /// What is used and granted of an account now.
+    func state(of account: BudgetAccount, at time: Int64) -> Stretch {
+        guard let budget = budget(of: account) else { return Stretch() }
+        return sum(account, budget, at: time)
+    }
+
+    /// How many bytes are left; `nil` for what is only counted.
+    func left(of account: BudgetAccount, at time: Int64) -> UInt64? {
+        guard let budget = budget(of: account), let amount = budget.amount else { return nil }
+        let state = sum(account, budget, at: time)
+        let whole = amount.bytes.adding(state.granted)
+        return whole > state.used ? whole - state.used : 0
+    }
+
+    /// Whether an account that is given so much more has no more altogether than the kernel takes for a quota.
+    func canGrant(_ bytes: UInt64, to account: BudgetAccount, at time: Int64) -> Bool {
+        let amount = budget(of: account)?.amount?.bytes ?? 0
+        return amount.adding(state(of: account, at: time).granted).adding(bytes) <= BudgetPlan.quotaLimit
+    }
+
+    /// Adds to what may be used in the present period.
+    mutating func grant(_ bytes: UInt64, to account: BudgetAccount, at time: Int64) {
+        guard let budget = budget(of: account) else { return }
+        change(account, budget, at: time) { $0.granted = $0.granted.adding(bytes) }
+    }
+
+    /// Takes what is used so far for not used: as much is granted. What was counted stays counted.
+    ///
+    /// It is granted where it was used: what leaves a rolling window takes with it what was granted for it.
+    mutating func reset(_ account: BudgetAccount, at time: Int64) {
+        guard let budget = budget(of: account) else { return }
+        let horizon = budget.period.horizon(at: time)
+        for (start, stretch) in stretches[account] ?? [:] where start >= horizon && stretch.granted < stretch.used {
+            stretches[account]?[start]?.granted = stretch.used
+            changes.stretches.insert(Place(account: account, start: start))
+        }
+    }
+
+    /// The parts of amounts that were reached since this was last asked: the highest for each account.
+    ///
+    /// - Parameters:
+    ///   - time: Now.
+    ///   - spent: The accounts that hold packets back: what may be left of them is less than a packet.
+    /// - Returns: The accounts with the parts, in per cent.
+    mutating func reached(at time: Int64, spent: Swift.Set<BudgetAccount>) -> [(account: BudgetAccount, percent: Int)] {
+        var found: [(BudgetAccount, Int)] = []
+        for (account, budget) in budgets where budget.amount != nil {
+            let now = spent.contains(account) ? 100 : min(100, part(of: account, budget, at: time))
+            if let percent = (budget.alertAt + [100]).last(where: { $0 <= now }), percent > told[account] ?? 0 {
+                found.append((account, percent))
+            }
+            told[account] = now
+        }
+        return found.sorted { $0.0 < $1.0 }
+    }
+
+    private func part(of account: BudgetAccount, _ budget: TrafficBudget, at time: Int64) -> Int {
+        guard let amount = budget.amount else { return 0 }
+        let state = sum(account, budget, at: time)
+        let whole = amount.bytes.adding(state.granted)
+        let (high, low) = state.used.multipliedFullWidth(by: 100)
+        return high < whole ? Int(clamping: whole.dividingFullWidth((high, low)).quotient) : .max
+    }
+
+    private func sum(_ account: BudgetAccount, _ budget: TrafficBudget, at time: Int64) -> Stretch {
+        let horizon = budget.period.horizon(at: time)
+        return (stretches[account] ?? [:]).reduce(into: Stretch()) { sum, entry in
+            if entry.key < horizon { return }
+            sum.used = sum.used.adding(entry.value.used)
+            sum.granted = sum.granted.adding(entry.value.granted)
+        }
+    }
+
+    /// Of a clock that has gone back: what was counted at later times is counted now.
+    private mutating func gather(_ account: BudgetAccount, at time: Int64) {
+        guard let budget = budgets[account] else { return }
+        let present = budget.period.stretch(at: time).lowerBound
+        for (start, stretch) in stretches[account] ?? [:] where start > present {
+            stretches[account]?[start] = nil
+            changes.stretches.insert(Place(account: account, start: start))
+            change(account, budget, at: time) {
+                $0.used = $0.used.adding(stretch.used)
+                $0.granted = $0.granted.adding(stretch.granted)
+            }
+        }
+    }
+
+    private mutating func change(
+        _ account: BudgetAccount, _ budget: TrafficBudget, at time: Int64, _ body: (inout Stretch) -> Void
+    ) {
+        let start = budget.period.stretch(at: time).lowerBound
+        body(&stretches[account, default: [:]][start, default: Stretch()])
+        changes.stretches.insert(Place(account: account, start: start))
+        // By number, not by time: a clock that goes forward and back again finds what it left.
+        if let known = stretches[account], known.count > BudgetBook.stretchLimit, let oldest = known.keys.min() {
+            stretches[account]?[oldest] = nil
+            changes.stretches.insert(Place(account: account, start: oldest))
+        }
+    }
+}
+
+extension UInt64 {
+    fileprivate func adding(_ other: UInt64) -> UInt64 {
+        let (sum, overflows) = addingReportingOverflow(other)
+        return overflows ? .max : sum
+    }
+}

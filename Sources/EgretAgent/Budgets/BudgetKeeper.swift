@@ -1,0 +1,275 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretCompiler
+import EgretDataplane
+import EgretNetlink
+import EgretNftables
+import EgretPolicy
+
+/// Keeps budgets: counts what the kernel has let pass, and gives the kernel what is left.
+///
+/// The kernel holds packets back by itself; the keeper makes what is left larger when a period ends, and smaller or larger
+/// when it is told. While it does not run, nothing opens.
+final class BudgetKeeper {
+    /// A part of an account that has been reached.
+    struct Event: Hashable, Sendable {
+        var account: BudgetAccount
+        var percent: Int
+        /// Whether packets are held back now.
+        var isSpent: Bool
+    }
+
+    private let dataplane: Dataplane
+    let store: UsageStore
+    /// Which running kernel and network namespace this is.
+    private let kernel: String
+    private(set) var book = BudgetBook()
+    private var demand = BudgetDemand()
+    /// What the kernel holds; `nil` for nothing.
+    private var program: TableProgram?
+    /// The number of the table that the book's readings are of.
+    private var handle: UInt64?
+    /// Whether the kernel may be otherwise than endpoints' budgets ask for: until they are kept again.
+    private(set) var isStale = true
+    /// What is left of the accounts that hold packets back now: less than the packet that was too large.
+    private var leftovers: [BudgetAccount: UInt64] = [:]
+    /// How many packets accounts have held back since their table was made.
+    private(set) var refused: [BudgetAccount: CounterValue] = [:]
+    /// How often parts of amounts were reached since the agent's start.
+    private(set) var alerts = 0
+    private var ruleset: UInt32?
+    /// Whether the table whose readings the book had is gone: removed, or made anew by somebody else.
+    private var isLost = false
+
+    /// Begins with what is in the store; the kernel is left as it is.
+    init(_ dataplane: Dataplane, _ store: UsageStore, kernel: String) throws {
+        self.dataplane = dataplane
+        self.store = store
+        self.kernel = kernel
+        handle = try dataplane.meters(in: BudgetPlan.hostTable)?.handle
+        book = try store.load(kernel: handle.map { "\(kernel) \($0)" })
+    }
+
+    /// The accounts that hold packets back now.
+    var spent: Swift.Set<BudgetAccount> { Swift.Set(leftovers.keys) }
+
+    /// How many endpoints use each account.
+    var users: [BudgetAccount: Int] { demand.users }
+
+    // MARK: - What counts
+
+    /// Brings the kernel to what endpoints' budgets ask for.
+    func keep(_ endpoints: [EnforcedEndpoint], at time: Int64) throws {
+        let wanted = BudgetDemand(endpoints)
+        if !isStale && wanted == demand { return }
+        let present = isStale ? nil : program
+        isStale = true
+        if present != nil { try read(at: time) }
+        book.keep(wanted.budgets, wanted.meters, at: time)
+        demand = wanted
+        if let present {
+            try change(from: present, at: time)
+        } else {
+            try take(at: time)
+        }
+        try save()
+        isStale = false
+    }
+
+    /// Begins with a kernel in whatever state: if it holds what it should, it is left, with all that its quotas know.
+    private func take(at time: Int64) throws {
+        let table = BudgetPlan.hostTable
+        if demand.plan.members.isEmpty {
+            if handle != nil { try dataplane.removeTables([table]) }
+            return forgetTable()
+        }
+        try dataplane.claim([table])
+        try store.forget(butLatest: BudgetBook.days)
+        let quotas = try read(at: time)
+        for (name, account) in demand.accounts where quotas[BudgetPlan.quota(of: name)]?.left == 0 {
+            leftovers[account] = 0
+            if let left = book.left(of: account, at: time), let amount = book.budgets[account]?.amount {
+                leftovers[account] = min(left, BudgetPlan.leftover(ofAmount: amount.bytes))
+            }
+        }
+        let wanted = plan(at: time).program
+        if handle != nil, try dataplane.drift(of: [wanted]).isEmpty {
+            try dataplane.sweep([table], keeping: [wanted])
+            program = wanted
+        } else {
+            try replace(with: wanted)
+        }
+        isLost = false
+        try adjust(at: time)
+    }
+
+    private func replace(with wanted: TableProgram) throws {
+        var transaction = Transaction()
+        if handle != nil { transaction.append(.deleteTable, in: wanted.table) }
+        transaction.append(dataplane.addition(of: wanted.table), in: wanted.table)
+        for operation in wanted.installation { transaction.append(operation, in: wanted.table) }
+        try dataplane.commit(transaction)
+        program = wanted
+        handle = nil
+        isLost = false
+    }
+
+    private func change(from old: TableProgram, at time: Int64) throws {
+        if demand.plan.members.isEmpty {
+            try dataplane.removeTables([BudgetPlan.hostTable])
+            return forgetTable()
+        }
+        let wanted = plan(at: time).program
+        try bring(from: old, to: wanted)
+        try adjust(at: time)
+    }
+
+    private func bring(from old: TableProgram, to wanted: TableProgram) throws {
+        let difference = wanted.difference(from: old)
+        for operations in [difference.arrival, difference.switching, difference.departure] where !operations.isEmpty {
+            try dataplane.commit(Transaction(operations.map { Transaction.Step($0, in: BudgetPlan.hostTable) }))
+        }
+        program = wanted
+    }
+
+    private func forgetTable() {
+        program = nil
+        handle = nil
+        isLost = false
+        leftovers = [:]
+        refused = [:]
+        book.forgetReadings()
+    }
+
+    private func plan(at time: Int64) -> BudgetPlan {
+        demand.plan { account in (book.left(of: account, at: time) ?? 0, spent.contains(account)) }
+    }
+
+    // MARK: - What is used
+
+    /// Counts what has come, and gives the kernel what is left. To be called about once a second.
+    ///
+    /// - Returns: The parts of amounts that have been reached since.
+    func tick(at time: Int64) throws -> [Event] {
+        guard program != nil, !isStale else { return [] }
+        do {
+            try adjust(at: time)
+        } catch {
+            // What has come is known, even if the kernel does not take what is left.
+            try save()
+            throw error
+        }
+        let reached = book.reached(at: time, spent: spent)
+        alerts += reached.count
+        try save()
+        try compact()
+        return reached.map { Event(account: $0.account, percent: $0.percent, isSpent: spent.contains($0.account)) }
+    }
+
+    /// What the kernel holds otherwise than it should is mended: what is left is known from the book.
+    ///
+    /// - Returns: What was otherwise.
+    func mend(at time: Int64) throws -> [String] {
+        guard let program, !isStale else { return [] }
+        let now = try dataplane.rulesetGeneration()
+        if now == ruleset { return [] }
+        let drift = try dataplane.drift(of: [program]).map(\.description)
+        if !drift.isEmpty {
+            try read(at: time)
+            try replace(with: plan(at: time).program)
+            try adjust(at: time)
+            try save()
+        }
+        ruleset = try dataplane.rulesetGeneration()
+        return drift
+    }
+
+    /// Reads what the kernel shows into the book. Returns its quotas.
+    @discardableResult
+    private func read(at time: Int64) throws -> [String: QuotaValue] {
+        guard let found = try dataplane.meters(in: BudgetPlan.hostTable) else {
+            isLost = isLost || handle != nil
+            handle = nil
+            return [:]
+        }
+        if found.handle != handle {
+            isLost = isLost || handle != nil
+            // A table that was made since: its counters began at nothing.
+            book.forgetReadings()
+            handle = found.handle
+        }
+        book.note(
+            found.counters.mapValues { TrafficAmount(packets: $0.packets, bytes: $0.bytes) }, at: time)
+        refused = [:]
+        for (name, account) in demand.accounts { refused[account] = found.counters[BudgetPlan.refusals(of: name)] }
+        return found.quotas
+    }
+
+    /// Gives quotas what is left by the book: at the end of a period, after a grant, and where another budget has dropped
+    /// what they had counted.
+    private func adjust(at time: Int64) throws {
+        var quotas = try read(at: time)
+        if isLost, program != nil {
+            try replace(with: plan(at: time).program)
+            quotas = try read(at: time)
+        }
+        var changes = Transaction()
+        var remaining: [BudgetAccount: UInt64] = [:]
+        for planned in plan(at: time).accounts {
+            guard let account = demand.accounts[planned.name], let amount = book.budgets[account]?.amount,
+                let quota = quotas[BudgetPlan.quota(of: planned.name)]
+            else { continue }
+            let correction = BudgetPlan.correction(
+                of: planned, amount: amount.bytes, bytes: quota.bytes, used: quota.used,
+                leftover: leftovers[account] ?? BudgetPlan.leftover(ofAmount: amount.bytes))
+            if correction == nil { remaining[account] = planned.left }
+            for step in correction ?? [] { changes.append(step, in: BudgetPlan.hostTable) }
+        }
+        if !changes.steps.isEmpty { try dataplane.commit(changes) }
+        let areOthers = Swift.Set(remaining.keys) != spent
+        leftovers = remaining
+        guard areOthers, let program else { return }
+        try bring(from: program, to: plan(at: time).program)
+    }
+
+    /// Forgets accounts of endpoints that have been gone the longest, if there are too many.
+    private func compact() throws {
+        let limit = max(BudgetBook.accounts, book.budgets.count)
+        if book.stretches.count <= limit + limit / 8 { return }
+        book.forget(try store.compact(to: limit, keeping: Swift.Set(book.budgets.keys)))
+    }
+
+    /// Says which budgets the policies in force have.
+    func know(_ policies: [EgressPolicy]) {
+        let budgets = policies.flatMap { policy in
+            policy.budgets.map { (BudgetName(policy: policy.name, budget: $0.name), $0) }
+        }
+        book.know(Dictionary(budgets, uniquingKeysWith: { first, _ in first }))
+    }
+
+    /// Writes what has changed to the disk.
+    private func save() throws {
+        guard !book.changes.isEmpty else { return }
+        try store.save(book, kernel: "\(kernel) \(handle ?? 0)")
+        book.markWritten()
+    }
+
+    // MARK: - What is changed by hand
+
+    /// Adds to what accounts may use in the present period.
+    func grant(_ bytes: UInt64, to accounts: [BudgetAccount], at time: Int64) throws {
+        try read(at: time)
+        for account in accounts { book.grant(bytes, to: account, at: time) }
+        try save()
+        try adjust(at: time)
+    }
+
+    /// Gives accounts their whole amount again, for what is left of the period.
+    func reset(_ accounts: [BudgetAccount], at time: Int64) throws {
+        try read(at: time)
+        for account in accounts { book.reset(account, at: time) }
+        try save()
+        try adjust(at: time)
+    }
+}

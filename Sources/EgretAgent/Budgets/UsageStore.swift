@@ -1,0 +1,245 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAgentAPI
+import EgretLinux
+import EgretPolicy
+import GRDB
+
+/// Where usage outlives the agent and the machine: a database beside the policies'.
+///
+/// What a reading of the counters has brought is written with the reading, in one transaction on the disk: an agent that
+/// is killed at any moment neither loses what the kernel still shows nor counts it twice.
+final class UsageStore {
+    private static let version = 2
+    private let database: DatabaseQueue
+    /// The number of the latest change of what is used of accounts: it says which were used last, whatever clocks say.
+    private var serial: Int64
+
+    /// Opens the store, and makes it if it is not there. One that is damaged is put aside.
+    ///
+    /// - Parameters:
+    ///   - path: The database.
+    ///   - log: Hears of a store that is made anew.
+    /// - Throws: An error if there can be none, or if one that is there cannot be opened for another reason than
+    ///   damage: a full disk, or a later version. It stays as it is.
+    init(path: String, log: (String) -> Void) throws {
+        do {
+            database = try UsageStore.open(path)
+        } catch let error as DatabaseError {
+            guard UsageStore.isDamage(error) else {
+                let reason = error.message ?? "\(error)"
+                throw APIError("failed", "what was used so far cannot be read from \(path): \(reason)")
+            }
+            let aside = UsageStore.freePath(path + ".damaged")
+            log("what was used so far cannot be read (\(error)): it is kept at \(aside), and counting begins anew")
+            for end in ["", "-wal", "-shm"] where File.exists(path + end) {
+                try File.rename(path + end, to: aside + end)
+            }
+            database = try UsageStore.open(path)
+        }
+        serial = try database.read { try Int64.fetchOne($0, sql: "SELECT MAX(serial) FROM stretch") ?? 0 }
+        try? File.changeMode(of: path, to: 0o600)
+    }
+
+    /// Whether the file itself is at fault, and not the disk, its rights or another process.
+    private static func isDamage(_ error: DatabaseError) -> Bool {
+        error.resultCode == ResultCode.SQLITE_CORRUPT || error.resultCode == ResultCode.SQLITE_NOTADB
+    }
+
+    /// The path, or the first of `path-2`, `path-3` and so on at which nothing is.
+    private static func freePath(_ path: String) -> String {
+        var free = path
+        var number = 2
+        while ["", "-wal", "-shm"].contains(where: { File.exists(free + $0) }) {
+            free = "\(path)-\(number)"
+            number += 1
+        }
+        return free
+    }
+
+    private static func open(_ path: String) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(5)
+        // What was committed is there after a loss of power.
+        configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+        let database = try DatabaseQueue(path: path, configuration: configuration)
+        let found = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
+        if found == version { return database }
+        if found == 1 {
+            try database.write { database in
+                try database.execute(
+                    sql: """
+                        ALTER TABLE stretch ADD COLUMN serial INTEGER NOT NULL DEFAULT 0;
+                        PRAGMA user_version = \(version);
+                        """)
+            }
+            return database
+        }
+        guard found == 0 else {
+            throw APIError(
+                "failed", "\(path) is of a later version of Egret (\(found); this one knows \(version))",
+                advice: "use that version, or move the file away: counting then begins anew")
+        }
+        try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = WAL") }
+        // All of it or nothing: a disk that is full in between leaves a file that can be opened again.
+        try database.write { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE kernel (start TEXT NOT NULL);
+                    CREATE TABLE reading (name TEXT PRIMARY KEY, packets INTEGER, bytes INTEGER) WITHOUT ROWID;
+                    CREATE TABLE usage (
+                        day INTEGER, endpoint TEXT, policy TEXT, budget TEXT, packets INTEGER, bytes INTEGER,
+                        PRIMARY KEY (day, endpoint, policy, budget)
+                    ) WITHOUT ROWID;
+                    CREATE TABLE stretch (
+                        policy TEXT, budget TEXT, account TEXT, start INTEGER, used INTEGER, granted INTEGER,
+                        serial INTEGER NOT NULL DEFAULT 0,
+                        PRIMARY KEY (policy, budget, account, start)
+                    ) WITHOUT ROWID;
+                    PRAGMA user_version = \(version);
+                    """)
+        }
+        return database
+    }
+
+    /// What was kept.
+    ///
+    /// - Parameter kernel: Which running kernel, network namespace and table the counters are of: readings of others are
+    ///   not theirs.
+    /// - Returns: A book in which nothing counts yet.
+    /// - Throws: An error if the store cannot be read.
+    func load(kernel: String?) throws -> BudgetBook {
+        try database.read { database in
+            var stretches: [BudgetAccount: [Int64: BudgetBook.Stretch]] = [:]
+            for row in try Row.fetchAll(database, sql: "SELECT * FROM stretch") {
+                let account = BudgetAccount(policy: row["policy"], budget: row["budget"], account: row["account"])
+                stretches[account, default: [:]][row["start"]] = BudgetBook.Stretch(
+                    used: UInt64(clamping: row["used"] as Int64), granted: UInt64(clamping: row["granted"] as Int64))
+            }
+            var readings: [String: TrafficAmount] = [:]
+            if let kernel, try String.fetchOne(database, sql: "SELECT start FROM kernel") == kernel {
+                for row in try Row.fetchAll(database, sql: "SELECT * FROM reading") {
+                    readings[row["name"]] = TrafficAmount(usage: row)
+                }
+            }
+            return BudgetBook(stretches: stretches, readings: readings)
+        }
+    }
+
+    /// Writes what has changed: all of it or nothing.
+    ///
+    /// - Parameters:
+    ///   - book: Where from.
+    ///   - kernel: Which running kernel, network namespace and table its readings are of.
+    /// - Throws: An error if nothing was written.
+    func save(_ book: BudgetBook, kernel: String) throws {
+        let changes = book.changes
+        let serial = serial + 1
+        try database.write { database in
+            if try String.fetchOne(database, sql: "SELECT start FROM kernel") != kernel {
+                try database.execute(sql: "DELETE FROM kernel")
+                try database.execute(sql: "DELETE FROM reading")
+                try database.execute(sql: "INSERT INTO kernel VALUES (?)", arguments: [kernel])
+            }
+            for name in changes.gone {
+                try database.execute(sql: "DELETE FROM reading WHERE name = ?", arguments: [name])
+            }
+            for (name, amount) in changes.readings {
+                try database.execute(
+                    sql: "INSERT OR REPLACE INTO reading VALUES (?, ?, ?)",
+                    arguments: [name, Int64(clamping: amount.packets), Int64(clamping: amount.bytes)])
+            }
+            for (key, amount) in changes.usage {
+                try database.execute(
+                    sql: """
+                        INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+                        SET packets = packets + excluded.packets, bytes = bytes + excluded.bytes
+                        """,
+                    arguments: [
+                        key.day, key.endpoint, key.policy, key.budget, Int64(clamping: amount.packets),
+                        Int64(clamping: amount.bytes),
+                    ])
+            }
+            for place in changes.stretches {
+                let (account, stretch) = (place.account, book.stretches[place.account]?[place.start])
+                if let stretch {
+                    try database.execute(
+                        sql: "INSERT OR REPLACE INTO stretch VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        arguments: [
+                            account.policy, account.budget, account.account, place.start,
+                            Int64(clamping: stretch.used), Int64(clamping: stretch.granted), serial,
+                        ])
+                } else {
+                    try database.execute(
+                        sql: "DELETE FROM stretch WHERE policy = ? AND budget = ? AND account = ? AND start = ?",
+                        arguments: [account.policy, account.budget, account.account, place.start])
+                }
+            }
+        }
+        self.serial = serial
+    }
+
+    /// Forgets what was used on all but the latest days.
+    ///
+    /// Days are counted, not reckoned: a clock that is years ahead, and back again, has added a few, and takes no others.
+    func forget(butLatest days: Int) throws {
+        try database.write { database in
+            try database.execute(
+                sql: """
+                    DELETE FROM usage WHERE day <
+                        (SELECT MIN(day) FROM (SELECT DISTINCT day FROM usage ORDER BY day DESC LIMIT ?))
+                    """, arguments: [days])
+        }
+    }
+
+    /// Forgets what is used of accounts that nobody uses, those first whose latest use is the longest ago.
+    ///
+    /// - Parameters:
+    ///   - limit: How many accounts are left.
+    ///   - kept: Those that are not forgotten, however many they are.
+    /// - Returns: The accounts that are forgotten.
+    /// - Throws: An error if nothing was forgotten.
+    func compact(to limit: Int, keeping kept: Swift.Set<BudgetAccount>) throws -> [BudgetAccount] {
+        try database.write { database in
+            let rows = try Row.fetchAll(
+                database,
+                sql: "SELECT policy, budget, account FROM stretch GROUP BY 1, 2, 3 ORDER BY MAX(serial), 1, 2, 3")
+            let accounts = rows.map {
+                BudgetAccount(policy: $0["policy"], budget: $0["budget"], account: $0["account"])
+            }
+            let gone = accounts.filter { !kept.contains($0) }.prefix(max(0, accounts.count - limit))
+            for account in gone {
+                try database.execute(
+                    sql: "DELETE FROM stretch WHERE policy = ? AND budget = ? AND account = ?",
+                    arguments: [account.policy, account.budget, account.account])
+            }
+            return Array(gone)
+        }
+    }
+
+    /// What was used since a day.
+    ///
+    /// - Parameter day: Days since 1970-01-01; `nil` for all that is known.
+    /// - Returns: What was used, by day, endpoint and budget.
+    /// - Throws: An error if the store cannot be read.
+    func usage(since day: Int64?) throws -> [UsageKey: TrafficAmount] {
+        try database.read { database in
+            var found: [UsageKey: TrafficAmount] = [:]
+            for row in try Row.fetchAll(
+                database, sql: "SELECT * FROM usage WHERE day >= ?", arguments: [day ?? Int64.min])
+            {
+                let key = UsageKey(
+                    day: row["day"], endpoint: row["endpoint"], policy: row["policy"], budget: row["budget"])
+                found[key] = TrafficAmount(usage: row)
+            }
+            return found
+        }
+    }
+}
+
+extension TrafficAmount {
+    fileprivate init(usage row: Row) {
+        self.init(packets: UInt64(clamping: row["packets"] as Int64), bytes: UInt64(clamping: row["bytes"] as Int64))
+    }
+}

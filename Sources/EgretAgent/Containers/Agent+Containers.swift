@@ -1,0 +1,164 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAgentAPI
+import EgretPolicy
+
+extension Agent {
+    /// Holds a namespace to policies that somebody else has connected. On return the kernel does.
+    ///
+    /// - Parameter request: Which, and who it is to policies.
+    /// - Returns: The endpoints that it is now: one for each of its links.
+    /// - Throws: `APIError` if there is no such namespace, or its policies cannot be put in force. Nothing is changed then.
+    public func attach(_ request: AttachRequest) throws -> [EndpointInfo] {
+        for part in [request.group, request.name] where !AttachRequest.isName(part) {
+            throw APIError(
+                "invalid", "“\(part)” cannot be an endpoint's group or name",
+                advice: "letters, digits, hyphens, dots and underscores, with a letter or a digit in front; at most 253"
+            )
+        }
+        for (key, value) in request.labels where !LabelSyntax.isKey(key) || !LabelSyntax.isValue(value) {
+            throw APIError("invalid", "“\(key)=\(value)” is no label")
+        }
+        if AttachedGroups.isGroup(request.namespace) { return try attachGroup(request) }
+        let target = AttachedTarget(
+            group: request.group, name: request.name, kind: "Namespace", labels: request.labels, origin: "attach",
+            identifier: request.container ?? request.namespace, path: request.namespace)
+        let attached = try attachable()
+        if source.groups?.record(target.id) != nil {
+            throw APIError("conflict", "\(target.id) is another endpoint", advice: "give it another name: --name")
+        }
+        let former = attached.record(target.id)
+        if let former, attached.follows(former), former.target.path == target.path {
+            if request.labels.isEmpty { return endpoints().filter { $0.name == target.id } }
+            throw APIError(
+                "conflict", "\(target.id) is a container of \(former.target.origin)'s, whose labels come from there",
+                advice: "start it with the label: \(former.target.origin) run --label KEY=VALUE")
+        }
+        let record = try attached.attach(target)
+        if let problem = record.problem, record.links.isEmpty {
+            _ = try attached.detach(target.id)
+            if let former { try attached.restore(former) }
+            throw APIError("conflict", "\(target.id) cannot be attached: \(problem)")
+        }
+        do {
+            try refresh()
+        } catch {
+            _ = try attached.detach(target.id)
+            if let former { try attached.restore(former) }
+            throw Agent.failure(error)
+        }
+        log("\(target.id) is attached: \(count(record.links.count, "link"))")
+        return endpoints().filter { $0.name == target.id }
+    }
+
+    /// Lets go of a namespace that was attached.
+    ///
+    /// - Parameter name: `group/name`.
+    /// - Returns: How the agent is then.
+    /// - Throws: `APIError` if there is none.
+    public func detach(_ name: String) throws -> AgentStatus {
+        let attached = try attachable()
+        if try detachGroup(name) { return status() }
+        guard let record = attached.record(name) else {
+            throw APIError(
+                "notFound", "there is no attached endpoint \(name)", advice: "egret get endpoints shows which there are"
+            )
+        }
+        guard !attached.follows(record) else {
+            throw APIError(
+                "conflict", "\(name) is a container of \(record.target.origin)'s, which the agent follows",
+                advice: "start the agent without --runtime \(record.target.origin)")
+        }
+        _ = try attached.detach(name)
+        endpointsPresent.removeAll { $0.workload.id.description == name }
+        try refresh()
+        log("\(name) is detached")
+        return status()
+    }
+
+    private func attachable() throws(APIError) -> AttachedEndpoints {
+        guard let attached = source.attached else { throw APIError("failed", "this agent attaches no endpoints") }
+        return attached
+    }
+
+    // MARK: - Containers
+
+    /// Notes all containers that an engine runs. On return the kernel holds them to their policies.
+    ///
+    /// - Parameters:
+    ///   - runtime: The engine.
+    ///   - targets: Its containers.
+    ///   - unknown: The numbers of those that it runs and did not tell about: they stay as they are.
+    /// - Returns: The numbers of those that could not be attached, and are to be told of again.
+    /// - Throws: An error of the records' or the kernel's.
+    func containers(
+        of runtime: String, are targets: [AttachedTarget], besides unknown: [String] = []
+    ) throws -> [String] {
+        guard let attached = source.attached else { return [] }
+        let present = Swift.Set(targets.map(\.identifier) + unknown)
+        for record in attached.all where record.target.origin == runtime && !present.contains(record.target.identifier)
+        {
+            _ = try attached.detach(record.target.id)
+        }
+        attached.forgetRefused { $0.origin == runtime && !present.contains($0.identifier) }
+        let refused = targets.filter { !note($0, in: attached) }.map(\.identifier)
+        try refreshIfTaken()
+        return refused
+    }
+
+    /// Notes a container that an engine runs, or that it has connected otherwise.
+    ///
+    /// - Returns: Whether it is attached. If not, it is to be told of again.
+    /// - Throws: An error of the records' or the kernel's.
+    func container(_ target: AttachedTarget) throws -> Bool {
+        guard let attached = source.attached else { return true }
+        let isAttached = note(target, in: attached)
+        try refreshIfTaken()
+        return isAttached
+    }
+
+    /// Notes a container that an engine is about to start, if its link is there already.
+    func expectContainer(_ target: AttachedTarget, bridge: String) throws {
+        if try source.attached?.expect(target, bridge: bridge) ?? false { try refreshIfTaken() }
+    }
+
+    /// Forgets a container that runs no longer. Its links are gone, or go.
+    func containerIsGone(_ identifier: String, of runtime: String) throws {
+        guard let attached = source.attached else { return }
+        for record in attached.all where record.target.origin == runtime && record.target.identifier == identifier {
+            _ = try attached.detach(record.target.id)
+        }
+        attached.forgetRefused { $0.origin == runtime && $0.identifier == identifier }
+        try refreshIfTaken()
+    }
+
+    private func note(_ target: AttachedTarget, in attached: AttachedEndpoints) -> Bool {
+        do {
+            let former = attached.record(target.id)
+            let record = try attached.attach(target)
+            if let problem = record.problem, problem != former?.problem { log("\(target.id): \(problem)") }
+            return true
+        } catch {
+            if attached.refuse(target, "\(error)") { log("\(target.id) is not held to policies: \(error)") }
+            return false
+        }
+    }
+
+    private func refreshIfTaken() throws { if hasTaken { try refresh() } }
+
+    /// Attached endpoints that no policy can be in force for, with the reason.
+    var unpoliced: [EndpointInfo] {
+        let present = Swift.Set(endpointsPresent.map(\.workload.id.description))
+        guard let attached = source.attached else { return [] }
+        let without = attached.all.filter { !present.contains($0.target.id) }.map { record in
+            (record.target, attached.problem(of: record) ?? "it has no link to this host yet")
+        }
+        let refused = attached.refused.values.filter { attached.record($0.target.id) == nil }
+        return (without + refused.map { ($0.target, $0.problem) }.sorted { $0.0.id < $1.0.id }).map { target, reason in
+            EndpointInfo(
+                name: target.id, network: "-", namespace: target.path, addresses: [], labels: target.labels, egress: [],
+                ingress: [], generations: [], conditions: [Condition("Enforced", false, reason: reason)])
+        }
+    }
+}

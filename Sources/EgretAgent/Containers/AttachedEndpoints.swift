@@ -1,0 +1,364 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretAgentAPI
+import EgretLinux
+import EgretNetlink
+import EgretNetlinkWire
+import EgretNetworks
+import EgretPolicy
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// The endpoints that others have connected: containers of engines, and namespaces that an operator has attached.
+///
+/// They are kept in a directory that does not outlive the machine's start, as they do not. An endpoint is its link: it is there
+/// for as long as the host's end is, whatever becomes of the process, its name or its engine.
+final class AttachedEndpoints {
+    /// The beginning of labels that Egret gives; nobody else's have it.
+    static let labelPrefix = "egret.dev/"
+
+    private let directory: String
+    private let connection: NetlinkConnection
+    private let links: NetworkLinks
+    private let ownCookie: UInt64
+    /// The engines that are followed.
+    private let followed: Swift.Set<String>
+    private var records: [String: AttachedRecord] = [:]
+    /// The host's links when the namespaces were last looked at.
+    private var seen: Swift.Set<LinkRecord.Place> = []
+    /// The kernel's numbers of the namespaces, as far as it has given them any.
+    private var numbers: [UInt64: Int32] = [:]
+    /// The endpoints that wait for an address that another one still has.
+    private var waiting: Swift.Set<String> = []
+    /// What its engine runs, and what could not be attached, with the reason.
+    private(set) var refused: [String: (target: AttachedTarget, problem: String)] = [:]
+    /// Why links that are there cannot be policed, by endpoint.
+    private var obstacles: [String: String] = [:]
+
+    /// Reads what was attached before.
+    ///
+    /// - Parameters:
+    ///   - directory: Where records are kept; it is there for as long as there are any.
+    ///   - followed: The engines that are followed.
+    /// - Throws: An error if the directory cannot be used, a record not be read, or the kernel not be asked. To go on without
+    ///   a record would be to take an endpoint's policies away.
+    init(directory: String, followed: Swift.Set<String> = []) throws {
+        self.directory = directory
+        self.followed = followed
+        connection = try NetlinkConnection.route()
+        links = NetworkLinks(connection)
+        ownCookie = try NetworkNamespace.currentCookie()
+        guard File.exists(directory) else { return }
+        for name in try Directory.names(in: directory) where name.hasSuffix(".json") {
+            let data = Data(try File.read("\(directory)/\(name)"))
+            do {
+                let record = try JSONDecoder().decode(AttachedRecord.self, from: data)
+                records[record.target.id] = record
+            } catch {
+                throw APIError(
+                    "failed", "\(directory)/\(name) cannot be read as the record of an endpoint: \(error)",
+                    advice:
+                        "the kernel goes on with what it was last given; remove the file to let go of that endpoint, "
+                        + "and attach it again")
+            }
+        }
+    }
+
+    /// What is attached, by name.
+    var all: [AttachedRecord] { records.values.sorted { $0.target.id < $1.target.id } }
+
+    // MARK: - Changes
+
+    /// Attaches a namespace, or has one that is attached be called and labelled otherwise.
+    ///
+    /// - Parameter target: The namespace.
+    /// - Returns: The record, with a problem if not all of its links can be policed.
+    /// - Throws: `APIError` if there is no such namespace, or the name is another's.
+    @discardableResult
+    func attach(_ target: AttachedTarget) throws -> AttachedRecord {
+        let namespace: Namespace
+        let cookie: UInt64
+        do {
+            namespace = try Namespace.open(.network, path: target.path)
+            cookie = try NamespaceReference.cookie(of: namespace)
+        } catch {
+            throw APIError("notFound", "\(target.path) is no network namespace: \(error)")
+        }
+        if let other = records[target.id], ![cookie, 0].contains(other.cookie), isPresent(other) {
+            throw APIError(
+                "conflict", "\(target.id) is another endpoint, which is still there",
+                advice: "give it another name, or detach the other one: egret detach \(target.id)")
+        }
+        // What is called otherwise now is the same endpoint; what a hook has said of it before its engine did is so still.
+        let former =
+            records.values.first { $0.target.identifier == target.identifier && [cookie, 0].contains($0.cookie) }
+            ?? records[target.id].flatMap { $0.cookie == cookie ? $0 : nil }
+        var record = AttachedRecord(target: target, cookie: cookie, links: former?.links ?? [])
+        // What was expected was a guess.
+        if former?.cookie == 0 { record.links = [] }
+        if former?.cookie == cookie { record.wayToHost = former?.wayToHost }
+        if let former {
+            record.told = former.target.origin == target.origin ? former.told : former.target.labels
+            record.target.labels.merge(record.told ?? [:]) { own, _ in own }
+        }
+        try look(into: namespace, &record, instead: former)
+        try keep(record)
+        refused[target.id] = nil
+        if let former, former.target.id != target.id { _ = try detach(former.target.id) }
+        return record
+    }
+
+    /// Notes the link that an engine has made for a namespace that is not there yet: its other end is still here.
+    ///
+    /// Of several such links on the bridge nobody can say whose is whose; then nothing is noted. A link that is taken for
+    /// another's passes nothing, as the addresses are not its own, until its namespace is attached.
+    ///
+    /// - Parameters:
+    ///   - target: What will be attached, with the addresses at this link.
+    ///   - bridge: The bridge that the link is on.
+    /// - Returns: Whether there is such a link, and nothing is attached that is called so.
+    /// - Throws: An error if the kernel cannot be asked, or the record not be kept.
+    func expect(_ target: AttachedTarget, bridge: String) throws -> Bool {
+        guard records[target.id] == nil, let (hardware, addresses) = target.addresses?.first else { return false }
+        let present = try links.all()
+        let byIndex = Dictionary(present.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+        let known = records.values.flatMap(\.links)
+        let found = present.filter { link in
+            guard link.kind == "veth", link.masterIndex == nil, link.peerNamespaceID == nil,
+                let host = link.peerIndex.flatMap({ byIndex[$0] }), host.peerIndex == link.index
+            else { return false }
+            return host.masterIndex.flatMap { byIndex[$0]?.name } == bridge
+                && !known.contains { $0.hostIndex == host.index }
+        }
+        guard found.count == 1, let link = found.first, let peer = link.peerIndex else { return false }
+        let taken = Swift.Set(known.flatMap(\.addresses))
+        let record = AttachedRecord.Link(
+            interface: link.name, hostIndex: peer, hardwareAddress: hardware,
+            addresses: addresses.filter { !taken.contains($0) })
+        try keep(AttachedRecord(target: target, cookie: 0, links: [record]))
+        return true
+    }
+
+    /// Forgets a namespace: it is held to policies no longer.
+    ///
+    /// - Parameter id: `group/name`.
+    /// - Returns: Whether it was attached.
+    /// - Throws: An error if its record cannot be removed.
+    func detach(_ id: String) throws -> Bool {
+        guard let record = records.removeValue(forKey: id) else { return false }
+        numbers[record.cookie] = nil
+        waiting.remove(id)
+        obstacles[id] = nil
+        try File.remove(file(id))
+        // Somebody may look there just now; nothing depends on it.
+        if records.isEmpty { try? Directory.remove(directory) }
+        return true
+    }
+
+    /// Notes that what its engine runs could not be attached.
+    ///
+    /// - Returns: Whether that is new.
+    func refuse(_ target: AttachedTarget, _ problem: String) -> Bool {
+        let former = refused.updateValue((target, problem), forKey: target.id)
+        return former?.problem != problem
+    }
+
+    /// Forgets what could not be attached and runs no longer.
+    func forgetRefused(where isGone: (AttachedTarget) -> Bool) {
+        refused = refused.filter { !isGone($0.value.target) }
+    }
+
+    /// Puts a record back that an unsuccessful change has replaced.
+    func restore(_ record: AttachedRecord) throws { try keep(record) }
+
+    /// What is attached under a name.
+    func record(_ id: String) -> AttachedRecord? { records[id] }
+
+    /// Whether it is a container of an engine's that is followed.
+    func follows(_ record: AttachedRecord) -> Bool { followed.contains(record.target.origin) }
+
+    /// Why not all that an endpoint sends is held to policies; `nil` if it is.
+    func problem(of record: AttachedRecord) -> String? {
+        let parts = [record.problem, obstacles[record.target.id]].compactMap(\.self)
+        return parts.isEmpty ? nil : parts.joined(separator: "; ")
+    }
+
+    /// The file of a record. The name is for people; engines' names may be longer than a file's.
+    private func file(_ id: String) -> String {
+        let name = id.replacing("%", with: "%25").replacing("/", with: "%2F")
+        let isLong = name.utf8.count > 200
+        return "\(directory)/\(isLong ? SHA256.digest(of: Array(id.utf8)) : name).json"
+    }
+
+    private func keep(_ record: AttachedRecord) throws {
+        records[record.target.id] = record
+        try Directory.make(directory, mode: 0o700)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        try File.replace(
+            file(record.target.id), with: Array(try encoder.encode(record)), mode: 0o600, synchronized: false)
+    }
+
+    // MARK: - Looking
+
+    /// The endpoints that are there.
+    func endpoints() throws -> [AgentEndpoint] {
+        if records.isEmpty { return [] }
+        let present = try links.all()
+        let places = Swift.Set(present.map(\.place))
+        let changed = places.symmetricDifference(seen)
+        let indices = Swift.Set(changed.map(\.index))
+        let namespaces = Swift.Set(changed.compactMap(\.namespace))
+        let byIndex = Dictionary(present.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+        for record in all {
+            let number = numbers[record.cookie]
+            // Of a namespace that has no link nothing else tells that it is gone.
+            let isConcerned =
+                record.links.isEmpty || waiting.contains(record.target.id)
+                || record.links.contains { indices.contains($0.hostIndex) }
+                || !changed.isEmpty && (number.map { namespaces.contains($0) } ?? true)
+            if isConcerned { try lookAgain(record, byIndex) }
+        }
+        seen = places
+        return all.flatMap { endpoints(of: $0, byIndex) }
+    }
+
+    private func endpoints(of record: AttachedRecord, _ present: [UInt32: LinkRecord]) -> [AgentEndpoint] {
+        let target = record.target
+        var labels = target.labels.filter { !$0.key.hasPrefix(AttachedEndpoints.labelPrefix) }
+        labels[AttachedEndpoints.labelPrefix + "runtime"] = target.origin
+        labels.merge(target.image?.labels ?? [:]) { $1 }
+        let workload = Workload(
+            Workload.ID(namespace: target.group, name: target.name, kind: target.kind), labels: labels,
+            addresses: record.links.flatMap(\.addresses))
+        var problems: [String] = []
+        defer { obstacles[target.id] = problems.isEmpty ? nil : problems.joined(separator: "; ") }
+        return record.links.compactMap { link in
+            guard let host = present[link.hostIndex], host.kind == "veth", let interface = InterfaceName(host.name),
+                let hardware = MACAddress(text: link.hardwareAddress)
+            else { return nil }
+            var bridge: AgentEndpoint.Bridge?
+            if let master = host.masterIndex {
+                guard let other = present[master], other.kind == "bridge", let name = InterfaceName(other.name) else {
+                    let kind = present[master].map { "\($0.name), a \($0.kind ?? "device")" } ?? "another device"
+                    problems.append("\(link.interface) leads to \(kind), where no policy can be in force")
+                    return nil
+                }
+                bridge = AgentEndpoint.Bridge(name: name, index: master)
+            }
+            return AgentEndpoint(
+                workload: workload, network: bridge?.name.rawValue ?? interface.rawValue, namespace: target.path,
+                interface: interface, interfaceIndex: link.hostIndex, bridge: bridge, hardwareAddress: hardware,
+                addresses: link.addresses)
+        }
+    }
+
+    /// Looks at a namespace after the host's links have changed. One that is gone is forgotten with its last link.
+    private func lookAgain(_ record: AttachedRecord, _ present: [UInt32: LinkRecord]) throws {
+        var fresh = record
+        fresh.links.removeAll { present[$0.hostIndex]?.kind != "veth" }
+        let namespace = try? Namespace.open(.network, path: record.target.path)
+        let cookie = namespace.flatMap { try? NamespaceReference.cookie(of: $0) }
+        if let namespace, cookie == record.cookie {
+            do {
+                try look(into: namespace, &fresh, instead: record)
+            } catch {
+                // The others are none the worse.
+                fresh.problem = "its namespace cannot be looked at: \(error)"
+            }
+        } else if fresh.links.isEmpty {
+            _ = try detach(record.target.id)
+            return
+        }
+        if fresh != record { try keep(fresh) }
+    }
+
+    private func isPresent(_ record: AttachedRecord) -> Bool {
+        let present = (try? links.all().map(\.index)) ?? []
+        return record.links.contains { present.contains($0.hostIndex) }
+    }
+
+    /// Notes the links of a namespace that were not known yet, if they are nobody else's.
+    private func look(
+        into namespace: Namespace, _ record: inout AttachedRecord, instead former: AttachedRecord?
+    ) throws {
+        let others = records.values.filter { $0.cookie == record.cookie && $0.target.id != former?.target.id }
+        if record.cookie == ownCookie {
+            record.problem = "it uses the host's network, which no policy for endpoints is about"
+            return
+        }
+        let host = others.first { !$0.target.isGuest }
+        if record.target.isGuest || host != nil {
+            let name = host?.target.id ?? "another container"
+            record.problem = "it shares the network of \(name), whose policies hold for both"
+            return
+        }
+        let number = try connection.get("ask for the number of a namespace") { sequence throws(WireError) in
+            try RouteWire.namespaceIDRequest(of: namespace.descriptor.number, sequence: sequence)
+        }
+        numbers[record.cookie] = try RouteWire.decodeNamespaceID(number)
+        // What was expected of itself is nobody else's.
+        let owners = records.values.filter { $0.cookie != record.cookie && $0.target.id != former?.target.id }
+        waiting.remove(record.target.id)
+        record.wayToHost = record.target.wayToHost ?? record.wayToHost
+        var problems = record.wayToHost.map { [$0] } ?? []
+        for link in try NamespaceLink.all(in: namespace) {
+            guard let index = link.hostIndex, let hardware = link.hardwareAddress else {
+                if let problem = link.wayOut { problems.append(problem) }
+                continue
+            }
+            let known = record.target.addresses.map { $0[hardware.description] ?? [] }
+            let place = record.links.firstIndex { $0.hostIndex == index }
+            // What it gives itself later is not its own.
+            if place != nil, known == nil { continue }
+            let addresses = (known ?? link.addresses).filter { address in
+                let owner = owners.first { $0.links.contains { $0.addresses.contains(address) } }
+                guard let owner else { return true }
+                problems.append("\(link.name) has an address of \(owner.target.id)'s")
+                waiting.insert(record.target.id)
+                return false
+            }
+            if let place {
+                record.links[place].addresses = addresses
+            } else {
+                record.links.append(
+                    AttachedRecord.Link(
+                        interface: link.name, hostIndex: index, hardwareAddress: hardware.description,
+                        addresses: addresses))
+            }
+        }
+        record.problem = problems.isEmpty ? nil : problems.joined(separator: "; ")
+    }
+}
+
+extension NamespaceLink {
+    /// What leads out of the namespace and past the host's end of its links; `nil` for one that does not.
+    fileprivate var wayOut: String? {
+        guard let kind else { return "\(name) is a device of the machine's" }
+        // Tunnels and the like that stand in the namespace lead nowhere by themselves.
+        if !leadsOut { return nil }
+        return switch kind {
+        case "veth": "\(name) leads to another namespace than the host's"
+        case "macvlan", "ipvlan", "macvtap", "ipvtap": "\(name) is a \(kind), whose packets pass the host by"
+        default: "\(name) is a \(kind), which leads out where no policy can be in force"
+        }
+    }
+}
+
+extension LinkRecord {
+    /// What a link's place among the others is.
+    struct Place: Hashable {
+        var index: UInt32
+        var master: UInt32?
+        /// The number of the namespace that its other end is in.
+        var namespace: Int32?
+    }
+
+    fileprivate var place: Place { Place(index: index, master: masterIndex, namespace: peerNamespaceID) }
+}

@@ -1,0 +1,115 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretLinux
+
+/// A network namespace that somebody else has connected to this host, and that is to be held to policies.
+struct AttachedTarget: Codable, Hashable, Sendable {
+    /// Its group: the runtime that made it, unless somebody says otherwise.
+    var group: String
+    /// Its name in the group.
+    var name: String
+    /// `Container` or `Namespace`.
+    var kind: String
+    /// Its labels.
+    var labels: [String: String]
+    /// Who tells of it: `docker`, or `attach` for an operator.
+    var origin: String
+    /// What it is to whoever tells of it: a container's number.
+    var identifier: String
+    /// The file of its namespace.
+    var path: String
+    /// Whether it lives in the network of something else, whose policies hold for it.
+    var isGuest = false
+    /// Its addresses by the hardware address of the link, where somebody knows who need not ask the namespace.
+    var addresses: [String: [IPAddress]]?
+    /// The image that it was made of, where its engine tells.
+    var image: ImageReference?
+
+    /// `group/name`.
+    var id: String { "\(group)/\(name)" }
+}
+
+extension AttachedTarget {
+    /// Reads a target. What later versions add is to be missing in records of earlier ones, which an upgrade must not lose.
+    init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        group = try values.decode(String.self, forKey: .group)
+        name = try values.decode(String.self, forKey: .name)
+        kind = try values.decode(String.self, forKey: .kind)
+        labels = try values.decode([String: String].self, forKey: .labels)
+        origin = try values.decode(String.self, forKey: .origin)
+        identifier = try values.decode(String.self, forKey: .identifier)
+        path = try values.decode(String.self, forKey: .path)
+        isGuest = try values.decodeIfPresent(Bool.self, forKey: .isGuest) ?? false
+        addresses = try values.decodeIfPresent([String: [IPAddress]].self, forKey: .addresses)
+        image = try values.decodeIfPresent(ImageReference.self, forKey: .image)
+    }
+}
+
+/// An attached namespace as it is kept until it is gone.
+struct AttachedRecord: Codable, Hashable, Sendable {
+    /// A link from the host to the namespace.
+    struct Link: Codable, Hashable, Sendable {
+        /// Its name in the namespace.
+        var interface: String
+        /// The index of the host's end.
+        var hostIndex: UInt32
+        /// The hardware address of the namespace's end.
+        var hardwareAddress: String
+        /// Its addresses when it was first seen: what the namespace gives itself later is not its own.
+        var addresses: [IPAddress]
+    }
+
+    /// What is attached.
+    var target: AttachedTarget
+    /// The kernel's cookie of the namespace; 0 while there are links and no namespace yet.
+    var cookie: UInt64
+    /// The links that are policed.
+    var links: [Link]
+    /// The labels that somebody else has told before its engine did, and that it keeps whatever the engine tells later.
+    var told: [String: String]?
+    /// Why not all that it sends is held to policies; `nil` if it is.
+    var problem: String?
+    /// How its first process could once get into the host's network: it may have given that up, and a child of it not.
+    var wayToHost: String?
+}
+
+extension AttachedTarget {
+    /// Why a container's policies are not to be relied upon: its processes can get into the host's network; `nil` if they
+    /// cannot.
+    ///
+    /// A namespace that a link leads to has a number, and `RTM_NEWLINK` takes that for where a link is to be made
+    /// (`IFLA_TARGET_NETNSID`) from whoever has `CAP_NET_ADMIN` in the user namespace that owns it: without one of its own a
+    /// container has it there as well. `CAP_SYS_ADMIN` there enters namespaces (setns(2)), and `CAP_SYS_PTRACE` processes of
+    /// the host's, where a container sees those.
+    var wayToHost: String? {
+        let end = "/ns/net"
+        guard kind == "Container", path.hasPrefix("/proc/"), path.hasSuffix(end) else { return nil }
+        let process = path.dropLast(end.utf8.count)
+        guard let status = try? File.readText("\(process)/status"), sharesWithHost("user", process) else { return nil }
+        let line = status.split(separator: "\n").first { $0.hasPrefix("CapBnd:") }
+        let bits = line.flatMap { UInt64($0.dropFirst(7).filter { !$0.isWhitespace }, radix: 16) } ?? 0
+        // `linux/capability.h`.
+        let (netAdmin, sysPtrace, sysAdmin): (UInt64, UInt64, UInt64) = (1 << 12, 1 << 19, 1 << 21)
+        if bits & netAdmin != 0 {
+            return
+                "it has the capability NET_ADMIN in the host's user namespace, and can connect itself to the host's network anew"
+        }
+        if bits & sysAdmin != 0 {
+            return "it has the capability SYS_ADMIN in the host's user namespace, and can enter the host's network"
+        }
+        if bits & sysPtrace != 0, sharesWithHost("pid", process) {
+            return "it sees the host's processes and has the capability SYS_PTRACE, and can have them send for it"
+        }
+        return nil
+    }
+
+    private func sharesWithHost(_ kind: String, _ process: Substring) -> Bool {
+        guard let its = try? File.destination(ofLink: "\(process)/ns/\(kind)"),
+            let own = try? File.destination(ofLink: "/proc/self/ns/\(kind)")
+        else { return false }
+        return its == own
+    }
+}

@@ -1,0 +1,177 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// An error in speaking to a container engine.
+struct EngineError: Error, Hashable, CustomStringConvertible {
+    var description: String
+    /// HTTP's status, where there was one.
+    var status: Int?
+
+    init(_ description: String, status: Int? = nil) {
+        self.description = description
+        self.status = status
+    }
+}
+
+/// The API of a container engine on its unix socket: one connection for each request.
+struct EngineConnection: Sendable {
+    /// An answer of one document is at most so many bytes.
+    static let answerLimit = 1 << 26
+    /// A line of a stream is at most so many bytes: an event has all labels of its container.
+    static let lineLimit = 1 << 26
+    /// An answer of one document comes within this time.
+    static let patience = Duration.seconds(10)
+
+    let socketPath: String
+    let group: any EventLoopGroup
+
+    /// Asks for a document.
+    ///
+    /// - Parameter target: The path with its parameters.
+    /// - Returns: The document.
+    /// - Throws: ``EngineError``, or an error of the connection's or of the document's.
+    func get<Document: Decodable & Sendable>(_ target: String) async throws -> Document {
+        try await within(EngineConnection.patience, target) { try await answer(target) }
+    }
+
+    private func answer<Document: Decodable & Sendable>(_ target: String) async throws -> Document {
+        try await exchange(target) { parts in
+            var body: [UInt8] = []
+            var status = 0
+            for try await part in parts {
+                switch part {
+                case .head(let head): status = Int(head.status.code)
+                case .body(let bytes):
+                    body += bytes.readableBytesView
+                    guard body.count <= EngineConnection.answerLimit else { throw EngineError("\(target): too long") }
+                case .end:
+                    guard status == 200 else { throw EngineError("\(target) was answered \(status)", status: status) }
+                    return try JSONDecoder().decode(Document.self, from: Data(body))
+                }
+            }
+            throw EngineError("\(target): the engine ended the connection")
+        }
+    }
+
+    /// Follows a stream of documents, one on each line, until the engine ends it.
+    ///
+    /// - Parameters:
+    ///   - target: The path with its parameters.
+    ///   - begin: Called once, when the engine has begun: what happens from now on comes as a document. Some engines say
+    ///     that they have only with the first document; they are believed to have after a second.
+    ///   - take: Takes a line.
+    /// - Throws: ``EngineError``, an error of the connection's, or what the two throw.
+    func follow(
+        _ target: String, begin: @escaping @Sendable () async throws -> Void,
+        take: @escaping @Sendable ([UInt8]) async throws -> Void
+    ) async throws {
+        let beginning = Beginning(begin)
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            defer { group.cancelAll() }
+            group.addTask {
+                try await read(target, beginning, take)
+                return true
+            }
+            group.addTask {
+                try await Task.sleep(for: .seconds(1))
+                try await beginning.run()
+                return false
+            }
+            for try await isOver in group where isOver { return }
+        }
+    }
+
+    private func read(
+        _ target: String, _ beginning: Beginning, _ take: @escaping @Sendable ([UInt8]) async throws -> Void
+    ) async throws {
+        try await exchange(target) { parts in
+            var line: [UInt8] = []
+            for try await part in parts {
+                switch part {
+                case .head(let head):
+                    guard head.status == .ok else {
+                        throw EngineError("\(target) was answered \(head.status.code)", status: Int(head.status.code))
+                    }
+                    try await beginning.run()
+                case .body(let bytes):
+                    for byte in bytes.readableBytesView {
+                        if byte != UInt8(ascii: "\n") {
+                            line.append(byte)
+                            guard line.count <= EngineConnection.lineLimit else {
+                                throw EngineError("a line is too long")
+                            }
+                        } else if !line.isEmpty {
+                            try await take(line)
+                            line.removeAll(keepingCapacity: true)
+                        }
+                    }
+                case .end: return
+                }
+            }
+        }
+    }
+
+    private func within<Result: Sendable>(
+        _ limit: Duration, _ target: String, _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        try await withThrowingTaskGroup(of: Result?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await body() }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                return nil
+            }
+            guard let first = try await group.next(), let result = first else {
+                throw EngineError("\(target): no answer within \(limit.components.seconds) s")
+            }
+            return result
+        }
+    }
+
+    private func exchange<Result: Sendable>(
+        _ target: String,
+        _ body: @escaping @Sendable (NIOAsyncChannelInboundStream<HTTPClientResponsePart>) async throws -> Result
+    ) async throws -> Result {
+        let channel = try await ClientBootstrap(group: group).connect(unixDomainSocketPath: socketPath) { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                return try NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>(
+                    wrappingChannelSynchronously: channel)
+            }
+        }
+        return try await channel.executeThenClose { inbound, outbound in
+            var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target)
+            head.headers.add(name: "host", value: "engine")
+            try await outbound.write(contentsOf: [.head(head), .end(nil)])
+            return try await body(inbound)
+        }
+    }
+}
+
+/// Something that is done once, however many wait for it.
+private actor Beginning {
+    private let body: @Sendable () async throws -> Void
+    private var task: Task<Void, any Error>?
+
+    init(_ body: @escaping @Sendable () async throws -> Void) { self.body = body }
+
+    func run() async throws {
+        let current = task ?? Task { try await body() }
+        task = current
+        try await withTaskCancellationHandler {
+            try await current.value
+        } onCancel: {
+            current.cancel()
+        }
+    }
+}

@@ -1,0 +1,184 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretNetworks
+import NIOCore
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Follows a container engine: what it runs is held to policies, from before the agent's start until it is gone.
+struct EngineFollower: Sendable {
+    /// A container engine.
+    struct Engine: Hashable, Sendable {
+        /// What it is called, and its containers' group: `docker`.
+        var name: String
+        /// The path of its socket.
+        var socketPath: String
+    }
+
+    let engine: Engine
+    let connection: EngineConnection
+    let agent: Agent
+    let log: @Sendable (String) -> Void
+    private let owed = OwedContainers()
+
+    init(_ engine: Engine, agent: Agent, group: any EventLoopGroup, log: @escaping @Sendable (String) -> Void) {
+        self.engine = engine
+        self.agent = agent
+        self.log = log
+        connection = EngineConnection(socketPath: engine.socketPath, group: group)
+    }
+
+    /// Follows until the task is cancelled. An engine that is away is asked for again, at least twice a second.
+    ///
+    /// - Parameter hasCaughtUp: Called when everything that the engine runs has its policies, or the engine is away, or does
+    ///   not answer for 20 s; perhaps several times.
+    func run(_ hasCaughtUp: @escaping @Sendable () -> Void) async {
+        await withDiscardingTaskGroup { group in
+            let patience = Task {
+                try await Task.sleep(for: .seconds(20))
+                log("\(engine.name) has not told yet what it runs: the agent does not wait any longer")
+                hasCaughtUp()
+            }
+            group.addTask {
+                await follow {
+                    patience.cancel()
+                    hasCaughtUp()
+                }
+            }
+            group.addTask { await askAgain() }
+        }
+    }
+
+    private func follow(_ hasCaughtUp: @escaping @Sendable () -> Void) async {
+        var pause = Duration.milliseconds(100)
+        var problem: String?
+        while !Task.isCancelled {
+            let beginning = ContinuousClock.now
+            do {
+                try await connection.follow(
+                    EngineFollower.events,
+                    begin: {
+                        try await catchUp()
+                        hasCaughtUp()
+                    },
+                    take: { line in try await take(line) })
+                problem = nil
+            } catch {
+                if problem != "\(error)", !Task.isCancelled {
+                    log("\(engine.name) cannot be followed at \(engine.socketPath): \(error)")
+                }
+                problem = "\(error)"
+            }
+            hasCaughtUp()
+            if beginning.duration(to: .now) > .seconds(2) { pause = .milliseconds(100) }
+            try? await Task.sleep(for: pause)
+            pause = min(pause * 2, .milliseconds(500))
+        }
+    }
+
+    /// The events that change which endpoints there are, or what they are called; Podman asks for `died` and says `die`.
+    ///
+    /// Paths have no version in front, and are of the engine's own: from release 29 on Docker refuses versions before 1.44,
+    /// which release 20.10 does not know. What is read has been there in all of them.
+    private static let events =
+        "/events?filters="
+        + encoded(
+            #"{"type":["container","network"],"event":["start","die","died","rename","connect","disconnect","restart"]}"#
+        )
+
+    private func catchUp() async throws {
+        let items: [EngineListItem] = try await connection.get("/containers/json")
+        var targets: [AttachedTarget] = []
+        var unknown: [String] = []
+        for item in items {
+            do {
+                if let target = try await container(item.identifier)?.target(of: engine.name) { targets.append(target) }
+            } catch {
+                // Of one that the engine cannot tell about the others are none the worse.
+                log("\(engine.name) does not tell of its container \(item.identifier), and is asked again: \(error)")
+                unknown.append(item.identifier)
+            }
+        }
+        await owed.replace(with: unknown)
+        for id in try await agent.containers(of: engine.name, are: targets, besides: unknown) { await owed.add(id) }
+        log("\(engine.name) runs \(targets.count) container\(targets.count == 1 ? "" : "s")")
+    }
+
+    private func take(_ line: [UInt8]) async throws {
+        guard let event = try? JSONDecoder().decode(EngineEvent.self, from: Data(line)), let id = event.container else {
+            return
+        }
+        if event.kind == "network", event.action == "connect" { try await expect(id, on: event.subject.identifier) }
+        try await look(at: id)
+    }
+
+    private func look(at id: String) async throws {
+        if let target = try await container(id)?.target(of: engine.name) {
+            if try await !agent.container(target) { return await owed.add(id) }
+        } else {
+            try await agent.containerIsGone(id, of: engine.name)
+        }
+        await owed.remove(id)
+    }
+
+    /// Asks about those containers again that the engine has not told about.
+    private func askAgain() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(2))
+            for id in await owed.identifiers { try? await look(at: id) }
+        }
+    }
+
+    /// Tells the agent of a container that is being started: its link is there, its first process is not. The engine does not
+    /// answer questions about the container itself until it has started.
+    private func expect(_ id: String, on network: String) async throws {
+        let filter = EngineFollower.encoded(#"{"id":["\#(id)"]}"#)
+        guard
+            let network: EngineNetwork = try? await connection.get("/networks/\(network)"),
+            let member = network.members?[id],
+            let items: [EngineListItem] = try? await connection.get("/containers/json?all=1&filters=\(filter)"),
+            let item = items.first, let name = item.names?.first,
+            let hardware = member.hardware.flatMap({ MACAddress(text: $0) })
+        else { return }
+        try await agent.expectContainer(
+            AttachedTarget(
+                group: engine.name, name: name.hasPrefix("/") ? String(name.dropFirst()) : name, kind: "Container",
+                labels: item.labels ?? [:], origin: engine.name, identifier: id, path: "",
+                addresses: [hardware.description: member.addresses],
+                image: item.image.map { ImageReference(text: $0, identifier: item.imageIdentifier) }),
+            bridge: network.bridge)
+    }
+
+    /// A parameter's value, every byte of it escaped.
+    private static func encoded(_ text: String) -> String {
+        let digits = Array("0123456789ABCDEF")
+        return text.utf8.map { "%\(digits[Int($0 >> 4)])\(digits[Int($0 & 15)])" }.joined()
+    }
+
+    /// What the engine tells of a container; `nil` if there is none any more.
+    private func container(_ id: String) async throws -> EngineContainer? {
+        do {
+            return try await connection.get("/containers/\(id)/json")
+        } catch {
+            if let error = error as? EngineError, error.status == 404 { return nil }
+            throw error
+        }
+    }
+}
+
+/// The containers that an engine has still to tell about.
+private actor OwedContainers {
+    private(set) var identifiers: [String] = []
+
+    func replace(with identifiers: [String]) { self.identifiers = identifiers }
+
+    func add(_ identifier: String) { if !identifiers.contains(identifier) { identifiers.append(identifier) } }
+
+    func remove(_ identifier: String) { identifiers.removeAll { $0 == identifier } }
+}

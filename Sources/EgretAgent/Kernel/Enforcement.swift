@@ -1,0 +1,152 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretPolicy
+import EgretRoutes
+
+/// An endpoint as the agent knows it: a workload, and where it is connected.
+struct AgentEndpoint: Hashable, Sendable {
+    /// What selectors choose it by.
+    var workload: Workload
+    /// Its network.
+    var network: String
+    /// Its namespace, as it was connected.
+    var namespace: String
+    /// The host's end of its link.
+    var interface: InterfaceName
+    /// The index of the host's end.
+    var interfaceIndex: UInt32
+    /// The bridge that the host's end is a port of; `nil` if it is routed.
+    var bridge: Bridge?
+    /// The hardware address of the endpoint's end.
+    var hardwareAddress: MACAddress
+    /// The addresses at this link: of the workload's, which may have several links.
+    var addresses: [IPAddress]
+    /// The addresses of its network.
+    var subnets: [IPPrefix] = []
+    /// The largest packet of its link, in bytes.
+    var mtu: UInt32 = 1_500
+    /// How fast its traffic may be, whatever policies say.
+    var limits: [TrafficLimit] = []
+    /// The control group that it is, and then it has no link: processes of the host's own network.
+    var control: ControlGroup?
+
+    /// A bridge of the host's.
+    struct Bridge: Hashable, Sendable {
+        /// Its name.
+        var name: InterfaceName
+        /// Its index.
+        var index: UInt32
+    }
+}
+
+/// What is to be in force.
+struct DesiredState: Sendable {
+    /// The policies of every kind.
+    var catalog: PolicyCatalog
+    /// The endpoints.
+    var endpoints: [AgentEndpoint]
+    /// The labels of groups (which Kubernetes' kinds call namespaces).
+    var namespaces: [String: [String: String]] = [:]
+    /// The bridges, besides those that the agent was told of, that are closed to all but what endpoints send and are sent.
+    var quarantine: Swift.Set<BridgePattern> = []
+    /// Whether limits that do not go together are an error, as for whoever writes them. Otherwise the slowest holds.
+    var refusesConflicts = false
+}
+
+/// What is in force for one endpoint, or would be.
+struct EnforcedEndpoint: Hashable, Sendable {
+    /// Which endpoint.
+    var endpoint: AgentEndpoint
+    /// The policies about what it begins, in the order of asking.
+    var egress: [String]
+    /// The policies about what others begin to it, in the order of asking.
+    var ingress: [String]
+    /// The generation of the egress program; `nil` if there is none.
+    var egressGeneration: UInt16?
+    /// The generation of the ingress program; `nil` if there is none.
+    var ingressGeneration: UInt16?
+
+    /// The routes of its policies, in the order of asking; `nil` if there are none.
+    var routes: HostRouteClauses?
+    /// The limits of its policies: all hold.
+    var limits: [TrafficLimit] = []
+    /// The budgets of its policies: all hold.
+    var budgets: [EndpointBudget] = []
+    /// Whether its policies have rules about names.
+    var hasNames = false
+
+    /// Those generations that are: egress, then ingress.
+    var generations: [Int] { [egressGeneration, ingressGeneration].compactMap { $0.map(Int.init) } }
+}
+
+/// What a change would come to.
+struct EnforcementPreview: Sendable {
+    /// The endpoints whose policies would be others, as they would be.
+    var changed: [(endpoint: EnforcedEndpoint, egress: Bool, ingress: Bool)]
+    /// The endpoints whose routes or limits would be others.
+    var routes: Set<Workload.ID> = []
+    var limits: Set<Workload.ID> = []
+    /// The endpoints whose budgets would be others.
+    var budgets: Set<Workload.ID> = []
+    /// The open connections that would be refused, by the endpoint whose policies refuse.
+    var cut: [Workload.ID: [OpenConnection]]
+}
+
+/// What holds the kernel to a state.
+///
+/// A change is all or nothing: an error means that the state before is in force.
+protocol Enforcement: AnyObject {
+    /// Takes over a kernel in whatever state it is, and brings it to a state without a gap. Also mends it.
+    func take(to state: DesiredState, at time: Int64) throws -> [EnforcedEndpoint]
+    /// Brings the kernel from the state that it was last given to another.
+    func apply(_ state: DesiredState, at time: Int64) throws -> [EnforcedEndpoint]
+    /// Says what a change would come to, and changes nothing.
+    func preview(_ state: DesiredState, at time: Int64) throws -> EnforcementPreview
+    /// What the kernel holds otherwise than it was last given, in nft's words.
+    func drift() throws -> [String]
+    /// Whether somebody else has changed queues or filters of links since this was last asked.
+    func hearsOfQueues() throws -> Bool
+    /// Whether the kernel holds policies, whoever has put them there.
+    func holdsPolicies() throws -> Bool
+    /// What the counters of programs show, by name.
+    func counters() throws -> [String: CounterValue]
+    /// Frees what rests until no open connection needs it.
+    func tidy() throws
+    /// What the routes of an endpoint's policies lead to now.
+    func choices(of clauses: HostRouteClauses) -> [HostRouteChoice]
+    /// Until when the kernel has what rules with times need, in seconds since 1970; `nil` if no rule has.
+    var timesHoldUntil: Int64? { get }
+}
+
+extension Enforcement {
+    /// Never, for what keeps no queues.
+    func hearsOfQueues() throws -> Bool { false }
+
+    /// None, for what keeps no routes.
+    func choices(of clauses: HostRouteClauses) -> [HostRouteChoice] { [] }
+}
+
+/// A connection that is open.
+struct OpenConnection: Hashable, Sendable, CustomStringConvertible {
+    /// Who began it.
+    var source: IPAddress
+    /// Whom it reached, after any translation by the host.
+    var destination: IPAddress
+    /// Its protocol.
+    var `protocol`: IPProtocol
+    /// The destination's port.
+    var port: UInt16?
+
+    /// So many of an endpoint's are told.
+    static let limit = 100
+
+    /// `10.9.0.2 → 203.0.113.10 443/tcp`.
+    var description: String {
+        let service = port.map { "\(Service.ports(`protocol`, PortRange($0)))" } ?? "\(Service.any(`protocol`))"
+        return "\(source) → \(destination) \(service)"
+    }
+}

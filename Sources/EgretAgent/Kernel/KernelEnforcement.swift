@@ -1,0 +1,557 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretEvaluator
+import EgretLinux
+import EgretNames
+import EgretNetlink
+import EgretNetlinkWire
+import EgretNetworks
+import EgretNftables
+import EgretPolicy
+import EgretRoutes
+import EgretShaping
+
+/// Keeps the tables `egret-policy` of a kernel at what policies say about the endpoints of networks.
+///
+/// The thread that calls must be in the host's network namespace.
+final class KernelEnforcement: Enforcement {
+    /// The nfnetlink_log group of refused and audited packets: below those of runs.
+    static let logGroup: UInt16 = 40_959
+    /// The generations of endpoints' programs; those of runs are below.
+    static let generations: ClosedRange<UInt16> = 0x8000...UInt16.max
+    /// For so many seconds the kernel is given the times of rules ahead.
+    static let horizonSeconds: Int64 = 14 * 86_400
+
+    let dataplane: Dataplane
+    private let route: NetlinkConnection
+    private let netfilter: NetlinkConnection
+    private let bridges: BridgeKeeper
+    let routes: RouteService
+    private let shaper: EndpointShaper
+    private let pools: PoolShaper
+    private let redirections: LinkRedirections
+    /// Hears of queues and filters that come, go and change: `RTNLGRP_TC`.
+    private let queueEvents: NetlinkConnection
+    private let limits: LimitKeeper
+    let traffic: TrafficBook
+    /// The bridges that let nothing pass but what policed endpoints send and are sent: those that the agent was told of,
+    /// and those of the state that is in force.
+    private var quarantine: [BridgePattern]
+    private let lastingQuarantine: [BridgePattern]
+    /// What endpoints' names need; `nil` where rules about names are not to be had.
+    let names: NameService?
+    let diversion: NameDiversion
+    /// The numbers that programs may have.
+    private let generations: ClosedRange<UInt16>
+    private var plan: HostPlan
+    private var resolved = ResolvedState()
+    /// The routes and limits that are in force.
+    private var demands = EndpointDemands()
+    private var enforced: [EnforcedEndpoint] = []
+    /// The ruleset's number, without the enforcement's own transactions, when the kernel was last known to be at the plan.
+    private var soundRuleset: UInt32?
+    /// Whether the kernel may be otherwise than the plan: until it is taken over again.
+    private var isStale = true
+    /// Whether the kernel was ever brought anywhere, or was to be.
+    private var hasBegun = false
+
+    /// The kernel could not be brought to where it should be, and nobody has taken it over since.
+    struct NotInForce: Error, CustomStringConvertible {
+        var description: String { "the kernel is not where it should be; it is being mended" }
+    }
+
+    /// Connects to the kernel; nothing is changed yet.
+    ///
+    /// - Parameters:
+    ///   - directory: Where changes of bridges are noted; it is made if need be.
+    ///   - routes: The same for what routes need.
+    ///   - quarantine: The bridges that let nothing pass but what policed endpoints send and are sent.
+    ///   - traffic: Hears of programs that come and go, with what they counted.
+    ///   - names: What names need.
+    /// - Throws: `NetlinkError` if the kernel cannot be spoken to.
+    convenience init(
+        directory: String, routes: String, quarantine: [BridgePattern] = [], traffic: TrafficBook = TrafficBook(),
+        names: (NameService.Setting, NameBook)? = nil
+    ) throws {
+        try self.init(
+            directory: directory, routes: routes, quarantine: quarantine, traffic: traffic, names: names,
+            Dataplane(try NetlinkConnection.netfilter()))
+    }
+
+    /// Uses a connection to nf_tables that nobody else uses.
+    init(
+        directory: String, routes: String, quarantine: [BridgePattern] = [], traffic: TrafficBook = TrafficBook(),
+        names: (setting: NameService.Setting, book: NameBook)? = nil,
+        generations: ClosedRange<UInt16> = KernelEnforcement.generations, _ dataplane: Dataplane
+    ) throws {
+        self.generations = generations
+        self.routes = try RouteService(directory: routes)
+        self.traffic = traffic
+        self.quarantine = quarantine
+        lastingQuarantine = quarantine
+        route = try NetlinkConnection.route()
+        netfilter = try NetlinkConnection.netfilter()
+        self.dataplane = dataplane
+        bridges = BridgeKeeper(BridgePolicing(route), directory: directory)
+        shaper = EndpointShaper(route)
+        diversion = NameDiversion(route)
+        self.names = names.map { NameService($0.setting, by: dataplane.batchSender, book: $0.book) }
+        pools = PoolShaper(route)
+        redirections = LinkRedirections(route)
+        queueEvents = try NetlinkConnection.routeEvents(groups: [4], receiveBuffer: 1 << 18)
+        limits = LimitKeeper(dataplane)
+        plan = HostPlan(logGroup: KernelEnforcement.logGroup, quarantine: quarantine)
+    }
+
+    func choices(of clauses: HostRouteClauses) -> [HostRouteChoice] { routes.choices(of: clauses) }
+
+    func counters() throws -> [String: CounterValue] {
+        let counters = try dataplane.counters(in: HostBase.table)
+        if !limits.isNeeded { return counters }
+        return try counters.merging(dataplane.counters(in: LimitProgram.table)) { first, _ in first }
+    }
+
+    /// The tables that nobody else may change.
+    private static let tables = HostPlan.tables + [LimitProgram.table, LimitProgram.frameTable]
+
+    /// What the limits of endpoints come to.
+    private func limitProgram(_ demands: EndpointDemands) -> LimitProgram {
+        let program = LimitProgram(
+            demands.limited.map { member in
+                var member = member
+                guard let link = member.attachment.index else { return member }
+                member.queueIndex = queue(of: link, .egress, demands)
+                return member
+            }, logGroup: KernelEnforcement.logGroup)
+        traffic.come(limits: program.refusals)
+        return program
+    }
+
+    var timesHoldUntil: Int64? { plan.hasTimes ? plan.horizon.upperBound : nil }
+
+    // MARK: - Changing the kernel
+
+    func take(to state: DesiredState, at time: Int64) throws -> [EnforcedEndpoint] {
+        do {
+            return try take(to: state, at: time, anew: false)
+        } catch is GenerationAllocator.Exhausted {
+            return try take(to: state, at: time, anew: true)
+        }
+    }
+
+    /// Takes over what the kernel holds.
+    ///
+    /// - Parameters:
+    ///   - state: What is wanted.
+    ///   - time: Now, in seconds since 1970.
+    ///   - anew: Whether nothing of it stays, and its programs' numbers may be given again at once, where no
+    ///     connection carries them: for when what is not right holds so many numbers that there are none to put beside them.
+    /// - Returns: All endpoints.
+    /// - Throws: An error of the kernel's; `GenerationAllocator.Exhausted` if there are too few numbers.
+    private func take(to state: DesiredState, at time: Int64, anew: Bool) throws -> [EnforcedEndpoint] {
+        isStale = true
+        hasBegun = true
+        quarantine = quarantine(of: state)
+        let ruleset = try dataplane.foreignGeneration()
+        try dataplane.claim(KernelEnforcement.tables)
+        let picture = try dataplane.picture(of: HostPlan.tables)
+        let held = KernelNames(picture.holdings)
+        let carried = Swift.Set(try NetworkConnections(netfilter).marks().map(KernelEnforcement.generation))
+        let former = held.generations.union(plan.generations.resting).union(plan.generations.used)
+        var next = HostPlan(
+            logGroup: KernelEnforcement.logGroup,
+            generations: GenerationAllocator(range: generations, resting: anew ? carried : former.union(carried)),
+            horizon: KernelEnforcement.horizon(at: time), quarantine: quarantine, firstProfile: held.nextProfile)
+        var found = FoundState(picture)
+        names?.know(neighboursOf: state)
+        try startNames(for: state, &next)
+        let known = found.slots(of: state.endpoints)
+        var fresh = ResolvedState(nextSlot: held.nextSlot, known: known)
+        _ = fresh.update(to: state)
+        let wanted = try EndpointDemands(fresh, state)
+        shaper.doubt()
+        pools.doubt()
+        redirections.doubt()
+        try prepareQueues(wanted, among: fresh)
+        let isPoliced = isPoliced(fresh)
+        let isSound = try !anew && found.adopt(into: &next, fresh, isPoliced: isPoliced) { queue(of: $0, wanted) }
+        let adopted = Swift.Set(next.programs.values.map(\.generation))
+        let kept = known.filter { next.endpoints[$0.value] != nil }
+        if kept.count < known.count {
+            // What is not right comes beside what is there: under another number.
+            fresh = ResolvedState(nextSlot: held.nextSlot, known: kept)
+            _ = fresh.update(to: state)
+        }
+        var change = HostPlan.Change()
+        change.policies = fresh.policies
+        change.endpoints =
+            isPoliced ? fresh.slots.compactMap { fresh.hostEndpoint($0) { queue(of: $0, wanted) } } : []
+        var difference = try next.apply(change)
+        try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints)
+        try routes.take(wanted.routes, localNetworks: wanted.localNetworks)
+        try limits.take(limitProgram(wanted))
+        announce(change.policies, of: next, adopted: adopted)
+        let naming = naming(of: isPoliced ? Swift.Set(fresh.slots) : [], fresh, next, isWhole: true)
+        if isPoliced {
+            if isSound {
+                difference.arrival.removeAll { program in
+                    next.bases.contains(program) && program != HostOutput.program
+                        && picture.tables.contains(program.table)
+                }
+                difference.switching.steps = found.clearance + difference.switching.steps
+                try self.names.change(naming) { fill in
+                    try dataplane.apply(
+                        arrival: difference.arrival, switching: difference.switching, departure: difference.departure,
+                        beforeSwitch: fill, beforeDeparture: { readLast() })
+                }
+                try dataplane.sweep(HostPlan.tables, keeping: next.tablePrograms)
+            } else {
+                try self.names.change(naming) { fill in
+                    try replaceAll(picture, difference)
+                    fill()
+                }
+            }
+        } else {
+            self.names.change(naming) { _ in }
+        }
+        (plan, resolved, demands) = (next, fresh, wanted)
+        if anew { try forgetConnections(carrying: next.generations.used.intersection(former)) }
+        let enforced = try finish(nil)
+        traffic.keep(Swift.Set(plan.generations.used))
+        try settle(ruleset, isSound: true)
+        return enforced
+    }
+
+    /// Forgets what began while all was replaced, under a number that was given again: the former program may have judged
+    /// it. Whoever began it asks again.
+    private func forgetConnections(carrying numbers: Swift.Set<UInt16>) throws {
+        try NetworkConnections(netfilter).forgetMarked { mark in
+            numbers.contains(KernelEnforcement.generation(ofMark: mark))
+        }
+    }
+
+    /// Nothing to take over, or what is there is of another version, or broken: all of it in one transaction.
+    private func replaceAll(_ picture: TablePicture, _ difference: HostDifference) throws(NetlinkError) {
+        var whole = Transaction()
+        for table in HostPlan.tables where picture.tables.contains(table) { whole.append(.deleteTable, in: table) }
+        for table in Swift.Set(difference.arrival.map(\.table)).sorted() {
+            whole.append(dataplane.addition(of: table), in: table)
+        }
+        for program in difference.arrival {
+            for operation in program.installation { whole.append(operation, in: program.table) }
+        }
+        whole.steps += difference.switching.steps
+        readLast()
+        try dataplane.commit(whole)
+    }
+
+    func apply(_ state: DesiredState, at time: Int64) throws -> [EnforcedEndpoint] {
+        if isStale || quarantine != quarantine(of: state) { return try take(to: state, at: time) }
+        isStale = true
+        let wasPoliced = isPoliced(resolved)
+        let areOthers = resolved.endpoints != state.endpoints
+        if areOthers { names?.know(neighboursOf: state) }
+        let ruleset = try dataplane.foreignGeneration()
+        try startNames(for: state, &plan)
+        let step = try advance(&resolved, &plan, to: state, at: time) { try prepareQueues($0, among: $1) }
+        let (difference, isPoliced) = (step.difference, isPoliced(resolved))
+        // Somebody may have made tables of these names meanwhile.
+        if isPoliced, !wasPoliced { try dataplane.claim(KernelEnforcement.tables) }
+        if areOthers || isPoliced != wasPoliced {
+            try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints)
+        }
+        // Routes first: no connection begins under a policy and by another way than the policy's.
+        if !step.demands.routes.isEmpty || !demands.routes.isEmpty {
+            try routes.lead(step.demands.routes, localNetworks: step.demands.localNetworks)
+        }
+        if !step.demands.limited.isEmpty || limits.isNeeded { try limits.change(to: limitProgram(step.demands)) }
+        announce(step.policies, of: plan)
+        let naming = naming(of: step.affected.union(step.removed), resolved, plan, isWhole: !isPoliced)
+        try names.change(naming) { fill in
+            try dataplane.apply(
+                arrival: difference.arrival, switching: difference.switching, departure: difference.departure,
+                beforeSwitch: fill, beforeDeparture: { readLast(of: difference.departure) })
+        }
+        traffic.retire(difference.retired.map(\.rawValue))
+        demands = step.demands
+        let enforced = try finish(areOthers ? nil : step.affected)
+        try settle(ruleset, isSound: ruleset == soundRuleset)
+        return enforced
+    }
+
+    private func quarantine(of state: DesiredState) -> [BridgePattern] {
+        lastingQuarantine + state.quarantine.subtracting(lastingQuarantine).sorted()
+    }
+
+    /// Makes what packets wait in, before they are led there, and leads there what endpoints are sent.
+    private func prepareQueues(_ demands: EndpointDemands, among resolved: ResolvedState) throws {
+        try pools.prepare(demands.pools)
+        let present = TrafficDirection.allCases.compactMap { direction in
+            pools.index(direction).map { (direction, $0) }
+        }
+        try shaper.prepare(demands.rates, before: Dictionary(present) { first, _ in first })
+        try redirections.prepare(ways(demands), among: KernelEnforcement.links(resolved))
+    }
+
+    /// Where what endpoints are sent waits before their own queues, by their links.
+    private func ways(_ demands: EndpointDemands) -> [UInt32: UInt32] {
+        demands.linksThatAreLed.reduce(into: [:]) { ways, link in
+            ways[link] = queue(of: link, .ingress, demands)
+        }
+    }
+
+    /// The interface in which an endpoint's traffic waits, its own or else a shared one.
+    private func queue(of link: UInt32, _ direction: TrafficDirection, _ demands: EndpointDemands) -> UInt32? {
+        let isPooled = demands.pools[direction]?.links.contains(link) ?? false
+        let known = demands.known(link)
+        let hasOwn = direction == .egress ? demands.rates[known]?.egress != nil : demands.isGathered(link)
+        let own = hasOwn ? shaper.queue(of: known, direction, isPooled: isPooled) : nil
+        return own ?? (isPooled ? pools.index(direction) : nil)
+    }
+
+    private static func links(_ resolved: ResolvedState) -> Swift.Set<UInt32> {
+        Swift.Set(resolved.endpoints.lazy.filter { $0.control == nil }.map(\.interfaceIndex))
+    }
+
+    /// Whether endpoints are known to the kernel: beside a quarantined bridge all are.
+    private func isPoliced(_ resolved: ResolvedState) -> Bool {
+        resolved.isPoliced || !quarantine.isEmpty || resolved.endpoints.contains { !$0.limits.isEmpty }
+    }
+
+    /// Where an endpoint's frames wait if its rate is limited.
+    private func queue(of endpoint: AgentEndpoint, _ demands: EndpointDemands) -> UInt32? {
+        // Where packets wait in classes, they are led there by what knows the classes.
+        let link = demands.known(endpoint.interfaceIndex)
+        guard let rates = demands.rates[link], !rates.pooled.contains(.egress), case .bucket = rates.egress else {
+            return nil
+        }
+        return shaper.queue(of: link)
+    }
+
+    // MARK: - Whether anybody has changed anything
+
+    /// Notes that the kernel is as it should be, if nobody else has committed anything since a moment.
+    private func settle(_ ruleset: UInt32, isSound: Bool) throws {
+        soundRuleset = try isSound && dataplane.foreignGeneration() == ruleset ? ruleset : nil
+    }
+
+    /// What a new state comes to.
+    private struct Step {
+        /// What the kernel needs.
+        var difference: HostDifference
+        /// The endpoints whose programs, routes or limits may be others.
+        var affected: Swift.Set<Int>
+        /// The routes and limits of all endpoints.
+        var demands: EndpointDemands
+        /// The numbers of endpoints that are gone.
+        var removed: [Int]
+        /// The policies that are new, or say something else.
+        var policies: [ProgramKey: PolicySet]
+    }
+
+    /// Works out what a new state comes to. `prepare` is called before endpoints are led to where their frames wait.
+    private func advance(
+        _ resolved: inout ResolvedState, _ plan: inout HostPlan, to state: DesiredState, at time: Int64,
+        _ prepare: (EndpointDemands, ResolvedState) throws -> Void = { _, _ in }
+    ) throws -> Step {
+        let wasPoliced = isPoliced(resolved)
+        let found = resolved.update(to: state)
+        let wanted = try EndpointDemands(resolved, state)
+        try prepare(wanted, resolved)
+        var change = HostPlan.Change()
+        change.policies = found.policies
+        if isPoliced(resolved) {
+            // As soon as there is a policy for one, the frames of all are checked: an address in a policy must be
+            // nobody else's.
+            var slots = wasPoliced ? found.touched : Swift.Set(resolved.slots)
+            if !wanted.rates.isEmpty || !demands.rates.isEmpty {
+                for (endpoint, slot) in zip(resolved.endpoints, resolved.slots)
+                where plan.endpoints[slot]?.queueIndex != queue(of: endpoint, wanted) { slots.insert(slot) }
+            }
+            change.endpoints = slots.compactMap { resolved.hostEndpoint($0) { queue(of: $0, wanted) } }
+            change.removed = found.removed
+        } else {
+            change.removed = Array(plan.endpoints.keys)
+        }
+        let isCurrent =
+            plan.horizon.contains(time)
+            && plan.horizon.upperBound - time > KernelEnforcement.horizonSeconds / 2
+        if !isCurrent { change.horizon = KernelEnforcement.horizon(at: time) }
+        let difference = try plan.apply(change)
+        let affected = found.keys.reduce(into: found.touched) { $0.formUnion(resolved.slots(with: $1)) }
+        return Step(
+            difference: difference, affected: affected, demands: wanted, removed: found.removed,
+            policies: found.policies)
+    }
+
+    /// An hour back: clocks are set.
+    private static func horizon(at time: Int64) -> ClosedRange<Int64> { time - 3_600...time + horizonSeconds }
+
+    /// Notes that the kernel is at the plan.
+    ///
+    /// - Parameter affected: The endpoints that may be otherwise than before; `nil` for all of them.
+    /// - Returns: All endpoints.
+    /// - Throws: An error of the kernel's about what is to be put back.
+    private func finish(_ affected: Swift.Set<Int>?) throws -> [EnforcedEndpoint] {
+        let isPoliced = isPoliced(resolved)
+        if !isPoliced {
+            readLast()
+            // Nobody is left to police: the host is as if there had never been an agent.
+            try dataplane.removeTables(HostPlan.tables)
+            if plan.hasNames {
+                names?.end()
+                try diversion.remove()
+            }
+            plan = HostPlan(logGroup: KernelEnforcement.logGroup, generations: plan.generations)
+            plan.namePorts = names?.ports
+        }
+        if affected == nil || !isPoliced { try bridges.release(except: isPoliced ? resolved.endpoints : []) }
+        try redirections.release(except: ways(demands), among: KernelEnforcement.links(resolved))
+        try shaper.release(except: demands.rates) { pause in
+            var poll = Poll()
+            _ = try? poll.wait(timeout: pause)
+        }
+        try pools.release(except: demands.pools)
+        if affected == nil || resolved.endpoints.contains(where: { $0.control != nil }) { tellOwners() }
+        if let affected, enforced.count == resolved.slots.count {
+            for (place, slot) in resolved.slots.enumerated() where affected.contains(slot) {
+                enforced[place] = enforcedEndpoint(slot, resolved, plan) ?? enforced[place]
+            }
+        } else {
+            enforced = resolved.slots.compactMap { enforcedEndpoint($0, resolved, plan) }
+        }
+        isStale = false
+        return enforced
+    }
+
+    /// Says whose packets and frames are whose from now on.
+    private func tellOwners() {
+        let (endpoints, slots) = (resolved.endpoints, resolved.slots)
+        var groups: [UInt16: String] = [:]
+        for (endpoint, slot) in zip(endpoints, slots) where endpoint.control != nil {
+            guard let key = resolved.key(slot, .egress), let program = plan.program(of: key) else { continue }
+            let name = endpoint.workload.id.description
+            groups[program.generation.rawValue] = groups[program.generation.rawValue].map { "\($0), \(name)" } ?? name
+        }
+        traffic.know { [groups] in
+            var owners = TrafficOwners(
+                zip(endpoints, slots).lazy.map { endpoint, slot in
+                    (endpoint.workload.id.description, endpoint.addresses, "endpoint-\(slot)")
+                })
+            owners.groups = groups
+            return owners
+        }
+    }
+
+    private func enforcedEndpoint(_ slot: Int, _ resolved: ResolvedState, _ plan: HostPlan) -> EnforcedEndpoint? {
+        resolved.endpoint(slot).map { endpoint in
+            let policies = resolved.policies(slot, .egress)
+            let program = resolved.key(slot, .egress).flatMap { plan.program(of: $0) }
+            return EnforcedEndpoint(
+                endpoint: endpoint, egress: resolved.policyNames(slot, .egress),
+                ingress: resolved.policyNames(slot, .ingress),
+                egressGeneration: program?.generation.rawValue,
+                ingressGeneration: resolved.key(slot, .ingress).flatMap { plan.program(of: $0)?.generation.rawValue },
+                routes: policies.flatMap { HostRouteClauses($0) }, limits: (policies?.limits ?? []) + endpoint.limits,
+                budgets: EndpointBudget.all(of: policies), hasNames: !(program?.names.isEmpty ?? true))
+        }
+    }
+
+    func drift() throws -> [String] {
+        // Equal numbers mean that nobody has committed anything since the kernel was as it should be.
+        let ruleset = try dataplane.foreignGeneration()
+        var found: [String] = []
+        if ruleset != soundRuleset {
+            found = try dataplane.drift(of: plan.tablePrograms).map(\.description)
+            if found.isEmpty { soundRuleset = ruleset }
+        }
+        if plan.hasNames { found += try diversion.drift() }
+        return try found + bridges.drift() + routes.drift() + shaper.drift() + pools.drift() + redirections.drift()
+            + limits.drift()
+    }
+
+    func hearsOfQueues() throws -> Bool {
+        let pending = try queueEvents.pendingEvents()
+        let isOthers = pending.someWereLost || pending.messages.contains { $0.portID != route.portID }
+        return isOthers && !(demands.rates.isEmpty && demands.pools.isEmpty)
+    }
+
+    func holdsPolicies() throws -> Bool {
+        try !dataplane.holdings(of: HostPlan.tables).isEmpty
+    }
+
+    func tidy() throws {
+        let resting = Swift.Set(plan.generations.resting)
+        if resting.isEmpty { return }
+        let carried = try NetworkConnections(netfilter).marks().map(KernelEnforcement.generation)
+        plan.generations.release(resting.subtracting(carried))
+    }
+
+    private static func generation(ofMark mark: UInt32) -> UInt16 { UInt16(truncatingIfNeeded: mark >> 16) }
+}
+
+// MARK: - What a change would come to
+
+extension KernelEnforcement {
+    func preview(_ state: DesiredState, at time: Int64) throws -> EnforcementPreview {
+        if isStale, hasBegun { throw NotInForce() }
+        var (fresh, next) = (resolved, plan)
+        // The proxies need not run for that.
+        next.namePorts = next.namePorts ?? HostNames.Ports(questions: 1, checks: 1)
+        let affected = try advance(&fresh, &next, to: state, at: time).affected
+        let former = Dictionary(
+            enforced.map { ($0.endpoint.workload.id, $0) }, uniquingKeysWith: { first, _ in first })
+        let policies = fresh.policies
+        var preview = EnforcementPreview(changed: [], cut: [:])
+        var judges: [ProgramKey: PolicyEvaluator] = [:]
+        let connections = try NetworkConnections(netfilter).open(ledLabel: HostNames.label)
+        let byEnd: [Bool: [IPAddress: [NetworkConnections.Tracked]]] = [
+            true: Dictionary(grouping: connections, by: \.source),
+            false: Dictionary(grouping: connections, by: \.destination),
+        ]
+        for slot in fresh.slots where affected.contains(slot) {
+            guard let enforced = enforcedEndpoint(slot, fresh, next) else { continue }
+            let old = plan.endpoints[slot]
+            let (egressKey, ingressKey) = (fresh.key(slot, .egress), fresh.key(slot, .ingress))
+            let isOther = { (from: ProgramKey?, to: ProgramKey?) in
+                from.flatMap { self.plan.program(of: $0)?.generation }
+                    != to.flatMap { next.program(of: $0)?.generation }
+            }
+            let (egress, ingress) = (isOther(old?.egress, egressKey), isOther(old?.ingress, ingressKey))
+            let id = enforced.endpoint.workload.id
+            if former[id]?.routes != enforced.routes { preview.routes.insert(id) }
+            if !enforced.isLimited(as: former[id]) { preview.limits.insert(id) }
+            if !enforced.isBudgeted(as: former[id]) { preview.budgets.insert(id) }
+            let isAnother = [preview.routes, preview.limits, preview.budgets].contains { $0.contains(id) }
+            if !egress && !ingress && !isAnother { continue }
+            preview.changed.append((enforced, egress, ingress))
+            let own = Swift.Set(enforced.endpoint.workload.addresses)
+            for (key, isChanged, isEgress) in [(egressKey, egress, true), (ingressKey, ingress, false)] {
+                guard isChanged, let key, let policies = policies[key] else { continue }
+                let named = isEgress ? names.map { ConnectionJudge(policies, registry: $0.registry) { time } } : nil
+                let judge = judges[key] ?? PolicyEvaluator(policies: policies)
+                judges[key] = judge
+                let concerned = own.flatMap { byEnd[isEgress]?[$0] ?? [] }
+                let refused = concerned.filter { connection in
+                    if own.contains(isEgress ? connection.destination : connection.source) { return false }
+                    if let names, let named, !named.evaluator.nameClauses.isEmpty {
+                        return !names.canGoOn(slot, connection, under: named)
+                    }
+                    let flow = Flow(
+                        to: isEgress ? connection.destination : connection.source, protocol: connection.transport,
+                        port: connection.port, icmpType: connection.icmpType)
+                    return judge.decide(flow, at: time).verdict != .allow
+                }
+                preview.cut[id, default: []] += refused.prefix(OpenConnection.limit).map {
+                    OpenConnection(
+                        source: $0.source, destination: $0.destination, protocol: $0.transport, port: $0.port)
+                }
+            }
+        }
+        return preview
+    }
+}

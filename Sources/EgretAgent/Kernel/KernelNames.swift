@@ -1,0 +1,29 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretDataplane
+import EgretNftables
+
+/// The numbers in the names of what a kernel holds already: what comes beside it must have others.
+struct KernelNames {
+    /// The generations of programs: `g32768-…`.
+    private(set) var generations: Swift.Set<UInt16> = []
+    /// Above the numbers of shared chains: `from-7`, `to-7`.
+    private(set) var nextProfile = 0
+    /// Above the numbers of endpoints' chains: `endpoint-7`.
+    private(set) var nextSlot = 0
+
+    init(_ holdings: [Table: TableHoldings]) {
+        for name in holdings.values.flatMap({ $0.chains + $0.sets + $0.counters + $0.limits }) {
+            let parts = name.split(separator: "-", maxSplits: 1)
+            guard parts.count == 2 else { continue }
+            if parts[0].first == "g", let number = UInt16(parts[0].dropFirst()) { generations.insert(number) }
+            guard let number = Int(parts[1].prefix { $0.isNumber }) else { continue }
+            switch parts[0] {
+            case "from", "to": nextProfile = max(nextProfile, number + 1)
+            case "endpoint": nextSlot = max(nextSlot, number + 1)
+            default: continue
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretCompiler
+import EgretDataplane
+import EgretNetlink
+import EgretNftables
+
+/// Keeps the table of limits on connections and packets at what policies say about the endpoints of networks.
+///
+/// What stays as it is keeps what it has counted, also when another agent takes the table over.
+final class LimitKeeper {
+    private let dataplane: Dataplane
+    /// What the table holds; `nil` if nobody has looked.
+    private var installed: LimitProgram?
+
+    init(_ dataplane: Dataplane) {
+        self.dataplane = dataplane
+    }
+
+    /// Whether anybody's connections or packets are limited.
+    var isNeeded: Bool { installed.map { !$0.isEmpty } ?? false }
+
+    /// Takes over tables in whatever state they are.
+    func take(_ wanted: LimitProgram) throws {
+        installed = nil
+        let picture = try dataplane.picture(of: [LimitProgram.table, LimitProgram.frameTable])
+        for program in [wanted.program, wanted.frames] {
+            let table = program.table
+            if program.rules.isEmpty {
+                try dataplane.removeTables([table])
+            } else if picture.tables.contains(table), try picture.holds(program) {
+                try dataplane.sweep([table], keeping: [program])
+            } else {
+                try replace(with: program, isThere: picture.tables.contains(table))
+            }
+        }
+        installed = wanted
+    }
+
+    private func replace(with program: TableProgram, isThere: Bool) throws {
+        var whole = Transaction()
+        if isThere { whole.append(.deleteTable, in: program.table) }
+        whole.append(dataplane.addition(of: program.table), in: program.table)
+        for operation in program.installation { whole.append(operation, in: program.table) }
+        try dataplane.commit(whole)
+    }
+
+    /// Brings the tables from what they held last to something else.
+    func change(to wanted: LimitProgram) throws {
+        guard let present = installed else { return try take(wanted) }
+        installed = nil
+        for (program, former) in [(wanted.program, present.program), (wanted.frames, present.frames)] {
+            if program.rules.isEmpty {
+                if !former.rules.isEmpty { try dataplane.removeTables([program.table]) }
+            } else if former.rules.isEmpty {
+                try replace(with: program, isThere: false)
+            } else {
+                try change(program.difference(from: former), program)
+            }
+        }
+        installed = wanted
+    }
+
+    private func change(_ difference: TableDifference, _ program: TableProgram) throws {
+        do throws(NetlinkError) {
+            for operations in [difference.arrival, difference.switching, difference.departure]
+            where !operations.isEmpty {
+                try dataplane.commit(Transaction(operations.map { Transaction.Step($0, in: program.table) }))
+            }
+        } catch {
+            // With its interface, a chain goes by itself.
+            guard error.code == .notFound else { throw error }
+            try replace(with: program, isThere: !dataplane.picture(of: [program.table]).tables.isEmpty)
+        }
+    }
+
+    /// What the kernel holds otherwise than it was last given, in nft's words.
+    func drift() throws -> [String] {
+        guard let installed else { return [] }
+        return try dataplane.drift(of: installed.programs).map(\.description)
+    }
+}

@@ -1,0 +1,116 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretDNSWire
+import EgretLinux
+import EgretNames
+import Synchronization
+
+/// What endpoints have resolved, in a file: an agent that starts anew goes on with it.
+///
+/// A line is written before an answer goes to whoever asked. The file is in memory, like everything that is about the running
+/// kernel: what matters is that it outlives the process.
+final class HoldingsJournal: Sendable {
+    /// A holding with its end, in milliseconds since the machine's start.
+    private struct Line {
+        var link: String
+        var name: DNSName
+        var address: IPAddress
+        var until: UInt64
+
+        var text: String { "\(link) \(name) \(address) \(until)\n" }
+
+        init(_ holding: NameHolding, link: String) {
+            (self.link, name, address, until) = (link, holding.name, holding.address, holding.until)
+        }
+
+        /// Reads a line; `nil` if it is none, as the last one of an agent that was killed may be.
+        init?(_ text: Substring) {
+            let words = text.split(separator: " ")
+            guard words.count == 4, let name = DNSName(words[1]), let address = IPAddress(words[2]),
+                let until = UInt64(words[3])
+            else { return nil }
+            self.init(NameHolding(name: name, address: address, until: until), link: String(words[0]))
+        }
+    }
+
+    private struct State {
+        var file: Descriptor?
+        var size = 0
+        var sizeAfterTidying = 0
+    }
+
+    private let path: String
+    private let header: String
+    private let state = Mutex(State())
+
+    /// Names the file.
+    ///
+    /// - Parameters:
+    ///   - path: Where it is.
+    ///   - bootID: The machine's start: what is of another is not read.
+    init(path: String, bootID: String) {
+        self.path = path
+        header = "boot \(bootID)\n"
+    }
+
+    /// What the file has that is not over, by link, each name and address once.
+    func read(now: UInt64) -> [String: [NameHolding]] {
+        guard let text = try? File.readText(path, limit: 1 << 28), text.hasPrefix(header) else { return [:] }
+        var longest: [String: [DNSName: [IPAddress: UInt64]]] = [:]
+        for text in text.split(separator: "\n").dropFirst() {
+            guard let line = Line(text), line.until > now else { continue }
+            let known = longest[line.link]?[line.name]?[line.address] ?? 0
+            longest[line.link, default: [:]][line.name, default: [:]][line.address] = max(known, line.until)
+        }
+        return longest.mapValues { names in
+            names.flatMap { name, addresses in
+                addresses.map { NameHolding(name: name, address: $0.key, until: $0.value) }
+            }
+        }
+    }
+
+    /// Notes what answers have given the endpoint at a link.
+    ///
+    /// - Throws: `LinuxError` if it cannot be written.
+    func append(_ holdings: some Sequence<NameHolding>, link: String) throws {
+        let bytes = Array(holdings.map { Line($0, link: link).text }.joined().utf8)
+        try state.withLock { state in
+            if state.file == nil {
+                state.file = try Descriptor.open(path, [.writeOnly, .create, .append], mode: 0o600)
+            }
+            try state.file?.write(bytes)
+            state.size += bytes.count
+        }
+    }
+
+    /// Takes the file away: nobody holds anything.
+    func remove() {
+        state.withLock { state in
+            try? File.remove(path)
+            state = State()
+        }
+    }
+
+    /// Whether the file has grown so much that most of it may be over.
+    var isDue: Bool { state.withLock { $0.size > max(1 << 20, 2 * $0.sizeAfterTidying) } }
+
+    /// Writes the file anew.
+    ///
+    /// - Parameter holdings: What is held now, by link; nothing is noted while it is asked for.
+    /// - Throws: `LinuxError` if it cannot be written; the file is then as it was.
+    func tidy(_ holdings: () -> [(link: String, holdings: [NameHolding])]) throws {
+        try state.withLock { state in
+            var bytes = Array(header.utf8)
+            for (link, holdings) in holdings() {
+                for holding in holdings { bytes += Line(holding, link: link).text.utf8 }
+            }
+            try File.replace(path, with: bytes, mode: 0o600)
+            // What is written now goes to the new one, or nowhere and is told of.
+            state.file = nil
+            state.file = try Descriptor.open(path, [.writeOnly, .append], mode: 0o600)
+            (state.size, state.sizeAfterTidying) = (bytes.count, bytes.count)
+        }
+    }
+}

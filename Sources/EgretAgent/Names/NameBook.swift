@@ -1,0 +1,155 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretDNSWire
+import EgretEvaluator
+import EgretGreetingWire
+import EgretLinux
+import EgretNames
+import EgretPolicy
+import Synchronization
+
+/// What became of endpoints' questions and of their connections to names: figures, and flows that people can look at.
+final class NameBook: Sendable {
+    /// Figures since the agent's start, of all endpoints.
+    struct Figures: Hashable, Sendable {
+        /// Questions that could be read.
+        var questions: UInt64 = 0
+        /// Questions that were refused, by the reason: `name`, `type`, `server` or `limit`.
+        var refused: [String: UInt64] = [:]
+        /// Answers that were kept back because the kernel did not take their addresses.
+        var failedCommits: UInt64 = 0
+        /// Answers that were not used.
+        var badAnswers: UInt64 = 0
+        /// Servers that did not answer in time.
+        var silentServers: UInt64 = 0
+        /// Addresses that were taken out of answers.
+        var removedAddresses: UInt64 = 0
+        /// Connections that were let through.
+        var connections: UInt64 = 0
+        /// Those of them that said no name that could be read.
+        var unverified: UInt64 = 0
+        /// Connections that were refused.
+        var refusedConnections: UInt64 = 0
+    }
+
+    private let state = Mutex(Figures())
+    /// What the log says last about a server, and when it did.
+    private let lastFailure = Mutex<(text: String, time: Int64)>((text: "", time: Int64.min / 2))
+    private let traffic: TrafficBook
+    private let now: @Sendable () -> Int64
+    private let log: @Sendable (String) -> Void
+
+    init(traffic: TrafficBook, now: @escaping @Sendable () -> Int64, log: @escaping @Sendable (String) -> Void) {
+        self.traffic = traffic
+        self.now = now
+        self.log = log
+    }
+
+    /// The figures.
+    var figures: Figures { state.withLock { $0 } }
+
+    /// Notes a question.
+    func noteQuestion(_ endpoint: Int) { state.withLock { $0.questions += 1 } }
+
+    /// Notes that what an endpoint has resolved before could not be taken over: it has to ask again.
+    func noteLostHoldings(_ endpoint: Int) {
+        state.withLock { $0.failedCommits += 1 }
+        log("names: what endpoint-\(endpoint) has resolved could not be kept; it asks again")
+    }
+
+    /// Notes what the proxy for questions tells.
+    func note(_ endpoint: Int, _ event: NameEvent) {
+        let reason = NameBook.reason(event)
+        state.withLock { figures in
+            if let reason { figures.refused[reason, default: 0] += 1 }
+            switch event {
+            case .commitFailed: figures.failedCommits += 1
+            case .badAnswer, .serverFailed: figures.badAnswers += 1
+            case .timedOut: figures.silentServers += 1
+            case .addressesRemoved(_, let addresses): figures.removedAddresses += UInt64(addresses.count)
+            case .denied, .typeDenied, .serverDenied, .limited, .granted: break
+            }
+        }
+        if case .commitFailed(let name, let why) = event {
+            log("names: an answer for \(NameJournal.text(name)) was kept back: \(why)")
+        }
+        if case .serverFailed(_, let server, let why) = event { noteFailure("\(server) cannot be asked: \(why)") }
+    }
+
+    /// Logs why a server cannot be asked, the same thing once a minute.
+    private func noteFailure(_ text: String) {
+        let time = now()
+        let isNew = lastFailure.withLock { last in
+            guard time - last.time >= (last.text == text ? 60 : 1) else { return false }
+            last = (text, time)
+            return true
+        }
+        if isNew { log("names: \(text)") }
+    }
+
+    /// Notes a question that was refused, as a flow to the server that it was meant for.
+    func noteRefusal(
+        _ endpoint: Int, _ event: NameEvent, server: IPAddress, isStream: Bool, _ judge: ConnectionJudge?
+    ) {
+        guard let name = NameBook.name(event), let reason = NameBook.reason(event) else { return }
+        var clause = TrafficClause.refused(.egress, reason)
+        if case .denied = event, let judge, let domain = DomainName(labels: name.labels),
+            case .denied(let deciding) = judge.evaluator.decide(name: domain)
+        {
+            clause = TrafficClause(deciding, "deny", of: judge.policies, .egress)
+        }
+        let text = NameJournal.text(name)
+        traffic.note(slot: endpoint, at: now()) { owner in
+            FlowPlace(
+                endpoint: owner, clause: clause, peer: server, protocol: isStream ? .tcp : .udp, port: 53, name: text)
+        }
+    }
+
+    /// Notes what the proxy for connections tells.
+    func note(_ endpoint: Int, _ event: ConnectionEvent, _ judge: ConnectionJudge?) {
+        if case .relayed(let attempt) = event {
+            state.withLock { figures in
+                figures.connections += 1
+                if case .nothing = attempt.speech { figures.unverified += 1 }
+            }
+            var name: String?
+            if case .name(let spoken) = attempt.speech { name = spoken.name.lowercased() }
+            note(endpoint, .allowed(.egress), attempt.destination, name)
+        }
+        guard let refused = NameJournal.Connection(refusedBy: event) else { return }
+        state.withLock { $0.refusedConnections += 1 }
+        var clause = TrafficClause.refused(.egress, "name")
+        if case .refused(let attempt) = event, let judge {
+            clause = TrafficClause(judge.decide(endpoint, attempt).clause, "deny", of: judge.policies, .egress)
+        }
+        note(endpoint, clause, SocketAddress(refused.address, port: refused.port), refused.name)
+    }
+
+    private func note(_ endpoint: Int, _ clause: TrafficClause, _ destination: SocketAddress, _ name: String?) {
+        traffic.note(slot: endpoint, at: now()) { owner in
+            FlowPlace(
+                endpoint: owner, clause: clause, peer: destination.address, protocol: .tcp, port: destination.port,
+                name: name)
+        }
+    }
+
+    /// Why a question was refused; `nil` if it was not.
+    private static func reason(_ event: NameEvent) -> String? {
+        switch event {
+        case .denied: "name"
+        case .typeDenied: "type"
+        case .serverDenied: "server"
+        case .limited: "limit"
+        case .addressesRemoved, .badAnswer, .commitFailed, .timedOut, .serverFailed, .granted: nil
+        }
+    }
+
+    private static func name(_ event: NameEvent) -> DNSName? {
+        switch event {
+        case .denied(let name, _), .typeDenied(let name, _), .serverDenied(let name, _), .limited(let name, _): name
+        case .addressesRemoved, .badAnswer, .commitFailed, .timedOut, .serverFailed, .granted: nil
+        }
+    }
+}

@@ -1,0 +1,51 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretNames
+import EgretPolicy
+
+/// An endpoint whose policies have rules about names, as the proxies must know it.
+struct NameMember: Sendable {
+    /// Its number.
+    var slot: Int
+    /// The host's end of its link, which nobody else ever has: `veth1a2b#17`.
+    var link: String
+    /// Its addresses.
+    var addresses: [IPAddress]
+    /// Its egress program's number.
+    var generation: Generation
+    /// Its egress policies.
+    var policies: PolicySet
+
+    /// What its policies have that connections by name, which come to this host, would miss: then no name is resolved.
+    var missed: String? {
+        if policies.policies.contains(where: { !$0.routes.isEmpty }) { return "routes" }
+        if policies.limits.contains(where: { !$0.isForEverything }) { return "limits for a part of the traffic" }
+        let budgets = policies.policies.flatMap(\.budgets)
+        let isPartial = budgets.contains { !$0.destinations.isEmpty || !$0.services.isEmpty }
+        return isPartial ? "budgets for a part of the traffic" : nil
+    }
+
+    /// The set of a rule's addresses of a family.
+    func set(_ rule: Int, _ family: AddressFamily) -> String {
+        CompiledNameRule.set(rule, family, of: generation)
+    }
+}
+
+/// What the proxies are to know otherwise than before.
+struct NameChange: Sendable {
+    /// Endpoints that come, or obey another program, or have other addresses.
+    var members: [NameMember] = []
+    /// The numbers of endpoints that go, or have no rules about names any more.
+    var removed: [Int] = []
+
+    var isEmpty: Bool { members.isEmpty && removed.isEmpty }
+}
+
+extension AgentEndpoint {
+    /// Its link, for as long as it is there.
+    var linkKey: String { "\(interface.rawValue)#\(interfaceIndex)" }
+}

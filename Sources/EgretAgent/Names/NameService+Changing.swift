@@ -1,0 +1,174 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretEvaluator
+import EgretLinux
+import EgretNames
+import EgretNetworks
+import EgretPolicy
+import Synchronization
+
+extension NameService {
+    /// The numbers of the endpoints that may ask.
+    var slots: Swift.Set<Int> { state.withLock { Swift.Set($0.entries.keys) } }
+
+    /// Hears which addresses are endpoints' of this host: nobody is connected to them by name.
+    func know(neighboursOf desired: DesiredState) {
+        let addresses = Swift.Set(desired.endpoints.flatMap(\.addresses))
+        state.withLock { $0.neighbours = addresses }
+    }
+
+    /// A change without what is known already. When all is looked at, what is known comes too: it may be gone from the kernel.
+    func reduced(_ change: NameChange, isWhole: Bool) -> NameChange {
+        state.withLock { state in
+            var change = change
+            change.removed.removeAll { state.entries[$0] == nil }
+            if isWhole { return change }
+            change.members.removeAll { member in
+                guard let known = state.entries[member.slot]?.member else { return false }
+                return known.generation == member.generation && known.addresses == member.addresses
+                    && known.missed == member.missed
+            }
+            return change
+        }
+    }
+
+    /// Has the proxies know other rules, at the moment at which the kernel does.
+    ///
+    /// - Parameters:
+    ///   - change: What is otherwise.
+    ///   - body: Changes the kernel; is given what fills the new programs' sets, to be called when these are there and
+    ///     before packets are led to them.
+    /// - Returns: What the body returns.
+    /// - Throws: What the body throws. The proxies' rules are the new ones then, and nothing is opened by them until the
+    ///   next change.
+    func change<Result>(_ change: NameChange, _ body: (_ fill: () -> Void) throws -> Result) rethrows -> Result {
+        guard !change.isEmpty, let sets = proxies.withLock({ $0?.sets }) else { return try body({}) }
+        let now = EgretLinux.BootClock.milliseconds
+        var stale: Swift.Set<NameElement> = []
+        defer { end(change) }
+        return try registry.changing {
+            var grants: [(member: NameMember, grants: [NameGrant])] = []
+            let links = Swift.Set(change.members.map(\.link))
+            for slot in change.removed { stale.formUnion(leave(slot, now, forLinks: links)) }
+            for member in change.members {
+                stale.formUnion(leaving(member, now))
+                grants.append((member, enter(member, now)))
+            }
+            let result = try body {
+                for (member, grants) in grants where !grants.isEmpty {
+                    do {
+                        try sets.commit(member.slot, grants)
+                    } catch {
+                        // They come with the next answers.
+                        registry.forgetCommits(of: member.slot)
+                        book.noteLostHoldings(member.slot)
+                    }
+                }
+            }
+            // What somebody has at such an address by now stays: the endpoint itself, or who has got its address.
+            let owners = Swift.Set(stale.compactMap { registry.endpoint(at: $0.own) })
+            for owner in owners {
+                guard let member = state.withLock({ $0.entries[owner]?.member }) else { continue }
+                stale.subtract(elements(of: member, now))
+            }
+            try? sets.remove(stale)
+            return result
+        }
+    }
+
+    /// What an endpoint has in sets that others use too.
+    private func elements(of member: NameMember, _ now: UInt64) -> Swift.Set<NameElement> {
+        var elements: Swift.Set<NameElement> = []
+        for (rule, address) in registry.committed(of: member.slot, now: now) {
+            for own in member.addresses where own.family == address.family {
+                elements.insert(
+                    NameElement(set: member.set(rule, address.family), own: own, address: address))
+            }
+        }
+        return elements
+    }
+
+    /// Forgets an endpoint. What it has resolved is its successor's, if it is another number of the same link.
+    ///
+    /// - Returns: What it leaves in the kernel: somebody else may get its address.
+    private func leave(_ slot: Int, _ now: UInt64, forLinks links: Swift.Set<String>) -> Swift.Set<NameElement> {
+        guard let member = state.withLock({ $0.entries[slot]?.member }) else { return [] }
+        let elements = elements(of: member, now)
+        let holdings = registry.holdings(of: slot, now: now)
+        registry.remove(slot)
+        state.withLock { state in
+            state.entries[slot] = nil
+            if links.contains(member.link) { state.inherited[member.link] = holdings }
+        }
+        return elements
+    }
+
+    /// What an endpoint leaves behind that goes on with another program or other addresses.
+    private func leaving(_ member: NameMember, _ now: UInt64) -> Swift.Set<NameElement> {
+        guard let entry = state.withLock({ $0.entries[member.slot] }) else { return [] }
+        let isSame = entry.member.generation == member.generation && entry.member.addresses == member.addresses
+        return isSame ? [] : elements(of: entry.member, now)
+    }
+
+    /// Lets an endpoint ask by its rules. Returns what the kernel must have for what it has resolved before.
+    private func enter(_ member: NameMember, _ now: UInt64) -> [NameGrant] {
+        let judge = ConnectionJudge(member.policies, registry: registry, time: setting.now)
+        let (known, servers) = state.withLock { state in
+            let isKnown = state.entries[member.slot] != nil
+            state.entries[member.slot] = Entry(member: member, judge: judge)
+            let inherited = isKnown ? nil : state.inherited.removeValue(forKey: member.link)
+            return (inherited, state.servers)
+        }
+        let holdings = known ?? registry.holdings(of: member.slot, now: now)
+        return registry.set(endpoint(member, servers, judge), holding: holdings, now: now)
+    }
+
+    func endpoint(_ member: NameMember, _ servers: [NameServer], _ judge: ConnectionJudge) -> NameEndpoint {
+        NameEndpoint(
+            id: member.slot, addresses: member.addresses,
+            rules: member.missed != nil ? [] : NameRule.rules(of: member.policies),
+            trustedServers: member.policies.trustedServers(besides: servers),
+            servers: servers,
+            isOpen: { judge.allowsQuestions(to: $0, isHost: false, overStream: $1) },
+            isOpenHere: { judge.allowsQuestions(to: $0, isHost: true, overStream: $1) })
+    }
+
+    /// Ends connections that may go on no more.
+    private func end(_ change: NameChange) {
+        let changed = Swift.Set(change.members.map(\.slot) + change.removed)
+        resetConnections { changed.contains($0) }
+    }
+
+    func resetConnections(of isConcerned: @escaping @Sendable (Int) -> Bool) {
+        let connections = proxies.withLock { $0?.connections }
+        connections?.reset { [self] endpoint, attempt in
+            guard isConcerned(endpoint) else { return false }
+            return judge(endpoint)?.decide(endpoint, attempt).verdict != .allow
+        }
+    }
+
+    /// Whether an open connection could go on under other policies.
+    ///
+    /// - Parameters:
+    ///   - slot: The endpoint's number.
+    ///   - connection: The connection.
+    ///   - policies: Its policies.
+    /// - Returns: Whether it could; where what was said decides, whether anything that could be said would do.
+    func canGoOn(_ slot: Int, _ connection: NetworkConnections.Tracked, under policies: ConnectionJudge) -> Bool {
+        let now = EgretLinux.BootClock.milliseconds
+        if let port = connection.port, connection.isLed {
+            // What the client has said is not known here: what it could have said decides.
+            return port == 53
+                || policies.beginning(slot, SocketAddress(connection.destination, port: port)) != .refuse
+        }
+        let names = registry.names(of: slot, holding: connection.destination, now: now)
+        let flow = Flow(
+            to: connection.destination, protocol: connection.transport, port: connection.port,
+            icmpType: connection.icmpType, names: names)
+        return policies.evaluator.decide(flow, at: setting.now()).verdict == .allow
+    }
+}

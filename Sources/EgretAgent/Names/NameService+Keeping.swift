@@ -1,0 +1,71 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAgentAPI
+import EgretLinux
+import EgretNames
+import EgretPolicy
+import Synchronization
+
+extension NameService {
+    /// Looks after what changes with time. To be called about once a second.
+    func tick() throws {
+        if !isRunning { return }
+        let now = EgretLinux.BootClock.milliseconds
+        if state.withLock({ $0.entries.values.contains { $0.judge.cutsByTime } }) {
+            resetConnections { [self] in judge($0)?.cutsByTime ?? false }
+        }
+        refreshServers()
+        age(now)
+        if journal.isDue {
+            try journal.tidy {
+                let (members, inherited) = state.withLock { ($0.entries.values.map(\.member), $0.inherited) }
+                return inherited.map { ($0.key, $0.value) }
+                    + members.map { ($0.link, registry.holdings(of: $0.slot, now: now)) }
+            }
+        }
+    }
+
+    /// Forgets what is over of what links have left whose endpoints have not come back, about once a minute.
+    func age(_ now: UInt64) {
+        state.withLock { state in
+            guard now >= state.nextAgeing else { return }
+            state.nextAgeing = now + 60_000
+            state.inherited = state.inherited.compactMapValues { holdings in
+                let live = holdings.filter { $0.until > now }
+                return live.isEmpty ? nil : live
+            }
+        }
+    }
+
+    /// Asks other servers from now on, if the host does.
+    private func refreshServers() {
+        let servers = setting.servers()
+        let entries = state.withLock { state -> [Entry] in
+            if state.servers == servers { return [] }
+            state.servers = servers
+            return Array(state.entries.values)
+        }
+        for entry in entries {
+            registry.setServers(
+                servers, trusted: entry.member.policies.trustedServers(besides: servers), of: entry.member.slot)
+        }
+    }
+
+    /// What endpoints with rules about names hold, by link, and why they can resolve none, if so.
+    func held() -> [String: (held: HeldNames, problem: String?)] {
+        let (members, servers) = state.withLock { ($0.entries.values.map(\.member), $0.servers) }
+        return Dictionary(
+            members.map { member in
+                let (names, addresses) = registry.held(by: member.slot)
+                var problem: String?
+                if let missed = member.missed {
+                    problem = "its policies have \(missed), which connections by name would miss"
+                }
+                if servers.isEmpty, member.policies.namedServers.isEmpty {
+                    problem = "no server is known that could be asked: see --dns of egret agent"
+                }
+                return (member.link, (HeldNames(names: names, addresses: addresses), problem))
+            }, uniquingKeysWith: { first, _ in first })
+    }
+}

@@ -1,0 +1,200 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDataplane
+import EgretEvaluator
+import EgretLinux
+import EgretNames
+import EgretNetlink
+import EgretNftables
+import EgretPolicy
+import Synchronization
+
+/// The names of all endpoints: the two proxies, what they may let out, and what they tell.
+///
+/// Both are threads of the agent. They start with the first policy that has rules about names. When the agent ends, no name
+/// resolves and nothing opens.
+final class NameService: Sendable {
+    /// Where things are, and who is asked.
+    struct Setting: Sendable {
+        /// The beginning of the files' names: notes about the running kernel.
+        var path: String
+        /// The machine's start.
+        var bootID: String
+        /// The servers that questions go to, as they are now.
+        var servers: @Sendable () -> [NameServer]
+        /// Whom servers over TLS must be vouched for by; needed if there are any.
+        var trust: ServerTrust?
+        /// The time, in seconds since 1970.
+        var now: @Sendable () -> Int64
+    }
+
+    struct Entry: Sendable {
+        var member: NameMember
+        var judge: ConnectionJudge
+    }
+
+    struct State {
+        var entries: [Int: Entry] = [:]
+        /// What former agents' endpoints have resolved, by link.
+        var inherited: [String: [NameHolding]] = [:]
+        /// When what is inherited is looked through next, in milliseconds.
+        var nextAgeing: UInt64 = 0
+        var servers: [NameServer] = []
+        /// The addresses of all endpoints of this host.
+        var neighbours: Swift.Set<IPAddress> = []
+    }
+
+    struct Proxies {
+        var questions: NameProxy
+        var connections: ConnectionProxy
+        /// What opens in the kernel.
+        var sets: NameSets
+    }
+
+    let registry = NameRegistry()
+    let book: NameBook
+    let setting: Setting
+    let journal: HoldingsJournal
+    private let sender: BatchSender
+    let state = Mutex(State())
+    let proxies = Mutex<Proxies?>(nil)
+
+    /// Prepares for names; nothing is started yet.
+    ///
+    /// - Parameters:
+    ///   - setting: Where things are, and who is asked.
+    ///   - sender: Puts elements into the sets, by the socket that owns the tables.
+    ///   - book: Hears of what happens.
+    init(_ setting: Setting, by sender: BatchSender, book: NameBook) {
+        self.setting = setting
+        self.sender = sender
+        self.book = book
+        journal = HoldingsJournal(path: "\(setting.path).holdings", bootID: setting.bootID)
+    }
+
+    // MARK: - Starting
+
+    /// Where the proxies listen; `nil` before they were started.
+    var ports: HostNames.Ports? {
+        proxies.withLock { $0.map { HostNames.Ports(questions: $0.questions.port, checks: $0.connections.port) } }
+    }
+
+    /// Whether there is anything to do for names.
+    var isRunning: Bool { proxies.withLock { $0 != nil } }
+
+    /// Starts the proxies if they do not run, at the ports that a former agent's had if they are free: what is led there
+    /// in the kernel goes on.
+    ///
+    /// - Throws: An error if sockets cannot be had, or the notes not be written.
+    func start() throws {
+        try proxies.withLock { proxies in
+            if proxies != nil { return }
+            // A connection takes up to six descriptors.
+            try? CurrentProcess.raiseOpenFileLimit()
+            let former = formerPorts
+            let inherited = journal.read(now: EgretLinux.BootClock.milliseconds)
+            try journal.tidy { inherited.map { ($0.key, $0.value) } }
+            state.withLock { state in
+                state.inherited = inherited
+                state.servers = setting.servers()
+            }
+            let (sets, hooks) = (try makeSets(), self.connectionHooks)
+            let questions = try NameService.atPort(former?.questions) { (port) throws(LinuxError) in
+                try NameProxy(
+                    registry: registry, port: port, isTransparent: true, trust: setting.trust,
+                    hooks: questionHooks(sets))
+            }
+            var settings = ConnectionProxy.Settings()
+            settings.isTransparent = false
+            settings.hasStandIn = true
+            settings.mark = HostNames.sent
+            settings.connections = 65_536
+            settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
+            let connections = try NameService.atPort(former?.checks) { (port) throws(LinuxError) in
+                try ConnectionProxy(registry: registry, port: port, settings: settings, hooks: hooks)
+            }
+            proxies = Proxies(questions: questions, connections: connections, sets: sets)
+            try File.replace(
+                "\(setting.path).ports", with: Array("\(questions.port) \(connections.port)\n".utf8), mode: 0o600)
+        }
+    }
+
+    private var formerPorts: HostNames.Ports? {
+        guard let text = try? File.readText("\(setting.path).ports", limit: 64) else { return nil }
+        let words = text.split(whereSeparator: \.isWhitespace).compactMap { UInt16($0) }
+        return words.count == 2 ? HostNames.Ports(questions: words[0], checks: words[1]) : nil
+    }
+
+    /// Whether a former agent has led questions anywhere: then its ports are to be had again if they can be.
+    var wasRunning: Bool { formerPorts != nil }
+
+    /// Tries a port, and another if somebody has it.
+    private static func atPort<Proxy>(
+        _ wanted: UInt16?, _ make: (UInt16) throws(LinuxError) -> Proxy
+    ) throws(LinuxError) -> Proxy {
+        if let wanted, let proxy = try? make(wanted) { return proxy }
+        return try make(0)
+    }
+
+    /// Ends the proxies and their connections.
+    func stop() {
+        let running = proxies.withLock { proxies in
+            let running = proxies
+            proxies = nil
+            return running
+        }
+        running?.connections.stop()
+        running?.questions.stop()
+    }
+
+    /// Ends the proxies where nobody has rules about names any more, and takes the notes away.
+    func end() {
+        stop()
+        journal.remove()
+        try? File.remove("\(setting.path).ports")
+    }
+
+    private func makeSets() throws(LinuxError) -> NameSets {
+        try NameSets(
+            table: HostBase.table.name, by: sender,
+            owning: { [self] endpoint, family in
+                state.withLock { $0.entries[endpoint]?.member.addresses.filter { $0.family == family } ?? [] }
+            },
+            naming: { [self] endpoint, rule, family in
+                state.withLock { $0.entries[endpoint]?.member.set(rule, family) ?? "" }
+            })
+    }
+
+    private func questionHooks(_ sets: NameSets) -> NameProxy.Hooks {
+        NameProxy.Hooks(
+            commit: { endpoint, grants in try sets.commit(endpoint, grants) },
+            note: { [self] endpoint, holdings in
+                let link = state.withLock { $0.entries[endpoint]?.member.link }
+                guard let link else { return }
+                try journal.append(holdings, link: link)
+            },
+            event: { [self] endpoint, event in book.note(endpoint, event) },
+            question: { [self] endpoint in book.noteQuestion(endpoint) },
+            refusal: { [self] endpoint, event, server, isStream in
+                book.noteRefusal(endpoint, event, server: server, isStream: isStream, judge(endpoint))
+            })
+    }
+
+    private var connectionHooks: ConnectionProxy.Hooks {
+        ConnectionProxy.Hooks(
+            begin: { [self] endpoint, destination in
+                // From here it would reach another endpoint past that one's policies and its network's isolation.
+                if state.withLock({ $0.neighbours.contains(destination.address) }) { return .refuse }
+                return judge(endpoint)?.beginning(endpoint, destination) ?? .refuse
+            },
+            allows: { [self] endpoint, attempt in
+                judge(endpoint)?.decide(endpoint, attempt).verdict == .allow
+            },
+            event: { [self] endpoint, event in book.note(endpoint, event, judge(endpoint)) })
+    }
+
+    func judge(_ endpoint: Int) -> ConnectionJudge? { state.withLock { $0.entries[endpoint]?.judge } }
+}

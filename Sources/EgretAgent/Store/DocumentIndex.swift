@@ -1,0 +1,99 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAgentAPI
+import EgretDocuments
+import EgretPolicy
+
+/// What files define, document by document.
+enum DocumentIndex {
+    /// The kinds that the agent keeps. What runs something is not among them: the agent's workloads are endpoints.
+    static let kinds: Swift.Set<String> = [
+        "EgressPolicy", "DestinationGroup", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy",
+        "BaselineAdminNetworkPolicy", "Namespace",
+    ]
+
+    /// Splits files into documents.
+    ///
+    /// - Parameters:
+    ///   - files: The files.
+    ///   - known: Documents that have been split before: they are not looked into again.
+    /// - Returns: The documents that define something to be kept, those with mistakes among them, and how many others
+    ///   there are of each kind.
+    static func read(
+        _ files: [SourceFile], known: [StoredDocument] = []
+    ) -> (documents: [StoredDocument], passedOver: [String: Int]) {
+        let names = Swift.Set(files.map(\.name))
+        var former: [Place: StoredDocument] = [:]
+        for document in known where names.contains(document.file) {
+            former[Place(file: document.file, line: document.line)] = document
+        }
+        var documents: [StoredDocument] = []
+        var passedOver: [String: Int] = [:]
+        for file in files {
+            for part in DocumentSplitter.split(file.text) {
+                if let document = former[Place(file: file.name, line: part.line)], document.text == part.text {
+                    documents.append(document)
+                    continue
+                }
+                let (nodes, mistakes) = DocumentReader.read(text: Array(part.text.utf8), file: file.name)
+                let objects = nodes.flatMap(objects)
+                for case .other(let kind) in objects { passedOver[kind, default: 0] += 1 }
+                let names = objects.compactMap { if case .kept(let name) = $0 { name } else { nil } }
+                // What nobody can name is kept for the reader, which reports its mistakes.
+                guard !names.isEmpty || objects.contains(.unknown) || !mistakes.isEmpty else { continue }
+                documents.append(StoredDocument(objects: names, file: file.name, line: part.line, text: part.text))
+            }
+        }
+        return (documents, passedOver)
+    }
+
+    private struct Place: Hashable {
+        var file: String
+        var line: Int
+    }
+
+    private enum Object: Hashable {
+        case kept(String)
+        case other(kind: String)
+        case unknown
+    }
+
+    private static func objects(of node: DocumentNode) -> [Object] {
+        guard case .mapping = node.content, let kind = node["kind"]?.string else { return [.unknown] }
+        if kind == "List" || kind.hasSuffix("List"), case .sequence(let items)? = node["items"]?.content {
+            let itemKind = String(kind.dropLast(4))
+            return items.flatMap { item in
+                item["kind"] == nil && !itemKind.isEmpty ? [object(item, kind: itemKind)] : objects(of: item)
+            }
+        }
+        return [object(node, kind: kind)]
+    }
+
+    private static func object(_ node: DocumentNode, kind: String) -> Object {
+        guard kinds.contains(kind) else { return isForeign(node, kind) ? .other(kind: kind) : .unknown }
+        guard let name = node["metadata"]?["name"]?.text, !name.isEmpty else { return .unknown }
+        if kind != "NetworkPolicy" { return .kept("\(kind)/\(name)") }
+        let namespace = node["metadata"]?["namespace"]?.text ?? ""
+        return .kept("\(kind)/\(namespace.isEmpty ? "default" : namespace)/\(name)")
+    }
+
+    /// Whether the document is of an API that has kinds which say nothing here.
+    private static func isForeign(_ node: DocumentNode, _ kind: String) -> Bool {
+        guard let version = node["apiVersion"]?.string else { return false }
+        return !version.hasPrefix("egret.dev/")
+    }
+}
+
+extension DocumentNode {
+    /// The value of a key of a mapping.
+    fileprivate subscript(_ key: String) -> DocumentNode? {
+        guard case .mapping(let entries) = content else { return nil }
+        return entries.first { $0.key == key }?.value
+    }
+
+    fileprivate var string: String? {
+        if case .string(let text) = content { return text }
+        return nil
+    }
+}

@@ -1,0 +1,44 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretDocuments
+import EgretPolicy
+
+/// What one document says, read by itself and once: unless it changes, whatever happens to others.
+final class DocumentReading: Sendable {
+    /// What was read; its warnings are among its diagnostics.
+    let result: PolicyReader.Result
+    /// The warnings in words.
+    let warnings: [String]
+    /// The labels of the namespaces that it defines.
+    let namespaces: [String: [String: String]]
+    /// Whether nothing is wrong with it that can be seen without the others.
+    let isSound: Bool
+
+    /// Reads a document.
+    ///
+    /// - Parameters:
+    ///   - document: The document.
+    ///   - timeZones: Where rules' time zones are looked up.
+    ///   - unsupported: What else is wrong with what was read.
+    init(
+        _ document: StoredDocument, timeZones: TimeZoneDatabase, unsupported: (PolicyReader.Result) -> [Diagnostic]
+    ) {
+        let bytes = Array(document.text.utf8)
+        let read = DocumentReader.read(text: bytes, file: document.file, firstLine: document.line)
+        // Groups may be defined by other documents.
+        let result = PolicyReader.read(read.documents, isIncomplete: true, scope: .manifests, timeZones: timeZones)
+        let diagnostics = read.diagnostics + result.diagnostics
+        let areErrors = (diagnostics + unsupported(result)).contains { $0.severity == .error }
+        // What runs something is told apart only with all documents at hand.
+        isSound = !areErrors && result.kinds.keys.allSatisfy(DocumentIndex.kinds.contains)
+        namespaces = result.inventory.namespaces
+        self.result = result
+        if diagnostics.isEmpty {
+            warnings = []
+        } else {
+            let padding = [UInt8](repeating: UInt8(ascii: "\n"), count: max(0, document.line - 1))
+            warnings = DiagnosticFormatter.format(diagnostics, withSourceFrom: [(document.file, padding + bytes)])
+        }
+    }
+}

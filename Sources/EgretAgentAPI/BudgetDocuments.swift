@@ -1,0 +1,140 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+/// What is used of a budget, by those whose traffic counts together.
+public struct BudgetInfo: Codable, Hashable, Sendable {
+    /// The policy's name.
+    public var policy: String
+    /// The budget's name.
+    public var budget: String
+    /// The endpoint's name or the label's value; empty where all endpoints of the policy share.
+    public var account: String
+    /// How many endpoints use it now.
+    public var endpoints: Int
+    /// Bytes that are used in the present period, IP headers included.
+    public var used: UInt64
+    /// How many bytes may be used in a period; `nil` for what is only counted.
+    public var amount: UInt64?
+    /// How many bytes more may be used in this one.
+    public var granted: UInt64
+    /// The period: `month`, `{ rolling: 24h }`.
+    public var period: String
+    /// When the period ends, in seconds since 1970; `nil` for one without end.
+    public var ends: Int?
+    /// Bytes that will have been used by then if it goes on as it did so far; `nil` for a period without end.
+    public var forecast: UInt64?
+    /// What the used bytes cost, in millionths of the currency's unit; `nil` without a price.
+    public var cost: UInt64?
+    /// What all will cost by the period's end, in millionths, if it goes on as it did so far; `nil` without either.
+    public var costForecast: UInt64?
+    /// The currency of the costs; `nil` without a price.
+    public var currency: String?
+    /// What happens when all is used.
+    public var onExhausted: String
+    /// Whether packets are held back now.
+    public var isExhausted: Bool
+    /// How many packets were held back; since the kernel's table was made.
+    public var refused: UInt64
+
+    /// Creates a state.
+    public init(
+        policy: String, budget: String, account: String, endpoints: Int, used: UInt64, amount: UInt64? = nil,
+        granted: UInt64 = 0, period: String, ends: Int? = nil, forecast: UInt64? = nil, cost: UInt64? = nil,
+        costForecast: UInt64? = nil, currency: String? = nil, onExhausted: String, isExhausted: Bool, refused: UInt64
+    ) {
+        self.policy = policy
+        self.budget = budget
+        self.account = account
+        self.endpoints = endpoints
+        self.used = used
+        self.amount = amount
+        self.granted = granted
+        self.period = period
+        self.ends = ends
+        self.forecast = forecast
+        self.cost = cost
+        self.costForecast = costForecast
+        self.currency = currency
+        self.onExhausted = onExhausted
+        self.isExhausted = isExhausted
+        self.refused = refused
+    }
+}
+
+/// A change of what may be used of budgets in the present period.
+public struct BudgetChange: Codable, Hashable, Sendable {
+    /// The policy's name.
+    public var policy: String
+    /// The budget's name.
+    public var budget: String
+    /// The endpoint's name or the label's value; `nil` for all.
+    public var account: String?
+    /// How many bytes are granted; `nil` for the whole amount again.
+    public var grant: UInt64?
+
+    /// Creates a change.
+    public init(policy: String, budget: String, account: String? = nil, grant: UInt64? = nil) {
+        self.policy = policy
+        self.budget = budget
+        self.account = account
+        self.grant = grant
+    }
+}
+
+/// What to sum usage by, and since when.
+public struct UsageQuery: Hashable, Sendable {
+    /// What usage can be summed by.
+    public enum Key: String, Hashable, Sendable, CaseIterable {
+        /// The endpoint that sent or was sent it.
+        case endpoint
+        /// The policy whose budget counted it.
+        case policy
+        /// The budget, which says where it went.
+        case destination
+        /// The day, by the clocks of the budget's zone.
+        case day
+    }
+
+    /// By what; at least one.
+    public var keys: [Key]
+    /// The first day, `2026-11-01`; `nil` for all that is known.
+    public var since: String?
+
+    /// Creates a query.
+    public init(by keys: [Key] = Key.allCases.dropLast(), since: String? = nil) {
+        self.keys = keys
+        self.since = since
+    }
+}
+
+/// Usage, summed.
+public struct UsageRow: Codable, Hashable, Sendable {
+    /// The endpoint, where it is summed by endpoints.
+    public var endpoint: String?
+    /// The policy, where it is summed by policies.
+    public var policy: String?
+    /// The budget's name, where it is summed by destinations.
+    public var destination: String?
+    /// The day, `2026-11-21`, where it is summed by days.
+    public var day: String?
+    /// Packets, as the host forwards them: several that were not yet cut up count as one.
+    public var packets: UInt64
+    /// Bytes of those, IP headers included.
+    public var bytes: UInt64
+    /// What they cost by the prices of the policies in force, in millionths, by currency.
+    public var cost: [String: UInt64]
+
+    /// Creates a row.
+    public init(
+        endpoint: String? = nil, policy: String? = nil, destination: String? = nil, day: String? = nil,
+        packets: UInt64 = 0, bytes: UInt64 = 0, cost: [String: UInt64] = [:]
+    ) {
+        self.endpoint = endpoint
+        self.policy = policy
+        self.destination = destination
+        self.day = day
+        self.packets = packets
+        self.bytes = bytes
+        self.cost = cost
+    }
+}

@@ -1,0 +1,57 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretPolicy
+
+/// Moments that stand for all time: at every other moment the same rules hold as at one of these.
+public enum TimeCases {
+    /// How far weekly hours are followed: through every daylight-saving change of a year, and some days more.
+    static let horizon: Int64 = 400 * 86_400
+
+    /// Finds the moments.
+    ///
+    /// - Parameters:
+    ///   - catalog: The policies.
+    ///   - first: Where time begins, in seconds since 1970-01-01T00:00Z: what was before is of no interest.
+    /// - Returns: A moment for each distinct choice of rules that hold together at some time from `first` on, the
+    ///   earliest each, rising; `nil` alone if no rule depends on the time. Weekly hours are followed for 400 days, and for
+    ///   400 days around every date that a rule names.
+    public static func moments(of catalog: PolicyCatalog, from first: Int64) -> [Int64?] {
+        let schedules = Array(Set(catalog.egressPolicies.flatMap(\.rules).compactMap(\.schedule)))
+        if schedules.isEmpty { return [nil] }
+        var seen: Set<[Bool]> = []
+        var moments: [Int64] = []
+        for span in spans(schedules, from: first) {
+            var changes: Set<Int64> = [span.lowerBound]
+            for schedule in schedules {
+                for window in schedule.windows(from: span.lowerBound, through: span.upperBound) {
+                    changes.insert(window.lowerBound)
+                    if window.upperBound <= span.upperBound { changes.insert(window.upperBound) }
+                }
+            }
+            for moment in changes.sorted() where seen.insert(schedules.map { $0.isOpen(at: moment) }).inserted {
+                moments.append(moment)
+            }
+        }
+        return moments
+    }
+
+    /// Times to be followed: from the first moment, and from and to every date that a schedule names.
+    private static func spans(_ schedules: [Schedule], from first: Int64) -> [ClosedRange<Int64>] {
+        var ends = [first]
+        for schedule in schedules {
+            if schedule.from != nil { ends.append(schedule.bounds.lowerBound) }
+            if schedule.until != nil { ends.append(schedule.bounds.upperBound) }
+        }
+        var spans: [ClosedRange<Int64>] = []
+        for end in ends.filter({ $0 >= first }).sorted() {
+            let span = max(first, end - horizon)...(end + horizon)
+            if let last = spans.last, last.upperBound >= span.lowerBound {
+                spans[spans.count - 1] = last.lowerBound...span.upperBound
+            } else {
+                spans.append(span)
+            }
+        }
+        return spans
+    }
+}

@@ -1,0 +1,142 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretEvaluator
+import EgretFlows
+import EgretPolicy
+import EgretResolution
+
+/// Answers questions about connections among the workloads of some manifests.
+struct ConnectionExplainer {
+    private var evaluator: ConnectionEvaluator
+    private let placeholders: [Int: IPAddress]
+    private let time: Int64
+
+    private var inventory: Inventory { evaluator.inventory }
+
+    init(_ catalog: PolicyCatalog, _ inventory: Inventory, at time: Int64) {
+        self.time = time
+        let (whole, placeholders) = inventory.withPlaceholders()
+        self.placeholders = placeholders
+        evaluator = ConnectionEvaluator(PolicyResolver(catalog, inventory: whole))
+    }
+
+    /// The answers to a question: one, or where they differ one for each family of addresses.
+    mutating func answers(_ question: ConnectionQuestion) throws(ExplainProblem) -> [ConnectionAnswer] {
+        if question.source == question.target, !isTemplate(question.source) {
+            var answer = blank(question)
+            answer.remarks = ["a connection to itself does not leave the workload, and nobody decides about it"]
+            return [answer]
+        }
+        if case .address = question.source, case .address = question.target {
+            throw ExplainProblem(
+                message: "neither \(name(question.source)) nor \(name(question.target)) is a workload of the files",
+                suggestion: "name one with --from or --to: NAMESPACE/NAME")
+        }
+        var answers: [ConnectionAnswer] = []
+        for family in try families(question) {
+            var answer = blank(question)
+            answer.family = family
+            answer.egress = side(.egress, of: question.source, with: question.target, question.service, family)
+            answer.ingress = side(.ingress, of: question.target, with: question.source, question.service, family)
+            answer.remarks = remarks(question)
+            if question.source == question.target { answer.remarks.append("from one of its pods to another") }
+            if let first = answers.first, first.isEqual(to: answer) {
+                answers[0].family = nil
+            } else {
+                answers.append(answer)
+            }
+        }
+        if answers.count == 1 { answers[0].family = nil }
+        return answers
+    }
+
+    private func blank(_ question: ConnectionQuestion) -> ConnectionAnswer {
+        let service = question.service
+        let text =
+            service.port.map { "\($0)/\(service.protocol)" } ?? service.icmpType.map { "\(service.protocol)/\($0)" }
+            ?? service.protocol.description
+        return ConnectionAnswer(
+            source: name(question.source), target: name(question.target), service: text, via: question.via)
+    }
+
+    private func name(_ end: ConnectionEnd) -> String {
+        switch end {
+        case .workload(let place): inventory.workloads[place].id.description
+        case .address(let address): address.description
+        }
+    }
+
+    /// The families in which the two can talk.
+    private func families(_ question: ConnectionQuestion) throws(ExplainProblem) -> [AddressFamily] {
+        var families = AddressFamily.allCases
+        if question.service.protocol == .icmp { families = [.ipv4] }
+        if question.service.protocol == .icmpv6 { families = [.ipv6] }
+        let ends = [question.source, question.target]
+        let literals = ends.compactMap { end -> AddressFamily? in
+            if case .address(let address) = end { return address.family }
+            return nil
+        }
+        if let literal = literals.first {
+            families = families.filter { $0 == literal }
+        } else {
+            families = families.filter { family in ends.allSatisfy { address(of: $0, family) != nil } }
+        }
+        // What manifests alone tell of is the same in both families.
+        if ends.allSatisfy(isPlaceholder) { families = Array(families.prefix(1)) }
+        if !families.isEmpty { return families }
+        throw ExplainProblem(
+            message: "\(name(question.source)) and \(name(question.target)) have no family of addresses in common "
+                + "that \(question.service.protocol) is part of",
+            suggestion: "ask with another port, or give manifests with the addresses of both")
+    }
+
+    /// Whether the end stands for all pods of one template.
+    private func isTemplate(_ end: ConnectionEnd) -> Bool {
+        if case .workload(let place) = end { return inventory.workloads[place].id.kind != "Pod" }
+        return false
+    }
+
+    private func isPlaceholder(_ end: ConnectionEnd) -> Bool {
+        if case .workload(let place) = end { return placeholders[place] != nil }
+        return false
+    }
+
+    /// An end's address; what manifests alone tell of has one that stands in for either family.
+    private func address(of end: ConnectionEnd, _ family: AddressFamily) -> IPAddress? {
+        switch end {
+        case .workload(let place):
+            inventory.workloads[place].addresses.first { $0.family == family } ?? placeholders[place]
+        case .address(let address): address.family == family ? address : nil
+        }
+    }
+
+    private mutating func side(
+        _ direction: TrafficDirection, of end: ConnectionEnd, with peer: ConnectionEnd, _ service: ConnectionService,
+        _ family: AddressFamily
+    ) -> ConnectionAnswer.Side? {
+        guard case .workload(let place) = end, !inventory.workloads[place].usesHostNetwork,
+            let address = address(of: peer, family)
+        else { return nil }
+        let evaluator = evaluator.evaluator(of: place, direction)
+        let flow = Flow(to: address, protocol: service.protocol, port: service.port, icmpType: service.icmpType)
+        let decision = evaluator.decide(flow, at: time)
+        return ConnectionAnswer.Side(
+            name: name(end), decision: decision,
+            otherwise: evaluator.decide(flow, at: time, ignoring: [decision.clause]), policies: evaluator.policies,
+            time: time, dependsOnTime: evaluator.dependsOnTime
+        )
+    }
+
+    private func remarks(_ question: ConnectionQuestion) -> [String] {
+        [question.source, question.target].compactMap { end in
+            switch end {
+            case .workload(let place) where inventory.workloads[place].usesHostNetwork:
+                return "\(name(end)) uses the host's network: no policy is about it, and no selector chooses it"
+            case .address(let address): return "\(address) is no workload of the files: what it decides is not known"
+            case .workload: return nil
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import EgretAgentClient
+import EgretEvaluator
+import EgretLinux
+import EgretPolicy
+
+extension ExplainCommand {
+    /// Says what both ends of connections decide.
+    ///
+    /// - Throws: `PolicyMistakes` with every mistake of files and flags, or the exit code that `--exit-code` asks for.
+    func explainConnections(from source: String) throws {
+        let problems = flagProblems()
+        // An agent is asked only what can have an answer.
+        if policy.files.isEmpty, !problems.isEmpty { throw PolicyMistakes(lines: problems) }
+        let files = try ManifestFiles(policy.files, or: agent.client)
+        let result = try files.result()
+        let lines = files.lines(result.diagnostics)
+        if result.hasErrors || !problems.isEmpty { throw PolicyMistakes(lines: lines + problems) }
+        var catalog = result.catalog
+        if let action = policy.defaultAction ?? files.networkDefault { catalog.networkDefault = action }
+        let questions = questions(from: source, result)
+        if !questions.problems.isEmpty { throw PolicyMistakes(lines: lines + questions.problems) }
+        let time = try time.map { try MomentText.unixTime($0) } ?? WallTime.now.seconds
+        var explainer = ConnectionExplainer(catalog, result.inventory, at: time)
+        var answers: [ConnectionAnswer] = []
+        for question in questions.questions {
+            do throws(ExplainProblem) {
+                answers += try explainer.answers(question)
+            } catch {
+                throw PolicyMistakes(
+                    lines: lines + [ExplainCommand.line(about: "--from \(source)", error.message, error.suggestion)])
+            }
+        }
+        Console.error(lines)
+        Console.output(try text(of: answers))
+        if setsExitCode && answers.contains(where: { !$0.isAllowed }) { throw ExitCode(1) }
+    }
+
+    private func text(of answers: [ConnectionAnswer]) throws -> String {
+        switch output {
+        case .table: answers.map(\.text).joined()
+        case .wide: ConnectionAnswer.table(answers)
+        case .json, .yaml:
+            if let answer = answers.first, answers.count == 1 {
+                try output.text(of: answer.document) ?? ""
+            } else {
+                try output.text(of: answers.map(\.document)) ?? ""
+            }
+        }
+    }
+
+    /// Flags that have no meaning for a connection between workloads.
+    private func flagProblems() -> [String] {
+        var problems: [String] = []
+        let flags = [
+            ("--allow", policy.allow), ("--deny", policy.deny), ("--reject", policy.reject), ("--audit", policy.audit),
+        ]
+        for (flag, values) in flags where !values.isEmpty {
+            problems.append(
+                ExplainCommand.line(
+                    about: "\(flag) \(values[0])", "the flag makes a policy for a command, and --from is no command",
+                    "write the rule in a file"))
+        }
+        if isHost {
+            problems.append(
+                ExplainCommand.line(about: "--host", "the flag does not go with --from", "leave one of the two out"))
+        }
+        return problems
+    }
+
+    /// The questions, and what is wrong with the flags that make them.
+    private func questions(
+        from source: String, _ result: PolicyReader.Result
+    ) -> (questions: [ConnectionQuestion], problems: [String]) {
+        let finder = NamedEndFinder(inventory: result.inventory, services: result.services)
+        let maker = ConnectionQuestions(inventory: result.inventory)
+        var problems: [String] = []
+        var questions: [ConnectionQuestion] = []
+        let begins = find(source, "--from \(source)", finder, &problems)
+        var beginning: ConnectionEnd?
+        switch begins {
+        case .end(let end): beginning = end
+        case .service:
+            problems.append(
+                ExplainCommand.line(
+                    about: "--from \(source)", "a service begins no connections", "name a pod, or what makes pods"))
+        case nil: break
+        }
+        for destination in destinations {
+            guard let target = find(destination, "--to \(destination)", finder, &problems), let beginning else {
+                continue
+            }
+            for port in ports {
+                do throws(ExplainProblem) {
+                    questions += try maker.make(from: beginning, to: target, port: port)
+                } catch {
+                    let line = ExplainCommand.line(about: "--port \(port)", error.message, error.suggestion)
+                    if !problems.contains(line) { problems.append(line) }
+                }
+            }
+        }
+        return (questions, problems)
+    }
+
+    private func find(
+        _ text: String, _ flag: String, _ finder: NamedEndFinder, _ problems: inout [String]
+    ) -> NamedEnd? {
+        do throws(ExplainProblem) {
+            return try finder.find(text)
+        } catch {
+            let diagnostic = Diagnostic(
+                .error, code: DiagnosticCode.unknownWorkload, at: SourceLocation(file: flag, line: 0, column: 1),
+                error.message, suggestion: error.suggestion)
+            problems.append(DiagnosticFormatter.format(diagnostic))
+            return nil
+        }
+    }
+}

@@ -1,0 +1,239 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDNSWire
+import EgretEvaluator
+import EgretFlows
+import EgretGreetingWire
+import EgretLinux
+import EgretNames
+import EgretNftables
+import EgretPolicy
+import Synchronization
+
+/// The names of one run: the two proxies, what they may let out, and what they tell.
+///
+/// They are threads of this process. If it ends, they do, and the command with it; nothing opens.
+final class RunNames: Sendable {
+    /// What the proxies are told about a run.
+    struct Setting: Sendable {
+        var policies: PolicySet
+        var program: PolicyProgram
+        var endpointAddresses: [IPAddress]
+        /// The servers that questions go to.
+        var resolvers: [NameServer]
+        /// Whom servers over TLS must be vouched for by; needed if there are any.
+        var trust: ServerTrust?
+        /// How questions are answered that no rule allows.
+        var denial: NameTable.Denial
+    }
+
+    /// The netlink port by which the proxies put addresses into sets.
+    var netlinkPort: UInt32 { sets.netlinkPort }
+    /// Where the proxies listen.
+    func proxies(at addresses: [IPAddress]) -> NameProgram.Proxies {
+        NameProgram.Proxies(addresses: addresses, namesPort: questions.port, checksPort: connections.port)
+    }
+    /// The port of the proxy for questions.
+    var namesPort: UInt16 { questions.port }
+
+    private let questions: NameProxy
+    private let connections: ConnectionProxy
+    private let sets: NameSets
+    private let log: RunNameLog
+
+    private static let endpoint = 1
+
+    /// Starts the proxies. Nothing leads to them yet.
+    init(_ setting: Setting) throws(LinuxError) {
+        let registry = NameRegistry()
+        let names = setting.program.names
+        let sets = try NameSets(table: BaseProgram.table.name) { _, rule, family in
+            names.first { $0.number == rule }?.set(family) ?? ""
+        }
+        self.sets = sets
+        let log = RunNameLog(setting.policies, registry)
+        self.log = log
+        registry.set(RunNames.endpoint(setting, log.judge), now: BootClock.milliseconds)
+        questions = try NameProxy(
+            registry: registry, trust: setting.trust,
+            hooks: NameProxy.Hooks(
+                commit: { endpoint, grants in try sets.commit(endpoint, grants) },
+                event: { _, event in log.note(event) }
+            ))
+        var settings = ConnectionProxy.Settings()
+        // Every other connection of the run has the host's address too.
+        settings.keepsSource = false
+        settings.protocols = { _, port in log.judge.protocols(port) }
+        connections = try ConnectionProxy(
+            registry: registry,
+            settings: settings,
+            hooks: ConnectionProxy.Hooks(
+                begin: { endpoint, destination in log.judge.beginning(endpoint, destination) },
+                allows: { endpoint, attempt in log.judge.decide(endpoint, attempt).verdict == .allow },
+                event: { _, event in log.note(event) }
+            ))
+    }
+
+    private static func endpoint(_ setting: Setting, _ judge: ConnectionJudge) -> NameEndpoint {
+        return NameEndpoint(
+            id: endpoint,
+            addresses: setting.endpointAddresses,
+            rules: NameRule.rules(of: setting.policies),
+            denial: setting.denial,
+            trustedServers: setting.policies.trustedServers(besides: setting.resolvers),
+            servers: setting.resolvers,
+            isOpen: { judge.allowsQuestions(to: $0, isHost: false, overStream: $1) },
+            isOpenHere: { judge.allowsQuestions(to: $0, isHost: true, overStream: $1) }
+        )
+    }
+
+    /// What leads to the proxies.
+    static func doors(_ program: PolicyProgram) -> [NameProgram.Door] {
+        program.names.compactMap { name in
+            guard name.effect == .allow else { return nil }
+            var sets: [AddressFamily: String] = [:]
+            for family in AddressFamily.allCases { sets[family] = name.set(family) }
+            return NameProgram.Door(sets: sets, checkedPorts: name.traffic.checked)
+        }
+    }
+
+    /// The names by which the run has held an address.
+    func names(of address: IPAddress) -> Swift.Set<DomainName> { log.names(of: address) }
+
+    /// What was refused since the last call, in order.
+    func takeLogEntries() -> [NameLogEntry] { log.takeEntries() }
+
+    /// Ends the proxies and their connections.
+    ///
+    /// - Returns: What they have seen, and let out.
+    func end() -> (report: NameReport, relayed: [FlowCollector.Relayed]) {
+        connections.stop()
+        questions.stop()
+        return log.finish()
+    }
+}
+
+/// What the proxies ask and tell, on their threads.
+final class RunNameLog: Sendable {
+    let judge: ConnectionJudge
+
+    private struct State {
+        var journal = NameJournal()
+        var relayed: [Place: FlowCollector.Relayed] = [:]
+        /// What waits to be written down.
+        var entries: [NameLogEntry] = []
+    }
+
+    /// What waits at most; what goes beyond is in the report only.
+    private static let entryLimit = 10_000
+
+    private struct Place: Hashable {
+        var key: FlowKey
+        var name: String?
+    }
+
+    private let state = Mutex(State())
+    private static let endpoint = 1
+
+    init(_ policies: PolicySet, _ registry: NameRegistry) {
+        judge = ConnectionJudge(policies, registry: registry)
+    }
+
+    func names(of address: IPAddress) -> Swift.Set<DomainName> {
+        state.withLock { $0.journal.names(of: address) }
+    }
+
+    func note(_ event: NameEvent) {
+        let entry = NameLogEntry(event)
+        state.withLock { state in
+            state.journal.note(event)
+            if let entry, state.entries.count < RunNameLog.entryLimit { state.entries.append(entry) }
+        }
+    }
+
+    func note(_ event: ConnectionEvent) {
+        if case .ended(let attempt, let volume) = event { noteEnd(attempt, volume) }
+        let entry = NameLogEntry(event)
+        state.withLock { state in
+            state.journal.note(event)
+            if let entry, state.entries.count < RunNameLog.entryLimit { state.entries.append(entry) }
+        }
+    }
+
+    func takeEntries() -> [NameLogEntry] {
+        state.withLock { state in
+            defer { state.entries = [] }
+            return state.entries
+        }
+    }
+
+    private func noteEnd(_ attempt: ConnectionAttempt, _ volume: InternetSocket.Volume?) {
+        let destination = attempt.destination
+        var name: String?
+        var decision = judge.evaluator.decide(
+            judge.flow(destination, names(of: destination.address), .nothing))
+        if case .name(let spoken) = attempt.speech {
+            name = spoken.name.lowercased()
+            decision = judge.decide(RunNameLog.endpoint, attempt)
+        }
+        let isAllowed = decision.verdict == .allow
+        let header = RunNameLog.headerBytes(destination)
+        let relayed = FlowCollector.Relayed(
+            key: FlowKey(destination: destination.address, protocol: .tcp, port: destination.port),
+            name: name,
+            clause: isAllowed ? decision.clause : nil,
+            isAudited: isAllowed && decision.isAudited,
+            sent: Traffic(volume?.segmentsReceived, volume?.bytesReceived, header: header),
+            received: Traffic(volume?.segmentsSent, volume?.bytesSent, header: header)
+        )
+        state.withLock { state in
+            let place = Place(key: relayed.key, name: name)
+            if var sum = state.relayed[place] {
+                sum.connections += 1
+                sum.sent += relayed.sent
+                sum.received += relayed.received
+                state.relayed[place] = sum
+            } else if state.relayed.count < FlowCollector.destinationLimit {
+                state.relayed[place] = relayed
+            }
+        }
+    }
+
+    /// What the headers of a segment take: IP's, and TCP's with the time stamps that nearly every segment has.
+    private static func headerBytes(_ destination: SocketAddress) -> UInt64 { destination.isIPv6 ? 72 : 52 }
+
+    func finish() -> (report: NameReport, relayed: [FlowCollector.Relayed]) {
+        state.withLock { ($0.journal.report, Array($0.relayed.values)) }
+    }
+}
+
+extension Traffic {
+    fileprivate init(_ segments: UInt64?, _ bytes: UInt64?, header: UInt64) {
+        let segments = segments ?? 0
+        self.init(packets: segments, bytes: (bytes ?? 0) &+ segments &* header)
+    }
+}
+
+extension NameLogEntry {
+    /// A question that was refused; `nil` for any other event.
+    fileprivate init?(_ event: NameEvent) {
+        switch event {
+        case .denied(let name, let type): self.init(name: NameJournal.text(name), type: "\(type)", reason: "name")
+        case .typeDenied(let name, let type): self.init(name: NameJournal.text(name), type: "\(type)", reason: "type")
+        case .serverDenied(let name, let server):
+            self.init(name: NameJournal.text(name), destination: server, reason: "server")
+        case .limited(let name, let limit):
+            self.init(name: NameJournal.text(name), reason: "limit: \(limit.rawValue)")
+        case .addressesRemoved, .badAnswer, .commitFailed, .timedOut, .serverFailed, .granted: return nil
+        }
+    }
+
+    /// A connection that was refused; `nil` for any other event.
+    fileprivate init?(_ event: ConnectionEvent) {
+        guard let refused = NameJournal.Connection(refusedBy: event) else { return nil }
+        self.init(name: refused.name, destination: refused.address, port: refused.port, reason: refused.words)
+    }
+}

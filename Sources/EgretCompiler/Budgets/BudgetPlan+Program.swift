@@ -1,0 +1,256 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+public import EgretNftables
+import EgretPolicy
+
+extension BudgetPlan {
+    /// All that the table should hold; what is used of quotas and what counters have counted is the kernel's.
+    public var program: TableProgram {
+        var program = TableProgram(table: table)
+        program.chains = hooks + accounts.flatMap { [Chain($0.check), Chain($0.spent)] }
+        addLeading(to: &program)
+        for account in accounts {
+            program.counters.append(Counter(BudgetPlan.refusals(of: account.name)))
+            program.rules += spending(account, &program)
+        }
+        var matches = Matches()
+        let stages = stages
+        for member in members { BudgetPlan.add(member, stages, &matches, to: &program) }
+        program.sets += matches.sets
+        for set in members.flatMap(\.meters).flatMap({ FarSideMatch.portSets($0.clause.services) })
+        where !program.sets.contains(set) { program.sets.append(set) }
+        return program
+    }
+
+    /// The steps that give an account another amount, whatever has been used: its quota is made anew.
+    ///
+    /// - Parameter account: The account as it is to be.
+    /// - Returns: Steps for one transaction.
+    public static func renewal(of account: Account) -> [EgretNftables.Operation] {
+        [
+            .flushChain(account.check), .deleteQuota(account.quota.name), .addQuota(account.quota),
+            .addRule(account.asking),
+        ]
+    }
+
+    // MARK: - Whose packet it is
+
+    /// Behind the place where other tools filter: what they drop has not been used.
+    private var hooks: [Chain] {
+        BudgetPlan.hooks.map { hook, _ in
+            Chain(hook.rawValue, base: BaseChain(kind: .filter, hook: hook, priority: 200))
+        }
+    }
+
+    /// What a packet goes through: first every account is asked, the sender's and the receiver's, those that are used up
+    /// before the others, and then what passes them all is counted. Nothing counts that did not leave, and what an
+    /// account drops that is used up uses nothing of others.
+    private enum Step: String, CaseIterable {
+        case refuse = "spent-"
+        case ask = ""
+        case count = "used-"
+
+        func map(_ direction: TrafficDirection, _ family: AddressFamily? = nil) -> String {
+            rawValue + (direction == .egress ? "from" : "to") + (family.map { $0 == .ipv4 ? "4" : "6" } ?? "")
+        }
+    }
+
+    /// A step in a direction, and the meters that it has to do with.
+    private struct Stage {
+        var step: Step
+        var direction: TrafficDirection
+        /// The accounts that are used up.
+        var exhausted: Swift.Set<String>
+
+        func meters(_ member: Member) -> [Meter] {
+            member.meters.filter { meter in
+                guard meter.clause.direction.covers(direction) else { return false }
+                return step == .count || meter.account.map { exhausted.contains($0) == (step == .refuse) } ?? false
+            }
+        }
+
+        func map(_ family: AddressFamily? = nil) -> String { step.map(direction, family) }
+
+        func chain(_ member: Member) -> String { "\(map())-\(member.name)" }
+    }
+
+    private var stages: [Stage] {
+        let exhausted = Swift.Set(accounts.filter(\.isSpent).map(\.name))
+        return Step.allCases.flatMap { step in
+            [TrafficDirection.egress, .ingress].map { Stage(step: step, direction: $0, exhausted: exhausted) }
+        }
+    }
+
+    private static let hooks: [(hook: Hook, directions: [TrafficDirection])] = [
+        (.forward, [.egress, .ingress]), (.input, [.egress]), (.output, [.ingress]),
+    ]
+
+    /// Where members' packets go in a step: by their links, or by their bridges and addresses.
+    private struct Entries {
+        var links: [SetElement] = []
+        var ports: [AddressFamily: [SetElement]] = [:]
+    }
+
+    private func entries(_ stage: Stage) -> Entries {
+        var entries = Entries()
+        for member in members where !stage.meters(member).isEmpty {
+            let verdict = Verdict.jump(stage.chain(member))
+            for link in member.links {
+                switch link.attachment {
+                case .link(_, let index):
+                    entries.links.append(SetElement(UInt128(index), verdict: verdict))
+                case .port(_, _, let bridge):
+                    for address in link.addresses {
+                        entries.ports[address.family, default: []].append(
+                            SetElement(UInt128(bridge), [address.rawValue], verdict: verdict))
+                    }
+                // Its policies' budgets are refused.
+                case .cgroup: break
+                }
+            }
+        }
+        return entries
+    }
+
+    /// The maps, and the rules that ask them: a packet that none goes on from pays for none.
+    private func addLeading(to program: inout TableProgram) {
+        let stages = stages
+        var asked: [String: [Selector]] = [:]
+        for stage in stages {
+            let entries = entries(stage)
+            let isEgress = stage.direction == .egress
+            let interface: Selector = isEgress ? .inputInterface : .outputInterface
+            if !entries.links.isEmpty {
+                asked[stage.map()] = [interface]
+                program.sets.append(
+                    Set(
+                        stage.map(), keyType: .interfaceIndex, mapsToVerdict: true,
+                        contents: .elements(entries.links.sorted())))
+            }
+            for family in AddressFamily.allCases {
+                guard let ports = entries.ports[family] else { continue }
+                asked[stage.map(family)] = [interface, isEgress ? family.source : family.destination]
+                program.sets.append(
+                    Set(
+                        stage.map(family), concatenating: .interfaceIndex, [family.dataType],
+                        contents: ports.sorted()))
+            }
+        }
+        // Each lets a packet go on by returning: the receiver is asked after the sender.
+        for (hook, directions) in BudgetPlan.hooks {
+            for stage in stages where directions.contains(stage.direction) {
+                if let selectors = asked[stage.map()] {
+                    program.rules.append(Rule(in: hook.rawValue, [.verdictMap(selectors[0], stage.map())]))
+                }
+                for family in AddressFamily.allCases {
+                    guard let selectors = asked[stage.map(family)] else { continue }
+                    program.rules.append(
+                        Rule(
+                            in: hook.rawValue,
+                            [family.isPackets, .concatenatedVerdictMap(selectors, stage.map(family))]))
+                }
+            }
+        }
+    }
+
+    // MARK: - What counts
+
+    private static func add(
+        _ member: Member, _ stages: [Stage], _ matches: inout Matches, to program: inout TableProgram
+    ) {
+        program.counters += member.meters.map { Counter(counter(of: $0.name)) }
+        for stage in stages {
+            let meters = stage.meters(member)
+            if meters.isEmpty { continue }
+            let chain = stage.chain(member)
+            program.chains.append(Chain(chain))
+            for meter in meters {
+                let account = stage.step == .count ? nil : meter.account
+                let effect: Statement =
+                    account.map { Statement.verdict(.jump(check($0))) } ?? .counter(counter(of: meter.name))
+                program.rules += matches.conditions(meter.clause, stage.direction).map {
+                    Rule(in: chain, $0 + [effect])
+                }
+            }
+        }
+    }
+
+    /// The conditions of clauses, each worked out once however many endpoints have it.
+    private struct Matches {
+        private struct Key: Hashable {
+            var clause: Clause
+            var direction: TrafficDirection
+        }
+
+        private var known: [Key: [[Statement]]] = [:]
+        /// The addresses that they ask for.
+        private(set) var sets: [EgretNftables.Set] = []
+
+        /// Lists of statements, of which at most one lets a packet go on.
+        mutating func conditions(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
+            let key = Key(clause: clause, direction: direction)
+            if let found = known[key] { return found }
+            let made = make(clause, direction)
+            known[key] = made
+            return made
+        }
+
+        private mutating func make(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
+            if clause.destinations.isEmpty && clause.services.isEmpty { return [[]] }
+            let blocks = clause.destinations.flatMap { $0.blocks(clause.groups) }
+            return AddressFamily.allCases.flatMap { family -> [[Statement]] in
+                let ranges = AddressRangeSet(blocks).ranges(family)
+                let name = "far-" + BudgetPlan.name(of: ["\(family)"] + ranges.map { "\($0)" })
+                let match = FarSideMatch(
+                    clause.destinations, clause.services, direction, groups: clause.groups, family: family, set: name)
+                if let set = match.set, !sets.contains(where: { $0.name == name }) { sets.append(set) }
+                return match.conditions
+            }
+        }
+    }
+
+    // MARK: - What happens
+
+    private func spending(_ account: Account, _ program: inout TableProgram) -> [Rule] {
+        let refusal: [Statement] = [.counter(BudgetPlan.refusals(of: account.name)), .verdict(.drop)]
+        program.quotas.append(account.quota)
+        let actions: [Rule] =
+            switch account.onExhausted {
+            case .deny:
+                [Rule(in: account.spent, [Direction.original.statement, .connectionState(in: .new)] + refusal)]
+            case .cut: [Rule(in: account.spent, refusal)]
+            case .throttle(let rate):
+                [
+                    Rule(in: account.spent, [.limit(account.throttle(rate)), .verdict(.return)]),
+                    Rule(in: account.spent, refusal),
+                ]
+            case .alert: []
+            }
+        if case .throttle(let rate) = account.onExhausted {
+            // Packets of up to 64 KiB come by that are cut up later; one that is longer than the burst would never pass.
+            let burst = UInt32(clamping: max(1 << 16, rate.bytesPerSecond / 10))
+            program.limits.append(
+                RateLimit(account.throttle(rate), bytesPerSecond: rate.bytesPerSecond, burst: burst))
+        }
+        return [account.asking] + actions
+    }
+}
+
+extension BudgetPlan {
+    fileprivate static func check(_ account: String) -> String { "check-\(account)" }
+}
+
+extension BudgetPlan.Account {
+    fileprivate var check: String { "check-\(name)" }
+    fileprivate var spent: String { "spent-\(name)" }
+    fileprivate var quota: Quota { Quota(BudgetPlan.quota(of: name), bytes: min(left, BudgetPlan.quotaLimit)) }
+
+    fileprivate func throttle(_ rate: BitRate) -> String { "throttle-\(name)-\(rate.bitsPerSecond)" }
+
+    /// Uses the packet's bytes, and goes where it is decided what happens if there were not so many left.
+    fileprivate var asking: Rule {
+        Rule(in: check, [.quota(BudgetPlan.quota(of: name)), .verdict(.goto(spent))])
+    }
+}

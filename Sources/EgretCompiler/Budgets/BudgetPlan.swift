@@ -1,0 +1,174 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+public import EgretNftables
+public import EgretPolicy
+
+/// The budgets of a host's endpoints: whose packets count where, and what happens to those that are too many.
+///
+/// Objects are named after what they count, so that whoever starts anew finds them.
+public struct BudgetPlan: Hashable, Sendable {
+    /// An amount that traffic uses up.
+    public struct Account: Hashable, Sendable {
+        /// The name that its objects carry.
+        public var name: String
+        /// How much is left at the beginning, in bytes.
+        public var left: UInt64
+        /// What happens when none is left.
+        public var onExhausted: TrafficBudget.Exhaustion
+        /// Whether none is left: it is asked before those that have something left, so that what it drops uses nothing.
+        public var isSpent: Bool
+
+        /// Creates an account.
+        public init(name: String, left: UInt64, onExhausted: TrafficBudget.Exhaustion, isSpent: Bool = false) {
+            self.name = name
+            self.left = left
+            self.onExhausted = onExhausted
+            self.isSpent = isSpent
+        }
+    }
+
+    /// What of an endpoint's traffic is counted together.
+    public struct Meter: Hashable, Sendable {
+        /// The name of its counter.
+        public var name: String
+        /// Which packets.
+        public var clause: Clause
+        /// What they use up; `nil` if they are only counted.
+        public var account: String?
+
+        /// Creates a meter.
+        public init(name: String, clause: Clause, account: String?) {
+            self.name = name
+            self.clause = clause
+            self.account = account
+        }
+    }
+
+    /// Which packets a budget is about.
+    public struct Clause: Hashable, Sendable {
+        /// The far side's addresses; empty means all.
+        public var destinations: [Destination]
+        /// The far side's services; empty means all. No two of them match one packet.
+        public var services: [Service]
+        /// Packets of which direction.
+        public var direction: TrafficBudget.Direction
+        /// The groups that destinations name.
+        public var groups: [String: DestinationGroup]
+
+        /// Takes a budget's match.
+        public init(_ budget: TrafficBudget, groups: [String: DestinationGroup]) {
+            destinations = budget.destinations
+            services = Service.apart(budget.services)
+            direction = budget.direction
+            var named: [String: DestinationGroup] = [:]
+            for case .group(let name) in budget.destinations { named[name] = groups[name] }
+            self.groups = named
+        }
+    }
+
+    /// A link of an endpoint's.
+    public struct Link: Hashable, Sendable {
+        /// How the host knows its packets.
+        public var attachment: HostEndpoint.Attachment
+        /// Its addresses.
+        public var addresses: [IPAddress]
+
+        /// Creates a link.
+        public init(attachment: HostEndpoint.Attachment, addresses: [IPAddress]) {
+            self.attachment = attachment
+            self.addresses = addresses
+        }
+    }
+
+    /// An endpoint whose traffic counts.
+    public struct Member: Hashable, Sendable {
+        /// The name that its chains carry.
+        public var name: String
+        /// Its links.
+        public var links: [Link]
+        /// What of its traffic is counted.
+        public var meters: [Meter]
+
+        /// Creates a member.
+        public init(name: String, links: [Link], meters: [Meter]) {
+            self.name = name
+            self.links = links
+            self.meters = meters
+        }
+    }
+
+    /// The amounts.
+    public var accounts: [Account] = []
+    /// The endpoints.
+    public var members: [Member] = []
+
+    /// The table of all endpoints of a host's networks.
+    public static let hostTable = Table(family: .inet, name: "egret-budgets")
+
+    /// The table.
+    public let table: Table
+
+    /// Creates a plan in which nothing counts.
+    public init(table: Table = hostTable) {
+        self.table = table
+    }
+
+    /// The table of a run.
+    public static func table(slot: Int) -> Table { Table(family: .inet, name: "egret-budgets-\(slot)") }
+
+    /// A name for objects that count the same whoever makes them: 64 bits of a digest of what they are for.
+    public static func name(of parts: [String]) -> String {
+        String(SHA256.digest(of: Array(parts.joined(separator: "\u{0}").utf8)).prefix(16))
+    }
+
+    /// The most bytes that the kernel takes for a quota: 2^63 - 1. It refuses more.
+    public static let quotaLimit = UInt64(Int64.max)
+
+    /// The name of an account's quota.
+    public static func quota(of account: String) -> String { "left-\(account)" }
+    /// The name of the counter of what an account did not let pass.
+    public static func refusals(of account: String) -> String { "refused-\(account)" }
+    /// The name of a meter's counter.
+    public static func counter(of meter: String) -> String { "used-\(meter)" }
+}
+
+extension Service {
+    /// Services that match what the given ones match, and of which no two match one packet.
+    static func apart(_ services: [Service]) -> [Service] {
+        var whole: Swift.Set<UInt8> = []
+        var ports: [UInt8: [PortRange]] = [:]
+        var types: Swift.Set<Service> = []
+        for service in services {
+            switch service {
+            case .any(let number): whole.insert(number.rawValue)
+            case .ports(let number, let range): ports[number.rawValue, default: []].append(range)
+            case .icmp: types.insert(service)
+            }
+        }
+        var result = whole.sorted().map { Service.any(IPProtocol(rawValue: $0)) }
+        for (number, ranges) in ports.sorted(by: { $0.key < $1.key }) where !whole.contains(number) {
+            result += merged(ranges).map { .ports(IPProtocol(rawValue: number), $0) }
+        }
+        result += types.filter { type in
+            guard case .icmp(let number, _) = type else { return false }
+            return !whole.contains(number.rawValue)
+        }.sorted { "\($0)" < "\($1)" }
+        return result
+    }
+
+    private static func merged(_ ranges: [PortRange]) -> [PortRange] {
+        var result: [PortRange] = []
+        for range in ranges.sorted(by: { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }) {
+            if let last = result.last, UInt32(range.lowerBound) <= UInt32(last.upperBound) + 1,
+                let both = PortRange(last.lowerBound, max(last.upperBound, range.upperBound))
+            {
+                result[result.count - 1] = both
+            } else {
+                result.append(range)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,92 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretNftables
+import EgretPolicy
+
+/// What a limit is about, as conditions of rules.
+struct LimitMatch: Sendable {
+    /// Where a packet has the far end's address and port.
+    enum FarEnd {
+        /// A packet to it.
+        case destination
+        /// A packet from it.
+        case source
+        /// The first packet of a connection from it: the port is the one that the connection is to.
+        case beginner
+
+        func address(_ family: AddressFamily) -> Selector { self == .destination ? family.destination : family.source }
+        var port: Selector { self == .source ? .sourcePort : .destinationPort }
+    }
+
+    /// The sets that conditions ask, named by what they hold.
+    let sets: [EgretNftables.Set]
+    private let services: [Service]
+    /// The set of each family's addresses, or `nil` for all of them; no entry if there are none.
+    private let addresses: [AddressFamily: String?]
+
+    init(_ limit: TrafficLimit, groups: [String: DestinationGroup]) {
+        services = limit.services
+        var sets = FarSideMatch.portSets(limit.services)
+        var addresses: [AddressFamily: String?] = [:]
+        for family in AddressFamily.allCases {
+            if limit.destinations.isEmpty {
+                addresses.updateValue(nil, forKey: family)
+                continue
+            }
+            let ranges = AddressRangeSet(limit.destinations.flatMap { $0.blocks(groups) }).ranges(family)
+            if ranges.isEmpty { continue }
+            var digest = StableDigest()
+            for range in ranges { digest.add(range.lowerBound, range.upperBound) }
+            let name = "far-\(digest.text)"
+            sets.append(FarSideMatch.set(name, ranges, family))
+            addresses.updateValue(name, forKey: family)
+        }
+        self.sets = sets
+        self.addresses = addresses
+    }
+
+    /// One list of statements for each kind of packet of a family; none if nothing of the family can match.
+    func conditions(_ family: AddressFamily, _ end: FarEnd, ofFrames: Bool = false) -> [[Statement]] {
+        guard let set = addresses[family] else { return [] }
+        var base = [ofFrames ? family.isFrames : family.isPackets]
+        if let set { base.append(.inSet(end.address(family), set)) }
+        if services.isEmpty { return [base] }
+        return services.flatMap { FarSideMatch.conditions($0, port: end.port) }.map { base + $0 }
+    }
+
+    /// The conditions of both families; one without statements where everything matches.
+    func conditions(_ end: FarEnd) -> [[Statement]] {
+        if services.isEmpty, addresses.values.allSatisfy({ $0 == nil }), addresses.count == 2 { return [[]] }
+        return AddressFamily.allCases.flatMap { conditions($0, end) }
+    }
+}
+
+extension AddressFamily {
+    /// Goes on only with frames that carry packets of the family: `ETH_P_IP` and `ETH_P_IPV6`.
+    var isFrames: Statement { .equal(.etherType, self == .ipv4 ? 0x0800 : 0x86dd) }
+}
+
+/// A number that equal contents share in every process (FNV-1a, 64 bits).
+struct StableDigest {
+    private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+    mutating func add(_ text: String) {
+        for byte in text.utf8 { add(byte) }
+        add(0)
+    }
+
+    mutating func add(_ numbers: UInt128...) {
+        for number in numbers {
+            for place in 0..<16 { add(UInt8(truncatingIfNeeded: number >> UInt128(8 * place))) }
+        }
+    }
+
+    private mutating func add(_ byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+
+    var text: String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}

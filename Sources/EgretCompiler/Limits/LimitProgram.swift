@@ -1,0 +1,346 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+public import EgretNftables
+public import EgretPolicy
+
+/// What limits on connections and packets, and marks, come to in nf_tables: a table that packets pass which policies have
+/// let through.
+///
+/// Each endpoint has a chain for each direction, found by a map, and each limit a chain of its own, in which the kernel
+/// counts. Names say what a chain does, so one that stays what it was keeps what it has counted.
+public struct LimitProgram: Sendable {
+    /// An endpoint with limits.
+    public struct Member: Hashable, Sendable {
+        /// Its number, unique in the program.
+        public var number: Int
+        /// The number under which it is counted: that of one of its links, for an endpoint with several.
+        public var owner: Int
+        /// How the host knows its packets.
+        public var attachment: HostEndpoint.Attachment
+        /// Its addresses.
+        public var addresses: [IPAddress]
+        /// The name of its network.
+        public var network: String
+        /// Its limits: all hold.
+        public var limits: [TrafficLimit]
+        /// The groups that limits may name.
+        public var groups: [String: DestinationGroup]
+        /// The parts of its traffic, of its own and shared, that wait in classes.
+        public var shares: [TrafficDirection: [RateTree.Share]]
+        /// The index of the interface that its frames wait in by classes; `nil` if they wait in none.
+        public var queueIndex: UInt32?
+
+        /// Creates a member.
+        public init(
+            number: Int, owner: Int? = nil, attachment: HostEndpoint.Attachment, addresses: [IPAddress],
+            network: String,
+            limits: [TrafficLimit], groups: [String: DestinationGroup],
+            shares: [TrafficDirection: [RateTree.Share]] = [:], queueIndex: UInt32? = nil
+        ) {
+            self.shares = shares
+            self.queueIndex = queueIndex
+            self.number = number
+            self.owner = owner ?? number
+            self.attachment = attachment
+            self.addresses = addresses
+            self.network = network
+            self.limits = limits
+            self.groups = groups
+        }
+    }
+
+    /// A limit that packets were refused by.
+    public struct Refusal: Hashable, Sendable {
+        /// The limit.
+        public var limit: TrafficLimit
+        /// The direction.
+        public var direction: TrafficDirection
+        /// Its name, or what it says.
+        public var words: String { limit.name ?? limit.summary }
+    }
+
+    /// The table of a host's endpoints.
+    public static let table = Table(family: .inet, name: "egret-limits")
+    /// The table of a run.
+    public static func table(slot: Int) -> Table { Table(family: .inet, name: "egret\(slot)-limits") }
+
+    /// The table of a host's endpoints in which frames find the classes that they wait in.
+    public static let frameTable = Table(family: .netdev, name: "egret-limits")
+    /// The same of a run.
+    public static func frameTable(slot: Int) -> Table { Table(family: .netdev, name: "egret\(slot)-limits") }
+
+    /// What the table should hold.
+    public private(set) var program: TableProgram
+    /// What the table of frames should hold.
+    public private(set) var frames: TableProgram
+    /// Both.
+    public var programs: [TableProgram] { [program, frames].filter { !$0.rules.isEmpty } }
+    /// What each counter counts; the name is also the prefix of log records.
+    public private(set) var refusals: [String: Refusal] = [:]
+
+    private let logGroup: UInt16
+    private var elements: [String: [SetElement]] = [:]
+    private var known: Swift.Set<String> = []
+    private var matches: [MatchKey: LimitMatch] = [:]
+
+    private struct MatchKey: Hashable {
+        var destinations: [Destination]
+        var services: [Service]
+    }
+
+    /// Whether nobody's packets are limited.
+    public var isEmpty: Bool { program.rules.isEmpty && frames.rules.isEmpty }
+
+    /// Makes the program.
+    ///
+    /// - Parameters:
+    ///   - members: The endpoints.
+    ///   - table: Where it goes.
+    ///   - frameTable: Where what is about frames goes.
+    ///   - logGroup: The nfnetlink_log group that refused packets go to.
+    /// - Complexity: O(*m* × *l*) for *m* members with *l* limits each.
+    public init(
+        _ members: [Member], in table: Table = LimitProgram.table, frameTable: Table = LimitProgram.frameTable,
+        logGroup: UInt16
+    ) {
+        program = TableProgram(table: table)
+        frames = TableProgram(table: frameTable)
+        self.logGroup = logGroup
+        for member in members {
+            for direction in TrafficDirection.allCases { add(member, direction) }
+            addClasses(member)
+        }
+        if !elements.isEmpty { addHooks() }
+    }
+
+    // MARK: - Who is limited
+
+    private static let ways: [(map: String, interface: Selector)] = [
+        ("from", .inputInterface), ("to", .outputInterface), ("wait", .outputInterface),
+    ]
+
+    private mutating func addHooks() {
+        var sets: [EgretNftables.Set] = []
+        var rules: [Rule] = []
+        for (map, interface) in LimitProgram.ways {
+            sets.append(
+                Set(
+                    map, keyType: .interfaceIndex, mapsToVerdict: true,
+                    contents: .elements((elements[map] ?? []).sorted())))
+            let hook = map == "wait" ? "postrouting" : "forward"
+            var asking = [Rule(in: hook, [.verdictMap(interface, map)])]
+            for family in AddressFamily.allCases {
+                let name = "\(map)\(family == .ipv4 ? 4 : 6)"
+                let address = map == "from" ? family.source : family.destination
+                sets.append(
+                    Set(
+                        name, concatenating: .interfaceIndex, [family.dataType],
+                        contents: (elements[name] ?? []).sorted()))
+                asking.append(
+                    Rule(in: hook, [family.isPackets, .concatenatedVerdictMap([interface, address], name)]))
+            }
+            rules += asking
+            // To the host, and from the host itself.
+            if let hook = ["from": "input", "to": "output"][map] {
+                rules += asking.map { Rule(in: hook, $0.statements) }
+            }
+        }
+        program.sets = sets + program.sets
+        program.rules = rules + program.rules
+        // Behind the policies, before the place where other tools filter.
+        program.chains =
+            [Hook.forward, .input, .output].map { hook in
+                Chain(hook.rawValue, base: BaseChain(kind: .filter, hook: hook, priority: -5))
+            } + [
+                // Whoever sends to an endpoint, the host itself among them: what it waits in is settled last.
+                Chain("postrouting", base: BaseChain(kind: .filter, hook: .postrouting, priority: 150))
+            ] + program.chains
+    }
+
+    private mutating func add(_ member: Member, _ direction: TrafficDirection) {
+        let map = direction == .egress ? "from" : "to"
+        let chain = "\(map)-\(member.number)"
+        let rules = rules(of: member, direction, in: chain)
+        if rules.isEmpty { return }
+        program.chains.append(Chain(chain))
+        program.rules += rules
+        lead(member, by: map, to: chain)
+    }
+
+    private mutating func lead(_ member: Member, by map: String, to chain: String) {
+        let verdict = Verdict.jump(chain)
+        switch member.attachment {
+        case .link(_, let index): elements[map, default: []].append(SetElement(UInt128(index), verdict: verdict))
+        case .port(_, _, let bridge):
+            for address in member.addresses {
+                elements["\(map)\(address.family == .ipv4 ? 4 : 6)", default: []].append(
+                    SetElement(UInt128(bridge), [address.rawValue], verdict: verdict))
+            }
+        // Its policies' limits are refused.
+        case .cgroup: break
+        }
+    }
+
+    // MARK: - What waits where
+
+    /// Leads what an endpoint sends and receives to the classes of its rates.
+    private mutating func addClasses(_ member: Member) {
+        let received = member.shares[.ingress] ?? []
+        if !received.isEmpty {
+            let chain = "wait-\(member.number)"
+            program.chains.append(Chain(chain))
+            for share in received {
+                program.rules += match(share.limit, member.groups).conditions(.source).map {
+                    Rule(in: chain, $0 + [.setPriority(RateTree.priority(of: share.leaf)), .verdict(.accept)])
+                }
+            }
+            // A forwarded IPv6 packet still has the class that it waited in at its sender's, which is nothing here.
+            program.rules.append(Rule(in: chain, [.setPriority(RateTree.priority(of: RateTree.rest))]))
+            lead(member, by: "wait", to: chain)
+        }
+        let sent = member.shares[.egress] ?? []
+        guard let queue = member.queueIndex, let interface = member.attachment.interface, !sent.isEmpty else { return }
+        let chain = "endpoint-\(member.number)"
+        frames.chains.append(
+            Chain(
+                chain,
+                base: BaseChain(
+                    kind: .filter, hook: .ingress, priority: -490, device: interface.rawValue)))
+        for share in sent {
+            let match = match(share.limit, member.groups)
+            for set in match.sets where known.insert("frames \(set.name)").inserted { frames.sets.append(set) }
+            let priority = Statement.setPriority(RateTree.priority(of: share.leaf))
+            frames.rules += AddressFamily.allCases.flatMap { family in
+                match.conditions(family, .destination, ofFrames: true).map {
+                    Rule(in: chain, $0 + [priority, .forward(toInterface: queue)])
+                }
+            }
+        }
+        frames.rules += AddressFamily.allCases.map {
+            Rule(in: chain, [$0.isFrames, .forward(toInterface: queue)])
+        }
+    }
+
+    // MARK: - What is limited
+
+    private mutating func rules(of member: Member, _ direction: TrafficDirection, in chain: String) -> [Rule] {
+        var marking: [Rule] = []
+        var passing: [Rule] = []
+        var beginning: [Rule] = []
+        for limit in member.limits where limit.holds(direction) {
+            if limit.dscp == nil && limit.packets == nil && !limit.countsConnections { continue }
+            let match = match(limit, member.groups)
+            let end: LimitMatch.FarEnd = direction == .egress ? .destination : .source
+            if let mark = limit.dscp {
+                marking += AddressFamily.allCases.flatMap { family in
+                    match.conditions(family, end).map {
+                        Rule(in: chain, $0 + [.setTrafficClass(family, mark.rawValue)])
+                    }
+                }
+            }
+            if let packets = limit.packets {
+                let target = addChain("packets", limit, member, direction) {
+                    [[.beyond(UInt64(packets.count), seconds: packets.unit.seconds, burst: packets.burst)]]
+                }
+                passing += match.conditions(end).map { Rule(in: chain, $0 + [.verdict(.jump(target))]) }
+            }
+            if limit.countsConnections {
+                let target = addChain("connections", limit, member, direction) { limit.countingConnections }
+                let end: LimitMatch.FarEnd = direction == .egress ? .destination : .beginner
+                beginning += match.conditions(end).map {
+                    Rule(in: chain, [Direction.original.statement] + $0 + [.verdict(.jump(target))])
+                }
+            }
+        }
+        if !beginning.isEmpty {
+            // Of a connection, the first packet counts: it is confirmed when that has passed.
+            beginning.insert(Rule(in: chain, [.connectionStatus(in: .confirmed), .verdict(.return)]), at: 0)
+        }
+        return marking + passing + beginning
+    }
+
+    private mutating func match(_ limit: TrafficLimit, _ groups: [String: DestinationGroup]) -> LimitMatch {
+        // A group's name means the same to all members.
+        let key = MatchKey(destinations: limit.destinations, services: limit.services)
+        if let match = matches[key] { return match }
+        let match = LimitMatch(limit, groups: groups)
+        matches[key] = match
+        for set in match.sets where known.insert(set.name).inserted { program.sets.append(set) }
+        return match
+    }
+
+    /// The chain in which a limit is counted: the member's own, or one that all share which the limit counts together.
+    private mutating func addChain(
+        _ kind: String, _ limit: TrafficLimit, _ member: Member, _ direction: TrafficDirection,
+        _ conditions: () -> [[Statement]]
+    ) -> String {
+        let digest = limit.digest(direction)
+        let owner: String
+        switch limit.scope {
+        case .endpoint: owner = "\(member.owner)"
+        case .policy: owner = "all"
+        case .network:
+            var network = StableDigest()
+            network.add(member.network)
+            owner = network.text
+        }
+        let name = "\(kind)-\(owner)-\(digest)"
+        let refusing = refusal(limit, direction, digest)
+        guard known.insert(name).inserted else { return name }
+        program.chains.append(Chain(name))
+        program.rules += conditions().map { Rule(in: name, $0 + [.verdict(.goto(refusing))]) }
+        return name
+    }
+
+    private mutating func refusal(_ limit: TrafficLimit, _ direction: TrafficDirection, _ digest: String) -> String {
+        let name = "limit-\(digest)"
+        guard known.insert(name).inserted else { return name }
+        refusals[name] = Refusal(limit: limit, direction: direction)
+        program.counters.append(Counter(name))
+        program.chains.append(Chain(name))
+        program.rules += [
+            Rule(in: name, [.counter(name)]),
+            Rule(
+                in: name,
+                [
+                    .within(50, seconds: 1, burst: 100),
+                    .log(group: logGroup, prefix: name, snapLength: 128, queueThreshold: 1),
+                ]),
+            Rule(in: name, [.verdict(.drop)]),
+        ]
+        return name
+    }
+}
+
+extension TrafficLimit {
+    /// Whether connections are counted.
+    var countsConnections: Bool { connections != nil || newConnections != nil }
+
+    /// What refuses a connection that begins.
+    var countingConnections: [[Statement]] {
+        (connections.map { [[.connectionsOver($0)]] } ?? [])
+            + (newConnections.map { [[.beyond(UInt64($0.count), seconds: $0.unit.seconds, burst: $0.count)]] } ?? [])
+    }
+
+    /// What tells the limit from every other: the same text is the same limit, also after a restart.
+    func digest(_ direction: TrafficDirection) -> String {
+        var digest = StableDigest()
+        digest.add(policy ?? "")
+        digest.add(name ?? "")
+        digest.add(direction.rawValue)
+        digest.add(scope.rawValue)
+        for destination in destinations { digest.add("\(destination)") }
+        for service in services { digest.add("\(service)") }
+        digest.add(connections.map { "\($0)" } ?? "")
+        digest.add(newConnections?.description ?? "")
+        digest.add(packets?.description ?? "")
+        return digest.text
+    }
+}
+
+extension EventRate {
+    /// How many packets may come at once: a tenth of a second's, and at least a handful.
+    var burst: UInt32 { max(10, UInt32(clamping: UInt64(count) / unit.seconds / 10)) }
+}

@@ -1,0 +1,202 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+public import EgretPolicy
+
+/// How one endpoint's rates in one direction lie within each other: a total, and shares of it that lie side by side or
+/// one within the other.
+public struct RateTree: Hashable, Sendable {
+    /// A part of the traffic with a rate of its own.
+    public struct Share: Hashable, Sendable {
+        /// The limit.
+        public var limit: TrafficLimit
+        /// The number of its class.
+        public var number: UInt16
+        /// The number of the class that its packets wait in: another one where shares lie within it.
+        public var leaf: UInt16
+        /// The number of the share that it lies within; `nil` for none.
+        public var parent: UInt16?
+    }
+
+    /// Two limits that a queue cannot hold to at once.
+    public struct Conflict: Error, Hashable, Sendable, CustomStringConvertible {
+        /// One sentence for a person.
+        public var description: String
+
+        /// Creates an error from the sentence.
+        public init(description: String) {
+            self.description = description
+        }
+    }
+
+    /// The number of the class of the total.
+    public static let total: UInt16 = 1
+    /// The number of the class of packets that no share is about.
+    public static let rest: UInt16 = 2
+    /// The upper half of the numbers of all classes.
+    public static let major: UInt32 = 0xe9e8_0000
+    /// The priority that leads a packet to a class.
+    public static func priority(of number: UInt16) -> UInt32 { major | UInt32(number) }
+    /// How many shares a tree has at most.
+    static let limit = 64
+
+    /// How fast everything together may be.
+    public private(set) var rate: BitRate?
+    /// How much of everything passes at once after a pause.
+    public private(set) var burst: ByteCount?
+    /// The shares: those that lie within others before these.
+    public private(set) var shares: [Share] = []
+
+    /// Orders limits.
+    ///
+    /// - Parameters:
+    ///   - limits: The limits of an endpoint; those that are shared with others, or have no rate, do not count.
+    ///   - direction: The direction.
+    ///   - groups: The groups that limits may name.
+    /// - Throws: ``Conflict`` if two limits overlap and neither lies within the other, or a guarantee has nothing to be a
+    ///   part of, or guarantees come to more than the rate that they lie within.
+    public init(_ limits: [TrafficLimit], _ direction: TrafficDirection, groups: [String: DestinationGroup])
+        throws(Conflict)
+    {
+        if let tightest = TrafficLimit.tightest(limits, direction) { (rate, burst) = tightest }
+        let parts = limits.filter {
+            $0.holds(direction) && !$0.isForEverything && $0.scope == .endpoint
+                && ($0.rate != nil || $0.guarantee != nil)
+        }
+        if parts.isEmpty { return }
+        guard parts.count <= RateTree.limit else {
+            throw Conflict(description: "an endpoint has more than \(RateTree.limit) limits for parts of its traffic")
+        }
+        if let part = parts.first(where: { $0.guarantee != nil }), rate == nil {
+            throw Conflict(
+                description: "the limit \(part.name ?? part.summary) guarantees a part of a rate, and no limit says "
+                    + "how fast everything may be: write a limit with a rate, without to and ports, beside it")
+        }
+        let extents = parts.map { LimitExtent($0, groups) }
+        try RateTree.check(parts, extents)
+        // Of two that are about the same, the slower lies within the other.
+        func isWithin(_ inner: Int, _ outer: Int) -> Bool {
+            guard inner != outer, extents[inner].isWithin(extents[outer]) else { return false }
+            if !extents[outer].isWithin(extents[inner]) { return true }
+            let rates = [inner, outer].map { parts[$0].rate?.bitsPerSecond ?? .max }
+            return (rates[0], inner) < (rates[1], outer)
+        }
+        let outer = parts.indices.map { inner in parts.indices.filter { isWithin(inner, $0) } }
+        let order = parts.indices.sorted { (outer[$1].count, $0) < (outer[$0].count, $1) }
+        shares = order.map { index in
+            let parent = order.first { outer[index].contains($0) }
+            let hasInner = outer.contains { $0.contains(index) }
+            let number = RateTree.number(index)
+            return Share(
+                limit: parts[index], number: number, leaf: hasInner ? number + 1 : number,
+                parent: parent.map { RateTree.number($0) })
+        }
+        try checkGuarantees()
+    }
+
+    /// The slowest of all rates of an endpoint's own, for everything: it holds to each of them, and to more.
+    public init(slowestOf limits: [TrafficLimit], _ direction: TrafficDirection) {
+        let own = limits.filter { $0.holds(direction) && $0.scope == .endpoint }
+        rate = own.compactMap(\.rate).min()
+    }
+
+    /// What each share gets at least, by its number, in bits a second: its guarantee, or what those within it come to
+    /// if that is more. What all come to stands by the number of the total. Who is guaranteed nothing has no entry.
+    public var guaranteed: [UInt16: UInt64] {
+        var sums: [UInt16: UInt64] = [:]
+        // Those that lie within others come first.
+        for share in shares {
+            let own = max(sums[share.number] ?? 0, share.limit.guarantee?.bitsPerSecond ?? 0)
+            if own == 0 { continue }
+            sums[share.number] = own
+            let outer = share.parent ?? RateTree.total
+            let (sum, overflows) = (sums[outer] ?? 0).addingReportingOverflow(own)
+            sums[outer] = overflows ? .max : sum
+        }
+        return sums
+    }
+
+    private func checkGuarantees() throws(Conflict) {
+        let sums = guaranteed
+        for share in shares {
+            guard let rate = share.limit.rate, let sum = sums[share.number], sum > rate.bitsPerSecond else {
+                continue
+            }
+            throw Conflict(
+                description: "the guarantees within the limit \(share.limit.name ?? share.limit.summary) come to "
+                    + "\(BitRate(bitsPerSecond: sum)), and its rate is \(rate): write smaller guarantees, or "
+                    + "a higher rate")
+        }
+        if let rate, let sum = sums[RateTree.total], sum > rate.bitsPerSecond {
+            throw Conflict(
+                description: "the guarantees come to \(BitRate(bitsPerSecond: sum)), and the rate for everything is "
+                    + "\(rate): write smaller guarantees, or a higher rate for everything")
+        }
+    }
+
+    private static func number(_ index: Int) -> UInt16 { 16 + 2 * UInt16(truncatingIfNeeded: index) }
+
+    private static func check(_ parts: [TrafficLimit], _ extents: [LimitExtent]) throws(Conflict) {
+        for first in parts.indices {
+            for second in parts.indices.dropFirst(first + 1) {
+                let (left, right) = (extents[first], extents[second])
+                if left.isWithin(right) || right.isWithin(left) || left.isApart(from: right) { continue }
+                let words = [first, second].map { parts[$0].name ?? parts[$0].summary }
+                throw Conflict(
+                    description: "the limits \(words[0]) and \(words[1]) overlap, and neither lies within the other: "
+                        + "write them so that one covers all that the other does, or nothing of it")
+            }
+        }
+    }
+}
+
+/// What a limit is about, as sets.
+struct LimitExtent: Sendable {
+    let addresses: [RangeSet<UInt128>]
+    let services: [Service]
+
+    init(_ limit: TrafficLimit, _ groups: [String: DestinationGroup]) {
+        services = limit.services
+        if limit.destinations.isEmpty {
+            addresses = AddressFamily.allCases.map { _ in .everything }
+        } else {
+            let set = AddressRangeSet(limit.destinations.flatMap { $0.blocks(groups) })
+            addresses = AddressFamily.allCases.map { family in
+                RangeSet(set.ranges(family).map { RangeSet<UInt128>.Range(lower: $0.lowerBound, upper: $0.upperBound) })
+            }
+        }
+    }
+
+    func isWithin(_ other: LimitExtent) -> Bool {
+        zip(addresses, other.addresses).allSatisfy { $0.subtracting($1).isEmpty }
+            && (other.services.isEmpty
+                || !services.isEmpty && services.allSatisfy { inner in other.services.contains { inner.isWithin($0) } })
+    }
+
+    func isApart(from other: LimitExtent) -> Bool {
+        zip(addresses, other.addresses).allSatisfy { $0.subtracting($1) == $0 }
+            || (!services.isEmpty && !other.services.isEmpty
+                && services.allSatisfy { mine in other.services.allSatisfy { mine.isApart(from: $0) } })
+    }
+}
+
+extension Service {
+    private var extent: (IPProtocol, ClosedRange<Int>) {
+        switch self {
+        case .any(let proto): (proto, 0...65_535)
+        case .ports(let proto, let ports): (proto, Int(ports.lowerBound)...Int(ports.upperBound))
+        case .icmp(let proto, let type): (proto, Int(type)...Int(type))
+        }
+    }
+
+    fileprivate func isWithin(_ other: Service) -> Bool {
+        let (mine, theirs) = (extent, other.extent)
+        return mine.0 == theirs.0 && theirs.1.contains(mine.1.lowerBound) && theirs.1.contains(mine.1.upperBound)
+    }
+
+    fileprivate func isApart(from other: Service) -> Bool {
+        let (mine, theirs) = (extent, other.extent)
+        return mine.0 != theirs.0 || !mine.1.overlaps(theirs.1)
+    }
+}

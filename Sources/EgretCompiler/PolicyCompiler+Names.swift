@@ -1,0 +1,80 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretNftables
+import EgretPolicy
+
+extension PolicyCompiler {
+    /// The sets of the rules about names, and what the run time must know of these rules.
+    mutating func addNames() {
+        for (number, clause) in nameClauses.enumerated() {
+            let options = clause.rule.naming
+            var compiled = CompiledNameRule(
+                number: number, clause: clause.clause, patterns: clause.patterns,
+                effect: clause.denies ? .deny : .allow, furtherTypes: options.records,
+                permittedAddresses: options.permittedAddresses, traffic: clause.traffic, options: options)
+            if !clause.denies {
+                compiled.ipv4Set = addNameSet(number, .ipv4)
+                compiled.ipv6Set = addNameSet(number, .ipv6)
+            }
+            output.names.append(compiled)
+        }
+        if use.isOfEndpoints, !output.names.isEmpty {
+            let leading = HostNames.leading(output.names, output.generation)
+            output.program.chains += leading.chains
+            output.program.sets += leading.sets
+            output.program.rules += leading.rules
+            output.leadingChain = HostNames.lead(output.generation)
+        }
+    }
+
+    private mutating func addNameSet(_ number: Int, _ family: AddressFamily) -> String {
+        let name = nameSet(number, family)
+        var set = Set(
+            name, keyType: family.dataType,
+            size: use.isOfEndpoints ? CompiledNameRule.sharedSetSize : CompiledNameRule.setSize)
+        // What one endpoint has resolved opens nothing for the others that obey the program.
+        if use.isOfEndpoints { set.furtherKeyTypes = [family.dataType] }
+        set.hasTimeouts = true
+        output.program.sets.append(set)
+        return name
+    }
+
+    private func nameSet(_ number: Int, _ family: AddressFamily) -> String {
+        CompiledNameRule.set(number, family, of: output.generation)
+    }
+
+    /// The chain that looks the far address up in the set of a rule about names.
+    ///
+    /// - Parameters:
+    ///   - ruling: The ruling that it carries out.
+    ///   - names: The place in `rules.nameUses`.
+    ///   - held: What happens to an address in the set.
+    ///   - free: What happens to any other.
+    ///   - isStamped: Whether connections are noted as admitted.
+    /// - Returns: The chain's name.
+    mutating func nameChain(
+        _ ruling: Ruling, _ names: Int, _ held: Ruling, _ free: Ruling, _ isStamped: Bool
+    ) -> String {
+        let key = RulingChain(ruling: ruling, isStamped: isStamped)
+        if let name = rulingChains[key] { return name }
+        let isHeld = rulingChain(held, isStamped: isStamped)
+        let isFree = rulingChain(free, isStamped: isStamped)
+        let name = addChain("n\(rulingChains.count)")
+        for family in AddressFamily.allCases {
+            let set = nameSet(rules.nameUses[names].number, family)
+            for (direction, own, far) in [
+                (Direction.original, family.source, family.destination),
+                (Direction.reply, family.destination, family.source),
+            ] {
+                let isHolding = use.isOfEndpoints ? Statement.inConcatenatedSet([own, far], set) : .inSet(far, set)
+                output.program.rules.append(
+                    Rule(in: name, [direction.statement, family.isPackets, isHolding, .verdict(.goto(isHeld))]))
+            }
+        }
+        output.program.rules.append(Rule(in: name, [.verdict(.goto(isFree))]))
+        rulingChains[key] = name
+        return name
+    }
+}

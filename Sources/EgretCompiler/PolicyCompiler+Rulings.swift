@@ -1,0 +1,203 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretNftables
+import EgretPolicy
+
+/// The chain of one clause.
+struct EffectChain: Hashable {
+    /// The clause's place in `RuleSequence.effects`.
+    var effect: Int
+    /// Whether connections that it lets through are noted. One that is not is judged packet by packet.
+    var isStamped: Bool
+}
+
+/// The chain of one ruling.
+struct RulingChain: Hashable {
+    var ruling: Ruling
+    var isStamped: Bool
+}
+
+extension PolicyCompiler {
+    /// The chain that carries a ruling out.
+    ///
+    /// - Parameters:
+    ///   - ruling: The ruling.
+    ///   - isStamped: Whether connections are noted as admitted. Not those that a schedule may refuse one day and cut.
+    /// - Returns: The chain's name.
+    mutating func rulingChain(_ ruling: Ruling, isStamped: Bool = true) -> String {
+        switch ruling {
+        case .clause(let effect, nil): return effectChain(effect, isStamped: isStamped)
+        case .clause(let effect, let audit?): return auditChain(ruling, effect, audit, isStamped)
+        case .named(let names, let held, let free):
+            return nameChain(ruling, names, held, free, isStamped)
+        case .timed(let schedule, let open, let closed):
+            let key = RulingChain(ruling: ruling, isStamped: isStamped)
+            if let name = rulingChains[key] { return name }
+            let cuts = rules.schedules[schedule].schedule.onClose == .cut
+            let isOpen = rulingChain(open, isStamped: isStamped && !(cuts && mayRefuse(closed)))
+            let isClosed = rulingChain(closed, isStamped: isStamped && !(cuts && mayRefuse(open)))
+            let name = addChain("t\(rulingChains.count)")
+            output.program.rules += [
+                Rule(in: name, [.inSet(.time, scheduleSet(schedule)), .verdict(.goto(isOpen))]),
+                Rule(in: name, [.verdict(.goto(isClosed))]),
+            ]
+            rulingChains[key] = name
+            return name
+        }
+    }
+
+    /// What a policy that is only audited would have refused: counted and logged by its clause, and then as is enforced.
+    private mutating func auditChain(_ ruling: Ruling, _ effect: Int, _ audit: Int, _ isStamped: Bool) -> String {
+        let key = RulingChain(ruling: ruling, isStamped: isStamped)
+        if let name = rulingChains[key] { return name }
+        let next = effectChain(effect, isStamped: isStamped)
+        let counter = "\(prefix)-a\(audit)"
+        if !output.program.counters.contains(Counter(counter)) {
+            output.program.counters.append(Counter(counter))
+            output.clauses.append(
+                CompiledClause(
+                    clause: rules.effects[audit].clause, effect: rules.effects[audit].effect, name: counter,
+                    isEnforced: false))
+        }
+        let name = addChain("t\(rulingChains.count)")
+        output.program.rules += [
+            Rule(in: name, [.connectionState(in: .new), .counter(counter)]),
+            Rule(in: name, [.connectionState(in: .new)] + log(counter)),
+            Rule(in: name, [.verdict(.goto(next))]),
+        ]
+        rulingChains[key] = name
+        return name
+    }
+
+    private func mayRefuse(_ ruling: Ruling) -> Bool {
+        switch ruling {
+        case .clause(let effect, _): rules.effects[effect].effect.isRefusal
+        case .timed(_, let open, let closed), .named(_, let open, let closed): mayRefuse(open) || mayRefuse(closed)
+        }
+    }
+
+    private func log(_ name: String) -> [Statement] {
+        [
+            Direction.original.statement, .limit("\(prefix)-log"),
+            .log(group: logGroup, prefix: name, snapLength: 128, queueThreshold: 1),
+        ]
+    }
+}
+
+// MARK: - Time
+
+extension PolicyCompiler {
+    /// The set of the moments at which a schedule is open, as one kind of rule uses it.
+    private mutating func scheduleSet(_ place: Int) -> String {
+        if let name = scheduleSets[place] { return name }
+        let name = "\(prefix)-w\(place)"
+        scheduleSets[place] = name
+        output.program.sets.append(
+            Set(
+                name, keyType: .time, hasIntervals: true,
+                contents: .elements(rules.schedules[place].moments(within: horizon))))
+        return name
+    }
+}
+
+extension ScheduleUse {
+    /// Runs of nanoseconds since 1970 in which the rule holds.
+    func moments(within horizon: ClosedRange<Int64>) -> [SetElement] {
+        let first = max(0, horizon.lowerBound)
+        let last = min(max(first, horizon.upperBound), Int64.max / 2_000_000_000)
+        var seconds = schedule.windows(from: first, through: last).map { (lower: $0.lowerBound, upper: $0.upperBound) }
+        if holdsBack {
+            // Nobody has worked out what the clock says here: what is to be held back is.
+            seconds = [(0, first)] + seconds + [(last + 1, Int64.max / 1_000_000_000)]
+        }
+        var merged: [(lower: Int64, upper: Int64)] = []
+        for range in seconds where range.lower < range.upper {
+            if let end = merged.last, range.lower <= end.upper {
+                merged[merged.count - 1].upper = max(end.upper, range.upper)
+            } else {
+                merged.append(range)
+            }
+        }
+        return merged.map { range in
+            SetElement(UInt128(range.lower) * 1_000_000_000, UInt128(range.upper) * 1_000_000_000 - 1)
+        }
+    }
+}
+
+// MARK: - Effects
+
+extension PolicyCompiler {
+    private mutating func effectChain(_ index: Int, isStamped: Bool) -> String {
+        let (clause, effect) = rules.effects[index]
+        let key = EffectChain(effect: index, isStamped: isStamped || effect.isRefusal)
+        if let name = effectChains[key] { return name }
+        let counter = "\(prefix)-r\(index)"
+        let name = addChain(key.isStamped ? "r\(index)" : "r\(index)-timed")
+        effectChains[key] = name
+        if counted.insert(index).inserted {
+            output.clauses.append(CompiledClause(clause: clause, effect: effect, name: counter))
+            output.program.counters.append(Counter(counter))
+        }
+        // Where packets of one connection may be judged again and again, connections are counted, not packets.
+        let isFirst: [Statement] = use == .run && key.isStamped ? [] : [.connectionState(in: .new)]
+        let count = Rule(in: name, (effect.isRefusal ? [] : isFirst) + [.counter(counter)])
+        let log = Rule(in: name, (effect.isRefusal ? [] : isFirst) + log(counter))
+        let rules: [Rule] =
+            switch effect {
+            case .allow where isFirst.isEmpty:
+                [Rule(in: name, [.counter(counter)] + passage(isStamped: key.isStamped))]
+            case .allow: [count, Rule(in: name, passage(isStamped: key.isStamped))]
+            case .audit: [count, log, Rule(in: name, passage(isStamped: key.isStamped))]
+            case .deny: [count, log, Rule(in: name, [.verdict(.drop)])]
+            case .reject:
+                [
+                    count, log,
+                    // Only the sender is answered; what answers it is dropped.
+                    Rule(in: name, [Direction.reply.statement, .verdict(.drop)]),
+                    Rule(in: name, [.equal(.transportProtocol, 6), .rejectWithTCPReset]),
+                    Rule(in: name, [.rejectAdministratively]),
+                ]
+            }
+        output.program.rules += rules
+        return name
+    }
+
+    /// How a packet goes on that a clause lets through.
+    private func passage(isStamped: Bool) -> [Statement] {
+        switch use {
+        case .run: isStamped ? [output.generation.stamp, .verdict(.accept)] : [.verdict(.accept)]
+        case .endpoint: isStamped ? [.verdict(.goto(passageChain))] : [.verdict(.return)]
+        }
+    }
+
+    private var passageChain: String { "\(prefix)-pass" }
+
+    /// The chain that notes on a connection that it is admitted, and lets the packet go on.
+    ///
+    /// Not on one between two endpoints, which the other end's program judges too: of two notes only one has room, and
+    /// each packet would write both. And not by an error about a connection: its far address may be anybody's.
+    mutating func addPassage() {
+        guard case .endpoint(let direction) = use else { return }
+        output.program.chains.append(Chain(passageChain))
+        for family in AddressFamily.allCases {
+            for packets in [Direction.original, .reply] {
+                let isFarDestination = (direction == .egress) == (packets == .original)
+                let far = isFarDestination ? family.destination : family.source
+                output.program.rules.append(
+                    Rule(
+                        in: passageChain,
+                        [
+                            packets.statement, family.isPackets, .inSet(far, HostBase.members(family)),
+                            .verdict(.return),
+                        ]))
+            }
+        }
+        output.program.rules += [
+            Rule(in: passageChain, [.connectionState(in: .related), .verdict(.return)]),
+            Rule(in: passageChain, [output.generation.stamp]),
+            Rule(in: passageChain, [.verdict(.return)]),
+        ]
+    }
+}

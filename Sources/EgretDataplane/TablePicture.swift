@@ -1,0 +1,234 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretNetlink
+import EgretNetlinkWire
+public import EgretNftables
+
+/// What the kernel holds of some tables, read once: chains, rules, sets and named objects, and elements as they are asked
+/// for.
+public final class TablePicture {
+    private struct Contents {
+        var chains: [String: ChainRecord] = [:]
+        var rules: [String: [RuleRecord]] = [:]
+        var sets: [String: SetRecord] = [:]
+        var counters: Swift.Set<String> = []
+        var limits: [String: ObjectRecord] = [:]
+        var quotas: Swift.Set<String> = []
+    }
+
+    private let dataplane: Dataplane
+    private var contents: [Table: Contents] = [:]
+    private var elements: [Table: [String: [SetElement]]] = [:]
+    private var elementsByKey: [Table: [String: [SetElement: SetElement]]] = [:]
+
+    /// Reads tables; those that are not there will do.
+    init(_ tables: [Table], of dataplane: Dataplane) throws(NetlinkError) {
+        self.dataplane = dataplane
+        let present = Swift.Set(try dataplane.tables())
+        for table in tables where present.contains(table) { contents[table] = Contents() }
+        if contents.isEmpty { return }
+        for record in try dataplane.chains() { contents[record.table]?.chains[record.chain.name] = record }
+        for table in contents.keys {
+            contents[table]?.rules = Dictionary(grouping: try dataplane.rules(in: table), by: \.chain)
+            for record in try dataplane.sets(in: table) { contents[table]?.sets[record.name] = record }
+            for record in try dataplane.objects(in: table) {
+                switch record.kind {
+                case .counter: contents[table]?.counters.insert(record.name)
+                case .limit: contents[table]?.limits[record.name] = record
+                case .quota: contents[table]?.quotas.insert(record.name)
+                case .other: continue
+                }
+            }
+        }
+    }
+
+    /// The tables that are there.
+    public var tables: Swift.Set<Table> { Swift.Set(contents.keys) }
+
+    /// What each table holds, by name.
+    public var holdings: [Table: TableHoldings] {
+        contents.mapValues { contents in
+            var holdings = TableHoldings()
+            holdings.chains = contents.chains.keys.sorted()
+            holdings.sets = contents.sets.keys.sorted()
+            holdings.counters = contents.counters.sorted()
+            holdings.limits = contents.limits.keys.sorted()
+            holdings.quotas = contents.quotas.sorted()
+            return holdings
+        }
+    }
+
+    /// The chains that a chain's rules lead to by `jump` and `goto`, in the rules' order.
+    public func targets(of chain: String, in table: Table) -> [String] {
+        (contents[table]?.rules[chain] ?? []).flatMap { record in
+            record.expressions.compactMap { expression -> String? in
+                guard case .verdict(let verdict) = expression else { return nil }
+                switch verdict {
+                case .jump(let name), .goto(let name): return name
+                case .accept, .drop, .return: return nil
+                }
+            }
+        }
+    }
+
+    /// The chains of a table that hook to interfaces, by the interface's name.
+    public func chainsByDevice(in table: Table) -> [String: String] {
+        var found: [String: String] = [:]
+        for (name, record) in contents[table]?.chains ?? [:] {
+            if let device = record.chain.base?.device { found[device] = name }
+        }
+        return found
+    }
+
+    /// The elements of a set; none if there is no such set.
+    ///
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func elements(of name: String, in table: Table) throws(NetlinkError) -> [SetElement] {
+        if let known = elements[table]?[name] { return known }
+        guard let record = contents[table]?.sets[name] else { return [] }
+        let found = try dataplane.elements(of: record)
+        elements[table, default: [:]][name] = found
+        return found
+    }
+
+    /// The element of a set that has the key of another; `nil` if there is none.
+    ///
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func element(
+        like element: SetElement, of name: String, in table: Table
+    ) throws(NetlinkError) -> SetElement? {
+        if elementsByKey[table]?[name] == nil {
+            var byKey: [SetElement: SetElement] = [:]
+            for element in try elements(of: name, in: table) { byKey[element.key] = element }
+            elementsByKey[table, default: [:]][name] = byKey
+        }
+        return elementsByKey[table]?[name]?[element.key]
+    }
+
+    /// Whether a set has elements just as they are, verdicts included.
+    ///
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func holds(_ wanted: [SetElement], in name: String, of table: Table) throws(NetlinkError) -> Bool {
+        for element in wanted where try self.element(like: element, of: name, in: table) != element { return false }
+        return true
+    }
+
+    /// What takes elements out of a set as it was read.
+    ///
+    /// - Returns: `nil` if there is no such set, or no element.
+    public func removal(of elements: [SetElement], from name: String, in table: Table) -> Transaction.Step? {
+        guard let record = contents[table]?.sets[name], !elements.isEmpty else { return nil }
+        return Transaction.Step(.deleteElements(record.value(elements)), in: table)
+    }
+
+    // MARK: - Comparing
+
+    /// Whether the kernel holds a program just as it is. Counters' values do not matter.
+    ///
+    /// - Throws: `NetlinkError` if the kernel cannot be asked for a set's elements.
+    public func holds(_ program: TableProgram) throws(NetlinkError) -> Bool {
+        try drift(of: program, isBrief: true).isEmpty
+    }
+
+    /// What the kernel holds otherwise than a program says, by object.
+    ///
+    /// - Throws: `NetlinkError` if the kernel cannot be asked for a set's elements.
+    public func drift(of program: TableProgram) throws(NetlinkError) -> [Drift] {
+        try drift(of: program, isBrief: false)
+    }
+
+    private func drift(of program: TableProgram, isBrief: Bool) throws(NetlinkError) -> [Drift] {
+        guard let present = contents[program.table] else {
+            return [Drift(kind: .missing, object: "table \(program.table)")]
+        }
+        let found = chainDrift(program, present) + objectDrift(program, present)
+        if isBrief, !found.isEmpty { return found }
+        return try found + setDrift(program, present)
+    }
+
+    private func chainDrift(_ program: TableProgram, _ present: Contents) -> [Drift] {
+        let desired = Dictionary(grouping: program.rules, by: \.chain)
+        return program.chains.compactMap { chain in
+            let object = "chain \(program.table) \(chain.name)"
+            guard let record = present.chains[chain.name] else { return Drift(kind: .missing, object: object) }
+            let isSame = record.chain == chain && (present.rules[chain.name] ?? []).hold(desired[chain.name] ?? [])
+            return isSame ? nil : Drift(kind: .changed, object: object)
+        }
+    }
+
+    private func objectDrift(_ program: TableProgram, _ present: Contents) -> [Drift] {
+        let counters = program.counters.compactMap { counter in
+            present.counters.contains(counter.name)
+                ? nil : Drift(kind: .missing, object: "counter \(program.table) \(counter.name)")
+        }
+        let limits = program.limits.compactMap { limit -> Drift? in
+            let object = "limit \(program.table) \(limit.name)"
+            guard let record = present.limits[limit.name] else { return Drift(kind: .missing, object: object) }
+            return record.isSame(as: limit) ? nil : Drift(kind: .changed, object: object)
+        }
+        let quotas = program.quotas.filter { !present.quotas.contains($0.name) }.map {
+            Drift(kind: .missing, object: "quota \(program.table) \($0.name)")
+        }
+        return counters + limits + quotas
+    }
+
+    private func setDrift(_ program: TableProgram, _ present: Contents) throws(NetlinkError) -> [Drift] {
+        var found: [Drift] = []
+        for set in program.sets {
+            let object = "set \(program.table) \(set.name)"
+            guard let record = present.sets[set.name] else {
+                found.append(Drift(kind: .missing, object: object))
+                continue
+            }
+            // What comes and goes by itself is no drift.
+            let isShared = set.contents.count == 0 || set.hasTimeouts
+            let hasShape =
+                record.keyType == set.keyType && record.furtherKeyTypes == set.furtherKeyTypes
+                && record.hasIntervals == set.hasIntervals && record.hasTimeouts == set.hasTimeouts
+                && record.isDynamic == set.isDynamic && record.mapsToVerdict == set.mapsToVerdict
+            if !hasShape {
+                found.append(Drift(kind: .changed, object: object))
+            } else if !isShared, try elements(of: set.name, in: program.table) != set.sortedElements {
+                found.append(Drift(kind: .changed, object: object))
+            }
+        }
+        for membership in program.memberships {
+            let object = "element of \(program.table) \(membership.name)"
+            let actual = Swift.Set(try elements(of: membership.name, in: program.table))
+            if present.sets[membership.name] == nil || !actual.isSuperset(of: membership.sortedElements) {
+                found.append(Drift(kind: .missing, object: object))
+            }
+        }
+        return found
+    }
+}
+
+extension SetElement {
+    /// The element without its verdict.
+    fileprivate var key: SetElement {
+        var key = self
+        key.verdict = nil
+        return key
+    }
+}
+
+extension Dataplane {
+    /// Reads what the kernel holds of tables.
+    ///
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func picture(of tables: [Table]) throws(NetlinkError) -> TablePicture {
+        try TablePicture(tables, of: self)
+    }
+
+    /// Compares programs with what the kernel holds, by object, in the programs' order.
+    ///
+    /// Counters' values do not matter, nor do objects that no program names.
+    public func drift(of programs: [TableProgram]) throws(NetlinkError) -> [Drift] {
+        if programs.isEmpty { return [] }
+        let picture = try picture(of: Swift.Set(programs.map(\.table)).sorted())
+        var found: [Drift] = []
+        for program in programs { found += try picture.drift(of: program) }
+        return found
+    }
+}

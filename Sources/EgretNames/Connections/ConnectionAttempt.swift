@@ -1,0 +1,51 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretGreetingWire
+public import EgretLinux
+
+/// A connection of an endpoint, and what its client has said on it.
+public struct ConnectionAttempt: Hashable, Sendable {
+    /// What the client has said.
+    public enum Speech: Hashable, Sendable {
+        /// A name; in HTTP there may be several, one after the other.
+        case name(SpokenName)
+        /// No name, and why.
+        case nothing(Greeting.Absence)
+    }
+
+    /// Where it comes from.
+    public var source: SocketAddress
+    /// Where it goes.
+    public var destination: SocketAddress
+    /// What was said.
+    public var speech: Speech
+    /// The numbers of the rules that now reach the address by the name; by any name, if none was said.
+    public var rules: [Int]
+
+    /// Creates an attempt.
+    public init(source: SocketAddress, destination: SocketAddress, speech: Speech, rules: [Int]) {
+        self.source = source
+        self.destination = destination
+        self.speech = speech
+        self.rules = rules
+    }
+}
+
+/// Something that whoever watches an endpoint's connections should know.
+public enum ConnectionEvent: Hashable, Sendable {
+    /// The name was allowed, or the caller did not want one.
+    case relayed(ConnectionAttempt)
+    /// The connection was refused because of what was said.
+    case refused(ConnectionAttempt)
+    /// The connection was refused before anything was said.
+    case denied(SocketAddress)
+    /// A connection that was allowed has ended; what it has moved, as the client's end saw it.
+    case ended(ConnectionAttempt, InternetSocket.Volume?)
+    /// No rule reaches the address by any name: nothing was read.
+    case notHeld(SocketAddress)
+    /// The other end could not be reached.
+    case unreachable(SocketAddress, Errno)
+    /// There are too many connections.
+    case limited(SocketAddress)
+}

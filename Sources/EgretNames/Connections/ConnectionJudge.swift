@@ -1,0 +1,156 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+import EgretDNSWire
+public import EgretEvaluator
+public import EgretGreetingWire
+public import EgretLinux
+public import EgretPolicy
+
+/// Decides about an endpoint's connections by its policies: what the proxies' hooks ask.
+public struct ConnectionJudge: Sendable {
+    /// The policies.
+    public let policies: PolicySet
+    /// What asks them.
+    public let evaluator: PolicyEvaluator
+    /// What endpoints have resolved.
+    public let registry: NameRegistry
+    private let traffic: [NamedTraffic]
+    private let deniesNames: Bool
+    /// The clauses that the registry's rules are of, by their numbers.
+    private let clauses: [DecidingClause]
+    private let time: @Sendable () -> Int64?
+    /// Whether a rule's time may end connections that it has let through.
+    public let cutsByTime: Bool
+
+    /// Creates a judge.
+    ///
+    /// - Parameters:
+    ///   - policies: The endpoint's policies.
+    ///   - registry: What endpoints have resolved.
+    ///   - time: The time in seconds since 1970; `nil` where no rule with a time is in force.
+    public init(_ policies: PolicySet, registry: NameRegistry, time: @escaping @Sendable () -> Int64? = { nil }) {
+        self.policies = policies
+        self.registry = registry
+        self.time = time
+        cutsByTime = policies.policies.contains { $0.rules.contains { $0.schedule?.onClose == .cut } }
+        evaluator = PolicyEvaluator(policies: policies)
+        let clauses = evaluator.nameClauses
+        traffic = clauses.filter { !$0.denies }.map(\.traffic)
+        deniesNames = clauses.contains(where: \.denies)
+        self.clauses = policies.nameClauses.map(\.clause)
+    }
+
+    /// In what a name is looked for on a port.
+    public func protocols(_ port: UInt16) -> Swift.Set<GreetingProtocol> {
+        let spoken = Swift.Set(traffic.filter { $0.checks(port) }.flatMap(\.spoken))
+        var found: Swift.Set<GreetingProtocol> = spoken.contains(.tls) ? [.tls] : []
+        if spoken.contains(.http) { found.formUnion([.http1, .http2]) }
+        return found
+    }
+
+    /// What may become of a connection before its client has said anything.
+    ///
+    /// - Parameters:
+    ///   - endpoint: Whose connection it is.
+    ///   - destination: Where it goes.
+    /// - Returns: What becomes of it.
+    public func beginning(_ endpoint: Int, _ destination: SocketAddress) -> ConnectionProxy.Beginning {
+        func allows(_ held: HeldNames, _ speech: Flow.Speech) -> Bool {
+            decide(destination, held, speech).verdict == .allow
+        }
+        if !deniesNames && allows([:], .nothing) { return .pass }
+        let held = held(endpoint, destination.address)
+        if allows(held, .nothing) { return .read }
+        func isRead(_ held: HeldNames) -> Bool {
+            held.values.joined().contains { allows(held, .name($0, .tls)) || allows(held, .name($0, .http)) }
+        }
+        if isRead(held) { return .read }
+        // Not by the first that was found: by any other of them?
+        let names = registry.names(of: endpoint, holding: destination.address, now: BootClock.milliseconds)
+        let canPass = names.contains { name in isRead(held.mapValues { _ in [name] }) }
+        return canPass ? .read : .refuse
+    }
+
+    /// By which names each rule holds an address.
+    private typealias HeldNames = [DecidingClause: Swift.Set<DomainName>]
+
+    /// The rules that hold an address now, each with one of its names: for what does not depend on which.
+    private func held(_ endpoint: Int, _ address: IPAddress) -> HeldNames {
+        let holders = registry.holders(of: address, endpoint: endpoint, now: BootClock.milliseconds)
+        return holders.reduce(into: [:]) { held, holder in
+            if clauses.indices.contains(holder.key) { held[clauses[holder.key]] = [holder.value] }
+        }
+    }
+
+    private func decide(_ destination: SocketAddress, _ held: HeldNames, _ speech: Flow.Speech) -> Decision {
+        evaluator.decide(flow(destination, [], speech), heldBy: held, at: time())
+    }
+
+    /// What the policies say about a connection whose client has said this.
+    public func decide(_ endpoint: Int, _ attempt: ConnectionAttempt) -> Decision {
+        switch attempt.speech {
+        case .name(let spoken):
+            guard let name = DomainName(ascii: spoken.name) else { return decide(attempt.destination, [:], .nothing) }
+            // Not every rule that covers the name: one that denies what it is an alias of stood before the others.
+            let holders = attempt.rules.filter { clauses.indices.contains($0) }.map { (clauses[$0], Swift.Set([name])) }
+            let held = HeldNames(holders) { first, _ in first }
+            return decide(attempt.destination, held, .name(name, spoken.version.application))
+        case .nothing:
+            return decide(attempt.destination, held(endpoint, attempt.destination.address), .nothing)
+        }
+    }
+
+    /// Whether questions for any name may go to a server.
+    public func allowsQuestions(to server: IPAddress, isHost: Bool, overStream: Bool) -> Bool {
+        let flow = Flow(to: server, isHost: isHost, protocol: overStream ? .tcp : .udp, port: 53)
+        return evaluator.decide(flow, at: time()).verdict == .allow
+    }
+
+    /// The traffic of a connection, as policies see it.
+    public func flow(
+        _ destination: SocketAddress, _ names: Swift.Set<DomainName>, _ speech: Flow.Speech
+    ) -> Flow {
+        Flow(to: destination.address, protocol: .tcp, port: destination.port, names: names, speech: speech)
+    }
+}
+
+extension GreetingProtocol {
+    /// The protocol as rules name it.
+    public var application: ApplicationProtocol {
+        switch self {
+        case .tls: .tls
+        case .http1, .http2: .http
+        }
+    }
+}
+
+extension PolicySet {
+    /// Servers that rules name, each by its address and port 53: whoever writes that trusts them with names.
+    public var namedServers: [IPAddress] {
+        policies.flatMap(\.rules).filter { $0.action == .allow || $0.action == .audit }.flatMap { rule -> [IPAddress] in
+            let isOfNames = rule.services.contains { service in
+                guard case .ports(_, let ports) = service else { return false }
+                return ports.lowerBound == 53 && ports.upperBound == 53
+            }
+            guard isOfNames else { return [] }
+            return rule.destinations.compactMap { destination in
+                guard case .block(let block) = destination, block.prefix.isSingleAddress else { return nil }
+                return block.prefix.address
+            }
+        }
+    }
+}
+
+extension NameRule {
+    /// The rules about names of a policy set, by their numbers: the places among its clauses about names.
+    public static func rules(of policies: PolicySet) -> [NameRule] {
+        policies.nameClauses.enumerated().map { number, clause in
+            NameRule(
+                number: number, patterns: clause.patterns, effect: clause.denies ? .deny : .allow,
+                furtherTypes: Swift.Set(clause.rule.naming.records.map { DNSRecordType(rawValue: $0.rawValue) }),
+                permittedAddresses: clause.rule.naming.permittedAddresses)
+        }
+    }
+}

@@ -1,0 +1,171 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretGreetingWire
+import EgretLinux
+
+/// The proxy's work. One thread has it, and nobody else touches it.
+final class RelayLoop {
+    let registry: NameRegistry
+    let hooks: ConnectionProxy.Hooks
+    let settings: ConnectionProxy.Settings
+    let loop: EventLoop
+    private let listeners: [InternetSocket]
+    private let hostAddresses: HostAddresses
+    private let ownPort: UInt16
+    private let patience: UInt64
+
+    /// By the client's token, which is even; tokens below 16 are the listeners'.
+    var connections: [UInt64: CheckedConnection] = [:]
+    /// Those with a deadline.
+    var hurried: Swift.Set<UInt64> = []
+    private var counts: [Int: Int] = [:]
+    private var nextToken: UInt64 = 16
+    private var arePaused = false
+    var largePipes = 0
+    var now: UInt64 = BootClock.milliseconds
+    private var nextTick: UInt64 = 0
+
+    init(
+        registry: NameRegistry, hooks: ConnectionProxy.Hooks, settings: ConnectionProxy.Settings, loop: EventLoop,
+        listeners: [InternetSocket], port: UInt16
+    ) throws(LinuxError) {
+        self.registry = registry
+        self.hooks = hooks
+        self.settings = settings
+        self.loop = loop
+        self.listeners = listeners
+        hostAddresses = try HostAddresses()
+        ownPort = port
+        let (seconds, attoseconds) = settings.patience.components
+        patience = UInt64(max(0, seconds)) * 1_000 + UInt64(max(0, attoseconds)) / 1_000_000_000_000_000
+        for (index, socket) in listeners.enumerated() {
+            try loop.add(socket.descriptor, .readable, token: UInt64(index))
+        }
+    }
+
+    /// Works until it is told to stop.
+    func run(_ orders: RelayOrders) {
+        while !orders.isStopped {
+            var events: [(UInt64, EventLoop.Events)] = []
+            do {
+                try loop.wait(milliseconds: hurried.isEmpty && !arePaused ? -1 : 250) { events.append(($0, $1)) }
+            } catch {
+                break
+            }
+            now = BootClock.milliseconds
+            for test in orders.takeTests() { end(where: test) }
+            for (token, happened) in events { handle(token, happened) }
+            if now >= nextTick { tick() }
+        }
+        for connection in Array(connections.values) { close(connection, isReset: true) }
+    }
+
+    private func handle(_ token: UInt64, _ events: EventLoop.Events) {
+        if token < 16 { return accept(Int(token)) }
+        guard let connection = connections[token & ~1] else { return }
+        advance(connection, isServer: token & 1 == 1, events)
+    }
+
+    private func tick() {
+        nextTick = now + 250
+        if arePaused {
+            arePaused = false
+            pause(false)
+        }
+        for token in hurried {
+            guard let connection = connections[token] else {
+                hurried.remove(token)
+                continue
+            }
+            guard now >= connection.deadline else { continue }
+            if connection.isRefused { close(connection, isReset: true) } else { judge(connection, .nothing(.silent)) }
+            if connections[token] != nil { settle(connection) }
+        }
+    }
+
+    /// Accepts the connections that wait.
+    private func accept(_ index: Int) {
+        for _ in 0..<64 {
+            do throws(LinuxError) {
+                guard let (socket, source) = try listeners[index].accept() else { return }
+                try take(socket, source)
+            } catch {
+                // Mostly for want of descriptors; connections wait in the kernel meanwhile.
+                arePaused = true
+                return pause(true)
+            }
+        }
+    }
+
+    private func pause(_ isPaused: Bool) {
+        for (index, socket) in listeners.enumerated() {
+            try? loop.change(socket.descriptor, isPaused ? [] : .readable, token: UInt64(index))
+        }
+    }
+
+    /// Begins a connection, unless its endpoint may not have it: then it is reset.
+    private func take(_ socket: InternetSocket, _ source: SocketAddress) throws(LinuxError) {
+        var isTaken = false
+        defer { if !isTaken { socket.resetOnClose() } }
+        guard let endpoint = registry.endpoint(at: source.address) else { return }
+        let found = settings.isTransparent ? try? socket.ownAddress() : socket.originalDestination()
+        // What was sent to the proxy itself goes nowhere.
+        guard let destination = found, destination.port != ownPort else { return }
+        guard !registry.rules(of: endpoint, holding: destination.address, by: nil, now: now).isEmpty else {
+            return hooks.event(endpoint, .notHeld(destination))
+        }
+        // What comes to this host is not decided here, and from here it would meet none of the rules for it.
+        guard !hostAddresses.contains(destination.address, now: now) else {
+            return hooks.event(endpoint, .denied(destination))
+        }
+        let beginning = hooks.begin(endpoint, destination)
+        guard beginning != .refuse else { return hooks.event(endpoint, .denied(destination)) }
+        guard connections.count < settings.connections, counts[endpoint, default: 0] < settings.connectionsPerEndpoint
+        else { return hooks.event(endpoint, .limited(destination)) }
+        try? socket.setRelayOptions()
+        let server: InternetSocket
+        do throws(LinuxError) {
+            let own = settings.isTransparent && settings.keepsSource ? source : nil
+            server = try .connecting(to: destination, from: own, mark: settings.mark)
+        } catch {
+            return hooks.event(endpoint, .unreachable(destination, error.errno))
+        }
+        try? server.setRelayOptions()
+        let connection = CheckedConnection(
+            token: nextToken, endpoint: endpoint, source: source, destination: destination, client: socket,
+            server: server, reader: SpokenNameReader(settings.protocols(endpoint, destination.port)),
+            deadline: now + patience)
+        nextToken += 2
+        isTaken = true
+        connections[connection.token] = connection
+        counts[endpoint, default: 0] += 1
+        if beginning == .pass { letPass(connection) } else { hurried.insert(connection.token) }
+        settle(connection)
+    }
+
+    private func end(where mustEnd: RelayOrders.Test) {
+        for connection in Array(connections.values) {
+            guard let attempt = connection.allowed, mustEnd(connection.endpoint, attempt) else { continue }
+            close(connection, isReset: true)
+        }
+    }
+
+    /// Forgets a connection and closes both ends.
+    func close(_ connection: CheckedConnection, isReset: Bool) {
+        guard connections.removeValue(forKey: connection.token) != nil else { return }
+        hurried.remove(connection.token)
+        if let attempt = connection.allowed {
+            hooks.event(connection.endpoint, .ended(attempt, connection.client.socket.volume()))
+        }
+        for side in [connection.client, connection.server] {
+            if side.events != nil { loop.remove(side.socket.descriptor) }
+            side.events = nil
+            if side.hasLargePipe { largePipes -= 1 }
+            if isReset { side.socket.resetOnClose() }
+        }
+        let count = counts[connection.endpoint, default: 1] - 1
+        counts[connection.endpoint] = count > 0 ? count : nil
+    }
+}

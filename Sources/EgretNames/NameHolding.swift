@@ -1,0 +1,64 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+public import EgretDNSWire
+import EgretPolicy
+
+/// An address that a name has given an endpoint, and until when: what outlives a change of rules, or the process.
+public struct NameHolding: Hashable, Sendable {
+    /// The name that was asked for, in lower case.
+    public var name: DNSName
+    /// The address.
+    public var address: IPAddress
+    /// Until when it is held, in milliseconds of the table's clock.
+    public var until: UInt64
+
+    /// Creates a holding.
+    public init(name: DNSName, address: IPAddress, until: UInt64) {
+        self.name = name
+        self.address = address
+        self.until = until
+    }
+}
+
+extension NameTable {
+    /// What is held now, each name and address once, for the longest time that a rule holds them.
+    public func holdings(now: UInt64) -> [NameHolding] {
+        var longest: [DNSName: [IPAddress: UInt64]] = [:]
+        for held in self.holdings.live(now: now) {
+            let before = longest[held.name]?[held.address] ?? 0
+            longest[held.name, default: [:]][held.address] = max(before, held.until)
+        }
+        return longest.flatMap { name, addresses in
+            addresses.map { NameHolding(name: name, address: $0.key, until: $0.value) }
+        }
+    }
+
+    /// Takes over what another table has held, as far as these rules allow its names and addresses.
+    ///
+    /// What was an alias of which name is not known any more: a rule that denies the other name takes effect with the next
+    /// answer.
+    ///
+    /// - Parameters:
+    ///   - old: The holdings.
+    ///   - now: The time in milliseconds.
+    /// - Returns: What the kernel must have, to be committed and then noted with ``committed(_:now:)``.
+    public mutating func takeOver(_ old: [NameHolding], now: UInt64) -> [NameGrant] {
+        var grants: [NameGrant] = []
+        for holding in old where holding.until > now {
+            let lifetime = min(holding.until - now, UInt64(limits.longestLifetime + limits.grace) * 1_000)
+            for index in allowingRules(of: holding.name) {
+                let rule = rules[index]
+                guard AddressClass.isPublic(holding.address) || rule.permittedAddresses.contains(holding.address),
+                    holdings.hold(holding.name, [holding.address], rule: index, until: now + lifetime, limits) == nil
+                else { continue }
+                grants.append(
+                    NameGrant(
+                        rule: rule.number, name: holding.name, address: holding.address, lifetimeMilliseconds: lifetime,
+                        isRenewal: false))
+            }
+        }
+        return grants
+    }
+}

@@ -1,0 +1,128 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretDNSWire
+import EgretLinux
+
+/// Who waits for an answer, and what was asked of whom.
+struct PendingQuestion {
+    /// Where the answer goes.
+    enum Client {
+        /// A datagram's sender, by the socket that it came to.
+        case datagram(socket: Int, peer: SocketAddress, own: SocketAddress)
+        /// A connection, by its token.
+        case stream(UInt64)
+    }
+
+    var client: Client
+    /// The client's question as it wrote it, and its id.
+    var question: DNSQuestion
+    var clientID: UInt16
+    /// The largest answer that the client takes as a datagram.
+    var payloadSize: Int
+    /// Whether the client speaks EDNS, and its DO.
+    var extended: ExtendedDNS?
+    var flags: DNSFlags
+
+    var endpoint: Int
+    var generation: UInt64
+    var permission: NameTable.Permission
+
+    /// The servers to be asked, one after the other.
+    var servers: [NameServer]
+    var attempt = 0
+    /// The question's name as it went out, and the id.
+    var sentName: DNSName
+    var sentID: UInt16 = 0
+    /// The token of the socket that waits for the answer.
+    var upstream: UInt64 = 0
+    var isOverStream = false
+    /// Why the last attempt failed, where the server said so.
+    var failure: String?
+    /// When the next attempt is made, in milliseconds.
+    var deadline: UInt64 = 0
+
+    /// The question as it goes to a server: nothing of the client's bytes but the name's letters, in another case.
+    ///
+    /// - Parameter isPadded: Whether its length is to say little (RFC 8467): a multiple of 128 bytes, if the client speaks
+    ///   EDNS.
+    /// - Returns: The bytes.
+    func query(isPadded: Bool = false) -> [UInt8] {
+        var message = DNSMessage(id: sentID)
+        message.flags.recursionDesired = flags.recursionDesired
+        message.flags.isAuthenticData = flags.isAuthenticData
+        message.flags.checkingDisabled = flags.checkingDisabled
+        var question = question
+        question.name = sentName
+        message.questions = [question]
+        if let extended {
+            // Options stay here: they could carry data, and what they would do is between the client and its server.
+            var own = ExtendedDNS(payloadSize: ProxyLimits.payloadSize)
+            own.flags = extended.flags & 0x8000
+            message.extended = own
+            if isPadded, let length = try? message.encoded().count {
+                // The option has four bytes of its own.
+                let padding = [UInt8](repeating: 0, count: (128 - (length + 4) % 128) % 128)
+                message.extended?.options = [ExtendedDNS.Option(code: ExtendedDNS.padding, value: padding)]
+            }
+        }
+        return (try? message.encoded()) ?? []
+    }
+
+    /// An answer without records.
+    func answer(_ code: DNSResponseCode, extendedError: UInt16? = nil) -> [UInt8] {
+        var message = DNSMessage(id: clientID, questions: [question])
+        message.flags.isResponse = true
+        message.flags.recursionDesired = flags.recursionDesired
+        message.flags.recursionAvailable = true
+        message.flags.checkingDisabled = flags.checkingDisabled
+        message.flags.responseCode = code
+        if let extended {
+            var own = ExtendedDNS(
+                payloadSize: ProxyLimits.payloadSize, options: extendedError.map { [ExtendedDNS.error($0)] } ?? [])
+            own.flags = extended.flags & 0x8000
+            message.extended = own
+        }
+        return (try? message.encoded()) ?? []
+    }
+
+    /// The answer that says that the answer is too long for a datagram.
+    func truncatedAnswer() -> [UInt8] {
+        var bytes = answer(.noError)
+        // TC.
+        if bytes.count > 2 { bytes[2] |= 0x02 }
+        return bytes
+    }
+}
+
+/// What bounds the proxy as a whole.
+enum ProxyLimits {
+    /// The largest datagram that is asked for, in bytes: what passes every link without being cut.
+    static let payloadSize: UInt16 = 1_232
+    /// How long a server has for an answer, in milliseconds, before the next is asked.
+    static let attemptMilliseconds: UInt64 = 2_000
+    /// How often a question is sent.
+    static let attempts = 3
+    /// Questions of all endpoints that wait for an answer.
+    static let pendingQuestions = 8_192
+    /// Connections of all clients.
+    static let connections = 1_024
+    /// Questions of one connection that wait for an answer; no more is read meanwhile.
+    static let questionsPerConnection = 32
+    /// Messages of one connection that are looked at in a round; the others have their turn first.
+    static let messagesPerRound = 16
+    /// Bytes that a client has not taken yet, beyond which no more of its questions are read.
+    static let unreadBytes = 131_072
+    /// How long a connection may be without a question or an answer, in milliseconds.
+    static let idleMilliseconds: UInt64 = 15_000
+    /// Ports from which one server is asked.
+    static let portsPerServer = 16
+    /// Ports from which all servers are asked. A policy may let the client name the servers.
+    static let ports = 512
+    /// How long a port stays open without a question, in milliseconds.
+    static let idlePortMilliseconds: UInt64 = 10_000
+    /// Questions from one port, until another takes its place.
+    static let questionsPerPort = 512
+    /// Datagrams at one port that answer nothing, until its questions are asked over TCP.
+    static let straysPerPort = 24
+}

@@ -1,0 +1,208 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretDNSWire
+import EgretLinux
+
+extension ProxyLoop {
+    /// Sends a question to the server whose turn it is.
+    func start(_ question: PendingQuestion, _ id: UInt64) {
+        var question = question
+        question.failure = nil
+        let server = question.servers[question.attempt % question.servers.count]
+        question.deadline = now + ProxyLimits.attemptMilliseconds
+        question.sentName = question.question.name.mixingCase { random.next() }
+        var overStream = server.transport == .tcp || question.isOverStream
+        if case .stream = question.client { overStream = true }
+        let isSent: Bool
+        if server.isEncrypted {
+            isSent = startEncrypted(&question, id, server)
+        } else if overStream {
+            isSent = startStream(&question, id, server.address)
+        } else {
+            isSent = startDatagram(&question, id, server.address)
+        }
+        // What could not be sent waits for the next attempt, as if it were lost.
+        if !isSent { question.upstream = 0 }
+        pending[id] = question
+        deadlines.append((question.deadline, id))
+    }
+
+    private func startDatagram(_ question: inout PendingQuestion, _ id: UInt64, _ server: SocketAddress) -> Bool {
+        guard let port = port(to: server) else { return false }
+        // Ids of one port differ.
+        repeat {
+            question.sentID = UInt16(truncatingIfNeeded: random.next())
+        } while port.waiting[question.sentID] != nil
+        question.upstream = port.token
+        port.usesLeft -= 1
+        port.lastUse = now
+        port.waiting[question.sentID] = id
+        if port.usesLeft <= 0 { retire(port) }
+        // ECONNREFUSED of an earlier question is reported here once; then it goes.
+        let bytes = question.query()
+        if (try? port.socket.send(bytes[...])) == nil { _ = try? port.socket.send(bytes[...]) }
+        return true
+    }
+
+    /// One of the ports to a server, by chance; there are more as more are needed.
+    private func port(to server: SocketAddress) -> UpstreamPort? {
+        let open = ports[server] ?? []
+        let index = random.next(below: ProxyLimits.portsPerServer)
+        if index < open.count { return open[index] }
+        if portCount >= ProxyLimits.ports { makeRoomForPort() }
+        let token = newToken()
+        guard portCount < ProxyLimits.ports, let port = try? UpstreamPort(server, token: token, now: now),
+            (try? add(.port(port), port.socket, .readable, token: token)) != nil
+        else { return open.first }
+        portCount += 1
+        ports[server, default: []].append(port)
+        return port
+    }
+
+    /// Gives up the port that was used least of late, of those where nothing waits.
+    private func makeRoomForPort() {
+        let idle = ports.values.joined().filter(\.waiting.isEmpty)
+        if let port = idle.min(by: { $0.lastUse < $1.lastUse }) { retire(port) }
+    }
+
+    /// Closes the ports that nobody has needed for a while.
+    func retireIdlePorts() {
+        for port in Array(ports.values.joined())
+        where port.waiting.isEmpty && now >= port.lastUse + ProxyLimits.idlePortMilliseconds {
+            retire(port)
+        }
+    }
+
+    /// Asks nothing more from a port; it goes when nothing waits there.
+    private func retire(_ port: UpstreamPort) {
+        port.usesLeft = 0
+        ports[port.server]?.removeAll { $0 === port }
+        if ports[port.server]?.isEmpty == true { ports[port.server] = nil }
+        closeIfDone(port)
+    }
+
+    private func closeIfDone(_ port: UpstreamPort) {
+        guard port.usesLeft <= 0, port.waiting.isEmpty, sources.removeValue(forKey: port.token) != nil else { return }
+        loop.remove(port.socket.descriptor)
+        portCount -= 1
+    }
+
+    private func startStream(_ question: inout PendingQuestion, _ id: UInt64, _ server: SocketAddress) -> Bool {
+        question.sentID = UInt16(truncatingIfNeeded: random.next())
+        let token = newToken()
+        guard let stream = try? UpstreamStream(server, question.query(), token: token, question: id),
+            (try? add(.stream(stream), stream.socket, .writable, token: token)) != nil
+        else { return false }
+        question.upstream = token
+        question.isOverStream = true
+        return true
+    }
+
+    /// Takes the answers that have come to a port.
+    func receiveAnswers(_ port: UpstreamPort) {
+        for _ in 0..<64 {
+            let bytes: [UInt8]
+            do {
+                guard let received = try port.socket.receive(upTo: 4_096) else { return }
+                bytes = received
+            } catch {
+                // The server's host says that nobody listens: no answer will come to what waits here.
+                return failAll(port)
+            }
+            let id = bytes.count >= 12 ? port.waiting[UInt16(bytes[0]) << 8 | UInt16(bytes[1])] : nil
+            if let id, take(bytes, id, isOverStream: false) {
+                closeIfDone(port)
+                continue
+            }
+            port.strays += 1
+            if port.strays > ProxyLimits.straysPerPort { return distrust(port) }
+        }
+    }
+
+    /// Asks again over TCP what waits at a port where somebody tries answers.
+    private func distrust(_ port: UpstreamPort) {
+        retire(port)
+        for id in Array(port.waiting.values) {
+            guard var question = pending.removeValue(forKey: id) else { continue }
+            detach(question)
+            hooks.event(question.endpoint, .badAnswer(question.question.name, "many answers to no question"))
+            question.isOverStream = true
+            start(question, id)
+        }
+    }
+
+    private func failAll(_ port: UpstreamPort) {
+        for id in Array(port.waiting.values) { nextAttempt(id) }
+        closeIfDone(port)
+    }
+
+    /// Moves a connection to a server on.
+    func continueStream(_ stream: UpstreamStream, _ events: EventLoop.Events) {
+        do {
+            if !stream.output.isEmpty {
+                guard stream.socket.takeError() == nil else { return nextAttempt(stream.question) }
+                let sent = try stream.socket.send(stream.output[...])
+                stream.output.removeFirst(sent)
+                guard stream.output.isEmpty else { return }
+                try loop.change(stream.socket.descriptor, .readable, token: stream.token)
+                return
+            }
+            while let bytes = try stream.socket.receive(upTo: 16_384) {
+                guard !bytes.isEmpty else { return nextAttempt(stream.question) }
+                stream.framer.append(bytes)
+                if let message = stream.framer.next() {
+                    if !take(message, stream.question, isOverStream: true) { nextAttempt(stream.question) }
+                    return
+                }
+            }
+        } catch {
+            nextAttempt(stream.question)
+        }
+    }
+
+    /// Takes a question off the socket where it waits.
+    func detach(_ question: PendingQuestion) {
+        switch sources[question.upstream] {
+        case .port(let port):
+            port.waiting[question.sentID] = nil
+            closeIfDone(port)
+        case .stream(let stream):
+            loop.remove(stream.socket.descriptor)
+            sources[question.upstream] = nil
+        default: break
+        }
+    }
+
+    /// Asks again, or gives up.
+    func nextAttempt(_ id: UInt64) {
+        guard var question = pending.removeValue(forKey: id) else { return }
+        detach(question)
+        question.attempt += 1
+        if question.attempt < ProxyLimits.attempts {
+            start(question, id)
+            return
+        }
+        let server = question.servers[(question.attempt - 1) % question.servers.count]
+        let name = question.question.name
+        if let failure = question.failure {
+            hooks.event(question.endpoint, .serverFailed(name, server, failure))
+        } else {
+            hooks.event(question.endpoint, .timedOut(name, server.address.address))
+        }
+        refuse(question, .serverFailure, extendedError: 22)
+    }
+
+    /// Asks those again whose time is over.
+    func expireAttempts() {
+        while firstDeadline < deadlines.count, deadlines[firstDeadline].at <= now {
+            let (at, id) = deadlines[firstDeadline]
+            firstDeadline += 1
+            if pending[id]?.deadline == at { nextAttempt(id) }
+        }
+        if firstDeadline == deadlines.count {
+            deadlines.removeAll(keepingCapacity: true)
+            firstDeadline = 0
+        }
+    }
+}

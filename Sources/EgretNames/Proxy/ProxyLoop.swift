@@ -1,0 +1,250 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretDNSWire
+import EgretLinux
+
+/// The proxy's work. One thread has it, and nobody else touches it.
+///
+/// Each round takes what came from servers and clients, judges it, commits all grants of the round at once, and then
+/// sends the answers.
+final class ProxyLoop {
+    /// What a descriptor that is ready belongs to.
+    enum Source {
+        case datagrams(Int)
+        case listener(Int)
+        case client(ClientStream)
+        case port(UpstreamPort)
+        case stream(UpstreamStream)
+    }
+
+    /// An answer that waits for its grants.
+    struct Ready {
+        var question: PendingQuestion
+        var bytes: [UInt8]
+        var gifts: AnswerGifts
+        var events: [NameEvent]
+    }
+
+    /// Whose answers are committed together: those of one endpoint, judged by the same rules.
+    private struct Lot: Hashable {
+        var endpoint: Int
+        var generation: UInt64
+
+        init(_ question: PendingQuestion) { (endpoint, generation) = (question.endpoint, question.generation) }
+    }
+
+    /// Why answers do not go out.
+    private enum Withheld {
+        /// The kernel, or whoever keeps notes, did not take what they give.
+        case failed(String)
+        /// The rules have changed since they were judged: the client may ask again, under the new ones.
+        case outdated
+    }
+
+    let registry: NameRegistry
+    let hooks: NameProxy.Hooks
+    let loop: EventLoop
+    let datagramSockets: [InternetSocket]
+    let listeners: [InternetSocket]
+    let ownPort: UInt16
+    let destinations: OriginalDestinations
+    let hostAddresses: HostAddresses
+    let encrypted: EncryptedServers?
+    let receiver = DatagramReceiver(limit: 32, slot: 4_096)
+
+    var sources: [UInt64: Source] = [:]
+    var nextToken: UInt64 = 1
+    var pending: [UInt64: PendingQuestion] = [:]
+    var nextQuestion: UInt64 = 1
+    /// Questions in the order of their deadlines: every attempt has the same time.
+    var deadlines: [(at: UInt64, question: UInt64)] = []
+    var firstDeadline = 0
+    var ports: [SocketAddress: [UpstreamPort]] = [:]
+    /// All ports that are open, also those that take no more questions.
+    var portCount = 0
+    var clients: [UInt64: ClientStream] = [:]
+    /// Clients that have messages which were not looked at yet, and may have room for answers.
+    var unfinished: Swift.Set<UInt64> = []
+    var ready: [Ready] = []
+    var random = RandomPool()
+    var now: UInt64 = BootClock.milliseconds
+    private var nextTick: UInt64 = 0
+    /// Whether nobody is accepted, for want of descriptors.
+    var arePaused = false
+
+    init(
+        registry: NameRegistry, hooks: NameProxy.Hooks, loop: EventLoop, datagrams: [InternetSocket],
+        listeners: [InternetSocket], port: UInt16, trust: ServerTrust?
+    ) throws(LinuxError) {
+        self.registry = registry
+        self.hooks = hooks
+        self.loop = loop
+        datagramSockets = datagrams
+        self.listeners = listeners
+        ownPort = port
+        destinations = try OriginalDestinations()
+        hostAddresses = try HostAddresses()
+        encrypted = trust.map { EncryptedServers($0) { loop.wake() } }
+        for (index, socket) in datagrams.enumerated() { try add(.datagrams(index), socket, .readable) }
+        for (index, socket) in listeners.enumerated() { try add(.listener(index), socket, .readable) }
+    }
+
+    /// Works until it is told to stop.
+    func run(until shouldStop: () -> Bool) {
+        defer { encrypted?.stop() }
+        while !shouldStop() {
+            var events: [(UInt64, EventLoop.Events)] = []
+            do {
+                try loop.wait(milliseconds: timeToWait()) { events.append(($0, $1)) }
+            } catch {
+                return
+            }
+            now = BootClock.milliseconds
+            handle(events)
+            takeEncrypted()
+            flush()
+            expireAttempts()
+            if now >= nextTick {
+                nextTick = now + 1_000
+                tick()
+            }
+            flush()
+        }
+    }
+
+    /// Does what a round brings. Connections do not hold up datagrams, however many there are.
+    private func handle(_ events: [(UInt64, EventLoop.Events)]) {
+        var streams = 0
+        func giveWay() {
+            streams += 1
+            if streams % 8 == 0 { receiveAllDatagrams() }
+        }
+        for (token, happened) in events {
+            handle(token, happened)
+            if clients[token] != nil { giveWay() }
+        }
+        let waiting = unfinished
+        unfinished.removeAll(keepingCapacity: true)
+        for token in waiting {
+            guard let stream = clients[token] else { continue }
+            askWaiting(stream)
+            giveWay()
+        }
+        if streams > 0 { receiveAllDatagrams() }
+    }
+
+    private func receiveAllDatagrams() {
+        for index in datagramSockets.indices { receiveDatagrams(index) }
+    }
+
+    private func timeToWait() -> Int32 {
+        if !unfinished.isEmpty { return 0 }
+        let isIdle = clients.isEmpty && ports.isEmpty && !arePaused
+        guard firstDeadline < deadlines.count else { return isIdle ? -1 : 1_000 }
+        let at = deadlines[firstDeadline].at
+        return at <= now ? 0 : Int32(clamping: min(at - now, 1_000))
+    }
+
+    private func handle(_ token: UInt64, _ events: EventLoop.Events) {
+        switch sources[token] {
+        case .datagrams(let index): receiveDatagrams(index)
+        case .listener(let index): acceptClients(index)
+        case .client(let stream): serve(stream, events)
+        case .port(let port): receiveAnswers(port)
+        case .stream(let stream): continueStream(stream, events)
+        case nil: break
+        }
+    }
+
+    /// Waits for a socket from now on, under a new token.
+    @discardableResult
+    func add(_ source: Source, _ socket: InternetSocket, _ events: EventLoop.Events, token: UInt64? = nil)
+        throws(LinuxError) -> UInt64
+    {
+        let token = token ?? newToken()
+        try loop.add(socket.descriptor, events, token: token)
+        sources[token] = source
+        return token
+    }
+
+    func newToken() -> UInt64 {
+        defer { nextToken += 1 }
+        return nextToken
+    }
+
+    /// Commits what the round's answers need, and sends them.
+    func flush() {
+        guard !ready.isEmpty else { return }
+        let round = ready
+        ready.removeAll(keepingCapacity: true)
+        let withheld = commit(round)
+        for answer in round {
+            let endpoint = answer.question.endpoint
+            if !answer.gifts.isEmpty, let reason = withheld[Lot(answer.question)] {
+                if case .failed(let message) = reason {
+                    hooks.event(endpoint, .commitFailed(answer.question.question.name, message))
+                }
+                refuse(answer.question, .serverFailure)
+                continue
+            }
+            for event in answer.events { hooks.event(endpoint, event) }
+            deliver(answer.bytes, answer.question)
+        }
+    }
+
+    /// Commits what a round's answers give.
+    private func commit(_ round: [Ready]) -> [Lot: Withheld] {
+        var lots: [Lot: AnswerGifts] = [:]
+        for answer in round where !answer.gifts.isEmpty {
+            lots[Lot(answer.question), default: AnswerGifts()].grants += answer.gifts.grants
+            lots[Lot(answer.question)]?.notes.formUnion(answer.gifts.notes)
+        }
+        var withheld: [Lot: Withheld] = [:]
+        for (lot, gifts) in lots {
+            do {
+                let isCommitted = try registry.commit(gifts, to: lot.endpoint, of: lot.generation, now: now) {
+                    if !gifts.grants.isEmpty { try hooks.commit(lot.endpoint, gifts.grants) }
+                    if !gifts.notes.isEmpty { try hooks.note(lot.endpoint, gifts.notes) }
+                }
+                if !isCommitted { withheld[lot] = .outdated }
+            } catch {
+                withheld[lot] = .failed("\(error)")
+            }
+        }
+        return withheld
+    }
+
+    /// Sends an answer to whoever asked, and takes its question off the books.
+    func deliver(_ bytes: [UInt8], _ question: PendingQuestion) {
+        _ = registry.update(question.endpoint) { $0.pending -= 1 }
+        switch question.client {
+        case .datagram(let socket, let peer, let own):
+            let bytes = bytes.count <= question.payloadSize ? bytes : question.truncatedAnswer()
+            datagramSockets[socket].send(bytes, to: peer, from: own)
+        case .stream(let token):
+            guard let stream = clients[token] else { return }
+            stream.waiting -= 1
+            send(bytes, stream)
+        }
+    }
+
+    /// Answers with a code and no records.
+    func refuse(_ question: PendingQuestion, _ code: DNSResponseCode, extendedError: UInt16? = nil) {
+        deliver(question.answer(code, extendedError: extendedError), question)
+    }
+
+    private func tick() {
+        if arePaused { pauseListeners(false) }
+        registry.expire(now: now)
+        retireIdlePorts()
+        for stream in clients.values where stream.waiting == 0 && now >= stream.lastUse + ProxyLimits.idleMilliseconds {
+            close(stream)
+        }
+        if firstDeadline > 4_096 || firstDeadline == deadlines.count {
+            deadlines.removeFirst(firstDeadline)
+            firstDeadline = 0
+        }
+    }
+}

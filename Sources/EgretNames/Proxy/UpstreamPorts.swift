@@ -1,0 +1,73 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretDNSWire
+import EgretLinux
+
+/// A socket from which one server is asked, and the questions that wait there.
+final class UpstreamPort {
+    let socket: InternetSocket
+    let server: SocketAddress
+    let token: UInt64
+    /// When a question went out from here for the last time, in milliseconds.
+    var lastUse: UInt64
+    /// Questions that may still go out from here.
+    var usesLeft = ProxyLimits.questionsPerPort
+    /// Datagrams that answered nothing: late ones, or guesses.
+    var strays = 0
+    /// The waiting questions, by the id under which they went out.
+    var waiting: [UInt16: UInt64] = [:]
+
+    init(_ server: SocketAddress, token: UInt64, now: UInt64) throws(LinuxError) {
+        socket = try InternetSocket.datagrams(to: server)
+        self.server = server
+        self.token = token
+        lastUse = now
+    }
+}
+
+/// A connection to a server for one question.
+final class UpstreamStream {
+    let socket: InternetSocket
+    let token: UInt64
+    let question: UInt64
+    /// What is still to be sent.
+    var output: [UInt8]
+    var framer = DNSStreamFramer()
+
+    init(_ server: SocketAddress, _ query: [UInt8], token: UInt64, question: UInt64) throws(LinuxError) {
+        socket = try InternetSocket.connecting(to: server)
+        self.token = token
+        self.question = question
+        output = DNSStreamFramer.framed(query) ?? []
+    }
+}
+
+/// A client's connection.
+final class ClientStream {
+    let socket: InternetSocket
+    let token: UInt64
+    let endpoint: Int
+    let peer: SocketAddress
+    /// The server that the client believes to talk to.
+    let destination: SocketAddress
+    var framer = DNSStreamFramer()
+    var output: [UInt8] = []
+    var waiting = 0
+    var lastUse: UInt64
+    /// Whether the client has said that it sends no more.
+    var isEnded = false
+    var events: EventLoop.Events = .readable
+
+    init(
+        _ socket: InternetSocket, token: UInt64, endpoint: Int, peer: SocketAddress, destination: SocketAddress,
+        now: UInt64
+    ) {
+        self.socket = socket
+        self.token = token
+        self.endpoint = endpoint
+        self.peer = peer
+        self.destination = destination
+        lastUse = now
+    }
+}

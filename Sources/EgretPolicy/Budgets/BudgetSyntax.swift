@@ -1,0 +1,25 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+/// The grammar of `--budget`.
+enum BudgetSyntax {
+    /// Reads `5GB`, `ingress=5GB` or `both=5GB`: a total, after which nothing passes.
+    static func budget(
+        _ text: String, named name: String, at location: SourceLocation
+    ) throws(SyntaxProblem) -> TrafficBudget {
+        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let amount = parts[parts.count - 1]
+        guard let count = ByteCount(amount), count.bytes > 0, count.bytes <= UInt64(Int64.max) else {
+            throw SyntaxProblem(
+                DiagnosticCode.amount, "\(quoted(amount)) is no amount of bytes",
+                suggestion: "write a number and a unit, for example --budget 500MB")
+        }
+        guard let direction = parts.count == 1 ? .egress : TrafficBudget.Direction(rawValue: parts[0]) else {
+            throw SyntaxProblem(
+                DiagnosticCode.amount, "\(quoted(parts[0])) is no direction",
+                suggestion: "write --budget egress=\(amount), --budget ingress=\(amount) or --budget both=\(amount)")
+        }
+        return TrafficBudget(
+            name: name, direction: direction, amount: count, onExhausted: .cut, location: location)
+    }
+}

@@ -1,0 +1,88 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+/// How fast some traffic may be, how many connections it may have, and how it is marked.
+public struct TrafficLimit: Hashable, Sendable {
+    /// Whose traffic counts together.
+    public enum Scope: String, Hashable, Sendable, CaseIterable {
+        /// Each endpoint's by itself.
+        case endpoint
+        /// That of all endpoints that obey the policy.
+        case policy
+        /// That of all endpoints of one network that obey the policy.
+        case network
+    }
+
+    /// What its author called it.
+    public var name: String?
+    /// The traffic's direction; `nil` for each of the two by itself.
+    public var direction: TrafficDirection?
+    /// The far ends that it is about. Any one suffices; empty means all.
+    public var destinations: [Destination]
+    /// Protocols and ports of the far end that it is about. Any one suffices; empty means all.
+    public var services: [Service]
+    /// Whose traffic counts together.
+    public var scope: Scope
+    /// How fast.
+    public var rate: BitRate?
+    /// How much may pass at once after a pause; `nil` for what the rate carries in 10 ms.
+    public var burst: ByteCount?
+    /// How fast at least, when the endpoint's other traffic wants more than there is.
+    public var guarantee: BitRate?
+    /// The share of what guarantees leave, in proportion to others' weights; `nil` for 100.
+    public var weight: UInt16?
+    /// Who comes first when what guarantees leave is shared: 0 before 7.
+    public var priority: UInt8?
+    /// How many connections may be open at once.
+    public var connections: UInt32?
+    /// How many connections may begin.
+    public var newConnections: EventRate?
+    /// How many packets may pass.
+    public var packets: EventRate?
+    /// The differentiated-services field that packets get (RFC 2474).
+    public var dscp: TrafficClassMark?
+    /// The policy that it stands in; `nil` for none yet.
+    public var policy: String?
+    /// Where it is written.
+    public var location: SourceLocation?
+
+    /// Creates a limit.
+    public init(
+        name: String? = nil, direction: TrafficDirection? = nil, destinations: [Destination] = [],
+        services: [Service] = [], scope: Scope = .endpoint, rate: BitRate? = nil, burst: ByteCount? = nil,
+        guarantee: BitRate? = nil, weight: UInt16? = nil, priority: UInt8? = nil, connections: UInt32? = nil,
+        newConnections: EventRate? = nil, packets: EventRate? = nil, dscp: TrafficClassMark? = nil,
+        policy: String? = nil, location: SourceLocation? = nil
+    ) {
+        self.name = name
+        self.direction = direction
+        self.destinations = destinations
+        self.services = services
+        self.scope = scope
+        self.rate = rate
+        self.burst = burst
+        self.guarantee = guarantee
+        self.weight = weight
+        self.priority = priority
+        self.connections = connections
+        self.newConnections = newConnections
+        self.packets = packets
+        self.dscp = dscp
+        self.policy = policy
+        self.location = location
+    }
+
+    /// Whether it is about all traffic of its directions.
+    public var isForEverything: Bool { destinations.isEmpty && services.isEmpty }
+
+    /// Whether it is about a direction.
+    public func holds(_ direction: TrafficDirection) -> Bool { self.direction == nil || self.direction == direction }
+
+    /// What remains of some limits that all hold for everything an endpoint sends or receives: for each direction, the
+    /// slowest rate with the burst that goes with it. Limits for a part of the traffic, and shared ones, do not count.
+    public static func tightest(_ limits: [TrafficLimit], _ direction: TrafficDirection) -> (BitRate, ByteCount?)? {
+        let rates = limits.filter { $0.holds(direction) && $0.isForEverything && $0.scope == .endpoint }
+            .compactMap { limit in limit.rate.map { ($0, limit.burst) } }
+        return rates.min { $0.0 < $1.0 }
+    }
+}

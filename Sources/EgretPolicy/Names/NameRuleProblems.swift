@@ -1,0 +1,63 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+/// Finds uses of names that the language has and this version cannot keep.
+enum NameRuleProblems {
+    /// The mistakes of some policies whose groups are known.
+    static func find(in policies: [EgressPolicy], groups: [DestinationGroup]) -> [Diagnostic] {
+        let named = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let withNames = Set(groups.filter { !$0.domains.isEmpty }.map(\.name))
+        return policies.flatMap { policy in
+            policy.rules.filter { !PolicySet.patterns(of: $0, in: named).isEmpty }.compactMap {
+                problem($0, of: policy)
+            }
+                + policy.routes.compactMap { problem("a route", $0.destinations, $0.location, withNames) }
+                + policy.budgets.compactMap { problem("a budget", $0.destinations, $0.location, withNames) }
+        }
+    }
+
+    private static func problem(_ rule: EgressRule, of policy: EgressPolicy) -> Diagnostic? {
+        if policy.mode == .audit {
+            return diagnostic(
+                rule.location, "domains in a policy with mode audit are not supported yet",
+                "enforce the policy, or write action audit in its rules")
+        }
+        switch rule.action {
+        case .allow, .audit: return nil
+        case .pass:
+            return diagnostic(
+                rule.location, "domains in a rule that passes are not supported yet",
+                "write domains in rules that allow, audit, deny or reject")
+        case .deny, .reject:
+            let fields = [
+                rule.services.isEmpty && rule.portNames.isEmpty ? nil : "ports", rule.schedule.map { _ in "when" },
+            ]
+            .compactMap(\.self)
+            if fields.isEmpty { return nil }
+            return diagnostic(
+                rule.location,
+                "\(Spelling.list(fields, conjunction: "and")) in a rule that denies domains is not supported yet",
+                "remove it, as a name is denied altogether, or write in other rules what is allowed")
+        }
+    }
+
+    private static func problem(
+        _ entry: String, _ destinations: [Destination], _ location: SourceLocation?, _ withNames: Set<String>
+    ) -> Diagnostic? {
+        for destination in destinations {
+            guard case .group(let name) = destination, withNames.contains(name) else { continue }
+            return diagnostic(
+                location, "\(entry) to domains, which the group \(name) has, is not supported yet",
+                "write cidr, or a group without domains")
+        }
+        return nil
+    }
+
+    private static func diagnostic(
+        _ location: SourceLocation?, _ message: String, _ suggestion: String
+    ) -> Diagnostic {
+        Diagnostic(
+            .error, code: DiagnosticCode.notSupportedYet, at: location ?? SourceLocation(file: "", line: 0, column: 1),
+            message, suggestion: suggestion)
+    }
+}

@@ -1,0 +1,125 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretAddressing
+
+/// How a rule lets traffic to its domains out, by protocol and port.
+///
+/// Where a client says the name, it must say one of the rule's (`checked`). Where none can be read, the address alone
+/// decides, and only on what the rule writes out or on the usual ports of protocols that say none (`pinned`). QUIC, which
+/// says a name that is not read, is answered with a refusal (`answered`), so that clients fall back, or pinned where the
+/// rule says so.
+public struct NamedTraffic: Hashable, Sendable {
+    /// The ports of TCP on which the client's name is read: sorted, apart.
+    public let checked: [PortRange]
+    /// What passes by its address alone.
+    public let pinned: [Service]
+    /// The ports of UDP on which a refusal, if nothing lets the packet out, is answered: sorted, apart.
+    public let answered: [PortRange]
+    /// The protocols in which a name is read on checked ports.
+    public let spoken: [ApplicationProtocol]
+    /// Whether what says no name that can be read passes checked ports by its address.
+    public let passesUnverified: Bool
+
+    /// Works out what a rule means. A rule that holds back covers its names altogether and has no such traffic.
+    public init(_ rule: EgressRule) {
+        let options = rule.naming
+        let letsOut = rule.action == .allow || rule.action == .audit
+        let tcp = letsOut ? NamedTraffic.tcpPorts(rule) : []
+        let listed = options.applications
+        let silent =
+            listed.isEmpty ? ApplicationProtocol.allCases.filter { !$0.saysName } : listed.filter { !$0.saysName }
+        let spoken = listed.isEmpty ? [.tls, .http] : listed.filter(\.saysName)
+        let usual = silent.flatMap(\.usualPorts)
+        let isUnlimited = rule.services.isEmpty || rule.services.contains(.any(.tcp))
+        // Ports that are written out beside protocols that say no name are meant for those.
+        let silentPorts = spoken.isEmpty && !isUnlimited ? tcp : tcp.flatMap { $0.intersection(usual) }
+        let checked = spoken.isEmpty ? [] : tcp.flatMap { $0.subtracting(usual) }
+        let quicPorts = isUnlimited && !checked.isEmpty ? [PortRange(443)] : checked
+        let speaksQUIC = spoken.contains(.tls)
+        var pinned = silentPorts.map { Service.ports(.tcp, $0) }
+        var answered: [PortRange] = []
+        if speaksQUIC {
+            if options.quic == .pin { pinned += quicPorts.map { .ports(.udp, $0) } } else { answered = quicPorts }
+        }
+        for service in letsOut ? rule.services : [] {
+            switch service {
+            case .any(.tcp), .ports(.tcp, _): continue
+            case .any(.udp), .ports(.udp, _):
+                let ports = service.portRange ?? .all
+                if options.quic == .pin {
+                    pinned.append(.ports(.udp, ports))
+                } else {
+                    let rest = ports.subtracting([443])
+                    pinned += rest.map { .ports(.udp, $0) }
+                    if rest != [ports] { answered.append(PortRange(443)) }
+                }
+            default: pinned.append(service)
+            }
+        }
+        self.checked = NamedTraffic.merged(checked)
+        self.answered = NamedTraffic.merged(answered)
+        self.pinned = pinned
+        self.spoken = self.checked.isEmpty ? [] : spoken
+        passesUnverified = options.whenUnverified == .pin
+    }
+
+    /// Whether a name is read on a port of TCP.
+    public func checks(_ port: UInt16) -> Bool { checked.contains { $0.contains(port) } }
+
+    /// Whether everything passes by its address alone.
+    public var isOnlyPinned: Bool { checked.isEmpty && !pinned.isEmpty }
+
+    private static func tcpPorts(_ rule: EgressRule) -> [PortRange] {
+        if rule.services.isEmpty { return [.all] }
+        return merged(
+            rule.services.compactMap { service in
+                switch service {
+                case .any(.tcp): .all
+                case .ports(.tcp, let ports): ports
+                default: nil
+                }
+            })
+    }
+
+    /// The same ports, sorted, apart.
+    static func merged(_ ranges: [PortRange]) -> [PortRange] {
+        var result: [PortRange] = []
+        for range in ranges.sorted() {
+            guard let last = result.last, last.upperBound == .max || range.lowerBound <= last.upperBound + 1,
+                let joined = PortRange(last.lowerBound, max(last.upperBound, range.upperBound))
+            else {
+                result.append(range)
+                continue
+            }
+            result[result.count - 1] = joined
+        }
+        return result
+    }
+}
+
+extension Service {
+    /// The ports of a service that names some.
+    fileprivate var portRange: PortRange? {
+        if case .ports(_, let ports) = self { ports } else { nil }
+    }
+}
+
+extension PortRange {
+    /// Those of some ports that are in the range.
+    fileprivate func intersection(_ ports: [UInt16]) -> [PortRange] {
+        ports.filter(contains).sorted().map { PortRange($0) }
+    }
+
+    /// The range without some ports.
+    fileprivate func subtracting(_ ports: [UInt16]) -> [PortRange] {
+        var result: [PortRange] = []
+        var next = UInt32(lowerBound)
+        for port in ports.filter(contains).sorted() {
+            if port > next, let run = PortRange(UInt16(truncatingIfNeeded: next), port - 1) { result.append(run) }
+            next = max(next, UInt32(port) + 1)
+        }
+        if next <= upperBound, let run = PortRange(UInt16(truncatingIfNeeded: next), upperBound) { result.append(run) }
+        return result
+    }
+}

@@ -1,0 +1,338 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretPolicy
+
+/// Says what `PolicyResolver` says, of policies and workloads that change: a change costs what it touches.
+///
+/// A policy that changes is looked up again, and so is one whose rules name a workload, a namespace or a group that changes;
+/// all others keep what was found for them.
+public struct LiveResolution: Sendable {
+    /// Which policies decide: workloads with equal keys have the same policies.
+    public struct Key: Hashable, Sendable {
+        /// The direction.
+        public var direction: TrafficDirection
+        /// The names of the policies, in the order of asking.
+        public var policies: [String]
+        /// The workload's own ports by name, where a rule about its ingress may ask for them; empty otherwise.
+        public var namedPorts: [Workload.NamedPort]
+    }
+
+    /// What a change comes to.
+    public struct Change: Sendable {
+        /// The workloads that other policies select than before, by place.
+        public var workloads: Set<Int> = []
+        /// The policies of keys that nobody had before, or that say something else than before.
+        public var policies: [Key: PolicySet] = [:]
+    }
+
+    /// A policy with its selector taken for one direction.
+    private struct Lowering: Hashable {
+        var name: String
+        var direction: TrafficDirection
+        var namedPorts: [Workload.NamedPort]
+    }
+
+    /// What was found for a policy.
+    private struct Lowered {
+        var policy: EgressPolicy
+        var asked: Set<WorkloadSelector>
+        var groups: Set<String>
+    }
+
+    private var catalog: PolicyCatalog
+    private var index = LiveIndex()
+    private var sources: [String: Source] = [:]
+    private var groups: [String: DestinationGroup] = [:]
+    private var selecting: [TrafficDirection: [Int: Set<String>]] = [.egress: [:], .ingress: [:]]
+    private var keys: [TrafficDirection: [Int: Key]] = [.egress: [:], .ingress: [:]]
+    private var users: [Key: Set<Int>] = [:]
+    private var keysOfPolicy: [String: Set<Key>] = [:]
+    private var sets: [Key: PolicySet] = [:]
+    private var lowered: [Lowering: Lowered] = [:]
+    private var loweringsOfPolicy: [String: Set<Lowering>] = [:]
+    private var policiesOfGroup: [String: Set<String>] = [:]
+
+    // What a change has touched so far.
+    private var dirtyPolicies: Set<String> = []
+    private var dirtyWorkloads: Set<Int> = []
+
+    /// Creates the resolution of nothing.
+    public init() { catalog = PolicyCatalog(networkDefault: .allow) }
+
+    /// The key of a workload; `nil` if there is no such workload, or nothing says anything about it.
+    public func key(of place: Int, _ direction: TrafficDirection) -> Key? { keys[direction]?[place] }
+
+    /// The policies of a key that some workload has.
+    public func policies(of key: Key) -> PolicySet? { sets[key] }
+
+    /// The workloads that have a key.
+    public func workloads(with key: Key) -> Set<Int> { users[key] ?? [] }
+
+    /// Every key that some workload has, with its policies.
+    public var allPolicies: [Key: PolicySet] { sets }
+
+    /// Whether any policy selects any workload.
+    public var isEmpty: Bool { users.isEmpty }
+
+    // MARK: - Changing
+
+    /// Brings everything to a new state.
+    ///
+    /// - Parameters:
+    ///   - catalog: The policies from now on, and what happens to traffic that none of them decided.
+    ///   - workloads: The workloads that come, go (`nil`) or are otherwise than before, by a number that each keeps. One
+    ///     may come under several numbers: each obeys, and rules that name it mean it once.
+    ///   - namespaces: The labels of namespaces from now on.
+    /// - Returns: What is otherwise than before.
+    /// - Complexity: O(*n*) comparisons in the number of policies and namespaces, each by storage where that is shared; all
+    ///   else goes with what is touched.
+    public mutating func update(
+        to catalog: PolicyCatalog, workloads: [Int: Workload?], namespaces: [String: [String: String]]
+    ) -> Change {
+        dirtyPolicies = []
+        dirtyWorkloads = []
+        updateNamespaces(namespaces)
+        for (place, workload) in workloads {
+            for (entry, effect) in index.put(workload, at: place) { note(place, entry, effect) }
+            // Its own ports are part of its keys.
+            dirtyWorkloads.insert(place)
+        }
+        updateGroups(catalog.groups)
+        updatePolicies(Difference(self.catalog.egressPolicies, catalog.egressPolicies).without(\.name)) { .egress($0) }
+        updatePolicies(Difference(self.catalog.clusterPolicies, catalog.clusterPolicies).without(\.reference)) {
+            .cluster($0)
+        }
+        updatePolicies(Difference(self.catalog.networkPolicies, catalog.networkPolicies).without(\.reference)) {
+            .network($0)
+        }
+        let isOtherDefault = catalog.networkDefault != self.catalog.networkDefault
+        self.catalog = catalog
+        if isOtherDefault { dirtyWorkloads.formUnion(index.workloads.keys) }
+        return settle(isOtherDefault ? users.keys.filter { $0.direction == .egress } : [])
+    }
+
+    private mutating func updateNamespaces(_ namespaces: [String: [String: String]]) {
+        if namespaces == index.namespaces { return }
+        let names = Set(namespaces.keys).union(index.namespaces.keys).filter { namespaces[$0] != index.namespaces[$0] }
+        index.namespaces = namespaces
+        for name in names {
+            for (place, entry, effect) in index.judge(namespace: name) { note(place, entry, effect) }
+        }
+    }
+
+    private mutating func note(_ place: Int, _ entry: LiveIndex.Entry, _ effect: LiveIndex.Effect) {
+        dirtyPolicies.formUnion(entry.peers)
+        if case .altered = effect { return }
+        for name in entry.subjects {
+            for direction in TrafficDirection.allCases where sources[name]?.concerns(direction) ?? false {
+                if case .came = effect {
+                    selecting[direction]?[place, default: []].insert(name)
+                } else {
+                    selecting[direction]?[place]?.remove(name)
+                }
+            }
+            dirtyWorkloads.insert(place)
+        }
+    }
+
+    private mutating func updateGroups(_ new: [DestinationGroup]) {
+        let difference = Difference(catalog.groups, new).without(\.name)
+        for group in difference.gone { groups[group.name] = nil }
+        for group in difference.new where group.isLoaded { groups[group.name] = group }
+        for group in difference.gone + difference.new { dirtyPolicies.formUnion(policiesOfGroup[group.name] ?? []) }
+    }
+
+    private mutating func updatePolicies<Policy: Equatable>(
+        _ difference: Difference<Policy>, _ source: (Policy) -> Source
+    ) {
+        for policy in difference.gone { select(source(policy), false) }
+        for policy in difference.new { select(source(policy), true) }
+    }
+
+    /// Notes that a policy comes or goes.
+    private mutating func select(_ source: Source, _ isComing: Bool) {
+        let name = source.name
+        dirtyPolicies.insert(name)
+        if isComing {
+            sources[name] = source
+            index.use(source.selector, \.subjects, by: name)
+        }
+        for place in index.members(of: source.selector) {
+            for direction in TrafficDirection.allCases where source.concerns(direction) {
+                if isComing {
+                    selecting[direction]?[place, default: []].insert(name)
+                } else {
+                    selecting[direction]?[place]?.remove(name)
+                }
+            }
+            dirtyWorkloads.insert(place)
+        }
+        if !isComing {
+            sources[name] = nil
+            index.release(source.selector, \.subjects, by: name)
+        }
+    }
+
+    // MARK: - Looking up what was touched
+
+    private mutating func settle(_ changed: [Key]) -> Change {
+        for name in dirtyPolicies { forget(name) }
+        var change = Change()
+        var needed = Set(changed)
+        for place in dirtyWorkloads {
+            for direction in TrafficDirection.allCases {
+                let (old, new) = (keys[direction]?[place], freshKey(of: place, direction))
+                if old == new { continue }
+                change.workloads.insert(place)
+                keys[direction]?[place] = new
+                if let old { release(old, place) }
+                if let new, !(users[new]?.contains(place) ?? false) {
+                    if users[new] == nil {
+                        for name in new.policies { keysOfPolicy[name, default: []].insert(new) }
+                    }
+                    users[new, default: []].insert(place)
+                    if sets[new] == nil { needed.insert(new) }
+                }
+            }
+        }
+        for name in dirtyPolicies { needed.formUnion(keysOfPolicy[name] ?? []) }
+        for key in needed where users[key] != nil {
+            let policies = policySet(key)
+            if sets[key] == policies { continue }
+            sets[key] = policies
+            change.policies[key] = policies
+        }
+        return change
+    }
+
+    private mutating func release(_ key: Key, _ place: Int) {
+        users[key]?.remove(place)
+        guard users[key]?.isEmpty ?? false else { return }
+        users[key] = nil
+        sets[key] = nil
+        for name in key.policies {
+            keysOfPolicy[name]?.remove(key)
+            if keysOfPolicy[name]?.isEmpty ?? false {
+                keysOfPolicy[name] = nil
+                forget(name)
+            }
+        }
+    }
+
+    private func freshKey(of place: Int, _ direction: TrafficDirection) -> Key? {
+        guard let workload = index.workloads[place] else { return nil }
+        let sources = (selecting[direction]?[place] ?? []).compactMap { self.sources[$0] }
+        if sources.isEmpty && (direction == .ingress || catalog.networkDefault == .allow) { return nil }
+        let asksForNames = direction == .ingress && sources.contains { $0.namesPorts(direction) }
+        let names = sources.count == 1 ? [sources[0].name] : sources.sorted { $0.rank < $1.rank }.map(\.name)
+        return Key(direction: direction, policies: names, namedPorts: asksForNames ? workload.namedPorts : [])
+    }
+
+    private mutating func policySet(_ key: Key) -> PolicySet {
+        let policies = key.policies.compactMap { lower($0, key) }
+        let named = Set(policies.flatMap { policy in policy.groupNames })
+        return PolicySet(
+            policies: policies, groups: named.sorted().compactMap { groups[$0] },
+            networkDefault: key.direction == .ingress ? .allow : catalog.networkDefault)
+    }
+
+    private mutating func lower(_ name: String, _ key: Key) -> EgressPolicy? {
+        guard let source = sources[name] else { return nil }
+        let lowering = Lowering(
+            name: name, direction: key.direction, namedPorts: source.namesPorts(key.direction) ? key.namedPorts : [])
+        if let known = lowered[lowering] { return known.policy }
+        index.asked = []
+        var lowerer = RuleLowering(index: index, direction: key.direction, ownPorts: key.namedPorts)
+        // Only one of the two holds the index, or it would be copied.
+        index = LiveIndex()
+        // A policy that only stands elsewhere says the same.
+        let policy = lowerer.policy(source).withoutPlaces
+        index = lowerer.index
+        let found = Lowered(policy: policy, asked: index.asked, groups: policy.groupNames)
+        for selector in found.asked { index.use(selector, \.peers, by: name) }
+        for group in found.groups { policiesOfGroup[group, default: []].insert(name) }
+        lowered[lowering] = found
+        loweringsOfPolicy[name, default: []].insert(lowering)
+        return policy
+    }
+
+    /// Forgets what was found for a policy.
+    private mutating func forget(_ name: String) {
+        for lowering in loweringsOfPolicy.removeValue(forKey: name) ?? [] {
+            guard let found = lowered.removeValue(forKey: lowering) else { continue }
+            for selector in found.asked { index.release(selector, \.peers, by: name) }
+            for group in found.groups { policiesOfGroup[group]?.remove(name) }
+        }
+    }
+}
+
+extension EgressPolicy {
+    /// The policy without the places that its parts are written in.
+    fileprivate var withoutPlaces: EgressPolicy {
+        var policy = self
+        policy.location = nil
+        for place in policy.rules.indices { policy.rules[place].location = nil }
+        for place in policy.limits.indices { policy.limits[place].location = nil }
+        for place in policy.budgets.indices { policy.budgets[place].location = nil }
+        for place in policy.routes.indices { policy.routes[place].location = nil }
+        return policy
+    }
+
+    /// The groups that its rules, limits, budgets and routes name.
+    fileprivate var groupNames: Set<String> {
+        var names: Set<String> = []
+        for rule in rules {
+            for case .group(let name) in rule.destinations { names.insert(name) }
+        }
+        for limit in limits {
+            for case .group(let name) in limit.destinations { names.insert(name) }
+        }
+        for budget in budgets {
+            for case .group(let name) in budget.destinations { names.insert(name) }
+        }
+        for route in routes {
+            for case .group(let name) in route.destinations { names.insert(name) }
+        }
+        return names
+    }
+}
+
+/// What two lists have otherwise, apart from how they begin and end.
+struct Difference<Element: Equatable> {
+    /// What the old list has in between.
+    var gone: [Element] = []
+    /// What the new list has in between.
+    var new: [Element] = []
+
+    /// Compares two lists. Elements that only change their place may be in both parts.
+    init(_ old: [Element], _ fresh: [Element]) {
+        if old == fresh { return }
+        let (front, back) = old.commonEnds(with: fresh)
+        gone = Array(old[front..<(old.count - back)])
+        new = Array(fresh[front..<(fresh.count - back)])
+    }
+
+    /// The difference without what only changes its place; names are unique in each list.
+    func without(_ name: (Element) -> String) -> Difference {
+        if gone.isEmpty || new.isEmpty { return self }
+        let former = Dictionary(gone.map { (name($0), $0) }, uniquingKeysWith: { first, _ in first })
+        let kept = Set(new.compactMap { element in former[name(element)] == element ? name(element) : nil })
+        var rest = self
+        rest.gone.removeAll { kept.contains(name($0)) }
+        rest.new.removeAll { kept.contains(name($0)) }
+        return rest
+    }
+}
+
+extension Array where Element: Equatable {
+    /// How many elements two lists have in common at their beginning, and how many of the others at their end.
+    package func commonEnds(with other: [Element]) -> (front: Int, back: Int) {
+        let shorter = Swift.min(count, other.count)
+        var front = 0
+        while front < shorter, self[front] == other[front] { front += 1 }
+        var back = 0
+        while back < shorter - front, self[count - 1 - back] == other[other.count - 1 - back] { back += 1 }
+        return (front, back)
+    }
+}

@@ -1,0 +1,136 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretNetlink
+import EgretNetlinkWire
+
+/// The routing rules and tables of a host's ways.
+struct HostWayTables {
+    private let connection: NetlinkConnection
+
+    init(_ connection: NetlinkConnection) {
+        self.connection = connection
+    }
+
+    /// The rules that lead a way's packets to its table, and the host's answers by the main table where that has more
+    /// than a default route.
+    private static func rules(_ ways: [Int: [AddressFamily]]) -> [RoutingRuleRecord] {
+        if ways.isEmpty { return [] }
+        let leading = ways.sorted { $0.key < $1.key }.flatMap { number, families in
+            families.map { family in
+                RoutingRuleRecord(
+                    family: family, priority: RouteMark.rulePriority,
+                    mark: RoutingRuleRecord.Mark(value: HostRouteMark.packet(way: number), mask: HostRouteMark.mask),
+                    table: HostRouteMark.table(way: number), protocolNumber: RouteTables.protocolNumber)
+            }
+        }
+        return AddressFamily.allCases.map { answering($0) } + leading
+    }
+
+    private static func answering(_ family: AddressFamily) -> RoutingRuleRecord {
+        let (value, mask) = HostRouteMark.answers
+        return RoutingRuleRecord(
+            family: family, priority: RouteMark.answerRulePriority, inputInterface: "lo",
+            mark: RoutingRuleRecord.Mark(value: value, mask: mask), table: 254, suppressedPrefixLength: 0,
+            protocolNumber: RouteTables.protocolNumber)
+    }
+
+    private static func isOwn(_ rule: RoutingRuleRecord) -> Bool {
+        HostRouteMark.tables.contains(rule.table) || rule == answering(rule.family)
+    }
+
+    /// What ends the search in a way's table: nothing falls through to others.
+    private static func end(_ number: Int, _ family: AddressFamily) -> RouteRecord {
+        var end = route(number, family)
+        end.kind = .unreachable
+        end.scope = 0
+        end.metric = 0xffff_fffe
+        return end
+    }
+
+    private static func route(_ number: Int, _ family: AddressFamily) -> RouteRecord {
+        let none = IPAddress(family: family, rawValue: 0)
+        var route = RouteRecord(to: IPPrefix(none, length: 0) ?? IPPrefix(none))
+        route.table = HostRouteMark.table(way: number)
+        route.protocolNumber = RouteTables.protocolNumber
+        return route
+    }
+
+    /// Makes what ways need; what is there will do. The rules for answers come first: where they are not, nothing is.
+    func make(_ ways: [Int: [AddressFamily]]) throws(NetlinkError) {
+        try makeRules(HostWayTables.rules(ways).filter { $0.table == 254 })
+        for (number, families) in ways {
+            for family in families { try add(HostWayTables.end(number, family)) }
+        }
+        try makeRules(HostWayTables.rules(ways))
+    }
+
+    private func makeRules(_ wanted: [RoutingRuleRecord]) throws(NetlinkError) {
+        for family in AddressFamily.allCases {
+            let present = try connection.routingRules(family)
+            for rule in wanted where rule.family == family && !present.contains(rule) {
+                try connection.request("add a routing rule", unless: .exists) { sequence throws(WireError) in
+                    try RouteWire.addRule(rule, sequence: sequence)
+                }
+            }
+        }
+    }
+
+    /// Adds a way's default route; one that is there will do.
+    func addDefault(way number: Int, _ family: AddressFamily, gateway: IPAddress?, link: UInt32) throws(NetlinkError) {
+        var way = HostWayTables.route(number, family)
+        way.gateway = gateway
+        way.outputIndices = [link]
+        way.scope = family == .ipv4 && gateway == nil ? 253 : 0
+        way.isOnLink = gateway != nil
+        try add(way)
+    }
+
+    /// Removes the rules and routes of all ways but these; nothing stays if there are none.
+    func remove(except ways: [Int: [AddressFamily]]) throws(NetlinkError) {
+        let kept = HostWayTables.rules(ways)
+        let tables = Swift.Set(ways.keys.map { HostRouteMark.table(way: $0) })
+        for family in AddressFamily.allCases {
+            // The host's routes may be many: they are read only if there is something to be found among them.
+            let own = try connection.routingRules(family).filter { HostWayTables.isOwn($0) }.sorted {
+                $0.priority > $1.priority
+            }
+            if own.isEmpty { continue }
+            for route in try connection.routes(family)
+            where HostRouteMark.tables.contains(route.table) && !tables.contains(route.table) {
+                try connection.request("remove a route", unless: .notFound) { sequence throws(WireError) in
+                    try RouteWire.deleteRoute(route, sequence: sequence)
+                }
+            }
+            for rule in own where !kept.contains(rule) {
+                try connection.request("remove a routing rule", unless: .notFound) { sequence throws(WireError) in
+                    try RouteWire.deleteRule(rule, sequence: sequence)
+                }
+            }
+        }
+    }
+
+    /// What is not there of what ways need, in ip's words.
+    func drift(_ ways: [Int: [AddressFamily]]) throws(NetlinkError) -> [String] {
+        var found: [String] = []
+        for family in AddressFamily.allCases {
+            let present = try connection.routingRules(family)
+            found += HostWayTables.rules(ways).filter { $0.family == family && !present.contains($0) }
+                .map { "the \(family) routing rule of table \($0.table) is missing" }
+            let tables = Swift.Set(try connection.routes(family).filter { $0.kind == .unreachable }.map(\.table))
+            for (number, families) in ways where families.contains(family) {
+                let table = HostRouteMark.table(way: number)
+                if !tables.contains(table) { found.append("the \(family) end of routing table \(table) is missing") }
+            }
+        }
+        return found
+    }
+
+    private func add(_ route: RouteRecord) throws(NetlinkError) {
+        try connection.request("add a route to table \(route.table)", unless: .exists) { sequence throws(WireError) in
+            try RouteWire.addRoute(route, sequence: sequence)
+        }
+    }
+}

@@ -1,0 +1,322 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAgent
+import EgretAgentAPI
+import EgretLinux
+import EgretTesting
+import Foundation
+import Testing
+
+/// The commands as their users meet them, against a server that answers as it is told.
+@Suite("The commands that ask the agent")
+struct AgentCommandTests {
+    private static var egret: String {
+        let tests = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent("egret").path
+    }
+
+    private func egret(_ path: String, _ arguments: [String], input: String = "") async throws -> ProgramOutput {
+        try await blocking {
+            try runProgram(
+                [Self.egret] + arguments, standardInput: input,
+                environment: ["EGRET_AGENT_SOCKET": path, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"])
+        }
+    }
+
+    private static let web = "apiVersion: egret.dev/v1\nkind: EgressPolicy\nmetadata: { name: web }\nspec: {}\n"
+
+    @Test("apply sends the files by absolute names, and prints what became of objects, endpoints and connections")
+    func apply() async throws {
+        try await withServer { service, path, _ in
+            let folder = try TemporaryDirectory()
+            try Directory.make(folder.path + "/below/deep")
+            try write(Self.web, to: folder.path + "/below/deep/web.yaml")
+            try write("not a policy", to: folder.path + "/README.md")
+            let output = try await egret(
+                path,
+                [
+                    "apply", "-f", folder.path + "/./below/../below/", "--prune", "--confirm", "2m", "--message",
+                    "open",
+                    "--wait",
+                ])
+            #expect(output.status == 0, "\(output.standardError)")
+            let call = try #require(service.calls.first)
+            #expect(call.name == "apply")
+            #expect(
+                call.request
+                    == ApplyRequest(
+                        files: [SourceFile(name: folder.path + "/below/deep/web.yaml", text: Self.web)], prune: true,
+                        directories: [folder.path + "/below"], confirmWithin: 120, message: "open"))
+            #expect(call.author?.hasSuffix("(egret)") == true)
+            #expect(output.standardError == "egret: the policy db selects nothing\n")
+            #expect(
+                output.standardOutput == """
+                    EgressPolicy/web added
+                    EgressPolicy/db changed
+                    DestinationGroup/office removed
+
+                    ENDPOINT     CHANGES          GENERATIONS  CUT
+                    default/web  egress, ingress  12, 13         1
+
+                    open connections that were cut:
+                      default/web  10.9.0.2 → 203.0.113.10 443/tcp
+
+                    revision 7 is in force: 3 objects changed, for 1 endpoint
+                    it goes back by itself at 2030-03-17T17:47:40Z unless you confirm it: egret confirm
+
+                    """)
+        }
+    }
+
+    @Test(
+        "plan, and apply as a dry run, change nothing and say what would be",
+        arguments: [
+            ["plan"], ["apply", "--dry-run"],
+        ])
+    func plan(_ command: [String]) async throws {
+        try await withServer { service, path, _ in
+            let output = try await egret(path, command + ["-f", "-"], input: Self.web)
+            #expect(service.calls.map(\.name) == ["plan"])
+            #expect(service.calls[0].request == ApplyRequest(files: [SourceFile(name: "-", text: Self.web)]))
+            #expect(output.status == 0, "\(output.standardError)")
+            #expect(output.standardOutput.hasPrefix("EgressPolicy/web would be added\n"))
+            #expect(output.standardOutput.contains("open connections that would be cut:\n"))
+            #expect(output.standardOutput.hasSuffix("3 objects would change, for 1 endpoint; nothing was changed\n"))
+        }
+    }
+
+    @Test("mistakes in documents are printed with the names that were typed, and end with 2")
+    func mistakes() async throws {
+        try await withServer { service, path, _ in
+            let folder = try TemporaryDirectory()
+            try write(Self.web, to: folder.path + "/web.yaml")
+            service.refuse(
+                with: APIError(
+                    "invalid", "the documents have mistakes; nothing was changed",
+                    diagnostics: ["\(folder.path)/web.yaml:4:1: error EGR0101: no rules \u{1b}[31m\n    4 | spec"]))
+            let typed = folder.path + "//./web.yaml"
+            let output = try await egret(path, ["apply", "-f", typed])
+            #expect(output.status == 2)
+            #expect(output.standardOutput.isEmpty)
+            #expect(
+                output.standardError == """
+                    \(typed):4:1: error EGR0101: no rules \\u{1b}[31m
+                        4 | spec
+                    egret: the documents have mistakes; nothing was changed
+
+                    """)
+        }
+    }
+
+    @Test("files that cannot be read are not sent, and end with 2")
+    func unreadable() async throws {
+        try await withServer { service, path, _ in
+            let folder = try TemporaryDirectory()
+            try Data([0x61, 0xff]).write(to: URL(fileURLWithPath: folder.path + "/latin.yaml"))
+            let output = try await egret(path, ["apply", "-f", folder.path + "/latin.yaml", "-f", "/nowhere.yaml"])
+            #expect(output.status == 2)
+            #expect(output.standardError.contains("latin.yaml: error EGR0007: the file is not UTF-8"))
+            #expect(output.standardError.contains("/nowhere.yaml"))
+            #expect(service.calls.isEmpty)
+        }
+    }
+
+    @Test("a refusal ends with 1 and says what to do")
+    func refusal() async throws {
+        try await withServer { service, path, _ in
+            service.refuse(with: APIError("conflict", "revision 7 waits to be confirmed", advice: "egret confirm"))
+            for command in [["apply", "-f", "-"], ["confirm"], ["rollback"], ["delete", "EgressPolicy/web"]] {
+                let output = try await egret(path, command, input: Self.web)
+                #expect(output.status == 1)
+                #expect(output.standardError == "egret: revision 7 waits to be confirmed\n       egret confirm\n")
+            }
+        }
+    }
+
+    @Test(
+        "without an agent every command says how to start it, and ends with 1",
+        arguments: [
+            ["apply", "-f", "-"], ["plan", "-f", "-"], ["delete", "EgressPolicy/a"], ["confirm"], ["rollback"],
+            ["history"],
+            ["diff", "1", "2"], ["get", "policies"], ["get", "status", "-o", "json"], ["flows"], ["usage"],
+            ["budget", "ls"],
+            ["budget", "grant", "p", "b", "5GB"], ["budget", "reset", "p", "b"],
+        ])
+    func absent(_ command: [String]) async throws {
+        let output = try await egret("/nowhere/agent.sock", command, input: Self.web)
+        #expect(output.status == 1)
+        #expect(
+            output.standardError == """
+                egret: the agent does not run: nobody listens at /nowhere/agent.sock
+                       start it with: sudo egret agent, or: sudo systemctl start egret-agent
+
+                """)
+    }
+
+    @Test("usage and budgets are shown in tables, and budgets are given more")
+    func budgets() async throws {
+        try await withServer { service, path, _ in
+            let usage = try await egret(path, ["usage", "--by", "endpoint,policy", "--since", "2026-11-01", "--cost"])
+            #expect(
+                usage.standardOutput == """
+                    ENDPOINT     POLICY  PACKETS    BYTES          COST
+                    default/web  web           7  1.23 GB  0.111111 USD
+
+                    """)
+            let list = try await egret(path, ["budget", "ls", "-o", "wide"])
+            #expect(
+                list.standardOutput == """
+                    POLICY  BUDGET   ACCOUNT              USED         OF  PER    FORECAST  STATE          COST  FORECAST  GRANTED  ENDS                  REFUSED  ENDPOINTS
+                    web     monthly  default/web  1.23 GB (1%)  100.00 GB  month   5.00 GB  open   0.111111 USD  0.45 USD      0 B  2030-03-17T17:46:40Z        0          1
+
+                    """)
+            let grant = try await egret(path, ["budget", "grant", "web", "monthly", "5GB", "--account", "default/web"])
+            #expect(grant.standardOutput.hasPrefix("POLICY  BUDGET"))
+            #expect(try await egret(path, ["budget", "reset", "web", "monthly"]).status == 0)
+            #expect(
+                service.calls.map(\.name) == [
+                    #"usage ["endpoint", "policy"] 2026-11-01"#, "budgets",
+                    "grant 5000000000 web monthly default/web", "reset web monthly -",
+                ])
+            #expect(try await egret(path, ["usage", "--by", "colour"]).status == 64)
+            #expect(try await egret(path, ["budget", "grant", "web", "monthly", "5Gbit"]).status == 64)
+        }
+    }
+
+    @Test("delete removes what is named and what files define")
+    func delete() async throws {
+        try await withServer { service, path, _ in
+            let documents = """
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: web }
+                spec: { egress: [{ action: allow, to: [{ group: office }] }] }
+                ---
+                apiVersion: egret.dev/v1
+                kind: DestinationGroup
+                metadata: { name: office }
+                spec: { cidrs: [203.0.113.0/24] }
+                ---
+                apiVersion: networking.k8s.io/v1
+                kind: NetworkPolicy
+                metadata: { name: db, namespace: shop }
+                spec: { podSelector: {} }
+                """
+            let output = try await egret(
+                path, ["delete", "EgressPolicy/old", "-f", "-", "--message", "done"], input: documents)
+            #expect(output.status == 0, "\(output.standardError)")
+            #expect(
+                service.calls.first?.request
+                    == ApplyRequest(
+                        delete: [
+                            "EgressPolicy/old", "EgressPolicy/web", "NetworkPolicy/shop/db", "DestinationGroup/office",
+                        ], message: "done"))
+            #expect(try await egret(path, ["delete", "web"]).standardError.contains("'web' has no kind"))
+            #expect(try await egret(path, ["delete"]).status == 64)
+            #expect(service.calls.count == 1)
+        }
+    }
+
+    @Test("confirm, rollback and history speak of revisions")
+    func revisions() async throws {
+        try await withServer { service, path, _ in
+            #expect(try await egret(path, ["confirm"]).standardOutput == "revision 7 stays in force\n")
+            let rollback = try await egret(path, ["rollback", "--to", "6"])
+            #expect(rollback.standardOutput == "nothing changes: revision 8 is in force\n")
+            #expect(service.calls.last?.numbers == [6])
+            let history = try await egret(path, ["history", "-o", "wide"])
+            #expect(
+                history.standardOutput == """
+                    REVISION  STATE                                    TIME                  OBJECTS  AUTHOR                   MESSAGE          REASON
+                           7  unconfirmed, until 2030-03-17T17:47:40Z  2030-03-17T17:46:40Z        3  uid 0, pid 4711 (egret)  open the office
+                           6  failed                                   2027-01-15T08:00:00Z        1  uid 0, pid 4710 (egret)                   no memory
+
+                    """)
+        }
+    }
+
+    @Test("diff prints the objects and the texts, and nothing in them moves the cursor")
+    func diff() async throws {
+        try await withServer { service, path, _ in
+            let output = try await egret(path, ["diff", "6", "7"])
+            #expect(
+                output.standardOutput
+                    == "EgressPolicy/web changed\n\n--- 6/web.yaml\n+++ 7/web.yaml\n@@ -1 +1 @@\n-old\n+\tnew \\u{1b}[31m\n"
+            )
+            #expect(service.calls.last?.numbers == [6, 7])
+        }
+    }
+
+    @Test("get shows policies and groups with what keeps them from being enforced")
+    func policies() async throws {
+        try await withServer { _, path, _ in
+            #expect(
+                try await egret(path, ["get", "policies", "-o", "wide"]).standardOutput == """
+                    POLICY                    TIER      MODE     ENDPOINTS  STATE                                   SOURCE
+                    EgressPolicy/web          workload  enforce          2  Enforced                                /etc/web.yaml:3
+                    NetworkPolicy/default/db  workload  audit            0  not Enforced: the kernel has no memory  /etc/db.yaml:1
+
+                    """)
+            #expect(
+                try await egret(path, ["get", "group"]).standardOutput == """
+                    GROUP                    STATE     SOURCE
+                    DestinationGroup/office  Accepted  /etc/web.yaml:20
+
+                    """)
+            let one = try await egret(path, ["get", "policies", "web", "-o", "json"])
+            let found = try JSONDecoder().decode([PolicyInfo].self, from: Data(one.standardOutput.utf8))
+            #expect(found == [ScriptedService.policies[0]])
+            let none = try await egret(path, ["get", "policies", "EgressPolicy/wev"])
+            #expect(none.status == 1)
+            #expect(none.standardError.contains("there is no EgressPolicy/wev among the policies"))
+            #expect(none.standardError.contains("did you mean EgressPolicy/web?"))
+        }
+    }
+
+    @Test("get shows endpoints and the agent")
+    func endpoints() async throws {
+        try await withServer { _, path, _ in
+            #expect(
+                try await egret(path, ["get", "endpoints"]).standardOutput == """
+                    ENDPOINT     NETWORK  ADDRESSES            GENERATIONS  STATE
+                    default/web  br0      10.9.0.2, fd00:9::2  12, 13       Enforced
+                    default/db   br0      -                    -            -
+
+                    """)
+            #expect(
+                try await egret(path, ["get", "endpoints", "web", "-o", "wide"]).standardOutput == """
+                    ENDPOINT     NETWORK  ADDRESSES            GENERATIONS  STATE     NAMESPACE  LABELS               EGRESS  INGRESS  ROUTES  LIMITS  NAMES  REFUSED
+                    default/web  br0      10.9.0.2, fd00:9::2  12, 13       Enforced  ns0        app=web, tier=front  web     -        -       -       -      -
+
+                    """)
+            #expect(
+                try await egret(path, ["get", "status"]).standardOutput == """
+                    process    4711
+                    revision   7
+                    policies   2
+                    endpoints  2
+                    repairs    1
+                    problem    none
+
+                    """)
+            let yaml = try await egret(path, ["get", "status", "-o", "yaml"]).standardOutput
+            #expect(yaml == "endpoints: 2\nnetworkNamespace: 1\npolicies: 2\nprocess: 4711\nrepairs: 1\nrevision: 7\n")
+            #expect(try await egret(path, ["get", "pods"]).status == 64)
+        }
+    }
+
+    @Test(
+        "times to confirm are whole seconds, minutes or hours, a day at most",
+        arguments: [
+            ("90", 90), ("60s", 60), ("5m", 300), ("24h", 86400), ("0s", nil), ("25h", nil), ("-1", nil), ("s", nil),
+            ("1.5m", nil), ("99999999999999999999h", nil), ("9999999999999999h", nil),
+        ] as [(String, Int?)])
+    func times(_ text: String, _ seconds: Int?) async throws {
+        try await withServer { service, path, _ in
+            let output = try await egret(path, ["apply", "-f", "-", "--confirm=\(text)"], input: Self.web)
+            #expect(output.status == (seconds == nil ? 64 : 0), "\(output.standardError)")
+            #expect(service.calls.first?.request?.confirmWithin == seconds)
+        }
+    }
+}

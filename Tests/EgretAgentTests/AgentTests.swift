@@ -1,0 +1,367 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAgentAPI
+import EgretLinux
+import Synchronization
+import Testing
+
+@testable import EgretAgent
+
+@Suite("The agent's changes")
+struct AgentTests {
+    private func policies(_ bench: AgentBench) -> [String] { bench.kernel.state.withLock { $0.policies } }
+
+    @Test("what is applied is in force, kept, and in force again after a crash")
+    func applying() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let report = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        #expect(report.revision == 1)
+        #expect(report.objects == [.init(object: "EgressPolicy/one", change: "added")])
+        #expect(policies(bench) == ["one"])
+        bench.kernel.state.withLock { $0.policies = [] }
+        let other = try await bench.agent()
+        #expect(policies(bench) == ["one"])
+        #expect(try await other.history().map(\.state) == ["current"])
+    }
+
+    @Test("a file with a mistake changes nothing, and every mistake is told with its line")
+    func mistakes() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let text = AgentBench.policy("one") + "---\n" + AgentBench.policy("two", to: "nowhere")
+        let error = await #expect(throws: APIError.self) {
+            try await agent.apply(AgentBench.request(text), author: "me")
+        }
+        #expect(error?.code == "invalid")
+        let lines = try #require(error?.diagnostics)
+        #expect(lines.contains { $0.hasPrefix("policy.yaml:9:") })
+        #expect(policies(bench).isEmpty)
+        #expect(try await agent.history().isEmpty)
+    }
+
+    @Test("if the kernel refuses, everything is as before and the history has the reason")
+    func refusal() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        bench.kernel.state.withLock { $0.failures = [NotedKernel.Failure(description: "no memory")] }
+        let error = await #expect(throws: APIError.self) {
+            try await agent.apply(AgentBench.request(AgentBench.policy("two")), author: "me")
+        }
+        #expect(error?.code == "failed")
+        #expect(policies(bench) == ["one"])
+        let history = try await agent.history()
+        #expect(history.map(\.state) == ["failed", "current"])
+        #expect(history.first?.reason == "no memory")
+        #expect(await agent.policies().map(\.object) == ["EgressPolicy/one"])
+    }
+
+    @Test("a revision that a crash left half-way is put aside")
+    func crash() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        let store = try PolicyStore(path: bench.storePath)
+        _ = try store.begin(
+            [StoredDocument(objects: ["EgressPolicy/two"], file: "b", line: 1, text: AgentBench.policy("two"))],
+            time: 1, author: "me", message: nil, confirmBy: nil)
+        let other = try await bench.agent()
+        #expect(policies(bench) == ["one"])
+        #expect(try await other.history().map(\.state) == ["failed", "current"])
+    }
+
+    @Test("what is not confirmed in time goes back by itself, also if the agent was dead at the time")
+    func confirmation() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        var request = AgentBench.request(AgentBench.policy("two"))
+        request.confirmWithin = 60
+        #expect(try await agent.apply(request, author: "me").confirmBy == 1_800_000_060)
+        #expect(policies(bench) == ["one", "two"])
+        await #expect(throws: APIError.self) {
+            try await agent.apply(AgentBench.request(AgentBench.policy("three")), author: "me")
+        }
+        bench.advance(59)
+        await agent.tick()
+        #expect(policies(bench) == ["one", "two"])
+        bench.advance(1)
+        await agent.tick()
+        #expect(policies(bench) == ["one"])
+        #expect(try await agent.history().map(\.state) == ["current", "rolled-back", "superseded"])
+
+        _ = try await agent.apply(request, author: "me")
+        bench.advance(3_600)
+        _ = try await bench.agent()
+        #expect(policies(bench) == ["one"])
+    }
+
+    @Test(
+        "a clock that is set neither shortens the time for confirming nor makes it longer, over restarts of the agent too"
+    )
+    func steps() async throws {
+        for (step, isRestarted) in [(Int64(86_400), false), (86_400, true), (-86_400, false), (-86_400, true)] {
+            let bench = try AgentBench()
+            var agent = try await bench.agent()
+            _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+            var request = AgentBench.request(AgentBench.policy("two"))
+            request.confirmWithin = 60
+            _ = try await agent.apply(request, author: "me")
+            bench.setClock(by: step)
+            bench.advance(59)
+            if isRestarted { agent = try await bench.agent() }
+            await agent.tick()
+            #expect(policies(bench) == ["one", "two"])
+            #expect(try await agent.history().first?.confirmBy == Int(bench.clock.withLock { $0 }) + 1)
+            bench.advance(1)
+            if isRestarted { agent = try await bench.agent() }
+            await agent.tick()
+            #expect(policies(bench) == ["one"])
+        }
+    }
+
+    @Test("a machine that was started again has no unconfirmed change, however short the time was")
+    func machineRestart() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        var request = AgentBench.request(AgentBench.policy("two"))
+        request.confirmWithin = 3_600
+        _ = try await agent.apply(request, author: "me")
+        bench.restart()
+        let other = try await bench.agent()
+        #expect(policies(bench) == ["one"])
+        #expect(try await other.history().map(\.state) == ["current", "rolled-back", "superseded"])
+    }
+
+    @Test("what is confirmed stays")
+    func confirmed() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        var request = AgentBench.request(AgentBench.policy("one"))
+        request.confirmWithin = 60
+        _ = try await agent.apply(request, author: "me")
+        #expect(try await agent.confirm().state == "current")
+        bench.advance(120)
+        await agent.tick()
+        #expect(policies(bench) == ["one"])
+        await #expect(throws: APIError.self) { try await agent.confirm() }
+    }
+
+    @Test("going back puts an earlier revision in force, as a new one")
+    func rollback() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one", to: "198.51.100.0/24")), author: "me")
+        let report = try await agent.rollback(to: nil, author: "me")
+        #expect(report.revision == 3)
+        #expect(report.objects == [.init(object: "EgressPolicy/one", change: "changed")])
+        let difference = try await agent.difference(from: 2, to: 3)
+        #expect(difference.text.contains("-spec: { egress: [{ action: allow, to: [{ cidr: 198.51.100.0/24 }] }] }"))
+        #expect(difference.text.contains("+spec: { egress: [{ action: allow, to: [{ cidr: 203.0.113.0/24 }] }] }"))
+        await #expect(throws: APIError.self) { try await agent.rollback(to: 99, author: "me") }
+    }
+
+    @Test("objects are replaced by name, deleted by name, and pruned by file")
+    func objects() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let text = AgentBench.policy("one") + "---\n" + AgentBench.policy("two")
+        _ = try await agent.apply(AgentBench.request(text, file: "dir/a.yaml"), author: "me")
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("two"), file: "b.yaml"), author: "me")
+        #expect(policies(bench) == ["one", "two"])
+        var request = AgentBench.request(AgentBench.policy("three"), file: "dir/c.yaml")
+        request.prune = true
+        request.directories = ["dir"]
+        let report = try await agent.apply(request, author: "me")
+        #expect(policies(bench) == ["three", "two"])
+        #expect(report.objects.map(\.change).sorted() == ["added", "removed"])
+        _ = try await agent.apply(ApplyRequest(delete: ["EgressPolicy/two"]), author: "me")
+        #expect(policies(bench) == ["three"])
+        let error = await #expect(throws: APIError.self) {
+            try await agent.apply(ApplyRequest(delete: ["EgressPolicy/thre"]), author: "me")
+        }
+        #expect(error?.advice == "did you mean EgressPolicy/three?")
+    }
+
+    @Test("a damaged store is refused with what to do, and left as it is")
+    func damage() async throws {
+        let bench = try AgentBench()
+        _ = try await bench.agent().apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        let takings = bench.kernel.state.withLock { $0.takings }
+        var bytes = try File.read(bench.storePath)
+        for place in bytes.indices where place > 200 { bytes[place] ^= 0x5a }
+        for name in try Directory.names(in: bench.directory) where name != "agent.sqlite" {
+            try File.remove("\(bench.directory)/\(name)")
+        }
+        try File.write(bench.storePath, bytes)
+        let error = await #expect(throws: PolicyStore.Unusable.self) { _ = try await bench.agent() }
+        #expect(error?.description.contains("move \(bench.storePath) away") ?? false)
+        #expect(bench.kernel.state.withLock { $0.takings } == takings)
+        #expect(try File.read(bench.storePath) == bytes)
+    }
+
+    @Test("a store that was lost leaves the kernel as it is until the first change")
+    func lostStore() async throws {
+        let bench = try AgentBench()
+        bench.kernel.state.withLock { $0.policies = ["of a former store"] }
+        let agent = try await bench.agent()
+        bench.advance(120)
+        await agent.tick()
+        #expect(policies(bench) == ["of a former store"])
+        await #expect(throws: APIError.self) { try await agent.synchronize() }
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        #expect(policies(bench) == ["one"])
+        _ = try await agent.synchronize()
+    }
+
+    @Test("a feed that is gone stops neither other changes nor the start, and keeps its list")
+    func feeds() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let feed = "\(bench.directory)/feed"
+        try File.write(feed, Array("203.0.113.7\n".utf8))
+        let group = """
+            apiVersion: egret.dev/v1
+            kind: DestinationGroup
+            metadata: { name: partners }
+            spec: { feed: { file: \(feed) } }
+
+            """
+        _ = try await agent.apply(AgentBench.request(group, file: "group.yaml"), author: "me")
+        try File.remove(feed)
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        #expect(policies(bench) == ["one"])
+        _ = try await bench.agent()
+        #expect(bench.lines.withLock { $0 }.contains { $0.contains("EGR0079") })
+        let error = await #expect(throws: APIError.self) {
+            try await agent.apply(
+                AgentBench.request(group.replacing("partners", with: "others"), file: "x.yaml"), author: "me")
+        }
+        #expect(error?.diagnostics?.contains { $0.contains("EGR0079") } ?? false)
+    }
+
+    @Test("what is not confirmed goes back in the kernel even if the store cannot be written")
+    func storeInTrouble() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        var request = AgentBench.request(AgentBench.policy("two"))
+        request.confirmWithin = 60
+        _ = try await agent.apply(request, author: "me")
+        let store = try PolicyStore(path: bench.storePath)
+        try store.execute("CREATE TRIGGER full BEFORE INSERT ON revision BEGIN SELECT raise(ABORT, 'full'); END")
+        bench.advance(60)
+        await agent.tick()
+        #expect(policies(bench) == ["one"])
+        #expect(await agent.status().problem?.contains("full") ?? false)
+        _ = try await bench.agent()
+        #expect(policies(bench) == ["one"])
+        try store.execute("DROP TRIGGER full")
+        await agent.tick()
+        #expect(try await agent.history().map(\.state) == ["current", "rolled-back", "superseded"])
+        #expect(await agent.status().problem == nil)
+    }
+
+    @Test("others' changes are mended, and who made them is told")
+    func repair() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        bench.kernel.state.withLock { kernel in
+            kernel.policies = []
+            kernel.drift = ["table inet egret-policy is missing"]
+        }
+        await agent.kernelChanged(by: ["nft (process 7)"])
+        #expect(policies(bench) == ["one"])
+        #expect(await agent.status().repairs == 1)
+        let lines = bench.lines.withLock { $0 }
+        #expect(lines.contains("nft (process 7) has changed what the kernel holds: table inet egret-policy is missing"))
+    }
+
+    @Test("if mending fails, the reason is in the conditions, and it is tried again")
+    func failingRepair() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        bench.kernel.state.withLock { kernel in
+            kernel.policies = []
+            kernel.drift = ["table inet egret-policy is missing"]
+            kernel.failures = [NotedKernel.Failure(description: "no memory")]
+        }
+        await agent.kernelChanged(by: [])
+        #expect(
+            await agent.policies().first?.conditions.contains(
+                Condition("Enforced", false, reason: "comparing: no memory")) ?? false)
+        #expect(await agent.metrics().contains("\negret_agent_enforced 0\n"))
+        bench.advance(5)
+        await agent.tick()
+        #expect(policies(bench) == ["one"])
+        #expect(await agent.status().problem == nil)
+    }
+
+    @Test("policies that the agent cannot hold endpoints to are refused, not ignored")
+    func unsupported() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let text = """
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: slow }
+            spec: { egress: [{ action: allow }], limits: [{ rate: 1Mbit, applications: [tls] }] }
+            """
+        let error = await #expect(throws: APIError.self) {
+            try await agent.apply(AgentBench.request(text), author: "me")
+        }
+        #expect(error?.diagnostics?.contains { $0.contains("EGR0015") } ?? false)
+    }
+
+    @Test(
+        "rules about names are refused in a policy with routes, also by way of a group: connections by name miss them")
+    func namesWithRoutes() async throws {
+        let route = "routes: [{ via: { gateway: 192.0.2.1 } }]"
+        let group = """
+            apiVersion: egret.dev/v1
+            kind: DestinationGroup
+            metadata: { name: wiki }
+            spec: { domains: [wikipedia.org] }
+            """
+        for to in ["domains: [example.org]", "group: wiki"] {
+            func text(_ routes: String) -> String {
+                """
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: names }
+                spec: { egress: [{ action: allow, to: [{ \(to) }] }]\(routes) }
+                ---
+                \(group)
+                """
+            }
+            let agent = try await AgentBench().agent()
+            let error = await #expect(throws: APIError.self) {
+                try await agent.apply(AgentBench.request(text(", \(route)")), author: "me")
+            }
+            let told = error?.diagnostics ?? []
+            #expect(told.contains { $0.contains("EGR0015") && $0.contains("which has routes") }, "\(told)")
+            #expect(try await agent.apply(AgentBench.request(text("")), author: "me").revision == 1)
+        }
+    }
+
+    @Test("endpoints that come are held to the policies")
+    func endpoints() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        #expect(await agent.endpoints().isEmpty)
+        let endpoint = try bench.endpoint(7)
+        bench.present.withLock { $0 = [endpoint] }
+        _ = try await agent.synchronize()
+        let info = await agent.endpoints()
+        #expect(info.map(\.name) == ["default/w7"])
+        #expect(info.first?.egress == ["one"])
+        #expect(await agent.policies().first?.endpoints == 1)
+    }
+}

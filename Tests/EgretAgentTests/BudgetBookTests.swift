@@ -1,0 +1,302 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAgentAPI
+import EgretLinux
+import EgretPolicy
+import EgretTesting
+import GRDB
+import Testing
+
+@testable import EgretAgent
+
+@Suite("What is used of budgets")
+struct BudgetBookTests {
+    private static let account = BudgetAccount(policy: "p", budget: "daily", account: "a/b")
+    private static let meters = ["used-1": BudgetBook.Meter(endpoint: "a/b", account: account)]
+    private static let day: Int64 = 1_782_000_000 / 86_400 * 86_400
+
+    private func book(
+        _ period: BudgetPeriod.Length = .day, amount: UInt64 = 1_000, alertAt: [Int] = []
+    ) -> BudgetBook {
+        var book = BudgetBook()
+        let budget = TrafficBudget(
+            name: "daily", amount: ByteCount(bytes: amount), period: BudgetPeriod(period), alertAt: alertAt)
+        book.keep([Self.account: budget], Self.meters, at: Self.day)
+        return book
+    }
+
+    private func amount(_ bytes: UInt64) -> [String: TrafficAmount] {
+        ["used-1": TrafficAmount(packets: 1, bytes: bytes)]
+    }
+
+    @Test("what counters show counts once, and what they show anew counts from nothing")
+    func readings() {
+        var book = book()
+        book.note(amount(300), at: Self.day + 1)
+        book.note(amount(300), at: Self.day + 2)
+        book.note(amount(400), at: Self.day + 3)
+        #expect(book.left(of: Self.account, at: Self.day + 3) == 600)
+        book.forgetReadings()
+        book.note(amount(100), at: Self.day + 4)
+        #expect(book.left(of: Self.account, at: Self.day + 4) == 500)
+        #expect(book.changes.usage.values.map(\.bytes) == [500])
+    }
+
+    @Test("a new period has the whole amount, and what is granted ends with its period")
+    func periods() {
+        var book = book()
+        book.note(amount(900), at: Self.day + 1)
+        book.grant(5_000, to: Self.account, at: Self.day + 1)
+        #expect(book.left(of: Self.account, at: Self.day + 1) == 5_100)
+        #expect(book.left(of: Self.account, at: Self.day + 86_400) == 1_000)
+        book.note(amount(1_950), at: Self.day + 86_400)
+        #expect(book.left(of: Self.account, at: Self.day + 86_400) == 0)
+    }
+
+    @Test("a reset gives the whole amount again, once")
+    func reset() {
+        var book = book()
+        book.note(amount(900), at: Self.day + 1)
+        for _ in 0..<2 { book.reset(Self.account, at: Self.day + 2) }
+        #expect(book.left(of: Self.account, at: Self.day + 2) == 1_000)
+        #expect(book.state(of: Self.account, at: Self.day + 2).used == 900)
+    }
+
+    @Test("a reset of a rolling window leaves it with what was granted for it")
+    func rollingReset() {
+        var book = book(.rolling(86_400))
+        book.note(amount(600), at: Self.day)
+        book.note(amount(900), at: Self.day + 43_200)
+        for _ in 0..<2 { book.reset(Self.account, at: Self.day + 43_200) }
+        #expect(book.left(of: Self.account, at: Self.day + 43_200) == 1_000)
+        #expect(book.left(of: Self.account, at: Self.day + 86_400 + 864) == 1_000)
+        #expect(book.left(of: Self.account, at: Self.day + 2 * 86_400) == 1_000)
+    }
+
+    @Test("no more is granted than the kernel takes for a quota")
+    func largeGrants() {
+        var book = book()
+        let most = UInt64(Int64.max) - 1_000
+        #expect(book.canGrant(most, to: Self.account, at: Self.day))
+        #expect(!book.canGrant(most + 1, to: Self.account, at: Self.day))
+        #expect(!book.canGrant(.max, to: Self.account, at: Self.day))
+        book.grant(most, to: Self.account, at: Self.day)
+        #expect(!book.canGrant(1, to: Self.account, at: Self.day))
+        #expect(book.canGrant(most, to: Self.account, at: Self.day + 86_400))
+    }
+
+    @Test("a clock that goes forward and back again makes nothing unused")
+    func clock() {
+        var book = book()
+        book.note(amount(700), at: Self.day + 1)
+        book.note(amount(900), at: Self.day + 40 * 86_400)
+        #expect(book.left(of: Self.account, at: Self.day + 40 * 86_400) == 800)
+        book.note(amount(950), at: Self.day + 5)
+        #expect(book.left(of: Self.account, at: Self.day + 5) == 50)
+        // Nor does it stay behind for ever.
+        #expect(book.left(of: Self.account, at: Self.day + 40 * 86_400) == 1_000)
+    }
+
+    @Test("only so many periods are remembered, the latest")
+    func bounds() {
+        var book = book(.hour)
+        for hour in 0..<300 { book.note(amount(UInt64(hour + 1) * 10), at: Self.day + Int64(hour) * 3_600) }
+        #expect(book.stretches[Self.account]?.count == 256)
+        #expect(book.left(of: Self.account, at: Self.day + 299 * 3_600) == 990)
+        #expect(book.changes.stretches.count == 300)
+    }
+
+    @Test("a rolling window gives back what has left it")
+    func rolling() {
+        var book = book(.rolling(86_400))
+        book.note(amount(600), at: Self.day)
+        book.note(amount(900), at: Self.day + 43_200)
+        #expect(book.left(of: Self.account, at: Self.day + 86_399) == 100)
+        #expect(book.left(of: Self.account, at: Self.day + 86_400 + 864) == 700)
+        #expect(book.left(of: Self.account, at: Self.day + 2 * 86_400) == 1_000)
+    }
+
+    @Test("parts that are reached are told once, the highest of several, and again in the next period")
+    func alerts() {
+        var book = book(alertAt: [50, 80])
+        func told(_ bytes: UInt64, at time: Int64) -> [Int] {
+            book.note(amount(bytes), at: time)
+            return book.reached(at: time, spent: []).map(\.percent)
+        }
+        #expect(told(499, at: Self.day + 1) == [])
+        #expect(told(500, at: Self.day + 2) == [50])
+        #expect(told(501, at: Self.day + 3) == [])
+        #expect(told(1_000, at: Self.day + 4) == [100])
+        #expect(told(1_000, at: Self.day + 86_400) == [])
+        #expect(told(1_900, at: Self.day + 86_401) == [80])
+    }
+
+    @Test("what is written comes back, and nothing of another kernel's counters")
+    func store() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/usage.sqlite"
+        var book = book()
+        let store = try UsageStore(path: path) { _ in }
+        for (bytes, time) in [(300, 1), (450, 2)] as [(UInt64, Int64)] {
+            book.note(amount(bytes), at: Self.day + time)
+            try store.save(book, kernel: "k 7")
+            book.markWritten()
+        }
+        let again = try UsageStore(path: path) { _ in }
+        var same = try again.load(kernel: "k 7")
+        #expect(same.stretches == book.stretches)
+        #expect(same.readings == book.readings)
+        #expect(try again.load(kernel: "k 8").readings == [:])
+        #expect(try again.load(kernel: nil).readings == [:])
+        #expect(try again.usage(since: nil).values.map(\.bytes) == [450])
+        #expect(try again.usage(since: Self.day / 86_400 + 1).isEmpty)
+        // A table that is made anew while the agent is away counts in full.
+        same = try again.load(kernel: "k 8")
+        same.keep(book.budgets, Self.meters, at: Self.day)
+        same.note(amount(460), at: Self.day + 3)
+        #expect(same.left(of: Self.account, at: Self.day + 3) == 90)
+    }
+
+    @Test("a damaged store is put aside, and counting begins anew")
+    func damage() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/usage.sqlite"
+        try File.write(path, Array("this is no database, and long enough not to be taken for an empty one".utf8))
+        var lines: [String] = []
+        let store = try UsageStore(path: path) { lines.append($0) }
+        #expect(try store.usage(since: nil).isEmpty)
+        #expect(lines.count == 1)
+        #expect(File.exists(path + ".damaged"))
+    }
+
+    @Test("a damaged store takes no other's place")
+    func damageAgain() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/usage.sqlite"
+        let former = Array("what was put aside before".utf8)
+        try File.write(path + ".damaged", former)
+        try File.write(path, Array("this is no database, and long enough not to be taken for an empty one".utf8))
+        _ = try UsageStore(path: path) { _ in }
+        #expect(try File.read(path + ".damaged") == former)
+        #expect(File.exists(path + ".damaged-2"))
+    }
+
+    @Test("a store of a later version is refused, and stays")
+    func laterVersion() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/usage.sqlite"
+        try DatabaseQueue(path: path).writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = 7") }
+        let content = try File.read(path)
+        #expect(throws: APIError.self) { _ = try UsageStore(path: path) { _ in } }
+        #expect(try File.read(path) == content)
+        #expect(!File.exists(path + ".damaged"))
+    }
+
+    @Test("so many days of usage are kept, and a clock that is years ahead, and back, takes none of them")
+    func forgetting() throws {
+        let directory = try TemporaryDirectory()
+        let store = try UsageStore(path: directory.path + "/usage.sqlite") { _ in }
+        var book = book()
+        func use(_ bytes: UInt64, on day: Int64) throws {
+            book.note(amount(bytes), at: Self.day + day * 86_400)
+            try store.save(book, kernel: "k 7")
+            book.markWritten()
+        }
+        func days() throws -> [Int64] { try store.usage(since: nil).keys.map { $0.day - Self.day / 86_400 }.sorted() }
+        try use(300, on: 0)
+        try use(400, on: 4_000)
+        try store.forget(butLatest: 3)
+        #expect(try days() == [0, 4_000])
+        try use(500, on: 1)
+        try use(600, on: 2)
+        try store.forget(butLatest: 3)
+        #expect(try days() == [1, 2, 4_000])
+        #expect(try store.usage(since: nil).values.map(\.bytes).reduce(0, +) == 300)
+    }
+
+    @Test("a counter that has wrapped counts from nothing: no byte is invented")
+    func wrap() {
+        var book = book()
+        book.note(["used-1": TrafficAmount(packets: 9, bytes: .max - 400)], at: Self.day + 1)
+        let before = book.state(of: Self.account, at: Self.day + 1).used
+        book.note(["used-1": TrafficAmount(packets: 10, bytes: .max - 100)], at: Self.day + 2)
+        #expect(book.state(of: Self.account, at: Self.day + 2).used == before + 300)
+        book.forgetReadings()
+        book = self.book()
+        book.note(["used-1": TrafficAmount(packets: 9, bytes: 700)], at: Self.day + 1)
+        book.note(["used-1": TrafficAmount(packets: 1, bytes: 50)], at: Self.day + 2)
+        #expect(book.state(of: Self.account, at: Self.day + 2).used == 750)
+    }
+
+    @Test("what an endpoint has used that is gone is known by the budget as it is written, in the period alone")
+    func gone() throws {
+        var book = book()
+        book.note(amount(900), at: Self.day + 1)
+        let budget = try #require(book.budgets[Self.account])
+        book.keep([:], [:], at: Self.day + 2)
+        #expect(book.accounts(at: Self.day + 2) == [])
+        book.know([BudgetName(policy: "p", budget: "daily"): budget])
+        #expect(book.accounts(at: Self.day + 2) == [Self.account])
+        #expect(book.left(of: Self.account, at: Self.day + 2) == 100)
+        book.grant(400, to: Self.account, at: Self.day + 2)
+        #expect(book.left(of: Self.account, at: Self.day + 2) == 500)
+        book.reset(Self.account, at: Self.day + 2)
+        #expect(book.left(of: Self.account, at: Self.day + 2) == 1_000)
+        #expect(book.accounts(at: Self.day + 86_400) == [])
+        var shared = budget
+        shared.scope = .policy
+        book.know([BudgetName(policy: "p", budget: "daily"): shared])
+        #expect(book.accounts(at: Self.day + 2) == [])
+    }
+
+    @Test("of accounts that nobody uses, the latest are kept, whatever clocks say")
+    func compaction() throws {
+        let directory = try TemporaryDirectory()
+        let store = try UsageStore(path: directory.path + "/usage.sqlite") { _ in }
+        let names = (0..<9).map { BudgetAccount(policy: "p", budget: "daily", account: "a/\($0)") }
+        for (number, account) in names.enumerated() {
+            var book = BudgetBook()
+            let budget = TrafficBudget(name: "daily", amount: ByteCount(bytes: 1_000), period: BudgetPeriod(.day))
+            book.keep(
+                [account: budget], ["used-1": BudgetBook.Meter(endpoint: account.account, account: account)], at: 0)
+            // The clock goes back all the time.
+            book.note(amount(10), at: Self.day - Int64(number) * 86_400)
+            try store.save(book, kernel: "k 7")
+        }
+        #expect(try store.compact(to: 20, keeping: []) == [])
+        #expect(try store.compact(to: 4, keeping: [names[1]]) == [names[0]] + names[2...5])
+        let left = try UsageStore(path: directory.path + "/usage.sqlite") { _ in }.load(kernel: nil)
+        #expect(Swift.Set(left.stretches.keys) == Swift.Set([names[1]] + names[6...8]))
+    }
+
+    @Test("a store of the former version is read, and goes on")
+    func formerVersion() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/usage.sqlite"
+        try DatabaseQueue(path: path).write { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE kernel (start TEXT NOT NULL);
+                    CREATE TABLE reading (name TEXT PRIMARY KEY, packets INTEGER, bytes INTEGER) WITHOUT ROWID;
+                    CREATE TABLE usage (
+                        day INTEGER, endpoint TEXT, policy TEXT, budget TEXT, packets INTEGER, bytes INTEGER,
+                        PRIMARY KEY (day, endpoint, policy, budget)
+                    ) WITHOUT ROWID;
+                    CREATE TABLE stretch (
+                        policy TEXT, budget TEXT, account TEXT, start INTEGER, used INTEGER, granted INTEGER,
+                        PRIMARY KEY (policy, budget, account, start)
+                    ) WITHOUT ROWID;
+                    INSERT INTO stretch VALUES ('p', 'daily', 'a/b', \(Self.day), 300, 0);
+                    PRAGMA user_version = 1;
+                    """)
+        }
+        let store = try UsageStore(path: path) { _ in }
+        var book = try store.load(kernel: nil)
+        book.keep(self.book().budgets, Self.meters, at: Self.day)
+        #expect(book.left(of: Self.account, at: Self.day) == 700)
+        book.note(amount(100), at: Self.day)
+        try store.save(book, kernel: "k 7")
+        #expect(try UsageStore(path: path) { _ in }.load(kernel: "k 7").stretches == book.stretches)
+    }
+}

@@ -1,0 +1,72 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAgentAPI
+import EgretTesting
+import Synchronization
+import Testing
+
+@testable import EgretAgent
+
+@Suite("Figures for monitoring")
+struct MetricsTests {
+    /// The names of figures, each with its type.
+    private func figures(_ text: String) -> [String: String] {
+        let lines = text.split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }
+        return Dictionary(
+            lines.map { line in
+                let words = line.split(separator: " ").map(String.init)
+                return (words[2], words[3])
+            }, uniquingKeysWith: { first, _ in first })
+    }
+
+    @Test("every figure that the agent gives is documented, and no other")
+    func documented() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let group = """
+            ---
+            apiVersion: egret.dev/v1
+            kind: DestinationGroup
+            metadata: { name: list }
+            spec: { feed: { url: "https://feeds.example/list" } }
+
+            """
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one") + group), author: "me")
+        let given = figures(await agent.metrics())
+        let package = String(#filePath.prefix(upTo: #filePath.lastIndex(of: "/") ?? #filePath.endIndex)) + "/../.."
+        let text = String(decoding: try contents(of: "\(package)/docs/agent.md"), as: UTF8.self)
+        let rows = text.matches(of: #/\n\| `(egret_agent_\w+)` \| (\w+) \|/#)
+        let described = Dictionary(
+            rows.map { (String($0.1), String($0.2)) }, uniquingKeysWith: { first, _ in first })
+        #expect(given == described)
+    }
+
+    @Test("figures follow what happens")
+    func values() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        await #expect(throws: APIError.self) {
+            try await agent.apply(AgentBench.request("kind: Nothing"), author: "me")
+        }
+        bench.kernel.state.withLock { $0.drift = ["a chain is missing"] }
+        await agent.kernelChanged(by: ["nft"])
+        let lines = Set(await agent.metrics().split(separator: "\n").map(String.init))
+        for line in [
+            "egret_agent_revision 1", "egret_agent_policies 1", "egret_agent_changes_total 1",
+            "egret_agent_failed_changes_total 1", "egret_agent_drifts_total 1", "egret_agent_repairs_total 1",
+            "egret_agent_enforced 1", "egret_agent_unconfirmed 0", "egret_agent_apply_duration_seconds_count 2",
+            "egret_agent_apply_duration_seconds_bucket{le=\"+Inf\"} 2",
+        ] {
+            #expect(lines.contains(line), "\(line)")
+        }
+    }
+
+    @Test("labels cannot break out of their quotes")
+    func escaping() {
+        var text = MetricsText()
+        text.add("a", [("b", "c\"d\\e\nf")], 1)
+        #expect(text.text == "a{b=\"c\\\"d\\\\e\\nf\"} 1\n")
+    }
+}

@@ -1,0 +1,119 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDNSWire
+import EgretDataplane
+import EgretLinux
+import EgretNames
+import EgretNetlink
+import EgretPolicy
+import EgretTesting
+import Synchronization
+import Testing
+
+@testable import EgretAgent
+
+/// What endpoints have resolved: in the file, and in the kernel's sets while endpoints change.
+@Suite("holdings of names", .serialized, .requiresRoot)
+struct NameServiceTests {
+    private static let web = IPAddress.v4(IPv4Address(203, 0, 113, 10))
+    private static let first = IPAddress.v4(IPv4Address(192, 0, 2, 10))
+    private static let second = IPAddress.v4(IPv4Address(192, 0, 2, 11))
+
+    private func holding(_ text: String, until: UInt64, _ address: IPAddress = web) throws -> NameHolding {
+        NameHolding(name: try #require(DNSName(text)), address: address, until: until)
+    }
+
+    @Test("the file has each name of an address, as long as the longest of its lines says and no longer")
+    func reading() throws {
+        let directory = try TemporaryDirectory()
+        let journal = HoldingsJournal(path: "\(directory.path)/holdings", bootID: "one")
+        try journal.tidy { [] }
+        try journal.append([holding("a.example.test", until: 5_000)], link: "veth1#4")
+        try journal.append(
+            [holding("b.example.test", until: 9_000), holding("a.example.test", until: 7_000)], link: "veth1#4")
+        try journal.append([holding("a.example.test", until: 6_000)], link: "veth1#5")
+        let found = journal.read(now: 5_500)
+        #expect(Set(found.keys) == ["veth1#4", "veth1#5"])
+        #expect(
+            try Set(found["veth1#4"] ?? []) == [
+                holding("a.example.test", until: 7_000), holding("b.example.test", until: 9_000),
+            ])
+        #expect(journal.read(now: 7_000).mapValues(\.count) == ["veth1#4": 1])
+        // The machine has started again: its clock has, too.
+        #expect(HoldingsJournal(path: "\(directory.path)/holdings", bootID: "two").read(now: 0).isEmpty)
+        // What is written anew ends when it did.
+        try journal.tidy { found.map { ($0.key, $0.value) } }
+        #expect(journal.read(now: 8_999).mapValues(\.count) == ["veth1#4": 1])
+        #expect(journal.read(now: 9_000).isEmpty)
+    }
+
+    private func service(_ directory: TemporaryDirectory) throws -> NameService {
+        NameService(
+            NameService.Setting(path: "\(directory.path)/names", bootID: "one", servers: { [] }, now: { 0 }),
+            by: Dataplane(try NetlinkConnection.netfilter()).batchSender,
+            book: NameBook(traffic: TrafficBook(), now: { 0 }, log: { _ in }))
+    }
+
+    @Test("what links have left whose endpoints do not come back is forgotten when it is over")
+    func ageing() throws {
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
+        let (short, long) = (try holding("a.example.test", until: 5_000), try holding("b.example.test", until: 90_000))
+        service.state.withLock { $0.inherited = ["veth1#4": [short], "veth2#5": [short, long]] }
+        service.age(6_000)
+        let left = service.state.withLock { $0.inherited }
+        #expect(left == ["veth2#5": [long]])
+        service.age(100_000)
+        let last = service.state.withLock { $0.inherited }
+        #expect(last.isEmpty)
+    }
+
+    /// The pairs in the set of the first rule of the program.
+    private func pairs() throws -> [String] {
+        let output = try runProgram(["nft", "-j", "list", "set", "inet", "egret-policy", "g7-d0-ipv4"]).standardOutput
+        return output.matches(of: /"concat": \["([0-9.]+)", "([0-9.]+)"\]/).map { "\($0.output.1) \($0.output.2)" }
+            .sorted()
+    }
+
+    @Test("an endpoint keeps what it has at addresses that stay its own, or its successor's, and leaves no more")
+    func addresses() throws {
+        let made = try runProgram([
+            "nft",
+            "add table inet egret-policy; add set inet egret-policy g7-d0-ipv4 { type ipv4_addr . ipv4_addr; flags timeout; }",
+        ])
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", "egret-policy"]) }
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
+        try service.start()
+        defer { service.end() }
+        let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
+        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let generation = try #require(Generation(rawValue: 7))
+        func member(_ slot: Int, _ addresses: IPAddress...) -> NameMember {
+            NameMember(slot: slot, link: "veth1#4", addresses: addresses, generation: generation, policies: policies)
+        }
+        func change(_ members: [NameMember], removed: [Int] = []) {
+            service.change(NameChange(members: members, removed: removed)) { fill in fill() }
+        }
+        let until = EgretLinux.BootClock.milliseconds + 60_000
+        let held = try holding("a.example.test", until: until)
+        service.state.withLock { $0.inherited = ["veth1#4": [held]] }
+        let (one, two) = ("192.0.2.10 203.0.113.10", "192.0.2.11 203.0.113.10")
+        change([member(1, NameServiceTests.first)])
+        #expect(try pairs() == [one])
+        change([member(1, NameServiceTests.first, NameServiceTests.second)])
+        #expect(try pairs() == [one, two])
+        // The same link under another number.
+        change([member(2, NameServiceTests.first, NameServiceTests.second)], removed: [1])
+        #expect(try pairs() == [one, two])
+        #expect(service.registry.endpoint(at: NameServiceTests.first) == 2)
+        change([member(2, NameServiceTests.second)])
+        #expect(try pairs() == [two])
+        change([], removed: [2])
+        #expect(try pairs().isEmpty)
+    }
+}

@@ -1,0 +1,128 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAgentAPI
+import EgretTesting
+import GRDB
+import Testing
+
+@testable import EgretAgent
+
+@Suite("the store of revisions")
+struct StoreTests {
+    private func document(_ number: Int, _ text: String) -> StoredDocument {
+        StoredDocument(
+            objects: ["EgressPolicy/p\(number)"], file: "p\(number % 3).yaml", line: number, text: "---\n\(text)\n")
+    }
+
+    @Test(
+        "whatever comes, goes, fails and is killed, each revision has the documents that it was given",
+        arguments: 0..<20)
+    func random(seed: UInt64) throws {
+        let directory = try TemporaryDirectory()
+        var random = SeededGenerator(seed: seed)
+        var store = try PolicyStore(path: directory.path + "/agent.sqlite")
+        var current: [StoredDocument] = []
+        var meant: [Int: [StoredDocument]] = [:]
+        for step in 0..<60 {
+            var next = current
+            for _ in 0..<Int.random(in: 0...3, using: &random) {
+                let number = Int.random(in: 0..<12, using: &random)
+                let fresh = document(number, "text \(Int.random(in: 0..<4, using: &random))")
+                switch (next.firstIndex { $0.objects == fresh.objects }, Int.random(in: 0..<3, using: &random)) {
+                case (let place?, 0): next.remove(at: place)
+                case (let place?, _): next[place] = fresh
+                case (nil, _): next.append(fresh)
+                }
+            }
+            // Somebody goes back.
+            if step % 13 == 12, let old = meant.randomElement(using: &random) { next = old.value }
+            let number = try store.begin(next, time: step, author: "test", message: nil, confirmBy: nil)
+            meant[number] = next
+            switch Int.random(in: 0..<5, using: &random) {
+            case 0: try store.fail(number, reason: "test")
+            case 1:
+                store = try PolicyStore(path: directory.path + "/agent.sqlite")
+                for number in try store.pending() { try store.fail(number, reason: "killed") }
+            default:
+                try store.commit(number)
+                current = next
+            }
+            for (number, documents) in meant {
+                #expect(
+                    Swift.Set(try store.documents(of: number)) == Swift.Set(documents),
+                    "seed \(seed), step \(step), revision \(number)")
+                #expect(try store.revision(number)?.objects == documents.count)
+            }
+        }
+    }
+
+    @Test("old revisions and their texts go, and those that are kept are whole")
+    func forgetting() throws {
+        let directory = try TemporaryDirectory()
+        let store = try PolicyStore(path: directory.path + "/agent.sqlite")
+        for step in 0..<(PolicyStore.kept + 30) {
+            let documents = [document(1, "always"), document(2, "step \(step)"), document(3, "half \(step / 100)")]
+            try store.commit(
+                store.begin(documents, time: step, author: "test", message: nil, confirmBy: nil))
+        }
+        let history = try store.history()
+        #expect(history.count == PolicyStore.kept)
+        for revision in history {
+            let texts = try store.documents(of: revision.number).map(\.text)
+            let step = revision.number - 1
+            #expect(texts == ["---\nalways\n", "---\nstep \(step)\n", "---\nhalf \(step / 100)\n"])
+        }
+        let database = try DatabaseQueue(path: directory.path + "/agent.sqlite")
+        let texts = try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM text") ?? 0 }
+        #expect(texts <= PolicyStore.kept + 5)
+    }
+
+    @Test("a store of a former version keeps its history", arguments: [1, 2])
+    func migration(version: Int) throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/agent.sqlite"
+        try DatabaseQueue(path: path).write { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE text (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+                    CREATE TABLE revision (
+                        number INTEGER PRIMARY KEY, time INTEGER NOT NULL, author TEXT NOT NULL, message TEXT,
+                        state TEXT NOT NULL, reason TEXT, confirm_by INTEGER, previous INTEGER
+                    );
+                    CREATE TABLE document (
+                        revision INTEGER NOT NULL REFERENCES revision (number) ON DELETE CASCADE,
+                        place INTEGER NOT NULL, objects TEXT NOT NULL, file TEXT NOT NULL, line INTEGER NOT NULL,
+                        text INTEGER NOT NULL REFERENCES text (id), PRIMARY KEY (revision, place)
+                    ) WITHOUT ROWID;
+                    CREATE INDEX document_text ON document (text);
+                    PRAGMA user_version = 1;
+                    INSERT INTO text VALUES (1, 'one'), (2, 'two'), (3, 'three');
+                    INSERT INTO revision (number, time, author, state) VALUES
+                    (1, 0, 'a', 'superseded'), (2, 0, 'a', 'current'), (3, 0, 'a', 'failed');
+                    INSERT INTO document VALUES (1, 0, 'A', 'f', 1, 1), (2, 0, 'A', 'f', 1, 1), (2, 1, 'B', 'f', 2, 2),
+                    (3, 0, 'A', 'f', 1, 3);
+                    """)
+            if version == 1 { return }
+            try database.execute(
+                sql: """
+                    ALTER TABLE revision ADD COLUMN confirm_boot TEXT;
+                    ALTER TABLE revision ADD COLUMN confirm_uptime INTEGER;
+                    UPDATE revision SET confirm_by = 9, confirm_boot = 'start', confirm_uptime = 7 WHERE number = 2;
+                    PRAGMA user_version = 2;
+                    """)
+        }
+        let store = try PolicyStore(path: path)
+        #expect(try store.documents(of: 1).map(\.text) == ["one"])
+        #expect(try store.documents(of: 2).map(\.text) == ["one", "two"])
+        #expect(try store.documents(of: 3).map(\.text) == ["three"])
+        #expect(try store.current()?.objects == 2)
+        #expect(try store.deadline(of: 2)?.uptime == (version == 1 ? nil : 7))
+        let number = try store.begin(
+            [StoredDocument(objects: ["B"], file: "f", line: 2, text: "two")], time: 1, author: "a", message: nil,
+            confirmBy: nil)
+        try store.commit(number)
+        #expect(try store.documents(of: number).map(\.text) == ["two"])
+        #expect(try store.documents(of: 2).map(\.text) == ["one", "two"])
+    }
+}

@@ -1,0 +1,62 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretDocuments
+import EgretNetworks
+import EgretPolicy
+import EgretTesting
+import Testing
+
+@testable import EgretCommands
+
+@Suite("Golden diagnostics of networks")
+struct NetworkReaderTests {
+    private let directory =
+        String(#filePath.prefix(upTo: #filePath.lastIndex(of: "/") ?? #filePath.endIndex)) + "/Golden"
+
+    private func read(_ text: [UInt8], _ name: String) -> NetworkReader {
+        var reader = NetworkReader()
+        for document in DocumentReader.read(text: text, file: name).documents { reader.read(document) }
+        return reader
+    }
+
+    /// One wrong file per case, with what is said of it beside it.
+    @Test("every wrong network gets the diagnostics recorded for it, and is not made")
+    func golden() throws {
+        let names = try files(in: directory, endingIn: [".yaml"])
+        #expect(names.count >= 7)
+        let isRecording = environment("EGRET_RECORD") == "1"
+        for name in names {
+            let reader = read(try contents(of: "\(directory)/\(name)"), name)
+            let text = reader.diagnostics.map { DiagnosticFormatter.format($0) + "\n" }.joined()
+            #expect(!text.isEmpty && reader.specs.isEmpty, "\(name) is not wrong")
+            let expected = "\(directory)/\(name.split(separator: ".")[0]).expected"
+            if isRecording {
+                try write(text, to: expected)
+            } else {
+                #expect(String(decoding: try contents(of: expected), as: UTF8.self) == text, "\(name)")
+            }
+        }
+        if isRecording { Issue.record("recorded \(names.count) cases: run again without EGRET_RECORD") }
+    }
+
+    @Test("allowThrough names the tools whose rules get one of ours; without it there are none")
+    func allowThrough() throws {
+        func spec(_ more: String) throws -> NetworkSpec {
+            let text = """
+                apiVersion: egret.dev/v1
+                kind: Network
+                metadata: { name: br0 }
+                spec: { subnets: [10.9.0.0/24]\(more) }
+                """
+            let reader = read(Array(text.utf8), "n.yaml")
+            #expect(reader.diagnostics.isEmpty)
+            return try #require(reader.specs.first)
+        }
+        #expect(try spec("").allowedThrough.isEmpty)
+        #expect(try spec(", allowThrough: []") == spec(""))
+        #expect(try spec(", allowThrough: [ufw, docker]").allowedThrough == [.docker, .ufw])
+        let all = Passage.Tool.allCases.map(\.rawValue).joined(separator: ", ")
+        #expect(try spec(", allowThrough: [\(all)]").allowedThrough == Set(Passage.Tool.allCases))
+    }
+}

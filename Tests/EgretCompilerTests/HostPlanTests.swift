@@ -1,0 +1,293 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretNftables
+import EgretPolicy
+import EgretTesting
+import Testing
+
+@Suite("What the kernel should hold for a host, and what a change of it costs")
+struct HostPlanTests {
+    private static let egress = ["a", "b", "c"].map { ProgramKey(.egress, policies: [$0]) }
+    private static let ingress = ["a", "b"].map { ProgramKey(.ingress, policies: [$0]) }
+
+    private func endpoint(
+        _ slot: Int, _ egress: Int? = 0, _ ingress: Int? = nil, bridge: Bool = false
+    ) throws -> HostEndpoint {
+        let name = try #require(InterfaceName("pod\(slot)"))
+        let index = UInt32(slot + 10)
+        return HostEndpoint(
+            slot: slot, attachment: bridge ? .port(name, index: index, bridgeIndex: 5) : .link(name, index: index),
+            hardwareAddress: MACAddress(rawValue: UInt64(slot + 1)),
+            addresses: [
+                IPAddress(family: .ipv4, rawValue: 0x0a00_0000 + UInt128(slot)),
+                IPAddress(family: .ipv6, rawValue: 0xfd << 120 | UInt128(slot)),
+            ],
+            egress: egress.map { HostPlanTests.egress[$0] }, ingress: ingress.map { HostPlanTests.ingress[$0] })
+    }
+
+    private func policies(_ port: UInt16) -> PolicySet {
+        PolicySet(policies: [
+            EgressPolicy(name: "p", rules: [EgressRule(action: .allow, services: [.ports(.tcp, PortRange(port))])])
+        ])
+    }
+
+    private func named(_ port: UInt16) throws -> PolicySet {
+        let rule = EgressRule(
+            action: .allow, domains: [try DomainPattern.parse("*.example.org")],
+            services: [.ports(.tcp, PortRange(port))])
+        return PolicySet(policies: [EgressPolicy(name: "p", rules: [rule])])
+    }
+
+    private func change(_ endpoints: [HostEndpoint] = [], removing: [Int] = []) -> HostPlan.Change {
+        var change = HostPlan.Change()
+        change.endpoints = endpoints
+        change.removed = removing
+        for (index, key) in (HostPlanTests.egress + HostPlanTests.ingress).enumerated() {
+            change.policies[key] = policies(UInt16(80 + index))
+        }
+        return change
+    }
+
+    @Test("an endpoint that shares its policies with others is some elements and the checks at its interface")
+    func oneMore() throws {
+        var plan = HostPlan(logGroup: 5)
+        _ = try plan.apply(change((0..<50).map { try endpoint($0) }))
+        #expect(plan.programs.count == 1)
+        let difference = try plan.apply(change([try endpoint(50)]))
+        #expect(difference.arrival.isEmpty && difference.departure.isEmpty)
+        let packets = difference.switching.steps.filter { $0.table == HostBase.table }
+        // from, to, and members and self of either family.
+        #expect(packets.count == 6)
+        #expect(difference.switching.steps.count < 40)
+    }
+
+    @Test("the hook for control groups comes with the first, and each is one element of its level's map")
+    func controlGroups() throws {
+        func group(_ slot: Int, _ level: UInt8) -> HostEndpoint {
+            HostEndpoint(
+                slot: slot, attachment: .cgroup(id: UInt64(slot), level: level),
+                hardwareAddress: MACAddress(rawValue: 0), addresses: [], egress: HostPlanTests.egress[0])
+        }
+        var plan = HostPlan(logGroup: 5)
+        #expect(try !plan.apply(change([endpoint(1)])).arrival.contains(HostOutput.program))
+        #expect(try plan.apply(change([group(2, 3)])).arrival == [HostOutput.program])
+        let difference = try plan.apply(change([group(3, 1)]))
+        #expect(difference.arrival.isEmpty && difference.switching.steps.count == 1)
+        guard case .addElements(let set)? = difference.switching.steps.first?.operation else {
+            Issue.record("no element comes")
+            return
+        }
+        #expect(set.name == "cgroups1" && set.contents.count == 1)
+        let gone = try plan.apply(change(removing: [2, 3]))
+        #expect(gone.departure.allSatisfy { $0.chains.isEmpty } && gone.switching.steps.count == 2)
+        var fresh = HostPlan(logGroup: 5)
+        _ = try fresh.apply(change([endpoint(1), group(2, 3)]))
+        #expect(fresh.tablePrograms.contains(HostOutput.program))
+    }
+
+    @Test("a policy that all share costs a program and two chains, whatever the number of endpoints")
+    func sharedPolicy() throws {
+        var plan = HostPlan(logGroup: 5)
+        _ = try plan.apply(change((0..<500).map { try endpoint($0, 0, 0) }))
+        var edit = HostPlan.Change()
+        edit.policies[HostPlanTests.egress[0]] = policies(8080)
+        let difference = try plan.apply(edit)
+        #expect(difference.arrival.count == 1 && difference.departure.count == 1)
+        #expect(difference.switching.steps.count < 40)
+        #expect(difference.switching.steps.allSatisfy { $0.table == HostBase.table })
+        #expect(try plan.apply(edit).isEmpty, "the same again is no change")
+    }
+
+    @Test("endpoints that change their policies all together take their chains along")
+    func sharedMove() throws {
+        var plan = HostPlan(logGroup: 5)
+        _ = try plan.apply(change((0..<500).map { try endpoint($0, 0, 0) }))
+        let difference = try plan.apply(change((0..<500).map { try endpoint($0, 1, 0) }))
+        #expect(difference.switching.steps.count < 40)
+        #expect(plan.programs.count == 2)
+    }
+
+    @Test("a random sequence of changes leads where building anew does, but for numbers", arguments: 0..<20)
+    func sequences(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var plan = HostPlan(logGroup: 5)
+        var kernel = ModelKernel()
+        var present: [Int: HostEndpoint] = [:]
+        var version: UInt16 = 1_000
+        for step in 0..<40 {
+            let before = plan
+            var next = change()
+            for _ in 0..<Int.random(in: 0...6, using: &random) {
+                let slot = Int.random(in: 0..<12, using: &random)
+                if present[slot] != nil && Bool.random(using: &random) {
+                    next.removed.append(slot)
+                    next.endpoints.removeAll { $0.slot == slot }
+                    present[slot] = nil
+                } else if !next.removed.contains(slot) {
+                    let value = try endpoint(
+                        slot, [nil, 0, 1, 2].randomElement(using: &random) ?? nil,
+                        [nil, 0, 1].randomElement(using: &random) ?? nil, bridge: slot % 3 == 0)
+                    next.endpoints.removeAll { $0.slot == slot }
+                    next.endpoints.append(value)
+                    present[slot] = value
+                }
+            }
+            if Int.random(in: 0..<3, using: &random) == 0 { version += 1 }
+            next.policies[HostPlanTests.egress[0]] = policies(version)
+            // Sooner or later, or never, a policy is about names.
+            plan.namePorts = HostNames.Ports(questions: 5_053, checks: 5_443)
+            if step >= seed * 3 { next.policies[HostPlanTests.egress[1]] = try named(version) }
+            let difference = try plan.apply(next)
+            kernel.apply(difference)
+            #expect(plan.endpoints == present)
+            #expect(kernel.state == ModelKernel(plan.tablePrograms).state, "seed \(seed), step \(step)")
+            // The whole of both plans, compared, says the same.
+            var other = ModelKernel(before.tablePrograms)
+            other.apply(plan.difference(from: before))
+            #expect(other.state == kernel.state, "seed \(seed), step \(step)")
+            let generations = plan.programs.values.map(\.generation.rawValue)
+            #expect(Swift.Set(generations).count == generations.count)
+        }
+    }
+
+    @Test("an endpoint with rules about names is one element more on a link, one for each address on a bridge")
+    func names() throws {
+        var plan = HostPlan(logGroup: 5)
+        var first = change([try endpoint(0)])
+        first.policies[HostPlanTests.egress[0]] = try named(443)
+        #expect(throws: HostPlan.NoProxies.self) { try plan.apply(first) }
+        plan.namePorts = HostNames.Ports(questions: 5_053, checks: 5_443)
+        _ = try plan.apply(first)
+        for (slot, isBridge, count) in [(1, false, 1), (2, true, 2)] {
+            var next = change([try endpoint(slot, bridge: isBridge)])
+            next.policies[HostPlanTests.egress[0]] = try named(443)
+            let added = try plan.apply(next).switching.steps
+            let named = added.flatMap { step -> [SetElement] in
+                guard case .addElements(let set) = step.operation, set.name.hasPrefix("named"),
+                    case .elements(let elements) = set.contents
+                else { return [] }
+                return elements
+            }
+            #expect(named.count == count && named.allSatisfy { $0.verdict == .jump("names-0") })
+        }
+        let rules = plan.programs.values.flatMap(\.program.rules).filter { $0.chain.hasSuffix("-names") }.map {
+            NftText.render($0)
+        }
+        let asking = plan.tablePrograms.flatMap(\.rules).filter { $0.chain == "names-ask" }.map { NftText.render($0) }
+        #expect(asking.count == 4)
+        for (rule, family) in [(1, "ipv4"), (2, "ipv6")] {
+            let (digit, source) = (family.suffix(1), family == "ipv4" ? "ip" : "ip6")
+            #expect(
+                asking[rule].hasPrefix(
+                    "meta nfproto == \(family) update @names-asking\(digit) { meta iif . \(source) saddr timeout 60s "
+                        + "limit rate 2000/second burst 4000 packets } limit name \"names-questions\" ct label set 31 ")
+            )
+        }
+        #expect(rules.first == "ct direction == reply return")
+        #expect(
+            rules.last == "meta nfproto == ipv6 meta l4proto == tcp ip6 saddr . ip6 daddr @g1-d0-ipv6 th dport == 443 "
+                + "goto g1-names-check")
+    }
+
+    @Test("a number that a program has had is not given again before it is released, and running out is an error")
+    func generations() throws {
+        var allocator = GenerationAllocator(range: 1...4, resting: [2])
+        let first = try allocator.take()
+        #expect(first.rawValue == 1)
+        #expect(try allocator.take().rawValue == 3)
+        allocator.retire(first)
+        #expect(try allocator.take().rawValue == 4)
+        #expect(allocator.available == 0)
+        let error = #expect(throws: GenerationAllocator.Exhausted.self) { try allocator.take() }
+        #expect(error?.description.contains("2 are in use, and 2 may still be noted") == true)
+        allocator.release([1])
+        #expect(try allocator.take().rawValue == 1)
+        var plan = HostPlan(logGroup: 5, generations: GenerationAllocator(range: 1...1))
+        let before = plan
+        #expect(throws: GenerationAllocator.Exhausted.self) { try plan.apply(change([try endpoint(0, 0, 0)])) }
+        #expect(plan == before)
+        #expect(throws: HostPlan.UnknownPolicies.self) {
+            var change = HostPlan.Change()
+            change.endpoints = [try endpoint(0)]
+            _ = try plan.apply(change)
+        }
+        #expect(plan == before)
+    }
+}
+
+/// A kernel that does as it is told, and stops the test at what a real one would refuse.
+struct ModelKernel {
+    private(set) var state: [String: Swift.Set<String>] = [:]
+
+    init(_ programs: [TableProgram] = []) {
+        for program in programs {
+            for operation in program.installation { run(operation, program.table, isWhole: true) }
+        }
+    }
+
+    mutating func apply(_ difference: HostDifference) {
+        for program in difference.arrival {
+            for operation in program.installation { run(operation, program.table) }
+        }
+        for step in difference.switching.steps { run(step.operation, step.table) }
+        for program in difference.departure.reversed() {
+            for operation in program.removal { run(operation, program.table) }
+        }
+    }
+
+    private mutating func run(_ operation: EgretNftables.Operation, _ table: Table, isWhole: Bool = false) {
+        func make(_ name: String) {
+            #expect(state["\(table) \(name)"] == nil, "\(name) is there already")
+            state["\(table) \(name)"] = []
+        }
+        func end(_ name: String) {
+            #expect(state.removeValue(forKey: "\(table) \(name)") != nil, "\(name) is not there")
+        }
+        switch operation {
+        case .createChain(let chain), .addChain(let chain): make("chain \(chain.name)")
+        case .flushChain(let name):
+            #expect(state["\(table) chain \(name)"] != nil, "\(name) is not there")
+            state["\(table) chain \(name)"] = []
+        case .deleteChain(let name): end("chain \(name)")
+        case .addRule(let rule):
+            // The order matters.
+            let place = state["\(table) chain \(rule.chain)"]?.count ?? -1
+            #expect(place >= 0, "\(rule.chain) is not there")
+            state["\(table) chain \(rule.chain)"]?.insert("\(place) \(NftText.render(rule))")
+        case .addSet(let set):
+            make("set \(set.name)")
+            add(set, table)
+        case .addElements(let set): add(set, table)
+        case .deleteElements(let set):
+            for element in ModelKernel.elements(of: set) {
+                let gone = state["\(table) set \(set.name)"]?.remove(element)
+                #expect(gone != nil, "\(element) is not in \(set.name)")
+            }
+        case .deleteSet(let name): end("set \(name)")
+        case .addCounter(let counter): make("counter \(counter.name)")
+        case .deleteCounter(let name): end("counter \(name)")
+        case .addLimit(let limit): make("limit \(limit.name)")
+        case .deleteLimit(let name): end("limit \(name)")
+        case .addQuota(let quota): make("quota \(quota.name)")
+        case .deleteQuota(let name): end("quota \(name)")
+        case .addTable, .addOwnedTable, .deleteTable, .deleteRule: break
+        }
+    }
+
+    private static func elements(of set: EgretNftables.Set) -> [String] {
+        guard case .elements(let elements) = set.contents else { return ["\(set.contents)"] }
+        return elements.map {
+            "\([$0.lowerBound, $0.upperBound] + $0.furtherKeys) \($0.verdict.map(NftText.render) ?? "")"
+        }
+    }
+
+    private mutating func add(_ set: EgretNftables.Set, _ table: Table) {
+        #expect(state["\(table) set \(set.name)"] != nil, "\(set.name) is not there")
+        for element in ModelKernel.elements(of: set) {
+            #expect(state["\(table) set \(set.name)"]?.insert(element).inserted == true, "\(element) is there already")
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretNftables
+import EgretPolicy
+import Testing
+
+@Suite("routes of endpoints, as nft text and as changes")
+struct HostRoutePlanTests {
+    private func plan() throws -> HostRoutePlan {
+        let first = RouteWay(gateway: IPAddress("192.0.2.1"))
+        let second = RouteWay(
+            sourceAddress: IPAddress("198.51.100.7"), lastSourceAddress: IPAddress("198.51.100.9"))
+        let check = RouteCheck(
+            probe: .icmp(try #require(IPAddress("192.0.2.1"))), interval: 1_000, timeout: 500)
+        let block = AddressBlock(try #require(IPPrefix("203.0.113.0/24")))
+        let candidates = [
+            HostRoutePlan.Candidate(way: 1, check: check), HostRoutePlan.Candidate(way: 40, check: nil),
+        ]
+        var plan = HostRoutePlan()
+        plan.ways = [1: first, 40: second]
+        plan.groups = [
+            HostRoutePlan.Group(
+                number: 3,
+                clauses: [
+                    HostRoutePlan.Clause(
+                        route: EgressRoute(destinations: [.block(block)], ways: [first, second]),
+                        candidates: candidates)
+                ], destinations: [:])
+        ]
+        plan.members = [
+            HostRoutePlan.Member(
+                attachment: .port(try #require(InterfaceName("egn0")), index: 7, bridgeIndex: 5),
+                addresses: try ["10.9.0.2", "fd00:9::2"].map { try #require(IPAddress($0)) }, group: 3)
+        ]
+        plan.localNetworks = [try #require(IPPrefix("10.9.0.0/24"))]
+        plan.usable = Swift.Set(candidates)
+        plan.outputs = [1: 9]
+        return plan
+    }
+
+    private func rules(_ plan: HostRoutePlan, _ chain: String) -> [String] {
+        plan.program.rules.filter { $0.chain == chain }.map { NftText.render($0) }
+    }
+
+    @Test("who chooses, who remembers, who guards, who translates")
+    func text() throws {
+        let plan = try plan()
+        #expect(rules(plan, "route-3-0-ipv4") == ["goto take-1"])
+        #expect(rules(plan, "route-3-0-ipv6") == ["counter name \"dropped\" drop"])
+        #expect(
+            rules(plan, "take-1") == [
+                "ct label set 32", "ct label set 33", "ct label & 33 == 33 goto way-1", "goto stray",
+            ])
+        #expect(rules(plan, "way-1") == ["meta mark set meta mark & 0x00ffffff | 0x41000000 accept"])
+        #expect(rules(plan, "way-40") == ["accept"])
+        #expect(
+            rules(plan, "led") == [
+                "ct label & 33 == 33 goto way-1", "ct label & 72 == 72 goto way-40", "goto stray",
+            ])
+        #expect(
+            rules(plan, "guard") == [
+                "ct label & 33 == 33 meta oif != 9 goto stray",
+                "ct label & 33 == 33 meta mark & 0xff000000 != 0x41000000 goto stray",
+            ])
+        #expect(
+            rules(plan, "postrouting") == [
+                "meta nfproto == ipv4 ct label & 72 == 72 counter snat ip to 198.51.100.7-198.51.100.9 persistent"
+            ])
+        #expect(rules(plan, "prerouting").contains("ct status confirmed accept"))
+    }
+
+    @Test("marks, tables and labels of a host's ways are no run's, and no two ways' the same")
+    func numbers() {
+        let marks = HostRouteMark.ways.map { HostRouteMark.packet(way: $0) }
+        #expect(Swift.Set(marks).count == 63)
+        for mark in marks {
+            #expect(mark & ~HostRouteMark.mask == 0 && mark & 0x2000_0000 == 0)
+            for way in 1...RouteWay.limit {
+                #expect(mark & RouteMark.checkMask != RouteMark.check(way: way, slot: 0))
+            }
+        }
+        let tables = HostRouteMark.ways.map { HostRouteMark.table(way: $0) }
+        #expect(Swift.Set(tables).count == 63)
+        #expect(tables.allSatisfy { !RouteMark.tables(slot: 0x3fff).contains($0) && $0 > 0x6508_0000 })
+        #expect(HostRouteMark.ways.map { HostRouteMark.label(way: $0) } == Array(33...95))
+    }
+
+    @Test("a way's death changes one chain, and a way that leaves drops what is on it")
+    func changes() throws {
+        let before = try plan()
+        var after = before
+        after.usable = after.usable.filter { $0.way == 40 }
+        let failover = after.program.difference(from: before.program)
+        #expect(failover.arrival.isEmpty && failover.departure.isEmpty)
+        #expect(
+            failover.switching == [
+                .flushChain("route-3-0-ipv4"), .addRule(Rule(in: "route-3-0-ipv4", [.verdict(.goto("take-40"))])),
+            ])
+        #expect(before.program.difference(from: before.program) == TableDifference())
+
+        var leaving = before
+        leaving.leaving = [40]
+        #expect(rules(leaving, "led").contains("ct label & 72 == 72 goto stray"))
+        #expect(rules(leaving, "guard").contains("ct label & 72 == 72 goto stray"))
+        #expect(rules(leaving, "postrouting").isEmpty)
+
+        var other = before
+        other.members[0].group = 4
+        other.groups[0].number = 4
+        let moved = other.program.difference(from: before.program)
+        #expect(moved.arrival.contains(.createChain(Chain("group-4"))))
+        #expect(moved.departure.contains(.deleteChain("group-3")))
+        #expect(moved.switching.count == 4)
+    }
+}

@@ -1,0 +1,194 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretNftables
+import EgretPolicy
+import Testing
+
+@Suite("rates within each other")
+struct RateTreeTests {
+    private func limit(_ rate: String?, _ destinations: [String] = [], _ ports: ClosedRange<UInt16>? = nil) throws
+        -> TrafficLimit
+    {
+        TrafficLimit(
+            name: rate,
+            destinations: try destinations.map { .block(AddressBlock(try #require(IPPrefix($0)))) },
+            services: try ports.map { [.ports(.tcp, try #require(PortRange($0.lowerBound, $0.upperBound)))] } ?? [],
+            rate: rate.flatMap { BitRate($0) })
+    }
+
+    private func tree(_ limits: [TrafficLimit]) throws -> RateTree { try RateTree(limits, .egress, groups: [:]) }
+
+    @Test("what lies within comes before what it lies within, and packets of both find the inner one")
+    func nesting() throws {
+        let tree = try tree([
+            limit("8Mbit", ["10.0.0.0/8"]), limit("20Mbit"), limit("2Mbit", ["10.1.0.0/16"], 443...443),
+            limit("4Mbit", ["10.1.0.0/16"]), limit("1Mbit", ["192.0.2.0/24"]),
+        ])
+        #expect(tree.rate == BitRate("20Mbit"))
+        #expect(tree.shares.map(\.limit.name) == ["2Mbit", "4Mbit", "8Mbit", "1Mbit"])
+        let numbers = Dictionary(uniqueKeysWithValues: tree.shares.map { ($0.limit.name ?? "", $0.number) })
+        #expect(tree.shares.map(\.parent) == [numbers["4Mbit"], numbers["8Mbit"], nil, nil])
+        #expect(tree.shares.map { $0.leaf == $0.number } == [true, false, false, true])
+        #expect(Swift.Set(tree.shares.flatMap { [$0.leaf, $0.number] }).count == 6)
+    }
+
+    @Test("of two about the same the slower lies within the other")
+    func equals() throws {
+        let tree = try tree([limit("1Mbit", ["10.0.0.0/8"]), limit("2Mbit", ["10.0.0.0/9", "10.128.0.0/9"])])
+        #expect(tree.shares.map(\.limit.name) == ["1Mbit", "2Mbit"])
+        #expect(tree.shares[0].parent == tree.shares[1].number)
+    }
+
+    @Test("limits that overlap halfway are refused, and so is a guarantee of nothing")
+    func conflicts() throws {
+        let crossing = try [limit("1Mbit", ["10.0.0.0/8"], 0...100), limit("2Mbit", ["10.1.0.0/16"])]
+        #expect(throws: RateTree.Conflict.self) { try tree(crossing) }
+        let apart = try [limit("1Mbit", ["10.0.0.0/8"], 0...100), limit("2Mbit", ["10.1.0.0/16"], 101...200)]
+        #expect(try tree(apart).shares.count == 2)
+        var guarantee = try limit(nil, ["10.0.0.0/8"])
+        guarantee.guarantee = BitRate("1Mbit")
+        #expect(throws: RateTree.Conflict.self) { try tree([guarantee]) }
+        #expect(try tree([guarantee, limit("2Mbit")]).shares.count == 1)
+    }
+
+    @Test("guarantees come to no more than the rate that they lie within")
+    func guarantees() throws {
+        var first = try limit(nil, ["10.0.0.0/9"])
+        first.guarantee = BitRate("6Mbit")
+        var second = try limit(nil, ["11.0.0.0/8"])
+        second.guarantee = BitRate("4Mbit")
+        let tree = try tree([limit("10Mbit"), first, second])
+        #expect(tree.guaranteed[RateTree.total] == 10_000_000)
+        #expect(throws: RateTree.Conflict.self) { try self.tree([limit("9Mbit"), first, second]) }
+        // What lies within a share without a guarantee counts as well, and holds to the share's rate.
+        let outer = try limit("8Mbit", ["10.0.0.0/8"])
+        #expect(throws: RateTree.Conflict.self) { try self.tree([limit("9Mbit"), outer, first, second]) }
+        let slow = try limit("5Mbit", ["10.0.0.0/8"])
+        #expect(throws: RateTree.Conflict.self) { try self.tree([limit("20Mbit"), slow, first]) }
+    }
+
+    @Test("a group without addresses of a family matches nothing of it, and limits of others are no shares")
+    func sharing() throws {
+        var shared = try limit("1Mbit", ["10.0.0.0/8"])
+        shared.scope = .policy
+        var received = try limit("1Mbit", ["10.0.0.0/8"])
+        received.direction = .ingress
+        #expect(try tree([shared, received]).shares == [])
+    }
+}
+
+@Suite("rates that endpoints share")
+struct PoolTreeTests {
+    private func limit(_ rate: String, _ policy: String, _ block: String? = nil, _ scope: TrafficLimit.Scope = .policy)
+        throws -> TrafficLimit
+    {
+        TrafficLimit(
+            name: rate,
+            destinations: try block.map { [.block(AddressBlock(try #require(IPPrefix($0))))] } ?? [], scope: scope,
+            rate: BitRate(rate), policy: policy)
+    }
+
+    private func candidate(_ number: Int, _ network: String, _ limits: [TrafficLimit]) -> PoolTree.Candidate {
+        PoolTree.Candidate(number: number, network: network, limits: limits, groups: [:])
+    }
+
+    @Test("a policy's endpoints share one class, those of each network one, and a part lies within the whole")
+    func sharing() throws {
+        let limits = try [
+            limit("10Mbit", "p"), limit("4Mbit", "p", "10.0.0.0/8"), limit("2Mbit", "p", "10.1.0.0/16", .network),
+        ]
+        let tree = try PoolTree(
+            [candidate(1, "n", limits), candidate(2, "n", limits), candidate(3, "m", limits)], .egress)
+        #expect(tree.shares.map(\.limit.name) == ["2Mbit", "2Mbit", "4Mbit", "10Mbit"])
+        #expect(tree.shares[0].parent == tree.shares[2].number && tree.shares[1].parent == tree.shares[2].number)
+        #expect(tree.shares[2].parent == tree.shares[3].number && tree.shares[3].parent == nil)
+        #expect(tree.members[1] == tree.members[2] && tree.members[1] != tree.members[3])
+        #expect(tree.members[3]?.map(\.limit.name) == ["2Mbit", "4Mbit", "10Mbit"])
+        #expect(Swift.Set(tree.shares.flatMap { [$0.number, $0.leaf] }).count == 6)
+        #expect(tree.shares.allSatisfy { (0x1000...0xcfff).contains($0.number) })
+        var slower = limits
+        slower[0].rate = BitRate("5Mbit")
+        let changed = try PoolTree([candidate(1, "n", slower), candidate(3, "m", slower)], .egress)
+        #expect(changed.shares.map(\.number) == tree.shares.map(\.number))
+    }
+
+    @Test("two limits that differ in nothing but the rate are two, and the slower lies within the other")
+    func sameWords() throws {
+        var (fast, slow) = try (limit("10Mbit", "p"), limit("4Mbit", "p"))
+        (fast.name, slow.name) = (nil, nil)
+        for limits in [[fast, slow], [slow, fast]] {
+            let tree = try PoolTree([candidate(1, "n", limits), candidate(2, "n", limits)], .egress)
+            #expect(tree.shares.map(\.limit.rate) == [BitRate("4Mbit"), BitRate("10Mbit")])
+            #expect(tree.shares.first?.parent == tree.shares.last?.number)
+        }
+    }
+
+    @Test("what overlaps halfway, in traffic or in endpoints, is refused; joined, the slowest holds for everybody")
+    func conflicts() throws {
+        let (p, q) = try (limit("10Mbit", "p"), limit("20Mbit", "q"))
+        let candidates = [candidate(1, "n", [p]), candidate(2, "n", [p, q]), candidate(3, "n", [q])]
+        #expect(throws: RateTree.Conflict.self) { try PoolTree(candidates, .egress) }
+        let joined = PoolTree(joining: candidates, .ingress)
+        #expect(joined.shares.map(\.limit.rate) == [BitRate("10Mbit")] && joined.members.count == 3)
+        let apart = try [limit("10Mbit", "p", "10.0.0.0/8"), limit("20Mbit", "q", "11.0.0.0/8")]
+        #expect(try PoolTree([candidate(1, "n", apart), candidate(2, "n", [apart[1]])], .egress).shares.count == 2)
+        #expect(RateTree(slowestOf: [p, q], .egress).rate == nil)
+    }
+}
+
+@Suite("limits as programs")
+struct LimitProgramTests {
+    private func program(_ limits: [TrafficLimit], queue: UInt32? = nil) throws -> LimitProgram {
+        let members = try (1...2).map { number in
+            LimitProgram.Member(
+                number: number,
+                attachment: .port(
+                    try #require(InterfaceName("egn\(number)")), index: UInt32(number), bridgeIndex: 9),
+                addresses: [try #require(IPAddress("10.9.0.\(number)"))], network: "br0", limits: limits, groups: [:],
+                shares: [
+                    .egress: try RateTree(limits, .egress, groups: [:]).shares,
+                    .ingress: try RateTree(limits, .ingress, groups: [:]).shares,
+                ],
+                queueIndex: queue)
+        }
+        return LimitProgram(members, logGroup: 7)
+    }
+
+    @Test("each endpoint counts by itself, and a policy's endpoints together")
+    func scopes() throws {
+        let own = try program([TrafficLimit(connections: 5, policy: "p")])
+        #expect(own.program.chains.filter { $0.name.hasPrefix("connections-") }.count == 4)
+        let shared = try program([TrafficLimit(scope: .policy, connections: 5, policy: "p")])
+        let chains = shared.program.chains.map(\.name).filter { $0.hasPrefix("connections-") }
+        #expect(chains.count == 2)
+        #expect(own.refusals.count == 2 && shared.refusals.count == 2)
+        let network = try program([TrafficLimit(scope: .network, connections: 5, policy: "p")])
+        #expect(network.program.chains.map(\.name).filter { $0.hasPrefix("connections-") }.count == 2)
+    }
+
+    @Test("equal limits have equal names, other limits others, and nothing to do is nothing")
+    func names() throws {
+        let first = try program([TrafficLimit(connections: 5, policy: "p")])
+        #expect(try program([TrafficLimit(connections: 5, policy: "p")]).program == first.program)
+        let other = try program([TrafficLimit(connections: 6, policy: "p")])
+        #expect(Swift.Set(other.refusals.keys).isDisjoint(with: first.refusals.keys))
+        #expect(try program([TrafficLimit(rate: BitRate("1Mbit"))]).isEmpty)
+    }
+
+    @Test("frames of a share find its class, the rest the queue, and what is received its own")
+    func classes() throws {
+        let cidr = Destination.block(AddressBlock(try #require(IPPrefix("198.51.100.0/24"))))
+        let made = try program([TrafficLimit(destinations: [cidr], rate: BitRate("1Mbit"))], queue: 33)
+        let lines = made.frames.rules.filter { $0.chain == "endpoint-1" }.map { NftText.render($0) }
+        #expect(lines.count == 3)
+        #expect(lines.first?.contains("meta priority set e9e8:10 fwd to 33") ?? false)
+        #expect(lines.dropFirst().allSatisfy { $0.hasSuffix("fwd to 33") })
+        let received = made.program.rules.filter { $0.chain == "wait-2" }.map { NftText.render($0) }
+        #expect(received.count == 2 && received[0].contains("ip saddr @far-"))
+        #expect(received.last?.hasSuffix("meta priority set e9e8:2") ?? false)
+        #expect(try program([TrafficLimit(destinations: [cidr], rate: BitRate("1Mbit"))]).frames.rules.isEmpty)
+    }
+}

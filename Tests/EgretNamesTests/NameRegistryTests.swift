@@ -1,0 +1,98 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretDNSWire
+import EgretNames
+import EgretPolicy
+import Testing
+
+/// Whose an address is, and what outlives a change.
+struct NameRegistryTests {
+    private let first = IPAddress.v4(IPv4Address(192, 0, 2, 10))
+    private let second = IPAddress.v4(IPv4Address(192, 0, 2, 11))
+    private let web = IPAddress.v4(IPv4Address(203, 0, 113, 10))
+
+    private func endpoint(_ id: Int, _ addresses: [IPAddress]) throws -> NameEndpoint {
+        NameEndpoint(id: id, addresses: addresses, rules: [try .allow(0, "www.example.test")])
+    }
+
+    @Test("an address that is another endpoint's by now stays that one's, when its former owner goes or moves")
+    func handedOn() throws {
+        let registry = NameRegistry()
+        registry.set(try endpoint(1, [first]), now: 0)
+        registry.set(try endpoint(2, [first]), now: 0)
+        registry.remove(1)
+        #expect(registry.endpoint(at: first) == 2)
+        registry.set(try endpoint(1, [second]), now: 0)
+        registry.set(try endpoint(2, [second]), now: 0)
+        registry.set(try endpoint(1, [first]), now: 0)
+        #expect(registry.endpoint(at: second) == 2 && registry.endpoint(at: first) == 1)
+        registry.remove(2)
+        #expect(registry.endpoint(at: second) == nil)
+    }
+
+    @Test("other servers change nothing of what is held, nor what must be committed")
+    func servers() throws {
+        let registry = NameRegistry()
+        let name = try #require(DNSName("www.example.test"))
+        let holding = NameHolding(name: name, address: web, until: 50_000)
+        #expect(registry.set(try endpoint(1, [first]), holding: [holding], now: 0).count == 1)
+        registry.forgetCommits(of: 1)
+        registry.setServers([NameServer(second)], trusted: [second], of: 1)
+        #expect(registry.committed(of: 1, now: 0).isEmpty)
+        #expect(registry.holdings(of: 1, now: 0) == [holding])
+    }
+
+    @Test("what is held ends when it ends, however often it is handed on")
+    func ageing() throws {
+        let name = try #require(DNSName("www.example.test"))
+        var held = [NameHolding(name: name, address: web, until: 50_000)]
+        for now: UInt64 in [10_000, 20_000, 49_999] {
+            let registry = NameRegistry()
+            let grants = registry.set(try endpoint(1, [first]), holding: held, now: now)
+            #expect(grants.map(\.lifetimeMilliseconds) == [50_000 - now])
+            held = registry.holdings(of: 1, now: now)
+        }
+        #expect(NameRegistry().set(try endpoint(1, [first]), holding: held, now: 50_000).isEmpty)
+    }
+}
+
+/// How servers are written.
+struct NameServerTests {
+    @Test(
+        "a server is an address, or a transport, an address, a port and a name",
+        arguments: [
+            ("192.0.2.53", "192.0.2.53"), ("2001:db8::53", "2001:db8::53"), ("udp://192.0.2.53", "192.0.2.53"),
+            ("udp://192.0.2.53:5353", "udp://192.0.2.53:5353"), ("tcp://192.0.2.53", "tcp://192.0.2.53:53"),
+            ("tcp://[2001:db8::53]:54", "tcp://[2001:db8::53]:54"), ("tls://2001:db8::53", "tls://[2001:db8::53]:853"),
+            ("tls://192.0.2.53", "tls://192.0.2.53:853"), ("tls://192.0.2.53:8853", "tls://192.0.2.53:8853"),
+            ("tls://192.0.2.53#DNS.example.Net", "tls://192.0.2.53:853#dns.example.net"),
+            ("tls://[2001:db8::53]#dns.example.net", "tls://[2001:db8::53]:853#dns.example.net"),
+        ])
+    func reading(text: String, expected: String) throws {
+        let server = try #require(NameServer(text))
+        #expect(server.description == expected && NameServer(server.description) == server)
+    }
+
+    @Test(
+        "what is no server is refused",
+        arguments: [
+            "", "dns.example.net", "192.0.2.53:53", "https://192.0.2.53", "tls://", "tls://dns.example.net",
+            "tls://#a.b",
+            "tls://192.0.2.53:0", "tls://192.0.2.53:65536", "tls://192.0.2.53:", "tls://192.0.2.53#",
+            "tls://[192.0.2.53]",
+            "udp://192.0.2.53#dns.example.net", "tls://192.0.2.53:+53", "tls://192.0.2.53#..", "tls://[2001:db8::53",
+        ])
+    func refusing(text: String) {
+        #expect(NameServer(text) == nil)
+    }
+
+    @Test("a question to a configured server goes there as the configuration says, not as the client would")
+    func configured() throws {
+        let server = try #require(NameServer("tls://192.0.2.53#dns.example.net"))
+        let plain = try #require(NameServer("192.0.2.54"))
+        let policies = PolicySet(policies: [])
+        #expect(policies.trustedServers(besides: [server, plain]) == [plain.address.address])
+    }
+}

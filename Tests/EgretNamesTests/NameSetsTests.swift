@@ -1,0 +1,73 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretDNSWire
+import EgretTesting
+import Synchronization
+import Testing
+
+@testable import EgretNames
+
+/// Elements with a time, in the real kernel.
+@Suite("Sets of names", .serialized, .requiresRoot)
+struct NameSetsTests {
+    private static let table = "egret-names-sets"
+
+    private func grant(_ last: UInt8, seconds: UInt64, isRenewal: Bool = false) -> NameGrant {
+        NameGrant(
+            rule: 0, name: .root, address: .v4(IPv4Address(192, 0, 2, last)), lifetimeMilliseconds: seconds * 1_000,
+            isRenewal: isRenewal)
+    }
+
+    /// What is left of each element's time, in seconds, by the last byte of its address.
+    private func withSets(_ replaces: Bool?, _ body: (NameSets) throws -> Void) throws {
+        let set = "set s { type ipv4_addr; flags timeout; };"
+        let made = try runProgram(
+            ["nft", "-f", "-"],
+            standardInput: "table inet \(NameSetsTests.table)\ndelete table inet \(NameSetsTests.table)\n"
+                + "table inet \(NameSetsTests.table) { \(set) }\n")
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", NameSetsTests.table]) }
+        try body(try NameSets(table: NameSetsTests.table, replacesRenewals: replaces) { _, _, _ in "s" })
+    }
+
+    @Test(
+        "an element is renewed, by adding or by replacing, and the kernel shows which it needs", arguments: [nil, true])
+    func renewal(replaces: Bool?) throws {
+        try withSets(replaces) { sets in
+            try sets.commit(1, [grant(1, seconds: 10), grant(2, seconds: 10)])
+            #expect(sets.replacesRenewals.withLock(\.self) == replaces)
+            try sets.commit(1, [grant(1, seconds: 100, isRenewal: true), grant(3, seconds: 50)])
+            for (address, expected) in [(1, 90...100), (2, 0...10), (3, 40...50)] as [(UInt8, ClosedRange<UInt64>)] {
+                let left = try #require(try sets.timeLeft(1, grant(address, seconds: 1)))
+                #expect(expected.contains(left / 1_000), "\(address) \(left)")
+            }
+            // Without being told it knows now, whatever this kernel does.
+            #expect(sets.replacesRenewals.withLock(\.self) != nil)
+        }
+    }
+
+    @Test("an element that has gone when it is to be replaced is added, and the others are replaced all the same")
+    func expired() throws {
+        try withSets(true) { sets in
+            try sets.commit(1, [grant(1, seconds: 10)])
+            try sets.commit(1, [grant(1, seconds: 100, isRenewal: true), grant(2, seconds: 100, isRenewal: true)])
+            for address: UInt8 in [1, 2] {
+                let left = try #require(try sets.timeLeft(1, grant(address, seconds: 1)))
+                #expect(left > 90_000)
+            }
+            #expect(try sets.timeLeft(1, grant(3, seconds: 1)) == nil)
+        }
+    }
+
+    @Test("a kernel that renews and one that does not are told apart; times that are nearly the same tell nothing")
+    func evidence() {
+        #expect(NameSets.mustReplace(before: 5_000, after: 4_996, wanted: 60_000) == true)
+        #expect(NameSets.mustReplace(before: 5_000, after: 59_996, wanted: 60_000) == false)
+        #expect(NameSets.mustReplace(before: 59_990, after: 59_988, wanted: 60_000) == nil)
+        #expect(NameSets.mustReplace(before: 60_000, after: 59_988, wanted: 5_000) == nil)
+        #expect(NameSets.mustReplace(before: nil, after: 59_988, wanted: 60_000) == nil)
+        #expect(NameSets.mustReplace(before: 5_000, after: nil, wanted: 60_000) == nil)
+    }
+}

@@ -1,0 +1,426 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretDNSWire
+import EgretNames
+import EgretPolicy
+import Testing
+
+/// What an endpoint may ask, and what answers give it.
+struct NameTableTests {
+    private static let web = IPAddress.v4(IPv4Address(203, 0, 113, 10))
+
+    private func rule(_ number: Int, _ patterns: String..., effect: NameRule.Effect = .allow) throws -> NameRule {
+        NameRule(number: number, patterns: try patterns.map { try DomainPattern.parse($0) }, effect: effect)
+    }
+
+    private func name(_ text: String) throws -> DNSName { try #require(DNSName(text)) }
+
+    private func ask(_ table: inout NameTable, _ text: String, _ type: DNSRecordType = .a, now: UInt64 = 0) throws
+        -> NameTable.Judgment
+    {
+        table.ask(DNSQuestion(try name(text), type), now: now)
+    }
+
+    private func permission(_ table: inout NameTable, _ text: String, _ type: DNSRecordType = .a, now: UInt64 = 0)
+        throws -> NameTable.Permission
+    {
+        guard case .forward(let permission) = try ask(&table, text, type, now: now) else {
+            throw Unexpected(what: "\(text) is refused")
+        }
+        return permission
+    }
+
+    private struct Unexpected: Error { var what: String }
+
+    private func answer(_ question: NameTable.Permission, _ records: [DNSRecord]) -> DNSMessage {
+        var message = DNSMessage(id: 1, flags: DNSFlags(rawValue: 0x8180), questions: [question.question])
+        message.answers = records
+        return message
+    }
+
+    private func passage(_ judgment: NameTable.AnswerJudgment) throws -> NameTable.Passage {
+        guard case .pass(let passage) = judgment else { throw Unexpected(what: "\(judgment)") }
+        return passage
+    }
+
+    private func grants(
+        _ table: inout NameTable, _ text: String, _ addresses: [IPAddress], lifetime: UInt32 = 300, now: UInt64 = 0
+    ) throws -> [NameGrant] {
+        let permission = try permission(&table, text, now: now)
+        let records = try addresses.map { DNSRecord(try name(text), $0, timeToLive: lifetime) }
+        let grants = try passage(table.answer(answer(permission, records), to: permission, now: now)).grants
+        table.committed(grants, now: now)
+        return grants
+    }
+
+    private func code(_ judgment: NameTable.Judgment) -> DNSResponseCode? {
+        if case .answer(let code, _) = judgment { return code }
+        return nil
+    }
+
+    private func limit(_ judgment: NameTable.Judgment) -> NameEvent.Limit? {
+        if case .answer(_, .limited(_, let limit)) = judgment { return limit }
+        return nil
+    }
+
+    @Test("what no rule allows is refused, as the setting says")
+    func denied() throws {
+        var table = NameTable(rules: [try rule(0, "example.com")], now: 0)
+        #expect(code(try ask(&table, "evil.test")) == .refused)
+        #expect(code(try ask(&table, "www.example.com")) == .refused)
+        #expect(code(try ask(&table, "EXAMPLE.com")) == nil)
+        table = NameTable(rules: [try rule(0, "example.com")], denial: .nameError, now: 0)
+        #expect(code(try ask(&table, "evil.test")) == .nameError)
+        #expect(code(try ask(&table, "example.com", .txt)) == .noError)
+    }
+
+    @Test("the first rule that covers a name decides")
+    func order() throws {
+        let denial = try rule(0, "bad.example.com", effect: .deny)
+        var table = NameTable(rules: [denial, try rule(1, "*.example.com")], now: 0)
+        #expect(code(try ask(&table, "bad.example.com")) == .refused)
+        #expect(code(try ask(&table, "good.example.com")) == nil)
+        table = NameTable(rules: [try rule(1, "*.example.com"), denial], now: 0)
+        #expect(code(try ask(&table, "bad.example.com")) == nil)
+    }
+
+    @Test("types are a list, which a rule can extend")
+    func types() throws {
+        var mail = try rule(1, "mail.example.com")
+        mail.furtherTypes = [.mx]
+        var table = NameTable(rules: [try rule(0, "*.example.com"), mail], now: 0)
+        for type in NameTable.usualTypes { #expect(code(try ask(&table, "www.example.com", type)) == nil) }
+        for type in [.txt, .null, .any, .mx, .ns] as [DNSRecordType] {
+            #expect(code(try ask(&table, "www.example.com", type)) == .refused)
+        }
+        #expect(code(try ask(&table, "mail.example.com", .mx)) == nil)
+    }
+
+    @Test("a label with a dot or a NUL inside is no name that a rule covers")
+    func strangeLabels() throws {
+        var table = NameTable(rules: [try rule(0, "*.example.com", "example.com")], now: 0)
+        for label in [Array("www.example".utf8), [0], [0x61, 0x20]] {
+            let name = try DNSName(labels: [label, Array("example".utf8), Array("com".utf8)])
+            #expect(code(table.ask(DNSQuestion(name, .a), now: 0)) == .refused)
+        }
+        let joined = try DNSName(labels: [Array("example.com".utf8)])
+        #expect(code(table.ask(DNSQuestion(joined, .a), now: 0)) == .refused)
+    }
+
+    @Test("every rule that allows a name is granted its addresses")
+    func grantsPerRule() throws {
+        var table = NameTable(rules: [try rule(3, "example.com"), try rule(7, "example.com", "*.example.org")], now: 0)
+        let grants = try grants(&table, "example.com", [NameTableTests.web], lifetime: 100)
+        #expect(grants.map(\.rule) == [3, 7])
+        #expect(grants.allSatisfy { $0.address == NameTableTests.web && $0.lifetimeMilliseconds == 160_000 })
+        #expect(table.holds(NameTableTests.web, by: try DomainName.parse("example.com"), rule: 7, now: 159_999))
+        #expect(!table.holds(NameTableTests.web, by: try DomainName.parse("example.com"), rule: 7, now: 160_000))
+        #expect(!table.holds(NameTableTests.web, by: try DomainName.parse("a.example.org"), rule: 7, now: 0))
+    }
+
+    @Test(
+        "an element lives for the answer's lifetime, within bounds, and the grace",
+        arguments: [
+            (UInt32(0), UInt64(90)), (1, 90), (30, 90), (300, 360), (86_400, 3_660), (.max, 90),
+        ])
+    func lifetimes(lifetime: UInt32, expected: UInt64) throws {
+        var table = NameTable(rules: [try rule(0, "example.com")], now: 0)
+        let grants = try grants(&table, "example.com", [NameTableTests.web], lifetime: lifetime)
+        #expect(grants.map(\.lifetimeMilliseconds) == [expected * 1_000])
+    }
+
+    @Test("an element that stays long enough is not committed again, and one that does not is")
+    func renewal() throws {
+        var table = NameTable(rules: [try rule(0, "example.com")], now: 0)
+        #expect(try grants(&table, "example.com", [NameTableTests.web], lifetime: 60).count == 1)
+        // From a cache, the rest of the lifetime.
+        #expect(try grants(&table, "example.com", [NameTableTests.web], lifetime: 50, now: 10_000).isEmpty)
+        // From the authority, the whole.
+        #expect(try grants(&table, "example.com", [NameTableTests.web], lifetime: 60, now: 10_000).isEmpty)
+        let again = try grants(&table, "example.com", [NameTableTests.web], lifetime: 60, now: 31_000)
+        #expect(again.map(\.isRenewal) == [true])
+        table.expire(now: 500_000)
+        #expect(table.held == (0, 0))
+        #expect(try grants(&table, "example.com", [NameTableTests.web], now: 500_000).map(\.isRenewal) == [false])
+    }
+
+    @Test("what is held outlives a change of rules, as far as the new ones allow it")
+    func takeOver() throws {
+        var old = NameTable(rules: [try rule(0, "*.example.com"), try rule(1, "a.example.com", "gone.test")], now: 0)
+        for name in ["a.example.com", "b.example.com", "gone.test"] {
+            _ = try grants(&old, name, [NameTableTests.web], lifetime: 100)
+        }
+        #expect(old.holdings(now: 10_000).count == 3)
+        let denial = try rule(4, "b.example.com", effect: .deny)
+        var new = NameTable(rules: [try rule(3, "a.example.com"), denial, try rule(5, "*.example.com")], now: 10_000)
+        let grants = new.takeOver(old.holdings(now: 10_000), now: 10_000)
+        #expect(grants.map(\.rule) == [3, 5])
+        #expect(Set(grants.map(\.name)) == [try name("a.example.com")])
+        #expect(grants.allSatisfy { $0.lifetimeMilliseconds == 150_000 })
+        new.committed(grants, now: 10_000)
+        let a = try DomainName.parse("a.example.com")
+        #expect(new.rules(holding: NameTableTests.web, by: a, now: 159_999) == [3, 5])
+        #expect(new.rules(holding: NameTableTests.web, by: nil, now: 160_000) == [])
+        #expect(new.rules(holding: NameTableTests.web, by: try .parse("b.example.com"), now: 10_000) == [])
+        #expect(old.holdings(now: 160_000).isEmpty)
+    }
+
+    @Test("a name is noted though the kernel has its address by another, again once it would end earlier than it does")
+    func notes() throws {
+        var table = NameTable(rules: [try rule(0, "*.example.com"), try rule(1, "b.example.com")], now: 0)
+        func passage(_ text: String, now: UInt64) throws -> NameTable.Passage {
+            let permission = try permission(&table, text, now: now)
+            let record = DNSRecord(try name(text), NameTableTests.web, timeToLive: 100)
+            let passage = try self.passage(table.answer(answer(permission, [record]), to: permission, now: now))
+            table.committed(passage.grants, now: now)
+            table.noted(passage.notes)
+            return passage
+        }
+        func note(_ text: String, until: UInt64) throws -> Swift.Set<NameHolding> {
+            [NameHolding(name: try name(text), address: NameTableTests.web, until: until)]
+        }
+        #expect(try passage("a.example.com", now: 0).notes == note("a.example.com", until: 160_000))
+        let other = try passage("c.example.com", now: 10_000)
+        #expect(try other.grants.isEmpty && other.notes == note("c.example.com", until: 170_000))
+        #expect(try passage("c.example.com", now: 20_000).notes.isEmpty)
+        #expect(try passage("c.example.com", now: 50_000).notes == note("c.example.com", until: 210_000))
+        // Once for all rules.
+        #expect(try passage("b.example.com", now: 50_000).notes == note("b.example.com", until: 210_000))
+        #expect(try passage("b.example.com", now: 50_000).notes.isEmpty)
+    }
+
+    @Test("what the kernel did not take is asked of it again")
+    func uncommitted() throws {
+        var table = NameTable(rules: [try rule(0, "example.com")], now: 0)
+        for _ in 0..<2 {
+            let permission = try permission(&table, "example.com")
+            let message = answer(permission, [DNSRecord(try name("example.com"), NameTableTests.web, timeToLive: 60)])
+            #expect(try passage(table.answer(message, to: permission, now: 0)).grants.map(\.isRenewal) == [false])
+        }
+        _ = try grants(&table, "example.com", [NameTableTests.web])
+        table.forgetCommits()
+        #expect(try grants(&table, "example.com", [NameTableTests.web]).count == 1)
+    }
+
+    @Test(
+        "an allowed name's addresses that are not public are dropped",
+        arguments: [
+            "10.0.0.1", "172.16.0.1", "192.168.1.1", "127.0.0.1", "0.0.0.0", "169.254.169.254", "169.254.1.1",
+            "100.64.0.1", "100.100.100.200", "168.63.129.16", "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1",
+            "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:203.0.113.10", "64:ff9b::a00:1",
+            "2002:a00:1::1", "2001::1",
+        ])
+    func rebinding(text: String) throws {
+        let bad = try #require(IPAddress(text))
+        var table = NameTable(rules: [try rule(0, "example.com")], now: 0)
+        let type: DNSRecordType = bad.family == .ipv4 ? .a : .aaaa
+        let good = try #require(IPAddress(bad.family == .ipv4 ? "203.0.113.10" : "2001:db8:113::10"))
+        let permission = try permission(&table, "example.com", type)
+        let records = [bad, good].compactMap { address in
+            DNSName("example.com").map { DNSRecord($0, address, timeToLive: 60) }
+        }
+        let passage = try passage(table.answer(answer(permission, records), to: permission, now: 0))
+        #expect(passage.changed?.answers == [records[1]])
+        #expect(passage.grants.map(\.address) == [good])
+        #expect(passage.events.contains(.addressesRemoved(try name("example.com"), [bad])))
+    }
+
+    @Test("a rule can permit addresses that are not public, for itself alone")
+    func permitted() throws {
+        var internalRule = try rule(1, "*.example.com")
+        let prefix = try #require(IPPrefix("10.0.0.0/8"))
+        internalRule.permittedAddresses = AddressRangeSet([AddressBlock(prefix)])
+        var table = NameTable(rules: [try rule(0, "a.example.com"), internalRule], now: 0)
+        let grants = try grants(&table, "a.example.com", [.v4(IPv4Address(10, 0, 0, 1))])
+        #expect(grants.map(\.rule) == [1])
+    }
+
+    @Test("aliases are followed inside one answer, and what is not on the way is dropped")
+    func aliases() throws {
+        var table = NameTable(rules: [try rule(0, "api.example.com")], now: 0)
+        let permission = try permission(&table, "api.example.com")
+        let (api, edge, lb) = (try name("api.example.com"), try name("edge.cdn.test"), try name("lb.cdn.test"))
+        let records = [
+            DNSRecord(lb, NameTableTests.web, timeToLive: 200), DNSRecord(edge, .cname, timeToLive: 40, .name(lb)),
+            DNSRecord(api, .cname, timeToLive: 300, .name(edge)),
+            DNSRecord(try name("evil.test"), .v4(IPv4Address(203, 0, 113, 66)), timeToLive: 60),
+        ]
+        let passage = try passage(table.answer(answer(permission, records), to: permission, now: 0))
+        #expect(passage.grants.map(\.address) == [NameTableTests.web])
+        #expect(passage.grants.map(\.name) == [api])
+        #expect(passage.grants.map(\.lifetimeMilliseconds) == [100_000])
+        #expect(passage.changed?.answers == Array(records.prefix(3)))
+    }
+
+    @Test("aliases in a circle, too many, or two of one name are no answer")
+    func badAliases() throws {
+        var table = NameTable(rules: [try rule(0, "n0.example.com")], now: 0)
+        let permission = try permission(&table, "n0.example.com")
+        let names = try (0...40).map { try name("n\($0).example.com") }
+        func alias(_ from: Int, _ to: Int) -> DNSRecord {
+            DNSRecord(names[from], .cname, timeToLive: 60, .name(names[to]))
+        }
+        for records in [[alias(0, 1), alias(1, 0)], (0..<40).map { alias($0, $0 + 1) }, [alias(0, 1), alias(0, 2)]] {
+            guard
+                case .refuse(.serverFailure, .badAnswer) = table.answer(
+                    answer(permission, records), to: permission, now: 0)
+            else {
+                Issue.record("taken: \(records.count)")
+                continue
+            }
+        }
+    }
+
+    @Test("a rule that denies what a name is an alias of stands in the way of the rules behind it")
+    func deniedAliases() throws {
+        let denial = try rule(1, "ads.test", effect: .deny)
+        var table = NameTable(rules: [try rule(0, "a.example.com"), denial, try rule(2, "*.example.com")], now: 0)
+        for (name, expected) in [("a.example.com", [0]), ("b.example.com", nil)] as [(String, [Int]?)] {
+            let permission = try permission(&table, name)
+            let (owner, ads) = (try self.name(name), try self.name("ads.test"))
+            let records = [
+                DNSRecord(owner, .cname, timeToLive: 60, .name(ads)),
+                DNSRecord(ads, NameTableTests.web, timeToLive: 60),
+            ]
+            switch table.answer(answer(permission, records), to: permission, now: 0) {
+            case .pass(let passage): #expect(passage.grants.map(\.rule) == expected)
+            case .refuse(let code, let event):
+                #expect(expected == nil && code == .refused && event == .denied(ads, .a))
+            }
+        }
+    }
+
+    @Test("a binding to another name is left out, also to one that may be asked, so that the client goes on without")
+    func bindingTargets() throws {
+        var table = NameTable(rules: [try rule(0, "example.com", "*.example.com")], now: 0)
+        let permission = try permission(&table, "example.com", .https)
+        let owner = try name("example.com")
+        let hint = ServiceBinding.Parameter(key: 4, value: [203, 0, 113, 10])
+        let records = try [DNSName.root, owner, name("www.example.com"), name("cdn.test")].map { target in
+            DNSRecord(
+                owner, .https, timeToLive: 60,
+                .binding(ServiceBinding(priority: 1, target: target, parameters: target == .root ? [] : [hint])))
+        }
+        let passage = try passage(table.answer(answer(permission, records), to: permission, now: 0))
+        #expect(passage.changed?.answers == Array(records.prefix(2)))
+    }
+
+    @Test("a binding to what the name is an alias of stays")
+    func bindingToAlias() throws {
+        var table = NameTable(rules: [try rule(0, "example.com")], now: 0)
+        let permission = try permission(&table, "example.com", .https)
+        let (owner, other) = (try name("example.com"), try name("cdn.test"))
+        let records = [
+            DNSRecord(owner, .cname, timeToLive: 60, .name(other)),
+            DNSRecord(other, .https, timeToLive: 60, .binding(ServiceBinding(priority: 1, target: other))),
+        ]
+        #expect(try passage(table.answer(answer(permission, records), to: permission, now: 0)).changed == nil)
+    }
+
+    @Test("hints of HTTPS records are addresses, and ech goes")
+    func hints() throws {
+        var table = NameTable(rules: [try rule(0, "example.com")], now: 0)
+        let permission = try permission(&table, "example.com", .https)
+        let binding = ServiceBinding(
+            priority: 1, target: .root,
+            parameters: [
+                .init(key: 4, value: [203, 0, 113, 10, 127, 0, 0, 1]), .init(key: 5, value: [1, 2, 3]),
+            ])
+        let record = DNSRecord(try name("example.com"), .https, timeToLive: 60, .binding(binding))
+        var message = answer(permission, [record])
+        message.additional = [DNSRecord(try name("example.com"), .v4(IPv4Address(203, 0, 113, 99)), timeToLive: 60)]
+        let passage = try passage(table.answer(message, to: permission, now: 0))
+        #expect(passage.grants.map(\.address) == [NameTableTests.web])
+        let expected = ServiceBinding(
+            priority: 1, target: .root, parameters: [.init(key: 4, value: [203, 0, 113, 10])])
+        #expect(passage.changed?.answers.map(\.data) == [.binding(expected)])
+        #expect(passage.changed?.additional.isEmpty == true)
+    }
+
+    @Test("limits against tunnels are kept, each with its event")
+    func tunnels() throws {
+        var limits = NameLimits()
+        (limits.nameLength, limits.labelCount, limits.newNameBurst, limits.newNamesPerMinute) = (60, 6, 5, 60)
+        limits.questionBurst = 50
+        var table = NameTable(rules: [try rule(0, "*.example.com", "example.com")], limits: limits, now: 0)
+        #expect(limit(try ask(&table, String(repeating: "a", count: 50) + ".example.com")) == .nameLength)
+        #expect(limit(try ask(&table, "1.2.3.4.5.6.example.com")) == .labelCount)
+        for index in 0..<5 { #expect(code(try ask(&table, "n\(index).example.com")) == nil) }
+        #expect(limit(try ask(&table, "n5.example.com")) == .newNames)
+        // What was asked before, and what is named outright, costs nothing.
+        #expect(code(try ask(&table, "n0.example.com")) == nil)
+        #expect(code(try ask(&table, "example.com")) == nil)
+        #expect(code(try ask(&table, "n5.example.com", now: 1_000)) == nil)
+        var last: NameEvent.Limit?
+        for _ in 0..<60 { last = limit(try ask(&table, "example.com", now: 1_000)) }
+        #expect(last == .questions)
+        #expect(code(try ask(&table, "example.com", now: 2_000)) == nil)
+    }
+
+    @Test("bytes in new names below a wildcard are limited")
+    func tunnelBytes() throws {
+        var limits = NameLimits()
+        limits.newNameByteBurst = 100
+        var table = NameTable(rules: [try rule(0, "*.example.com")], limits: limits, now: 0)
+        let filler = String(repeating: "x", count: 40)
+        #expect(code(try ask(&table, "1\(filler).example.com")) == nil)
+        #expect(code(try ask(&table, "2\(filler).example.com")) == nil)
+        #expect(limit(try ask(&table, "3\(filler).example.com")) == .newNameBytes)
+    }
+
+    @Test("names below a wildcard that are asked again and again tell no more bytes than new ones may")
+    func tunnelOfKnownNames() throws {
+        var limits = NameLimits()
+        limits.questionBurst = 99_999_999
+        var table = NameTable(rules: [try rule(0, "*.example.com", "www.example.org")], limits: limits, now: 0)
+        let names = try (0..<256).map { DNSQuestion(try name("n\($0).example.com"), .a) }
+        // Each question chooses one of 256 names: a byte.
+        var told = 0
+        for number in 0..<70_000 {
+            if case .forward = table.ask(names[number % 256], now: 0) { told += 1 }
+        }
+        #expect((10_000...limits.newNameByteBurst).contains(told))
+        #expect(limit(try ask(&table, "n1.example.com")) == .newNameBytes)
+        #expect(code(try ask(&table, "www.example.org")) == nil)
+        told = 0
+        for number in 0..<15_000 {
+            if case .forward = table.ask(names[number % 256], now: UInt64(number * 4)) { told += 1 }
+        }
+        #expect((2_000...limits.newNameBytesPerMinute).contains(told))
+    }
+
+    @Test("names and addresses are capped, per rule and in all, and room comes back with time")
+    func caps() throws {
+        var limits = NameLimits()
+        (limits.namesPerRule, limits.names, limits.addressesPerRule, limits.addresses) = (2, 3, 4, 100)
+        let rules = [try rule(0, "*.example.com"), try rule(1, "*.example.org")]
+        var table = NameTable(rules: rules, limits: limits, now: 0)
+        _ = try grants(&table, "a.example.com", [NameTableTests.web])
+        _ = try grants(&table, "b.example.com", [NameTableTests.web])
+        #expect(throws: (any Error).self) { try grants(&table, "c.example.com", [NameTableTests.web]) }
+        _ = try grants(&table, "a.example.org", [NameTableTests.web])
+        #expect(throws: (any Error).self) { try grants(&table, "b.example.org", [NameTableTests.web]) }
+        let many = (1...4).map { IPAddress.v4(IPv4Address(198, 51, 100, UInt8($0))) }
+        #expect(throws: (any Error).self) { try grants(&table, "a.example.com", many) }
+        #expect(table.held == (3, 2))
+        table.expire(now: 10_000_000)
+        #expect(try grants(&table, "c.example.com", many, now: 10_000_000).count == 4)
+    }
+
+    @Test("one answer has no more addresses than the limit, and grants just those that it has")
+    func manyAddresses() throws {
+        var limits = NameLimits()
+        limits.addressesPerAnswer = 3
+        var table = NameTable(rules: [try rule(0, "example.com")], limits: limits, now: 0)
+        let permission = try permission(&table, "example.com")
+        let records = try (1...9).map {
+            DNSRecord(try name("example.com"), .v4(IPv4Address(198, 51, 100, UInt8($0))), timeToLive: 60)
+        }
+        let passage = try passage(table.answer(answer(permission, records), to: permission, now: 0))
+        #expect(passage.grants.count == 3)
+        #expect(passage.events.contains(.limited(try name("example.com"), .addressesPerAnswer)))
+        #expect(passage.changed?.answers == Array(records.prefix(3)))
+    }
+}

@@ -1,0 +1,133 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretPolicy
+import Testing
+
+@Suite("Budgets")
+struct BudgetTests {
+    private func read(_ budgets: String) throws -> [TrafficBudget] {
+        let result = readPolicies(
+            """
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: p }
+            spec:
+              budgets:
+            \(budgets.split(separator: "\n").map { "  \($0)" }.joined(separator: "\n"))
+            """)
+        #expect(result.diagnostics.map(DiagnosticFormatter.format) == [])
+        return try #require(result.policies.first).budgets
+    }
+
+    @Test("what is left out has its default")
+    func defaults() throws {
+        var budget = try #require(try read("- amount: 1GB").first)
+        budget.location = nil
+        #expect(budget == TrafficBudget(name: "budget 1", amount: ByteCount(bytes: 1_000_000_000)))
+    }
+
+    @Test("every value of every field is read, and printed as it can be read again")
+    func roundTrip() throws {
+        let texts = [
+            "{ name: a, amount: 100GB, per: month, timezone: Europe/Zurich, onExhausted: { throttle: 256kbit } }",
+            "{ name: b, to: [{ group: internet }], ports: [443/tcp], amount: 1GiB, per: day, onExhausted: cut }",
+            "{ name: c, amount: 5MB, per: week, scope: policy, direction: ingress, alertAt: [80%, 50%] }",
+            "{ name: d, amount: 5MB, per: hour, scope: \"label:team\", direction: both, onExhausted: alert }",
+            "{ name: e, amount: 5MB, per: { rolling: 36h }, onExhausted: deny, price: 0.09 USD/GB }",
+            "{ name: f, per: total, price: 12 EUR/TiB }",
+        ]
+        let budgets = try read(texts.map { "- \($0)" }.joined(separator: "\n"))
+        #expect(budgets.count == texts.count)
+        #expect(budgets[2].alertAt == [50, 80])
+        #expect(budgets[4].period.length == .rolling(129_600))
+        let policy = EgressPolicy(name: "p", rules: [], budgets: budgets)
+        let again = try #require(readPolicies(PolicyPrinter.yaml(policies: [policy])).policies.first)
+        #expect(again.budgets.map(withoutPlace) == budgets.map(withoutPlace))
+    }
+
+    private func withoutPlace(_ budget: TrafficBudget) -> TrafficBudget {
+        var budget = budget
+        budget.location = nil
+        return budget
+    }
+
+    /// 2026-03-29 in Zurich has 23 hours, and 2026-10-25 has 25.
+    @Test("periods begin and end by the zone's clocks")
+    func periods() throws {
+        let zurich = try #require(try capturedZones()["Europe/Zurich"])
+        let spring: Int64 = 1_774_738_800  // 2026-03-28T23:00Z, midnight in Zurich
+        func stretch(_ length: BudgetPeriod.Length, _ time: Int64) -> Range<Int64> {
+            BudgetPeriod(length, zone: zurich).stretch(at: time)
+        }
+        #expect(stretch(.day, spring) == spring..<spring + 23 * 3_600)
+        #expect(stretch(.day, spring - 1) == spring - 86_400..<spring)
+        #expect(stretch(.day, spring + 23 * 3_600 - 1) == spring..<spring + 23 * 3_600)
+        let autumn: Int64 = 1_792_879_200  // 2026-10-24T22:00Z, midnight in Zurich
+        #expect(stretch(.day, autumn + 24 * 3_600) == autumn..<autumn + 25 * 3_600)
+        // The hour from two to three is there twice, and each is one.
+        #expect(stretch(.hour, autumn + 2 * 3_600 + 60) == autumn + 2 * 3_600..<autumn + 3 * 3_600)
+        #expect(stretch(.hour, autumn + 3 * 3_600 + 60) == autumn + 3 * 3_600..<autumn + 4 * 3_600)
+        #expect(stretch(.month, spring).lowerBound == 1_772_319_600)  // 2026-02-28T23:00Z
+        #expect(stretch(.month, spring).upperBound == 1_774_994_400)  // 2026-03-31T22:00Z
+        #expect(stretch(.week, spring + 3_600) == spring - 6 * 86_400..<spring + 23 * 3_600)
+        #expect(stretch(.total, spring).contains(spring))
+    }
+
+    @Test("every moment is in the period that is given for it, and neighbours touch")
+    func partition() throws {
+        var generator = SeededGenerator(seed: 9)
+        for zone in try capturedZones().values {
+            for length in [BudgetPeriod.Length.hour, .day, .week, .month, .rolling(86_400)] {
+                let period = BudgetPeriod(length, zone: zone)
+                for _ in 0..<20 {
+                    let time = Int64.random(in: 1_000_000_000..<3_000_000_000, using: &generator)
+                    let stretch = period.stretch(at: time)
+                    #expect(stretch.contains(time))
+                    #expect(period.stretch(at: stretch.lowerBound) == stretch, "\(zone) \(length) \(time)")
+                    #expect(period.stretch(at: stretch.upperBound - 1) == stretch, "\(zone) \(length) \(time)")
+                    #expect(period.stretch(at: stretch.upperBound).lowerBound == stretch.upperBound)
+                }
+            }
+        }
+    }
+
+    @Test("a rolling window holds what came in its time, and at most a hundredth more")
+    func window() {
+        let period = BudgetPeriod(.rolling(86_400))
+        for time in stride(from: Int64(1_000_000_000), to: 1_000_100_000, by: 997) {
+            let horizon = period.horizon(at: time)
+            #expect(horizon <= time - 86_400 && time - 86_400 - horizon < 864)
+        }
+    }
+
+    @Test(
+        "a price is read exactly",
+        arguments: [
+            ("0.09 USD/GB", 90_000, "USD", 1_000_000_000), ("12 EUR/TiB", 12_000_000, "EUR", 1 << 40),
+            ("0.000001 XTS/kB", 1, "XTS", 1_000),
+        ] as [(String, UInt64, String, UInt64)])
+    func prices(_ text: String, _ micros: UInt64, _ currency: String, _ unit: UInt64) throws {
+        let price = try #require(TrafficPrice(text))
+        #expect(price == TrafficPrice(micros: micros, currency: currency, unit: ByteCount(bytes: unit)))
+        #expect(TrafficPrice(price.description) == price)
+    }
+
+    @Test(
+        "what is no price is refused",
+        arguments: ["", "9", "9 USD", "9 usd/GB", "9 USD/Gbit", "-1 USD/GB", "0.0000001 USD/GB"])
+    func wrongPrices(_ text: String) { #expect(TrafficPrice(text) == nil) }
+
+    @Test("costs are rounded down, and neither overflow nor trap")
+    func costs() throws {
+        let price = try #require(TrafficPrice("0.09 USD/GB"))
+        #expect(price.micros(of: 1_000_000_000) == 90_000)
+        #expect(price.micros(of: 11_111) == 0)
+        #expect(price.micros(of: 11_112) == 1)
+        #expect(price.micros(of: .max) == 1_660_206_966_633_859)
+        #expect(try #require(TrafficPrice("1000000 USD/B")).micros(of: .max) == .max)
+        #expect(TrafficPrice.text(ofMicros: 90_000) == "0.09")
+        #expect(TrafficPrice.text(ofMicros: 12_000_000) == "12.00")
+        #expect(TrafficPrice.text(ofMicros: 1) == "0.000001")
+    }
+}

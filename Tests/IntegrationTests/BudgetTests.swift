@@ -1,0 +1,329 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretTesting
+import Testing
+
+/// Budgets of networks' endpoints, under an agent, counted at both ends.
+@Suite("an endpoint with a budget", .serialized, .requiresRoot)
+struct BudgetTests {
+    private static let helpers =
+        AgentScript.begin + """
+            policy() { change "$1" apply >/dev/null; }
+            change() { egret $2 -f - <<X
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: metered }
+            spec: { selects: { matchLabels: { app: a } }, default: allow, budgets: [$1] }
+            X
+            }
+            inside() { ip netns exec "$@"; }
+            # Datagrams of 1000 bytes from an endpoint to b, so many, as fast as the second argument's pause lets them.
+            send() { inside ${3:-a} python3 -c '
+            import socket, sys, time
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            for i in range(int(sys.argv[1])):
+                s.sendto(b"x" * 1000, ("10.9.0.3", 9999)); time.sleep(float(sys.argv[2]))' $1 ${2:-0.001}; }
+            # Counts what arrives at b until nothing does for a second: bytes of IP packets.
+            receive() { rm -f received; inside b python3 -c '
+            import socket
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)
+            s.bind(("10.9.0.3", 9999)); print("ready", flush=True); s.settimeout(20); n = 0
+            try:
+                while True: n += len(s.recv(65536)) + 28; s.settimeout(2)
+            except TimeoutError: print(n)' >received & receiver=$!; until grep -qs ready received; do sleep 0.02; done; }
+            received() { wait $receiver; tail -1 received; }
+            transfer() { receive; send "$@"; received; }
+            used() { egret budget ls -o json | python3 -c '
+            import json, sys
+            for b in json.load(sys.stdin): print(b["budget"], b["account"], b["used"], b["isExhausted"])'; }
+            total() { egret usage --by ${1:-policy} -o json |
+                python3 -c 'import json, sys; print(sum(r["bytes"] for r in json.load(sys.stdin)))'; }
+            build() {
+                egret network create br0 --subnet 10.9.0.0/24 $1 && for n in a b c; do
+                    egret network connect br0 $n --create --workload shop/$n --label app=${n/c/a} >/dev/null; done
+                begin
+            }
+            finish() {
+                egret delete EgressPolicy/metered >/dev/null 2>&1; kill $agent; wait $agent
+                egret network rm br0 --force
+            }
+
+            """
+
+    private func expect(_ text: String, of script: String, seconds: Int = 120) throws {
+        try withInternet("agbudget") { internet in
+            let directory = try TemporaryDirectory()
+            let output = try internet.script(
+                "cd \(directory.path)\n" + BudgetTests.helpers + script + "\nfinish", timeout: .seconds(seconds))
+            let log = (try? contents(of: directory.path + "/log")).map { String(decoding: $0, as: UTF8.self) } ?? ""
+            #expect(output.standardOutput == text, "\(output.standardError)\n\(log)")
+            let remains = try internet.remains()
+            #expect(remains.split(separator: "\n").filter { !$0.hasSuffix(".lock") } == [])
+        }
+    }
+
+    @Test(
+        "sends to the last packet that fits, and what is counted is what the other end received",
+        arguments: ["", "--mode routed"])
+    func exact(mode: String) throws {
+        try expect(
+            """
+            99716
+            daily shop/a 99716 True
+            daily shop/c 0 False
+            49344
+            daily shop/a 149060 True
+            99716
+            shop/a budgets
+            248776 248776 248776 248776
+            0.024877 USD
+            0 tables
+
+            """,
+            of: """
+                build "\(mode)"
+                policy '{ name: daily, amount: 100kB, per: day, onExhausted: cut, price: 100 USD/GB }'
+                transfer 200; used
+                egret budget grant metered daily 50kB --account shop/a >/dev/null; transfer 100
+                used | grep shop/a
+                transfer 100 0.001 c
+                change '{ name: daily, amount: 200kB, per: day }' plan | awk '/^shop.a/ { print $1, $2 }'
+                echo $(total) $(total endpoint) $(total day) $(total destination)
+                egret usage --by policy --cost | tail -1 | grep -o '[0-9.]* USD'
+                egret delete EgressPolicy/metered >/dev/null; policy '{ name: again }'
+                egret delete EgressPolicy/metered >/dev/null
+                echo $(nft list tables | grep -c egret-budgets) tables
+                """)
+    }
+
+    @Test("what large segments and many connections send never exceeds the amount, nor does it fall short by a packet")
+    func bulk() throws {
+        try expect(
+            """
+            within
+            within
+            counted
+
+            """,
+            of: """
+                build
+                policy '{ name: daily, amount: 20MB, onExhausted: cut }'
+                cat >sink.py <<'X'
+                import socket, threading
+                s = socket.create_server(("10.9.0.3", 9999)); total = [0]
+                def drain(c):
+                    c.settimeout(3)
+                    try:
+                        while (n := len(c.recv(1 << 20))) > 0: total[0] += n
+                    except TimeoutError: pass
+                threads = []
+                for i in range(8): threads.append(threading.Thread(target=drain, args=(s.accept()[0],))); threads[-1].start()
+                for t in threads: t.join()
+                print(total[0])
+                X
+                cat >source.py <<'X'
+                import socket, threading
+                def send():
+                    c = socket.create_connection(("10.9.0.3", 9999)); c.settimeout(2)
+                    try:
+                        while True: c.sendall(b"x" * 100000)
+                    except TimeoutError: pass
+                for i in range(8): threading.Thread(target=send, daemon=True).start()
+                import time; time.sleep(6)
+                X
+                inside b python3 sink.py >sunk & sink=$!; sleep 0.5; inside a python3 source.py; wait $sink
+                used=$(used | grep shop/a | cut -d' ' -f3); sunk=$(cat sunk)
+                (( used <= 20000000 && used > 20000000 - 65536 )) && echo within || echo $used
+                # Besides the data, headers: at most 52 bytes for each 1,448, and what was sent again.
+                (( sunk <= used && sunk > used * 94 / 100 )) && echo within || echo $sunk of $used
+                [ $used = $(total) ] && echo counted
+                """)
+    }
+
+    @Test("denies new connections, and lets open ones go on")
+    func deny() throws {
+        try expect(
+            """
+            open
+            True
+            refused
+            again
+
+            """,
+            of: """
+                build
+                policy '{ name: daily, amount: 100kB, per: day }'
+                inside b python3 -c '
+                import socket
+                s = socket.create_server(("10.9.0.3", 9999))
+                while True:
+                    c, _ = s.accept(); n = 0
+                    while n < 500000: n += len(c.recv(65536))
+                    c.sendall(b"done")' & server=$!
+                sleep 0.5
+                cat >client.py <<'X'
+                import socket, time
+                s = socket.create_connection(("10.9.0.3", 9999)); s.settimeout(10)
+                s.sendall(b"x" * 400000); time.sleep(2.5); s.sendall(b"x" * 100000); s.recv(4); print("open")
+                X
+                inside a python3 client.py; used | grep shop/a | cut -d' ' -f4
+                inside a timeout 2 python3 client.py 2>/dev/null || echo refused
+                egret budget reset metered daily >/dev/null
+                inside a timeout 10 python3 client.py >/dev/null && echo again
+                kill $server
+                """)
+    }
+
+    @Test("is slowed down, or only told of")
+    func throttle() throws {
+        try expect(
+            """
+            slow
+            205600
+            all of 100kB is used
+            50% of 100kB are used
+
+            """,
+            of: """
+                build
+                policy '{ name: daily, amount: 100kB, per: day, onExhausted: { throttle: 256kbit } }'
+                # 99,716 bytes, a burst of 64 KiB, and 32,000 bytes a second for about three seconds.
+                bytes=$(transfer 1500 0.002); (( bytes > 230000 && bytes < 320000 )) && echo slow || echo $bytes
+                policy '{ name: told, amount: 100kB, per: day, onExhausted: alert, alertAt: [50%] }'
+                transfer 50 >/dev/null; sleep 1.2; transfer 150 >first; echo $(( $(cat first) + 51400 )); sleep 1.2
+                grep -o 'all of 100kB is used' log; grep -o '50% of 100kB are used' log
+                """)
+    }
+
+    @Test("two budgets on one endpoint both hold, and what one drops the other does not count")
+    func two() throws {
+        try expect(
+            """
+            49344
+            small shop/a 49344 True
+            large shop/a 49344 False
+            99716
+            pool  99716 True
+
+            """,
+            of: """
+                build
+                policy '{ name: large, amount: 1MB, onExhausted: cut }, { name: small, amount: 50kB, per: day, onExhausted: cut }'
+                transfer 3000 0.0005; sleep 1.2; used | grep shop/a | sort -r
+                policy '{ name: pool, amount: 100kB, scope: policy, onExhausted: cut }'
+                receive; send 60 0.002 a; send 60 0.002 c; received; used
+                """)
+    }
+
+    @Test("a sender is not charged for what its receiver's budget drops")
+    func bothEnds() throws {
+        try expect(
+            """
+            49344
+            out shop/a 49344 False
+            in shop/b 49344 True
+            98688 98688 98688
+            50372
+            99716
+
+            """,
+            of: """
+                build
+                policy '{ name: out, amount: 150kB, onExhausted: cut }'
+                egret apply -f - >/dev/null <<X
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: receiving }
+                spec:
+                  selects: { matchLabels: { app: b } }
+                  default: allow
+                  budgets: [{ name: in, direction: ingress, amount: 50kB, onExhausted: cut }]
+                X
+                # Twice as much as either has.
+                transfer 300 0.002; sleep 1.2; used | grep -v shop/c; echo $(total) $(total endpoint) $(total destination)
+                # What has been dropped all the time has used nothing of the sender's: so much is left.
+                egret budget grant receiving in 50kB >/dev/null; transfer 100 0.002
+                egret budget grant receiving in 500kB >/dev/null; egret budget grant metered out 50kB --account shop/a >/dev/null
+                transfer 300 0.002
+                egret delete EgressPolicy/receiving >/dev/null
+                """)
+    }
+
+    @Test("fragments count with the datagrams that they are of, also where a budget is for ports")
+    func fragments() throws {
+        try expect(
+            """
+            5
+            100140
+            web shop/a 100140 True
+
+            """,
+            of: """
+                build
+                policy '{ name: web, ports: [9999/udp], amount: 110kB, onExhausted: cut }'
+                receive
+                inside a python3 -c '
+                import socket, time
+                s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                for i in range(20): s.sendto(b"x" * 20000, ("10.9.0.3", 9999)); time.sleep(0.02)'
+                received >all; bytes=$(cat all); echo $((bytes / 20028)); echo $bytes; sleep 1.2; used | grep shop/a
+                """)
+    }
+
+    @Test("an endpoint that is gone is shown with what it used, at its price, and can be given more")
+    func gone() throws {
+        try expect(
+            """
+            99716
+            daily shop/a 99716 False
+            0.009971 USD
+            daily shop/a 99716 False
+            daily shop/a
+            99716
+
+            """,
+            of: """
+                build
+                policy '{ name: daily, amount: 100kB, per: week, onExhausted: cut, price: 100 USD/GB }'
+                transfer 200; sleep 1.2; egret network disconnect br0 a >/dev/null; sleep 1.5
+                used | grep shop/a; egret usage --cost --by endpoint | grep shop/a | grep -o '[0-9.]* USD'
+                egret budget grant metered daily 100kB --account shop/a >/dev/null
+                used | grep shop/a; egret budget ls -o json | python3 -c '
+                import json, sys
+                print(*[b["budget"] + " " + b["account"] for b in json.load(sys.stdin) if b["endpoints"] == 0])'
+                egret network connect br0 a --create --workload shop/a --label app=a >/dev/null; sleep 1.2
+                transfer 200
+                """)
+    }
+
+    @Test("an agent that is killed at any moment loses nothing and invents nothing, and nothing opens meanwhile")
+    func kills() throws {
+        try expect(
+            """
+            same
+            10280000
+            closed
+            daily shop/a 10280000 False
+            1028000
+            daily shop/a 11308000 True
+
+            """,
+            of: """
+                build
+                policy '{ name: daily, amount: 11308000B, onExhausted: cut }'
+                receive; send 10000 0.001 & sender=$!
+                for i in {1..12}; do sleep 0.$((RANDOM % 90 + 10)); kill -9 $agent; wait $agent 2>/dev/null; begin; done
+                wait $sender; received >all; received=$(cat all); sleep 1.1
+                [ $received = $(total) ] && echo same || echo $received $(total)
+                echo $received
+                kill -9 $agent; wait $agent 2>/dev/null
+                # What is left without an agent is what was left with it.
+                begin; used | grep shop/a >before; kill -9 $agent; wait $agent 2>/dev/null
+                transfer 2000 0.0005 >last
+                inside a ping -c1 -W1 10.9.0.3 >/dev/null && echo open || echo closed
+                cat before; cat last
+                begin; used | grep shop/a
+                """)
+    }
+}

@@ -1,0 +1,111 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+/// What becomes of containers that live when calls of the plugin fail, or are killed.
+extension CNITests {
+    @Test("a network that cannot be mended keeps no container of another from coming and going, and its own from going")
+    func brokenNetwork() throws {
+        try expect(
+            "cnibroken",
+            #"""
+            pods '"subnets": ["10.22.0.0/24"]'; for n in a b c d e; do ip netns add $n; done; begin
+            policy job '{ matchLabels: { app: job } }' 203.0.113.10/32 | egret apply -f - >/dev/null
+            for n in a b c; do cni ADD pods $n $n; done
+            egret network create lan0 --subnet 10.23.0.0/24; egret network connect lan0 e
+            # Somebody puts another bridge in its place.
+            other() { ip link del $1; ip link add $1 type bridge; }
+            other lan0; cni ADD pods d d; reach d 203.0.113.10; reach d 203.0.113.11; cni CHECK pods a a && echo sound
+            cni DEL pods b b; rows; cni GC pods - - '{"cni.dev/valid-attachments":[{"containerID":"a","ifname":"eth0"}]}'; rows
+            egret network connect lan0 b 2>&1; egret network restore 2>/dev/null || echo not restored
+            egret network rm lan0 --force 2>/dev/null; egret network ls | tail -n +2; ip link show lan0 >/dev/null && echo not ours
+            ip link del lan0; egret network restore && echo restored
+            echo the plugin\'s own; other pods0; cni ADD pods b b; cni ADD pods a a; rows
+            cni DEL pods a a; cni GC pods - -  '{"cni.dev/valid-attachments":[]}'; rows; ip -n a link show eth0 2>&1 | grep -o 'does not exist'
+            egret network rm pods0 2>/dev/null; ip link del pods0; cni ADD pods b b; reach b 203.0.113.11; cni DEL pods b b
+            for n in a b c d e; do ip netns del $n; done; gone; finish
+            """#,
+            prints: """
+                e has 10.23.0.2
+                d reaches 203.0.113.10
+                d does not reach 203.0.113.11
+                sound
+                3
+                1
+                egret: warning: the network lan0 cannot be mended: the interface lan0 is another one than Egret made; rename or remove it; the network's bridge then comes back
+                egret: the interface lan0 is another one than Egret made
+                       rename or remove it; the network's bridge then comes back
+                not restored
+                pods0  bridge  10.22.0.0/24          1          0
+                not ours
+                restored
+                the plugin's own
+                egret-cni: 101 the interface pods0 is another one than Egret made
+                egret-cni: 101 the interface pods0 is another one than Egret made
+                1
+                0
+                does not exist
+                b does not reach 203.0.113.11
+                """)
+    }
+
+    @Test(
+        "a second ADD that fails takes nothing from the container that lives, and killed calls leave no address behind")
+    func secondAddition() throws {
+        try expect(
+            "cnisecond",
+            #"""
+            pods '"ipam": { "type": "host-local", "dataDir": "'$PWD'/ipam", "ranges": [[{ "subnet": "10.22.0.0/24" }]], "routes": [{ "dst": "0.0.0.0/0" }] }'
+            for n in a b c; do ip netns add $n; done; begin
+            policy job '{ matchLabels: { app: job } }' 203.0.113.10/32 | egret apply -f - >/dev/null
+            given() { ls ipam/pods | grep -v l; }
+            cni ADD pods b b '{"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80}]}}'; cni ADD pods a a
+            cp results/pods-a first; cni ADD pods a a; cmp first results/pods-a && echo the same once more
+            echo otherwise; cni ADD pods a a '{"runtimeConfig":{"mac":"02:00:00:00:00:22"}}'; cni ADD pods a b
+            echo a port that is taken
+            cni ADD pods a a '{"runtimeConfig":{"portMappings":[{"hostPort":8081,"containerPort":80},{"hostPort":8080,"containerPort":80}]}}'
+            egret publish ls | tail -n +2 | awk '{ print $1 }'
+            echo no agent; kill -9 $agent; wait $agent 2>/dev/null; cni ADD pods a a; begin
+            given; cni CHECK pods a a && echo sound; reach a 203.0.113.10; reach a 203.0.113.11; endpoints
+            echo killed anywhere; cni DEL pods b b
+            python3 - <<'X'
+            import os, random, signal, subprocess, time
+            random.seed(11)
+            for turn in range(40):
+                name = "bc"[turn % 2]
+                command = "ADD" if random.random() < 0.7 else "DEL"
+                p = subprocess.Popen(["setsid", "python3", "runtime.py", command, "pods", name, name], stderr=subprocess.DEVNULL)
+                time.sleep(random.uniform(0.03, 0.5)); os.killpg(p.pid, signal.SIGKILL) if p.poll() is None else None; p.wait()
+            X
+            for n in b c; do cni ADD pods $n $n; reach $n 203.0.113.11; done; given | wc -l; rows; ip -o link | grep -c ': egn'
+            reach a 203.0.113.10; for n in a b c; do cni DEL pods $n $n; ip netns del $n; done; given; rows; settle 0; gone; finish
+            """#,
+            prints: """
+                the same once more
+                otherwise
+                egret-cni: 101 a has an interface eth0 in pods0 already, which is otherwise
+                egret-cni: 101 a has an interface eth0 in pods0 already, which is otherwise
+                a port that is taken
+                egret-cni: 101 8080/tcp is published already, for /run/netns/b
+                8080/tcp
+                no agent
+                egret-cni: 11 the agent does not run: nobody listens at /run/egret/agent.sock
+                10.22.0.2
+                10.22.0.3
+                sound
+                a reaches 203.0.113.10
+                a does not reach 203.0.113.11
+                pods/a pods0 policed
+                pods/b pods0 policed
+                killed anywhere
+                b does not reach 203.0.113.11
+                c does not reach 203.0.113.11
+                3
+                3
+                3
+                a reaches 203.0.113.10
+                0
+                """)
+    }
+}

@@ -1,0 +1,55 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretNetlinkWire
+import Testing
+
+/// What is asked for has the form in which the kernel tells of it: the same headers and attributes.
+@Suite("queues, classes and filters")
+struct QueueingTests {
+    private func message(_ bytes: [UInt8]) throws -> NetlinkMessage {
+        try #require(try NetlinkMessage.parse(bytes).first)
+    }
+
+    @Test("a class is told of with its place, its queue and its rates, also those beyond 32 bits")
+    func classes() throws {
+        var item = QueueClass(
+            number: 18, parent: 1, bytesPerSecond: 1_000, ceilingBytesPerSecond: 20_000_000_000, burstBytes: 1_600,
+            ceilingBurstBytes: 200_000_000, quantum: 1_518, priority: 3)
+        let tree: UInt32 = 0xe9e8_0000
+        var found = try #require(
+            try RouteWire.decodeClass(
+                message(RouteWire.setClass(item, link: 7, tree: tree, sequence: 1)), tree: tree))
+        #expect(
+            found
+                == ClassRecord(
+                    number: 18, parent: 1, queue: 0, bytesPerSecond: 1_000, ceilingBytesPerSecond: 20_000_000_000))
+        item.parent = nil
+        found = try #require(
+            try RouteWire.decodeClass(
+                message(RouteWire.setClass(item, link: 7, tree: tree, sequence: 1)), tree: tree))
+        #expect(found.parent == nil)
+        let others = try message(RouteWire.setClass(item, link: 7, tree: 0x10000, sequence: 1))
+        #expect(try RouteWire.decodeClass(others, tree: tree) == nil)
+    }
+
+    @Test("a filter says where it leads, and one of another place is nobody's")
+    func redirections() throws {
+        let filter = try message(RouteWire.redirect(link: 7, through: 3_000_000, preference: 59_879, sequence: 1))
+        #expect(try RouteWire.decodeRedirection(filter, preference: 59_879) == 3_000_000)
+        #expect(try RouteWire.decodeRedirection(filter, preference: 1) == nil)
+        let removal = try message(RouteWire.deleteRedirection(link: 7, preference: 59_879, sequence: 1))
+        #expect(try RouteWire.decodeRedirection(removal, preference: 59_879) == nil)
+    }
+
+    @Test("a place for filters is told from a queue")
+    func places() throws {
+        let place = try message(RouteWire.addClassifyingPlace(link: 7, sequence: 1))
+        #expect(try RouteWire.decodeClassifyingPlace(place) == 7)
+        #expect(try RouteWire.decodeQueueingDiscipline(place) == nil)
+        let bucket = TokenBucket(bytesPerSecond: 125_000, burstBytes: 1_600, queueBytes: 9_000)
+        let queue = try message(RouteWire.setTokenBucket(bucket, link: 7, sequence: 1))
+        #expect(try RouteWire.decodeClassifyingPlace(queue) == nil)
+        #expect(try RouteWire.decodeQueueingDiscipline(queue)?.bytesPerSecond == 125_000)
+    }
+}

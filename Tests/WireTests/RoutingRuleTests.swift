@@ -1,0 +1,58 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretNetlinkWire
+import Testing
+
+@Suite("routing rules")
+struct RoutingRuleTests {
+    /// The kernel's answer to a dump, the part that `ip rule add priority 500 iif lo fwmark 0x21000000/0x3f003fff lookup
+    /// 1694498817 proto 101` has made.
+    private static let dumped = """
+        5400000020000200070000000c12000002000000fc0000010000000008000f000100006508000e00ffffffff
+        0500150065000000070003006c6f000008000600f401000008000a000000002108001000ff3f003f
+        """
+
+    private let rule = RoutingRuleRecord(
+        family: .ipv4,
+        priority: 500,
+        inputInterface: "lo",
+        mark: RoutingRuleRecord.Mark(value: 0x2100_0000, mask: 0x3f00_3fff),
+        table: 1_694_498_817,
+        protocolNumber: 101
+    )
+
+    @Test("a rule that ip(8) has made is read with its mark, interface and table")
+    func decode() throws {
+        let message = try #require(try NetlinkMessage.parse(capture(RoutingRuleTests.dumped)).first)
+        #expect(try RouteWire.decodeRule(message) == rule)
+    }
+
+    @Test("what is sent to make a rule reads back as the rule, for both families")
+    func encode() throws {
+        for family in AddressFamily.allCases {
+            var rule = rule
+            rule.family = family
+            let message = try #require(try NetlinkMessage.parse(RouteWire.addRule(rule, sequence: 1)).first)
+            #expect(try RouteWire.decodeRule(message) == rule)
+            #expect(message.flags == 0x605)
+            let removal = try #require(try NetlinkMessage.parse(RouteWire.deleteRule(rule, sequence: 1)).first)
+            #expect(try RouteWire.decodeRule(removal) == rule)
+            #expect(removal.flags == 0x5)
+        }
+    }
+
+    @Test("a route of another table that refuses reads back with its kind, table and metric")
+    func unreachable() throws {
+        var route = RouteRecord(to: try #require(IPPrefix("0.0.0.0/0")))
+        route.kind = .unreachable
+        route.table = 1_694_498_817
+        route.metric = 0xffff_fffe
+        let message = try #require(try NetlinkMessage.parse(RouteWire.addRoute(route, sequence: 1)).first)
+        #expect(try RouteWire.decodeRoute(message) == route)
+        let removal = try #require(try NetlinkMessage.parse(RouteWire.deleteRoute(route, sequence: 1)).first)
+        #expect(removal.type == 25)
+        #expect(removal.flags == 0x5)
+    }
+}
