@@ -1,7 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretAddressing
+public import EgretAddressing
 import EgretNetlink
 import EgretNetlinkWire
 
@@ -31,6 +31,27 @@ extension NetworkLinks {
             }
             return "\(words): connections that leave with it get answers only if somebody routes them here; "
                 + "ip address add \(first)/\(first.family.bitWidth) dev INTERFACE makes it the host's"
+        }
+    }
+
+    /// The link by which a packet from an address of the namespace leaves to somewhere beyond all networks.
+    ///
+    /// - Parameter source: An address of the namespace.
+    /// - Returns: The link's name; `nil` if no route leads there.
+    /// - Throws: An error that says what the kernel refused.
+    public func wayOut(from source: IPAddress) throws -> String? {
+        // Blocks for documentation stand for anybody (RFC 5737, RFC 3849).
+        guard let anybody = IPAddress(source.family == .ipv4 ? "198.51.100.1" : "2001:db8::1") else { return nil }
+        do {
+            let message = try connection.get("ask for the way out from \(source)") { sequence throws(WireError) in
+                try RouteWire.routeRequest(RouteQuery(to: anybody, from: source), sequence: sequence)
+            }
+            let output = try RouteWire.decodeRoute(message)?.outputIndices.first
+            return try all().first { $0.index == output }?.name
+        } catch let error as NetlinkError {
+            // No route at all.
+            guard error.errno != nil else { throw error }
+            return nil
         }
     }
 

@@ -129,13 +129,13 @@ extension NetworkRecord {
     func innerRoutes(link index: UInt32, hasDefault: Set<AddressFamily>) -> [RouteRecord] {
         subnets.flatMap { subnet -> [RouteRecord] in
             var routes: [RouteRecord] = []
-            if mode == .routed { routes.append(RouteRecord(to: IPPrefix(subnet.gateway), link: index)) }
+            if mode == .routed {
+                // The default route may be another network's: its members have ways of their own.
+                routes.append(RouteRecord(to: IPPrefix(subnet.gateway), link: index))
+                routes.append(RouteRecord(to: subnet.block, gateway: subnet.gateway, link: index))
+            }
             let family = subnet.block.family
-            if isIsolated {
-                if mode == .routed {
-                    routes.append(RouteRecord(to: subnet.block, gateway: subnet.gateway, link: index))
-                }
-            } else if !hasDefault.contains(family),
+            if !isIsolated, !hasDefault.contains(family),
                 let everywhere = IPPrefix(IPAddress(family: family, rawValue: 0), length: 0)
             {
                 routes.append(RouteRecord(to: everywhere, gateway: subnet.gateway, link: index))

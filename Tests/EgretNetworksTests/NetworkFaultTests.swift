@@ -46,7 +46,7 @@ struct NetworkFaultTests {
             host.routes = [RouteRecord(to: IPPrefix(own), link: 5)]
             inside.addresses = [AddressRecord(linkIndex: 2, address: own, prefixLength: 32)]
             inside.routes.append(RouteRecord(to: IPPrefix(gateway), link: 2))
-            if isIsolated { inside.routes.append(RouteRecord(to: block, gateway: gateway, link: 2)) }
+            inside.routes.append(RouteRecord(to: block, gateway: gateway, link: 2))
         }
         return (network, host, inside)
     }
@@ -140,8 +140,9 @@ struct NetworkFaultTests {
         state.inside.routes = []
         #expect(
             faults(state).map(\.words) == [
-                "ns0 has lost its IPv4 route to 10.9.0.1 by eth0", "ns0 has lost its IPv4 default route by eth0",
-                "egn0 has lost 10.9.0.1/32", "the host's route to 10.9.0.2 does not lead by egn0",
+                "ns0 has lost its IPv4 route to 10.9.0.1 by eth0", "ns0 has lost its IPv4 route to 10.9.0.0/24 by eth0",
+                "ns0 has lost its IPv4 default route by eth0", "egn0 has lost 10.9.0.1/32",
+                "the host's route to 10.9.0.2 does not lead by egn0",
             ])
     }
 }

@@ -153,6 +153,44 @@ struct NetworkTests {
                 """)
     }
 
+    @Test(
+        "an endpoint of two networks reaches the members of both, and is told what its second one's ports lack",
+        arguments: ["bridge", "routed"])
+    func twoNetworks(mode: String) throws {
+        try expect(
+            "nwtwo",
+            """
+            egret network create br0 --mode \(mode) --subnet 10.9.0.0/24
+            egret network create br1 --mode \(mode) --subnet 10.8.0.0/24 --subnet fd00:8::/64
+            for n in a b; do
+                egret network connect br0 $n --create; egret network connect br1 $n --interface eth1
+            done
+            for to in 10.9.0.3 10.8.0.3 fd00:8::3; do inside a ping -c1 -W2 $to >/dev/null && echo $to answers; done
+            inside a ping -c1 -W2 203.0.113.10 >/dev/null && echo outside answers
+            inside a ip route get 10.8.0.3 | grep -o 'src [0-9.]*'
+            egret doctor b --to 10.8.0.2 | tail -1
+            answer b 80; egret publish 8080:80 b --network br0; ask 192.0.2.2 8080
+            egret publish 8081:80 b --network br1 2>&1 | cut -d: -f2,3
+            egret network disconnect br0 a; inside a ping -c1 -W2 10.8.0.3 >/dev/null && echo still answers
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                a has 10.8.0.2 and fd00:8::2
+                b has 10.9.0.3
+                b has 10.8.0.3 and fd00:8::3
+                10.9.0.3 answers
+                10.8.0.3 answers
+                fd00:8::3 answers
+                outside answers
+                src 10.8.0.2
+                Nothing is in the way.
+                192.0.2.2 80
+                 warning: b answers from 10.8.0.3 by eth0, and br0 refuses what is not from its own addresses
+                still answers
+                """)
+    }
+
     @Test("a routed network routes between its endpoints, an isolated one lets nobody out")
     func modes() throws {
         try expect(

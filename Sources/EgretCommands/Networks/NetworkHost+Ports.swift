@@ -5,6 +5,7 @@ import EgretAddressing
 import EgretCompiler
 import EgretDataplane
 import EgretLinux
+import EgretNetlink
 import EgretNetworks
 import EgretRun
 
@@ -111,6 +112,26 @@ extension NetworkHost {
             throw NetworkProblem("\(namespace) is connected to \(names)", advice: "say which: --network NAME")
         }
         return place
+    }
+
+    /// What is in the way of answers from published ports, one line for each family: they go where the endpoint's routes
+    /// lead, which may be another network, and that refuses addresses that are not its own.
+    func obstacles(toAnswersOf namespace: NamespaceReference, in network: NetworkRecord) throws -> [String] {
+        guard let endpoint = network.endpoints.first(where: { $0.namespace == namespace.description }) else {
+            return []
+        }
+        let inside = try namespace.open().visit { try NetlinkConnection.route() }
+        let links = NetworkLinks(inside)
+        return try endpoint.addresses.compactMap { address in
+            guard let link = try links.wayOut(from: address), link != endpoint.interface,
+                let other = networks.first(where: { other in
+                    other.endpoints.contains { $0.cookie == endpoint.cookie && $0.interface == link }
+                })
+            else { return nil }
+            return "\(namespace) answers from \(address) by \(link), and \(other.name) refuses what is not from its "
+                + "own addresses: callers from elsewhere than \(network.name) get no answer; --network \(other.name) "
+                + "reaches the same ports"
+        }
     }
 
     /// Withdraws what is published at a port of the host.

@@ -80,7 +80,11 @@ struct PublishPortCommand: ParsableCommand {
                     network.endpoints.contains { $0.namespace == wish.namespace.description }
                         && (wish.network == nil || wish.network == network.name)
                 }
-                let obstacles = try network.map { try host.obstacles(toPortsOf: $0) } ?? []
+                let obstacles =
+                    try network.map { network in
+                        try host.obstacles(toPortsOf: network)
+                            + host.obstacles(toAnswersOf: wish.namespace, in: network)
+                    } ?? []
                 Console.error(obstacles.map { "egret: warning: \($0)" })
             }
         }
