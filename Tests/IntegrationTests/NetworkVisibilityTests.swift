@@ -73,6 +73,8 @@ struct NetworkVisibilityTests {
 
     @Test("when a source address has no port left, nothing leaves, and the doctor, nat ls and the counter say so")
     func exhaustion() throws {
+        // `ip netns exec` has mounts of its own: the name that is made in one is of no namespace in the next.
+        defer { _ = try? runProgram(["ip", "netns", "del", "other"]) }
         let lab = try DoctorLab(
             .script(
                 """
