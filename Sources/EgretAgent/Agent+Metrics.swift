@@ -35,7 +35,8 @@ extension Agent {
         if let refused = try? NetworkConnections(NetlinkConnection.netfilter()).refusedInsertions() {
             text.add(
                 "egret_agent_conntrack_insert_failed_total", "counter",
-                "Connections that connection tracking refused: no port was left of a source address.", refused)
+                "Connections that connection tracking refused, most often because no port was left of a source address.",
+                refused)
         }
         latency.write(
             "egret_agent_apply_duration_seconds", "How long changes took, from the request to their being in force.",

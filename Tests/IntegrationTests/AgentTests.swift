@@ -40,7 +40,7 @@ struct AgentTests {
         try withInternet(name) { internet in
             let directory = try TemporaryDirectory()
             let output = try internet.script(
-                "cd \(directory.path)\n" + AgentTests.helpers + script, timeout: .seconds(120))
+                "cd \(directory.path)\n" + AgentTests.helpers + script, timeout: .seconds(300))
             #expect(output.standardOutput == expected + "\n", "\(output.standardError)", sourceLocation: location)
             let remains = try internet.remains()
             #expect(remains.split(separator: "\n").filter { !$0.hasSuffix(".lock") } == [])
@@ -263,12 +263,18 @@ struct AgentTests {
             for family in inet netdev bridge; do nft add table $family egret-policy; done
             policy one a "$(to deny b), { action: allow }"
             egret apply -f one.yaml >/dev/null
+            # Waits until so many changes have been mended, a second at the most for each.
+            mended() {
+                for i in {1..100}; do
+                    [ "$(egret get status | awk '$1 == "repairs" { print $2 }')" -ge $1 ] && break; sleep 0.01
+                done
+            }
             chain=$(nft list table inet egret-policy | grep -o 'chain from-[0-9]*' | head -1 | cut -d' ' -f2)
-            nft flush chain inet egret-policy $chain; sleep 1
+            nft flush chain inet egret-policy $chain; mended 1
             reaches a 10.9.0.3
-            nft delete table inet egret-policy; sleep 1
+            nft delete table inet egret-policy; mended 2
             reaches a 10.9.0.3
-            nft flush ruleset; sleep 1
+            nft flush ruleset; mended 3
             reaches a 10.9.0.3
             egret get status | grep -E 'repairs|problem'
             grep -c 'nft (process [0-9]*) has changed what the kernel holds' log
@@ -365,7 +371,8 @@ struct AgentTests {
             end=$(( ($(date +%s) + 69) / 60 * 60 )); until="$(date -u -d @$end +%Y-%m-%dT%H:%M)"
             rule() { echo "{ action: allow, to: [{ cidr: 198.51.100.2/32 }], ports: [$1], when: { until: \"$until\", onClose: $2 } }"; }
             policy one a "$(rule 81/tcp drain), $(rule 82/tcp cut)"; egret apply -f one.yaml >/dev/null
-            for p in 81 82; do inside out socat TCP4-LISTEN:$p,fork,reuseaddr SYSTEM:cat & done; sleep 0.3
+            for p in 81 82; do inside out socat TCP4-LISTEN:$p,fork,reuseaddr SYSTEM:cat & done
+            for p in 81 82; do until inside out ss -Hltn | grep -q :$p; do sleep 0.05; done; done
             # Says something four times a second until it is stopped; what was said and what came back are kept.
             speak() { (i=0; until [ -e stop ]; do i=$((i + 1)); echo $i; echo $i >&3; sleep 0.25; done) 3>said$1 |
                 timeout 100 ip netns exec a socat -t 2 - TCP4:198.51.100.2:$1 >heard$1; }

@@ -27,7 +27,7 @@ struct AuditTests {
                     egret apply -f two.yaml >/dev/null; try3 10.9.0.4; inside a nc -w1 10.9.0.4 23; count
                     egret flows --denied | tail -n +2 | cut -d' ' -f3- | tr -s ' ' | grep -v 203
                     finish
-                    """, timeout: .seconds(90))
+                    """, timeout: .seconds(240))
             #expect(
                 output.standardOutput == """
                     3 received

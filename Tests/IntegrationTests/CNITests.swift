@@ -51,7 +51,7 @@ struct CNITests {
             """#
 
     func expect(
-        _ name: String, _ script: String, prints expected: String, within timeout: Duration = .seconds(120),
+        _ name: String, _ script: String, prints expected: String, within timeout: Duration = .seconds(300),
         location: SourceLocation = #_sourceLocation
     ) throws {
         try AgentScript.expect(
@@ -201,6 +201,7 @@ struct CNITests {
                 sound
                 hello from web1 to 192.0.2.2
                 default via 10.22.0.1 dev eth0 proto static
+                10.22.0.0/24 via 10.22.0.1 dev eth0 proto static
                 10.22.0.1 dev eth0 proto static scope link
                 wrong
                 egret-cni: 7 subnets: “10.22.0.0/33” is no block of addresses
@@ -309,12 +310,14 @@ struct CNITests {
                 $PWD/w/root $PWD/w/state $PWD/w/sock >c.toml
             containerd -c c.toml >>w/log 2>&1 & containerd=$!
             for i in {1..100}; do ctr -a w/sock version >/dev/null 2>&1 && break; sleep 0.05; done
+            # Others who mount something there wait.
+            exec 8</opt; flock 8
             unshare -m --propagation private bash -c "
                 mkdir -p /etc/cni/net.d /opt/cni/bin; mount --bind list /etc/cni/net.d; mount --bind bin /opt/cni/bin
                 ctr -a w/sock run --rm --cni --rootfs $PWD/image t1 /bin/sh -c '
                     for a in 203.0.113.11 203.0.113.10; do $page \$a 80 | grep -q hello && echo t1 reaches \$a; done' 2>&1" | grep -v '^nc\|^egret'
             kill $containerd; wait $containerd 2>/dev/null
-            rmdir /etc/cni/net.d /etc/cni /opt/cni/bin /opt/cni 2>/dev/null; rows
+            rmdir /etc/cni/net.d /etc/cni /opt/cni/bin /opt/cni 2>/dev/null; flock -u 8; exec 8<&-; rows
             echo podman
             # What podman starts when a container ends has not got the variables of whoever started the container.
             printf '#!/bin/sh\nexport EGRET_STATE_DIRECTORY=%s PATH=%s LD_LIBRARY_PATH=%s\nexec egret-cni\n' \

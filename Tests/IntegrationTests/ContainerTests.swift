@@ -45,7 +45,7 @@ struct ContainerTests {
             """
 
     func expect(
-        _ name: String, _ script: String, prints expected: String, within timeout: Duration = .seconds(180),
+        _ name: String, _ script: String, prints expected: String, within timeout: Duration = .seconds(400),
         location: SourceLocation = #_sourceLocation
     ) throws {
         try AgentScript.expect(
@@ -181,7 +181,7 @@ struct ContainerTests {
                 held back
                 late reaches 203.0.113.10
                 late does not reach 203.0.113.11
-                """, within: .seconds(400))
+                """, within: .seconds(800))
     }
 
     @Test(
@@ -442,12 +442,14 @@ struct ContainerTests {
                 $PWD/w/root $PWD/w/state $PWD/w/sock >c.toml
             containerd -c c.toml >>w/log 2>&1 & containerd=$!
             for i in {1..100}; do ctr -a w/sock version >/dev/null 2>&1 && break; sleep 0.05; done
+            # Others who mount something there wait.
+            exec 8</opt; flock 8
             unshare -m --propagation private bash -c "
                 mkdir -p /etc/cni/net.d /opt/cni/bin; mount --bind net.d /etc/cni/net.d; mount --bind bin /opt/cni/bin
                 ctr -a w/sock run --rm --cni --rootfs $PWD/image t1 /bin/sh -c '
                     for a in 203.0.113.11 203.0.113.10; do $page \$a 80 | grep -q hello && echo t1 reaches \$a; done' 2>&1" | grep -v ^nc
             kill $containerd; wait $containerd 2>/dev/null
-            rmdir /etc/cni/net.d /etc/cni /opt/cni/bin /opt/cni 2>/dev/null
+            rmdir /etc/cni/net.d /etc/cni /opt/cni/bin /opt/cni 2>/dev/null; flock -u 8; exec 8<&-
             settle 0; finish; ip link del cni0; nft flush ruleset
             """#,
             prints: """

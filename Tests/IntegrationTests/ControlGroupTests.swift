@@ -113,7 +113,7 @@ struct ControlGroupTests {
             for i in {1..50}; do egret get endpoints -o json | grep -o 'it does not run' && break; sleep 0.1; done
             mkdir $U; for i in {1..50}; do egret get endpoints -o json | grep -q 'it does not run' || break; sleep 0.1; done
             reach $U 203.0.113.10; reach $U 203.0.113.11
-            egret detach unit/egrettest-1.service; empty $U; empty ${U%/*}; [ "$made" ] && empty $root/$made; finish
+            egret detach unit/egrettest-1.service; empty $U; empty ${U%/*}; [ "$made" ] && rmdir $root/$made 2>/dev/null; finish
             """#,
             prints: """
                 unit/egrettest-1.service

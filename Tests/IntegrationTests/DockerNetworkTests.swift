@@ -20,7 +20,7 @@ struct DockerNetworkTests {
         try withInternet(name) { internet in
             let directory = try TemporaryDirectory()
             let output = try internet.script(
-                "cd \(directory.path)\n" + DockerNetworkTests.helpers + script, timeout: .seconds(180))
+                "cd \(directory.path)\n" + DockerNetworkTests.helpers + script, timeout: .seconds(400))
             #expect(output.standardOutput == expected + "\n", "\(output.standardError)", sourceLocation: location)
         }
     }

@@ -52,7 +52,7 @@ final class DoctorLab {
         let helpers = "n() { ip netns exec $N \"$@\"; }; w() { ip netns exec $W \"$@\"; }\n"
         return try runProgram(
             ["ip", "netns", "exec", host, "bash", "-ec", script(helpers + text)],
-            environment: ["PATH": Egret.searchPath, "EGRET_STATE_DIRECTORY": state.path])
+            environment: ["PATH": Egret.searchPath, "EGRET_STATE_DIRECTORY": state.path], timeout: .seconds(120))
     }
 
     /// What the doctor says.

@@ -49,7 +49,7 @@ extension TestInternet {
         _ command: [String],
         standardInput: String = "",
         environment: [String: String] = [:],
-        timeout: Duration = .seconds(30)
+        timeout: Duration = .seconds(120)
     ) throws -> ProgramOutput {
         try run(
             in: .home, ["env", "-C", "/", Egret.path, "run"] + flags + ["--"] + command, standardInput: standardInput,
@@ -60,7 +60,7 @@ extension TestInternet {
     func script(
         _ text: String,
         environment: [String: String] = [:],
-        timeout: Duration = .seconds(60)
+        timeout: Duration = .seconds(180)
     ) throws -> ProgramOutput {
         let all = environment.merging(["PATH": Egret.searchPath]) { $1 }
         return try run(in: .home, ["bash", "-c", "cd /\n" + text], environment: all, timeout: timeout)

@@ -58,7 +58,7 @@ struct EndpointRouteTests {
                 "unshare", "--mount", "bash", "-c",
                 "mount -t tmpfs run /run; cd \(directory.path)\n" + RouteTests.bed + EndpointRouteTests.helpers
                     + script,
-            ], timeout: .seconds(120))
+            ], timeout: .seconds(300))
         print(output.standardError)
         #expect(output.standardOutput == expected + "\n", "\(output.standardError)", sourceLocation: location)
     }

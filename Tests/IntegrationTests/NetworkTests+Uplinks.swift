@@ -19,8 +19,8 @@ extension NetworkTests {
             answer a 80
             asks() { (inside isp2 nc -s $1 -w 2 198.51.100.1 8080 </dev/null || echo $1 hears nothing) | sed 's/::ffff://'; }
             asks 198.51.100.2
-            tcpdump -lni eth0 'tcp and src host 198.51.100.1' >elsewhere 2>/dev/null & dump=$!
-            sleep 0.3; asks 198.51.100.129; kill $dump; wait $dump 2>/dev/null
+            tcpdump -lni eth0 'tcp and src host 198.51.100.1' >elsewhere 2>dumping & dump=$!
+            until grep -q listening dumping; do sleep 0.05; done; asks 198.51.100.129; kill $dump; wait $dump 2>/dev/null
             grep -o '198.51.100.1.8080 > 198.51.100.129' elsewhere | sort -u
             ip rule add from 10.9.0.2 lookup 77; ip route add default via 198.51.100.2 dev eth1 table 77
             asks 198.51.100.129

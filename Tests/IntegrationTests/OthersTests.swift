@@ -49,7 +49,7 @@ struct OthersTests {
         try withInternet(name) { internet in
             let directory = try TemporaryDirectory()
             let output = try internet.script(
-                "cd \(directory.path)\n" + OthersTests.helpers + script, timeout: .seconds(120))
+                "cd \(directory.path)\n" + OthersTests.helpers + script, timeout: .seconds(300))
             #expect(output.standardOutput == expected + "\n", "\(output.standardError)", sourceLocation: location)
             #expect(try internet.remains() == "", sourceLocation: location)
         }

@@ -8,7 +8,8 @@ enum PodmanScript {
     static let helpers = #"""
         W=/run/w
         podman_with() {
-            mkdir -p $W/net $W/hooks bin; cat >conf <<X
+            # Podman's locks, which all of a machine's share.
+            mount -t tmpfs tmpfs /dev/shm; mkdir -p $W/net $W/hooks bin; cat >conf <<X
         [containers]
         default_ulimits=["nofile=20000:20000","nproc=32768:32768"]
         [network]

@@ -95,7 +95,7 @@ struct RouteTests {
             [
                 "unshare", "--mount", "bash", "-c",
                 "mount -t tmpfs run /run; cd \(directory.path)\n" + RouteTests.bed + script,
-            ], timeout: .seconds(90))
+            ], timeout: .seconds(240))
         print(output.standardError)
         #expect(output.standardOutput == expected + "\n", "\(output.standardError)", sourceLocation: location)
     }
@@ -250,7 +250,7 @@ struct RouteTests {
             h bash -c 'asks 198.51.100.10; asks 2001:db8:100::10; remains'
             h $E run --report none -f policy.yaml -- sleep 100 & run=$!
             for i in {1..100}; do h nft list ruleset | grep -q egret0-routes && break; sleep 0.05; done
-            kill -9 $(h pgrep -x egret || pgrep -x -P $run egret || echo $run); wait $run 2>/dev/null || true
+            kill -9 $(pgrep -P $run -x egret || echo $run); wait $run 2>/dev/null || true
             h bash -c 'remains | grep -c 101'; h $E gc; h bash -c remains
             policy <<< '  - { via: { interface: none0 } }'
             h $E run --report none -f policy.yaml -- true 2>&1 || echo $?; h bash -c remains

@@ -18,8 +18,8 @@ struct RunNetworkTests {
                 """
                 f=$(mktemp)
                 timeout 60 nsenter --net=\(isp.path) tcpdump --immediate-mode -Z root -Uni home -w $f \
-                    'host 198.51.100.66' 2>/dev/null & dump=$!
-                sleep 0.7
+                    'host 198.51.100.66' 2>$f.log & dump=$!
+                until grep -q listening $f.log; do sleep 0.05; done
                 for i in {1..25}; do
                     egret run --report none --allow 203.0.113.10 -- bash -c 'echo x >/dev/udp/198.51.100.66/4444;
                         (exec 3<>/dev/tcp/198.51.100.66/4444) 2>/dev/null & sleep 0.01' &
@@ -32,7 +32,7 @@ struct RunNetworkTests {
                 egret run --report none --allow 198.51.100.66 -- bash -c 'echo x >/dev/udp/198.51.100.66/4444'
                 sleep 0.3; kill $dump; wait $dump 2>/dev/null
                 # The last one alone, which is allowed, shows that the capture works.
-                tcpdump -nr $f 'dst host 198.51.100.66 and not icmp' 2>/dev/null | wc -l; rm $f
+                tcpdump -nr $f 'dst host 198.51.100.66 and not icmp' 2>/dev/null | wc -l; rm $f $f.log
                 """.replacing("                import", with: "import").replacing(
                     "                socket", with: "socket"))
             #expect(output.standardOutput == "1\n", "\(output.standardError)")

@@ -37,6 +37,7 @@ struct RunTerminalTests {
             try outer.run("fg", "exec sleep 100")
             Poll.sleep(.milliseconds(100))
             try outer.type("\u{3}")
+            try outer.expect("inner> ", typingAgain: "\u{3}")
             try outer.run("echo i$?", "i130")
             try outer.run("(exit 3); echo c$?", "c3")
             try outer.run("sleep 0.1 & wait; echo b$?", "b0")
@@ -62,7 +63,7 @@ struct RunTerminalTests {
             try outer.run("jobs -s | wc -l", "1")
             try outer.type("bg\n")
             // In the background it may not read: it is stopped again.
-            try outer.run("sleep 0.3; jobs -s | wc -l", "1")
+            try outer.run("until jobs -s | grep -q .; do sleep 0.05; done; echo n$(jobs -s | wc -l)", "n1")
             try outer.type("fg\n")
             try outer.expect("egret run")
             try outer.run("hello", "got hello")

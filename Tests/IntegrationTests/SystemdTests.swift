@@ -56,7 +56,7 @@ struct SystemdTests {
             environment: [
                 "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "EGRET": Egret.path,
                 "UNITS": SystemdTests.package + "/packaging/systemd",
-            ], timeout: .seconds(120))
+            ], timeout: .seconds(240))
         let log = (try? String(decoding: contents(of: directory.path + "/log"), as: UTF8.self)) ?? ""
         #expect(
             output.standardOutput == expected + "\n", "\(output.standardError)\n\(log)", sourceLocation: location)

@@ -62,7 +62,7 @@ final class TerminalSession {
     @discardableResult
     func expect(
         _ text: String,
-        within limit: Duration = .seconds(4),
+        within limit: Duration = .seconds(15),
         typingAgain key: String? = nil,
         _ location: SourceLocation = #_sourceLocation
     ) throws -> String {

@@ -73,9 +73,9 @@ struct TestInternetTests {
             #expect(log.contains("udp 53 from 2001:db8:ffff::2 6 bytes b'six...'"))
 
             let listener = try internet.start(in: .home, ["nc", "-d", "198.51.100.20", "9001"])
-            let stopped = listener.wait(timeout: .milliseconds(500))
+            let stopped = listener.wait(timeout: .seconds(2))
             #expect(stopped.timedOut)
-            #expect((4...11).contains(stopped.standardOutput.split(separator: "\n").count), "\(stopped)")
+            #expect((4...41).contains(stopped.standardOutput.split(separator: "\n").count), "\(stopped)")
         }
     }
 

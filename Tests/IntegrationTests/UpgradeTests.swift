@@ -61,9 +61,10 @@ struct UpgradeTests {
                     flood() { inside a ping -q -i 0.002 -c 7000 -W 1 $1 >flood-$1 & floods="$floods $!"; }
                     flood 10.9.0.3; flood fd00:9::3; flood 10.9.0.4; flood 203.0.113.10
                     # Two open connections, to outside and to a neighbour, that say something twenty times a second.
-                    inside c socat TCP4-LISTEN:81,fork,reuseaddr SYSTEM:cat & listener=$!; sleep 0.5
+                    inside c socat TCP4-LISTEN:81,fork,reuseaddr SYSTEM:cat & listener=$!
+                    until inside c ss -Hltn | grep -q :81; do sleep 0.05; done
                     speak() { (i=0; until [ -e stop ]; do i=$((i + 1)); echo $i; echo $i >&3; sleep 0.05; done) 3>said-$1 |
-                        timeout 100 ip netns exec a socat -t 2 - TCP4:$1:$2 >heard-$1; }
+                        timeout 250 ip netns exec a socat -t 2 - TCP4:$1:$2 >heard-$1; }
                     speak 203.0.113.10 7 & one=$!; speak 10.9.0.4 81 & two=$!; sleep 0.5
                     upgrade TERM 3 same two; upgrade KILL 1 same one; upgrade TERM 2 ^g[0-9] two
                     upgrade KILL 3 ^from one; upgrade TERM 1 ^to two; upgrade KILL 3 . one
@@ -78,7 +79,7 @@ struct UpgradeTests {
                     egret get status | grep -E '^(revision|problem)'; egret history | grep -oE 'first|second'
                     egret diff 1 2 | grep -q '^+.*two' && echo the difference is told
                     kill $listener; finish
-                    """, timeout: .seconds(150))
+                    """, timeout: .seconds(300))
             #expect(
                 output.standardOutput == """
                     , 0 received

@@ -63,7 +63,7 @@ struct NameOracleTests {
         let set = try #require(programs.policy.names.first?.set(target.family))
         let refused = Conversation(bench, .tcp, to: target, port: 22)
         #expect(try !refused.open(), "nothing has been resolved")
-        try bench.addElement(target, to: set, lifetime: "2s")
+        try bench.addElement(target, to: set, lifetime: "5s")
         let open = [Conversation(bench, .tcp, to: target, port: 22), Conversation(bench, .udp, to: target, port: 123)]
         for conversation in open { #expect(try conversation.open()) }
         #expect(try !Conversation(bench, .tcp, to: target, port: 443).open(), "the rule is about two ports")

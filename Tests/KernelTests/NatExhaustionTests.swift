@@ -36,7 +36,7 @@ struct NatExhaustionTests {
             kept, answered = [], 0
             for number in range(\(count)):
                 client = socket.socket()
-                client.settimeout(0.3)
+                client.settimeout(1)
                 kept.append(client)
                 if \(clients ? "True" : "False"): client.bind((f"192.168.1.{number}", 0))
                 try:

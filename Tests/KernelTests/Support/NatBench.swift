@@ -199,7 +199,7 @@ final class NatBench {
             transport, address, port, source = sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             client = socket.socket(family, *PROTOCOLS[transport])
-            client.settimeout(0.6)
+            client.settimeout(1)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 client.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", source))
