@@ -34,7 +34,7 @@ final class KernelEnforcement: Enforcement {
     private let shaper: EndpointShaper
     private let pools: PoolShaper
     private let redirections: LinkRedirections
-    /// Hears of queues and filters that come, go and change: `RTNLGRP_TC`.
+    /// Hears of queues and filters that come, go and change.
     private let queueEvents: NetlinkConnection
     private let limits: LimitKeeper
     let traffic: TrafficBook
@@ -102,7 +102,8 @@ final class KernelEnforcement: Enforcement {
         self.names = names.map { NameService($0.setting, by: dataplane.batchSender, book: $0.book) }
         pools = PoolShaper(route)
         redirections = LinkRedirections(route)
-        queueEvents = try NetlinkConnection.routeEvents(groups: [4], receiveBuffer: 1 << 18)
+        queueEvents = try NetlinkConnection.routeEvents(
+            groups: [RouteGroup.trafficControl], receiveBuffer: 1 << 18)
         limits = LimitKeeper(dataplane)
         plan = HostPlan(logGroup: KernelEnforcement.logGroup, quarantine: quarantine)
     }
