@@ -174,8 +174,8 @@ final class NameService: Sendable {
                 guard let link else { return }
                 try journal.append(holdings, link: link)
             },
-            event: { [self] endpoint, event in book.note(endpoint, event) },
-            question: { [self] endpoint in book.noteQuestion(endpoint) },
+            event: { [self] _, event in book.note(event) },
+            question: { [self] _ in book.noteQuestion() },
             refusal: { [self] endpoint, event, server, isStream in
                 book.noteRefusal(endpoint, event, server: server, isStream: isStream, judge(endpoint))
             })
