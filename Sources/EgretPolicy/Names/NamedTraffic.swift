@@ -67,9 +67,6 @@ public struct NamedTraffic: Hashable, Sendable {
     /// Whether a name is read on a port of TCP.
     public func checks(_ port: UInt16) -> Bool { checked.contains { $0.contains(port) } }
 
-    /// Whether everything passes by its address alone.
-    public var isOnlyPinned: Bool { checked.isEmpty && !pinned.isEmpty }
-
     private static func tcpPorts(_ rule: EgressRule) -> [PortRange] {
         if rule.services.isEmpty { return [.all] }
         let ranges = rule.services.compactMap { service -> PortRange? in
