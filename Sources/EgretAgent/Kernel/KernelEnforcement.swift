@@ -191,33 +191,21 @@ final class KernelEnforcement: Enforcement {
         change.policies = fresh.policies
         change.endpoints =
             isPoliced ? fresh.slots.compactMap { fresh.hostEndpoint($0) { queue(of: $0, wanted) } } : []
-        var difference = try next.apply(change)
+        let difference = try next.apply(change)
         try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints)
         try routes.take(wanted.routes, localNetworks: wanted.localNetworks)
         try limits.take(limitProgram(wanted))
         announce(change.policies, of: next, adopted: adopted)
         let naming = naming(of: isPoliced ? Swift.Set(fresh.slots) : [], fresh, next, isWhole: true)
-        if isPoliced {
-            if isSound {
-                difference.arrival.removeAll { program in
-                    next.bases.contains(program) && program != HostOutput.program
-                        && picture.tables.contains(program.table)
-                }
-                difference.switching.steps = found.clearance + difference.switching.steps
-                try self.names.change(naming) { fill in
-                    try dataplane.apply(
-                        arrival: difference.arrival, switching: difference.switching, departure: difference.departure,
-                        beforeSwitch: fill, beforeDeparture: { readLast() })
-                }
-                try dataplane.sweep(HostPlan.tables, keeping: next.tablePrograms)
-            } else {
-                try self.names.change(naming) { fill in
-                    try replaceAll(picture, difference)
-                    fill()
-                }
-            }
-        } else {
+        if !isPoliced {
             self.names.change(naming) { _ in }
+        } else if isSound {
+            try complete(picture, to: next, difference, after: found.clearance, naming)
+        } else {
+            try self.names.change(naming) { fill in
+                try replaceAll(picture, difference)
+                fill()
+            }
         }
         (plan, resolved, demands) = (next, fresh, wanted)
         if anew { try forgetConnections(carrying: next.generations.used.intersection(former)) }
@@ -233,6 +221,24 @@ final class KernelEnforcement: Enforcement {
         try NetworkConnections(netfilter).forgetMarked { mark in
             numbers.contains(KernelEnforcement.generation(ofMark: mark))
         }
+    }
+
+    /// What is there is sound: what it lacks of a plan comes beside it, and what is not of the plan goes.
+    private func complete(
+        _ picture: TablePicture, to next: HostPlan, _ difference: HostDifference, after clearance: [Transaction.Step],
+        _ naming: NameChange
+    ) throws {
+        let arrival = difference.arrival.filter { program in
+            !next.bases.contains(program) || program == HostOutput.program || !picture.tables.contains(program.table)
+        }
+        var switching = difference.switching
+        switching.steps = clearance + switching.steps
+        try self.names.change(naming) { fill in
+            try dataplane.apply(
+                arrival: arrival, switching: switching, departure: difference.departure, beforeSwitch: fill,
+                beforeDeparture: { readLast() })
+        }
+        try dataplane.sweep(HostPlan.tables, keeping: next.tablePrograms)
     }
 
     /// Nothing to take over, or what is there is of another version, or broken: all of it in one transaction.
