@@ -114,18 +114,7 @@ final class RunPlace {
         try host.removeStrayLinks(besides: 8)
         let network = try HostNetwork(host.route)
         let mentioned = policies.mentionedBlocks + resolution.resolvers.map { IPPrefix($0) }
-        var plans: [Int: AddressPlan] = [:]
-        let interfaces = Swift.Set(network.links.values)
-        let claim = try host.state.claim(isTaken: { interfaces.contains("egret\($0)") }) { slot in
-            plans[slot] = AddressPlanner.plan(
-                slot: slot,
-                occupied: network.occupied,
-                mentioned: mentioned,
-                withIPv6: network.hasIPv6
-            )
-            return plans[slot]?.endpointAddresses
-        }
-        guard let claim, let plan = plans[claim.record.slot],
+        guard let (claim, plan) = try RunPlace.takeSlot(on: host, network, mentioned: mentioned),
             let generation = Generation(rawValue: claim.record.generation)
         else {
             try host.state.removeIfEmpty()
@@ -158,6 +147,25 @@ final class RunPlace {
             throw error
         }
         withExtendedLifetime(lock) {}
+    }
+
+    /// Claims a slot for which there are addresses that nobody has; `nil` if there is none.
+    private static func takeSlot(
+        on host: RunHost, _ network: HostNetwork, mentioned: [IPPrefix]
+    ) throws -> (StateDirectory.Claim, AddressPlan)? {
+        var plans: [Int: AddressPlan] = [:]
+        let interfaces = Swift.Set(network.links.values)
+        let claim = try host.state.claim(isTaken: { interfaces.contains("egret\($0)") }) { slot in
+            plans[slot] = AddressPlanner.plan(
+                slot: slot,
+                occupied: network.occupied,
+                mentioned: mentioned,
+                withIPv6: network.hasIPv6
+            )
+            return plans[slot]?.endpointAddresses
+        }
+        guard let claim, let plan = plans[claim.record.slot] else { return nil }
+        return (claim, plan)
     }
 
     private func make(_ plan: AddressPlan, _ network: HostNetwork) throws {
