@@ -34,6 +34,20 @@ public struct PortRange: Hashable, Comparable, Sendable, CustomStringConvertible
         lowerBound <= port && port <= upperBound
     }
 
+    /// The ports of some ranges, given by first port, as ranges in order of which no two touch.
+    package static func merged(sorted ranges: [PortRange]) -> [PortRange] {
+        var result: [PortRange] = []
+        for range in ranges {
+            if let last = result.last, last.upperBound == .max || range.lowerBound <= last.upperBound + 1 {
+                result[result.count - 1] = PortRange(
+                    unchecked: last.lowerBound, max(last.upperBound, range.upperBound))
+            } else {
+                result.append(range)
+            }
+        }
+        return result
+    }
+
     /// `443` or `8000-9000`.
     public var description: String {
         lowerBound == upperBound ? "\(lowerBound)" : "\(lowerBound)-\(upperBound)"

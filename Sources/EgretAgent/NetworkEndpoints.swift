@@ -48,8 +48,9 @@ struct NetworkEndpoints: EndpointSource {
         var files: [String: File.Status]?
         var endpoints: [AgentEndpoint] = []
 
-        /// `RTNLGRP_LINK` in `linux/rtnetlink.h`.
-        init() throws { events = try NetlinkConnection.routeEvents(groups: [1], receiveBuffer: 1 << 20) }
+        init() throws {
+            events = try NetlinkConnection.routeEvents(groups: [RouteGroup.links], receiveBuffer: 1 << 20)
+        }
 
         /// Whether a link may have changed since the last call.
         func linksHaveChanged() throws -> Bool {

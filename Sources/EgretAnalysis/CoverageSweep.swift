@@ -81,18 +81,6 @@ extension PreparedRule {
         let embedded = IPv4Embedding.allCases.flatMap { embedding in
             addresses.ranges(.ipv4).map { embedding.first($0.lowerBound)...embedding.last($0.upperBound) }
         }
-        return PreparedRule.merged(addresses.ranges(.ipv6) + embedded)
-    }
-
-    private static func merged(_ ranges: [ClosedRange<UInt128>]) -> [ClosedRange<UInt128>] {
-        var result: [ClosedRange<UInt128>] = []
-        for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
-            if let last = result.last, last.upperBound == .max || range.lowerBound <= last.upperBound + 1 {
-                result[result.count - 1] = last.lowerBound...max(last.upperBound, range.upperBound)
-            } else {
-                result.append(range)
-            }
-        }
-        return result
+        return AddressRangeSet.merged(addresses.ranges(.ipv6) + embedded)
     }
 }

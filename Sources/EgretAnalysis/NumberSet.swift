@@ -14,7 +14,7 @@ struct NumberSet: Hashable, Sendable {
 
     /// Creates the set of some ranges, in order; they may touch and overlap.
     init(sorted: [PortRange] = [], includesNone: Bool = false) {
-        ranges = NumberSet.merged(sorted)
+        ranges = sorted.count > 1 ? PortRange.merged(sorted: sorted) : sorted
         self.includesNone = includesNone
     }
 
@@ -76,21 +76,6 @@ struct NumberSet: Hashable, Sendable {
         if let range = PortRange(UInt16(truncatingIfNeeded: lower), UInt16(truncatingIfNeeded: upper)) {
             ranges.append(range)
         }
-    }
-
-    private static func merged(_ sorted: [PortRange]) -> [PortRange] {
-        guard sorted.count > 1 else { return sorted }
-        var result: [PortRange] = []
-        for range in sorted {
-            if let last = result.last, UInt32(range.lowerBound) <= UInt32(last.upperBound) + 1,
-                let both = PortRange(last.lowerBound, max(last.upperBound, range.upperBound))
-            {
-                result[result.count - 1] = both
-            } else {
-                result.append(range)
-            }
-        }
-        return result
     }
 }
 

@@ -12,6 +12,12 @@ import EgretPolicy
     import Foundation
 #endif
 
+/// What a log record says happened.
+enum LogMeaning {
+    case audited(DecidingClause)
+    case refused(RefusalReason)
+}
+
 /// One refused or audited packet as a line of JSON. `docs/report.md` describes it.
 struct LogLine: Encodable {
     var time: String

@@ -114,18 +114,7 @@ final class RunPlace {
         try host.removeStrayLinks(besides: 8)
         let network = try HostNetwork(host.route)
         let mentioned = policies.mentionedBlocks + resolution.resolvers.map { IPPrefix($0) }
-        var plans: [Int: AddressPlan] = [:]
-        let interfaces = Swift.Set(network.links.values)
-        let claim = try host.state.claim(isTaken: { interfaces.contains("egret\($0)") }) { slot in
-            plans[slot] = AddressPlanner.plan(
-                slot: slot,
-                occupied: network.occupied,
-                mentioned: mentioned,
-                withIPv6: network.hasIPv6
-            )
-            return plans[slot]?.endpointAddresses
-        }
-        guard let claim, let plan = plans[claim.record.slot],
+        guard let (claim, plan) = try RunPlace.takeSlot(on: host, network, mentioned: mentioned),
             let generation = Generation(rawValue: claim.record.generation)
         else {
             try host.state.removeIfEmpty()
@@ -149,7 +138,7 @@ final class RunPlace {
             throw error
         }
         collector = FlowCollector(policies: policies) { [names] in names?.names(of: $0) ?? [] }
-        warnings = RunPlace.warnings(resolution, chosen)
+        warnings = resolution.warnings
         do {
             try make(plan, network)
             _ = try started.confirm()
@@ -158,6 +147,25 @@ final class RunPlace {
             throw error
         }
         withExtendedLifetime(lock) {}
+    }
+
+    /// Claims a slot for which there are addresses that nobody has; `nil` if there is none.
+    private static func takeSlot(
+        on host: RunHost, _ network: HostNetwork, mentioned: [IPPrefix]
+    ) throws -> (StateDirectory.Claim, AddressPlan)? {
+        var plans: [Int: AddressPlan] = [:]
+        let interfaces = Swift.Set(network.links.values)
+        let claim = try host.state.claim(isTaken: { interfaces.contains("egret\($0)") }) { slot in
+            plans[slot] = AddressPlanner.plan(
+                slot: slot,
+                occupied: network.occupied,
+                mentioned: mentioned,
+                withIPv6: network.hasIPv6
+            )
+            return plans[slot]?.endpointAddresses
+        }
+        guard let claim, let plan = plans[claim.record.slot] else { return nil }
+        return (claim, plan)
     }
 
     private func make(_ plan: AddressPlan, _ network: HostNetwork) throws {
@@ -325,26 +333,6 @@ final class RunPlace {
             message:
                 "somebody changed the queues that limit the command's rate; its traffic and the command were stopped",
             advice: "tc qdisc and tc class do this; the report is incomplete")
-    }
-
-    private static func warnings(_ resolution: Sandbox.NameResolution, _ chosen: [IPAddress]) -> [String] {
-        if resolution.isUnchanged { return ["/etc/resolv.conf leads nowhere; names do not resolve"] }
-        if !resolution.resolvers.isEmpty { return [] }
-        // A resolver on the host's loopback is out of reach whatever the policy says.
-        let loopback = [IPPrefix("127.0.0.0/8"), IPPrefix("::1/128")].compactMap(\.self)
-        if let refused = resolution.leftOut.first(where: { address in !loopback.contains { $0.contains(address) } }) {
-            return [
-                "names do not resolve: no rule lets queries to \(refused) out; add --allow \(flag(refused))"
-            ]
-        }
-        guard let first = resolution.leftOut.first else {
-            return ["names do not resolve: /etc/resolv.conf names no resolver; name one with --dns"]
-        }
-        return ["names do not resolve: the resolver \(first) is on the host's loopback; name another with --dns"]
-    }
-
-    private static func flag(_ resolver: IPAddress) -> String {
-        quotedForShell(FlowKey(destination: resolver, protocol: .udp, port: 53).flagText)
     }
 
     /// Starts the command.
@@ -577,12 +565,6 @@ final class RunPlace {
             return false
         }
     }
-}
-
-/// What a log record says happened.
-enum LogMeaning {
-    case audited(DecidingClause)
-    case refused(RefusalReason)
 }
 
 extension PolicySet {

@@ -21,7 +21,7 @@ struct FarSideMatch {
         _ destinations: [Destination], _ services: [Service], _ direction: TrafficDirection,
         groups: [String: DestinationGroup], family: AddressFamily, set name: String
     ) {
-        var condition: [Statement] = [.equal(.networkProtocol, family == .ipv4 ? 2 : 10)]
+        var condition: [Statement] = [family.isPackets]
         if destinations.isEmpty {
             set = nil
         } else {
@@ -51,8 +51,7 @@ struct FarSideMatch {
                     }, verdicts: [])
             case .ipv6: .ipv6Intervals(ranges.map { AddressInterval($0.lowerBound, $0.upperBound) }, verdicts: [])
             }
-        return Set(
-            name, keyType: family == .ipv4 ? .ipv4Address : .ipv6Address, hasIntervals: true, contents: contents)
+        return Set(name, keyType: family.dataType, hasIntervals: true, contents: contents)
     }
 
     static func conditions(_ service: Service, port: Selector = .destinationPort) -> [[Statement]] {

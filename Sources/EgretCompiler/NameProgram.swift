@@ -124,10 +124,7 @@ public struct NameProgram: Hashable, Sendable {
         }
         return AddressFamily.allCases.compactMap { family in
             door.sets[family].map { set in
-                [
-                    .equal(.networkProtocol, family == .ipv4 ? 2 : 10), .equal(.transportProtocol, 6),
-                    .inSet(family == .ipv4 ? .ipv4Destination : .ipv6Destination, set),
-                ] + isPort
+                [family.isPackets, .equal(.transportProtocol, 6), .inSet(family.destination, set)] + isPort
             }
         }
     }
@@ -178,14 +175,13 @@ public struct NameProgram: Hashable, Sendable {
     private func resolving(_ proxies: Proxies, _ generation: Generation) -> [Rule] {
         var rules: [Rule] = []
         for address in proxies.addresses {
-            let isFamily = Statement.equal(.networkProtocol, address.family == .ipv4 ? 2 : 10)
             let target = TranslationTarget(address, ports: PortRange(proxies.namesPort))
             let effect: [Statement] = [
                 .setConnectionMark(mask: Generation.mask, value: generation.mark), .anonymousCounter,
                 .destinationTranslation(target),
             ]
             for transport: UInt128 in [17, 6] {
-                let condition = [isFrom, isFamily] + NameProgram.isQuestion(over: transport)
+                let condition = [isFrom, address.family.isPackets] + NameProgram.isQuestion(over: transport)
                 rules.append(Rule(in: chain("resolve"), condition + effect))
             }
         }

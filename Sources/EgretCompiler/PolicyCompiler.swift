@@ -123,14 +123,13 @@ extension PolicyCompiler {
         }
         let isFamily = family.isPackets
         let name = "\(prefix)-\(family)"
-        let keyType: DataType = family == .ipv4 ? .ipv4Address : .ipv6Address
         let tables = AddressTables(intervals, threshold: tableThreshold)
         for table in tables.blocks {
             let name = "\(name)-\(table.prefixLength)"
             output.program.sets.append(
                 Set(
                     name,
-                    keyType: keyType,
+                    keyType: family.dataType,
                     mapsToVerdict: true,
                     size: UInt32(clamping: table.entries.count),
                     contents: contents(table.entries, targets.verdicts)
@@ -149,7 +148,7 @@ extension PolicyCompiler {
             output.program.sets.append(
                 Set(
                     name,
-                    keyType: keyType,
+                    keyType: family.dataType,
                     hasIntervals: true,
                     mapsToVerdict: true,
                     contents: contents(tables.intervals, targets.verdicts)

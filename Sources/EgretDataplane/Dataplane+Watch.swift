@@ -30,9 +30,6 @@ public struct TableChanges: Hashable, Sendable {
 
 /// Notices what others do to tables: another tool, or a person with nft(8).
 public final class TableWatch {
-    /// `NFNLGRP_NFTABLES` in `linux/netfilter/nfnetlink.h`.
-    private static let group: UInt32 = 7
-
     private let connection: NetlinkConnection
     private let tables: Swift.Set<Table>
     private let ownPorts: Swift.Set<UInt32?>
@@ -47,7 +44,7 @@ public final class TableWatch {
     ///   - ports: Nor what is changed through netlink sockets of these ports.
     /// - Throws: `NetlinkError` if the kernel gives no notifications.
     public init(_ tables: [Table], besides own: Dataplane, andPorts ports: [UInt32] = []) throws(NetlinkError) {
-        connection = try NetlinkConnection.netfilterEvents(groups: [TableWatch.group], receiveBuffer: 1 << 20)
+        connection = try NetlinkConnection.netfilterEvents(groups: [NfnetlinkGroup.nftables], receiveBuffer: 1 << 20)
         self.tables = Swift.Set(tables)
         ownPorts = Swift.Set([own.connection.portID] + ports)
     }

@@ -120,7 +120,7 @@ public final class Doctor {
         observation.outcome = try prober.run(watching: [host.descriptor, endpoint.descriptor]) {
             try host.collect()
             try endpoint.collect()
-            return isLost(observation)
+            return isLost()
         }
         if let refused, let now = host.refusedInsertions() { observation.refusedInsertions = max(0, now - refused) }
         try host.collect()
@@ -133,7 +133,7 @@ public final class Doctor {
     }
 
     /// Whether the trace shows that waiting is in vain.
-    private func isLost(_ observation: Observation) -> Bool {
+    private func isLost() -> Bool {
         let (out, back) = passages(host)
         let (leaving, returning) = passages(endpoint)
         return [out.drop, back.drop, leaving.drop, returning.drop].contains { $0 != nil }

@@ -40,12 +40,8 @@ final class NamespaceView {
     /// Everything that can be read of the namespace, without its switches.
     func surroundings(_ family: AddressFamily) throws -> Surroundings {
         var found = Surroundings(place)
-        found.links = try route.dump("list links") { sequence throws(WireError) in
-            try RouteWire.linksRequest(sequence: sequence)
-        }.map { try RouteWire.decodeLink($0) }
-        found.addresses = try route.dump("list addresses") { sequence throws(WireError) in
-            try RouteWire.addressesRequest(sequence: sequence)
-        }.compactMap { try RouteWire.decodeAddress($0) }
+        found.links = try route.links()
+        found.addresses = try route.addresses()
         found.routes = try route.dump("list routes") { sequence throws(WireError) in
             try RouteWire.routesRequest(family: family, sequence: sequence)
         }.compactMap { try RouteWire.decodeRoute($0) }

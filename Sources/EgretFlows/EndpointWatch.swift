@@ -80,8 +80,6 @@ public final class EndpointWatch {
     private let ledLabel: UInt8?
     private var nextSequence: UInt32?
 
-    /// `NFNLGRP_CONNTRACK_NEW` in `linux/netfilter/nfnetlink_compat.h`.
-    private static let connectionBeginGroup: UInt32 = 1
     /// 4 MiB: some ten thousand records.
     private static let bufferBytes = 4 << 20
 
@@ -93,15 +91,9 @@ public final class EndpointWatch {
     /// - Throws: An error that says which part of the kernel refused: `EBUSY` if somebody else listens to the group.
     public init(logGroup: UInt16, ledLabel: UInt8? = nil) throws(NetlinkError) {
         self.ledLabel = ledLabel
-        logs = try NetlinkConnection.netfilterEvents(receiveBuffer: EndpointWatch.bufferBytes)
-        try logs.request("take log group \(logGroup)") { sequence throws(WireError) in
-            try PacketLogWire.bindRequest(group: logGroup, sequence: sequence)
-        }
-        try logs.request("configure log group \(logGroup)") { sequence throws(WireError) in
-            try PacketLogWire.configureRequest(group: logGroup, copyRange: 128, queueThreshold: 1, sequence: sequence)
-        }
+        logs = try NetlinkConnection.packetLog(group: logGroup, receiveBuffer: EndpointWatch.bufferBytes)
         begun = try NetlinkConnection.netfilterEvents(
-            groups: [EndpointWatch.connectionBeginGroup], receiveBuffer: EndpointWatch.bufferBytes)
+            groups: [NfnetlinkGroup.conntrackNew], receiveBuffer: EndpointWatch.bufferBytes)
     }
 
     /// The descriptors that become readable when something has come.

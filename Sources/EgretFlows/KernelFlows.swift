@@ -43,8 +43,6 @@ public final class KernelFlows {
     private let hostAddresses: Swift.Set<IPAddress>
     private let proxyPort: UInt16?
 
-    /// `NFNLGRP_CONNTRACK_DESTROY` in `linux/netfilter/nfnetlink_compat.h`.
-    private static let connectionEndGroup: UInt32 = 3
     /// 8 MiB: some twenty thousand records.
     private static let bufferBytes = 8 << 20
 
@@ -66,15 +64,9 @@ public final class KernelFlows {
         proxyPort: UInt16? = nil
     ) throws(NetlinkError) {
         self.proxyPort = proxyPort
-        logs = try NetlinkConnection.netfilterEvents(receiveBuffer: KernelFlows.bufferBytes)
-        try logs.request("take log group \(logGroup)") { sequence throws(WireError) in
-            try PacketLogWire.bindRequest(group: logGroup, sequence: sequence)
-        }
-        try logs.request("configure log group \(logGroup)") { sequence throws(WireError) in
-            try PacketLogWire.configureRequest(group: logGroup, copyRange: 128, queueThreshold: 1, sequence: sequence)
-        }
+        logs = try NetlinkConnection.packetLog(group: logGroup, receiveBuffer: KernelFlows.bufferBytes)
         ends = try NetlinkConnection.netfilterEvents(
-            groups: [KernelFlows.connectionEndGroup],
+            groups: [NfnetlinkGroup.conntrackDestroy],
             receiveBuffer: KernelFlows.bufferBytes
         )
         self.mark = ConntrackWire.MarkFilter(value: mark.value, mask: mark.mask)

@@ -37,23 +37,3 @@ public struct MountFlags: OptionSet, Hashable, Sendable {
     /// `MS_SHARED`
     public static let shared = MountFlags(rawValue: egret_ms_shared)
 }
-
-/// Mounting, for the calling thread's mount namespace.
-public enum Mount {
-    /// Mounts a filesystem, as mount(2).
-    public static func mount(
-        source: String?,
-        target: String,
-        type: String? = nil,
-        flags: MountFlags = [],
-        data: String? = nil
-    ) throws(LinuxError) {
-        try check(
-            unsafe egret_mount(source, target, type, flags.rawValue, data), "mount", "\(source ?? "") on \(target)")
-    }
-
-    /// Unmounts; `detach` takes it away from the tree at once and frees it when no longer in use.
-    public static func unmount(_ target: String, detach: Bool = false) throws(LinuxError) {
-        try check(unsafe egret_unmount(target, detach ? egret_mnt_detach : 0), "unmount", target)
-    }
-}

@@ -39,14 +39,6 @@ public enum NetlinkControl {
     public static let overrun: UInt16 = 4
 }
 
-/// Netlink families (`NETLINK_*` in `linux/netlink.h`), the protocol argument of `socket(2)`.
-public enum NetlinkFamily {
-    /// `NETLINK_ROUTE`.
-    public static let route: Int32 = 0
-    /// `NETLINK_NETFILTER`.
-    public static let netfilter: Int32 = 12
-}
-
 /// Address families as netlink headers carry them (`AF_*`).
 enum SocketFamily {
     /// `AF_UNSPEC`.

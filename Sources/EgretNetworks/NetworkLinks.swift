@@ -19,10 +19,7 @@ public struct NetworkLinks {
 
     /// All links of the host.
     public func all() throws -> [LinkRecord] {
-        try connection.dump("list links") { sequence throws(WireError) in
-            try RouteWire.linksRequest(sequence: sequence)
-        }
-        .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
+        try connection.links()
     }
 
     /// The addresses that machines beyond a link are known to have.
@@ -42,10 +39,7 @@ public struct NetworkLinks {
 
     /// The addresses of all links, with their prefixes.
     public func addresses() throws -> [AddressRecord] {
-        try connection.dump("list addresses") { sequence throws(WireError) in
-            try RouteWire.addressesRequest(sequence: sequence)
-        }
-        .compactMap { (message) throws(WireError) in try RouteWire.decodeAddress(message) }
+        try connection.addresses()
     }
 
     // MARK: - Bridges
@@ -209,10 +203,6 @@ public struct NetworkLinks {
 }
 
 extension NetlinkConnection {
-    fileprivate func links() throws -> [LinkRecord] {
-        try NetworkLinks(self).all()
-    }
-
     fileprivate func link(_ name: InterfaceName) throws -> LinkRecord {
         let message = try get("get link \(name)") { sequence throws(WireError) in
             try RouteWire.linkRequest(named: name, sequence: sequence)

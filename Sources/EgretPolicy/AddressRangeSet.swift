@@ -25,8 +25,8 @@ public struct AddressRangeSet: Hashable, Sendable {
     /// - Complexity: O(*n* log *n*) in the number of blocks and exceptions.
     public init(_ blocks: [AddressBlock]) {
         self.init(
-            v4: AddressRangeSet.merged(blocks.filter { $0.prefix.family == .ipv4 }),
-            v6: AddressRangeSet.merged(blocks.filter { $0.prefix.family == .ipv6 })
+            v4: AddressRangeSet.covered(blocks.filter { $0.prefix.family == .ipv4 }),
+            v6: AddressRangeSet.covered(blocks.filter { $0.prefix.family == .ipv6 })
         )
     }
 
@@ -69,23 +69,22 @@ public struct AddressRangeSet: Hashable, Sendable {
         return runs[low - 1]
     }
 
-    private static func merged(_ blocks: [AddressBlock]) -> [ClosedRange<UInt128>] {
-        var runs = blocks.flatMap { remainder(of: $0) }
-        runs.sort { $0.lowerBound < $1.lowerBound }
+    /// Runs in order of which no two touch, for the same addresses.
+    package static func merged(_ runs: [ClosedRange<UInt128>]) -> [ClosedRange<UInt128>] {
         var result: [ClosedRange<UInt128>] = []
-        for run in runs {
-            guard let last = result.last else {
-                result.append(run)
-                continue
-            }
-            let touches = last.upperBound == .max || run.lowerBound <= last.upperBound + 1
-            if touches {
+        for run in runs.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+            if let last = result.last, last.upperBound == .max || run.lowerBound <= last.upperBound + 1 {
                 result[result.count - 1] = last.lowerBound...max(last.upperBound, run.upperBound)
             } else {
                 result.append(run)
             }
         }
         return result
+    }
+
+    /// What some blocks of one family cover.
+    private static func covered(_ blocks: [AddressBlock]) -> [ClosedRange<UInt128>] {
+        merged(blocks.flatMap { remainder(of: $0) })
     }
 
     /// What the exceptions leave of a block, in order.

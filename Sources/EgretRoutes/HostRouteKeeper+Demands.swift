@@ -132,10 +132,7 @@ extension HostRouteKeeper {
     private func refuseUnknown(_ next: [Int: RouteWay]) throws {
         let new = next.filter { plan.ways[$0.key] == nil && $0.value.isPath }
         if new.isEmpty { return }
-        let links = try connection.dump("list links") { sequence throws(WireError) in
-            try RouteWire.linksRequest(sequence: sequence)
-        }
-        .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
+        let links = try connection.links()
         for (number, way) in new.sorted(by: { $0.key < $1.key }) {
             _ = try ResolvedWay(number: number, way, links: links, connection)
         }

@@ -125,10 +125,7 @@ public final class HostRouteKeeper {
     // MARK: - Interfaces
 
     func lookAtLinks() throws {
-        let links = try connection.dump("list links") { sequence throws(WireError) in
-            try RouteWire.linksRequest(sequence: sequence)
-        }
-        .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
+        let links = try connection.links()
         for number in ways.keys {
             guard var way = ways[number] else { continue }
             let former = way.link?.index
@@ -168,22 +165,9 @@ public final class HostRouteKeeper {
         for number in ways.keys { ways[number]?.isNew = false }
     }
 
-    /// The addresses that the host has by each way. An address that several ways share is the first one's.
     private func lookAtAddresses() throws {
-        let records = try connection.dump("list addresses") { sequence throws(WireError) in
-            try RouteWire.addressesRequest(sequence: sequence)
-        }
-        .compactMap { (message) throws(WireError) in try RouteWire.decodeAddress(message) }
-        var known: Swift.Set<IPAddress> = []
-        var found: [Int: [IPAddress]] = [:]
-        for (number, way) in ways.sorted(by: { $0.key < $1.key }) where way.way.isPath {
-            let own = records.filter { $0.linkIndex == way.link?.index && $0.scope == 0 }.map(\.address)
-            for address in own + [way.way.sourceAddress].compactMap(\.self)
-            where way.families.contains(address.family) && known.insert(address).inserted {
-                found[number, default: []].append(address)
-            }
-        }
-        plan.addresses = found
+        let paths = ways.sorted { $0.key < $1.key }.map(\.value).filter(\.way.isPath)
+        plan.addresses = try connection.addresses().byWay(paths.map { ($0.number, $0.way, $0.link) })
     }
 
     // MARK: - Who asks

@@ -62,7 +62,7 @@ public final class RouteKeeper {
         self.rules = rules
         tables = RouteTables(slot: slot, connection)
         timer = try Timer()
-        let links = try RouteKeeper.links(connection)
+        let links = try connection.links()
         var ways: [ResolvedWay] = []
         var clauses: [RouteProgram.Clause] = []
         for route in policies.routes {
@@ -134,27 +134,13 @@ public final class RouteKeeper {
         return changed.map { "the way by \($0.words) is \(usable.contains($0.number) ? "usable again" : "given up")" }
     }
 
-    /// The addresses that the host has by each way. An address that several ways share is the first one's.
     private func lookAtAddresses() throws {
-        let records = try connection.dump("list addresses") { sequence throws(WireError) in
-            try RouteWire.addressesRequest(sequence: sequence)
-        }
-        .compactMap { (message) throws(WireError) in try RouteWire.decodeAddress(message) }
-        var known: Swift.Set<IPAddress> = []
-        var found: [Int: [IPAddress]] = [:]
-        for way in ways {
-            let own = records.filter { $0.linkIndex == way.link?.index && $0.scope == 0 }.map(\.address)
-            for address in own + [way.way.sourceAddress].compactMap(\.self)
-            where way.families.contains(address.family) && known.insert(address).inserted {
-                found[way.number, default: []].append(address)
-            }
-        }
-        addresses = found
+        addresses = try connection.addresses().byWay(ways.map { ($0.number, $0.way, $0.link) })
     }
 
     /// Interfaces that went down have taken their routes along.
     private func lookAtLinks() throws {
-        let links = try RouteKeeper.links(connection)
+        let links = try connection.links()
         for index in ways.indices {
             guard let before = ways[index].link else { continue }
             let found = links.first { $0.name == before.name }
@@ -179,13 +165,6 @@ public final class RouteKeeper {
             }
             health[index].note(isLinkUp: isThere)
         }
-    }
-
-    private static func links(_ connection: NetlinkConnection) throws -> [LinkRecord] {
-        try connection.dump("list links") { sequence throws(WireError) in
-            try RouteWire.linksRequest(sequence: sequence)
-        }
-        .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
     }
 
     /// Removes what a run, living or dead, has in the kernel for its routes.

@@ -30,7 +30,7 @@ public struct HostNetwork: Sendable {
 
     /// Asks the kernel.
     public init(_ connection: NetlinkConnection) throws {
-        let links = try HostNetwork.linkRecords(connection)
+        let links = try connection.links()
         self.links = HostNetwork.names(links)
         let own = Set(links.filter { RunLink.isRunInterface($0.name) }.map(\.index))
         try readAddresses(connection, without: own)
@@ -44,14 +44,7 @@ public struct HostNetwork: Sendable {
     /// - Returns: The names.
     /// - Throws: An error that says what could not be read.
     public static func links(_ connection: NetlinkConnection) throws -> [UInt32: String] {
-        names(try linkRecords(connection))
-    }
-
-    static func linkRecords(_ connection: NetlinkConnection) throws -> [LinkRecord] {
-        try connection.dump("list links") { sequence throws(WireError) in
-            try RouteWire.linksRequest(sequence: sequence)
-        }
-        .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
+        names(try connection.links())
     }
 
     private static func names(_ links: [LinkRecord]) -> [UInt32: String] {
@@ -59,11 +52,7 @@ public struct HostNetwork: Sendable {
     }
 
     private mutating func readAddresses(_ connection: NetlinkConnection, without own: Set<UInt32>) throws {
-        let messages = try connection.dump("list addresses") { sequence throws(WireError) in
-            try RouteWire.addressesRequest(sequence: sequence)
-        }
-        for message in messages {
-            guard let record = try RouteWire.decodeAddress(message), !own.contains(record.linkIndex) else { continue }
+        for record in try connection.addresses() where !own.contains(record.linkIndex) {
             hasIPv6 = hasIPv6 || record.address.family == .ipv6
             addresses.append(record.address)
             if let prefix = IPPrefix(record.address, length: Int(record.prefixLength)) { occupied.append(prefix) }

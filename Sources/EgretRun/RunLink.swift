@@ -27,7 +27,7 @@ public struct RunLink: Sendable {
     /// - Returns: The slots, in order.
     /// - Throws: An error that says what could not be read.
     public static func slotsDown(_ connection: NetlinkConnection) throws -> [Int] {
-        try HostNetwork.linkRecords(connection).filter { !$0.isUp && isRunInterface($0.name) }
+        try connection.links().filter { !$0.isUp && isRunInterface($0.name) }
             .compactMap { Int($0.name.dropFirst(5)) }
             .filter { (0..<AddressPlanner.slotCount).contains($0) }.sorted()
     }

@@ -8,7 +8,7 @@ import EgretNetlinkWire
 /// Whether the queues that limit links are still as they were made.
 public final class QueueWatch {
     private let shaper: LinkShaper
-    /// Hears of queues and filters that come, go and change: `RTNLGRP_TC`.
+    /// Hears of queues and filters that come, go and change.
     private let events: NetlinkConnection
     private let own: UInt32?
     private var shapes: [UInt32: TrafficShape] = [:]
@@ -20,7 +20,8 @@ public final class QueueWatch {
     public init(_ connection: NetlinkConnection) throws(NetlinkError) {
         shaper = LinkShaper(connection)
         own = connection.portID
-        events = try NetlinkConnection.routeEvents(groups: [4], receiveBuffer: 1 << 18)
+        events = try NetlinkConnection.routeEvents(
+            groups: [RouteGroup.trafficControl], receiveBuffer: 1 << 18)
     }
 
     /// Becomes readable when a queue has changed, whosever it is.

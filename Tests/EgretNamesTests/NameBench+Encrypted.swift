@@ -37,30 +37,13 @@ extension NameBench {
 
     /// Starts unbound on port 853 alone, which asks Knot.
     func startEncryptedUnbound(_ certificates: Certificates, _ certificate: String = "dns") throws {
-        let zones = ["example.test", "cdn.test"].map { "stub-zone:\n    name: \($0)\n    stub-addr: 203.0.113.53" }
-        let configuration = try file(
-            "unbound-tls.conf",
-            """
-            server:
-                interface: 203.0.113.54@853
-                tls-port: 853
-                tls-service-key: "\(certificates.file("\(certificate).key"))"
-                tls-service-pem: "\(certificates.file("\(certificate).pem"))"
-                access-control: 0.0.0.0/0 allow
-                module-config: "iterator"
-                local-zone: "test." nodefault
-                username: ""
-                chroot: ""
-                directory: "\(path)"
-                pidfile: ""
-                use-syslog: no
-                do-daemonize: no
-                private-address: 0.0.0.0/32
-            remote-control:
-                control-enable: no
-            \(zones.joined(separator: "\n"))
-            """)
-        try startServer(["unbound", "-d", "-c", configuration], ready: "start of service")
+        try startUnbound(
+            configuration: "unbound-tls.conf",
+            listening: [
+                "interface: 203.0.113.54@853", "tls-port: 853",
+                "tls-service-key: \"\(certificates.file("\(certificate).key"))\"",
+                "tls-service-pem: \"\(certificates.file("\(certificate).pem"))\"",
+            ])
     }
 
     /// Starts a server over TLS that says on standard output what it hears, and behaves as it is told: `once` ends each

@@ -45,6 +45,17 @@ struct CNITests {
               "labels": { "app": "job" }, $1 }] }
             X
             }
+            # Adds and deletes b and c, and kills each call on its way: from a seed, so often, after so many seconds at the most.
+            killed() { python3 - "$@" <<'X'
+            import os, random, signal, subprocess, sys, time
+            random.seed(int(sys.argv[1]))
+            for turn in range(int(sys.argv[2])):
+                name = "bc"[turn % 2]
+                command = "ADD" if random.random() < 0.7 else "DEL"
+                p = subprocess.Popen(["setsid", "python3", "runtime.py", command, "pods", name, name], stderr=subprocess.DEVNULL)
+                time.sleep(random.uniform(0.03, float(sys.argv[3]))); os.killpg(p.pid, signal.SIGKILL) if p.poll() is None else None; p.wait()
+            X
+            }
             rows() { egret network inspect pods0 -o json | grep -c '"hostInterface"'; }
             gone() { egret network rm pods0 --force; find state -name '*.json'; ip -o link | grep -E 'egn|egl|pods0'; }
 
@@ -246,16 +257,7 @@ struct CNITests {
             cni ADD pods b b | cut -c1-60; echo broken >job.yaml; cni ADD pods b b | grep -c 'there is a mistake'; mv kept job.yaml
             cni CHECK pods a a && echo sound
             begin; cni ADD pods b b; kill $agent; wait $agent 2>/dev/null; reach a 203.0.113.11; egret network connect pods0 d | cut -d' ' -f1
-            echo killed anywhere
-            python3 - <<'X'
-            import os, random, signal, subprocess, time
-            random.seed(7)
-            for turn in range(60):
-                name = "bc"[turn % 2]
-                command = "ADD" if random.random() < 0.7 else "DEL"
-                p = subprocess.Popen(["setsid", "python3", "runtime.py", command, "pods", name, name], stderr=subprocess.DEVNULL)
-                time.sleep(random.uniform(0.03, 0.4)); os.killpg(p.pid, signal.SIGKILL) if p.poll() is None else None; p.wait()
-            X
+            echo killed anywhere; killed 7 60 0.4
             for n in b c; do cni DEL pods $n $n; cni ADD pods $n $n; result pods-$n 'd["ips"][0]["address"]'; done
             reach b 203.0.113.10; reach b 203.0.113.11; reach a 203.0.113.11; rows; ip -o link | grep -c ': egn'
             for i in 1 2 3 4; do ip netns add s$i; cni ADD pods s$i s$i & done; wait

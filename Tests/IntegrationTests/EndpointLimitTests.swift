@@ -51,6 +51,17 @@ struct EndpointLimitTests {
                 done
                 echo $rate
             }
+            # What a transfer of a's, and one of $1 to $2 beside it, bring together of ten megabits a second.
+            both() {
+                for try in 1 2 3 4; do
+                    serve 5201; serve 5202; inside a timeout 30 iperf3 -c 10.9.0.4 -t 4 -O 1 -f k $3 >x & other=$!
+                    inside $1 timeout 30 iperf3 -c $2 -t 4 -O 1 -f k -p 5202 $3 >y; wait $other
+                    sum=$(awk '/receiver/ { for (i = 1; i < NF; i++) if ($(i + 1) == "Kbits/sec" && $i > 0) { s += $i / 1000; n++ } }
+                        END { print (n == 2 && s > 8.5 && s < 10) ? "ten" : n " bring " s }' x y)
+                    [ "$sum" = ten ] && break
+                done
+                echo $sum
+            }
             up() {
                 egret network create br0 --subnet 10.9.0.0/24 $mode
                 for n in a b; do
@@ -148,21 +159,10 @@ struct EndpointLimitTests {
         let output = try script(
             "egpool", mode: mode,
             """
-            # What two transfers beside each other bring of ten.
-            both() {
-                for try in 1 2 3; do
-                    serve 5201; serve 5202; inside a timeout 30 iperf3 -c 10.9.0.4 -t 4 -O 1 -f k $1 >x & other=$!
-                    inside b timeout 30 iperf3 -c 10.9.0.4 -t 4 -O 1 -f k -p 5202 $1 >y; wait $other
-                    shared=$(awk '/receiver/ { for (i = 1; i < NF; i++) if ($(i + 1) == "Kbits/sec") s += $i / 1000 }
-                        END { print (s > 8.5 && s < 10) ? "shared" : s }' x y)
-                    [ $shared = shared ] && break
-                done
-                echo $shared
-            }
             set_limits '{ rate: 20Mbit, per: policy }, { rate: 8Mbit }'
             rate a 8; rate a 8 -R
             set_limits '{ rate: 10Mbit, per: policy }, { rate: 8Mbit }'
-            both; both -R
+            both b 10.9.0.4; both b 10.9.0.4 -R
             set_limits '{ rate: 6Mbit, per: policy, ports: [5201] }'; rate a 6; rate a 6 -R; rate a free -p 5202; rate b 6
             kill -9 $agent; wait $agent 2>/dev/null; begin; rate a 6 -R; rate a 6
             egret delete EgressPolicy/shop >/dev/null; rate a free; rate b free -R; left; tc qdisc | grep -c egret-
@@ -171,8 +171,8 @@ struct EndpointLimitTests {
             output == """
                 8
                 8
-                shared
-                shared
+                ten
+                ten
                 6
                 6
                 free
@@ -237,26 +237,15 @@ struct EndpointLimitTests {
             egret network connect br1 a --interface eth1 --workload shop/a --label shop=mine >/dev/null
             egret network connect br1 s --interface eth1 --workload shop/s >/dev/null
             to=$(ip -n s -o -4 addr show dev eth1 | awk '{ print $4 }' | cut -d/ -f1)
-            # What a's two links bring together of ten.
-            both() {
-                for try in 1 2 3 4; do
-                    serve 5201; serve 5202; inside a timeout 30 iperf3 -c 10.9.0.4 -t 4 -O 1 -f k $1 >x & other=$!
-                    inside a timeout 30 iperf3 -c $to -t 4 -O 1 -f k -p 5202 $1 >y; wait $other
-                    sum=$(awk '/receiver/ { for (i = 1; i < NF; i++) if ($(i + 1) == "Kbits/sec" && $i > 0) { s += $i / 1000; n++ } }
-                        END { print (n == 2 && s > 8.5 && s < 10) ? "ten" : n " bring " s }' x y)
-                    [ $sum = ten ] && break
-                done
-                echo $sum
-            }
             set_limits '{ rate: 10Mbit }, { connections: 3, ports: [9000] }'
-            both; both -R; ip -br link show type ifb | wc -l
+            both a $to; both a $to -R; ip -br link show type ifb | wc -l
             sed "s/10.9.0.4/$to/" connect.py >other.py
             mkfifo open; inside a python3 connect.py 2 keep <open & exec 9>open; sleep 1
             inside s python3 -c "exec(open('server.py').read().replace('10.9.0.4', '$to'))" 9>&- & more=$!; sleep 0.5
             inside a python3 other.py 3; exec 9>&-
-            kill -9 $agent; wait $agent 2>/dev/null; begin; both; both -R
-            set_limits '{ rate: 30Mbit, per: policy }, { rate: 10Mbit }'; both; both -R; rate b 10
-            set_limits '{ rate: 12Mbit, guarantee: 1Mbit, ports: [5201] }, { rate: 10Mbit }'; both; both -R
+            kill -9 $agent; wait $agent 2>/dev/null; begin; both a $to; both a $to -R
+            set_limits '{ rate: 30Mbit, per: policy }, { rate: 10Mbit }'; both a $to; both a $to -R; rate b 10
+            set_limits '{ rate: 12Mbit, guarantee: 1Mbit, ports: [5201] }, { rate: 10Mbit }'; both a $to; both a $to -R
             egret network disconnect br1 a >/dev/null; set_limits '{ rate: 10Mbit }'; rate a 10; rate a 10 -R
             egret delete EgressPolicy/shop >/dev/null; left
             kill $more; egret network rm br1 --force

@@ -4,7 +4,6 @@
 
 import ctypes
 import http.server
-import json
 import os
 import pathlib
 import ssl
@@ -14,6 +13,7 @@ import tempfile
 import threading
 import time
 
+from crowd import crowd
 from measure import PREFIX, run, say, table
 
 AGENT_TEXT = """## Through the agent
@@ -76,22 +76,11 @@ class AgentHost:
             stderr=subprocess.DEVNULL, env=self.environment)
 
     def multiply(self, count):
-        """Endpoints like the first, by the file that the network is kept in."""
-        lines = [f"link add bn{n} address 02:00:00:00:{n >> 8:02x}:{n & 255:02x} type ifb\n" for n in range(1, count)]
-        run("ip", "-n", self.name, "-batch", "-", input="".join(lines), text=True)
-        links = json.loads(run("ip", "-n", self.name, "-j", "link", capture_output=True, text=True).stdout)
-        found = {link["ifname"]: (link["ifindex"], link.get("address")) for link in links}
+        """So many endpoints in all."""
         path = next((self.directory / "state").glob("networks-*/many.json"))
-        record = json.loads(path.read_text())
-        first = record["endpoints"][0]
-        for n in range(1, count):
-            index, address = found[f"bn{n}"]
-            record["endpoints"].append(dict(
-                first, namespace=f"bench-{n}", cookie=1 << 40 | n, hostInterface=f"bn{n}", hostIndex=index,
-                hostHardwareAddress=address, hardwareAddress=f"02:00:00:01:{n >> 8:02x}:{n & 255:02x}",
-                addresses=[f"10.{64 + (n + 2 >> 16)}.{n + 2 >> 8 & 255}.{n + 2 & 255}"],
-                identity=dict(first["identity"], name=f"w-{n}", labels={"app": f"a-{n}"})))
-        path.write_text(json.dumps(record))
+        crowd(self.name, path, range(1, count), lambda n, first: dict(
+            namespace=f"bench-{n}", addresses=[f"10.{64 + (n + 2 >> 16)}.{n + 2 >> 8 & 255}.{n + 2 & 255}"],
+            identity=dict(first["identity"], name=f"w-{n}", labels={"app": f"a-{n}"})))
 
     # The agent
 

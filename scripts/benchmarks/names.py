@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 
+from crowd import crowd
 from measure import PREFIX, inside, run, say, table
 
 NAMES_TEXT = """## Names
@@ -219,26 +220,14 @@ class Names:
 
     def crowd(self, host):
         """1,000 endpoints whose links lead nowhere, and a long list in a table of its own."""
-        lines = [f"link add bn{n} type ifb\n" for n in range(1_000)]
-        run("ip", "-n", host.host, "-batch", "-", input="".join(lines), text=True)
         blocks = ", ".join(f"100.{64 + (n >> 16)}.{n >> 8 & 255}.{n & 255}" for n in range(0, 200_000, 2))
         text = ("table inet crowd {\n set blocks {\n type ipv4_addr; flags interval\n elements = { " + blocks
                 + " }\n }\n}\n")
         run(*host.on_host("nft", "-f", "-"), input=text, text=True)
-        # Like the first, in the file that the network is kept in.
-        found = {link["ifname"]: (link["ifindex"], link["address"]) for link in
-                 json.loads(run("ip", "-n", host.host, "-j", "link", capture_output=True, text=True).stdout)}
         path = next((host.directory / "state").glob("networks-*/names0.json"))
-        record = json.loads(path.read_text())
-        first = record["endpoints"][0]
-        for n in range(1_000):
-            index, address = found[f"bn{n}"]
-            record["endpoints"].append(dict(
-                first, namespace=f"crowd-{n}", cookie=1 << 40 | n, hostInterface=f"bn{n}", hostIndex=index,
-                hostHardwareAddress=address, hardwareAddress=f"02:00:00:01:{n >> 8:02x}:{n & 255:02x}",
-                addresses=[f"10.96.{n >> 8}.{n & 255}"],
-                identity=dict(first["identity"], name=f"crowd-{n}", labels={"app": f"crowd-{n}"})))
-        path.write_text(json.dumps(record))
+        crowd(host.host, path, range(1_000), lambda n, first: dict(
+            namespace=f"crowd-{n}", addresses=[f"10.96.{n >> 8}.{n & 255}"],
+            identity=dict(first["identity"], name=f"crowd-{n}", labels={"app": f"crowd-{n}"})))
 
     def end(self, process):
         process.kill()

@@ -28,13 +28,13 @@ final class KernelEnforcement: Enforcement {
 
     let dataplane: Dataplane
     private let route: NetlinkConnection
-    private let netfilter: NetlinkConnection
+    let netfilter: NetlinkConnection
     private let bridges: BridgeKeeper
     let routes: RouteService
     private let shaper: EndpointShaper
     private let pools: PoolShaper
     private let redirections: LinkRedirections
-    /// Hears of queues and filters that come, go and change: `RTNLGRP_TC`.
+    /// Hears of queues and filters that come, go and change.
     private let queueEvents: NetlinkConnection
     private let limits: LimitKeeper
     let traffic: TrafficBook
@@ -47,17 +47,17 @@ final class KernelEnforcement: Enforcement {
     let diversion: NameDiversion
     /// The numbers that programs may have.
     private let generations: ClosedRange<UInt16>
-    private var plan: HostPlan
-    private var resolved = ResolvedState()
+    private(set) var plan: HostPlan
+    private(set) var resolved = ResolvedState()
     /// The routes and limits that are in force.
     private var demands = EndpointDemands()
-    private var enforced: [EnforcedEndpoint] = []
+    private(set) var enforced: [EnforcedEndpoint] = []
     /// The ruleset's number, without the enforcement's own transactions, when the kernel was last known to be at the plan.
     private var soundRuleset: UInt32?
     /// Whether the kernel may be otherwise than the plan: until it is taken over again.
-    private var isStale = true
+    private(set) var isStale = true
     /// Whether the kernel was ever brought anywhere, or was to be.
-    private var hasBegun = false
+    private(set) var hasBegun = false
 
     /// The kernel could not be brought to where it should be, and nobody has taken it over since.
     struct NotInForce: Error, CustomStringConvertible {
@@ -102,7 +102,8 @@ final class KernelEnforcement: Enforcement {
         self.names = names.map { NameService($0.setting, by: dataplane.batchSender, book: $0.book) }
         pools = PoolShaper(route)
         redirections = LinkRedirections(route)
-        queueEvents = try NetlinkConnection.routeEvents(groups: [4], receiveBuffer: 1 << 18)
+        queueEvents = try NetlinkConnection.routeEvents(
+            groups: [RouteGroup.trafficControl], receiveBuffer: 1 << 18)
         limits = LimitKeeper(dataplane)
         plan = HostPlan(logGroup: KernelEnforcement.logGroup, quarantine: quarantine)
     }
@@ -190,33 +191,21 @@ final class KernelEnforcement: Enforcement {
         change.policies = fresh.policies
         change.endpoints =
             isPoliced ? fresh.slots.compactMap { fresh.hostEndpoint($0) { queue(of: $0, wanted) } } : []
-        var difference = try next.apply(change)
+        let difference = try next.apply(change)
         try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints)
         try routes.take(wanted.routes, localNetworks: wanted.localNetworks)
         try limits.take(limitProgram(wanted))
         announce(change.policies, of: next, adopted: adopted)
         let naming = naming(of: isPoliced ? Swift.Set(fresh.slots) : [], fresh, next, isWhole: true)
-        if isPoliced {
-            if isSound {
-                difference.arrival.removeAll { program in
-                    next.bases.contains(program) && program != HostOutput.program
-                        && picture.tables.contains(program.table)
-                }
-                difference.switching.steps = found.clearance + difference.switching.steps
-                try self.names.change(naming) { fill in
-                    try dataplane.apply(
-                        arrival: difference.arrival, switching: difference.switching, departure: difference.departure,
-                        beforeSwitch: fill, beforeDeparture: { readLast() })
-                }
-                try dataplane.sweep(HostPlan.tables, keeping: next.tablePrograms)
-            } else {
-                try self.names.change(naming) { fill in
-                    try replaceAll(picture, difference)
-                    fill()
-                }
-            }
-        } else {
+        if !isPoliced {
             self.names.change(naming) { _ in }
+        } else if isSound {
+            try complete(picture, to: next, difference, after: found.clearance, naming)
+        } else {
+            try self.names.change(naming) { fill in
+                try replaceAll(picture, difference)
+                fill()
+            }
         }
         (plan, resolved, demands) = (next, fresh, wanted)
         if anew { try forgetConnections(carrying: next.generations.used.intersection(former)) }
@@ -232,6 +221,24 @@ final class KernelEnforcement: Enforcement {
         try NetworkConnections(netfilter).forgetMarked { mark in
             numbers.contains(KernelEnforcement.generation(ofMark: mark))
         }
+    }
+
+    /// What is there is sound: what it lacks of a plan comes beside it, and what is not of the plan goes.
+    private func complete(
+        _ picture: TablePicture, to next: HostPlan, _ difference: HostDifference, after clearance: [Transaction.Step],
+        _ naming: NameChange
+    ) throws {
+        let arrival = difference.arrival.filter { program in
+            !next.bases.contains(program) || program == HostOutput.program || !picture.tables.contains(program.table)
+        }
+        var switching = difference.switching
+        switching.steps = clearance + switching.steps
+        try self.names.change(naming) { fill in
+            try dataplane.apply(
+                arrival: arrival, switching: switching, departure: difference.departure, beforeSwitch: fill,
+                beforeDeparture: { readLast() })
+        }
+        try dataplane.sweep(HostPlan.tables, keeping: next.tablePrograms)
     }
 
     /// Nothing to take over, or what is there is of another version, or broken: all of it in one transaction.
@@ -340,7 +347,7 @@ final class KernelEnforcement: Enforcement {
     }
 
     /// What a new state comes to.
-    private struct Step {
+    struct Step {
         /// What the kernel needs.
         var difference: HostDifference
         /// The endpoints whose programs, routes or limits may be others.
@@ -354,7 +361,7 @@ final class KernelEnforcement: Enforcement {
     }
 
     /// Works out what a new state comes to. `prepare` is called before endpoints are led to where their frames wait.
-    private func advance(
+    func advance(
         _ resolved: inout ResolvedState, _ plan: inout HostPlan, to state: DesiredState, at time: Int64,
         _ prepare: (EndpointDemands, ResolvedState) throws -> Void = { _, _ in }
     ) throws -> Step {
@@ -447,7 +454,7 @@ final class KernelEnforcement: Enforcement {
         }
     }
 
-    private func enforcedEndpoint(_ slot: Int, _ resolved: ResolvedState, _ plan: HostPlan) -> EnforcedEndpoint? {
+    func enforcedEndpoint(_ slot: Int, _ resolved: ResolvedState, _ plan: HostPlan) -> EnforcedEndpoint? {
         resolved.endpoint(slot).map { endpoint in
             let policies = resolved.policies(slot, .egress)
             let program = resolved.key(slot, .egress).flatMap { plan.program(of: $0) }
@@ -492,66 +499,4 @@ final class KernelEnforcement: Enforcement {
     }
 
     private static func generation(ofMark mark: UInt32) -> UInt16 { UInt16(truncatingIfNeeded: mark >> 16) }
-}
-
-// MARK: - What a change would come to
-
-extension KernelEnforcement {
-    func preview(_ state: DesiredState, at time: Int64) throws -> EnforcementPreview {
-        if isStale, hasBegun { throw NotInForce() }
-        var (fresh, next) = (resolved, plan)
-        // The proxies need not run for that.
-        next.namePorts = next.namePorts ?? HostNames.Ports(questions: 1, checks: 1)
-        let affected = try advance(&fresh, &next, to: state, at: time).affected
-        let former = Dictionary(
-            enforced.map { ($0.endpoint.workload.id, $0) }, uniquingKeysWith: { first, _ in first })
-        let policies = fresh.policies
-        var preview = EnforcementPreview(changed: [], cut: [:])
-        var judges: [ProgramKey: PolicyEvaluator] = [:]
-        let connections = try NetworkConnections(netfilter).open(ledLabel: HostNames.label)
-        let byEnd: [Bool: [IPAddress: [NetworkConnections.Tracked]]] = [
-            true: Dictionary(grouping: connections, by: \.source),
-            false: Dictionary(grouping: connections, by: \.destination),
-        ]
-        for slot in fresh.slots where affected.contains(slot) {
-            guard let enforced = enforcedEndpoint(slot, fresh, next) else { continue }
-            let old = plan.endpoints[slot]
-            let (egressKey, ingressKey) = (fresh.key(slot, .egress), fresh.key(slot, .ingress))
-            let isOther = { (from: ProgramKey?, to: ProgramKey?) in
-                from.flatMap { self.plan.program(of: $0)?.generation }
-                    != to.flatMap { next.program(of: $0)?.generation }
-            }
-            let (egress, ingress) = (isOther(old?.egress, egressKey), isOther(old?.ingress, ingressKey))
-            let id = enforced.endpoint.workload.id
-            if former[id]?.routes != enforced.routes { preview.routes.insert(id) }
-            if !enforced.isLimited(as: former[id]) { preview.limits.insert(id) }
-            if !enforced.isBudgeted(as: former[id]) { preview.budgets.insert(id) }
-            let isAnother = [preview.routes, preview.limits, preview.budgets].contains { $0.contains(id) }
-            if !egress && !ingress && !isAnother { continue }
-            preview.changed.append((enforced, egress, ingress))
-            let own = Swift.Set(enforced.endpoint.workload.addresses)
-            for (key, isChanged, isEgress) in [(egressKey, egress, true), (ingressKey, ingress, false)] {
-                guard isChanged, let key, let policies = policies[key] else { continue }
-                let named = isEgress ? names.map { ConnectionJudge(policies, registry: $0.registry) { time } } : nil
-                let judge = judges[key] ?? PolicyEvaluator(policies: policies)
-                judges[key] = judge
-                let concerned = own.flatMap { byEnd[isEgress]?[$0] ?? [] }
-                let refused = concerned.filter { connection in
-                    if own.contains(isEgress ? connection.destination : connection.source) { return false }
-                    if let names, let named, !named.evaluator.nameClauses.isEmpty {
-                        return !names.canGoOn(slot, connection, under: named)
-                    }
-                    let flow = Flow(
-                        to: isEgress ? connection.destination : connection.source, protocol: connection.transport,
-                        port: connection.port, icmpType: connection.icmpType)
-                    return judge.decide(flow, at: time).verdict != .allow
-                }
-                preview.cut[id, default: []] += refused.prefix(OpenConnection.limit).map {
-                    OpenConnection(
-                        source: $0.source, destination: $0.destination, protocol: $0.transport, port: $0.port)
-                }
-            }
-        }
-        return preview
-    }
 }

@@ -51,7 +51,7 @@ final class NameBook: Sendable {
     var figures: Figures { state.withLock { $0 } }
 
     /// Notes a question.
-    func noteQuestion(_ endpoint: Int) { state.withLock { $0.questions += 1 } }
+    func noteQuestion() { state.withLock { $0.questions += 1 } }
 
     /// Notes that what an endpoint has resolved before could not be taken over: it has to ask again.
     func noteLostHoldings(_ endpoint: Int) {
@@ -60,7 +60,7 @@ final class NameBook: Sendable {
     }
 
     /// Notes what the proxy for questions tells.
-    func note(_ endpoint: Int, _ event: NameEvent) {
+    func note(_ event: NameEvent) {
         let reason = NameBook.reason(event)
         state.withLock { figures in
             if let reason { figures.refused[reason, default: 0] += 1 }

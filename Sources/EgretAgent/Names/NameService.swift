@@ -122,14 +122,12 @@ final class NameService: Sendable {
         }
     }
 
+    /// The ports that a former agent has led questions to: they are to be had again if they can be.
     private var formerPorts: HostNames.Ports? {
         guard let text = try? File.readText("\(setting.path).ports", limit: 64) else { return nil }
         let words = text.split(whereSeparator: \.isWhitespace).compactMap { UInt16($0) }
         return words.count == 2 ? HostNames.Ports(questions: words[0], checks: words[1]) : nil
     }
-
-    /// Whether a former agent has led questions anywhere: then its ports are to be had again if they can be.
-    var wasRunning: Bool { formerPorts != nil }
 
     /// Tries a port, and another if somebody has it.
     private static func atPort<Proxy>(
@@ -176,8 +174,8 @@ final class NameService: Sendable {
                 guard let link else { return }
                 try journal.append(holdings, link: link)
             },
-            event: { [self] endpoint, event in book.note(endpoint, event) },
-            question: { [self] endpoint in book.noteQuestion(endpoint) },
+            event: { [self] _, event in book.note(event) },
+            question: { [self] _ in book.noteQuestion() },
             refusal: { [self] endpoint, event, server, isStream in
                 book.noteRefusal(endpoint, event, server: server, isStream: isStream, judge(endpoint))
             })

@@ -61,7 +61,7 @@ enum DocumentIndex {
 
     private static func objects(of node: DocumentNode) -> [Object] {
         guard case .mapping = node.content, let kind = node["kind"]?.string else { return [.unknown] }
-        if kind == "List" || kind.hasSuffix("List"), case .sequence(let items)? = node["items"]?.content {
+        if kind.hasSuffix("List"), case .sequence(let items)? = node["items"]?.content {
             let itemKind = String(kind.dropLast(4))
             return items.flatMap { item in
                 item["kind"] == nil && !itemKind.isEmpty ? [object(item, kind: itemKind)] : objects(of: item)
@@ -71,7 +71,7 @@ enum DocumentIndex {
     }
 
     private static func object(_ node: DocumentNode, kind: String) -> Object {
-        guard kinds.contains(kind) else { return isForeign(node, kind) ? .other(kind: kind) : .unknown }
+        guard kinds.contains(kind) else { return isForeign(node) ? .other(kind: kind) : .unknown }
         guard let name = node["metadata"]?["name"]?.text, !name.isEmpty else { return .unknown }
         if kind != "NetworkPolicy" { return .kept("\(kind)/\(name)") }
         let namespace = node["metadata"]?["namespace"]?.text ?? ""
@@ -79,7 +79,7 @@ enum DocumentIndex {
     }
 
     /// Whether the document is of an API that has kinds which say nothing here.
-    private static func isForeign(_ node: DocumentNode, _ kind: String) -> Bool {
+    private static func isForeign(_ node: DocumentNode) -> Bool {
         guard let version = node["apiVersion"]?.string else { return false }
         return !version.hasPrefix("egret.dev/")
     }

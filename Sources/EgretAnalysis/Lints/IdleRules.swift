@@ -34,7 +34,7 @@ enum IdleRules {
                         }
                         if isAsked { continue }
                     }
-                    found.append(diagnostic(rule, clause, obeyed, direction))
+                    found.append(diagnostic(rule, clause, obeyed))
                 }
             }
         }
@@ -48,7 +48,7 @@ enum IdleRules {
         return policy.rules.enumerated().compactMap { index, rule in
             let clause = DecidingClause.rule(policy: policy.name, index: index)
             guard rule.isResolved, !asked.contains(clause) else { return nil }
-            return diagnostic(.init(name: rule.name, location: rule.location), clause, [set], .egress)
+            return diagnostic(.init(name: rule.name, location: rule.location), clause, [set])
         }
     }
 
@@ -85,7 +85,7 @@ enum IdleRules {
     }
 
     private static func diagnostic(
-        _ rule: LintSource.Rule, _ clause: DecidingClause, _ obeyed: [PolicySet], _ direction: TrafficDirection
+        _ rule: LintSource.Rule, _ clause: DecidingClause, _ obeyed: [PolicySet]
     ) -> Diagnostic {
         let label = rule.name.map { "the rule \"\($0)\"" } ?? "this rule"
         let taker = obeyed.lazy.compactMap { decider(insteadOf: clause, in: $0) }.first

@@ -103,7 +103,7 @@ public struct AssertionReader {
         }
         let services = try services(&words)
         let time = try time(&words)
-        if let extra = words.first { throw unexpected(extra, hasPorts: !services.isEmpty) }
+        if let extra = words.first { throw unexpected(extra) }
         return Assertion(
             text: words.text, location: location, claim: claim, source: source, target: target, services: services,
             time: time)
@@ -143,7 +143,7 @@ public struct AssertionReader {
         return services
     }
 
-    private func unexpected(_ word: AssertionWord, hasPorts: Bool) -> AssertionProblem {
+    private func unexpected(_ word: AssertionWord) -> AssertionProblem {
         let isPort = Service.read(word.text, at: SourceLocation(file: "", line: 1, column: 1)).service != nil
         return AssertionProblem(
             word.offset, "\"\(word.text)\" is not expected here",

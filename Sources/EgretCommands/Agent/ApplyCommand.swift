@@ -75,10 +75,9 @@ struct ApplyCommand: ParsableCommand {
     func run() throws {
         try asking {
             let sources = try ChangeFiles(input.files)
-            let request = ApplyRequest(
-                files: sources.files, prune: prune ? true : nil,
-                directories: sources.directories.isEmpty ? nil : sources.directories,
-                confirmWithin: change.confirm?.seconds, message: change.message)
+            var request = sources.request(prune: prune)
+            request.confirmWithin = change.confirm?.seconds
+            request.message = change.message
             let report = try sources.sending {
                 try change.dryRun ? agent.client.plan(request) : agent.client.apply(request)
             }
@@ -117,10 +116,7 @@ struct PlanCommand: ParsableCommand {
     func run() throws {
         try asking {
             let sources = try ChangeFiles(input.files)
-            let request = ApplyRequest(
-                files: sources.files, prune: prune ? true : nil,
-                directories: sources.directories.isEmpty ? nil : sources.directories)
-            let report = try sources.sending { try agent.client.plan(request) }
+            let report = try sources.sending { try agent.client.plan(sources.request(prune: prune)) }
             try report.show(as: output, isPlan: true, sources.withGivenNames)
         }
     }

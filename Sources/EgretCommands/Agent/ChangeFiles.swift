@@ -37,6 +37,15 @@ struct ChangeFiles {
         guard mistakes.isEmpty else { throw PolicyMistakes(lines: read.lines(mistakes)) }
     }
 
+    /// The change that the files ask for.
+    ///
+    /// - Parameter prune: Whether objects go that came from them, or from below their directories, and are in none now.
+    /// - Returns: The request.
+    func request(prune: Bool) -> ApplyRequest {
+        ApplyRequest(
+            files: files, prune: prune ? true : nil, directories: directories.isEmpty ? nil : directories)
+    }
+
     /// Has the agent do something with the files. What it says of them has the names that were typed.
     func sending<Answer>(_ body: () throws -> Answer) throws -> Answer {
         do {

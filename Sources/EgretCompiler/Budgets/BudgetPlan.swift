@@ -149,26 +149,12 @@ extension Service {
         }
         var result = whole.sorted().map { Service.any(IPProtocol(rawValue: $0)) }
         for (number, ranges) in ports.sorted(by: { $0.key < $1.key }) where !whole.contains(number) {
-            result += merged(ranges).map { .ports(IPProtocol(rawValue: number), $0) }
+            result += PortRange.merged(sorted: ranges.sorted()).map { .ports(IPProtocol(rawValue: number), $0) }
         }
         result += types.filter { type in
             guard case .icmp(let number, _) = type else { return false }
             return !whole.contains(number.rawValue)
         }.sorted { "\($0)" < "\($1)" }
-        return result
-    }
-
-    private static func merged(_ ranges: [PortRange]) -> [PortRange] {
-        var result: [PortRange] = []
-        for range in ranges.sorted(by: { ($0.lowerBound, $0.upperBound) < ($1.lowerBound, $1.upperBound) }) {
-            if let last = result.last, UInt32(range.lowerBound) <= UInt32(last.upperBound) + 1,
-                let both = PortRange(last.lowerBound, max(last.upperBound, range.upperBound))
-            {
-                result[result.count - 1] = both
-            } else {
-                result.append(range)
-            }
-        }
         return result
     }
 }

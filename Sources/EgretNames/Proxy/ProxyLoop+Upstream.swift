@@ -138,7 +138,7 @@ extension ProxyLoop {
     }
 
     /// Moves a connection to a server on.
-    func continueStream(_ stream: UpstreamStream, _ events: EventLoop.Events) {
+    func continueStream(_ stream: UpstreamStream) {
         do {
             if !stream.output.isEmpty {
                 guard stream.socket.takeError() == nil else { return nextAttempt(stream.question) }

@@ -153,7 +153,7 @@ final class ProxyLoop {
         case .listener(let index): acceptClients(index)
         case .client(let stream): serve(stream, events)
         case .port(let port): receiveAnswers(port)
-        case .stream(let stream): continueStream(stream, events)
+        case .stream(let stream): continueStream(stream)
         case nil: break
         }
     }

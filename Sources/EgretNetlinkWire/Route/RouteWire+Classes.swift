@@ -68,22 +68,6 @@ public struct ClassRecord: Hashable, Sendable {
     }
 }
 
-/// Message types (`RTM_*QDISC`, `RTM_*TCLASS`).
-private enum ClassMessage {
-    static let newDiscipline: UInt16 = 36
-    static let new: UInt16 = 40
-    static let delete: UInt16 = 41
-    static let get: UInt16 = 42
-}
-
-extension NetlinkWriter {
-    /// `struct tcmsg`: family, padding, index, handle, parent, information.
-    fileprivate mutating func appendClassHeader(link index: UInt32, handle: UInt32, parent: UInt32) {
-        append([0, 0, 0, 0])
-        for word in [index, handle, parent, 0] { appendHost(word) }
-    }
-}
-
 extension RouteWire {
     /// Gives a link a queueing discipline with classes at its root (`htb`), in place of whatever is there under another
     /// number. It has no classes yet.
@@ -99,8 +83,8 @@ extension RouteWire {
         throws(WireError) -> [UInt8]
     {
         let flags = NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.replace
-        return try request(ClassMessage.newDiscipline, flags, sequence) { (writer) throws(WireError) in
-            writer.appendClassHeader(link: index, handle: handle, parent: UInt32.max)
+        return try request(TrafficControlMessage.newDiscipline, flags, sequence) { (writer) throws(WireError) in
+            writer.appendTrafficHeader(link: index, handle: handle, parent: UInt32.max)
             try writer.putString(1, "htb")
             try writer.nest(2) { (writer) throws(WireError) in
                 // TCA_HTB_INIT, `struct tc_htb_glob`: version, rate2quantum, defcls, debug, direct_pkts.
@@ -115,14 +99,15 @@ extension RouteWire {
         throws(WireError) -> [UInt8]
     {
         let flags = NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.replace
-        return try request(ClassMessage.new, flags, sequence) { (writer) throws(WireError) in
+        return try request(TrafficControlMessage.newClass, flags, sequence) { (writer) throws(WireError) in
             let parent = handle | UInt32(item.parent ?? 0)
-            writer.appendClassHeader(link: index, handle: handle | UInt32(item.number), parent: parent)
+            writer.appendTrafficHeader(link: index, handle: handle | UInt32(item.number), parent: parent)
             try writer.putString(1, "htb")
             try writer.nest(2) { (writer) throws(WireError) in
                 // TCA_HTB_PARMS, `struct tc_htb_opt`: rate, ceil (`struct tc_ratespec`), buffer, cbuffer, quantum, level,
                 // prio.
-                var parameters = specification(item.bytesPerSecond) + specification(item.ceilingBytesPerSecond)
+                var parameters = NetlinkWriter.rateSpecification(item.bytesPerSecond)
+                parameters += NetlinkWriter.rateSpecification(item.ceilingBytesPerSecond)
                 let words = [
                     QueueClass.ticks(item.burstBytes, at: item.bytesPerSecond),
                     QueueClass.ticks(item.ceilingBurstBytes, at: item.ceilingBytesPerSecond), item.quantum, 0,
@@ -141,24 +126,20 @@ extension RouteWire {
         }
     }
 
-    /// `struct tc_ratespec`: cell_log, linklayer (TC_LINKLAYER_ETHERNET), overhead, cell_align, mpu, rate.
-    private static func specification(_ bytesPerSecond: UInt64) -> [UInt8] {
-        [0, 1, 0, 0, 0, 0, 0, 0] + ByteOrder.hostBytes(UInt32(clamping: bytesPerSecond), count: 4)
-    }
-
     /// Takes a class, in which no others lie, from a tree; what waits in it is lost.
     public static func deleteClass(_ number: UInt16, link index: UInt32, tree handle: UInt32, sequence: UInt32)
         throws(WireError) -> [UInt8]
     {
-        try request(ClassMessage.delete, NetlinkFlag.acknowledge, sequence) { (writer) throws(WireError) in
-            writer.appendClassHeader(link: index, handle: handle | UInt32(number), parent: 0)
+        try request(TrafficControlMessage.deleteClass, NetlinkFlag.acknowledge, sequence) {
+            (writer) throws(WireError) in
+            writer.appendTrafficHeader(link: index, handle: handle | UInt32(number), parent: 0)
         }
     }
 
     /// Asks for the classes of a link.
     public static func classesRequest(link index: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
-        try request(ClassMessage.get, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in
-            writer.appendClassHeader(link: index, handle: 0, parent: 0)
+        try request(TrafficControlMessage.getClass, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in
+            writer.appendTrafficHeader(link: index, handle: 0, parent: 0)
         }
     }
 

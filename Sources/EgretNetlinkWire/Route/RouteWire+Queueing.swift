@@ -18,18 +18,6 @@ public struct TokenBucket: Hashable, Sendable {
         self.burstBytes = burstBytes
         self.queueBytes = queueBytes
     }
-
-    /// `struct tc_ratespec`: cell_log, linklayer (TC_LINKLAYER_ETHERNET), overhead, cell_align, mpu, rate.
-    fileprivate var rateSpecification: [UInt8] {
-        [0, 1, 0, 0, 0, 0, 0, 0] + ByteOrder.hostBytes(UInt32(clamping: bytesPerSecond), count: 4)
-    }
-}
-
-/// Message types (`RTM_*QDISC`).
-private enum QueueingMessage {
-    static let new: UInt16 = 36
-    static let delete: UInt16 = 37
-    static let get: UInt16 = 38
 }
 
 /// A queueing discipline at a link's root, as the kernel tells of it.
@@ -46,16 +34,6 @@ public struct QueueingRecord: Hashable, Sendable {
     public var queueBytes: UInt32?
 }
 
-extension NetlinkWriter {
-    /// `struct tcmsg`: family, padding, index, handle, parent (`TC_H_ROOT`), information.
-    fileprivate mutating func appendTrafficHeader(
-        link index: UInt32, handle: UInt32 = 0x0001_0000, parent: UInt32 = UInt32.max
-    ) {
-        append([0, 0, 0, 0])
-        for word in [index, handle, parent, 0] { appendHost(word) }
-    }
-}
-
 extension RouteWire {
     /// Gives a link a queueing discipline of this kind at its root, without options.
     ///
@@ -63,8 +41,8 @@ extension RouteWire {
     public static func addQueueingDiscipline(_ kind: String, link index: UInt32, sequence: UInt32) throws(WireError)
         -> [UInt8]
     {
-        try request(QueueingMessage.new, create, sequence) { (writer) throws(WireError) in
-            writer.appendTrafficHeader(link: index)
+        try request(TrafficControlMessage.newDiscipline, create, sequence) { (writer) throws(WireError) in
+            writer.appendTrafficHeader(link: index, handle: 0x0001_0000)
             // TCA_KIND.
             try writer.putString(1, kind)
         }
@@ -85,12 +63,12 @@ extension RouteWire {
         sequence: UInt32
     ) throws(WireError) -> [UInt8] {
         let flags = NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.replace
-        return try request(QueueingMessage.new, flags, sequence) { (writer) throws(WireError) in
+        return try request(TrafficControlMessage.newDiscipline, flags, sequence) { (writer) throws(WireError) in
             writer.appendTrafficHeader(link: index, handle: handle, parent: parent)
             try writer.putString(1, "tbf")
             try writer.nest(2) { (writer) throws(WireError) in
                 // TCA_TBF_PARMS, `struct tc_tbf_qopt`: two `struct tc_ratespec`, then limit, buffer and mtu.
-                var parameters = bucket.rateSpecification
+                var parameters = NetlinkWriter.rateSpecification(bucket.bytesPerSecond)
                 parameters += [UInt8](repeating: 0, count: 12)
                 for word in [bucket.queueBytes, 0, 0] as [UInt32] { parameters += ByteOrder.hostBytes(word, count: 4) }
                 try writer.putBytes(1, parameters)
@@ -107,14 +85,15 @@ extension RouteWire {
     public static func deleteQueueingDiscipline(link index: UInt32, handle: UInt32, sequence: UInt32) throws(WireError)
         -> [UInt8]
     {
-        try request(QueueingMessage.delete, NetlinkFlag.acknowledge, sequence) { (writer) throws(WireError) in
+        try request(TrafficControlMessage.deleteDiscipline, NetlinkFlag.acknowledge, sequence) {
+            (writer) throws(WireError) in
             writer.appendTrafficHeader(link: index, handle: handle)
         }
     }
 
     /// Asks for the queueing disciplines of all links.
     public static func queueingDisciplinesRequest(sequence: UInt32) throws(WireError) -> [UInt8] {
-        try request(QueueingMessage.get, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in
+        try request(TrafficControlMessage.getDiscipline, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in
             writer.append([UInt8](repeating: 0, count: 20))
         }
     }

@@ -3,30 +3,11 @@
 
 public import EgretAddressing
 
-/// Message types (`RTM_*QDISC`, `RTM_*TFILTER`).
-private enum RedirectionMessage {
-    static let newDiscipline: UInt16 = 36
-    static let deleteDiscipline: UInt16 = 37
-    static let newFilter: UInt16 = 44
-    static let deleteFilter: UInt16 = 45
-    static let getFilter: UInt16 = 46
-}
-
 /// `TC_H_CLSACT`, and `TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)`.
 private enum ClassifyingPlace {
     static let discipline: UInt32 = 0xffff_fff1
     static let leaving: UInt32 = 0xffff_fff3
     static let handle: UInt32 = 0xffff_0000
-}
-
-extension NetlinkWriter {
-    /// `struct tcmsg`: family, padding, index, handle, parent, information.
-    fileprivate mutating func appendRedirectionHeader(
-        link index: UInt32, handle: UInt32, parent: UInt32, information: UInt32 = 0
-    ) {
-        append([0, 0, 0, 0])
-        for word in [index, handle, parent, information] { appendHost(word) }
-    }
 }
 
 extension RouteWire {
@@ -50,8 +31,8 @@ extension RouteWire {
 
     /// Gives a link the place where filters see what leaves by it (`clsact`). One that has it answers `EEXIST`.
     public static func addClassifyingPlace(link index: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
-        try request(RedirectionMessage.newDiscipline, create, sequence) { (writer) throws(WireError) in
-            writer.appendRedirectionHeader(
+        try request(TrafficControlMessage.newDiscipline, create, sequence) { (writer) throws(WireError) in
+            writer.appendTrafficHeader(
                 link: index, handle: ClassifyingPlace.handle, parent: ClassifyingPlace.discipline)
             try writer.putString(1, "clsact")
         }
@@ -59,9 +40,9 @@ extension RouteWire {
 
     /// Takes that place from a link, with all filters in it.
     public static func deleteClassifyingPlace(link index: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
-        try request(RedirectionMessage.deleteDiscipline, NetlinkFlag.acknowledge, sequence) {
+        try request(TrafficControlMessage.deleteDiscipline, NetlinkFlag.acknowledge, sequence) {
             (writer) throws(WireError) in
-            writer.appendRedirectionHeader(
+            writer.appendTrafficHeader(
                 link: index, handle: ClassifyingPlace.handle, parent: ClassifyingPlace.discipline)
         }
     }
@@ -82,8 +63,8 @@ extension RouteWire {
         let flags = NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.replace
         // ETH_P_ALL in the network's byte order.
         let information = UInt32(preference) << 16 | UInt32(UInt16(3).bigEndian)
-        return try request(RedirectionMessage.newFilter, flags, sequence) { (writer) throws(WireError) in
-            writer.appendRedirectionHeader(
+        return try request(TrafficControlMessage.newFilter, flags, sequence) { (writer) throws(WireError) in
+            writer.appendTrafficHeader(
                 link: index, handle: 0x8000_0800, parent: ClassifyingPlace.leaving, information: information)
             try writer.putString(1, "u32")
             try writer.nest(2) { (writer) throws(WireError) in
@@ -112,9 +93,9 @@ extension RouteWire {
         -> [UInt8]
     {
         let information = UInt32(preference) << 16 | UInt32(UInt16(3).bigEndian)
-        return try request(RedirectionMessage.deleteFilter, NetlinkFlag.acknowledge, sequence) {
+        return try request(TrafficControlMessage.deleteFilter, NetlinkFlag.acknowledge, sequence) {
             (writer) throws(WireError) in
-            writer.appendRedirectionHeader(
+            writer.appendTrafficHeader(
                 link: index, handle: 0, parent: ClassifyingPlace.leaving, information: information)
             try writer.putString(1, "u32")
         }
@@ -132,8 +113,8 @@ extension RouteWire {
 
     /// Asks for the filters that see what leaves by a link. A link without a place for them has none.
     public static func redirectionsRequest(link index: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
-        try request(RedirectionMessage.getFilter, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in
-            writer.appendRedirectionHeader(link: index, handle: 0, parent: ClassifyingPlace.leaving)
+        try request(TrafficControlMessage.getFilter, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in
+            writer.appendTrafficHeader(link: index, handle: 0, parent: ClassifyingPlace.leaving)
         }
     }
 

@@ -25,6 +25,14 @@ public enum RouteWire {
     static let create = NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.exclusive
 }
 
+/// rtnetlink's multicast groups (`enum rtnetlink_groups`).
+public enum RouteGroup {
+    /// `RTNLGRP_LINK`.
+    public static let links: UInt32 = 1
+    /// `RTNLGRP_TC`.
+    public static let trafficControl: UInt32 = 4
+}
+
 /// Message types of rtnetlink (`RTM_*`).
 enum RouteMessage {
     /// `RTM_NEWLINK`.

@@ -57,8 +57,8 @@ public struct NamedTraffic: Hashable, Sendable {
             default: pinned.append(service)
             }
         }
-        self.checked = NamedTraffic.merged(checked)
-        self.answered = NamedTraffic.merged(answered)
+        self.checked = PortRange.merged(sorted: checked.sorted())
+        self.answered = PortRange.merged(sorted: answered.sorted())
         self.pinned = pinned
         self.spoken = self.checked.isEmpty ? [] : spoken
         passesUnverified = options.whenUnverified == .pin
@@ -67,34 +67,16 @@ public struct NamedTraffic: Hashable, Sendable {
     /// Whether a name is read on a port of TCP.
     public func checks(_ port: UInt16) -> Bool { checked.contains { $0.contains(port) } }
 
-    /// Whether everything passes by its address alone.
-    public var isOnlyPinned: Bool { checked.isEmpty && !pinned.isEmpty }
-
     private static func tcpPorts(_ rule: EgressRule) -> [PortRange] {
         if rule.services.isEmpty { return [.all] }
-        return merged(
-            rule.services.compactMap { service in
-                switch service {
-                case .any(.tcp): .all
-                case .ports(.tcp, let ports): ports
-                default: nil
-                }
-            })
-    }
-
-    /// The same ports, sorted, apart.
-    static func merged(_ ranges: [PortRange]) -> [PortRange] {
-        var result: [PortRange] = []
-        for range in ranges.sorted() {
-            guard let last = result.last, last.upperBound == .max || range.lowerBound <= last.upperBound + 1,
-                let joined = PortRange(last.lowerBound, max(last.upperBound, range.upperBound))
-            else {
-                result.append(range)
-                continue
+        let ranges = rule.services.compactMap { service -> PortRange? in
+            switch service {
+            case .any(.tcp): .all
+            case .ports(.tcp, let ports): ports
+            default: nil
             }
-            result[result.count - 1] = joined
         }
-        return result
+        return PortRange.merged(sorted: ranges.sorted())
     }
 }
 

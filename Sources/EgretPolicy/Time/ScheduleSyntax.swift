@@ -50,12 +50,12 @@ public enum ScheduleSyntax {
         let parts = ends.compactMap { minute($0) }
         guard ends.count == 2, parts.count == 2 else { throw hoursProblem(text, ends) }
         if parts[0] == 1_440 {
-            throw hoursProblem(text, "24:00 ends a day and begins none", "write 00:00-\(ends[1])")
+            throw hoursProblem("24:00 ends a day and begins none", "write 00:00-\(ends[1])")
         }
         let end = parts[1] == 0 ? 1_440 : parts[1]
         guard let hours = Schedule.Hours(start: parts[0], end: end) else {
             throw hoursProblem(
-                text, "the hours \(text) are empty: they end where they begin", "write 00:00-24:00 for the whole day")
+                "the hours \(text) are empty: they end where they begin", "write 00:00-24:00 for the whole day")
         }
         return hours
     }
@@ -63,16 +63,16 @@ public enum ScheduleSyntax {
     private static func hoursProblem(_ text: String, _ ends: [Substring]) -> SyntaxProblem {
         let fixed = ends.map { repaired($0) }
         if ends.count == 2, let start = fixed[0], let end = fixed[1] {
-            return hoursProblem(text, "\(quoted(text)) is not written as hours are", "write \(start)-\(end)")
+            return hoursProblem("\(quoted(text)) is not written as hours are", "write \(start)-\(end)")
         }
         if ends.count == 1, fixed[0] != nil {
-            return hoursProblem(text, "\(quoted(text)) has one end only", "write both, for example 09:00-17:00")
+            return hoursProblem("\(quoted(text)) has one end only", "write both, for example 09:00-17:00")
         }
         return hoursProblem(
-            text, "\(quoted(text)) is not a range of hours", "write two times of day from 00:00 to 24:00: 09:00-17:00")
+            "\(quoted(text)) is not a range of hours", "write two times of day from 00:00 to 24:00: 09:00-17:00")
     }
 
-    private static func hoursProblem(_ text: String, _ message: String, _ suggestion: String) -> SyntaxProblem {
+    private static func hoursProblem(_ message: String, _ suggestion: String) -> SyntaxProblem {
         SyntaxProblem(DiagnosticCode.hours, message, suggestion: suggestion)
     }
 
