@@ -112,6 +112,9 @@ struct RuleLowering<Index: WorkloadLookup> {
         if !isReadable && rule.action != .accept {
             clause.action = .deny
             clause.isForEverybody = true
+            // Without these the rule would be about them alone: no destinations are all.
+            clause.destinations = []
+            clause.workloads = []
             clause.domains = []
             clause.services = []
             clause.portNames = []
