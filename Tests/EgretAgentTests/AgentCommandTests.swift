@@ -107,6 +107,31 @@ struct AgentCommandTests {
         }
     }
 
+    @Test("an endpoint of two networks is named by an address, and its name alone says so")
+    func severalLinks() async throws {
+        try await withServer { service, path, _ in
+            service.hold(
+                [SourceFile(name: "/etc/other.yaml", text: Self.other)],
+                for: [
+                    Self.endpoint("shop/web", "10.9.0.2", "fd00:9::2"), Self.endpoint("shop/web", "10.8.0.2"),
+                    Self.endpoint("shop/db", "10.9.0.3"),
+                ])
+            let ends = ["--to", "shop/db", "--port", "443/tcp"]
+            let output = try await egret(path, ["explain", "--from", "shop/web"] + ends)
+            #expect(output.status == 2)
+            let advice = "name it by one of its addresses: 10.8.0.2, 10.9.0.2, fd00:9::2"
+            #expect(
+                output.standardError.contains("\"shop/web\" is connected 2 times; \(advice)\n"),
+                "\(output.standardError)")
+            for address in ["10.8.0.2", "10.9.0.2"] {
+                let answer = try await egret(path, ["explain", "--from", address] + ends)
+                #expect(
+                    answer.standardOutput.hasPrefix("shop/web -> shop/db 443/tcp: allow\n"),
+                    "\(answer.standardError)")
+            }
+        }
+    }
+
     @Test(
         "plan, and apply as a dry run, change nothing and say what would be",
         arguments: [
