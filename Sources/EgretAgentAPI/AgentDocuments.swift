@@ -304,8 +304,9 @@ public struct AgentStatus: Codable, Hashable, Sendable {
     public var repairs: Int
     /// What is wrong; `nil` if nothing is.
     public var problem: String?
-    /// What becomes of what endpoints begin that no policy is about: `allow`, `audit`, `deny` or `reject`; `nil` from an
-    /// agent that does not say.
+    /// What becomes of what endpoints begin that no policy is about: `allow`, `audit`, `deny` or `reject`.
+    ///
+    /// `nil` from an agent that does not say.
     public var networkDefault: String?
 
     /// Creates a status.
