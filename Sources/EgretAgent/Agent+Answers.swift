@@ -124,7 +124,8 @@ extension Agent: AgentService {
             policies: documents.flatMap(\.objects).count {
                 !$0.hasPrefix("DestinationGroup/") && !$0.hasPrefix("Namespace/")
             },
-            endpoints: endpointsPresent.count, repairs: repairs, problem: problem)
+            endpoints: endpointsPresent.count, repairs: repairs, problem: problem,
+            networkDefault: defaultAction.rawValue)
     }
 
     /// Reads the endpoints of networks again; on return the kernel enforces the policies for all of them.

@@ -304,11 +304,15 @@ public struct AgentStatus: Codable, Hashable, Sendable {
     public var repairs: Int
     /// What is wrong; `nil` if nothing is.
     public var problem: String?
+    /// What becomes of what endpoints begin that no policy is about: `allow`, `audit`, `deny` or `reject`.
+    ///
+    /// `nil` from an agent that does not say.
+    public var networkDefault: String?
 
     /// Creates a status.
     public init(
         process: Int, networkNamespace: UInt64, revision: Int, policies: Int, endpoints: Int, repairs: Int,
-        problem: String?
+        problem: String?, networkDefault: String? = nil
     ) {
         self.process = process
         self.networkNamespace = networkNamespace
@@ -317,6 +321,7 @@ public struct AgentStatus: Codable, Hashable, Sendable {
         self.endpoints = endpoints
         self.repairs = repairs
         self.problem = problem
+        self.networkDefault = networkDefault
     }
 }
 

@@ -41,7 +41,7 @@ public struct ReachabilityMap: Sendable {
     /// The workloads, each with an address.
     public let inventory: Inventory
     /// Addresses that stand in for those of workloads that have none, by place.
-    public let placeholders: [Int: IPAddress]
+    public let placeholders: [Int: [IPAddress]]
     /// How many distinct lists of policies there are, in both directions together.
     public var classCount: Int { classes.count }
 
@@ -59,7 +59,7 @@ public struct ReachabilityMap: Sendable {
     ///
     /// - Parameters:
     ///   - catalog: The policies.
-    ///   - inventory: The workloads. Those without an address get one of 240.0.0.0/4.
+    ///   - inventory: The workloads. Those without an address get one of 240.0.0.0/4 and one of e000::/4.
     ///   - unixTime: The time that it is true of, in seconds since 1970-01-01T00:00Z; `nil` for one that nobody knows:
     ///     rules with a schedule then hold if they deny, and not if they allow.
     /// - Complexity: O(*c* *n* log *n*) for *c* distinct lists of policies and *n* address ranges in each.
@@ -137,9 +137,8 @@ public struct ReachabilityMap: Sendable {
     /// rule is about; `nil` if its rules are about none.
     public func names(of workload: Int) -> NameReach? { self.class(of: workload, .egress).names }
 
-    /// The families that a workload speaks: those of its addresses; both if nobody knows its addresses.
+    /// The families that a workload speaks: those of its addresses, and both if nobody knows these.
     public func families(of workload: Int) -> [AddressFamily] {
-        if placeholders[workload] != nil { return AddressFamily.allCases }
         let addresses = inventory.workloads[workload].addresses
         return AddressFamily.allCases.filter { family in addresses.contains { $0.family == family } }
     }

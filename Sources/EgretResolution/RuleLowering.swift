@@ -49,7 +49,7 @@ struct RuleLowering<Index: WorkloadLookup> {
         case .cluster(let policy):
             return EgressPolicy(
                 name: policy.reference, tier: policy.tier, priority: policy.priority, defaultAction: nil,
-                rules: lower(policy.rules(direction).map { clause($0) }), location: policy.location
+                rules: lower(policy.rules(direction).map { clause($0, tier: policy.tier) }), location: policy.location
             )
         }
     }
@@ -83,7 +83,7 @@ struct RuleLowering<Index: WorkloadLookup> {
         )
     }
 
-    private mutating func clause(_ rule: ClusterPolicy.Rule) -> Clause {
+    private mutating func clause(_ rule: ClusterPolicy.Rule, tier: EgressPolicy.Tier) -> Clause {
         var clause = Clause(
             name: rule.name, action: RuleAction(rule.action), isForEverybody: false, services: rule.services,
             portNames: rule.portNames, location: rule.location
@@ -97,13 +97,13 @@ struct RuleLowering<Index: WorkloadLookup> {
                 let nodes = index.nodes.filter { selector.matches($0.labels) }
                 clause.destinations += nodes.flatMap(\.addresses).map { .block(AddressBlock(IPPrefix($0))) }
             case .networks(let networks): clause.destinations += networks.map { .block(AddressBlock($0)) }
-            case .domainNames(let names) where rule.action == .accept: clause.domains += names
+            case .domainNames(let names) where rule.action == .accept && tier == .admin: clause.domains += names
             case .domainNames, .unknown: isReadable = false
             }
         }
         clause.workloads = index.workloads(chosenByAnyOf: selectors)
         // A rule that accepts and is not all readable accepts nothing: so the specification fails closed.
-        if rule.action == .accept && rule.peers.contains(.unknown) {
+        if !isReadable && rule.action == .accept {
             clause.workloads = []
             clause.destinations = []
             clause.domains = []
@@ -112,6 +112,9 @@ struct RuleLowering<Index: WorkloadLookup> {
         if !isReadable && rule.action != .accept {
             clause.action = .deny
             clause.isForEverybody = true
+            // Without these the rule would be about them alone: no destinations are all.
+            clause.destinations = []
+            clause.workloads = []
             clause.domains = []
             clause.services = []
             clause.portNames = []

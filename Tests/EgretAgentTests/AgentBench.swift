@@ -40,10 +40,11 @@ final class AgentBench: Sendable {
     var storePath: String { "\(directory)/agent.sqlite" }
 
     /// A new agent on the same store, as after a crash of the one before.
-    func agent() async throws -> Agent {
+    func agent(defaultAction: DefaultAction = .allow) async throws -> Agent {
         let agent = Agent(
             loop: group.next(), store: try PolicyStore(path: storePath), enforcement: NotedEnforcement(kernel),
-            source: GivenEndpoints(bench: self), timeZones: SystemTimeZones.database(), networkNamespace: 1,
+            source: GivenEndpoints(bench: self), defaultAction: defaultAction,
+            timeZones: SystemTimeZones.database(), networkNamespace: 1,
             now: { self.clock.withLock { $0 } },
             clock: BootClock(bootID: "start \(uptime.withLock { $0.start })") { self.uptime.withLock { $0.seconds } },
             log: { line in self.lines.withLock { $0.append(line) } })

@@ -69,6 +69,69 @@ struct AgentCommandTests {
         }
     }
 
+    private static let other = """
+        apiVersion: egret.dev/v1
+        kind: EgressPolicy
+        metadata: { name: other }
+        spec:
+          selects: { matchLabels: { app: other } }
+          egress: [{ action: allow, to: [{ cidr: 203.0.113.0/24 }] }]
+
+        """
+
+    private static func endpoint(_ name: String, _ addresses: String...) -> EndpointInfo {
+        EndpointInfo(
+            name: name, network: "br0", namespace: "ns0", addresses: addresses, labels: ["app": "web"], egress: [],
+            ingress: [], generations: [], conditions: [])
+    }
+
+    @Test(
+        "explain, prove and map without files know what the agent does where no policy decides",
+        arguments: [nil, "allow", "deny", "reject"] as [String?])
+    func networkDefault(_ action: String?) async throws {
+        try await withServer { service, path, _ in
+            service.hold(
+                [SourceFile(name: "/etc/other.yaml", text: Self.other)],
+                for: [Self.endpoint("default/web", "10.9.0.2")], networkDefault: action)
+            let isOpen = action == nil || action == "allow"
+            let question = ["explain", "--from", "default/web", "--to", "203.0.113.10", "--port", "443/tcp"]
+            let answer = try await egret(path, question)
+            let verdict = isOpen ? "allow" : "deny"
+            #expect(answer.standardOutput.hasPrefix("default/web -> 203.0.113.10 443/tcp: \(verdict)\n"))
+            let chosen = try await egret(path, question + ["--default", "allow"])
+            #expect(chosen.standardOutput.hasPrefix("default/web -> 203.0.113.10 443/tcp: allow\n"))
+            let proof = try await egret(path, ["prove", "no app=web reaches 203.0.113.0/24"])
+            #expect(proof.status == (isOpen ? 1 : 0), "\(proof.standardError)")
+            let map = try await egret(path, ["map", "-o", "csv"])
+            #expect(map.standardOutput.contains("default/web,outside,,all\r\n") == isOpen, "\(map.standardError)")
+        }
+    }
+
+    @Test("an endpoint of two networks is named by an address, and its name alone says so")
+    func severalLinks() async throws {
+        try await withServer { service, path, _ in
+            service.hold(
+                [SourceFile(name: "/etc/other.yaml", text: Self.other)],
+                for: [
+                    Self.endpoint("shop/web", "10.9.0.2", "fd00:9::2"), Self.endpoint("shop/web", "10.8.0.2"),
+                    Self.endpoint("shop/db", "10.9.0.3"),
+                ])
+            let ends = ["--to", "shop/db", "--port", "443/tcp"]
+            let output = try await egret(path, ["explain", "--from", "shop/web"] + ends)
+            #expect(output.status == 2)
+            let advice = "name it by one of its addresses: 10.8.0.2, 10.9.0.2, fd00:9::2"
+            #expect(
+                output.standardError.contains("\"shop/web\" is connected 2 times; \(advice)\n"),
+                "\(output.standardError)")
+            for address in ["10.8.0.2", "10.9.0.2"] {
+                let answer = try await egret(path, ["explain", "--from", address] + ends)
+                #expect(
+                    answer.standardOutput.hasPrefix("shop/web -> shop/db 443/tcp: allow\n"),
+                    "\(answer.standardError)")
+            }
+        }
+    }
+
     @Test(
         "plan, and apply as a dry run, change nothing and say what would be",
         arguments: [

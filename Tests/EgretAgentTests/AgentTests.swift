@@ -3,6 +3,7 @@
 
 import EgretAgentAPI
 import EgretLinux
+import EgretPolicy
 import Synchronization
 import Testing
 
@@ -24,6 +25,13 @@ struct AgentTests {
         let other = try await bench.agent()
         #expect(policies(bench) == ["one"])
         #expect(try await other.history().map(\.state) == ["current"])
+    }
+
+    @Test("the status says what becomes of what no policy is about", arguments: DefaultAction.allCases)
+    func networkDefault(_ action: DefaultAction) async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent(defaultAction: action)
+        #expect(await agent.status().networkDefault == action.rawValue)
     }
 
     @Test("a file with a mistake changes nothing, and every mistake is told with its line")

@@ -84,7 +84,8 @@ struct OpenAPITests {
         (
             "AgentStatus",
             AgentStatus(
-                process: 1, networkNamespace: 1, revision: 1, policies: 1, endpoints: 1, repairs: 1, problem: "p")
+                process: 1, networkNamespace: 1, revision: 1, policies: 1, endpoints: 1, repairs: 1, problem: "p",
+                networkDefault: "deny")
         ),
         ("APIError", APIError("invalid", "m", advice: "a", diagnostics: [])),
     ]

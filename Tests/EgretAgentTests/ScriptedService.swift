@@ -20,6 +20,9 @@ final class ScriptedService: AgentService {
         var delay: Duration?
         var running = 0
         var mostRunning = 0
+        var documents = ScriptedService.documents
+        var endpoints = ScriptedService.endpoints
+        var status = ScriptedService.status
     }
 
     private let state = Mutex(State())
@@ -33,6 +36,14 @@ final class ScriptedService: AgentService {
 
     /// Every call fails from now on.
     func refuse(with error: any Error & Sendable) { state.withLock { $0.refusal = error } }
+    /// These are in force from now on.
+    func hold(_ documents: [SourceFile], for endpoints: [EndpointInfo], networkDefault: String? = nil) {
+        state.withLock { state in
+            state.documents = documents
+            state.endpoints = endpoints
+            state.status.networkDefault = networkDefault
+        }
+    }
     /// Every call takes so long from now on.
     func take(_ time: Duration) { state.withLock { $0.delay = time } }
 
@@ -129,7 +140,7 @@ final class ScriptedService: AgentService {
 
     func documents(of revision: Int?) async throws -> [SourceFile] {
         try await note(Call(name: "documents", numbers: [revision]))
-        return ScriptedService.documents
+        return state.withLock { $0.documents }
     }
 
     func policies() async throws -> [PolicyInfo] {
@@ -139,7 +150,7 @@ final class ScriptedService: AgentService {
 
     func endpoints() async throws -> [EndpointInfo] {
         try await note(Call(name: "endpoints"))
-        return ScriptedService.endpoints
+        return state.withLock { $0.endpoints }
     }
 
     static let flows = FlowList(
@@ -192,7 +203,7 @@ final class ScriptedService: AgentService {
 
     func status() async throws -> AgentStatus {
         try await note(Call(name: "status"))
-        return ScriptedService.status
+        return state.withLock { $0.status }
     }
 
     func synchronize() async throws -> AgentStatus {

@@ -116,6 +116,29 @@ struct ProverTests {
         #expect(part.target.address.map(Brute.prefix("10.128.0.0/9").contains) == true)
     }
 
+    @Test("a pod of IPv6 alone reaches what a manifest alone tells of, and two such reach each other over IPv6")
+    func placeholders() throws {
+        let db = Workload(.init(name: "db", kind: "Deployment"), labels: ["app": "db"])
+        let pod = Workload(.init(name: "web"), labels: ["app": "web"], addresses: [Brute.prefix("fd00::1/128").address])
+        let template = Workload(.init(name: "web", kind: "Deployment"), labels: ["app": "web"])
+        let policy = NetworkPolicy(
+            name: "out", podSelector: LabelSelector(matchLabels: ["app": "web"]), directions: [.egress],
+            egress: [.init(peers: [.block(AddressBlock(Brute.prefix("::/0")))])])
+        let worlds: [(Workload, [NetworkPolicy])] = [(pod, []), (template, [policy])]
+        for (web, policies) in worlds {
+            let catalog = PolicyCatalog(networkPolicies: policies, networkDefault: .allow)
+            let inventory = Inventory(workloads: [web, db])
+            let reader = AssertionReader(catalog, inventory: inventory)
+            var prover = Prover(catalog, inventory: inventory)
+            let read = reader.read(
+                "no app=web reaches app=db", at: SourceLocation(file: "assertion", line: 1, column: 1))
+            let proof = prover.prove(try #require(read.assertion))
+            #expect(!proof.holds)
+            #expect(proof.flow?.isAllowed == true)
+            #expect(proof.flow?.target.address == nil)
+        }
+    }
+
     @Test("what is reached by an IPv6 address that stands for it is reached")
     func embedded() {
         let catalog = PolicyCatalog(

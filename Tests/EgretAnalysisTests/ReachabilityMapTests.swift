@@ -71,9 +71,7 @@ struct ReachabilityMapTests {
                         let decision = evaluator.decide(
                             from: ends[direction == .egress ? 0 : 1], to: ends[direction == .egress ? 1 : 0], service,
                             family: address.family)
-                        // Over a family that only a placeholder speaks, the evaluator of connections has no answer.
-                        guard let decision else { continue }
-                        if range.services.contains(service) != decision.isAllowed {
+                        if range.services.contains(service) != decision?.isAllowed {
                             wrong.append("\(workload) \(direction) \(address): \(service)")
                         }
                     }
@@ -124,6 +122,28 @@ struct ReachabilityMapTests {
         #expect(map.outside(of: 0, .ingress).map(\.prefix.description) == ["0.0.0.0/0", "::/0"])
     }
 
+    @Test("a workload that a manifest alone tells of speaks both families with other workloads")
+    func placeholderPairs() throws {
+        let web = Workload(.init(name: "web", kind: "Deployment"), labels: ["app": "web"])
+        let db = Workload(.init(name: "db", kind: "Deployment"), labels: ["app": "db"])
+        for (text, family) in [("0.0.0.0/0", AddressFamily.ipv4), ("::/0", AddressFamily.ipv6)] {
+            let policy = NetworkPolicy(
+                name: "out", podSelector: LabelSelector(matchLabels: ["app": "web"]), directions: [.egress],
+                egress: [.init(peers: [.block(AddressBlock(Brute.prefix(text)))])])
+            let map = ReachabilityMap(
+                PolicyCatalog(networkPolicies: [policy], networkDefault: .allow),
+                inventory: Inventory(workloads: [web, db]))
+            let source = try #require(map.inventory.workloads.firstIndex { $0.id.name == "web" })
+            let target = try #require(map.inventory.workloads.firstIndex { $0.id.name == "db" })
+            let pair = try #require(map.services(from: source, to: target))
+            for other in AddressFamily.allCases {
+                let expected = other == family ? ServiceSet.everything : ServiceSet.nothing
+                #expect(pair[other] == expected, "\(text) over \(other)")
+            }
+            #expect(map.placeholders[target]?.map(\.family) == [.ipv4, .ipv6])
+        }
+    }
+
     @Test("workloads with the same policies share a class")
     func sharing() {
         let inventory = Inventory(
@@ -156,7 +176,7 @@ struct ReachabilityMapTests {
                 #expect(change?.lost ?? .nothing == one.subtracting(two))
             }
         }
-        let own = Set(inventory.workloads.flatMap(\.addresses) + old.placeholders.values)
+        let own = Set(inventory.workloads.flatMap(\.addresses) + old.placeholders.values.flatMap { $0 })
         for workload in inventory.workloads.indices {
             let id = old.inventory.workloads[workload].id
             let hostChanges = difference.host.filter { $0.workload == id }

@@ -89,6 +89,28 @@ struct ExplainConnectionTests {
         #expect(titles(outside) == ["default/p -> 10.96.0.11 80/tcp: allow"])
     }
 
+    @Test("what manifests alone tell of is asked about over both families")
+    func placeholders() throws {
+        let files = """
+            { apiVersion: v1, kind: Pod, metadata: { name: p, labels: { a: c } }, spec: {} }
+            ---
+            { apiVersion: v1, kind: Pod, metadata: { name: q, labels: { a: b } }, spec: {} }
+            ---
+            { apiVersion: v1, kind: Pod, metadata: { name: r, labels: { a: b } }, spec: {}, \
+            status: { podIPs: [{ ip: fd00::1 }] } }
+            ---
+            { apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: n }, spec: { policyTypes: [Egress], \
+            podSelector: { matchLabels: { a: c } }, egress: [{ to: [{ ipBlock: { cidr: "::/0" } }] }] } }
+            """
+        let output = try explain(
+            "-f", "-", "--from", "p", "--to", "q", "--to", "r", "--port", "80", input: files)
+        #expect(
+            titles(output) == [
+                "default/p -> default/q 80/tcp (IPv4): deny", "default/p -> default/q 80/tcp (IPv6): allow",
+                "default/p -> default/r 80/tcp: allow",
+            ])
+    }
+
     @Test("the outside, families that differ, and what nobody decides")
     func outside() throws {
         let policy = """

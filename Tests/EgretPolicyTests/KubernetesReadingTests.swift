@@ -199,6 +199,26 @@ struct KubernetesReadingTests {
         }
     }
 
+    @Test("names are for the admin tier: in the baseline a warning says that the rule is not as it was meant")
+    func baselineNames() throws {
+        for action in ["Accept", "Deny", "Pass"] {
+            let result = read(
+                """
+                apiVersion: policy.networking.k8s.io/v1alpha2
+                kind: ClusterNetworkPolicy
+                metadata: { name: p }
+                spec:
+                  tier: Baseline
+                  priority: 5
+                  subject: { namespaces: {} }
+                  egress: [{ action: \(action), to: [{ domainNames: [example.org] }] }]
+                """)
+            #expect(result.diagnostics.map(\.code) == [DiagnosticCode.unreadablePeer])
+            #expect(result.diagnostics.first?.message.contains("Baseline") == true)
+            #expect(!result.hasErrors)
+        }
+    }
+
     @Test("a run takes no policy of pods")
     func run() {
         let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: { name: p }\nspec: {}\n"

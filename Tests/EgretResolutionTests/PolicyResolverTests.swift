@@ -132,6 +132,25 @@ struct PolicyResolverTests {
         }
     }
 
+    @Test("a name opens something in the admin tier; in the baseline nothing passes by the rule")
+    func tierOfNames() throws {
+        let names = ClusterPolicy.Peer.domainNames([try DomainPattern.parse("example.org")])
+        let everyone = ClusterPolicy.Peer.pods(.init())
+        let source = try #require(Self.inventory.workloads.firstIndex { $0.id.namespace == "x" && $0.id.name == "a" })
+        for tier in [EgressPolicy.Tier.admin, .baseline] {
+            let accept = ClusterPolicy(
+                name: "names", tier: tier, egress: [.init(action: .accept, peers: [names, everyone])])
+            var resolver = PolicyResolver(
+                PolicyCatalog(clusterPolicies: [accept], networkDefault: .deny), inventory: Self.inventory)
+            let rules = resolver.policies(of: source, .egress).policies.flatMap(\.rules)
+            #expect(rules.filter { !$0.domains.isEmpty }.count == (tier == .admin ? 1 : 0))
+            #expect(rules.count == (tier == .admin ? 1 : 0))
+        }
+        let pass = ClusterPolicy(name: "names", tier: .baseline, egress: [.init(action: .pass, peers: [names])])
+        let catalog = PolicyCatalog(clusterPolicies: [pass], networkDefault: .allow)
+        #expect(try !reaches(catalog, "x/a", "y/b", http))
+    }
+
     @Test("workloads with the same policies share a key, and those with others do not")
     func keys() {
         let policy = NetworkPolicy(

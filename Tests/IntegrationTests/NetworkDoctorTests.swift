@@ -191,6 +191,33 @@ struct NetworkDoctorTests {
         #expect(lines[2] == "Nothing is in the way.")
     }
 
+    @Test("where no policy decides, the verdict is what the agent was told by --default")
+    func networkDefault() throws {
+        let lab = try DoctorLab(.script(NetworkDoctorTests.bridge))
+        let directory = try TemporaryDirectory()
+        let script = """
+            cd \(directory.path)
+            export EGRET_AGENT_SOCKET=$PWD/agent.sock
+            egret agent --state $PWD/agent --socket $PWD/agent.sock --default deny >log 2>&1 & agent=$!
+            trap 'kill $agent; wait $agent || true' EXIT
+            for i in {1..200}; do egret get status >/dev/null 2>&1 && break; sleep 0.05; done
+            cat >policy.yaml <<'END'
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: other }
+            spec:
+              selects: { namespaces: [nobody] }
+              egress: [{ action: allow }]
+            END
+            egret apply -f policy.yaml >/dev/null
+            egret doctor $N --to 203.0.113.1 --fix | grep 'policy:' || true
+            """
+        let output = try lab.onHost(script)
+        let lines = output.standardOutput.split(separator: "\n").map(String.init)
+        try #require(lines.count == 1, "\(output)")
+        #expect(lines[0].contains("denied by") && lines[0].contains("; the agent's revision 1"), "\(lines)")
+    }
+
     /// The finding is the expected one; its commands mend it; broken once more, `--fix` does.
     private func check(_ fault: DoctorFault, _ making: String) throws {
         let lab = try DoctorLab(.script(making))

@@ -82,6 +82,7 @@ struct SystemdTests {
             reaches a 10.9.0.3; reaches b 10.9.0.2
             inside systemctl kill -s KILL egret-agent; becomes NRestarts 1; becomes ActiveState active; reaches a 10.9.0.3
             inside systemctl kill -s STOP egret-agent; becomes NRestarts 2; becomes ActiveState active; reaches a 10.9.0.3
+            inside systemctl reload egret-agent; echo reloaded $?; becomes NRestarts 2; reaches a 10.9.0.3
             inside nft flush ruleset; sleep 1; reaches a 10.9.0.3
             egret flows --denied | grep -c 'shop/.*EgressPolicy/one rule 1'
             inside systemctl stop egret-agent; becomes ActiveState inactive; becomes Result success; reaches a 10.9.0.3
@@ -97,6 +98,9 @@ struct SystemdTests {
                 a does not reach 10.9.0.3
                 NRestarts 2
                 ActiveState active
+                a does not reach 10.9.0.3
+                reloaded 0
+                NRestarts 2
                 a does not reach 10.9.0.3
                 a does not reach 10.9.0.3
                 1

@@ -70,7 +70,7 @@ struct PolicyOpinion {
             result.inventory = Inventory(workloads: workloads, namespaces: result.inventory.namespaces)
         }
         var catalog = result.catalog
-        catalog.networkDefault = .allow
+        catalog.networkDefault = files.networkDefault ?? .allow
         guard
             let place = result.inventory.workloads.firstIndex(where: { "\($0.id.namespace)/\($0.id.name)" == name })
         else { return nil }

@@ -10,16 +10,14 @@ import EgretResolution
 /// Answers questions about connections among the workloads of some manifests.
 struct ConnectionExplainer {
     private var evaluator: ConnectionEvaluator
-    private let placeholders: [Int: IPAddress]
     private let time: Int64
 
     private var inventory: Inventory { evaluator.inventory }
 
     init(_ catalog: PolicyCatalog, _ inventory: Inventory, at time: Int64) {
         self.time = time
-        let (whole, placeholders) = inventory.withPlaceholders()
-        self.placeholders = placeholders
-        evaluator = ConnectionEvaluator(PolicyResolver(catalog, inventory: whole))
+        // What a manifest alone tells of speaks both families.
+        evaluator = ConnectionEvaluator(PolicyResolver(catalog, inventory: inventory.withPlaceholders().inventory))
     }
 
     /// The answers to a question: one, or where they differ one for each family of addresses.
@@ -83,8 +81,6 @@ struct ConnectionExplainer {
         } else {
             families = families.filter { family in ends.allSatisfy { address(of: $0, family) != nil } }
         }
-        // What manifests alone tell of is the same in both families.
-        if ends.allSatisfy(isPlaceholder) { families = Array(families.prefix(1)) }
         if !families.isEmpty { return families }
         throw ExplainProblem(
             message: "\(name(question.source)) and \(name(question.target)) have no family of addresses in common "
@@ -98,16 +94,10 @@ struct ConnectionExplainer {
         return false
     }
 
-    private func isPlaceholder(_ end: ConnectionEnd) -> Bool {
-        if case .workload(let place) = end { return placeholders[place] != nil }
-        return false
-    }
-
-    /// An end's address; what manifests alone tell of has one that stands in for either family.
+    /// An end's address of a family; `nil` if it speaks only the other.
     private func address(of end: ConnectionEnd, _ family: AddressFamily) -> IPAddress? {
         switch end {
-        case .workload(let place):
-            inventory.workloads[place].addresses.first { $0.family == family } ?? placeholders[place]
+        case .workload(let place): inventory.workloads[place].addresses.first { $0.family == family }
         case .address(let address): address.family == family ? address : nil
         }
     }

@@ -13,6 +13,8 @@ struct PoliciesInForce {
     let files: [SourceFile]
     /// The endpoints.
     let endpoints: [EndpointInfo]
+    /// What happens where no policy decides about what an endpoint begins.
+    let networkDefault: DefaultAction
     private let client: AgentClient
 
     /// Asks the agent.
@@ -20,6 +22,7 @@ struct PoliciesInForce {
         self.client = client
         files = try client.documents()
         endpoints = try client.endpoints()
+        networkDefault = try client.status().networkDefault.flatMap { DefaultAction(rawValue: $0) } ?? .allow
     }
 
     /// Puts the agent's workloads and lists in the place of those of the documents.

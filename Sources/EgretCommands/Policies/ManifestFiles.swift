@@ -18,9 +18,8 @@ struct ManifestFiles {
     /// What an agent holds, where nothing was named.
     private var inForce: PoliciesInForce?
 
-    /// What happens where no policy decides: what no policy is about is free for endpoints of networks. `nil` for what the
-    /// documents say.
-    var networkDefault: DefaultAction? { inForce.map { _ in .allow } }
+    /// What happens where no policy decides: what the agent was told by `--default`. `nil` for what the documents say.
+    var networkDefault: DefaultAction? { inForce?.networkDefault }
 
     /// Reads what the arguments name, or asks an agent if they name nothing.
     init(_ paths: [String], or agent: AgentClient) throws {

@@ -65,12 +65,21 @@ struct NamedEndFinder {
         }
         if let place = places.first, places.count == 1 { return place }
         if places.isEmpty { throw unknown(text, among: inventory.workloads.map(\.id.description), "workload") }
-        let all = places.map { place in
-            let id = inventory.workloads[place].id
-            return "\(id.kind.lowercased())/\(id.namespace)/\(id.name)"
-        }
+        let ids = Set(places.map { inventory.workloads[$0].id })
+        if ids.count == 1 { throw severalLinks(places, text) }
+        let all = ids.sorted().map { "\($0.kind.lowercased())/\($0.namespace)/\($0.name)" }
         throw ExplainProblem(
             message: "\"\(text)\" names \(all.count) workloads", suggestion: "write \(all.joined(separator: " or "))")
+    }
+
+    /// An endpoint of several networks, which the agent tells of once for each of its links: only the addresses differ.
+    private func severalLinks(_ places: [Int], _ text: String) -> ExplainProblem {
+        let addresses = Set(places.flatMap { inventory.workloads[$0].addresses }).sorted()
+        return ExplainProblem(
+            message: "\"\(text)\" is connected \(places.count) times",
+            suggestion: addresses.isEmpty
+                ? "give its links addresses, and name it by one of these"
+                : "name it by one of its addresses: \(addresses.map(\.description).joined(separator: ", "))")
     }
 
     private func service(_ parts: [String], _ text: String) throws(ExplainProblem) -> ServiceObject {

@@ -73,7 +73,8 @@ public struct ClusterPolicy: Hashable, Sendable {
         case nodes(LabelSelector)
         /// Addresses, those of pods and nodes included (egress only).
         case networks([IPPrefix])
-        /// Names (egress). Another action than `accept` makes the rule a denial of everything.
+        /// Names (egress, of the admin tier). Another action than `accept` makes the rule a denial of everything; in
+        /// the baseline tier it is a peer that nobody can read.
         case domainNames([DomainPattern])
         /// A peer of a newer API, which nobody here can read: an `accept` matches nothing, and `deny` and `pass`
         /// become a denial of everything.

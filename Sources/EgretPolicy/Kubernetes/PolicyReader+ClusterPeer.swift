@@ -18,7 +18,7 @@ extension PolicyReader {
     /// Reads one peer.
     mutating func readClusterPeer(
         _ node: DocumentNode, _ direction: TrafficDirection, _ dialect: ClusterPolicyDialect,
-        _ action: ClusterPolicy.Action?
+        _ action: ClusterPolicy.Action?, _ tier: EgressPolicy.Tier?
     ) -> ClusterPolicy.Peer? {
         guard case .mapping(let entries) = node.content else {
             error(
@@ -40,7 +40,7 @@ extension PolicyReader {
         case "pods": return readNamespacedPods(entry.value).map { .pods($0) }
         case "nodes": return readLabelSelector(entry.value, entry.key, readsNull: true).map { .nodes($0) }
         case "networks": return readNetworks(entry.value).map { .networks($0) }
-        default: return readDomainNames(entry, action)
+        default: return readDomainNames(entry, action, tier)
         }
     }
 
@@ -108,7 +108,7 @@ extension PolicyReader {
     }
 
     private mutating func readDomainNames(
-        _ entry: DocumentNode.Entry, _ action: ClusterPolicy.Action?
+        _ entry: DocumentNode.Entry, _ action: ClusterPolicy.Action?, _ tier: EgressPolicy.Tier?
     ) -> ClusterPolicy.Peer? {
         guard
             let items = items(
@@ -117,7 +117,13 @@ extension PolicyReader {
         else { return nil }
         checkCount(items, "domainNames", limit: 25)
         let names = items.compactMap { readDomainName($0) }
-        if let action, action != .accept {
+        if tier == .baseline {
+            warning(
+                DiagnosticCode.unreadablePeer, at: entry.keyLocation,
+                "domainNames goes with the tier Admin, and this policy is of the tier Baseline",
+                "so the rule matches nothing if it says Accept, and denies everything if not"
+            )
+        } else if let action, action != .accept {
             warning(
                 DiagnosticCode.unreadablePeer, at: entry.keyLocation,
                 "domainNames goes with rules that accept, and this one does not",

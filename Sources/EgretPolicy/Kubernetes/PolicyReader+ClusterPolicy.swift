@@ -49,7 +49,7 @@ extension PolicyReader {
         var rules: [TrafficDirection: [ClusterPolicy.Rule]] = [:]
         for direction in TrafficDirection.allCases {
             rules[direction] = list(direction.rawValue, in: spec, limit: dialect.limit)
-                .compactMap { readClusterRule($0, direction, dialect) }
+                .compactMap { readClusterRule($0, direction, dialect, tier) }
         }
         guard let metadata, let tier, let priority, let subject, !hasErrors(since: mark) else { return }
         claim(kind, metadata.name, at: metadata.location)

@@ -30,7 +30,8 @@ extension PolicyReader {
 
     /// Reads one rule.
     mutating func readClusterRule(
-        _ node: DocumentNode, _ direction: TrafficDirection, _ dialect: ClusterPolicyDialect
+        _ node: DocumentNode, _ direction: TrafficDirection, _ dialect: ClusterPolicyDialect,
+        _ tier: EgressPolicy.Tier?
     ) -> ClusterPolicy.Rule? {
         guard let fields = fields(node, PolicyReader.ruleSchema(direction, dialect)) else { return nil }
         let name = fields["name"].flatMap { readClusterRuleName($0) }
@@ -41,7 +42,7 @@ extension PolicyReader {
             self.items($0, peersField, emptyMessage: "\(peersField) is empty", emptySuggestion: everybody)
         }
         checkCount(items ?? [], peersField, limit: dialect.limit)
-        let peers = (items ?? []).compactMap { readClusterPeer($0, direction, dialect, action) }
+        let peers = (items ?? []).compactMap { readClusterPeer($0, direction, dialect, action, tier) }
         guard let action else { return nil }
         var rule = ClusterPolicy.Rule(name: name, action: action, peers: peers, location: node.location)
         readClusterPorts(fields, dialect, into: &rule)
