@@ -235,7 +235,7 @@ extension Agent {
         of all: [StoredDocument], passedOver: [String: Int] = [:], isNew: Bool = true
     ) throws(APIError) -> Draft {
         let read = try PolicyReading(all, timeZones: timeZones, former: reading, isNew: isNew, feeds: feeds)
-        var warnings = read.warnings + Agent.absentSources(read.catalog)
+        var warnings = read.warnings + Agent.absentSources(read.catalog) + Agent.absentNodes(read)
         for (kind, count) in passedOver.sorted(by: { $0.key < $1.key }) {
             warnings.append(
                 "\(count) of kind \(kind) passed over: the agent's workloads are the endpoints of this host's networks")

@@ -101,7 +101,8 @@ public actor Agent {
         var catalog = reading.catalog
         catalog.networkDefault = defaultAction
         return DesiredState(
-            catalog: catalog, endpoints: endpointsPresent, namespaces: reading.namespaces, quarantine: closedBridges)
+            catalog: catalog, endpoints: endpointsPresent, namespaces: reading.namespaces, nodes: reading.nodes,
+            quarantine: closedBridges)
     }
 
     // MARK: - Starting

@@ -1,8 +1,10 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretAgentAPI
 import EgretLinux
+import EgretPolicy
 import Synchronization
 import Testing
 
@@ -24,6 +26,43 @@ struct AgentTests {
         let other = try await bench.agent()
         #expect(policies(bench) == ["one"])
         #expect(try await other.history().map(\.state) == ["current"])
+    }
+
+    @Test("Nodes are kept for the policies that speak of them; without any, their author is told")
+    func nodes() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let policy = """
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: nodes }
+            spec:
+              tier: Admin
+              priority: 10
+              subject: { namespaces: {} }
+              egress: [{ name: nodes, action: Deny, to: [{ nodes: {} }] }]
+
+            """
+        let node = """
+            apiVersion: v1
+            kind: Node
+            metadata: { name: n1, labels: { role: control } }
+            status: { addresses: [{ type: InternalIP, address: 192.0.2.1 }, { type: Hostname, address: n1 }] }
+
+            """
+        var report = try await agent.apply(AgentBench.request(policy), author: "me")
+        #expect(report.warnings.count == 1)
+        #expect(report.warnings.first?.contains("ClusterNetworkPolicy/nodes") ?? false)
+        report = try await agent.apply(AgentBench.request(node, file: "nodes.yaml"), author: "me")
+        #expect(report.objects == [.init(object: "Node/n1", change: "added")])
+        #expect(report.warnings.isEmpty)
+        let address = try #require(IPAddress("192.0.2.1"))
+        let known = Inventory.Node("n1", labels: ["role": "control"], addresses: [address])
+        #expect(await agent.desired.nodes == [known])
+        #expect(await agent.status().policies == 1)
+        #expect(await agent.policies().first { $0.object == "Node/n1" }?.mode == nil)
+        let other = try await bench.agent()
+        #expect(await other.desired.nodes == [known])
     }
 
     @Test("a file with a mistake changes nothing, and every mistake is told with its line")

@@ -89,6 +89,42 @@ struct AgentTests {
                 """)
     }
 
+    @Test("a cluster's policy about nodes holds for the addresses of the Nodes that were applied")
+    func nodes() throws {
+        try expect(
+            "agnodes",
+            """
+            lab; begin
+            cat > deny.yaml <<X
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: deny }
+            spec:
+              tier: Admin
+              priority: 1
+              subject: { namespaces: {} }
+              egress: [{ name: control, action: Deny, to: [{ nodes: { matchLabels: { role: control } } }] }]
+            X
+            cat > node.yaml <<X
+            apiVersion: v1
+            kind: Node
+            metadata: { name: n1, labels: { role: control } }
+            status: { addresses: [{ type: InternalIP, address: 203.0.113.10 }] }
+            X
+            egret apply -f deny.yaml 2>&1 | grep -c 'no Node is known'; reaches a 203.0.113.10
+            egret apply -f node.yaml 2>&1 | grep -c 'no Node is known'; reaches a 203.0.113.10
+            egret delete Node/n1 >/dev/null 2>&1; reaches a 203.0.113.10
+            finish
+            """,
+            prints: """
+                1
+                a reaches 203.0.113.10
+                0
+                a does not reach 203.0.113.10
+                a reaches 203.0.113.10
+                """)
+    }
+
     @Test("what is refused, and what an audited policy would refuse, is counted and told over restarts and changes")
     func flows() throws {
         try expect(
