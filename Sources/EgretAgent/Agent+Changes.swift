@@ -103,9 +103,12 @@ extension Agent {
         return report
     }
 
-    private func enforce(_ reading: PolicyReading) throws -> [EnforcedEndpoint] {
+    /// Has in force what was read; limits that do not go together are refused if somebody waits who can mend them.
+    private func enforce(
+        _ reading: PolicyReading, refusingConflicts refusesConflicts: Bool = true
+    ) throws -> [EnforcedEndpoint] {
         var wanted = desired(reading)
-        wanted.refusesConflicts = true
+        wanted.refusesConflicts = refusesConflicts
         return hasTaken ? try enforcement.apply(wanted, at: now()) : try enforcement.take(to: wanted, at: now())
     }
 
@@ -322,7 +325,8 @@ extension Agent {
             log("revision \(revision.number) was not confirmed in time")
             let old = try target.map { try store.documents(of: $0) } ?? []
             let draft = try draft(of: old, isNew: false)
-            enforced = try enforce(draft.reading)
+            // For endpoints that have come since limits may not go together, and nobody waits to mend them.
+            enforced = try enforce(draft.reading, refusingConflicts: false)
             documents = draft.documents
             reading = draft.reading
             isBack = true

@@ -116,14 +116,16 @@ final class NotedEnforcement: Enforcement {
     var timesHoldUntil: Int64? { nil }
 
     private func put(_ state: DesiredState, isTaking: Bool) throws -> [EnforcedEndpoint] {
+        var resolved = ResolvedState()
+        _ = resolved.update(to: state)
+        // Limits that do not go together are refused as the kernel's are.
+        _ = try EndpointDemands(resolved, state)
         try kernel.state.withLock { kernel in
             if isTaking { kernel.takings += 1 }
             if !kernel.failures.isEmpty, let failure = kernel.failures.removeFirst() { throw failure }
             kernel.policies = state.catalog.egressPolicies.map(\.name).sorted()
             kernel.drift = []
         }
-        var resolved = ResolvedState()
-        _ = resolved.update(to: state)
         return resolved.slots.compactMap { slot in
             resolved.endpoint(slot).map { endpoint in
                 EnforcedEndpoint(

@@ -175,6 +175,46 @@ struct AgentTests {
         #expect(try await other.history().map(\.state) == ["current", "rolled-back", "superseded"])
     }
 
+    @Test("what is not confirmed goes back also if limits do not go together for an endpoint that has come since")
+    func conflictingLimits() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let policy = { (name: String, limit: String) in
+            """
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: \(name) }
+            spec:
+              selects: { matchLabels: { \(name): "yes" } }
+              default: allow
+              limits: [{ \(limit) }]
+
+            """
+        }
+        let text =
+            policy("one", "rate: 1Mbit, to: [{ cidr: 203.0.112.0/20 }], ports: [443]") + "---\n"
+            + policy("two", "rate: 2Mbit, to: [{ cidr: 203.0.113.0/24 }]")
+        _ = try await agent.apply(AgentBench.request(text), author: "me")
+        var request = ApplyRequest(delete: ["EgressPolicy/one", "EgressPolicy/two"])
+        request.confirmWithin = 60
+        _ = try await agent.apply(request, author: "me")
+        let both = try bench.endpoint(2, labels: ["one": "yes", "two": "yes"])
+        bench.present.withLock { $0 = [both] }
+        bench.advance(30)
+        await agent.tick()
+        #expect(policies(bench).isEmpty)
+        // Whoever applies the two is told.
+        let other = try AgentBench()
+        other.present.withLock { $0 = [both] }
+        let strict = try await other.agent()
+        await #expect(throws: APIError.self) { try await strict.apply(AgentBench.request(text), author: "me") }
+        bench.advance(30)
+        await agent.tick()
+        #expect(policies(bench) == ["one", "two"])
+        #expect(try await agent.history().map(\.state) == ["current", "rolled-back", "superseded"])
+        #expect(await agent.status().problem == nil)
+    }
+
     @Test("what is confirmed stays")
     func confirmed() async throws {
         let bench = try AgentBench()
