@@ -5,6 +5,7 @@ import EgretAddressing
 import EgretAgentAPI
 import EgretLinux
 import EgretPolicy
+import EgretTesting
 import Synchronization
 import Testing
 
@@ -321,6 +322,39 @@ struct AgentTests {
                 AgentBench.request(group.replacing("partners", with: "others"), file: "x.yaml"), author: "me")
         }
         #expect(error?.diagnostics?.contains { $0.contains("EGR0079") } ?? false)
+    }
+
+    @Test("a change that waits for its confirmation leaves the lists that the way back needs; one that is kept does not")
+    func feedsOfUnconfirmed() async throws {
+        let (bench, folder) = (try AgentBench(), try TemporaryDirectory())
+        let archive = FeedArchive(directory: folder.path + "/feeds")
+        let url = "https://lists.example/partners"
+        let list = FeedArchive.Kept(bytes: Array("203.0.113.7\n".utf8), validators: FeedFetcher.Validators())
+        try archive.keep(list, of: url)
+        // A server that does not answer: what is forgotten does not come back.
+        let agent = try await bench.agent(feeds: FeedKeeper(archive, nil, uptime: { 0 }, log: { _ in }))
+        let group = """
+            apiVersion: egret.dev/v1
+            kind: DestinationGroup
+            metadata: { name: partners }
+            spec: { feed: { url: "\(url)" } }
+
+            """
+        _ = try await agent.apply(AgentBench.request(group), author: "me")
+        let request = ApplyRequest(delete: ["DestinationGroup/partners"], confirmWithin: 60)
+        _ = try await agent.apply(request, author: "me")
+        bench.advance(59)
+        await agent.tick()
+        bench.advance(1)
+        await agent.tick()
+        #expect(try await agent.history().map(\.state) == ["current", "rolled-back", "superseded"])
+        #expect(try await agent.list(ofGroup: "partners").contains("203.0.113.7"))
+
+        _ = try await agent.apply(request, author: "me")
+        #expect(archive.read(url) != nil)
+        _ = try await agent.confirm()
+        await agent.tick()
+        #expect(archive.read(url) == nil)
     }
 
     @Test("what is not confirmed goes back in the kernel even if the store cannot be written")
