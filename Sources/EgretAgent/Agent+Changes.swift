@@ -321,6 +321,13 @@ extension Agent {
     func rollBackIfOverdue() throws {
         guard let revision, isOverdue(revision) else { return }
         let target = try store.predecessor(of: revision.number)
+        if let target, try store.revision(target) == nil {
+            throw APIError(
+                "failed",
+                "revision \(revision.number) was not confirmed in time, and revision \(target), which was in force before, "
+                    + "is not kept any more",
+                advice: "egret history shows which there are, and egret rollback --to N puts one in force")
+        }
         if !isBack {
             log("revision \(revision.number) was not confirmed in time")
             let old = try target.map { try store.documents(of: $0) } ?? []

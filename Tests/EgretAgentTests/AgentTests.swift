@@ -216,6 +216,24 @@ struct AgentTests {
         #expect(await agent.status().problem == nil)
     }
 
+    @Test("if what was in force before is not kept any more, an unconfirmed change stays and the reason is told")
+    func lostPredecessor() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        var request = AgentBench.request(AgentBench.policy("two"))
+        request.confirmWithin = 60
+        _ = try await agent.apply(request, author: "me")
+        try PolicyStore(path: bench.storePath).execute("DELETE FROM revision WHERE number = 1")
+        bench.advance(60)
+        await agent.tick()
+        #expect(policies(bench) == ["one", "two"])
+        #expect(await agent.status().problem?.contains("revision 1") ?? false)
+        let other = try await bench.agent()
+        #expect(policies(bench) == ["one", "two"])
+        #expect(await other.status().problem?.contains("revision 1") ?? false)
+    }
+
     @Test("what is confirmed stays")
     func confirmed() async throws {
         let bench = try AgentBench()
