@@ -263,6 +263,27 @@ struct AgentTests {
         await #expect(throws: APIError.self) { try await agent.rollback(to: 99, author: "me") }
     }
 
+    @Test("an endpoint with several links is told of once, and each link is compared with itself")
+    func severalLinks() throws {
+        let bench = try AgentBench()
+        let first = try bench.endpoint(1)
+        var second = try bench.endpoint(2)
+        second.workload = first.workload
+        let limit = TrafficLimit(rate: BitRate(bitsPerSecond: 1_000_000))
+        func state(_ generation: UInt16) -> [EnforcedEndpoint] {
+            [
+                EnforcedEndpoint(endpoint: first, egress: ["one"], ingress: [], egressGeneration: generation),
+                EnforcedEndpoint(
+                    endpoint: second, egress: ["one"], ingress: [], egressGeneration: generation, limits: [limit]),
+            ]
+        }
+        let changes = Agent.changes(from: state(40_000), to: state(40_001))
+        #expect(changes.map(\.endpoint) == ["default/w1"])
+        #expect(changes.first?.egress == true)
+        #expect(changes.first?.limits == nil)
+        #expect(Agent.changes(from: state(40_000), to: state(40_000)).isEmpty)
+    }
+
     @Test("objects are replaced by name, deleted by name, and pruned by file")
     func objects() async throws {
         let bench = try AgentBench()

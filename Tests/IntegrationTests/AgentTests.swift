@@ -125,6 +125,34 @@ struct AgentTests {
                 """)
     }
 
+    @Test("a plan tells of an endpoint of two networks once, and of connections that are open and pass")
+    func plans() throws {
+        try expect(
+            "agplans",
+            """
+            lab; begin
+            reaches a 203.0.113.10
+            # Nobody listens there: the connection is reset.
+            inside a timeout 5 bash -c 'exec 3<>/dev/tcp/203.0.113.10/9' 2>/dev/null
+            egret network create br1 --subnet 10.10.0.0/24
+            egret network connect br1 a --interface eth1 --workload shop/a --label app=a >/dev/null
+            policy one a "$(to allow b)"
+            egret plan -f one.yaml -o json | grep -c '"endpoint" :'
+            egret plan -f one.yaml | grep -c 'a  10.9.0.2 .*203.0.113.10'
+            egret apply -f one.yaml -o json | grep -c '"endpoint" :'
+            policy one a "$(to allow c)"
+            egret plan -f one.yaml | grep -c 'a  10.9.0.2 .*203.0.113.10'
+            egret network rm br1 --force; finish
+            """,
+            prints: """
+                a reaches 203.0.113.10
+                1
+                1
+                1
+                0
+                """)
+    }
+
     @Test("what is refused, and what an audited policy would refuse, is counted and told over restarts and changes")
     func flows() throws {
         try expect(
