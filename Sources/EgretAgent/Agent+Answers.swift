@@ -69,7 +69,7 @@ extension Agent: AgentService {
         return documents.flatMap { document in
             document.objects.map { object in
                 let policy = egress[object]
-                let isPolicy = !object.hasPrefix("DestinationGroup/") && !object.hasPrefix("Namespace/")
+                let isPolicy = DocumentIndex.isPolicy(object)
                 return PolicyInfo(
                     object: object,
                     tier: policy?.tier.rawValue ?? cluster[object]?.tier.rawValue
@@ -121,9 +121,7 @@ extension Agent: AgentService {
         AgentStatus(
             process: Int(CurrentProcess.identifier), networkNamespace: networkNamespace,
             revision: revision?.number ?? 0,
-            policies: documents.flatMap(\.objects).count {
-                !$0.hasPrefix("DestinationGroup/") && !$0.hasPrefix("Namespace/")
-            },
+            policies: documents.flatMap(\.objects).count(where: DocumentIndex.isPolicy),
             endpoints: endpointsPresent.count, repairs: repairs, problem: problem,
             networkDefault: defaultAction.rawValue)
     }

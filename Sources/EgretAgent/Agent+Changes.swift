@@ -71,7 +71,7 @@ extension Agent {
         if draft.objects.isEmpty, hasTaken, let revision {
             // What feeds hold may be otherwise all the same.
             if draft.reading.catalog != reading.catalog {
-                report.endpoints = changes(from: enforced, to: try enforce(draft.reading))
+                report.endpoints = Agent.changes(from: enforced, to: try enforce(draft.reading))
                 reading = draft.reading
             }
             report.revision = revision.number
@@ -94,7 +94,7 @@ extension Agent {
             throw undone(number, error)
         }
         try settle(draft)
-        report.endpoints = changes(from: before, to: enforced)
+        report.endpoints = Agent.changes(from: before, to: enforced)
         report.revision = number
         report.confirmBy = deadline
         log(
@@ -103,9 +103,12 @@ extension Agent {
         return report
     }
 
-    private func enforce(_ reading: PolicyReading) throws -> [EnforcedEndpoint] {
+    /// Has in force what was read; limits that do not go together are refused if somebody waits who can mend them.
+    private func enforce(
+        _ reading: PolicyReading, refusingConflicts refusesConflicts: Bool = true
+    ) throws -> [EnforcedEndpoint] {
         var wanted = desired(reading)
-        wanted.refusesConflicts = true
+        wanted.refusesConflicts = refusesConflicts
         return hasTaken ? try enforcement.apply(wanted, at: now()) : try enforcement.take(to: wanted, at: now())
     }
 
@@ -140,30 +143,53 @@ extension Agent {
         return failure
     }
 
-    /// The endpoints whose generations differ.
-    private func changes(from old: [EnforcedEndpoint], to new: [EnforcedEndpoint]) -> [ChangeReport.EndpointChange] {
+    /// The endpoints whose generations differ; one that has several links once.
+    static func changes(
+        from old: [EnforcedEndpoint], to new: [EnforcedEndpoint]
+    ) -> [ChangeReport.EndpointChange] {
         let (front, back) = old.commonEnds(with: new)
-        var before = Dictionary(
-            old[front..<(old.count - back)].map { ($0.endpoint.workload.id, $0) },
+        let section = new[front..<(new.count - back)]
+        let links = Dictionary(
+            old[front..<(old.count - back)].map { (ResolvedState.Link($0.endpoint), $0) },
             uniquingKeysWith: { first, _ in first })
-        if new[front..<(new.count - back)].contains(where: { before[$0.endpoint.workload.id] == nil }) {
+        var workloads: [Workload.ID: EnforcedEndpoint] = [:]
+        if section.contains(where: { links[ResolvedState.Link($0.endpoint)] == nil }) {
             // A further link of a workload is no change of what it obeys.
-            before = Dictionary(old.map { ($0.endpoint.workload.id, $0) }, uniquingKeysWith: { first, _ in first })
+            workloads = Dictionary(old.map { ($0.endpoint.workload.id, $0) }, uniquingKeysWith: { first, _ in first })
         }
-        return new[front..<(new.count - back)].compactMap { endpoint in
-            let former = before[endpoint.endpoint.workload.id]
-            let (egress, ingress) = (
-                former?.egressGeneration != endpoint.egressGeneration,
-                former?.ingressGeneration != endpoint.ingressGeneration
-            )
-            let (routes, limits) = (former?.routes != endpoint.routes, !endpoint.isLimited(as: former))
-            let budgets = !endpoint.isBudgeted(as: former)
-            if !egress && !ingress && !routes && !limits && !budgets { return nil }
-            return ChangeReport.EndpointChange(
-                endpoint: endpoint.endpoint.workload.id.description, egress: egress, ingress: ingress,
-                routes: routes ? true : nil, limits: limits ? true : nil, budgets: budgets ? true : nil,
-                generations: endpoint.generations)
+        var changes: [ChangeReport.EndpointChange] = []
+        var places: [Workload.ID: Int] = [:]
+        for endpoint in section {
+            let id = endpoint.endpoint.workload.id
+            let former = links[ResolvedState.Link(endpoint.endpoint)] ?? workloads[id]
+            guard let change = Agent.change(from: former, to: endpoint) else { continue }
+            if let place = places[id] {
+                changes[place].egress = changes[place].egress || change.egress
+                changes[place].ingress = changes[place].ingress || change.ingress
+                changes[place].routes = changes[place].routes ?? change.routes
+                changes[place].limits = changes[place].limits ?? change.limits
+                changes[place].budgets = changes[place].budgets ?? change.budgets
+            } else {
+                places[id] = changes.count
+                changes.append(change)
+            }
         }
+        return changes
+    }
+
+    /// What becomes of a link; `nil` if nothing does.
+    private static func change(
+        from former: EnforcedEndpoint?, to endpoint: EnforcedEndpoint
+    ) -> ChangeReport.EndpointChange? {
+        let egress = former?.egressGeneration != endpoint.egressGeneration
+        let ingress = former?.ingressGeneration != endpoint.ingressGeneration
+        let (routes, limits) = (former?.routes != endpoint.routes, !endpoint.isLimited(as: former))
+        let budgets = !endpoint.isBudgeted(as: former)
+        if !egress && !ingress && !routes && !limits && !budgets { return nil }
+        return ChangeReport.EndpointChange(
+            endpoint: endpoint.endpoint.workload.id.description, egress: egress, ingress: ingress,
+            routes: routes ? true : nil, limits: limits ? true : nil, budgets: budgets ? true : nil,
+            generations: endpoint.generations)
     }
 
     static func failure(_ error: any Error) -> APIError {
@@ -235,7 +261,7 @@ extension Agent {
         of all: [StoredDocument], passedOver: [String: Int] = [:], isNew: Bool = true
     ) throws(APIError) -> Draft {
         let read = try PolicyReading(all, timeZones: timeZones, former: reading, isNew: isNew, feeds: feeds)
-        var warnings = read.warnings + Agent.absentSources(read.catalog)
+        var warnings = read.warnings + Agent.absentSources(read.catalog) + Agent.absentNodes(read)
         for (kind, count) in passedOver.sorted(by: { $0.key < $1.key }) {
             warnings.append(
                 "\(count) of kind \(kind) passed over: the agent's workloads are the endpoints of this host's networks")
@@ -318,11 +344,19 @@ extension Agent {
     func rollBackIfOverdue() throws {
         guard let revision, isOverdue(revision) else { return }
         let target = try store.predecessor(of: revision.number)
+        if let target, try store.revision(target) == nil {
+            throw APIError(
+                "failed",
+                "revision \(revision.number) was not confirmed in time, and revision \(target), which was in force "
+                    + "before, is not kept any more",
+                advice: "egret history shows which there are, and egret rollback --to N puts one in force")
+        }
         if !isBack {
             log("revision \(revision.number) was not confirmed in time")
             let old = try target.map { try store.documents(of: $0) } ?? []
             let draft = try draft(of: old, isNew: false)
-            enforced = try enforce(draft.reading)
+            // For endpoints that have come since limits may not go together, and nobody waits to mend them.
+            enforced = try enforce(draft.reading, refusingConflicts: false)
             documents = draft.documents
             reading = draft.reading
             isBack = true

@@ -6,10 +6,11 @@ import EgretPolicy
 
 extension Agent {
     /// Begins to fetch the lists that are due, and forgets those that nobody wants.
+    ///
+    /// While a change waits for its confirmation nothing is forgotten: the revision before may come back.
     func fetchFeeds() {
         guard let feeds else { return }
-        let wanted = Swift.Set(reading.catalog.groups.compactMap(\.feed))
-        feeds.keep(wanted)
+        if revision?.confirmBy == nil { feeds.keep(Swift.Set(reading.catalog.groups.compactMap(\.feed))) }
         feeds.fetchDue { [weak self] in await self?.feedArrived() }
     }
 

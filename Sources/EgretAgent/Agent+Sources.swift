@@ -14,6 +14,15 @@ extension Agent {
         }
     }
 
+    /// Says which policies speak of the machines of a cluster while none is known: such rules match nothing.
+    static func absentNodes(_ reading: PolicyReading) -> [String] {
+        if !reading.nodes.isEmpty { return [] }
+        return reading.catalog.clusterPolicies.filter(\.namesNodes).map { policy in
+            "\(policy.reference): what it says of nodes concerns nobody, as no Node is known; apply the Nodes as well: "
+                + "kubectl get nodes -o yaml"
+        }
+    }
+
     /// What is true of the source addresses of a policy's routes; nothing if they name none.
     static func sourceConditions(of policy: EgressPolicy) -> [Condition] {
         if pairs(policy).isEmpty { return [] }

@@ -101,7 +101,8 @@ public actor Agent {
         var catalog = reading.catalog
         catalog.networkDefault = defaultAction
         return DesiredState(
-            catalog: catalog, endpoints: endpointsPresent, namespaces: reading.namespaces, quarantine: closedBridges)
+            catalog: catalog, endpoints: endpointsPresent, namespaces: reading.namespaces, nodes: reading.nodes,
+            quarantine: closedBridges)
     }
 
     // MARK: - Starting
@@ -122,8 +123,9 @@ public actor Agent {
         revision = try store.current()
         deadline = try revision.flatMap { try store.deadline(of: $0.number) }
         if let revision, isOverdue(revision), let before = try store.predecessor(of: revision.number) {
-            // What nobody has confirmed does not come back.
-            documents = try store.documents(of: before)
+            // What nobody has confirmed does not come back, unless there is nothing to go back to.
+            let isKept = try store.revision(before) != nil
+            documents = try store.documents(of: isKept ? before : revision.number)
         } else if let revision, !isOverdue(revision) {
             documents = try store.documents(of: revision.number)
         }

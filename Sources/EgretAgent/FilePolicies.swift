@@ -42,7 +42,8 @@ public enum FilePolicies {
         catalog.networkDefault = .allow
         let source = try NetworkEndpoints()
         let state = DesiredState(
-            catalog: catalog, endpoints: try source.endpoints(), namespaces: reading.namespaces)
+            catalog: catalog, endpoints: try source.endpoints(), namespaces: reading.namespaces,
+            nodes: reading.nodes)
         _ = try enforcement.take(to: state, at: WallTime.now.seconds)
         try source.note(hasPolicies: !paths.isEmpty)
         if paths.isEmpty { try File.remove(note) }

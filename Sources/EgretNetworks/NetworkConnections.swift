@@ -92,15 +92,27 @@ public struct NetworkConnections {
         public var icmpType: UInt8?
         /// Whether it bears the label of what is led to a proxy of this host's.
         public var isLed = false
+
+        /// Creates a connection.
+        public init(
+            source: IPAddress, destination: IPAddress, transport: IPProtocol, port: UInt16? = nil,
+            icmpType: UInt8? = nil
+        ) {
+            self.source = source
+            self.destination = destination
+            self.transport = transport
+            self.port = port
+            self.icmpType = icmpType
+        }
     }
 
-    /// The connections that the kernel tracks, in no order.
+    /// The connections that the kernel tracks and that are not closed, in no order.
     ///
     /// - Parameter ledLabel: The label of connections that are led to a proxy of this host's.
     /// - Returns: The connections.
     /// - Throws: An error that says what the kernel refused.
     public func open(ledLabel: UInt8? = nil) throws -> [Tracked] {
-        try records().map { record in
+        try records().filter { !$0.isClosed }.map { record in
             var tracked = Tracked(
                 source: record.original.source, destination: record.reply.source, transport: record.original.transport,
                 port: record.reply.sourcePort, icmpType: record.original.icmpType)

@@ -28,7 +28,8 @@ struct LiveIndex: WorkloadLookup {
         var peers: Set<String> = []
     }
 
-    let nodes: [Inventory.Node] = []
+    /// The machines of the cluster.
+    var nodes: [Inventory.Node] = []
     /// The workloads by place.
     private(set) var workloads: [Int: Workload] = [:]
     /// The labels of namespaces, as they were given.

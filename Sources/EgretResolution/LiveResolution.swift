@@ -84,15 +84,18 @@ public struct LiveResolution: Sendable {
     ///   - workloads: The workloads that come, go (`nil`) or are otherwise than before, by a number that each keeps. One
     ///     may come under several numbers: each obeys, and rules that name it mean it once.
     ///   - namespaces: The labels of namespaces from now on.
+    ///   - nodes: The machines from now on.
     /// - Returns: What is otherwise than before.
     /// - Complexity: O(*n*) comparisons in the number of policies and namespaces, each by storage where that is shared; all
     ///   else goes with what is touched.
     public mutating func update(
-        to catalog: PolicyCatalog, workloads: [Int: Workload?], namespaces: [String: [String: String]]
+        to catalog: PolicyCatalog, workloads: [Int: Workload?], namespaces: [String: [String: String]],
+        nodes: [Inventory.Node] = []
     ) -> Change {
         dirtyPolicies = []
         dirtyWorkloads = []
         updateNamespaces(namespaces)
+        updateNodes(nodes)
         for (place, workload) in workloads {
             for (entry, effect) in index.put(workload, at: place) { note(place, entry, effect) }
             // Its own ports are part of its keys.
@@ -119,6 +122,12 @@ public struct LiveResolution: Sendable {
         for name in names {
             for (place, entry, effect) in index.judge(namespace: name) { note(place, entry, effect) }
         }
+    }
+
+    private mutating func updateNodes(_ nodes: [Inventory.Node]) {
+        if nodes == index.nodes { return }
+        index.nodes = nodes
+        for (name, source) in sources where source.namesNodes { dirtyPolicies.insert(name) }
     }
 
     private mutating func note(_ place: Int, _ entry: LiveIndex.Entry, _ effect: LiveIndex.Effect) {

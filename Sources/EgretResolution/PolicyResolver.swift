@@ -156,6 +156,12 @@ enum Source: Hashable, Sendable {
         }
     }
 
+    /// Whether a rule names machines of the cluster.
+    var namesNodes: Bool {
+        if case .cluster(let policy) = self { return policy.namesNodes }
+        return false
+    }
+
     /// Whether a rule of the direction names a port.
     func namesPorts(_ direction: TrafficDirection) -> Bool {
         switch self {

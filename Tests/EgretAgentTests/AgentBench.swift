@@ -40,13 +40,14 @@ final class AgentBench: Sendable {
     var storePath: String { "\(directory)/agent.sqlite" }
 
     /// A new agent on the same store, as after a crash of the one before.
-    func agent(defaultAction: DefaultAction = .allow) async throws -> Agent {
+    func agent(defaultAction: DefaultAction = .allow, feeds: FeedKeeper? = nil) async throws -> Agent {
         let agent = Agent(
             loop: group.next(), store: try PolicyStore(path: storePath), enforcement: NotedEnforcement(kernel),
             source: GivenEndpoints(bench: self), defaultAction: defaultAction,
             timeZones: SystemTimeZones.database(), networkNamespace: 1,
             now: { self.clock.withLock { $0 } },
             clock: BootClock(bootID: "start \(uptime.withLock { $0.start })") { self.uptime.withLock { $0.seconds } },
+            feeds: feeds,
             log: { line in self.lines.withLock { $0.append(line) } })
         try await agent.start()
         return agent
@@ -117,14 +118,16 @@ final class NotedEnforcement: Enforcement {
     var timesHoldUntil: Int64? { nil }
 
     private func put(_ state: DesiredState, isTaking: Bool) throws -> [EnforcedEndpoint] {
+        var resolved = ResolvedState()
+        _ = resolved.update(to: state)
+        // Limits that do not go together are refused as the kernel's are.
+        _ = try EndpointDemands(resolved, state)
         try kernel.state.withLock { kernel in
             if isTaking { kernel.takings += 1 }
             if !kernel.failures.isEmpty, let failure = kernel.failures.removeFirst() { throw failure }
             kernel.policies = state.catalog.egressPolicies.map(\.name).sorted()
             kernel.drift = []
         }
-        var resolved = ResolvedState()
-        _ = resolved.update(to: state)
         return resolved.slots.compactMap { slot in
             resolved.endpoint(slot).map { endpoint in
                 EnforcedEndpoint(

@@ -1,9 +1,11 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretAgentAPI
 import EgretLinux
 import EgretPolicy
+import EgretTesting
 import Synchronization
 import Testing
 
@@ -32,6 +34,43 @@ struct AgentTests {
         let bench = try AgentBench()
         let agent = try await bench.agent(defaultAction: action)
         #expect(await agent.status().networkDefault == action.rawValue)
+    }
+
+    @Test("Nodes are kept for the policies that speak of them; without any, their author is told")
+    func nodes() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let policy = """
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: nodes }
+            spec:
+              tier: Admin
+              priority: 10
+              subject: { namespaces: {} }
+              egress: [{ name: nodes, action: Deny, to: [{ nodes: {} }] }]
+
+            """
+        let node = """
+            apiVersion: v1
+            kind: Node
+            metadata: { name: n1, labels: { role: control } }
+            status: { addresses: [{ type: InternalIP, address: 192.0.2.1 }, { type: Hostname, address: n1 }] }
+
+            """
+        var report = try await agent.apply(AgentBench.request(policy), author: "me")
+        #expect(report.warnings.count == 1)
+        #expect(report.warnings.first?.contains("ClusterNetworkPolicy/nodes") ?? false)
+        report = try await agent.apply(AgentBench.request(node, file: "nodes.yaml"), author: "me")
+        #expect(report.objects == [.init(object: "Node/n1", change: "added")])
+        #expect(report.warnings.isEmpty)
+        let address = try #require(IPAddress("192.0.2.1"))
+        let known = Inventory.Node("n1", labels: ["role": "control"], addresses: [address])
+        #expect(await agent.desired.nodes == [known])
+        #expect(await agent.status().policies == 1)
+        #expect(await agent.policies().first { $0.object == "Node/n1" }?.mode == nil)
+        let other = try await bench.agent()
+        #expect(await other.desired.nodes == [known])
     }
 
     @Test("a file with a mistake changes nothing, and every mistake is told with its line")
@@ -144,6 +183,64 @@ struct AgentTests {
         #expect(try await other.history().map(\.state) == ["current", "rolled-back", "superseded"])
     }
 
+    @Test("what is not confirmed goes back also if limits do not go together for an endpoint that has come since")
+    func conflictingLimits() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let policy = { (name: String, limit: String) in
+            """
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: \(name) }
+            spec:
+              selects: { matchLabels: { \(name): "yes" } }
+              default: allow
+              limits: [{ \(limit) }]
+
+            """
+        }
+        let text =
+            policy("one", "rate: 1Mbit, to: [{ cidr: 203.0.112.0/20 }], ports: [443]") + "---\n"
+            + policy("two", "rate: 2Mbit, to: [{ cidr: 203.0.113.0/24 }]")
+        _ = try await agent.apply(AgentBench.request(text), author: "me")
+        var request = ApplyRequest(delete: ["EgressPolicy/one", "EgressPolicy/two"])
+        request.confirmWithin = 60
+        _ = try await agent.apply(request, author: "me")
+        let both = try bench.endpoint(2, labels: ["one": "yes", "two": "yes"])
+        bench.present.withLock { $0 = [both] }
+        bench.advance(30)
+        await agent.tick()
+        #expect(policies(bench).isEmpty)
+        // Whoever applies the two is told.
+        let other = try AgentBench()
+        other.present.withLock { $0 = [both] }
+        let strict = try await other.agent()
+        await #expect(throws: APIError.self) { try await strict.apply(AgentBench.request(text), author: "me") }
+        bench.advance(30)
+        await agent.tick()
+        #expect(policies(bench) == ["one", "two"])
+        #expect(try await agent.history().map(\.state) == ["current", "rolled-back", "superseded"])
+        #expect(await agent.status().problem == nil)
+    }
+
+    @Test("if what was in force before is not kept any more, an unconfirmed change stays and the reason is told")
+    func lostPredecessor() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        var request = AgentBench.request(AgentBench.policy("two"))
+        request.confirmWithin = 60
+        _ = try await agent.apply(request, author: "me")
+        try PolicyStore(path: bench.storePath).execute("DELETE FROM revision WHERE number = 1")
+        bench.advance(60)
+        await agent.tick()
+        #expect(policies(bench) == ["one", "two"])
+        #expect(await agent.status().problem?.contains("revision 1") ?? false)
+        let other = try await bench.agent()
+        #expect(policies(bench) == ["one", "two"])
+        #expect(await other.status().problem?.contains("revision 1") ?? false)
+    }
+
     @Test("what is confirmed stays")
     func confirmed() async throws {
         let bench = try AgentBench()
@@ -171,6 +268,27 @@ struct AgentTests {
         #expect(difference.text.contains("-spec: { egress: [{ action: allow, to: [{ cidr: 198.51.100.0/24 }] }] }"))
         #expect(difference.text.contains("+spec: { egress: [{ action: allow, to: [{ cidr: 203.0.113.0/24 }] }] }"))
         await #expect(throws: APIError.self) { try await agent.rollback(to: 99, author: "me") }
+    }
+
+    @Test("an endpoint with several links is told of once, and each link is compared with itself")
+    func severalLinks() throws {
+        let bench = try AgentBench()
+        let first = try bench.endpoint(1)
+        var second = try bench.endpoint(2)
+        second.workload = first.workload
+        let limit = TrafficLimit(rate: BitRate(bitsPerSecond: 1_000_000))
+        func state(_ generation: UInt16) -> [EnforcedEndpoint] {
+            [
+                EnforcedEndpoint(endpoint: first, egress: ["one"], ingress: [], egressGeneration: generation),
+                EnforcedEndpoint(
+                    endpoint: second, egress: ["one"], ingress: [], egressGeneration: generation, limits: [limit]),
+            ]
+        }
+        let changes = Agent.changes(from: state(40_000), to: state(40_001))
+        #expect(changes.map(\.endpoint) == ["default/w1"])
+        #expect(changes.first?.egress == true)
+        #expect(changes.first?.limits == nil)
+        #expect(Agent.changes(from: state(40_000), to: state(40_000)).isEmpty)
     }
 
     @Test("objects are replaced by name, deleted by name, and pruned by file")
@@ -250,6 +368,39 @@ struct AgentTests {
                 AgentBench.request(group.replacing("partners", with: "others"), file: "x.yaml"), author: "me")
         }
         #expect(error?.diagnostics?.contains { $0.contains("EGR0079") } ?? false)
+    }
+
+    @Test("a change that waits for its confirmation leaves the lists that the way back needs; one that is kept does not")
+    func feedsOfUnconfirmed() async throws {
+        let (bench, folder) = (try AgentBench(), try TemporaryDirectory())
+        let archive = FeedArchive(directory: folder.path + "/feeds")
+        let url = "https://lists.example/partners"
+        let list = FeedArchive.Kept(bytes: Array("203.0.113.7\n".utf8), validators: FeedFetcher.Validators())
+        try archive.keep(list, of: url)
+        // A server that does not answer: what is forgotten does not come back.
+        let agent = try await bench.agent(feeds: FeedKeeper(archive, nil, uptime: { 0 }, log: { _ in }))
+        let group = """
+            apiVersion: egret.dev/v1
+            kind: DestinationGroup
+            metadata: { name: partners }
+            spec: { feed: { url: "\(url)" } }
+
+            """
+        _ = try await agent.apply(AgentBench.request(group), author: "me")
+        let request = ApplyRequest(delete: ["DestinationGroup/partners"], confirmWithin: 60)
+        _ = try await agent.apply(request, author: "me")
+        bench.advance(59)
+        await agent.tick()
+        bench.advance(1)
+        await agent.tick()
+        #expect(try await agent.history().map(\.state) == ["current", "rolled-back", "superseded"])
+        #expect(try await agent.list(ofGroup: "partners").contains("203.0.113.7"))
+
+        _ = try await agent.apply(request, author: "me")
+        #expect(archive.read(url) != nil)
+        _ = try await agent.confirm()
+        await agent.tick()
+        #expect(archive.read(url) == nil)
     }
 
     @Test("what is not confirmed goes back in the kernel even if the store cannot be written")

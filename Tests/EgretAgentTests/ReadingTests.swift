@@ -31,6 +31,9 @@ struct ReadingTests {
             "---\napiVersion: v1\nkind: Namespace\nmetadata: { name: n\(number), labels: { a: b } }\n"
         case (3, 1):
             "---\napiVersion: v1\nkind: List\nitems:\n- { apiVersion: v1, kind: Namespace, metadata: { name: n\(number) } }\n"
+        case (4, 0):
+            "---\napiVersion: v1\nkind: Node\nmetadata: { name: n\(number) }\n"
+                + "status: { addresses: [{ address: 192.0.2.\(number) }] }\n"
         default:
             """
             ---
@@ -83,6 +86,7 @@ struct ReadingTests {
             #expect(words == wholeWords, "seed \(seed), step \(step)")
             #expect(reading?.catalog == whole?.catalog, "seed \(seed), step \(step)")
             #expect(reading?.namespaces == whole?.namespaces, "seed \(seed), step \(step)")
+            #expect(reading?.nodes == whole?.nodes, "seed \(seed), step \(step)")
             if let reading { former = reading }
             documents = fresh
             if reading == nil { unsound += 1 } else { sound += 1 }
@@ -103,6 +107,7 @@ struct ReadingTests {
         #expect(Set(reading.catalog.networkPolicies) == Set(together.networkPolicies))
         #expect(Set(reading.catalog.groups) == Set(together.groups))
         #expect(reading.namespaces == together.inventory.namespaces)
+        #expect(reading.nodes == together.inventory.nodes)
     }
 }
 

@@ -78,6 +78,38 @@ struct StoreTests {
         #expect(texts <= PolicyStore.kept + 5)
     }
 
+    @Test("however many changes fail, what the revision in force may go back to is kept")
+    func failures() throws {
+        let directory = try TemporaryDirectory()
+        let store = try PolicyStore(path: directory.path + "/agent.sqlite")
+        func begin(_ text: String, confirmBy: Int? = nil) throws -> Int {
+            try store.begin([document(1, text)], time: 1, author: "test", message: nil, confirmBy: confirmBy)
+        }
+        func fail() throws {
+            for step in 0..<PolicyStore.kept { try store.fail(begin("attempt \(step)"), reason: "test") }
+        }
+        let first = try begin("first")
+        try store.commit(first)
+        try fail()
+        let second = try begin("second", confirmBy: 9)
+        try store.commit(second)
+        #expect(try store.predecessor(of: second) == first)
+        #expect(try store.revision(first) != nil)
+        #expect(try store.documents(of: first) == [document(1, "first")])
+        #expect(try store.documents(of: second) == [document(1, "second")])
+        // Over one that was not confirmed, further back.
+        try fail()
+        let third = try begin("first")
+        try store.commit(third, former: .rolledBack, reason: "test")
+        #expect(try store.predecessor(of: third) == first)
+        #expect(try store.documents(of: first) == [document(1, "first")])
+        // What nothing goes back to any more goes.
+        try store.commit(begin("fourth"))
+        try store.commit(begin("fifth"))
+        #expect(try store.revision(first) == nil)
+        #expect(try store.documents(of: first).isEmpty)
+    }
+
     @Test("a store of a former version keeps its history", arguments: [1, 2])
     func migration(version: Int) throws {
         let directory = try TemporaryDirectory()

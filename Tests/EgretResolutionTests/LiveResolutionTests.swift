@@ -16,6 +16,7 @@ struct LiveResolutionTests {
         var catalog: PolicyCatalog
         var workloads: [Int: Workload] = [:]
         var namespaces: [String: [String: String]] = [:]
+        var nodes: [Inventory.Node] = []
 
         init(seed: UInt64) {
             random = RandomCatalogs(seed: seed)
@@ -23,6 +24,7 @@ struct LiveResolutionTests {
             catalog.networkDefault = seed.isMultiple(of: 3) ? .deny : .allow
             let inventory = random.inventory(workloads: 8)
             namespaces = inventory.namespaces
+            nodes = inventory.nodes
             for workload in inventory.workloads { workloads[State.number(workload)] = workload }
         }
 
@@ -48,7 +50,10 @@ struct LiveResolutionTests {
             case 6:
                 let name = RandomCatalogs.namespaces[Int(random.number() % 3)]
                 namespaces[name] = random.number().isMultiple(of: 4) ? nil : ["app": "web", "team": "\(choice)"]
-                if random.number().isMultiple(of: 2) { namespaces = random.inventory(workloads: 1).namespaces }
+                if random.number().isMultiple(of: 2) {
+                    let inventory = random.inventory(workloads: 1)
+                    (namespaces, nodes) = (inventory.namespaces, inventory.nodes)
+                }
             case 7: catalog.networkDefault = catalog.networkDefault == .deny ? .allow : .deny
             default:
                 let fresh = random.inventory(workloads: 8).workloads
@@ -60,7 +65,8 @@ struct LiveResolutionTests {
     }
 
     private func compare(_ live: LiveResolution, _ state: State, _ step: String) {
-        let inventory = Inventory(workloads: Array(state.workloads.values), namespaces: state.namespaces)
+        let inventory = Inventory(
+            workloads: Array(state.workloads.values), namespaces: state.namespaces, nodes: state.nodes)
         var resolver = PolicyResolver(state.catalog, inventory: inventory)
         var used: Set<LiveResolution.Key> = []
         for (place, workload) in inventory.workloads.enumerated() {
@@ -99,7 +105,8 @@ struct LiveResolutionTests {
                 changed.updateValue(state.workloads[number], forKey: number)
             }
             known = state.workloads
-            let change = live.update(to: state.catalog, workloads: changed, namespaces: state.namespaces)
+            let change = live.update(
+                to: state.catalog, workloads: changed, namespaces: state.namespaces, nodes: state.nodes)
             compare(live, state, "seed \(seed), step \(step)")
             // Who follows the changes alone knows as much.
             sets = sets.filter { live.allPolicies[$0.key] != nil }.merging(change.policies) { $1 }
@@ -151,6 +158,36 @@ struct LiveResolutionTests {
                 == addresses.map { .block(AddressBlock(IPPrefix($0))) })
         let change = live.update(to: catalog, workloads: [1: Workload?.none], namespaces: [:])
         #expect(change.policies.isEmpty, "the other link stands for the workload")
+    }
+
+    @Test("rules about nodes have the addresses of the nodes that there are, and other policies stay as they are")
+    func nodes() throws {
+        let workload = Workload(Workload.ID(name: "web"), addresses: [try #require(IPAddress("10.0.0.1"))])
+        let policy = { (name: String, peer: ClusterPolicy.Peer) in
+            ClusterPolicy(
+                name: name, tier: .admin, egress: [ClusterPolicy.Rule(action: .deny, peers: [peer])])
+        }
+        let label = LabelSelector(matchLabels: ["role": "control"])
+        let catalog = PolicyCatalog(
+            clusterPolicies: [policy("nodes", .nodes(label)), policy("pods", .pods(ClusterPolicy.Pods()))])
+        let address = try #require(IPAddress("192.0.2.1"))
+        let node = Inventory.Node("n1", labels: ["role": "control"], addresses: [address])
+        let other = Inventory.Node("n2", labels: [:], addresses: [try #require(IPAddress("192.0.2.2"))])
+        var live = LiveResolution()
+        _ = live.update(to: catalog, workloads: [0: workload], namespaces: [:])
+        let key = try #require(live.key(of: 0, .egress))
+        let blocks = { (live: LiveResolution) in
+            live.policies(of: key)?.policies.first { $0.name == "ClusterNetworkPolicy/nodes" }?.rules
+                .flatMap(\.destinations) ?? []
+        }
+        #expect(blocks(live).isEmpty)
+        var change = live.update(to: catalog, workloads: [:], namespaces: [:], nodes: [node, other])
+        #expect(blocks(live) == [.block(AddressBlock(IPPrefix(address)))])
+        #expect(Set(change.policies.keys) == [key])
+        change = live.update(to: catalog, workloads: [:], namespaces: [:], nodes: [node, other])
+        #expect(change.policies.isEmpty)
+        _ = live.update(to: catalog, workloads: [:], namespaces: [:], nodes: [other])
+        #expect(blocks(live).isEmpty)
     }
 
     @Test("another default of the network is another program for whoever no policy selects")

@@ -89,6 +89,70 @@ struct AgentTests {
                 """)
     }
 
+    @Test("a cluster's policy about nodes holds for the addresses of the Nodes that were applied")
+    func nodes() throws {
+        try expect(
+            "agnodes",
+            """
+            lab; begin
+            cat > deny.yaml <<X
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: deny }
+            spec:
+              tier: Admin
+              priority: 1
+              subject: { namespaces: {} }
+              egress: [{ name: control, action: Deny, to: [{ nodes: { matchLabels: { role: control } } }] }]
+            X
+            cat > node.yaml <<X
+            apiVersion: v1
+            kind: Node
+            metadata: { name: n1, labels: { role: control } }
+            status: { addresses: [{ type: InternalIP, address: 203.0.113.10 }] }
+            X
+            egret apply -f deny.yaml 2>&1 | grep -c 'no Node is known'; reaches a 203.0.113.10
+            egret apply -f node.yaml 2>&1 | grep -c 'no Node is known'; reaches a 203.0.113.10
+            egret delete Node/n1 >/dev/null 2>&1; reaches a 203.0.113.10
+            finish
+            """,
+            prints: """
+                1
+                a reaches 203.0.113.10
+                0
+                a does not reach 203.0.113.10
+                a reaches 203.0.113.10
+                """)
+    }
+
+    @Test("a plan tells of an endpoint of two networks once, and of connections that are open and pass")
+    func plans() throws {
+        try expect(
+            "agplans",
+            """
+            lab; begin
+            reaches a 203.0.113.10
+            # Nobody listens there: the connection is reset.
+            inside a timeout 5 bash -c 'exec 3<>/dev/tcp/203.0.113.10/9' 2>/dev/null
+            egret network create br1 --subnet 10.10.0.0/24
+            egret network connect br1 a --interface eth1 --workload shop/a --label app=a >/dev/null
+            policy one a "$(to allow b)"
+            egret plan -f one.yaml -o json | grep -c '"endpoint" :'
+            egret plan -f one.yaml | grep -c 'a  10.9.0.2 .*203.0.113.10'
+            egret apply -f one.yaml -o json | grep -c '"endpoint" :'
+            policy one a "$(to allow c)"
+            egret plan -f one.yaml | grep -c 'a  10.9.0.2 .*203.0.113.10'
+            egret network rm br1 --force; finish
+            """,
+            prints: """
+                a reaches 203.0.113.10
+                1
+                1
+                1
+                0
+                """)
+    }
+
     @Test("what is refused, and what an audited policy would refuse, is counted and told over restarts and changes")
     func flows() throws {
         try expect(

@@ -19,6 +19,14 @@ struct ConntrackTests {
         #expect(tcp.original.sourcePort == 40_000 && tcp.original.destinationPort == 8080)
         #expect(tcp.reply.sourcePort == 8080 && tcp.reply.destinationPort == 40_000)
         #expect(tcp.status == [.seenReply, .assured, .confirmed] && tcp.tcpState == 7)
+        var open = tcp
+        #expect(tcp.isClosed)
+        for state in UInt8(0)...9 {
+            open.tcpState = state
+            #expect(open.isClosed == (state == 7 || state == 8), "state \(state)")
+        }
+        open.tcpState = nil
+        #expect(!open.isClosed)
         #expect(tcp.originalCounters?.packets == 5 && (tcp.originalCounters?.bytes ?? 0) > 100)
         let icmp = try #require(all.first { $0.original.transport == .icmp })
         #expect(icmp.original.icmpType == 8 && icmp.reply.icmpType == 0 && icmp.original.icmpCode == 0)

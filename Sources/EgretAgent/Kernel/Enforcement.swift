@@ -51,6 +51,8 @@ struct DesiredState: Sendable {
     var endpoints: [AgentEndpoint]
     /// The labels of groups (which Kubernetes' kinds call namespaces).
     var namespaces: [String: [String: String]] = [:]
+    /// The machines of the cluster.
+    var nodes: [Inventory.Node] = []
     /// The bridges, besides those that the agent was told of, that are closed to all but what endpoints send and are sent.
     var quarantine: Swift.Set<BridgePattern> = []
     /// Whether limits that do not go together are an error, as for whoever writes them. Otherwise the slowest holds.

@@ -1,11 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretAddressing
 import EgretCompiler
-import EgretEvaluator
-import EgretNames
-import EgretNetlink
 import EgretNetworks
 import EgretPolicy
 
@@ -16,55 +12,60 @@ extension KernelEnforcement {
         // The proxies need not run for that.
         next.namePorts = next.namePorts ?? HostNames.Ports(questions: 1, checks: 1)
         let affected = try advance(&fresh, &next, to: state, at: time).affected
-        let former = Dictionary(
+        let links = Dictionary(
+            enforced.map { (ResolvedState.Link($0.endpoint), $0) }, uniquingKeysWith: { first, _ in first })
+        let workloads = Dictionary(
             enforced.map { ($0.endpoint.workload.id, $0) }, uniquingKeysWith: { first, _ in first })
-        let policies = fresh.policies
         var preview = EnforcementPreview(changed: [], cut: [:])
-        var judges: [ProgramKey: PolicyEvaluator] = [:]
-        let connections = try NetworkConnections(netfilter).open(ledLabel: HostNames.label)
-        let byEnd: [Bool: [IPAddress: [NetworkConnections.Tracked]]] = [
-            true: Dictionary(grouping: connections, by: \.source),
-            false: Dictionary(grouping: connections, by: \.destination),
-        ]
+        var connections = CutConnections(
+            try NetworkConnections(netfilter).open(ledLabel: HostNames.label), names: names, at: time)
+        // A workload has one entry, however many links it has.
+        var places: [Workload.ID: Int] = [:]
+        var told: [Workload.ID: [TrafficDirection: Int]] = [:]
         for slot in fresh.slots where affected.contains(slot) {
             guard let enforced = enforcedEndpoint(slot, fresh, next) else { continue }
             let old = plan.endpoints[slot]
-            let (egressKey, ingressKey) = (fresh.key(slot, .egress), fresh.key(slot, .ingress))
             let isOther = { (from: ProgramKey?, to: ProgramKey?) in
                 from.flatMap { self.plan.program(of: $0)?.generation }
                     != to.flatMap { next.program(of: $0)?.generation }
             }
-            let (egress, ingress) = (isOther(old?.egress, egressKey), isOther(old?.ingress, ingressKey))
+            let egress = isOther(old?.egress, fresh.key(slot, .egress))
+            let ingress = isOther(old?.ingress, fresh.key(slot, .ingress))
             let id = enforced.endpoint.workload.id
-            if former[id]?.routes != enforced.routes { preview.routes.insert(id) }
-            if !enforced.isLimited(as: former[id]) { preview.limits.insert(id) }
-            if !enforced.isBudgeted(as: former[id]) { preview.budgets.insert(id) }
+            let former = links[ResolvedState.Link(enforced.endpoint)] ?? workloads[id]
+            if former?.routes != enforced.routes { preview.routes.insert(id) }
+            if !enforced.isLimited(as: former) { preview.limits.insert(id) }
+            if !enforced.isBudgeted(as: former) { preview.budgets.insert(id) }
             let isAnother = [preview.routes, preview.limits, preview.budgets].contains { $0.contains(id) }
             if !egress && !ingress && !isAnother { continue }
-            preview.changed.append((enforced, egress, ingress))
-            let own = Swift.Set(enforced.endpoint.workload.addresses)
-            for (key, isChanged, isEgress) in [(egressKey, egress, true), (ingressKey, ingress, false)] {
-                guard isChanged, let key, let policies = policies[key] else { continue }
-                let named = isEgress ? names.map { ConnectionJudge(policies, registry: $0.registry) { time } } : nil
-                let judge = judges[key] ?? PolicyEvaluator(policies: policies)
-                judges[key] = judge
-                let concerned = own.flatMap { byEnd[isEgress]?[$0] ?? [] }
-                let refused = concerned.filter { connection in
-                    if own.contains(isEgress ? connection.destination : connection.source) { return false }
-                    if let names, let named, !named.evaluator.nameClauses.isEmpty {
-                        return !names.canGoOn(slot, connection, under: named)
-                    }
-                    let flow = Flow(
-                        to: isEgress ? connection.destination : connection.source, protocol: connection.transport,
-                        port: connection.port, icmpType: connection.icmpType)
-                    return judge.decide(flow, at: time).verdict != .allow
-                }
-                preview.cut[id, default: []] += refused.prefix(OpenConnection.limit).map {
+            if let place = places[id] {
+                if egress { preview.changed[place].egress = true }
+                if ingress { preview.changed[place].ingress = true }
+            } else {
+                places[id] = preview.changed.count
+                preview.changed.append((enforced, egress, ingress))
+            }
+            for direction in TrafficDirection.allCases where (direction == .egress ? egress : ingress) {
+                guard let new = fresh.obeyed(slot, direction) else { continue }
+                let refused = connections.refused(
+                    slot, enforced.endpoint, direction, under: new, insteadOf: resolved.obeyed(slot, direction))
+                let room = OpenConnection.limit - (told[id]?[direction] ?? 0)
+                let part = refused.prefix(room).map {
                     OpenConnection(
                         source: $0.source, destination: $0.destination, protocol: $0.transport, port: $0.port)
                 }
+                told[id, default: [:]][direction, default: 0] += part.count
+                preview.cut[id, default: []] += part
             }
         }
         return preview
+    }
+}
+
+extension ResolvedState {
+    /// What a link obeys in one direction; `nil` if it is free.
+    fileprivate func obeyed(_ slot: Int, _ direction: TrafficDirection) -> CutConnections.Obeyed? {
+        guard let key = self.key(slot, direction), let policies = self.policies(slot, direction) else { return nil }
+        return CutConnections.Obeyed(key: key, policies: policies)
     }
 }

@@ -4,7 +4,6 @@
 import EgretAddressing
 import EgretCompiler
 import EgretDataplane
-import EgretEvaluator
 import EgretLinux
 import EgretNames
 import EgretNetlink

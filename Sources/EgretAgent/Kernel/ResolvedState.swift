@@ -94,7 +94,8 @@ struct ResolvedState {
         var change = Change()
         var workloads: [Int: Workload?] = [:]
         if endpoints != state.endpoints { place(state.endpoints, &change, &workloads) }
-        let found = live.update(to: state.catalog, workloads: workloads, namespaces: state.namespaces)
+        let found = live.update(
+            to: state.catalog, workloads: workloads, namespaces: state.namespaces, nodes: state.nodes)
         change.touched.formUnion(found.workloads.filter { endpointOfSlot[$0] != nil })
         for (key, policies) in found.policies {
             change.policies[ProgramKey(key)] = policies

@@ -10,8 +10,13 @@ enum DocumentIndex {
     /// The kinds that the agent keeps. What runs something is not among them: the agent's workloads are endpoints.
     static let kinds: Swift.Set<String> = [
         "EgressPolicy", "DestinationGroup", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy",
-        "BaselineAdminNetworkPolicy", "Namespace",
+        "BaselineAdminNetworkPolicy", "Namespace", "Node",
     ]
+
+    /// Whether an object is a policy: the others say what policies speak of.
+    static func isPolicy(_ object: String) -> Bool {
+        !["DestinationGroup/", "Namespace/", "Node/"].contains { object.hasPrefix($0) }
+    }
 
     /// Splits files into documents.
     ///

@@ -13,6 +13,8 @@ struct PolicyReading: Sendable {
     private(set) var catalog = PolicyCatalog(networkDefault: .allow)
     /// The labels of groups, which Kubernetes' kinds call namespaces.
     private(set) var namespaces: [String: [String: String]] = [:]
+    /// The machines of the cluster, by name.
+    private(set) var nodes: [Inventory.Node] = []
     /// What the author should know.
     private(set) var warnings: [String] = []
 
@@ -68,7 +70,9 @@ struct PolicyReading: Sendable {
             catalog.networkPolicies += result.networkPolicies
             warnings += part.warnings
             namespaces.merge(part.namespaces) { first, _ in first }
+            nodes += result.inventory.nodes
         }
+        nodes.sort { $0.name < $1.name }
         if !references.isSubset(of: groups.map(\.name)) { return false }
         // A document that names a group does not tell whether the group has domains.
         if groups.contains(where: { !$0.domains.isEmpty }),
@@ -198,6 +202,7 @@ struct PolicyReading: Sendable {
         catalog = result.catalog
         catalog.networkDefault = .allow
         namespaces = result.inventory.namespaces
+        nodes = result.inventory.nodes
     }
 
     /// Reads a regular file: nothing that could keep the agent waiting.

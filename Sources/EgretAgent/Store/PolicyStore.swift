@@ -33,7 +33,7 @@ struct PolicyStore: Sendable {
         var description: String
     }
 
-    /// So many revisions are kept.
+    /// So many revisions are kept, and those that the one in force may go back by.
     static let kept = 200
     private static let version = 3
 
@@ -353,11 +353,20 @@ struct PolicyStore: Sendable {
         try database.write { try $0.execute(sql: sql) }
     }
 
+    /// Forgets what is too old, but for the revisions that the one in force may go back by.
     private static func forgetOld(in database: Database) throws {
         try database.execute(
             sql: """
+                WITH RECURSIVE way (number, state) AS (
+                    SELECT former.number, former.state FROM revision
+                    JOIN revision AS former ON former.number = revision.previous WHERE revision.state = 'current'
+                    UNION
+                    SELECT former.number, former.state FROM way
+                    JOIN revision ON revision.number = way.number
+                    JOIN revision AS former ON former.number = revision.previous WHERE way.state = 'rolled-back'
+                )
                 DELETE FROM revision WHERE state NOT IN ('current', 'pending')
-                AND number <= (SELECT max(number) FROM revision) - ?
+                AND number <= (SELECT max(number) FROM revision) - ? AND number NOT IN (SELECT number FROM way)
                 """, arguments: [kept])
         if database.changesCount == 0 { return }
         let oldest = try Int.fetchOne(database, sql: "SELECT min(number) FROM revision")

@@ -28,7 +28,8 @@ struct PoliciesInForce {
     /// Puts the agent's workloads and lists in the place of those of the documents.
     func complete(_ result: inout PolicyReader.Result) throws {
         result.inventory = Inventory(
-            workloads: endpoints.map(\.workload), namespaces: result.inventory.namespaces)
+            workloads: endpoints.map(\.workload), namespaces: result.inventory.namespaces,
+            nodes: result.inventory.nodes)
         for place in result.groups.indices where result.groups[place].feed != nil {
             let list = FeedList(Array(try client.list(ofGroup: result.groups[place].name).utf8))
             result.groups[place].fetched = list.blocks.isEmpty ? nil : list.blocks

@@ -127,6 +127,10 @@ public struct ConnectionRecord: Hashable, Sendable {
     /// The TCP state, `TCP_CONNTRACK_*`: 3 is established.
     public var tcpState: UInt8?
 
+    /// Whether both ends have closed it, or one has reset it: the kernel keeps the row for a while
+    /// (`TCP_CONNTRACK_TIME_WAIT` and `TCP_CONNTRACK_CLOSE`).
+    public var isClosed: Bool { tcpState == 7 || tcpState == 8 }
+
     /// Creates a row.
     public init(
         original: ConnectionTuple,

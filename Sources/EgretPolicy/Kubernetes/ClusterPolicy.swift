@@ -118,6 +118,16 @@ public struct ClusterPolicy: Hashable, Sendable {
         direction == .egress ? egress : ingress
     }
 
+    /// Whether a rule names machines of the cluster.
+    public var namesNodes: Bool {
+        (egress + ingress).contains { rule in
+            rule.peers.contains { peer in
+                if case .nodes = peer { return true }
+                return false
+            }
+        }
+    }
+
     /// How decisions and messages name it: `ClusterNetworkPolicy/name`.
     public var reference: String { "\(kind)/\(name)" }
 }
