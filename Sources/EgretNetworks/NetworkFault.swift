@@ -54,6 +54,11 @@ public struct NetworkFault: Hashable, Sendable {
     /// Whether the endpoint's link has to be made anew.
     public var needsNewLink: Bool { mend == .remake }
 
+    /// Whether the endpoint has no default route of a family.
+    public var isWayOut: Bool {
+        if case .route(.endpoint, let route, _) = mend { route.isDefault } else { false }
+    }
+
     /// Whether the bridge has to be there first.
     public var needsBridge: Bool { mend == .bridge }
 }

@@ -5,6 +5,7 @@ import EgretAddressing
 import EgretCompiler
 import EgretDataplane
 import EgretLinux
+import EgretNetlink
 import EgretNetlinkWire
 import EgretNetworks
 import EgretNftables
@@ -234,6 +235,23 @@ extension NetworkHost {
         network.ports.removeAll { $0.namespace == endpoint.namespace }
         network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
         try keep(network)
+        try leadOut(endpoint.cookie)
+    }
+
+    /// Gives a namespace whose default routes went with a link others, by the first of the networks that it still has.
+    func leadOut(_ cookie: UInt64) throws {
+        for network in networks {
+            for endpoint in network.endpoints where endpoint.cookie == cookie && endpoint.stage == .ready {
+                guard let namespace = try? NamespaceReference(endpoint.namespace)?.open(),
+                    try NamespaceReference.cookie(of: namespace) == cookie
+                else { continue }
+                let inside = try namespace.visit { try NetlinkConnection.route() }
+                let faults = network.faults(
+                    of: endpoint, host: try NamespaceState(reading: host.route),
+                    inside: try NamespaceState(reading: inside))
+                for fault in faults where fault.isWayOut { try links.mend(fault, inside: inside) }
+            }
+        }
     }
 
     /// Takes away what an endpoint consists of, whatever is there of it; not its published ports.
