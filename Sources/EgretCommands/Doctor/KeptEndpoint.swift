@@ -56,7 +56,10 @@ struct KeptEndpoint {
                     Deviation(.link, "the link of \(endpoint.namespace) to \(network.name) is still to be made again")
                 ]
             }
-            let faults = network.bridgeFaults(host) + network.faults(of: endpoint, host: host, inside: inside)
+            let faults =
+                network.bridgeFaults(host)
+                + network.faults(
+                    of: endpoint, host: host, inside: inside, led: networks.families(leadingBefore: endpoint))
             var found = faults.map { fault in
                 Deviation(Deviation.Kind(fault.part), fault.words, isEgrets: !(fault.needsBridge && network.isAdopted))
             }

@@ -64,6 +64,7 @@ extension NetworkHost {
             identity: wish.identity,
             attachment: wish.attachment,
             rates: wish.rates,
+            order: networks.nextOrder,
             stage: .making
         )
         network.endpoints.append(endpoint)
@@ -111,7 +112,8 @@ extension NetworkHost {
         endpoint.cookie = try NamespaceReference.cookie(of: namespace)
         let outside = try HostNetwork(host.route)
         endpoint.hostIndex = try links.connect(
-            endpoint, to: network, in: namespace, mtu: network.mtu ?? bridgeMTU(of: network) ?? outside.mtu
+            endpoint, to: network, in: namespace, mtu: network.mtu ?? bridgeMTU(of: network) ?? outside.mtu,
+            led: networks.families(leadingBefore: endpoint)
         ) { name in
             try setSwitches(of: name, receives: network.mode == .routed)
             // Noted before there are rules by its number: whoever comes after a crash finds them by it.
@@ -248,7 +250,7 @@ extension NetworkHost {
                 let inside = try namespace.visit { try NetlinkConnection.route() }
                 let faults = network.faults(
                     of: endpoint, host: try NamespaceState(reading: host.route),
-                    inside: try NamespaceState(reading: inside))
+                    inside: try NamespaceState(reading: inside), led: networks.families(leadingBefore: endpoint))
                 for fault in faults where fault.isWayOut { try links.mend(fault, inside: inside) }
             }
         }

@@ -1,0 +1,38 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+/// Namespaces of several networks, and what comes back after it was gone.
+extension NetworkTests {
+    @Test("a namespace leaves by the network that it was connected to first, whatever the networks are called")
+    func firstLeadsOut() throws {
+        try expect(
+            "nwfirst",
+            """
+            egret network create zz --subnet 10.9.0.0/24; egret network create aa --subnet 10.8.0.0/24
+            egret network connect zz a --create; egret network connect aa a --interface eth1
+            way() { ip -n a route show default | cut -d' ' -f3,5; }
+            way
+            ip -n a route del default; egret network restore 2>/dev/null; way
+            ip netns del a; ip link del aa; ip link del zz; nft flush ruleset; rm -r /run/egret
+            for n in $(ls /sys/class/net | grep egn); do ip link del $n 2>/dev/null; done
+            sysctl -qw net.ipv4.conf.eth0.forwarding=0 net.netfilter.nf_conntrack_acct=0
+            sysctl -qw net.ipv6.conf.eth0.force_forwarding=0 2>/dev/null
+            sed -i 's/"bootID" : ".*"/"bootID" : "another"/' $EGRET_STATE_DIRECTORY/*/*.json
+            egret network restore 2>/dev/null; way
+            egret network disconnect zz a; way; egret network connect zz a; way
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                a has 10.8.0.2
+                10.9.0.1 eth0
+                10.9.0.1 eth0
+                10.9.0.1 eth0
+                10.8.0.1 eth1
+                a has 10.9.0.2
+                10.8.0.1 eth1
+                """)
+    }
+}
