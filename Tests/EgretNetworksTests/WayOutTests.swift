@@ -45,24 +45,27 @@ struct WayOutTests {
     @Test("a namespace is known by its cookie as well as by what it is called")
     func names() throws {
         let last = endpoint("a", order: 9)
-        func leads(_ other: NetworkRecord.Endpoint) throws -> Bool {
-            try [network("zz", "10.8.0.0/24", other)].families(leadingBefore: last) == [.ipv4]
+        let others = [
+            endpoint("/run/netns/a", order: 1), endpoint("a", cookie: 0, order: 1), endpoint("b", cookie: 8, order: 1),
+        ]
+        let leading = try others.map { other in
+            [try network("zz", "10.8.0.0/24", other)].families(leadingBefore: last)
         }
-        #expect(try leads(endpoint("/run/netns/a", order: 1)))
-        #expect(try leads(endpoint("a", cookie: 0, order: 1)))
-        #expect(try !leads(endpoint("b", cookie: 8, order: 1)))
+        #expect(leading == [[.ipv4], [.ipv4], []])
         #expect(!endpoint("b", cookie: 0, order: 1).sharesNamespace(with: endpoint("a", cookie: 0, order: 2)))
     }
 
-    @Test("an isolated network leads nobody out, nor one that is being left, and whoever has no number was there before")
+    @Test("an isolated network leads nobody out, nor one that is being left; old ones come before")
     func exceptions() throws {
         let last = endpoint("a", order: 1)
-        func families(_ network: NetworkRecord) -> Set<AddressFamily> { [network].families(leadingBefore: last) }
-        #expect(families(try network("zz", "10.8.0.0/24", isIsolated: true, endpoint("a", order: nil))) == [])
-        #expect(families(try network("zz", "10.8.0.0/24", endpoint("a", order: nil, stage: .removing))) == [])
-        #expect(families(try network("zz", "10.8.0.0/24", endpoint("a", order: nil))) == [.ipv4])
-        #expect(families(try network("zz", "10.8.0.0/24", endpoint("a", order: nil, stage: .waiting))) == [.ipv4])
+        let isolated = try network("zz", "10.8.0.0/24", isIsolated: true, endpoint("a", order: nil))
+        #expect([isolated].families(leadingBefore: last) == [])
+        let left = try network("zz", "10.8.0.0/24", endpoint("a", order: nil, stage: .removing))
+        #expect([left].families(leadingBefore: last) == [])
+        let waiting = try network("zz", "10.8.0.0/24", endpoint("a", order: nil, stage: .waiting))
+        #expect([waiting].families(leadingBefore: last) == [.ipv4])
         let old = try network("zz", "10.8.0.0/24", endpoint("a", order: nil))
+        #expect([old].families(leadingBefore: last) == [.ipv4])
         #expect([old].families(leadingBefore: endpoint("a", order: nil)) == [])
     }
 

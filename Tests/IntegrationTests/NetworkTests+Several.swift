@@ -35,4 +35,28 @@ extension NetworkTests {
                 10.8.0.1 eth1
                 """)
     }
+
+    @Test(
+        "a network is left, or removed, also where the one that is to lead out instead cannot yet",
+        arguments: ["network disconnect br0 a", "network rm br0 --force"])
+    func noOtherWayOut(leaving: String) throws {
+        try expect(
+            "nwnoway",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
+            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            ip -n a link set eth1 down
+            egret \(leaving) 2>said; echo $?; cut -d: -f2,3 said; grep -o '; egret network restore.*' said
+            egret network restore 2>/dev/null; ip -n a route show default | cut -d' ' -f3,5
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                a has 10.8.0.2
+                0
+                 warning: a has no way out now
+                ; egret network restore gives it one
+                10.8.0.1 eth1
+                """)
+    }
 }

@@ -237,23 +237,36 @@ extension NetworkHost {
         network.ports.removeAll { $0.namespace == endpoint.namespace }
         network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
         try keep(network)
-        try leadOut(endpoint.cookie)
+        leadOut(endpoint.cookie)
     }
 
     /// Gives a namespace whose default routes went with a link others, by the first of the networks that it still has.
-    func leadOut(_ cookie: UInt64) throws {
+    ///
+    /// What was to be done is done by then, so that this fails nobody: what cannot be given is warned of.
+    func leadOut(_ cookie: UInt64) {
         for network in networks {
             for endpoint in network.endpoints where endpoint.cookie == cookie && endpoint.stage == .ready {
-                guard let namespace = try? NamespaceReference(endpoint.namespace)?.open(),
-                    try NamespaceReference.cookie(of: namespace) == cookie
-                else { continue }
-                let inside = try namespace.visit { try NetlinkConnection.route() }
-                let faults = network.faults(
-                    of: endpoint, host: try NamespaceState(reading: host.route),
-                    inside: try NamespaceState(reading: inside), led: networks.families(leadingBefore: endpoint))
-                for fault in faults where fault.isWayOut { try links.mend(fault, inside: inside) }
+                do {
+                    try leadOut(endpoint, network)
+                } catch {
+                    Console.error([
+                        "egret: warning: \(endpoint.namespace) has no way out now: \(error); "
+                            + "egret network restore gives it one"
+                    ])
+                }
             }
         }
+    }
+
+    private func leadOut(_ endpoint: NetworkRecord.Endpoint, _ network: NetworkRecord) throws {
+        guard let namespace = try? NamespaceReference(endpoint.namespace)?.open(),
+            try NamespaceReference.cookie(of: namespace) == endpoint.cookie
+        else { return }
+        let inside = try namespace.visit { try NetlinkConnection.route() }
+        let faults = network.faults(
+            of: endpoint, host: try NamespaceState(reading: host.route), inside: try NamespaceState(reading: inside),
+            led: networks.families(leadingBefore: endpoint))
+        for fault in faults where fault.isWayOut { try links.mend(fault, inside: inside) }
     }
 
     /// Takes away what an endpoint consists of, whatever is there of it; not its published ports.
