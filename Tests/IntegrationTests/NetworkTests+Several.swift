@@ -59,4 +59,26 @@ extension NetworkTests {
                 10.8.0.1 eth1
                 """)
     }
+
+    @Test("a bridge that is made again lets the host reach published ports by 127.0.0.1")
+    func loopbackAgain() throws {
+        try expect(
+            "nwloagain",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create
+            egret publish 8080:80 a; answer a 80; echo lo $(ask 127.0.0.1 8080)
+            ip link del br0; egret network restore 2>&1
+            echo own $(ask 192.0.2.2 8080); echo lo $(ask 127.0.0.1 8080)
+            egret unpublish 8080/tcp; sysctl -n net.ipv4.conf.br0.route_localnet
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                lo 10.9.0.1 80
+                egret: made the bridge br0 again, which somebody had removed
+                own 192.0.2.2 80
+                lo 10.9.0.1 80
+                0
+                """)
+    }
 }

@@ -83,7 +83,7 @@ extension NetworkHost {
     }
 
     /// The host reaches published ports by 127.0.0.1 as well. Interfaces of ours only.
-    private func letLoopbackThrough(_ network: NetworkRecord) throws {
+    func letLoopbackThrough(_ network: NetworkRecord) throws {
         try move(loopbackSwitches(of: network).map { HostSwitch($0, needed: "1") })
     }
 

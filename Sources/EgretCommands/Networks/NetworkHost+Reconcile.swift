@@ -145,6 +145,8 @@ extension NetworkHost {
         try keep(network)
         do {
             try install(network)
+            // The switches of the one before went with it.
+            if !network.isAdopted, !network.readyPorts.isEmpty { try letLoopbackThrough(network) }
             // No policy knows the bridge by its new number yet: nobody is on it before they do.
             try enforcePolicies()
         } catch {
