@@ -81,4 +81,27 @@ extension NetworkTests {
                 0
                 """)
     }
+
+    @Test("the doctor blames no other network's link for a packet that goes by this one's")
+    func othersLink() throws {
+        try expect(
+            "nwblame",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
+            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            ip link set egn1 down; ip link set br0 arp off; ip -n a neigh flush all
+            egret doctor a --to 203.0.113.10 >said; grep -o 'ip link set br0 arp on' said | head -1; grep -c eth1 said
+            ip link set br0 arp on; ip -n a neigh flush all; egret doctor a --to 203.0.113.10 | tail -1
+            egret doctor a --to 10.8.0.1 | grep -o 'the host.s end of eth1, is down' | head -1
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                a has 10.8.0.2
+                ip link set br0 arp on
+                0
+                Nothing is in the way.
+                the host's end of eth1, is down
+                """)
+    }
 }
