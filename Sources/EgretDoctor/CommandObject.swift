@@ -11,7 +11,7 @@ enum CommandObject: Hashable, Sendable {
     /// Reads a command as the program that runs it does; `nil` for one that is about something else.
     init?(_ words: [String]) {
         func word(_ place: Int) -> String? { words.indices.contains(place) ? words[place] : nil }
-        let isRead: CommandObject? =
+        let object: CommandObject? =
             switch (word(0), word(1)) {
             case ("ip", "-n"): word(2).map { .namespace($0) }
             case ("ip", "netns"): word(2) == "exec" ? word(3).map { .namespace($0) } : nil
@@ -21,8 +21,8 @@ enum CommandObject: Hashable, Sendable {
             case ("ip", _), ("bridge", _): CommandObject.device(words).map { .interface($0) }
             default: nil
             }
-        guard let isRead else { return nil }
-        self = isRead
+        guard let object else { return nil }
+        self = object
     }
 
     /// `ip link set X …`, or `ip link set dev X …`.
