@@ -104,4 +104,27 @@ extension NetworkTests {
                 the host's end of eth1, is down
                 """)
     }
+
+    @Test("a namespace that is named in two ways is one, and goes with its last connection")
+    func twoNames() throws {
+        try expect(
+            "nwnames",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
+            named() { ip netns list | cut -d' ' -f1 | grep -cx n; }
+            egret network connect br0 n --create; egret network connect br1 /run/netns/n --interface eth1
+            egret network connect br0 /run/netns/n --interface eth2 2>&1 | head -1
+            egret network disconnect br0 n; named; inside n ping -c1 -W2 203.0.113.10 >/dev/null && echo leaves by br1
+            egret network disconnect br1 /run/netns/n; named
+            finish
+            """,
+            prints: """
+                n has 10.9.0.2
+                /run/netns/n has 10.8.0.2
+                egret: /run/netns/n is connected to br0 already, as n
+                1
+                leaves by br1
+                0
+                """)
+    }
 }

@@ -53,7 +53,7 @@ extension NetworkHost {
         var endpoint = NetworkRecord.Endpoint(
             namespace: wish.namespace.description,
             cookie: cookie,
-            isCreated: isNew || isOurs(wish.namespace.description, cookie),
+            isCreated: isNew || isOurs(wish.namespace, cookie),
             interface: wish.interface,
             hostInterface: try freeLinkName(),
             hostIndex: 0,
@@ -97,9 +97,13 @@ extension NetworkHost {
         network = noted
     }
 
-    /// Whether Egret has made the namespace, for another network.
-    private func isOurs(_ namespace: String, _ cookie: UInt64) -> Bool {
-        networks.flatMap(\.endpoints).contains { $0.isCreated && $0.namespace == namespace && $0.cookie == cookie }
+    /// Whether Egret has made the namespace, for another network: by this file, however that is written.
+    func isOurs(_ reference: NamespaceReference, _ cookie: UInt64) -> Bool {
+        cookie != 0
+            && networks.flatMap(\.endpoints).contains { other in
+                other.isCreated && other.cookie == cookie
+                    && NamespaceReference(other.namespace)?.path == reference.path
+            }
     }
 
     /// Makes the link of an endpoint that is noted, and its rules.
@@ -154,11 +158,12 @@ extension NetworkHost {
             throw NetworkProblem(
                 "“\(wish.interface)” cannot be the name of an interface", advice: "leave it out for eth0")
         }
-        if network.endpoints.contains(where: { $0.namespace == wish.namespace.description }) {
-            throw NetworkProblem("\(wish.namespace) is connected to \(network.name) already")
+        let (name, cookie) = (wish.namespace.description, try? NamespaceReference.cookie(of: wish.namespace.open()))
+        if let other = network.endpoints.first(where: { $0.namespace == name || $0.cookie == cookie }) {
+            let words = other.namespace == name ? "" : ", as \(other.namespace)"
+            throw NetworkProblem("\(name) is connected to \(network.name) already\(words)")
         }
         if let identity = wish.identity {
-            let cookie = try? NamespaceReference.cookie(of: wish.namespace.open())
             try check(identity, besides: nil, of: cookie)
         }
         for pair in wish.sourceAddresses where network.spec.subnet(pair.first.family) == nil {
@@ -296,7 +301,7 @@ extension NetworkHost {
     /// Whether no other network has the endpoint's namespace.
     private func isOnly(_ endpoint: NetworkRecord.Endpoint) -> Bool {
         !networks.flatMap(\.endpoints).contains { other in
-            other.namespace == endpoint.namespace && other.hostInterface != endpoint.hostInterface
+            other.sharesNamespace(with: endpoint) && other.hostInterface != endpoint.hostInterface
         }
     }
 }
