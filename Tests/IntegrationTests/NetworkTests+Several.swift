@@ -127,4 +127,28 @@ extension NetworkTests {
                 0
                 """)
     }
+
+    @Test("a port that is published on an adopted bridge leaves 127.0.0.1 to the host's own programs")
+    func adoptedLoopback() throws {
+        try expect(
+            "nwadlo",
+            """
+            ip link add virbr0 type bridge; ip addr add 10.7.0.1/24 dev virbr0; ip link set virbr0 up
+            egret network create virbr0 --adopt; egret network connect virbr0 a --create
+            /usr/bin/python3 -c 'import socketserver as s
+            class H(s.BaseRequestHandler):
+                def handle(h): h.request.sendall(b"the host\\n")
+            s.TCPServer(("127.0.0.1", 8080), H).serve_forever()' & sleep 0.4
+            answer a 80; egret publish 8080:80 a 2>&1
+            echo own $(ask 192.0.2.2 8080); echo lo $(ask 127.0.0.1 8080)
+            egret publish 8081:80 a --host-ip 127.0.0.1 2>&1 | head -1
+            finish; ip link del virbr0
+            """,
+            prints: """
+                a has 10.7.0.2
+                own 192.0.2.2 80
+                lo the host
+                egret: virbr0 lets nothing from 127.0.0.1 through, and its switches are its owner's
+                """)
+    }
 }

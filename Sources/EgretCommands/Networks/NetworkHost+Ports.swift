@@ -75,6 +75,11 @@ extension NetworkHost {
             throw NetworkProblem(
                 "\(port.namespace) has no address of the family of \(port.hostAddress.map { "\($0)" } ?? "--from")")
         }
+        if network.isAdopted, let address = port.hostAddress, address.leadsHome {
+            throw NetworkProblem(
+                "\(network.name) lets nothing from \(address) through, and its switches are its owner's",
+                advice: "leave --host-ip out, or name another address of this host")
+        }
         for other in networks.flatMap(\.ports) where other.overlaps(port) {
             throw NetworkProblem(
                 "\(other.text) is published already, for \(other.namespace)",
@@ -169,6 +174,11 @@ extension NetworkHost {
             }
         }
     }
+}
+
+extension IPAddress {
+    /// Whether it is one of those by which a host reaches itself: 127.0.0.0/8, ::1.
+    var leadsHome: Bool { family == .ipv4 ? rawValue >> 24 == 127 : rawValue == 1 }
 }
 
 extension NetworkRecord.Port {

@@ -278,7 +278,8 @@ extension NetworkRecord {
                 hostPorts: host,
                 target: address,
                 targetPorts: inner,
-                sources: sources
+                sources: sources,
+                isAtLoopback: !isAdopted
             )
         }
     }
