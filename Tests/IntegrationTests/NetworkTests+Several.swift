@@ -151,4 +151,35 @@ extension NetworkTests {
                 egret: virbr0 lets nothing from 127.0.0.1 through, and its switches are its owner's
                 """)
     }
+
+    @Test("publishing a port of UDP forgets nobody's connections to that port of others")
+    func othersConnections() throws {
+        try expect(
+            "nwothers",
+            """
+            egret network create br0 --subnet 10.9.0.0/24
+            egret network connect br0 a --create; egret network connect br0 b --create
+            known() { conntrack -L -p udp 2>/dev/null | grep -c "$1 sport=[0-9]* dport=5300 "; }
+            send() { inside b bash -c "echo >/dev/udp/$1/5300"; }
+            send 203.0.113.10; send 192.0.2.2; send 10.9.0.1
+            known dst=203.0.113.10; known dst=192.0.2.2; known dst=10.9.0.1
+            egret publish 5300:53/udp a --host-ip 10.9.0.1
+            known dst=203.0.113.10; known dst=192.0.2.2; known dst=10.9.0.1
+            egret publish 5300:53/udp a
+            known dst=203.0.113.10; known dst=192.0.2.2
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                b has 10.9.0.3
+                1
+                1
+                1
+                1
+                1
+                0
+                1
+                0
+                """)
+    }
 }

@@ -64,9 +64,15 @@ extension NetworkHost {
         let published = ports.flatMap { network.published($0) }
         try host.dataplane.install(published.map { PublishedPortProgram($0).program }, on: NetworkProgram.base)
         // A connection of TCP or SCTP that goes to the host itself stays there.
-        for port in published where port.transport == .udp {
+        let datagrams = published.filter { $0.transport == .udp }
+        if datagrams.isEmpty { return }
+        let own = Swift.Set(try links.addresses().map(\.address))
+        for port in datagrams {
             try NetworkConnections(host.netfilter).forget(
-                to: port.hostPorts.lowerBound...port.hostPorts.upperBound, port.transport.number)
+                to: port.hostPorts.lowerBound...port.hostPorts.upperBound, port.transport.number
+            ) { address in
+                port.hostAddress.map { $0 == address } ?? (own.contains(address) || address.leadsHome)
+            }
         }
     }
 
