@@ -182,4 +182,34 @@ extension NetworkTests {
                 0
                 """)
     }
+
+    @Test("what is withdrawn is what was named, and who has published at several addresses says at which")
+    func withdrawing() throws {
+        try expect(
+            "nwwithdraw",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create
+            left() { echo left $(egret publish ls | tail -n +2 | cut -d' ' -f1 | sort); }
+            egret publish 5353:53/udp a --host-ip 192.0.2.2; egret publish 5353:53/udp a
+            egret unpublish 5353/udp; left
+            egret publish 5353:53/udp a --host-ip 192.0.2.2 2>&1 | grep -o 'egret unpublish .*'
+            egret publish 5353:53/udp a --host-ip 10.9.0.1; egret unpublish 5353/udp 2>&1 | head -1
+            egret unpublish 5353/udp --host-ip 10.9.0.9 2>&1 | head -1
+            egret unpublish 10.9.0.1:5353/udp --host-ip 10.9.0.9 2>&1 | head -1; left
+            egret unpublish 10.9.0.1:5353/udp; left
+            egret unpublish 5353/udp; left
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                left 192.0.2.2:5353/udp
+                egret unpublish 5353/udp --host-ip 192.0.2.2 withdraws it
+                egret: 10.9.0.1:5353/udp and 192.0.2.2:5353/udp are published
+                egret: nothing is published at 5353/udp of 10.9.0.9
+                egret: 10.9.0.1 and 10.9.0.9 are two addresses
+                left 10.9.0.1:5353/udp 192.0.2.2:5353/udp
+                left 192.0.2.2:5353/udp
+                left
+                """)
+    }
 }

@@ -87,9 +87,10 @@ extension NetworkHost {
                 advice: "leave --host-ip out, or name another address of this host")
         }
         for other in networks.flatMap(\.ports) where other.overlaps(port) {
+            let option = other.hostAddress.map { " --host-ip \($0)" } ?? ""
             throw NetworkProblem(
                 "\(other.text) is published already, for \(other.namespace)",
-                advice: "egret unpublish \(other.hostText) withdraws it")
+                advice: "egret unpublish \(other.hostText)\(option) withdraws it")
         }
     }
 
@@ -146,27 +147,34 @@ extension NetworkHost {
     }
 
     /// Withdraws what is published at a port of the host.
+    ///
+    /// Without an address that is what is published at all of them, or else what is published at one, if it is the only one.
     func unpublish(_ ports: PortMapping, hostAddress: IPAddress?) throws {
-        for place in networks.indices {
-            var network = networks[place]
-            let found = network.ports.filter { port in
-                port.transport == ports.transport && port.hostPort == ports.host && port.count == ports.count
-                    && (hostAddress == nil || port.hostAddress == hostAddress)
-            }
-            guard let port = found.first else { continue }
-            network.ports = network.ports.map { kept in
-                var kept = kept
-                if kept.number == port.number { kept.stage = .removing }
-                return kept
-            }
-            try keep(network)
-            try withdraw(port, of: network)
-            network.ports.removeAll { $0.number == port.number }
-            try keep(network)
-            if network.ports.isEmpty { try putBack(loopbackSwitches(of: network)) }
-            return
+        let found = networks.flatMap(\.ports).filter { port in
+            port.transport == ports.transport && port.hostPort == ports.host && port.count == ports.count
+                && (hostAddress == nil || port.hostAddress == hostAddress)
         }
-        throw NetworkProblem("nothing is published at \(ports.hostText)", advice: "egret publish ls shows what is")
+        guard let port = found.first(where: { $0.hostAddress == hostAddress }) ?? found.first else {
+            let words = hostAddress.map { " of \($0)" } ?? ""
+            throw NetworkProblem(
+                "nothing is published at \(ports.hostText)\(words)", advice: "egret publish ls shows what is")
+        }
+        if port.hostAddress != hostAddress, found.count > 1 {
+            let places = found.map(\.text).sorted().joined(separator: " and ")
+            throw NetworkProblem("\(places) are published", advice: "say which: --host-ip ADDRESS")
+        }
+        guard let place = networks.firstIndex(where: { $0.ports.contains { $0.number == port.number } }) else { return }
+        var network = networks[place]
+        network.ports = network.ports.map { kept in
+            var kept = kept
+            if kept.number == port.number { kept.stage = .removing }
+            return kept
+        }
+        try keep(network)
+        try withdraw(port, of: network)
+        network.ports.removeAll { $0.number == port.number }
+        try keep(network)
+        if network.ports.isEmpty { try putBack(loopbackSwitches(of: network)) }
     }
 
     /// Removes a published port's rules, whichever of them are there.
