@@ -212,4 +212,26 @@ extension NetworkTests {
                 left
                 """)
     }
+
+    @Test("on a bridge with another gateway, a port that the host cannot reach is refused, and lost answers are warned of")
+    func strangeGateway() throws {
+        try expect(
+            "nwgateway",
+            """
+            ip link add virbr0 type bridge; ip link set virbr0 up
+            egret network create virbr0 --adopt --subnet 10.7.0.0/24 --gateway 10.7.0.254
+            egret network connect virbr0 a --create --ip 10.7.0.2
+            egret publish 8080:80 a 2>&1; egret publish ls | tail -n +2
+            ip addr add 10.7.0.1/24 dev virbr0
+            egret publish 8080:80 a 2>&1 | cut -d: -f1-3; egret publish ls | tail -n +2 | cut -d' ' -f1
+            finish; ip link del virbr0
+            """,
+            prints: """
+                a has 10.7.0.2
+                egret: this host has no address of 10.7.0.0/24 on virbr0: it reaches no endpoint there
+                egret: ip address add ADDRESS/24 dev virbr0 gives it one
+                egret: warning: 10.7.0.254, the gateway of virbr0, is not this host
+                8080/tcp
+                """)
+    }
 }

@@ -86,11 +86,36 @@ extension NetworkHost {
                 "\(network.name) lets nothing from \(address) through, and its switches are its owner's",
                 advice: "leave --host-ip out, or name another address of this host")
         }
+        try checkReach(of: port, network)
         for other in networks.flatMap(\.ports) where other.overlaps(port) {
             let option = other.hostAddress.map { " --host-ip \($0)" } ?? ""
             throw NetworkProblem(
                 "\(other.text) is published already, for \(other.namespace)",
                 advice: "egret unpublish \(other.hostText)\(option) withdraws it")
+        }
+    }
+
+    /// Refuses ports that nothing from here would reach: on a bridge of which some other machine is the gateway, the host
+    /// may be none of the subnet's.
+    private func checkReach(of port: NetworkRecord.Port, _ network: NetworkRecord) throws {
+        guard network.isAdopted, let index = network.bridgeIndex else { return }
+        let own = try links.addresses(of: index).map(\.address)
+        let targets = network.published(port).map(\.target)
+        let subnets = network.subnets.map(\.block).filter { block in targets.contains { block.contains($0) } }
+        guard let first = subnets.first, !subnets.contains(where: { block in own.contains { block.contains($0) } })
+        else { return }
+        throw NetworkProblem(
+            "this host has no address of \(first) on \(network.name): it reaches no endpoint there",
+            advice: "ip address add ADDRESS/\(first.length) dev \(network.name) gives it one")
+    }
+
+    /// What is in the way of answers from published ports where some other machine is the endpoints' gateway.
+    func strangeGateways(of network: NetworkRecord) throws -> [String] {
+        guard network.isAdopted else { return [] }
+        let own = Swift.Set(try links.addresses().map(\.address))
+        return network.subnets.map(\.gateway).filter { !own.contains($0) }.map { gateway in
+            "\(gateway), the gateway of \(network.name), is not this host: answers to callers from elsewhere go there, and "
+                + "these get none unless it sends them here"
         }
     }
 

@@ -84,6 +84,7 @@ struct PublishPortCommand: ParsableCommand {
                     try network.map { network in
                         try host.obstacles(toPortsOf: network)
                             + host.obstacles(toAnswersOf: wish.namespace, in: network)
+                            + host.strangeGateways(of: network)
                     } ?? []
                 Console.error(obstacles.map { "egret: warning: \($0)" })
             }
