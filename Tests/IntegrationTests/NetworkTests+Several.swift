@@ -229,7 +229,7 @@ extension NetworkTests {
             prints: """
                 a has 10.7.0.2
                 egret: this host has no address of 10.7.0.0/24 on virbr0: it reaches no endpoint there
-                egret: ip address add ADDRESS/24 dev virbr0 gives it one
+                       ip address add ADDRESS/24 dev virbr0 gives it one
                 egret: warning: 10.7.0.254, the gateway of virbr0, is not this host
                 8080/tcp
                 """)
