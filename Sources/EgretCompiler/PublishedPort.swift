@@ -41,8 +41,9 @@ public struct PublishedPort: Hashable, Sendable {
     public let targetPorts: PortRange
     /// The clients that are let through; empty for everyone.
     public let sources: [IPPrefix]
-    /// Whether one that is published at all addresses of the host is so at 127.0.0.0/8 too. Where the link to the endpoint
-    /// does not let those addresses through (`route_localnet`), who asks there reaches the host's own programs.
+    /// Whether one that is published at all addresses of the host is so at 127.0.0.0/8 too. Where the link to the
+    /// endpoint does not let those addresses through (`route_localnet`), who asks there reaches the host's own
+    /// programs.
     public let isAtLoopback: Bool
 
     /// Creates a published port.

@@ -48,8 +48,8 @@ enum CommandObject: Hashable, Sendable {
 }
 
 extension Finding {
-    /// Whether its commands are each about an interface of the host's, or in a namespace, of those that are given: by what
-    /// the command is about, whatever else is called so in it.
+    /// Whether its commands are each about an interface of the host's, or in a namespace, of those that are given: by
+    /// what the command is about, whatever else is called so in it.
     ///
     /// - Parameters:
     ///   - interfaces: Names of the host's interfaces.

@@ -32,7 +32,8 @@ public struct Diagnosis: Hashable, Sendable {
     /// The steps looked at, in order; a step that failed is the last.
     public internal(set) var lines: [Line] = []
 
-    /// The host's end of the link that the packet's route leads by; `nil` where no route leads by one of the host's links.
+    /// The host's end of the link that the packet's route leads by; `nil` where no route leads by one of the host's
+    /// links.
     public internal(set) var hostEnd: UInt32?
 
     /// The first step that fails, if one does.

@@ -46,8 +46,8 @@ public struct NetworkConnections {
     /// - Parameters:
     ///   - ports: The host's ports.
     ///   - transport: Their protocol.
-    ///   - isHosts: Whether an address is one that the ports are published at. What goes to the same ports of anybody else
-    ///     stays.
+    ///   - isHosts: Whether an address is one that the ports are published at. What goes to the same ports of anybody
+    ///     else stays.
     /// - Throws: An error that says what the kernel refused.
     public func forget(
         to ports: ClosedRange<UInt16>, _ transport: IPProtocol, at isHosts: (IPAddress) -> Bool

@@ -14,11 +14,12 @@ extension NetworkRecord.Endpoint {
 }
 
 extension Sequence where Element == NetworkRecord {
-    /// The families whose default routes are an earlier connection's to have: a namespace of several networks leaves by the
-    /// one that it was connected to first, whatever the networks are called and in which order they are made again.
+    /// The families whose default routes are an earlier connection's to have: a namespace of several networks leaves by
+    /// the one that it was connected to first, whatever the networks are called and in which order they are made again.
     ///
     /// - Parameter endpoint: One of a network's.
-    /// - Returns: The families that earlier connections of its namespace lead out by; an isolated network leads nobody out.
+    /// - Returns: The families that earlier connections of its namespace lead out by; an isolated network leads nobody
+    ///   out.
     public func families(leadingBefore endpoint: NetworkRecord.Endpoint) -> Set<AddressFamily> {
         var found: Set<AddressFamily> = []
         for network in self where !network.isIsolated {

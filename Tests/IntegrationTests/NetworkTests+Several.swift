@@ -213,7 +213,7 @@ extension NetworkTests {
                 """)
     }
 
-    @Test("on a bridge with another gateway, a port that the host cannot reach is refused, and lost answers are warned of")
+    @Test("on a bridge with another gateway, ports that the host cannot reach are refused, and lost answers told of")
     func strangeGateway() throws {
         try expect(
             "nwgateway",

@@ -73,8 +73,8 @@ struct NatExhaustionTests {
         #expect(!seen.contains("counter pool {\n\t\tpackets 0 "), "\(seen)")
     }
 
-    // The kernel chooses the address by the client's: a pool spreads clients over its addresses, and each has the ports of
-    // one, whether the rule is persistent, as those of networks and routes are, or not.
+    // The kernel chooses the address by the client's: a pool spreads clients over its addresses, and each has the ports
+    // of one, whether the rule is persistent, as those of networks and routes are, or not.
     @Test("a second address in the pool does nothing for one client")
     func oneClient() throws {
         let ports = try #require(PortRange(40000, 40007))

@@ -47,9 +47,9 @@ struct KeptEndpoint {
     /// What of the endpoint's networks is kept and not there.
     ///
     /// - Parameters:
-    ///   - hostEnd: The host's end of the link that the packet's route leads by. If it is one of the endpoint's links to
-    ///     networks, the others are not looked at, but for the destination's own: what they lack keeps no packet from this
-    ///     way.
+    ///   - hostEnd: The host's end of the link that the packet's route leads by. If it is one of the endpoint's links
+    ///     to networks, the others are not looked at, but for the destination's own: what they lack keeps no packet
+    ///     from this way.
     ///   - destination: Where the packet was to go.
     func deviations(by hostEnd: UInt32?, to destination: IPAddress) throws -> [Deviation] {
         if links.isEmpty { return [] }

@@ -95,8 +95,8 @@ extension NetworkHost {
         }
     }
 
-    /// Refuses ports that nothing from here would reach: on a bridge of which some other machine is the gateway, the host
-    /// may be none of the subnet's.
+    /// Refuses ports that nothing from here would reach: on a bridge of which some other machine is the gateway, the
+    /// host may be none of the subnet's.
     private func checkReach(of port: NetworkRecord.Port, _ network: NetworkRecord) throws {
         guard network.isAdopted, let index = network.bridgeIndex else { return }
         let own = try links.addresses(of: index).map(\.address)
@@ -114,8 +114,8 @@ extension NetworkHost {
         guard network.isAdopted else { return [] }
         let own = Swift.Set(try links.addresses().map(\.address))
         return network.subnets.map(\.gateway).filter { !own.contains($0) }.map { gateway in
-            "\(gateway), the gateway of \(network.name), is not this host: answers to callers from elsewhere go there, and "
-                + "these get none unless it sends them here"
+            "\(gateway), the gateway of \(network.name), is not this host: answers to callers from elsewhere go there, "
+                + "and these get none unless it sends them here"
         }
     }
 
@@ -173,7 +173,8 @@ extension NetworkHost {
 
     /// Withdraws what is published at a port of the host.
     ///
-    /// Without an address that is what is published at all of them, or else what is published at one, if it is the only one.
+    /// Without an address that is what is published at all of them, or else what is published at one, if it is the only
+    /// one.
     func unpublish(_ ports: PortMapping, hostAddress: IPAddress?) throws {
         let found = networks.flatMap(\.ports).filter { port in
             port.transport == ports.transport && port.hostPort == ports.host && port.count == ports.count

@@ -3,7 +3,8 @@
 
 import EgretAddressing
 
-/// Ports of the host as `egret publish ls` prints them: `8080/tcp`, `203.0.113.2:5353/udp`, `[2001:db8::1]:8000-8010/tcp`.
+/// Ports of the host as `egret publish ls` prints them: `8080/tcp`, `203.0.113.2:5353/udp`,
+/// `[2001:db8::1]:8000-8010/tcp`.
 struct PublishedPlace: Equatable {
     /// The address before them, if there is one.
     var hostAddress: IPAddress?
