@@ -80,10 +80,11 @@ extension PublishedPort {
         let isLetThrough = sources.isEmpty ? [] : [Statement.inSet(family.source, "\(self.chain)-clients")]
         let isKeptOut = !isAtLoopback && hostAddress == nil && family == .ipv4
         let elsewhere = isKeptOut ? [Statement.notInPrefix(.ipv4Destination, NetworkProgram.loopback)] : []
+        let conditions = elsewhere + isLetThrough
         let number = Statement.equal(.transportProtocol, UInt128(transport.number.rawValue))
         return Rule(
             in: chain,
-            [family.isPackets, number] + elsewhere + isLetThrough + [
+            [family.isPackets, number] + conditions + [
                 .anonymousCounter, .destinationTranslation(destination),
             ]
         )

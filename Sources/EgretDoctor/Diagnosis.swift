@@ -1,6 +1,8 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretNetlinkWire
+
 /// What is known of one step.
 public enum Judgment: Hashable, Sendable {
     /// The packet passes; what was seen.

@@ -6,6 +6,7 @@ import EgretCompiler
 import EgretDataplane
 import EgretLinux
 import EgretNetlink
+import EgretNetlinkWire
 import EgretNetworks
 import EgretRun
 
