@@ -100,7 +100,7 @@ extension NetworkProgram {
     )
 
     /// 127.0.0.0/8: the addresses by which the host reaches itself.
-    private static let loopback =
+    static let loopback =
         IPPrefix(.v4(IPv4Address(rawValue: 0x7f00_0000)), length: 8)
         ?? IPPrefix(.v4(IPv4Address(rawValue: 0x7f00_0001)))
 }

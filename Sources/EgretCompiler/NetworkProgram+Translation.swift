@@ -96,7 +96,8 @@ extension NetworkPlan {
 }
 
 extension SourcePool {
-    /// A client keeps its address as long as the pool is the same: what it talks to may care.
+    /// A client keeps its address as long as the pool is the same: what it talks to may care. So it has that one's
+    /// ports and no more.
     fileprivate var translation: Statement {
         guard first != last, let run = TranslationTarget(first, last, isPersistent: true) else {
             return .sourceTranslation(TranslationTarget(first))

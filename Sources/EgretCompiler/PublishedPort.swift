@@ -41,6 +41,10 @@ public struct PublishedPort: Hashable, Sendable {
     public let targetPorts: PortRange
     /// The clients that are let through; empty for everyone.
     public let sources: [IPPrefix]
+    /// Whether one that is published at all addresses of the host is so at 127.0.0.0/8 too. Where the link to the
+    /// endpoint does not let those addresses through (`route_localnet`), who asks there reaches the host's own
+    /// programs.
+    public let isAtLoopback: Bool
 
     /// Creates a published port.
     ///
@@ -53,7 +57,8 @@ public struct PublishedPort: Hashable, Sendable {
         hostPorts: PortRange,
         target: IPAddress,
         targetPorts: PortRange,
-        sources: [IPPrefix] = []
+        sources: [IPPrefix] = [],
+        isAtLoopback: Bool = true
     ) {
         let hostSize = hostPorts.upperBound - hostPorts.lowerBound
         guard hostSize == targetPorts.upperBound - targetPorts.lowerBound,
@@ -68,5 +73,6 @@ public struct PublishedPort: Hashable, Sendable {
         self.target = target
         self.targetPorts = targetPorts
         self.sources = sources
+        self.isAtLoopback = isAtLoopback
     }
 }

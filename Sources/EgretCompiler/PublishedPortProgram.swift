@@ -78,10 +78,13 @@ extension PublishedPort {
     fileprivate func rule(in chain: String, to destination: TranslationTarget) -> Rule {
         let family = target.family
         let isLetThrough = sources.isEmpty ? [] : [Statement.inSet(family.source, "\(self.chain)-clients")]
+        let isKeptOut = !isAtLoopback && hostAddress == nil && family == .ipv4
+        let elsewhere = isKeptOut ? [Statement.notInPrefix(.ipv4Destination, NetworkProgram.loopback)] : []
+        let conditions = elsewhere + isLetThrough
         let number = Statement.equal(.transportProtocol, UInt128(transport.number.rawValue))
         return Rule(
             in: chain,
-            [family.isPackets, number] + isLetThrough + [
+            [family.isPackets, number] + conditions + [
                 .anonymousCounter, .destinationTranslation(destination),
             ]
         )

@@ -1,6 +1,8 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretNetlinkWire
+
 /// What is known of one step.
 public enum Judgment: Hashable, Sendable {
     /// The packet passes; what was seen.
@@ -32,6 +34,10 @@ public struct Diagnosis: Hashable, Sendable {
     /// The steps looked at, in order; a step that failed is the last.
     public internal(set) var lines: [Line] = []
 
+    /// The host's end of the link that the packet's route leads by; `nil` where no route leads by one of the host's
+    /// links.
+    public internal(set) var hostEnd: UInt32?
+
     /// The first step that fails, if one does.
     public var finding: Finding? {
         if case .bad(let finding)? = lines.last?.judgment { return finding }
@@ -49,6 +55,10 @@ public struct Diagnosis: Hashable, Sendable {
     ///   - observation: What was seen.
     ///   - steps: The steps to judge, in order.
     public init(_ observation: Observation, steps: [Step] = Step.allCases) {
+        // Where the route names none the interface is a guess, and so is the other end of it.
+        if let index = observation.route.usable?.outputIndices.first, observation.interface?.index == index {
+            hostEnd = observation.hostEnd?.index
+        }
         for step in steps {
             let judgment = observation.judge(step)
             lines.append(Line(step: step, judgment: judgment))

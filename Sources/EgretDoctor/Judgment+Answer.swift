@@ -33,7 +33,8 @@ extension Observation {
             return Finding(
                 .translation, "no port of \(left.source) is left for a connection to \(probe)",
                 "Connection tracking has refused \(refusedInsertions) while the packet was on its way (insert_failed), and "
-                    + "dropped it: nothing leaves untranslated. Source addresses FIRST-LAST, a pool, have more ports.")
+                    + "dropped it: nothing leaves untranslated. Source addresses FIRST-LAST, a pool, spread endpoints: "
+                    + "that helps where several leave as \(left.source). One endpoint keeps to one address.")
         }
         if host.owns(left.source) || host.routes.contains(where: { $0.holds(left.source) }) { return nil }
         let name = host.linkName(left.outputInterface)

@@ -46,11 +46,15 @@ public struct NetworkConnections {
     /// - Parameters:
     ///   - ports: The host's ports.
     ///   - transport: Their protocol.
+    ///   - isHosts: Whether an address is one that the ports are published at. What goes to the same ports of anybody
+    ///     else stays.
     /// - Throws: An error that says what the kernel refused.
-    public func forget(to ports: ClosedRange<UInt16>, _ transport: IPProtocol) throws {
+    public func forget(
+        to ports: ClosedRange<UInt16>, _ transport: IPProtocol, at isHosts: (IPAddress) -> Bool
+    ) throws {
         try forget { record in
             record.original.transport == transport
-                && record.original.destinationPort.map(ports.contains) ?? false
+                && record.original.destinationPort.map(ports.contains) ?? false && isHosts(record.original.destination)
         }
     }
 

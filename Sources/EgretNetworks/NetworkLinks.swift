@@ -125,6 +125,7 @@ public struct NetworkLinks {
     ///   - network: Its network.
     ///   - namespace: Its namespace.
     ///   - mtu: In bytes; `nil` for the kernel's choice.
+    ///   - led: The families that an earlier connection of the namespace leads out by.
     ///   - prepare: Called with the name of the host's end when it is there and still down.
     /// - Returns: The index of the host's end.
     /// - Throws: An error that names the step. What was made so far is there.
@@ -133,6 +134,7 @@ public struct NetworkLinks {
         to network: NetworkRecord,
         in namespace: Namespace,
         mtu: UInt32?,
+        led: Set<AddressFamily> = [],
         prepare: (String) throws -> Void
     ) throws -> UInt32 {
         guard let outer = InterfaceName(endpoint.hostInterface), let inner = InterfaceName(endpoint.interface),
@@ -159,7 +161,7 @@ public struct NetworkLinks {
         case .bridge: try joinBridge(index, network)
         case .routed: try routeTo(endpoint, index, network)
         }
-        try configure(inside, endpoint, inner, network)
+        try configure(inside, endpoint, inner, network, led)
         return index
     }
 
@@ -189,7 +191,8 @@ public struct NetworkLinks {
         _ inside: NetlinkConnection,
         _ endpoint: NetworkRecord.Endpoint,
         _ name: InterfaceName,
-        _ network: NetworkRecord
+        _ network: NetworkRecord,
+        _ led: Set<AddressFamily>
     ) throws {
         if let loopback = InterfaceName("lo") { try inside.setUp(try inside.link(loopback).index) }
         let index = try inside.link(name).index
@@ -197,8 +200,8 @@ public struct NetworkLinks {
             try inside.add(address, length: Int(network.innerLength(subnet)), to: index)
         }
         try inside.setUp(index)
-        let hasDefault = Set(try inside.routes().filter { $0.isDefault && $0.table == 254 }.map(\.destination.family))
-        for route in network.innerRoutes(link: index, hasDefault: hasDefault) { try inside.add(route) }
+        let present = try inside.routes().filter { $0.isDefault && $0.table == 254 }.map(\.destination.family)
+        for route in network.innerRoutes(link: index, hasDefault: led.union(present)) { try inside.add(route) }
     }
 }
 

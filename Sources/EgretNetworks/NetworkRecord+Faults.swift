@@ -1,7 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretAddressing
+public import EgretAddressing
 public import EgretNetlinkWire
 
 extension NetworkRecord {
@@ -34,8 +34,11 @@ extension NetworkRecord {
     ///   - endpoint: One of the network's.
     ///   - host: The host's namespace.
     ///   - inside: The endpoint's.
+    ///   - led: The families that an earlier connection of the endpoint's namespace leads out by.
     /// - Returns: What is missing.
-    public func faults(of endpoint: Endpoint, host: NamespaceState, inside: NamespaceState) -> [NetworkFault] {
+    public func faults(
+        of endpoint: Endpoint, host: NamespaceState, inside: NamespaceState, led: Set<AddressFamily> = []
+    ) -> [NetworkFault] {
         guard let outer = host.links.first(where: { endpoint.isHostEnd($0) }) else {
             let words = "\(endpoint.hostInterface), the host's end of \(endpoint.interface), is gone"
             return [NetworkFault(.link, words, .remake)]
@@ -46,7 +49,7 @@ extension NetworkRecord {
             return [NetworkFault(.link, words, .remake)]
         }
         return linkFaults(endpoint, outer, inner, host) + addressFaults(endpoint, inner, inside)
-            + routeFaults(endpoint, inner, inside) + hostFaults(endpoint, outer, host)
+            + routeFaults(endpoint, inner, inside, led) + hostFaults(endpoint, outer, host)
     }
 
     // MARK: - Links
@@ -124,7 +127,7 @@ extension NetworkRecord {
     ///
     /// - Parameters:
     ///   - index: The link's index in its namespace.
-    ///   - hasDefault: The families that another interface has a default route of already.
+    ///   - hasDefault: The families that another interface has a default route of already, or is to have.
     /// - Returns: The routes, each after those that it needs.
     func innerRoutes(link index: UInt32, hasDefault: Set<AddressFamily>) -> [RouteRecord] {
         subnets.flatMap { subnet -> [RouteRecord] in
@@ -145,9 +148,9 @@ extension NetworkRecord {
     }
 
     private func routeFaults(
-        _ endpoint: Endpoint, _ inner: LinkRecord, _ inside: NamespaceState
+        _ endpoint: Endpoint, _ inner: LinkRecord, _ inside: NamespaceState, _ led: Set<AddressFamily>
     ) -> [NetworkFault] {
-        let hasDefault = Set(inside.routes.filter(\.isDefault).map(\.destination.family))
+        let hasDefault = led.union(inside.routes.filter(\.isDefault).map(\.destination.family))
         let own = mode == .bridge ? subnets.map { RouteRecord(to: $0.block, link: inner.index) } : []
         return (own + innerRoutes(link: inner.index, hasDefault: hasDefault)).filter { wanted in
             !inside.routes.contains { $0.leads(as: wanted) }

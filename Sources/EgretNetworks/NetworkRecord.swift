@@ -46,6 +46,9 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
         public var attachment: ContainerAttachment?
         /// How fast its traffic may be, whatever policies say; `nil` if that is theirs alone.
         public var rates: [EndpointRate]?
+        /// Its place among all connections of this host, in the order in which they were asked for; `nil`, before all
+        /// others, in records of before there was such a thing.
+        public var order: Int?
         /// How far it has come.
         public var stage: Stage
 
@@ -64,11 +67,13 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
             identity: EndpointIdentity? = nil,
             attachment: ContainerAttachment? = nil,
             rates: [EndpointRate]? = nil,
+            order: Int? = nil,
             stage: Stage
         ) {
             self.identity = identity
             self.attachment = attachment
             self.rates = rates
+            self.order = order
             self.namespace = namespace
             self.cookie = cookie
             self.isCreated = isCreated

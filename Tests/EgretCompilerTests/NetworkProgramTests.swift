@@ -204,11 +204,38 @@ struct NetworkProgramTests {
         #expect(!publish(two, two, at: nil, sources: [IPPrefix(addresses[1])]))
     }
 
+    @Test("a port that is not to be at 127.0.0.1 leaves that to the host's programs")
+    func loopback() throws {
+        let (own, ports) = (try #require(IPAddress("10.9.0.2")), try #require(PortRange(80, 80)))
+        func rules(at address: String?, isAtLoopback: Bool) throws -> [String] {
+            let port = try #require(
+                PublishedPort(
+                    name: "web", transport: .tcp, hostAddress: address.flatMap { IPAddress($0) }, hostPorts: ports,
+                    target: own, targetPorts: ports, isAtLoopback: isAtLoopback))
+            return self.rules(PublishedPortProgram(port).program)
+        }
+        let plain = "publish-web: meta nfproto == ipv4 meta l4proto == tcp counter dnat ip to 10.9.0.2"
+        let (always, elsewhere) = (
+            try rules(at: nil, isAtLoopback: true), try rules(at: nil, isAtLoopback: false)
+        )
+        #expect(always == [plain])
+        #expect(elsewhere == [plain.replacingCounter(by: "ip daddr != 127.0.0.0/8 counter")])
+        let named = try rules(at: "192.0.2.2", isAtLoopback: false)
+        #expect(named == [plain])
+    }
+
     @Test("what is installed is all taken out again, chains last and in reverse")
     func removal() throws {
         let program = NetworkProgram(try plan(.masquerade)).filter
         #expect(
             program.installation.count == program.chains.count + program.rules.count + program.counters.count + 4 - 1)
         #expect(program.removal.first.map { if case .deleteElements = $0 { true } else { false } } == true)
+    }
+}
+
+extension String {
+    /// The words of a rule with others in the place of its counter.
+    fileprivate func replacingCounter(by words: String) -> String {
+        split(separator: " ").map { $0 == "counter" ? words : String($0) }.joined(separator: " ")
     }
 }

@@ -73,7 +73,19 @@ struct NatExhaustionTests {
         #expect(!seen.contains("counter pool {\n\t\tpackets 0 "), "\(seen)")
     }
 
-    // The kernel chooses the address by the client's, so that a pool helps many clients, not one.
+    // The kernel chooses the address by the client's: a pool spreads clients over its addresses, and each has the ports
+    // of one, whether the rule is persistent, as those of networks and routes are, or not.
+    @Test("a second address in the pool does nothing for one client")
+    func oneClient() throws {
+        let ports = try #require(PortRange(40000, 40007))
+        let two = try #require(
+            TranslationTarget(address("203.0.113.10"), address("203.0.113.11"), ports: ports, isPersistent: true))
+        let (bench, transaction) = try exhausted([two])
+        try bench.dataplane.commit(transaction)
+        try bench.serve("tcp:80", in: .outside)
+        #expect(try connect(16, bench, port: 80) == 8)
+    }
+
     @Test("a second address in the pool helps when there are several clients")
     func pool() throws {
         let ports = try #require(PortRange(40000, 40007))

@@ -132,7 +132,7 @@ struct DoctorCommand: ParsableCommand {
         var diagnosis = diagnosis
         let networks = kept.links.map { KeptNetwork($0.network) }
         if diagnosis.finding != nil, !diagnosis.respectIsolation(networks, to: probe.destination) {
-            diagnosis.explain(by: try kept.deviations())
+            diagnosis.explain(by: try kept.deviations(by: diagnosis.hostEnd, to: probe.destination))
         }
         if let opinion = PolicyOpinion.of(probe, from: kept, named: name) {
             diagnosis.add(policy: opinion.reason, isAllowed: opinion.isAllowed)

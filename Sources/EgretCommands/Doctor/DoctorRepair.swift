@@ -13,13 +13,13 @@ enum DoctorRepair {
         if finding.isEgrets { return true }
         guard let networks = try? NetworkHost.read() else { return false }
         let endpoints = networks.flatMap(\.endpoints)
-        let own = Swift.Set(endpoints.map(\.hostInterface) + networks.filter { !$0.isAdopted }.map(\.name))
-        let isOwnNamespace = endpoints.contains { $0.namespace == reference.description }
-        return finding.commands.allSatisfy { words in
-            let parts = words.flatMap { $0.split(separator: "/").map(String.init) + [$0] }
-            if isOwnNamespace, words.contains(reference.description) { return true }
-            return parts.contains { own.contains($0) }
-        }
+        let bridges = networks.filter { $0.mode == .bridge && !$0.isAdopted }.map(\.name)
+        let links = endpoints.filter { $0.stage == .ready }.map(\.hostInterface)
+        let cookie = try? NamespaceReference.cookie(of: reference.open())
+        let isOwnNamespace = endpoints.contains { $0.cookie != 0 && $0.cookie == cookie }
+        return finding.isAbout(
+            interfaces: Swift.Set(bridges + links),
+            namespaces: isOwnNamespace ? [reference.description, reference.path] : [])
     }
 
     /// Runs a command and waits for it.

@@ -45,18 +45,34 @@ struct KeptEndpoint {
     private static let resolver6 = IPAddress("2001:4860:4860::8888") ?? resolver4
 
     /// What of the endpoint's networks is kept and not there.
-    func deviations() throws -> [Deviation] {
+    ///
+    /// - Parameters:
+    ///   - hostEnd: The host's end of the link that the packet's route leads by. If it is one of the endpoint's links
+    ///     to networks, the others are not looked at, but for the destination's own: what they lack keeps no packet
+    ///     from this way.
+    ///   - destination: Where the packet was to go.
+    func deviations(by hostEnd: UInt32?, to destination: IPAddress) throws -> [Deviation] {
         if links.isEmpty { return [] }
+        func leads(_ endpoint: NetworkRecord.Endpoint) -> Bool {
+            endpoint.stage == .ready && endpoint.hostIndex == hostEnd
+        }
+        let isKnown = links.contains { leads($0.endpoint) }
+        let concerned = links.filter { network, endpoint in
+            !isKnown || leads(endpoint) || network.subnets.contains { $0.block.contains(destination) }
+        }
         let host = try NamespaceState(reading: NetlinkConnection.route())
         let inside = try NamespaceState(reading: namespace.visit { try NetlinkConnection.route() })
         let dataplane = Dataplane(try NetlinkConnection.netfilter())
-        return try links.flatMap { network, endpoint -> [Deviation] in
+        return try concerned.flatMap { network, endpoint -> [Deviation] in
             guard endpoint.stage == .ready else {
                 return [
                     Deviation(.link, "the link of \(endpoint.namespace) to \(network.name) is still to be made again")
                 ]
             }
-            let faults = network.bridgeFaults(host) + network.faults(of: endpoint, host: host, inside: inside)
+            let faults =
+                network.bridgeFaults(host)
+                + network.faults(
+                    of: endpoint, host: host, inside: inside, led: networks.families(leadingBefore: endpoint))
             var found = faults.map { fault in
                 Deviation(Deviation.Kind(fault.part), fault.words, isEgrets: !(fault.needsBridge && network.isAdopted))
             }

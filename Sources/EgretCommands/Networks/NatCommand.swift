@@ -52,7 +52,8 @@ struct NatListCommand: ParsableCommand {
             if refused > 0 {
                 Console.error([
                     "egret: connection tracking has refused \(refused) connections since this network namespace is there "
-                        + "(insert_failed): where a source address has no port left for a destination, a pool helps"
+                        + "(insert_failed): where a source address has no port left for a destination, a pool "
+                        + "(--source-address FIRST-LAST) spreads endpoints over its addresses; each keeps to one"
                 ])
             }
             if let text = try output.text(of: rules.map(NatDocument.init)) { return Console.output(text) }

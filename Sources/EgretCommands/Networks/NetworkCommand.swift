@@ -327,7 +327,11 @@ struct NetworkRestoreCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
         abstract: "Make networks as they are kept: after a restart, or after others removed some.",
-        discussion: "The machine's start does this by egret-networks.service. Every other change does it first, too.")
+        discussion: """
+            The machine's start does this by egret-networks.service, and again by egret-networks-late.service when others
+            have made their bridges, chains and routes. Every other change does it first, too.
+            """
+    )
 
     func run() throws {
         try asRoot(for: "making networks", "network restore") {

@@ -53,7 +53,7 @@ extension NetworkHost {
         var endpoint = NetworkRecord.Endpoint(
             namespace: wish.namespace.description,
             cookie: cookie,
-            isCreated: isNew || isOurs(wish.namespace.description, cookie),
+            isCreated: isNew || isOurs(wish.namespace, cookie),
             interface: wish.interface,
             hostInterface: try freeLinkName(),
             hostIndex: 0,
@@ -64,6 +64,7 @@ extension NetworkHost {
             identity: wish.identity,
             attachment: wish.attachment,
             rates: wish.rates,
+            order: networks.nextOrder,
             stage: .making
         )
         network.endpoints.append(endpoint)
@@ -96,9 +97,13 @@ extension NetworkHost {
         network = noted
     }
 
-    /// Whether Egret has made the namespace, for another network.
-    private func isOurs(_ namespace: String, _ cookie: UInt64) -> Bool {
-        networks.flatMap(\.endpoints).contains { $0.isCreated && $0.namespace == namespace && $0.cookie == cookie }
+    /// Whether Egret has made the namespace, for another network: by this file, however that is written.
+    func isOurs(_ reference: NamespaceReference, _ cookie: UInt64) -> Bool {
+        cookie != 0
+            && networks.flatMap(\.endpoints).contains { other in
+                other.isCreated && other.cookie == cookie
+                    && NamespaceReference(other.namespace)?.path == reference.path
+            }
     }
 
     /// Makes the link of an endpoint that is noted, and its rules.
@@ -111,7 +116,8 @@ extension NetworkHost {
         endpoint.cookie = try NamespaceReference.cookie(of: namespace)
         let outside = try HostNetwork(host.route)
         endpoint.hostIndex = try links.connect(
-            endpoint, to: network, in: namespace, mtu: network.mtu ?? bridgeMTU(of: network) ?? outside.mtu
+            endpoint, to: network, in: namespace, mtu: network.mtu ?? bridgeMTU(of: network) ?? outside.mtu,
+            led: networks.families(leadingBefore: endpoint)
         ) { name in
             try setSwitches(of: name, receives: network.mode == .routed)
             // Noted before there are rules by its number: whoever comes after a crash finds them by it.
@@ -152,11 +158,12 @@ extension NetworkHost {
             throw NetworkProblem(
                 "“\(wish.interface)” cannot be the name of an interface", advice: "leave it out for eth0")
         }
-        if network.endpoints.contains(where: { $0.namespace == wish.namespace.description }) {
-            throw NetworkProblem("\(wish.namespace) is connected to \(network.name) already")
+        let (name, cookie) = (wish.namespace.description, try? NamespaceReference.cookie(of: wish.namespace.open()))
+        if let other = network.endpoints.first(where: { $0.namespace == name || $0.cookie == cookie }) {
+            let words = other.namespace == name ? "" : ", as \(other.namespace)"
+            throw NetworkProblem("\(name) is connected to \(network.name) already\(words)")
         }
         if let identity = wish.identity {
-            let cookie = try? NamespaceReference.cookie(of: wish.namespace.open())
             try check(identity, besides: nil, of: cookie)
         }
         for pair in wish.sourceAddresses where network.spec.subnet(pair.first.family) == nil {
@@ -235,23 +242,36 @@ extension NetworkHost {
         network.ports.removeAll { $0.namespace == endpoint.namespace }
         network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
         try keep(network)
-        try leadOut(endpoint.cookie)
+        leadOut(endpoint.cookie)
     }
 
     /// Gives a namespace whose default routes went with a link others, by the first of the networks that it still has.
-    func leadOut(_ cookie: UInt64) throws {
+    ///
+    /// What was to be done is done by then, so that this fails nobody: what cannot be given is warned of.
+    func leadOut(_ cookie: UInt64) {
         for network in networks {
             for endpoint in network.endpoints where endpoint.cookie == cookie && endpoint.stage == .ready {
-                guard let namespace = try? NamespaceReference(endpoint.namespace)?.open(),
-                    try NamespaceReference.cookie(of: namespace) == cookie
-                else { continue }
-                let inside = try namespace.visit { try NetlinkConnection.route() }
-                let faults = network.faults(
-                    of: endpoint, host: try NamespaceState(reading: host.route),
-                    inside: try NamespaceState(reading: inside))
-                for fault in faults where fault.isWayOut { try links.mend(fault, inside: inside) }
+                do {
+                    try leadOut(endpoint, network)
+                } catch {
+                    Console.error([
+                        "egret: warning: \(endpoint.namespace) has no way out now: \(error); "
+                            + "egret network restore gives it one"
+                    ])
+                }
             }
         }
+    }
+
+    private func leadOut(_ endpoint: NetworkRecord.Endpoint, _ network: NetworkRecord) throws {
+        guard let namespace = try? NamespaceReference(endpoint.namespace)?.open(),
+            try NamespaceReference.cookie(of: namespace) == endpoint.cookie
+        else { return }
+        let inside = try namespace.visit { try NetlinkConnection.route() }
+        let faults = network.faults(
+            of: endpoint, host: try NamespaceState(reading: host.route), inside: try NamespaceState(reading: inside),
+            led: networks.families(leadingBefore: endpoint))
+        for fault in faults where fault.isWayOut { try links.mend(fault, inside: inside) }
     }
 
     /// Takes away what an endpoint consists of, whatever is there of it; not its published ports.
@@ -281,7 +301,7 @@ extension NetworkHost {
     /// Whether no other network has the endpoint's namespace.
     private func isOnly(_ endpoint: NetworkRecord.Endpoint) -> Bool {
         !networks.flatMap(\.endpoints).contains { other in
-            other.namespace == endpoint.namespace && other.hostInterface != endpoint.hostInterface
+            other.sharesNamespace(with: endpoint) && other.hostInterface != endpoint.hostInterface
         }
     }
 }

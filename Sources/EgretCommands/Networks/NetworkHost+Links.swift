@@ -47,7 +47,9 @@ extension NetworkHost {
     ) throws {
         let inside = try namespace.visit { try NetlinkConnection.route() }
         for _ in 0..<NetworkHost.mostFaults {
-            let faults = network.faults(of: endpoint, host: state, inside: try NamespaceState(reading: inside))
+            let faults = network.faults(
+                of: endpoint, host: state, inside: try NamespaceState(reading: inside),
+                led: networks.families(leadingBefore: endpoint))
             guard let fault = faults.first else { return }
             if fault.needsNewLink {
                 try unlink(endpoint, &network)

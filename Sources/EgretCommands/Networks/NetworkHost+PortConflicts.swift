@@ -18,8 +18,13 @@ extension NetworkHost {
         let ports = wish.ports.host...max(wish.ports.host, last)
         let transport = wish.ports.transport
         var found: [String] = []
+        // An adopted bridge lets nothing from 127.0.0.0/8 through, so that those programs keep their clients.
+        let isAdopted = networks.contains { network in
+            network.isAdopted && (wish.network == nil || wish.network == network.name)
+                && network.endpoints.contains { $0.namespace == wish.namespace.description }
+        }
         let listening = NetworkHost.listeners(transport).filter { listener in
-            guard ports.contains(listener.port) else { return false }
+            guard ports.contains(listener.port), !(isAdopted && listener.address.leadsHome) else { return false }
             guard let wanted = wish.hostAddress else { return true }
             return listener.address.rawValue == 0 || listener.address == wanted
         }

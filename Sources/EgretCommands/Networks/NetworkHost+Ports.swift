@@ -6,6 +6,7 @@ import EgretCompiler
 import EgretDataplane
 import EgretLinux
 import EgretNetlink
+import EgretNetlinkWire
 import EgretNetworks
 import EgretRun
 
@@ -64,9 +65,15 @@ extension NetworkHost {
         let published = ports.flatMap { network.published($0) }
         try host.dataplane.install(published.map { PublishedPortProgram($0).program }, on: NetworkProgram.base)
         // A connection of TCP or SCTP that goes to the host itself stays there.
-        for port in published where port.transport == .udp {
+        let datagrams = published.filter { $0.transport == .udp }
+        if datagrams.isEmpty { return }
+        let own = Swift.Set(try links.addresses().map(\.address))
+        for port in datagrams {
             try NetworkConnections(host.netfilter).forget(
-                to: port.hostPorts.lowerBound...port.hostPorts.upperBound, port.transport.number)
+                to: port.hostPorts.lowerBound...port.hostPorts.upperBound, port.transport.number
+            ) { address in
+                port.hostAddress.map { $0 == address } ?? (own.contains(address) || address.leadsHome)
+            }
         }
     }
 
@@ -75,15 +82,46 @@ extension NetworkHost {
             throw NetworkProblem(
                 "\(port.namespace) has no address of the family of \(port.hostAddress.map { "\($0)" } ?? "--from")")
         }
+        if network.isAdopted, let address = port.hostAddress, address.leadsHome {
+            throw NetworkProblem(
+                "\(network.name) lets nothing from \(address) through, and its switches are its owner's",
+                advice: "leave --host-ip out, or name another address of this host")
+        }
+        try checkReach(of: port, network)
         for other in networks.flatMap(\.ports) where other.overlaps(port) {
+            let option = other.hostAddress.map { " --host-ip \($0)" } ?? ""
             throw NetworkProblem(
                 "\(other.text) is published already, for \(other.namespace)",
-                advice: "egret unpublish \(other.hostText) withdraws it")
+                advice: "egret unpublish \(other.hostText)\(option) withdraws it")
+        }
+    }
+
+    /// Refuses ports that nothing from here would reach: on a bridge of which some other machine is the gateway, the
+    /// host may be none of the subnet's.
+    private func checkReach(of port: NetworkRecord.Port, _ network: NetworkRecord) throws {
+        guard network.isAdopted, let index = network.bridgeIndex else { return }
+        let own = try links.addresses(of: index).map(\.address)
+        let targets = network.published(port).map(\.target)
+        let subnets = network.subnets.map(\.block).filter { block in targets.contains { block.contains($0) } }
+        guard let first = subnets.first, !subnets.contains(where: { block in own.contains { block.contains($0) } })
+        else { return }
+        throw NetworkProblem(
+            "this host has no address of \(first) on \(network.name): it reaches no endpoint there",
+            advice: "ip address add ADDRESS/\(first.length) dev \(network.name) gives it one")
+    }
+
+    /// What is in the way of answers from published ports where some other machine is the endpoints' gateway.
+    func strangeGateways(of network: NetworkRecord) throws -> [String] {
+        guard network.isAdopted else { return [] }
+        let own = Swift.Set(try links.addresses().map(\.address))
+        return network.subnets.map(\.gateway).filter { !own.contains($0) }.map { gateway in
+            "\(gateway), the gateway of \(network.name), is not this host: answers to callers from elsewhere go there, "
+                + "and these get none unless it sends them here"
         }
     }
 
     /// The host reaches published ports by 127.0.0.1 as well. Interfaces of ours only.
-    private func letLoopbackThrough(_ network: NetworkRecord) throws {
+    func letLoopbackThrough(_ network: NetworkRecord) throws {
         try move(loopbackSwitches(of: network).map { HostSwitch($0, needed: "1") })
     }
 
@@ -135,27 +173,35 @@ extension NetworkHost {
     }
 
     /// Withdraws what is published at a port of the host.
+    ///
+    /// Without an address that is what is published at all of them, or else what is published at one, if it is the only
+    /// one.
     func unpublish(_ ports: PortMapping, hostAddress: IPAddress?) throws {
-        for place in networks.indices {
-            var network = networks[place]
-            let found = network.ports.filter { port in
-                port.transport == ports.transport && port.hostPort == ports.host && port.count == ports.count
-                    && (hostAddress == nil || port.hostAddress == hostAddress)
-            }
-            guard let port = found.first else { continue }
-            network.ports = network.ports.map { kept in
-                var kept = kept
-                if kept.number == port.number { kept.stage = .removing }
-                return kept
-            }
-            try keep(network)
-            try withdraw(port, of: network)
-            network.ports.removeAll { $0.number == port.number }
-            try keep(network)
-            if network.ports.isEmpty { try putBack(loopbackSwitches(of: network)) }
-            return
+        let found = networks.flatMap(\.ports).filter { port in
+            port.transport == ports.transport && port.hostPort == ports.host && port.count == ports.count
+                && (hostAddress == nil || port.hostAddress == hostAddress)
         }
-        throw NetworkProblem("nothing is published at \(ports.hostText)", advice: "egret publish ls shows what is")
+        guard let port = found.first(where: { $0.hostAddress == hostAddress }) ?? found.first else {
+            let words = hostAddress.map { " of \($0)" } ?? ""
+            throw NetworkProblem(
+                "nothing is published at \(ports.hostText)\(words)", advice: "egret publish ls shows what is")
+        }
+        if port.hostAddress != hostAddress, found.count > 1 {
+            let places = found.map(\.text).sorted().joined(separator: " and ")
+            throw NetworkProblem("\(places) are published", advice: "say which: --host-ip ADDRESS")
+        }
+        guard let place = networks.firstIndex(where: { $0.ports.contains { $0.number == port.number } }) else { return }
+        var network = networks[place]
+        network.ports = network.ports.map { kept in
+            var kept = kept
+            if kept.number == port.number { kept.stage = .removing }
+            return kept
+        }
+        try keep(network)
+        try withdraw(port, of: network)
+        network.ports.removeAll { $0.number == port.number }
+        try keep(network)
+        if network.ports.isEmpty { try putBack(loopbackSwitches(of: network)) }
     }
 
     /// Removes a published port's rules, whichever of them are there.
@@ -169,6 +215,11 @@ extension NetworkHost {
             }
         }
     }
+}
+
+extension IPAddress {
+    /// Whether it is one of those by which a host reaches itself: 127.0.0.0/8, ::1.
+    var leadsHome: Bool { family == .ipv4 ? rawValue >> 24 == 127 : rawValue == 1 }
 }
 
 extension NetworkRecord.Port {

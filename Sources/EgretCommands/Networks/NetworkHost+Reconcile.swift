@@ -27,6 +27,10 @@ extension NetworkHost {
             for network in networks where network.bootID != bootID { try store.remove(network.name) }
             networks.removeAll { $0.bootID != bootID }
         }
+        // The numbers of namespaces of before a restart are others' by now.
+        for place in networks.indices where networks[place].bootID != bootID {
+            for endpoint in networks[place].endpoints.indices { networks[place].endpoints[endpoint].cookie = 0 }
+        }
         for name in networks.map(\.name) {
             do {
                 try bringTogether(name, rulesAreRight: isUnchanged, isThorough: isThorough)
@@ -145,6 +149,8 @@ extension NetworkHost {
         try keep(network)
         do {
             try install(network)
+            // The switches of the one before went with it.
+            if !network.isAdopted, !network.readyPorts.isEmpty { try letLoopbackThrough(network) }
             // No policy knows the bridge by its new number yet: nobody is on it before they do.
             try enforcePolicies()
         } catch {
@@ -181,8 +187,6 @@ extension NetworkHost {
         for place in network.endpoints.indices {
             network.endpoints[place].stage = .waiting
             network.endpoints[place].hostIndex = 0
-            // Numbers of namespaces too.
-            network.endpoints[place].cookie = 0
         }
         for place in network.ports.indices { network.ports[place].stage = .waiting }
         try uninstall(network)
@@ -240,11 +244,7 @@ extension NetworkHost {
         }
         if let cookie {
             // Somebody has made one by that name, if it was not Egret, for another network.
-            let isOurs = networks.flatMap(\.endpoints).contains { other in
-                other.stage == .ready && other.isCreated && other.namespace == endpoint.namespace
-                    && other.cookie == cookie
-            }
-            endpoint.isCreated = isOurs || endpoint.isCreated && cookie == endpoint.cookie
+            endpoint.isCreated = isOurs(reference, cookie) || endpoint.isCreated && cookie == endpoint.cookie
         } else if !endpoint.isCreated {
             return try forget(endpoint, &network)
         } else {

@@ -203,7 +203,7 @@ final class NetworkHost {
         networks.removeAll { $0.name == leaving.name }
         if leaving.policyFile != nil { try enforceFiles() }
         try host.state.forget(network: leaving.name)
-        for endpoint in leaving.endpoints { try leadOut(endpoint.cookie) }
+        for endpoint in leaving.endpoints { leadOut(endpoint.cookie) }
     }
 
     /// Removes a bridge that Egret has made; somebody else's by the same name stays.
@@ -278,7 +278,8 @@ extension NetworkRecord {
                 hostPorts: host,
                 target: address,
                 targetPorts: inner,
-                sources: sources
+                sources: sources,
+                isAtLoopback: !isAdopted
             )
         }
     }

@@ -84,6 +84,7 @@ struct PublishPortCommand: ParsableCommand {
                     try network.map { network in
                         try host.obstacles(toPortsOf: network)
                             + host.obstacles(toAnswersOf: wish.namespace, in: network)
+                            + host.strangeGateways(of: network)
                     } ?? []
                 Console.error(obstacles.map { "egret: warning: \($0)" })
             }
@@ -113,7 +114,8 @@ struct UnpublishCommand: ParsableCommand {
         commandName: "unpublish", abstract: "Withdraw ports that were published.",
         discussion: "Example: egret unpublish 8080/tcp. Connections that are open through the port go on.")
 
-    @Argument(help: "The host's ports and the protocol, as egret publish ls prints them: 8080/tcp, 8000-8010/udp.")
+    @Argument(
+        help: "The host's ports and the protocol, as egret publish ls prints them: 8080/tcp, 203.0.113.2:5353/udp.")
     var ports: String
 
     @Option(
@@ -122,9 +124,14 @@ struct UnpublishCommand: ParsableCommand {
 
     func run() throws {
         try asRoot(for: "withdrawing a port", "unpublish") {
-            let mapping = try PortMapping.reading(ports)
+            let place = try PublishedPlace.reading(ports)
             let address = try hostAddress.map(readAddress)
-            try NetworkHost.change { host in try host.unpublish(mapping, hostAddress: address) }
+            if let address, let other = place.hostAddress, address != other {
+                throw NetworkProblem("\(other) and \(address) are two addresses", advice: "leave --host-ip out")
+            }
+            try NetworkHost.change { host in
+                try host.unpublish(place.ports, hostAddress: address ?? place.hostAddress)
+            }
         }
     }
 }
@@ -134,6 +141,17 @@ private func readAddress(_ text: String) throws -> IPAddress {
         throw NetworkProblem("“\(text)” is no address", advice: "see --host-ip")
     }
     return address
+}
+
+extension PublishedPlace {
+    /// Reads an argument.
+    static func reading(_ text: String) throws -> PublishedPlace {
+        do {
+            return try PublishedPlace(text)
+        } catch {
+            throw NetworkProblem(error.text, advice: "for example 8080/tcp, or 203.0.113.2:5353/udp")
+        }
+    }
 }
 
 extension PortMapping {

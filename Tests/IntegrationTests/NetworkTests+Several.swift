@@ -1,0 +1,237 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+/// Namespaces of several networks, and what comes back after it was gone.
+extension NetworkTests {
+    @Test("a namespace leaves by the network that it was connected to first, whatever the networks are called")
+    func firstLeadsOut() throws {
+        try expect(
+            "nwfirst",
+            """
+            egret network create zz --subnet 10.9.0.0/24; egret network create aa --subnet 10.8.0.0/24
+            egret network connect zz a --create; egret network connect aa a --interface eth1
+            way() { ip -n a route show default | cut -d' ' -f3,5; }
+            way
+            ip -n a route del default; egret network restore 2>/dev/null; way
+            ip netns del a; ip link del aa; ip link del zz; nft flush ruleset; rm -r /run/egret
+            for n in $(ls /sys/class/net | grep egn); do ip link del $n 2>/dev/null; done
+            sysctl -qw net.ipv4.conf.eth0.forwarding=0 net.netfilter.nf_conntrack_acct=0
+            sysctl -qw net.ipv6.conf.eth0.force_forwarding=0 2>/dev/null
+            sed -i 's/"bootID" : ".*"/"bootID" : "another"/' $EGRET_STATE_DIRECTORY/*/*.json
+            egret network restore 2>/dev/null; way
+            egret network disconnect zz a; way; egret network connect zz a; way
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                a has 10.8.0.2
+                10.9.0.1 eth0
+                10.9.0.1 eth0
+                10.9.0.1 eth0
+                10.8.0.1 eth1
+                a has 10.9.0.2
+                10.8.0.1 eth1
+                """)
+    }
+
+    @Test(
+        "a network is left, or removed, also where the one that is to lead out instead cannot yet",
+        arguments: ["network disconnect br0 a", "network rm br0 --force"])
+    func noOtherWayOut(leaving: String) throws {
+        try expect(
+            "nwnoway",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
+            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            ip -n a link set eth1 down
+            egret \(leaving) 2>said; echo $?; cut -d: -f2,3 said; grep -o '; egret network restore.*' said
+            egret network restore 2>/dev/null; ip -n a route show default | cut -d' ' -f3,5
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                a has 10.8.0.2
+                0
+                 warning: a has no way out now
+                ; egret network restore gives it one
+                10.8.0.1 eth1
+                """)
+    }
+
+    @Test("a bridge that is made again lets the host reach published ports by 127.0.0.1")
+    func loopbackAgain() throws {
+        try expect(
+            "nwloagain",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create
+            egret publish 8080:80 a; answer a 80; echo lo $(ask 127.0.0.1 8080)
+            ip link del br0; egret network restore 2>&1
+            echo own $(ask 192.0.2.2 8080); echo lo $(ask 127.0.0.1 8080)
+            egret unpublish 8080/tcp; sysctl -n net.ipv4.conf.br0.route_localnet
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                lo 10.9.0.1 80
+                egret: made the bridge br0 again, which somebody had removed
+                own 192.0.2.2 80
+                lo 10.9.0.1 80
+                0
+                """)
+    }
+
+    @Test("the doctor blames no other network's link for a packet that goes by this one's")
+    func othersLink() throws {
+        try expect(
+            "nwblame",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
+            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            ip link set egn1 down; ip link set br0 arp off; ip -n a neigh flush all
+            egret doctor a --to 203.0.113.10 >said; grep -o 'ip link set br0 arp on' said | head -1; grep -c eth1 said
+            ip link set br0 arp on; ip -n a neigh flush all; egret doctor a --to 203.0.113.10 | tail -1
+            egret doctor a --to 10.8.0.1 | grep -o 'the host.s end of eth1, is down' | head -1
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                a has 10.8.0.2
+                ip link set br0 arp on
+                0
+                Nothing is in the way.
+                the host's end of eth1, is down
+                """)
+    }
+
+    @Test("a namespace that is named in two ways is one, and goes with its last connection")
+    func twoNames() throws {
+        try expect(
+            "nwnames",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
+            named() { ip netns list | cut -d' ' -f1 | grep -cx n; }
+            egret network connect br0 n --create; egret network connect br1 /run/netns/n --interface eth1
+            egret network connect br0 /run/netns/n --interface eth2 2>&1 | head -1
+            egret network disconnect br0 n; named; inside n ping -c1 -W2 203.0.113.10 >/dev/null && echo leaves by br1
+            egret network disconnect br1 /run/netns/n; named
+            finish
+            """,
+            prints: """
+                n has 10.9.0.2
+                /run/netns/n has 10.8.0.2
+                egret: /run/netns/n is connected to br0 already, as n
+                1
+                leaves by br1
+                0
+                """)
+    }
+
+    @Test("a port that is published on an adopted bridge leaves 127.0.0.1 to the host's own programs")
+    func adoptedLoopback() throws {
+        try expect(
+            "nwadlo",
+            """
+            ip link add virbr0 type bridge; ip addr add 10.7.0.1/24 dev virbr0; ip link set virbr0 up
+            egret network create virbr0 --adopt; egret network connect virbr0 a --create
+            /usr/bin/python3 -c 'import socketserver as s
+            class H(s.BaseRequestHandler):
+                def handle(h): h.request.sendall(b"the host\\n")
+            s.TCPServer(("127.0.0.1", 8080), H).serve_forever()' & sleep 0.4
+            answer a 80; egret publish 8080:80 a 2>&1
+            echo own $(ask 192.0.2.2 8080); echo lo $(ask 127.0.0.1 8080)
+            egret publish 8081:80 a --host-ip 127.0.0.1 2>&1 | head -1
+            finish; ip link del virbr0
+            """,
+            prints: """
+                a has 10.7.0.2
+                own 192.0.2.2 80
+                lo the host
+                egret: virbr0 lets nothing from 127.0.0.1 through, and its switches are its owner's
+                """)
+    }
+
+    @Test("publishing a port of UDP forgets nobody's connections to that port of others")
+    func othersConnections() throws {
+        try expect(
+            "nwothers",
+            """
+            egret network create br0 --subnet 10.9.0.0/24
+            egret network connect br0 a --create; egret network connect br0 b --create
+            known() { conntrack -L -p udp 2>/dev/null | grep -c "$1 sport=[0-9]* dport=5300 "; }
+            send() { inside b bash -c "echo >/dev/udp/$1/5300"; }
+            send 203.0.113.10; send 192.0.2.2; send 10.9.0.1
+            known dst=203.0.113.10; known dst=192.0.2.2; known dst=10.9.0.1
+            egret publish 5300:53/udp a --host-ip 10.9.0.1
+            known dst=203.0.113.10; known dst=192.0.2.2; known dst=10.9.0.1
+            egret publish 5300:53/udp a
+            known dst=203.0.113.10; known dst=192.0.2.2
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                b has 10.9.0.3
+                1
+                1
+                1
+                1
+                1
+                0
+                1
+                0
+                """)
+    }
+
+    @Test("what is withdrawn is what was named, and who has published at several addresses says at which")
+    func withdrawing() throws {
+        try expect(
+            "nwwithdraw",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create
+            left() { echo left $(egret publish ls | tail -n +2 | cut -d' ' -f1 | sort); }
+            egret publish 5353:53/udp a --host-ip 192.0.2.2; egret publish 5353:53/udp a
+            egret unpublish 5353/udp; left
+            egret publish 5353:53/udp a --host-ip 192.0.2.2 2>&1 | grep -o 'egret unpublish .*'
+            egret publish 5353:53/udp a --host-ip 10.9.0.1; egret unpublish 5353/udp 2>&1 | head -1
+            egret unpublish 5353/udp --host-ip 10.9.0.9 2>&1 | head -1
+            egret unpublish 10.9.0.1:5353/udp --host-ip 10.9.0.9 2>&1 | head -1; left
+            egret unpublish 10.9.0.1:5353/udp; left
+            egret unpublish 5353/udp; left
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                left 192.0.2.2:5353/udp
+                egret unpublish 5353/udp --host-ip 192.0.2.2 withdraws it
+                egret: 10.9.0.1:5353/udp and 192.0.2.2:5353/udp are published
+                egret: nothing is published at 5353/udp of 10.9.0.9
+                egret: 10.9.0.1 and 10.9.0.9 are two addresses
+                left 10.9.0.1:5353/udp 192.0.2.2:5353/udp
+                left 192.0.2.2:5353/udp
+                left
+                """)
+    }
+
+    @Test("on a bridge with another gateway, ports that the host cannot reach are refused, and lost answers told of")
+    func strangeGateway() throws {
+        try expect(
+            "nwgateway",
+            """
+            ip link add virbr0 type bridge; ip link set virbr0 up
+            egret network create virbr0 --adopt --subnet 10.7.0.0/24 --gateway 10.7.0.254
+            egret network connect virbr0 a --create --ip 10.7.0.2
+            egret publish 8080:80 a 2>&1; egret publish ls | tail -n +2
+            ip addr add 10.7.0.1/24 dev virbr0
+            egret publish 8080:80 a 2>&1 | cut -d: -f1-3; egret publish ls | tail -n +2 | cut -d' ' -f1
+            finish; ip link del virbr0
+            """,
+            prints: """
+                a has 10.7.0.2
+                egret: this host has no address of 10.7.0.0/24 on virbr0: it reaches no endpoint there
+                       ip address add ADDRESS/24 dev virbr0 gives it one
+                egret: warning: 10.7.0.254, the gateway of virbr0, is not this host
+                8080/tcp
+                """)
+    }
+}
