@@ -370,7 +370,7 @@ struct AgentTests {
         #expect(error?.diagnostics?.contains { $0.contains("EGR0079") } ?? false)
     }
 
-    @Test("a change that waits for its confirmation leaves the lists that the way back needs; one that is kept does not")
+    @Test("a change that waits for its confirmation leaves the lists that the way back needs, until it is confirmed")
     func feedsOfUnconfirmed() async throws {
         let (bench, folder) = (try AgentBench(), try TemporaryDirectory())
         let archive = FeedArchive(directory: folder.path + "/feeds")

@@ -17,9 +17,8 @@ walks the rules in order, so its speed goes with their number; the kernel's does
 
 
 class Evaluator:
-    evaluator_facts = {}
-
     def evaluator(self):
+        self.evaluator_facts = {}
         say("evaluator")
         rows = []
         for rules, entries, decisions in ((1, 10, 2_000_000), (10, 1_000, 2_000_000), (10, 100_000, 1_000_000),

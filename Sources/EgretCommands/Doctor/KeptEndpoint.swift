@@ -51,6 +51,8 @@ struct KeptEndpoint {
     ///     to networks, the others are not looked at, but for the destination's own: what they lack keeps no packet
     ///     from this way.
     ///   - destination: Where the packet was to go.
+    /// - Returns: What is not as it is kept, in the order of the packet's way for each link.
+    /// - Throws: An error that says what could not be read.
     func deviations(by hostEnd: UInt32?, to destination: IPAddress) throws -> [Deviation] {
         if links.isEmpty { return [] }
         func leads(_ endpoint: NetworkRecord.Endpoint) -> Bool {
