@@ -94,6 +94,9 @@ public final class AgentProcess: Sendable {
         guard let place = try FileLock.tryAcquire("\(places.runtime)/agent-\(namespace).lock") else {
             throw AlreadyRunning(state: "this network namespace")
         }
+        for part in ["", "/bridges", "/routes", "/endpoints-\(namespace)", "/groups-\(namespace)"] {
+            try Directory.removeHalves(in: places.runtime + part)
+        }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let traffic = TrafficBook()
         let trafficStore = AgentProcess.trafficStore("\(places.state)/traffic.sqlite", traffic, namespace, log)

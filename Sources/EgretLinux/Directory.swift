@@ -40,6 +40,19 @@ public enum Directory {
         }
     }
 
+    /// Removes what ``File/replace(_:with:mode:synchronized:)`` left in a directory of processes that are gone: they were
+    /// killed before the file had its name. A directory that is not there has nothing.
+    public static func removeHalves(in path: String) throws(LinuxError) {
+        guard File.exists(path) else { return }
+        for name in try names(in: path) {
+            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+            guard parts.count > 3, parts.last == "new", parts[parts.count - 2].allSatisfy(\.isNumber),
+                let process = UInt32(parts[parts.count - 3]), !File.exists("/proc/\(process)")
+            else { continue }
+            try File.remove("\(path)/\(name)")
+        }
+    }
+
     /// Reads `struct linux_dirent64` records: inode (8), offset (8), record length (2), type (1), name.
     private static func entries(_ records: ArraySlice<UInt8>) -> [String] {
         var names: [String] = []

@@ -40,7 +40,7 @@ public struct NetworkConnections {
         }
     }
 
-    /// Forgets what went to ports before they were published or after they were withdrawn. The kernel translates the
+    /// Forgets what went to ports before they were published. The kernel translates the
     /// first packet of a connection only, and without this a client of UDP that goes on would never get through.
     ///
     /// - Parameters:

@@ -132,4 +132,20 @@ struct FileTests {
         #expect(environment["B"] == nil)
         #expect(environment["C"] == "")
     }
+
+    @Test("what a killed process was writing is removed, what a living one writes is not, nor anything of another form")
+    func halves() throws {
+        let path = "/tmp/egret-test-halves-\(CurrentProcess.identifier)"
+        try Directory.make(path)
+        let others = [
+            "docker0.\(CurrentProcess.identifier).17.new", "a.new", "b.4194400.x.new", "c.4194400.5", "docker0",
+        ]
+        // No process has a number above 2^22 (`PID_MAX_LIMIT`).
+        for name in others + ["docker0.4194400.17.new", "a.b.4194400.9.new"] { try File.write("\(path)/\(name)", []) }
+        try Directory.removeHalves(in: path)
+        #expect(try Directory.names(in: path) == others.sorted())
+        for name in others { try File.remove("\(path)/\(name)") }
+        try Directory.remove(path)
+        try Directory.removeHalves(in: path)
+    }
 }

@@ -113,7 +113,7 @@ struct AgentTests {
             X
             egret apply -f deny.yaml 2>&1 | grep -c 'no Node is known'; reaches a 203.0.113.10
             egret apply -f node.yaml 2>&1 | grep -c 'no Node is known'; reaches a 203.0.113.10
-            egret delete Node/n1 >/dev/null 2>&1; reaches a 203.0.113.10
+            egret delete -f node.yaml >/dev/null; reaches a 203.0.113.10
             finish
             """,
             prints: """

@@ -138,7 +138,8 @@ extension NetworkTests {
             /usr/bin/python3 -c 'import socketserver as s
             class H(s.BaseRequestHandler):
                 def handle(h): h.request.sendall(b"the host\\n")
-            s.TCPServer(("127.0.0.1", 8080), H).serve_forever()' & sleep 0.4
+            s.TCPServer(("127.0.0.1", 8080), H).serve_forever()' &
+            for i in {1..200}; do ss -Hltn | grep -q '127.0.0.1:8080 ' && break; sleep 0.05; done
             answer a 80; egret publish 8080:80 a 2>&1
             echo own $(ask 192.0.2.2 8080); echo lo $(ask 127.0.0.1 8080)
             egret publish 8081:80 a --host-ip 127.0.0.1 2>&1 | head -1

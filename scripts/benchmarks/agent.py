@@ -31,7 +31,7 @@ and in force; “started, empty kernel” is the same after its tables are gone,
 FEED_TEXT = """## Feeds through the agent
 
 A DestinationGroup with a list of so many addresses, from a file and from a server (HTTPS on the same machine), a policy that
-allows it, one endpoint: from the start of `egret apply` until the kernel enforces the list. Then the server sends something
+allows it, one endpoint: from the start of `egret apply` until `nft list table` shows the list, which of a million takes long itself. Then the server sends something
 else that is no list: the last good one stays.
 
 `scripts/bench --only agent`.

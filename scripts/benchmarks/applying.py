@@ -13,7 +13,8 @@ memory; “from a file” reads YAML first. `nft -f` loads a map of the same blo
 holds, or a plain set, which is less. Ratios are to the map. Where the time in the
 kernel alone is more than a quarter of `nft -f`, no saving outside the kernel reaches the target with this kind of set.
 Memory is the peak of the whole process. 1,000 blocks: 9 rounds; 100,000: 5; 1,000,000: one, so without any spread. “From
-values” is timed inside the process, from compiling to the commit; `nft -f` with its start, a few milliseconds.
+values” is timed inside the process, from compiling to the commit; `nft -f` with its start, a few milliseconds. The time in the
+kernel is the whole process's, its start included: of few blocks it may be more.
 
 `egret-bench load --entries N`, `egret-bench load --file policy.yaml`, `nft -f`.
 

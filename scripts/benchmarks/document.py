@@ -13,9 +13,21 @@ HEAD = """<!-- Written by scripts/bench. Do not edit: run `make bench` again. --
 
     sudo make bench
 
-Every figure is a comparison within one run on one machine: candidates take turns in a new random order each round. A
+Every figure is a comparison within one part's run on one machine: candidates take turns in a new random order each round. A
 ratio is the median over the rounds of a candidate's figure by the reference's of the same round; quartiles stand in
 brackets. Absolute figures are the machine's: @FACTS@.
+
+"""
+
+REASONS = """
+What misses come from:
+
+- Start-up: a link that is made and removed by two commands of `ip`, and nothing else, takes most of both targets (third line of
+  the next table).
+- Established connections: the ratio is much the same for 10 entries, 100,000 entries and 1,000 rules. It is what each packet pays
+  for passing a policy's chains, about half a microsecond, and does not go with the policy's size.
+- 10,000 policies and endpoints, each policy another: every one is a program of its own in the kernel, and the agent keeps each
+  document with what was read of it. After a kill most of the time is the kernel's (“in the kernel”, below).
 
 """
 
@@ -27,7 +39,7 @@ class Document:
         release = ".".join(platform.release().split(".")[:2])
         nft = run("nft", "--version", capture_output=True, text=True).stdout.split()[1]
         facts = (f"{os.cpu_count()} cores of {cpu}, {memory // 1024 // 1024} GiB, Linux {release}, "
-                 f"nftables {nft}; load average at the start {self.load_average:.1f}")
+                 f"nftables {nft}; load average when the last part began {self.load_average:.1f}")
         return HEAD.replace("@FACTS@", facts) + self.verdicts() + "\n" + "\n".join(self.sections)
 
     def control(self, kind):
@@ -42,23 +54,24 @@ class Document:
             verdict = "met" if met else "**missed**" + reason
             rows.append([what, target, value, verdict if decided else "**not shown**: the control is as far off"])
 
-        row("start-up against the same set-up by commands", "≤ 0.33", f"{startup:.2f}", startup <= 1 / 3)
-        row("start-up over `unshare -n true`", "≤ 25 ms", f"{over:.0f} ms; at best {least:.0f} ms", over <= 25)
+        row("start-up against the same set-up by commands", "≤ 0.33", f"{startup:.2f}", startup <= 1 / 3, ": see below")
+        row("start-up over `unshare -n true`", "≤ 25 ms", f"{over:.0f} ms; at best {least:.0f} ms", over <= 25,
+            ": see below")
         lanes = list(self.LANES)[2:]
         for kind, title, target in (("udp", "established, UDP round trip", 1.05), ("tcp", "established, TCP round trip", 1.05),
                                     ("connect", "new connection", 1.10)):
             worst = max(self.path_facts[kind, lane] for lane in lanes)
             row(f"{title}, worst policy", f"≤ {target:.2f}", f"{worst:.3f}; control {self.control(kind):.2f}", worst <= target,
-                ": see below", decided=abs(self.control(kind) - 1) <= target - 1)
+                ": see below", decided=round(abs(self.control(kind) - 1), 2) < round(target - 1, 2))
         worst = min(self.path_facts["throughput", lane] for lane in lanes)
         row("TCP throughput, worst policy", "≥ 0.97", f"{worst:.3f}; control {self.control('throughput'):.2f}",
-            worst >= 0.97, ": see below", decided=abs(self.control("throughput") - 1) <= 0.03)
+            worst >= 0.97, ": see below", decided=round(abs(self.control("throughput") - 1), 2) < 0.03)
         for entries in (100_000, 1_000_000):
             wall, memory = self.apply_facts[entries, "values"]
-            row(f"apply {entries:,} blocks, time", "≤ 0.25 of `nft -f`", f"{wall:.2f}", wall <= 0.25,
+            row(f"apply {entries:,} blocks from values, time", "≤ 0.25 of `nft -f`", f"{wall:.2f}", wall <= 0.25,
                 ": the time in the kernel is most of it, see below")
             row(f"apply {entries:,} blocks, memory", "≤ 0.10 of `nft -f`", f"{memory:.2f}", memory <= 0.10,
-                ": the process has 10 MiB before it begins")
+                ": with 1,000 blocks the process has most of that already")
         rate = self.evaluator_facts[10, 1_000]
         row("decisions of the evaluator, 10 rules of 1,000 blocks", "≥ 1,000,000 a second", f"{rate:,.0f}", rate >= 1e6)
         facts = self.policies_facts
@@ -71,6 +84,7 @@ class Document:
         row("the agent with one endpoint, memory", "≤ 40 MiB", f"{idle:.0f} MiB", idle <= 40)
         count = max(self.AGENT_COUNTS)
         memory, again = self.agent_facts[count]
-        row(f"the agent with {count:,} policies and endpoints, memory", "≤ 120 MiB", f"{memory:.0f} MiB", memory <= 120)
-        row("– killed and started again, until all is in force", "≤ 1 s", f"{again:.2f} s", again <= 1)
-        return "## Targets\n\n" + table(["what", "target", "measured", ""], rows)
+        row(f"the agent with {count:,} policies and endpoints, memory", "≤ 120 MiB", f"{memory:.0f} MiB", memory <= 120,
+            ": see below")
+        row("– killed and started again, until all is in force", "≤ 1 s", f"{again:.2f} s", again <= 1, ": see below")
+        return "## Targets\n\n" + table(["what", "target", "measured", ""], rows) + REASONS

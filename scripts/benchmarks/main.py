@@ -66,7 +66,7 @@ def write(bench, kept, output):
     parts = [pickle.loads((kept / name).read_bytes()) for name in PARTS if name not in missing]
     bench.sections = [section for sections, _ in parts for section in sections]
     if missing:
-        bench.sections.append(f"## Not measured yet\n\n`make bench` measures these parts too: {', '.join(missing)}.\n")
+        bench.sections.append(f"## Not measured yet\n\nThese parts of `make bench` have no figures here: {', '.join(missing)}.\n")
     for _, facts in parts:
         vars(bench).update(facts)
     output.write_text(bench.document())

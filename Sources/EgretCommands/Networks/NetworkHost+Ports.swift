@@ -111,10 +111,11 @@ extension NetworkHost {
     }
 
     /// What is in the way of answers from published ports where some other machine is the endpoints' gateway.
-    func strangeGateways(of network: NetworkRecord) throws -> [String] {
+    func strangeGateways(of network: NetworkRecord, _ hostAddress: IPAddress?) throws -> [String] {
         guard network.isAdopted else { return [] }
         let own = Swift.Set(try links.addresses().map(\.address))
-        return network.subnets.map(\.gateway).filter { !own.contains($0) }.map { gateway in
+        let gateways = network.subnets.map(\.gateway).filter { hostAddress == nil || $0.family == hostAddress?.family }
+        return gateways.filter { !own.contains($0) }.map { gateway in
             "\(gateway), the gateway of \(network.name), is not this host: answers to callers from elsewhere go there, "
                 + "and these get none unless it sends them here"
         }

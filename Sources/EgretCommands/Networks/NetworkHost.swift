@@ -47,7 +47,13 @@ final class NetworkHost {
 
     /// The networks as they are kept, without waiting for anybody, for commands that only look.
     static func read() throws -> [NetworkRecord] {
-        try NetworkStore(chosen: Environment.current[NetworkStore.variable]).networks()
+        var networks = try NetworkStore(chosen: Environment.current[NetworkStore.variable]).networks()
+        let bootID = try NetworkStore.currentBootID()
+        // The numbers of namespaces of before a restart are others' by now.
+        for place in networks.indices where networks[place].bootID != bootID {
+            for endpoint in networks[place].endpoints.indices { networks[place].endpoints[endpoint].cookie = 0 }
+        }
+        return networks
     }
 
     /// Gives everything back that nobody needs any more. To be called at the end.

@@ -80,13 +80,13 @@ struct PublishPortCommand: ParsableCommand {
                     network.endpoints.contains { $0.namespace == wish.namespace.description }
                         && (wish.network == nil || wish.network == network.name)
                 }
-                let obstacles =
-                    try network.map { network in
-                        try host.obstacles(toPortsOf: network)
-                            + host.obstacles(toAnswersOf: wish.namespace, in: network)
-                            + host.strangeGateways(of: network)
-                    } ?? []
-                Console.error(obstacles.map { "egret: warning: \($0)" })
+                // It is published by then: what cannot be told is no failure.
+                let obstacles = try? network.map { network in
+                    try host.obstacles(toPortsOf: network)
+                        + host.obstacles(toAnswersOf: wish.namespace, in: network)
+                        + host.strangeGateways(of: network, wish.hostAddress)
+                }
+                Console.error((obstacles ?? []).map { "egret: warning: \($0)" })
             }
         }
     }
