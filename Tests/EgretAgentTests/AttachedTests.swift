@@ -1,0 +1,34 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretTesting
+import Foundation
+import Testing
+
+@testable import EgretAgent
+
+@Suite("endpoints that others connect")
+struct AttachedTests {
+    @Test(
+        "a unit is found in whichever slice it is, and what is in a unit is none",
+        arguments: [
+            ("backup.service", "/system.slice/backup.service"),
+            ("getty@tty1.service", "/system.slice/system-getty.slice/getty@tty1.service"),
+            ("session-3.scope", "/user.slice/user-1000.slice/session-3.scope"),
+            ("job.service", "/batch.slice/job.service"), ("batch.slice", "/batch.slice"), ("init.scope", "/init.scope"),
+            ("own.service", nil), ("none.service", nil),
+        ] as [(String, String?)])
+    func units(_ name: String, _ expected: String?) throws {
+        let root = try TemporaryDirectory()
+        let present = [
+            "/init.scope", "/batch.slice/job.service", "/system.slice/backup.service",
+            "/system.slice/system-getty.slice/getty@tty1.service", "/user.slice/user-1000.slice/session-3.scope",
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/own.service",
+        ]
+        for path in present {
+            try FileManager.default.createDirectory(atPath: root.path + path, withIntermediateDirectories: true)
+        }
+        #expect(ControlGroup.place(ofUnit: name, below: root.path) == expected)
+        withExtendedLifetime(root) {}
+    }
+}
