@@ -31,4 +31,24 @@ struct AttachedTests {
         #expect(ControlGroup.place(ofUnit: name, below: root.path) == expected)
         withExtendedLifetime(root) {}
     }
+
+    @Test("a container whose name is another endpoint's is listed beside it, until it is gone")
+    func nameOfAnother() throws {
+        func target(_ identifier: String) -> AttachedTarget {
+            AttachedTarget(
+                group: "docker", name: "web", kind: "Container", labels: [:], origin: "docker", identifier: identifier,
+                path: "/proc/0/ns/net")
+        }
+        let folder = try TemporaryDirectory()
+        let record = AttachedRecord(target: target("first"), cookie: 1, links: [])
+        try JSONEncoder().encode(record).write(to: URL(fileURLWithPath: folder.path + "/docker%2Fweb.json"))
+        let attached = try AttachedEndpoints(directory: folder.path)
+        #expect(attached.all == [record])
+        #expect(attached.refuse(target("second"), "docker/web is another endpoint"))
+        #expect(attached.unattached.map { $0.target.identifier } == ["second"])
+        attached.forgetRefused { $0.identifier == "second" }
+        #expect(attached.refuse(target("first"), "it is not told of"))
+        #expect(attached.unattached.isEmpty)
+        withExtendedLifetime(folder) {}
+    }
 }

@@ -154,8 +154,7 @@ extension Agent {
         let without = attached.all.filter { !present.contains($0.target.id) }.map { record in
             (record.target, attached.problem(of: record) ?? "it has no link to this host yet")
         }
-        let refused = attached.refused.values.filter { attached.record($0.target.id) == nil }
-        return (without + refused.map { ($0.target, $0.problem) }.sorted { $0.0.id < $1.0.id }).map { target, reason in
+        return (without + attached.unattached.map { ($0.target, $0.problem) }).map { target, reason in
             EndpointInfo(
                 name: target.id, network: "-", namespace: target.path, addresses: [], labels: target.labels, egress: [],
                 ingress: [], generations: [], conditions: [Condition("Enforced", false, reason: reason)])
