@@ -51,4 +51,10 @@ struct AttachedTests {
         #expect(attached.unattached.isEmpty)
         withExtendedLifetime(folder) {}
     }
+
+    @Test("a container that runs and that no event has told of is asked about")
+    func untold() {
+        #expect(EngineFollower.untold(["c", "a", "b"], known: ["a", "gone"]) == ["c", "b"])
+        #expect(EngineFollower.untold(["a"], known: ["a"]).isEmpty)
+    }
 }

@@ -107,6 +107,12 @@ extension Agent {
         return refused
     }
 
+    /// The numbers of an engine's containers that are attached, but for those that are only expected.
+    func attachedContainers(of runtime: String) -> Swift.Set<String> {
+        let attached = source.attached?.all.filter { $0.target.origin == runtime && $0.cookie != 0 } ?? []
+        return Swift.Set(attached.map(\.target.identifier))
+    }
+
     /// Notes a container that an engine runs, or that it has connected otherwise.
     ///
     /// - Returns: Whether it is attached. If not, it is to be told of again.

@@ -129,10 +129,29 @@ struct EngineFollower: Sendable {
 
     /// Asks about those containers again that the engine has not told about.
     private func askAgain() async {
+        var turns = 0
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(2))
+            turns += 1
+            if turns.isMultiple(of: EngineFollower.turnsBetweenLists) { try? await compare() }
             for id in await owed.identifiers { try? await look(at: id) }
         }
+    }
+
+    /// How often it is asked again about containers between two looks at the list of all.
+    private static let turnsBetweenLists = 15
+
+    /// Looks whether a container has begun that no event told of: engines drop events for whoever takes them late (Docker
+    /// after 100 ms with 1,024 of them waiting), and do not say so.
+    private func compare() async throws {
+        let items: [EngineListItem] = try await connection.get("/containers/json")
+        let known = await agent.attachedContainers(of: engine.name)
+        for id in EngineFollower.untold(items.map(\.identifier), known: known) { await owed.add(id) }
+    }
+
+    /// The containers that run and are not known. Of those that are gone their links tell.
+    static func untold(_ running: [String], known: Swift.Set<String>) -> [String] {
+        running.filter { !known.contains($0) }
     }
 
     /// Tells the agent of a container that is being started: its link is there, its first process is not. The engine does not
