@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAgentAPI
 import EgretTesting
 import Foundation
 import Testing
@@ -56,5 +57,38 @@ struct AttachedTests {
     func untold() {
         #expect(EngineFollower.untold(["c", "a", "b"], known: ["a", "gone"]) == ["c", "b"])
         #expect(EngineFollower.untold(["a"], known: ["a"]).isEmpty)
+    }
+
+    @Test("a namespace is the network of the container that made it, and not of its guests")
+    func owner() throws {
+        func record(_ name: String, _ cookie: UInt64, isGuest: Bool) -> AttachedRecord {
+            AttachedRecord(
+                target: AttachedTarget(
+                    group: "podman", name: name, kind: "Container", labels: [:], origin: "podman", identifier: name,
+                    path: "/proc/0/ns/net", isGuest: isGuest),
+                cookie: cookie, links: [])
+        }
+        let folder = try TemporaryDirectory()
+        for kept in [record("guest", 7, isGuest: true), record("pod", 7, isGuest: false)] {
+            let file = URL(fileURLWithPath: folder.path + "/podman%2F\(kept.target.name).json")
+            try JSONEncoder().encode(kept).write(to: file)
+        }
+        let attached = try AttachedEndpoints(directory: folder.path)
+        #expect(attached.owner(of: 7)?.target.name == "pod")
+        #expect(attached.owner(of: 8) == nil)
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test("what is not in force for one of an endpoint's links is not in force for it")
+    func areEnforced() {
+        func endpoint(_ conditions: [Condition]) -> EndpointInfo {
+            EndpointInfo(
+                name: "podman/pod", network: "podman0", namespace: "/proc/0/ns/net", addresses: [], labels: [:],
+                egress: [], ingress: [], generations: [], conditions: conditions)
+        }
+        let sound = endpoint([Condition("NamesResolved", false), Condition("Enforced", true)])
+        #expect(EndpointInfo.areEnforced([sound]))
+        #expect(!EndpointInfo.areEnforced([sound, endpoint([Condition("Enforced", false, reason: "macvlan")])]))
+        #expect(!EndpointInfo.areEnforced([endpoint([])]) && !EndpointInfo.areEnforced([]))
     }
 }

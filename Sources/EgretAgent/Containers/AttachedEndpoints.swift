@@ -187,6 +187,9 @@ final class AttachedEndpoints {
     /// What is attached under a name.
     func record(_ id: String) -> AttachedRecord? { records[id] }
 
+    /// The endpoint that a namespace is the network of; `nil` if it is nobody's.
+    func owner(of cookie: UInt64) -> AttachedRecord? { all.first { $0.cookie == cookie && !$0.target.isGuest } }
+
     /// Whether it is a container of an engine's that is followed.
     func follows(_ record: AttachedRecord) -> Bool { followed.contains(record.target.origin) }
 
