@@ -59,6 +59,30 @@ struct AttachedTests {
         #expect(EngineFollower.untold(["a"], known: ["a"]).isEmpty)
     }
 
+    @Test("an engine is asked for paused containers as well, and tells of those that it restores")
+    func questions() {
+        #expect(
+            EngineFollower.running.removingPercentEncoding
+                == #"/containers/json?filters={"status":["running","paused"]}"#)
+        let events = EngineFollower.events.removingPercentEncoding
+        for action in ["start", "die", "rename", "connect", "disconnect", "restart", "restore", "unpause"] {
+            #expect(events?.contains("\"\(action)\"") ?? false)
+        }
+    }
+
+    @Test(
+        "a container that is paused is an endpoint, and one that has ended is not",
+        arguments: [
+            (#""Running":true,"Pid":7"#, true), (#""Running":true,"Paused":true,"Pid":7"#, true),
+            (#""Running":false,"Paused":true,"Pid":7"#, true), (#""Running":false,"Paused":false,"Pid":7"#, false),
+            (#""Running":true,"Restarting":true,"Pid":0"#, false),
+        ] as [(String, Bool)])
+    func states(_ state: String, _ isEndpoint: Bool) throws {
+        let text = #"{"Id":"c0ffee","Name":"/web","State":{\#(state)},"Config":{},"NetworkSettings":{}}"#
+        let container = try JSONDecoder().decode(EngineContainer.self, from: Data(text.utf8))
+        #expect((container.target(of: "podman") != nil) == isEndpoint)
+    }
+
     @Test("a namespace is the network of the container that made it, and not of its guests")
     func owner() throws {
         func record(_ name: String, _ cookie: UInt64, isGuest: Bool) -> AttachedRecord {

@@ -16,8 +16,8 @@ extension Agent {
     /// Holds a namespace to policies that somebody else has connected. On return the kernel does.
     ///
     /// - Parameter request: Which, and who it is to policies.
-    /// - Returns: The endpoints that it is now: one for each of its links. Those of the one whose network it is in, if a hook
-    ///   tells of it and their policies are in force.
+    /// - Returns: The endpoints that it is now: one for each of its links. Those of the one whose network it is in, if a
+    ///   hook tells of it and their policies are in force.
     /// - Throws: `APIError` if there is no such namespace, or its policies cannot be put in force. Nothing is changed then.
     public func attach(_ request: AttachRequest) throws -> [EndpointInfo] {
         for part in [request.group, request.name] where !AttachRequest.isName(part) {

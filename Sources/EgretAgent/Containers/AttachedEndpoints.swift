@@ -169,8 +169,8 @@ final class AttachedEndpoints {
         return former?.problem != problem
     }
 
-    /// What its engine runs and is not attached, with the reason, by name. One whose name is another endpoint's is among
-    /// them: that one's policies are not its own.
+    /// What its engine runs and is not attached, with the reason, by name. One whose name is another endpoint's is
+    /// among them: that one's policies are not its own.
     var unattached: [(target: AttachedTarget, problem: String)] {
         refused.values.filter { records[$0.target.id]?.target.identifier != $0.target.identifier }
             .sorted { $0.target.id < $1.target.id }
