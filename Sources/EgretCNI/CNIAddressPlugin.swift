@@ -94,16 +94,15 @@ struct CNIAddressPlugin {
     ///
     /// In what it is asked for, no version is otherwise than 1.0.0: so that is the latest that it must know.
     private func ask(_ command: CNIRequest.Command, in version: String? = nil) throws(CNIError) -> DataValue {
-        guard case .object(var configuration) = request.configuration else { return .object([:]) }
         let latest = request.version == "1.1.0" ? "1.0.0" : request.version
-        configuration["cniVersion"] = .string(version ?? latest)
+        let configuration = CNIAddressPlugin.configuration(request.configuration, in: version ?? latest)
         var environment = Environment.current
         environment["CNI_COMMAND"] = command.rawValue
         let (output, hasSucceeded) = try run(
             Command(
                 NativeString(name), arguments: [NativeString(name)], environment: environment,
                 searchPath: environment["CNI_PATH"] ?? ""),
-            input: CNIPlugin.bytes(.object(configuration)))
+            input: CNIPlugin.bytes(configuration))
         if output.isEmpty && hasSucceeded { return .object([:]) }
         let answer = try? JSONDecoder().decode(DataValue.self, from: Data(output))
         guard let answer, case .object = answer else {
@@ -114,6 +113,18 @@ struct CNIAddressPlugin {
         failure.details = answer["details"]?.text
         if case .integer(let code)? = answer["code"] { failure.code = Int(code) }
         throw failure
+    }
+
+    /// A configuration in another version, and in it what was answered before: plugins refuse a result in a version
+    /// that is not the configuration's.
+    static func configuration(_ configuration: DataValue, in version: String) -> DataValue {
+        guard case .object(var members) = configuration else { return configuration }
+        members["cniVersion"] = .string(version)
+        if case .object(var previous)? = members["prevResult"] {
+            previous["cniVersion"] = .string(version)
+            members["prevResult"] = .object(previous)
+        }
+        return .object(members)
     }
 
     private func run(_ command: Command, input: [UInt8]) throws(CNIError) -> (output: [UInt8], hasSucceeded: Bool) {

@@ -44,6 +44,38 @@ struct CNICapabilities {
         return address
     }
 
+    /// The name servers that are asked for (`dns`), in the words of a result; `nil` if none are.
+    ///
+    /// Runtimes ask for `servers` and `searches` (CNI conventions); a result has `nameservers` and `search`.
+    func dns() throws(CNIError) -> DataValue? {
+        guard let asked = runtime["dns"], asked != .null else { return nil }
+        guard case .object(let members) = asked else {
+            throw CNIError(.invalidConfiguration, "dns is to be an object")
+        }
+        let words = ["servers": "nameservers", "searches": "search"]
+        var told: [String: DataValue] = [:]
+        for (key, value) in members where value != .null && value != .array([]) {
+            told[words[key] ?? key] = value
+        }
+        return told.isEmpty ? nil : .object(told)
+    }
+
+    // MARK: - Behind other plugins
+
+    /// Refuses what only the plugin that makes the interface can do: a rate that nobody holds is no limit.
+    ///
+    /// - Throws: ``CNIError`` with the number 2, which names what is asked for.
+    func validateBehindOthers() throws(CNIError) {
+        let isAsked: [(name: String, isSo: Bool)] = [
+            ("bandwidth", try !rates().isEmpty), ("portMappings", try !ports().isEmpty),
+            ("ips", try !runtime.texts("ips").isEmpty), ("mac", try runtime.text("mac") != nil),
+        ]
+        guard let name = isAsked.first(where: { $0.isSo })?.name else { return }
+        throw CNIError(
+            .unsupportedField, "\(name) is asked for, which egret-cni does only where it makes the interface",
+            details: "take it out of egret-cni's capabilities, or give egret-cni subnets and have it make interfaces")
+    }
+
     // MARK: - Ports
 
     /// The ports of the host that are to lead to the container (`portMappings`).

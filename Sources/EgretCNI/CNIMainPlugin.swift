@@ -103,6 +103,7 @@ struct CNIMainPlugin {
         _ wish: ContainerNetworks.Wish, _ grant: CNIAddressPlugin.Grant?, _ agent: some CNIAgent
     ) throws(CNIError) -> [UInt8] {
         let network = try configuration.network(given: grant?.addresses ?? [])
+        let dns = try dns(grant)
         let connection: ContainerNetworks.Connection
         do {
             connection = try ContainerNetworks.connect(wish, to: network)
@@ -116,14 +117,14 @@ struct CNIMainPlugin {
             if !connection.wasPresent { try? ContainerNetworks.disconnect(wish.attachment, from: network) }
             throw error
         }
-        let result = CNIResult(connection, namespace: wish.namespace, dns: dns(grant), version: request.version)
+        let result = CNIResult(connection, namespace: wish.namespace, dns: dns, version: request.version)
         return try CNIPlugin.bytes(result.json)
     }
 
     /// What is said about name servers: by the runtime for the container, by the configuration, or by the plugin for
     /// addresses.
-    private func dns(_ grant: CNIAddressPlugin.Grant?) -> DataValue {
-        let said = [request.configuration["runtimeConfig"]?["dns"], request.configuration["dns"], grant?.dns]
+    private func dns(_ grant: CNIAddressPlugin.Grant?) throws(CNIError) -> DataValue {
+        let said = [try CNICapabilities(request).dns(), request.configuration["dns"], grant?.dns]
         return said.lazy.compactMap { $0 }.first { $0 != .null && $0 != .object([:]) } ?? .object([:])
     }
 

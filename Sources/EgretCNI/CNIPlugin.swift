@@ -83,6 +83,9 @@ public struct CNIPlugin {
                     "list egret-cni behind a plugin that makes interfaces, or give it subnets and have it make them")
         }
         try request.validateOwnFields()
+        let asked = CNICapabilities(request)
+        try asked.validateBehindOthers()
+        if let dns = try asked.dns() { result["dns"] = dns }
         let wanted = try request.endpoint()
         let present = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints() }.first { isSame($0, wanted) }
         let endpoints = try CNIPlugin.ask(.tryAgainLater) { try agent.attach(joining(wanted, to: present)) }
@@ -99,7 +102,10 @@ public struct CNIPlugin {
     private func check(_ agent: some CNIAgent) throws(CNIError) {
         let wanted = try request.endpoint()
         let name = "\(wanted.group)/\(wanted.name)"
-        let found = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints() }.filter { isSame($0, wanted) }
+        let found = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints() }.filter {
+            // A name may have been another container's before.
+            $0.namespace == wanted.namespace && isSame($0, wanted)
+        }
         guard !found.isEmpty else { throw CNIError(.unknownContainer, "\(name) is no endpoint") }
         if let problem = found.flatMap(\.conditions).first(where: { $0.type == "Enforced" && !$0.status }) {
             throw CNIError(.notEnforced, "the policies of \(name) are not in force", details: problem.reason)

@@ -126,6 +126,58 @@ struct CNIPluginTests {
         #expect(code { _ = try plugin("ADD").run(agent) } == 100)
     }
 
+    /// A configuration behind another plugin, with what the runtime asks for one container.
+    private static func asking(_ runtime: String) -> String {
+        #"{"cniVersion":"1.0.0","name":"pods","prevResult":{"dns":{"domain":"x.test"}},"runtimeConfig":\#(runtime)}"#
+    }
+
+    @Test(
+        "what only the plugin that makes the interface can do is refused behind it, and not just left undone",
+        arguments: [
+            (#"{"bandwidth":{"egressRate":8000000}}"#, 2),
+            (#"{"io.kubernetes.cri.pod-annotations":{"kubernetes.io/ingress-bandwidth":"1M"}}"#, 2),
+            (#"{"portMappings":[{"hostPort":80,"containerPort":80,"protocol":"tcp"}]}"#, 2),
+            (#"{"ips":["10.1.0.2/24"]}"#, 2), (#"{"mac":"02:00:00:00:00:77"}"#, 2),
+            (#"{"bandwidth":{},"portMappings":[{"hostPort":0,"containerPort":80}],"ips":null}"#, nil),
+            (#"{"io.kubernetes.cri.pod-annotations":{"note":"x"}}"#, nil), ("{}", nil),
+        ] as [(String, Int?)])
+    func behindOthers(_ runtime: String, _ number: Int?) throws {
+        let agent = NotedAgent()
+        #expect(code { _ = try plugin("ADD", Self.asking(runtime)).run(agent) } == number)
+        #expect(agent.requests.isEmpty == (number != nil))
+    }
+
+    @Test(
+        "name servers that the runtime asks for are told in a result's words",
+        arguments: [
+            (
+                #"{"dns":{"servers":["192.0.2.53"],"searches":["y.test"],"options":["ndots:5"]}}"#,
+                #"{"nameservers":["192.0.2.53"],"search":["y.test"],"options":["ndots:5"]}"#
+            ),
+            (#"{"dns":{"servers":null,"searches":[],"options":null}}"#, #"{"domain":"x.test"}"#),
+            ("{}", #"{"domain":"x.test"}"#),
+        ])
+    func nameServers(_ runtime: String, _ expected: String) throws {
+        let result = try object(plugin("ADD", Self.asking(runtime)).run(NotedAgent()))
+        #expect(try result["dns"] == object(Array(expected.utf8)))
+    }
+
+    @Test("CHECK is about the container's own namespace, not about whoever had its name before")
+    func formerNamespace() throws {
+        let agent = NotedAgent()
+        #expect(try plugin("CHECK").run(agent) == [])
+        #expect(code { _ = try plugin("CHECK", Self.configuration, ["CNI_NETNS": "/run/netns/b"]).run(agent) } == 3)
+    }
+
+    @Test("a plugin for addresses reads the former result in the version that it is asked in")
+    func versionOfDelegates() throws {
+        let configured = #"{"cniVersion":"1.1.0","prevResult":{"cniVersion":"1.1.0","ips":[]},"name":"pods"}"#
+        let expected = #"{"cniVersion":"1.0.0","prevResult":{"cniVersion":"1.0.0","ips":[]},"name":"pods"}"#
+        let configuration = try object(Array(configured.utf8))
+        #expect(try CNIAddressPlugin.configuration(configuration, in: "1.0.0") == object(Array(expected.utf8)))
+        #expect(CNIAddressPlugin.configuration(configuration, in: "1.1.0") == configuration)
+    }
+
     @Test("VERSION, STATUS, CHECK, DEL and GC are answered")
     func others() throws {
         let agent = NotedAgent()

@@ -133,7 +133,7 @@ struct CNITests {
                 a does not reach 203.0.113.11
                 sound
                 what is asked for
-                [['10.22.0.77/24', 'fd00:22::77/64'], '02:00:00:00:00:77', {'searches': ['x.test'], 'servers': ['192.0.2.53']}]
+                [['10.22.0.77/24', 'fd00:22::77/64'], '02:00:00:00:00:77', {'nameservers': ['192.0.2.53'], 'search': ['x.test']}]
                 200 by the published port
                 rate 4Mbit
                 rate 8Mbit

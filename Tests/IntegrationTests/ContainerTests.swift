@@ -502,6 +502,8 @@ struct ContainerTests {
                     for a in 203.0.113.10 203.0.113.11; do $page \$a 80 | grep -q hello && echo one reaches \$a; done" 2>/dev/null
                 start --name two --annotation egret.policy=web
                 for i in {1..100}; do egret get endpoints podman/two >/dev/null 2>&1 && break; sleep 0.05; done; endpoints
+                p run --rm --network container:two --rootfs $PWD/image /bin/sh -c "
+                    for a in 203.0.113.10 203.0.113.11; do $page \$a 80 | grep -q hello && echo the guest reaches \$a; done" 2>/dev/null
                 kill $agent; wait $agent 2>/dev/null; start --name three 2>&1 | grep -o 'the agent does not run'
                 p rm -f -t0 -a >/dev/null 2>&1; kill $service; wait $service 2>/dev/null
                 begin; settle 0; finish; ip link del podman0; nft flush ruleset; rm -rf $W
@@ -516,6 +518,7 @@ struct ContainerTests {
                 by a hook
                 one reaches 203.0.113.11
                 podman/two podman0 policed
+                the guest reaches 203.0.113.11
                 the agent does not run
                 """)
     }

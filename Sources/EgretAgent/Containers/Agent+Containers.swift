@@ -4,11 +4,20 @@
 public import EgretAgentAPI
 import EgretPolicy
 
+extension EndpointInfo {
+    /// Whether there are any, and the policies of all of them are in force.
+    static func areEnforced(_ endpoints: [EndpointInfo]) -> Bool {
+        !endpoints.isEmpty
+            && endpoints.allSatisfy { endpoint in endpoint.conditions.contains { $0.type == "Enforced" && $0.status } }
+    }
+}
+
 extension Agent {
     /// Holds a namespace to policies that somebody else has connected. On return the kernel does.
     ///
     /// - Parameter request: Which, and who it is to policies.
-    /// - Returns: The endpoints that it is now: one for each of its links.
+    /// - Returns: The endpoints that it is now: one for each of its links. Those of the one whose network it is in, if a
+    ///   hook tells of it and their policies are in force.
     /// - Throws: `APIError` if there is no such namespace, or its policies cannot be put in force. Nothing is changed then.
     public func attach(_ request: AttachRequest) throws -> [EndpointInfo] {
         for part in [request.group, request.name] where !AttachRequest.isName(part) {
@@ -39,6 +48,11 @@ extension Agent {
         if let problem = record.problem, record.links.isEmpty {
             _ = try attached.detach(target.id)
             if let former { try attached.restore(former) }
+            // A container that begins in another's network, as those of a pod do, begins under that one's policies.
+            if request.container != nil, let owner = attached.owner(of: record.cookie) {
+                let held = endpoints().filter { $0.name == owner.target.id }
+                if EndpointInfo.areEnforced(held) { return held }
+            }
             throw APIError("conflict", "\(target.id) cannot be attached: \(problem)")
         }
         do {
@@ -107,6 +121,12 @@ extension Agent {
         return refused
     }
 
+    /// The numbers of an engine's containers that are attached, but for those that are only expected.
+    func attachedContainers(of runtime: String) -> Swift.Set<String> {
+        let attached = source.attached?.all.filter { $0.target.origin == runtime && $0.cookie != 0 } ?? []
+        return Swift.Set(attached.map(\.target.identifier))
+    }
+
     /// Notes a container that an engine runs, or that it has connected otherwise.
     ///
     /// - Returns: Whether it is attached. If not, it is to be told of again.
@@ -154,8 +174,7 @@ extension Agent {
         let without = attached.all.filter { !present.contains($0.target.id) }.map { record in
             (record.target, attached.problem(of: record) ?? "it has no link to this host yet")
         }
-        let refused = attached.refused.values.filter { attached.record($0.target.id) == nil }
-        return (without + refused.map { ($0.target, $0.problem) }.sorted { $0.0.id < $1.0.id }).map { target, reason in
+        return (without + attached.unattached.map { ($0.target, $0.problem) }).map { target, reason in
             EndpointInfo(
                 name: target.id, network: "-", namespace: target.path, addresses: [], labels: target.labels, egress: [],
                 ingress: [], generations: [], conditions: [Condition("Enforced", false, reason: reason)])

@@ -37,7 +37,7 @@ final class AttachedEndpoints {
     /// The endpoints that wait for an address that another one still has.
     private var waiting: Swift.Set<String> = []
     /// What its engine runs, and what could not be attached, with the reason.
-    private(set) var refused: [String: (target: AttachedTarget, problem: String)] = [:]
+    private var refused: [String: (target: AttachedTarget, problem: String)] = [:]
     /// Why links that are there cannot be policed, by endpoint.
     private var obstacles: [String: String] = [:]
 
@@ -109,7 +109,7 @@ final class AttachedEndpoints {
         }
         try look(into: namespace, &record, instead: former)
         try keep(record)
-        refused[target.id] = nil
+        forgetRefused { $0.origin == target.origin && $0.identifier == target.identifier }
         if let former, former.target.id != target.id { _ = try detach(former.target.id) }
         return record
     }
@@ -169,7 +169,14 @@ final class AttachedEndpoints {
         return former?.problem != problem
     }
 
-    /// Forgets what could not be attached and runs no longer.
+    /// What its engine runs and is not attached, with the reason, by name. One whose name is another endpoint's is
+    /// among them: that one's policies are not its own.
+    var unattached: [(target: AttachedTarget, problem: String)] {
+        refused.values.filter { records[$0.target.id]?.target.identifier != $0.target.identifier }
+            .sorted { $0.target.id < $1.target.id }
+    }
+
+    /// Forgets what could not be attached and is attached now, or runs no longer.
     func forgetRefused(where isGone: (AttachedTarget) -> Bool) {
         refused = refused.filter { !isGone($0.value.target) }
     }
@@ -179,6 +186,9 @@ final class AttachedEndpoints {
 
     /// What is attached under a name.
     func record(_ id: String) -> AttachedRecord? { records[id] }
+
+    /// The endpoint that a namespace is the network of; `nil` if it is nobody's.
+    func owner(of cookie: UInt64) -> AttachedRecord? { all.first { $0.cookie == cookie && !$0.target.isGuest } }
 
     /// Whether it is a container of an engine's that is followed.
     func follows(_ record: AttachedRecord) -> Bool { followed.contains(record.target.origin) }

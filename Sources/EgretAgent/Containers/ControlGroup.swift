@@ -48,22 +48,32 @@ struct ControlGroup: Codable, Hashable, Sendable {
     /// - Throws: `APIError` if it does not run.
     init(unit name: String) throws {
         let root = try ControlGroup.root()
-        var places = ["/system.slice"]
+        guard let path = ControlGroup.place(ofUnit: name, below: root) else {
+            throw APIError(
+                "notFound", "there is no control group of a unit \(name)",
+                advice: "it has one while it runs: systemctl start \(name)")
+        }
+        self = try ControlGroup(path)
+    }
+
+    /// Where the control group of a unit is; `nil` if there is none. Units are in slices, and slices in slices: in
+    /// `system.slice` unless somebody has said otherwise, sessions in `user.slice`, machines in `machine.slice`.
+    ///
+    /// - Parameters:
+    ///   - name: The unit's.
+    ///   - root: Where control groups are directories.
+    /// - Returns: Its path below the root.
+    static func place(ofUnit name: String, below root: String) -> String? {
+        var places = [""]
         var looked = 0
-        // Units are in slices, and slices in slices.
         while looked < places.count {
             let place = places[looked]
             looked += 1
-            if File.exists("\(root)\(place)/\(name)") {
-                self = try ControlGroup("\(place)/\(name)")
-                return
-            }
+            if File.exists("\(root)\(place)/\(name)") { return "\(place)/\(name)" }
             let inside = (try? Directory.names(in: root + place)) ?? []
             places += inside.filter { $0.hasSuffix(".slice") }.map { "\(place)/\($0)" }
         }
-        throw APIError(
-            "notFound", "there is no control group of a unit \(name)",
-            advice: "it has one while it runs: systemctl start \(name)")
+        return nil
     }
 
     /// The control group that is there now under the same path; `nil` if there is none.

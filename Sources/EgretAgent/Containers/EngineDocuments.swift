@@ -8,11 +8,14 @@ import EgretNetworks
 struct EngineContainer: Decodable, Sendable {
     struct State: Decodable, Sendable {
         var isRunning: Bool
+        /// Whether it is paused, which not every engine calls running.
+        var isPaused: Bool?
         /// The number of the first process; 0 if there is none.
         var process: Int
 
         enum CodingKeys: String, CodingKey {
             case isRunning = "Running"
+            case isPaused = "Paused"
             case process = "Pid"
         }
     }
@@ -82,7 +85,7 @@ struct EngineContainer: Decodable, Sendable {
     /// - Parameter runtime: What the engine is called: the group of its containers.
     /// - Returns: The container's namespace, with the addresses that the engine gave.
     func target(of runtime: String) -> AttachedTarget? {
-        guard state.isRunning, state.process > 0 else { return nil }
+        guard state.isRunning || state.isPaused == true, state.process > 0 else { return nil }
         let pairs = (settings.networks ?? [:]).values.compactMap { network -> (String, [IPAddress])? in
             guard let hardware = network.hardware.flatMap({ MACAddress(text: $0) }) else { return nil }
             return (hardware.description, [network.ipv4, network.ipv6].compactMap { $0.flatMap { IPAddress($0) } })

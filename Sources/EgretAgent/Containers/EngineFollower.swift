@@ -82,18 +82,23 @@ struct EngineFollower: Sendable {
         }
     }
 
-    /// The events that change which endpoints there are, or what they are called; Podman asks for `died` and says `die`.
+    /// The events that change which endpoints there are, or what they are called; Podman asks for `died` and says `die`,
+    /// and a container that it restores from a checkpoint does not `start`.
     ///
     /// Paths have no version in front, and are of the engine's own: from release 29 on Docker refuses versions before 1.44,
     /// which release 20.10 does not know. What is read has been there in all of them.
-    private static let events =
+    static let events =
         "/events?filters="
         + encoded(
-            #"{"type":["container","network"],"event":["start","die","died","rename","connect","disconnect","restart"]}"#
-        )
+            #"{"type":["container","network"],"event":["start","die","died","rename","connect","disconnect","restart","#
+                + #""restore","unpause"]}"#)
+
+    /// The containers that run, and those that are paused, which have their links: unless it is asked for them, Podman
+    /// leaves them out.
+    static let running = "/containers/json?filters=" + encoded(#"{"status":["running","paused"]}"#)
 
     private func catchUp() async throws {
-        let items: [EngineListItem] = try await connection.get("/containers/json")
+        let items: [EngineListItem] = try await connection.get(EngineFollower.running)
         var targets: [AttachedTarget] = []
         var unknown: [String] = []
         for item in items {
@@ -129,10 +134,29 @@ struct EngineFollower: Sendable {
 
     /// Asks about those containers again that the engine has not told about.
     private func askAgain() async {
+        var turns = 0
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(2))
+            turns += 1
+            if turns.isMultiple(of: EngineFollower.turnsBetweenLists) { try? await compare() }
             for id in await owed.identifiers { try? await look(at: id) }
         }
+    }
+
+    /// How often it is asked again about containers between two looks at the list of all.
+    private static let turnsBetweenLists = 15
+
+    /// Looks whether a container has begun that no event told of: engines drop events for whoever takes them late
+    /// (Docker after 100 ms with 1,024 of them waiting), and do not say so.
+    private func compare() async throws {
+        let items: [EngineListItem] = try await connection.get(EngineFollower.running)
+        let known = await agent.attachedContainers(of: engine.name)
+        for id in EngineFollower.untold(items.map(\.identifier), known: known) { await owed.add(id) }
+    }
+
+    /// The containers that run and are not known. Of those that are gone their links tell.
+    static func untold(_ running: [String], known: Swift.Set<String>) -> [String] {
+        running.filter { !known.contains($0) }
     }
 
     /// Tells the agent of a container that is being started: its link is there, its first process is not. The engine does not

@@ -1,0 +1,118 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAgentAPI
+import EgretTesting
+import Foundation
+import Testing
+
+@testable import EgretAgent
+
+@Suite("endpoints that others connect")
+struct AttachedTests {
+    @Test(
+        "a unit is found in whichever slice it is, and what is in a unit is none",
+        arguments: [
+            ("backup.service", "/system.slice/backup.service"),
+            ("getty@tty1.service", "/system.slice/system-getty.slice/getty@tty1.service"),
+            ("session-3.scope", "/user.slice/user-1000.slice/session-3.scope"),
+            ("job.service", "/batch.slice/job.service"), ("batch.slice", "/batch.slice"), ("init.scope", "/init.scope"),
+            ("own.service", nil), ("none.service", nil),
+        ] as [(String, String?)])
+    func units(_ name: String, _ expected: String?) throws {
+        let root = try TemporaryDirectory()
+        let present = [
+            "/init.scope", "/batch.slice/job.service", "/system.slice/backup.service",
+            "/system.slice/system-getty.slice/getty@tty1.service", "/user.slice/user-1000.slice/session-3.scope",
+            "/user.slice/user-1000.slice/user@1000.service/app.slice/own.service",
+        ]
+        for path in present {
+            try FileManager.default.createDirectory(atPath: root.path + path, withIntermediateDirectories: true)
+        }
+        #expect(ControlGroup.place(ofUnit: name, below: root.path) == expected)
+        withExtendedLifetime(root) {}
+    }
+
+    @Test("a container whose name is another endpoint's is listed beside it, until it is gone")
+    func nameOfAnother() throws {
+        func target(_ identifier: String) -> AttachedTarget {
+            AttachedTarget(
+                group: "docker", name: "web", kind: "Container", labels: [:], origin: "docker", identifier: identifier,
+                path: "/proc/0/ns/net")
+        }
+        let folder = try TemporaryDirectory()
+        let record = AttachedRecord(target: target("first"), cookie: 1, links: [])
+        try JSONEncoder().encode(record).write(to: URL(fileURLWithPath: folder.path + "/docker%2Fweb.json"))
+        let attached = try AttachedEndpoints(directory: folder.path)
+        #expect(attached.all == [record])
+        #expect(attached.refuse(target("second"), "docker/web is another endpoint"))
+        #expect(attached.unattached.map { $0.target.identifier } == ["second"])
+        attached.forgetRefused { $0.identifier == "second" }
+        #expect(attached.refuse(target("first"), "it is not told of"))
+        #expect(attached.unattached.isEmpty)
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test("a container that runs and that no event has told of is asked about")
+    func untold() {
+        #expect(EngineFollower.untold(["c", "a", "b"], known: ["a", "gone"]) == ["c", "b"])
+        #expect(EngineFollower.untold(["a"], known: ["a"]).isEmpty)
+    }
+
+    @Test("an engine is asked for paused containers as well, and tells of those that it restores")
+    func questions() {
+        #expect(
+            EngineFollower.running.removingPercentEncoding
+                == #"/containers/json?filters={"status":["running","paused"]}"#)
+        let events = EngineFollower.events.removingPercentEncoding
+        for action in ["start", "die", "rename", "connect", "disconnect", "restart", "restore", "unpause"] {
+            #expect(events?.contains("\"\(action)\"") ?? false)
+        }
+    }
+
+    @Test(
+        "a container that is paused is an endpoint, and one that has ended is not",
+        arguments: [
+            (#""Running":true,"Pid":7"#, true), (#""Running":true,"Paused":true,"Pid":7"#, true),
+            (#""Running":false,"Paused":true,"Pid":7"#, true), (#""Running":false,"Paused":false,"Pid":7"#, false),
+            (#""Running":true,"Restarting":true,"Pid":0"#, false),
+        ] as [(String, Bool)])
+    func states(_ state: String, _ isEndpoint: Bool) throws {
+        let text = #"{"Id":"c0ffee","Name":"/web","State":{\#(state)},"Config":{},"NetworkSettings":{}}"#
+        let container = try JSONDecoder().decode(EngineContainer.self, from: Data(text.utf8))
+        #expect((container.target(of: "podman") != nil) == isEndpoint)
+    }
+
+    @Test("a namespace is the network of the container that made it, and not of its guests")
+    func owner() throws {
+        func record(_ name: String, _ cookie: UInt64, isGuest: Bool) -> AttachedRecord {
+            AttachedRecord(
+                target: AttachedTarget(
+                    group: "podman", name: name, kind: "Container", labels: [:], origin: "podman", identifier: name,
+                    path: "/proc/0/ns/net", isGuest: isGuest),
+                cookie: cookie, links: [])
+        }
+        let folder = try TemporaryDirectory()
+        for kept in [record("guest", 7, isGuest: true), record("pod", 7, isGuest: false)] {
+            let file = URL(fileURLWithPath: folder.path + "/podman%2F\(kept.target.name).json")
+            try JSONEncoder().encode(kept).write(to: file)
+        }
+        let attached = try AttachedEndpoints(directory: folder.path)
+        #expect(attached.owner(of: 7)?.target.name == "pod")
+        #expect(attached.owner(of: 8) == nil)
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test("what is not in force for one of an endpoint's links is not in force for it")
+    func areEnforced() {
+        func endpoint(_ conditions: [Condition]) -> EndpointInfo {
+            EndpointInfo(
+                name: "podman/pod", network: "podman0", namespace: "/proc/0/ns/net", addresses: [], labels: [:],
+                egress: [], ingress: [], generations: [], conditions: conditions)
+        }
+        let sound = endpoint([Condition("NamesResolved", false), Condition("Enforced", true)])
+        #expect(EndpointInfo.areEnforced([sound]))
+        #expect(!EndpointInfo.areEnforced([sound, endpoint([Condition("Enforced", false, reason: "macvlan")])]))
+        #expect(!EndpointInfo.areEnforced([endpoint([])]) && !EndpointInfo.areEnforced([]))
+    }
+}
