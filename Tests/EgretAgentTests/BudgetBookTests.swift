@@ -250,6 +250,38 @@ struct BudgetBookTests {
         #expect(book.accounts(at: Self.day + 2) == [])
     }
 
+    @Test("what an endpoint used while no agent ran counts once, although it is gone when one starts")
+    func goneMeanwhile() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/usage.sqlite"
+        var book = book()
+        let budget = try #require(book.budgets[Self.account])
+        book.note(amount(300), at: Self.day + 1)
+        try UsageStore(path: path) { _ in }.save(book, kernel: "k 7")
+        for _ in 0..<2 {
+            let store = try UsageStore(path: path) { _ in }
+            var next = try store.load(kernel: "k 7")
+            next.know([BudgetName(policy: "p", budget: "daily"): budget])
+            next.noteGone(amount(700), besides: [:], at: Self.day + 60)
+            next.keep([:], [:], at: Self.day + 60)
+            try store.save(next, kernel: "k 7")
+            #expect(next.left(of: Self.account, at: Self.day + 60) == 300)
+            #expect(try store.usage(since: nil).values.map(\.bytes) == [700])
+        }
+        let last = try UsageStore(path: path) { _ in }.load(kernel: "k 7")
+        #expect(last.meters == [:] && last.readings == [:])
+    }
+
+    @Test("what counts from now on is not taken for gone, and what nobody has written of counts as usage alone")
+    func goneBesides() {
+        var book = BudgetBook(stretches: [:], readings: amount(100), meters: Self.meters)
+        book.noteGone(amount(400), besides: Self.meters, at: Self.day)
+        #expect(book.changes.usage.isEmpty && book.readings == amount(100))
+        book.noteGone(amount(400), besides: [:], at: Self.day)
+        #expect(book.changes.usage.values.map(\.bytes) == [300])
+        #expect(book.stretches == [:])
+    }
+
     @Test("of accounts that nobody uses, the latest are kept, whatever clocks say")
     func compaction() throws {
         let directory = try TemporaryDirectory()

@@ -11,6 +11,7 @@ extension Agent {
     /// Brings the kernel to the budgets of the policies in force.
     func keepBudgets() {
         guard let budgets, hasTaken else { return }
+        budgets.know(reading.catalog.egressPolicies)
         noting("budgets") { try budgets.keep(enforced, at: now()) }
     }
 
