@@ -132,6 +132,17 @@ struct BudgetBookTests {
         #expect(told(1_900, at: Self.day + 86_401) == [80])
     }
 
+    @Test("the log says of how much a part was reached, and what was granted belongs to it")
+    func words() {
+        let event = BudgetKeeper.Event(account: Self.account, percent: 80, isSpent: false)
+        let budget = TrafficBudget(name: "daily", amount: ByteCount("100GB"), alertAt: [80])
+        #expect(
+            Agent.words(event, budget, granted: 0) == "the budget daily of a/b (p): 80% of 100GB are used")
+        #expect(
+            Agent.words(event, budget, granted: 5_000_000_000)
+                == "the budget daily of a/b (p): 80% of 100GB and 5GB more are used")
+    }
+
     @Test("what is written comes back, and nothing of another kernel's counters")
     func store() throws {
         let directory = try TemporaryDirectory()
