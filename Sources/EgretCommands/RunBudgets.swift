@@ -27,24 +27,32 @@ final class RunBudgets {
     private let budgets: [EgressBudget]
     private let dataplane: Dataplane
 
-    private struct EgressBudget {
+    /// A budget, and whose it is.
+    struct EgressBudget {
         var policy: String
         var budget: TrafficBudget
         var account: String
+        /// Whether its policy decides: in audit mode it only counts.
+        var isEnforced: Bool
 
-        var holdsBack: Bool { budget.amount != nil && budget.onExhausted != .alert }
+        var holdsBack: Bool { isEnforced && budget.amount != nil && budget.onExhausted != .alert }
+    }
+
+    static func budgets(of policies: PolicySet) -> [EgressBudget] {
+        policies.policies.flatMap { policy in
+            policy.budgets.map { budget in
+                EgressBudget(
+                    policy: policy.name, budget: budget, account: BudgetPlan.name(of: [policy.name, budget.name]),
+                    isEnforced: policy.mode == .enforce)
+            }
+        }
     }
 
     /// Puts the budgets into the kernel. Nothing leaves yet.
     ///
     /// - Returns: `nil` if the policies have none.
     init?(_ policies: PolicySet, for endpoint: Endpoint, slot: Int, _ dataplane: Dataplane) throws {
-        budgets = policies.policies.flatMap { policy in
-            policy.budgets.map { budget in
-                EgressBudget(
-                    policy: policy.name, budget: budget, account: BudgetPlan.name(of: [policy.name, budget.name]))
-            }
-        }
+        budgets = RunBudgets.budgets(of: policies)
         if budgets.isEmpty { return nil }
         self.dataplane = dataplane
         var plan = BudgetPlan(table: BudgetPlan.table(slot: slot))

@@ -79,9 +79,11 @@ public struct QueueTree: Hashable, Sendable {
             let own = allowance?.own(node) ?? min(node.guarantee ?? QueueTree.least, node.ceiling)
             let guarantee = max(1, own / 8)
             let burst = max(node.burst ?? ceiling / 100, frame)
+            // One that has all of its ceiling of its own borrows nothing: its own bucket holds the burst.
+            let ownBurst = guarantee == ceiling ? burst : max(guarantee / 100, frame)
             return QueueClass(
                 number: node.number, parent: node.parent, bytesPerSecond: guarantee,
-                ceilingBytesPerSecond: ceiling, burstBytes: max(guarantee / 100, frame), ceilingBurstBytes: burst,
+                ceilingBytesPerSecond: ceiling, burstBytes: ownBurst, ceilingBurstBytes: burst,
                 quantum: UInt32(clamping: min(turn * node.weight / lightest, turn * 200)), priority: node.priority)
         }
         queues = Dictionary(

@@ -26,26 +26,28 @@ extension TrafficShape {
                     number: RateTree.total, guarantee: total, ceiling: total, burst: rates.burst?.bytes, isLeaf: false),
                 QueueTree.Node(
                     number: RateTree.rest, parent: RateTree.total,
-                    guarantee: guaranteed < total && guaranteed > 0 ? (total - guaranteed) / 100 : nil, ceiling: total),
+                    guarantee: guaranteed < total && guaranteed > 0 ? (total - guaranteed) / 100 : nil, ceiling: total,
+                    burst: rates.burst?.bytes),
             ]
         }
         for share in rates.shares.reversed() {
             let limit = share.limit
             let parent = share.parent ?? (total == nil ? nil : RateTree.total)
-            let outer = nodes.first { $0.number == parent }?.ceiling ?? .max
-            let ceiling = min(limit.rate?.bitsPerSecond ?? .max, outer)
+            let outer = nodes.first { $0.number == parent }
+            let ceiling = min(limit.rate?.bitsPerSecond ?? .max, outer?.ceiling ?? .max)
+            // A part without a rate is as fast, and passes as much at once, as what it lies within.
+            let burst = limit.rate == nil ? outer?.burst : limit.burst?.bytes
             let isInner = share.leaf != share.number
             let node = QueueTree.Node(
                 // The outermost class has nobody to borrow from.
                 number: share.number, parent: parent, guarantee: parent == nil ? ceiling : guarantees[share.number],
-                ceiling: ceiling,
-                burst: limit.burst?.bytes, weight: UInt64(limit.weight ?? 100), priority: limit.priority ?? 4,
+                ceiling: ceiling, burst: burst, weight: UInt64(limit.weight ?? 100), priority: limit.priority ?? 4,
                 isLeaf: !isInner)
             nodes.append(node)
             if isInner {
                 nodes.append(
                     QueueTree.Node(
-                        number: share.leaf, parent: share.number, ceiling: ceiling, weight: node.weight,
+                        number: share.leaf, parent: share.number, ceiling: ceiling, burst: burst, weight: node.weight,
                         priority: node.priority))
             }
         }
@@ -72,7 +74,9 @@ extension PoolShaper.Pool {
                     number: share.number, parent: share.parent, guarantee: share.parent == nil ? ceiling : nil,
                     ceiling: ceiling, burst: share.limit.burst?.bytes, isLeaf: !isInner))
             if isInner {
-                nodes.append(QueueTree.Node(number: share.leaf, parent: share.number, ceiling: ceiling))
+                nodes.append(
+                    QueueTree.Node(
+                        number: share.leaf, parent: share.number, ceiling: ceiling, burst: share.limit.burst?.bytes))
             }
         }
         self.init(

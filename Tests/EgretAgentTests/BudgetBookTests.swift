@@ -132,6 +132,17 @@ struct BudgetBookTests {
         #expect(told(1_900, at: Self.day + 86_401) == [80])
     }
 
+    @Test("the log says of how much a part was reached, and what was granted belongs to it")
+    func words() {
+        let event = BudgetKeeper.Event(account: Self.account, percent: 80, isSpent: false)
+        let budget = TrafficBudget(name: "daily", amount: ByteCount("100GB"), alertAt: [80])
+        #expect(
+            Agent.words(event, budget, granted: 0) == "the budget daily of a/b (p): 80% of 100GB are used")
+        #expect(
+            Agent.words(event, budget, granted: 5_000_000_000)
+                == "the budget daily of a/b (p): 80% of 100GB and 5GB more are used")
+    }
+
     @Test("what is written comes back, and nothing of another kernel's counters")
     func store() throws {
         let directory = try TemporaryDirectory()
@@ -248,6 +259,38 @@ struct BudgetBookTests {
         shared.scope = .policy
         book.know([BudgetName(policy: "p", budget: "daily"): shared])
         #expect(book.accounts(at: Self.day + 2) == [])
+    }
+
+    @Test("what an endpoint used while no agent ran counts once, although it is gone when one starts")
+    func goneMeanwhile() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/usage.sqlite"
+        var book = book()
+        let budget = try #require(book.budgets[Self.account])
+        book.note(amount(300), at: Self.day + 1)
+        try UsageStore(path: path) { _ in }.save(book, kernel: "k 7")
+        for _ in 0..<2 {
+            let store = try UsageStore(path: path) { _ in }
+            var next = try store.load(kernel: "k 7")
+            next.know([BudgetName(policy: "p", budget: "daily"): budget])
+            next.noteGone(amount(700), besides: [:], at: Self.day + 60)
+            next.keep([:], [:], at: Self.day + 60)
+            try store.save(next, kernel: "k 7")
+            #expect(next.left(of: Self.account, at: Self.day + 60) == 300)
+            #expect(try store.usage(since: nil).values.map(\.bytes) == [700])
+        }
+        let last = try UsageStore(path: path) { _ in }.load(kernel: "k 7")
+        #expect(last.meters == [:] && last.readings == [:])
+    }
+
+    @Test("what counts from now on is not taken for gone, and what nobody has written of counts as usage alone")
+    func goneBesides() {
+        var book = BudgetBook(stretches: [:], readings: amount(100), meters: Self.meters)
+        book.noteGone(amount(400), besides: Self.meters, at: Self.day)
+        #expect(book.changes.usage.isEmpty && book.readings == amount(100))
+        book.noteGone(amount(400), besides: [:], at: Self.day)
+        #expect(book.changes.usage.values.map(\.bytes) == [300])
+        #expect(book.stretches == [:])
     }
 
     @Test("of accounts that nobody uses, the latest are kept, whatever clocks say")

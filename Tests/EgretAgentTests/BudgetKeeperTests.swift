@@ -196,6 +196,27 @@ struct BudgetKeeperTests {
         }
     }
 
+    @Test("what an endpoint uses while no agent runs counts, although it is gone when the next one starts")
+    func goneMeanwhile() throws {
+        let daily = try budget("daily", 10, .day)
+        try with([daily]) { bench in
+            try bench.keep(at: Self.midnight)
+            try bench.send(4)
+            #expect(try bench.used("daily", at: Self.midnight + 1) == 4)
+            try bench.send(3)
+            for time in [Self.midnight + 2, Self.midnight + 3] {
+                try bench.restart()
+                bench.keeper.know([EgressPolicy(name: "p", rules: [], budgets: [daily])])
+                try bench.keeper.keep([], at: time)
+                #expect(try bench.keeper.store.usage(since: nil).values.map(\.bytes) == [7 * Self.datagram])
+            }
+            try bench.keep(at: Self.midnight + 4)
+            #expect(try bench.used("daily", at: Self.midnight + 4) == 7)
+            try bench.send(20)
+            #expect(try bench.used("daily", at: Self.midnight + 5) == 10)
+        }
+    }
+
     @Test("what is used survives the table, and with it the machine")
     func reboots() throws {
         try with([budget("daily", 10, .day)]) { bench in

@@ -169,6 +169,21 @@ struct LimitProgramTests {
         #expect(network.program.chains.map(\.name).filter { $0.hasPrefix("connections-") }.count == 2)
     }
 
+    @Test("a packet that several of a limit's ports match is counted once")
+    func overlappingPorts() throws {
+        let services: [Service] = [
+            .ports(.tcp, try #require(PortRange(1, 1_024))), .ports(.tcp, PortRange(443)), .any(.udp),
+            .ports(.udp, PortRange(53)),
+        ]
+        let packets = EventRate(count: 100)
+        let made = try program([TrafficLimit(services: services, packets: packets, policy: "p")])
+        let lines = made.program.rules.filter { $0.chain == "from-1" }.map { NftText.render($0) }
+        // TCP and UDP, for each family or for both.
+        #expect(lines.filter { $0.contains("ports-1-1024") }.count * 2 == lines.count)
+        #expect(lines.allSatisfy { !$0.contains("dport 443") && !$0.contains("dport 53 ") })
+        #expect(!lines.isEmpty)
+    }
+
     @Test("equal limits have equal names, other limits others, and nothing to do is nothing")
     func names() throws {
         let first = try program([TrafficLimit(connections: 5, policy: "p")])

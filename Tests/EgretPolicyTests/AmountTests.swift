@@ -26,6 +26,27 @@ struct AmountTests {
         #expect(ByteCount(ByteCount(bytes: number).description)?.bytes == number)
     }
 
+    @Test("of several limits the smallest burst holds, also a faster one's")
+    func bursts() {
+        let fast = TrafficLimit(rate: BitRate("20Mbit"), burst: ByteCount("15kB"))
+        let slow = TrafficLimit(rate: BitRate("10Mbit"), burst: ByteCount("10MB"))
+        let plain = TrafficLimit(rate: BitRate("10Mbit"))
+        for limits in [[fast, slow], [slow, fast]] {
+            let found = TrafficLimit.tightest(limits, .egress)
+            #expect(found?.0 == BitRate("10Mbit") && found?.1 == ByteCount("15kB"))
+        }
+        // 10 ms of the slower one's rate are 12.5 kB: less than the faster one's burst.
+        let both = TrafficLimit.tightest([fast, plain], .egress)
+        #expect(both?.0 == BitRate("10Mbit") && both?.1 == nil)
+        for limits in [[plain, slow], [slow, plain]] {
+            let found = TrafficLimit.tightest(limits, .egress)
+            #expect(found?.0 == BitRate("10Mbit") && found?.1 == nil)
+        }
+        let small = TrafficLimit(rate: BitRate("20Mbit"), burst: ByteCount("5kB"))
+        let smaller = TrafficLimit.tightest([small, plain], .egress)
+        #expect(smaller?.0 == BitRate("10Mbit") && smaller?.1 == ByteCount("5kB"))
+    }
+
     @Test("of several limits of a direction the slowest holds, with its own burst")
     func tightest() {
         let limits = [

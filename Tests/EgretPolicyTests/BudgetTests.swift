@@ -115,7 +115,10 @@ struct BudgetTests {
 
     @Test(
         "what is no price is refused",
-        arguments: ["", "9", "9 USD", "9 usd/GB", "9 USD/Gbit", "-1 USD/GB", "0.0000001 USD/GB"])
+        arguments: [
+            "", "9", "9 USD", "9 usd/GB", "9 USD/Gbit", "-1 USD/GB", "0.0000001 USD/GB", "9 USD/10GB", "9 USD/.5GB",
+            "9 USD/", "9 USD/1GB",
+        ])
     func wrongPrices(_ text: String) { #expect(TrafficPrice(text) == nil) }
 
     @Test("costs are rounded down, and neither overflow nor trap")

@@ -23,6 +23,34 @@ struct RateTreeShapeTests {
             destinations: [cidr], rate: rate.flatMap { BitRate($0) }, guarantee: guarantee.flatMap { BitRate($0) })
     }
 
+    @Test("a burst for everything holds beside parts: the total, the rest and parts without a rate let it pass")
+    func bursts() throws {
+        let total = TrafficLimit(rate: BitRate("10Mbit"), burst: ByteCount("1MB"))
+        let limits = try [part(1, guarantee: "1Mbit"), part(2, rate: "1Mbit"), total]
+        let shape = TrafficShape(try RateTree(limits, .egress, groups: [:]), mtu: 1_500)
+        guard case .tree(let tree)? = shape else {
+            Issue.record("there are parts, and no classes")
+            return
+        }
+        let outermost = try #require(tree.classes.first { $0.parent == nil })
+        #expect(outermost.burstBytes == 1_000_000 && outermost.ceilingBurstBytes == 1_000_000)
+        let inner = tree.classes.filter { $0.parent != nil }
+        // The rest and the part that is guaranteed something pass it; the part with a rate has its own burst.
+        #expect(inner.map(\.ceilingBurstBytes).sorted() == [1_518, 1_000_000, 1_000_000])
+        // Of their own, they have what their guarantees carry in 10 ms, at least a frame.
+        #expect(inner.allSatisfy { $0.burstBytes == 1_518 })
+    }
+
+    @Test("a burst of a rate that endpoints share holds")
+    func sharedBurst() throws {
+        let limit = TrafficLimit(scope: .policy, rate: BitRate("10Mbit"), burst: ByteCount("1MB"), policy: "p")
+        let candidates = (1...2).map { PoolTree.Candidate(number: $0, network: "n", limits: [limit], groups: [:]) }
+        let shared = try PoolTree(candidates, .egress)
+        let pool = try #require(PoolShaper.Pool(shared, links: [1: 11, 2: 12], mtu: 1_500))
+        #expect(pool.tree.classes.map(\.burstBytes) == [1_000_000])
+        #expect(pool.tree.classes.map(\.ceilingBurstBytes) == [1_000_000])
+    }
+
     @Test("a part without a rate for everything has its rate of its own")
     func alone() throws {
         let classes = try classes(nil, [part(1, rate: "8Mbit")])

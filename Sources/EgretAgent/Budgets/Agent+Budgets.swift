@@ -11,6 +11,7 @@ extension Agent {
     /// Brings the kernel to the budgets of the policies in force.
     func keepBudgets() {
         guard let budgets, hasTaken else { return }
+        budgets.know(reading.catalog.egressPolicies)
         noting("budgets") { try budgets.keep(enforced, at: now()) }
     }
 
@@ -19,9 +20,10 @@ extension Agent {
         guard let budgets else { return }
         if budgets.isStale { keepBudgets() }
         noting("budgets") {
-            for event in try budgets.tick(at: now()) {
+            let time = now()
+            for event in try budgets.tick(at: time) {
                 guard let budget = budgets.book.budgets[event.account] else { continue }
-                log(Agent.words(event, budget))
+                log(Agent.words(event, budget, granted: budgets.book.state(of: event.account, at: time).granted))
             }
         }
     }
@@ -40,10 +42,12 @@ extension Agent {
         }
     }
 
-    private static func words(_ event: BudgetKeeper.Event, _ budget: TrafficBudget) -> String {
+    /// A part of a budget that was reached, as a line of the log: of what is granted in the period, too.
+    static func words(_ event: BudgetKeeper.Event, _ budget: TrafficBudget, granted: UInt64) -> String {
         let whose = event.account.account.isEmpty ? "" : " of \(event.account.account)"
         let name = "the budget \(event.account.budget)\(whose) (\(event.account.policy))"
-        let amount = budget.amount.map { " of \($0)" } ?? ""
+        let more = granted == 0 ? "" : " and \(ByteCount(bytes: granted)) more"
+        let amount = budget.amount.map { " of \($0)\(more)" } ?? ""
         if event.percent < 100 { return "\(name): \(event.percent)%\(amount) are used" }
         return event.isSpent
             ? "\(name) is used up: \(budget.onExhausted)" : "\(name): all\(amount) is used"

@@ -56,6 +56,8 @@ struct BudgetBook: Sendable {
         var stretches: Swift.Set<Place> = []
         var readings: [String: TrafficAmount] = [:]
         var gone: Swift.Set<String> = []
+        /// The counters that count something else than they did, or nothing any more.
+        var meters: Swift.Set<String> = []
 
         var isEmpty: Bool { self == Changes() }
     }
@@ -81,9 +83,14 @@ struct BudgetBook: Sendable {
 
     init() {}
 
-    init(stretches: [BudgetAccount: [Int64: Stretch]], readings: [String: TrafficAmount]) {
+    /// Begins with what a former agent has left: what counters counted, it is told of endpoints that are gone by now.
+    init(
+        stretches: [BudgetAccount: [Int64: Stretch]], readings: [String: TrafficAmount],
+        meters: [String: Meter] = [:]
+    ) {
         self.stretches = stretches
         self.readings = readings
+        self.meters = meters
     }
 
     /// Says what counts from now on. What was used stays known.
@@ -95,6 +102,9 @@ struct BudgetBook: Sendable {
             readings[name] = nil
             changes.readings[name] = nil
             changes.gone.insert(name)
+        }
+        for name in Swift.Set(self.meters.keys).union(meters.keys) where self.meters[name] != meters[name] {
+            changes.meters.insert(name)
         }
         (self.budgets, self.meters) = (budgets, meters)
     }
@@ -134,6 +144,30 @@ struct BudgetBook: Sendable {
                 budget: meter.account.budget)
             changes.usage[key, default: TrafficAmount()] += fresh
             change(meter.account, budget, at: time) { $0.used = $0.used.adding(fresh.bytes) }
+        }
+    }
+
+    /// Takes in what counters show of endpoints that nobody asks for any more: they went while nobody read.
+    ///
+    /// What counts from now on is to be said after this: then these counters are forgotten.
+    ///
+    /// - Parameters:
+    ///   - counters: What counters show.
+    ///   - wanted: What counters will count, by their names: these are read as ever.
+    ///   - time: Now.
+    mutating func noteGone(_ counters: [String: TrafficAmount], besides wanted: [String: Meter], at time: Int64) {
+        for (name, amount) in counters where wanted[name] == nil {
+            guard let meter = meters[name] else { continue }
+            let fresh = amount.since(readings[name] ?? TrafficAmount())
+            if fresh == TrafficAmount() { continue }
+            readings[name] = amount
+            let budget = budget(of: meter.account)
+            let period = budget?.period ?? BudgetPeriod(.total)
+            let key = UsageKey(
+                day: period.day(at: time).dayNumber, endpoint: meter.endpoint, policy: meter.account.policy,
+                budget: meter.account.budget)
+            changes.usage[key, default: TrafficAmount()] += fresh
+            if let budget { change(meter.account, budget, at: time) { $0.used = $0.used.adding(fresh.bytes) } }
         }
     }
 

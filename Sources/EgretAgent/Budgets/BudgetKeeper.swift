@@ -65,7 +65,7 @@ final class BudgetKeeper {
         if !isStale && wanted == demand { return }
         let present = isStale ? nil : program
         isStale = true
-        if present != nil { try read(at: time) }
+        if present != nil { try read(at: time) } else { try readGone(besides: wanted, at: time) }
         book.keep(wanted.budgets, wanted.meters, at: time)
         demand = wanted
         if let present {
@@ -204,6 +204,16 @@ final class BudgetKeeper {
         refused = [:]
         for (name, account) in demand.accounts { refused[account] = found.counters[BudgetPlan.refusals(of: name)] }
         return found.quotas
+    }
+
+    /// Counts what the kernel has counted of endpoints that went while no agent ran.
+    private func readGone(besides wanted: BudgetDemand, at time: Int64) throws {
+        guard let handle, let found = try dataplane.meters(in: BudgetPlan.hostTable), found.handle == handle else {
+            return
+        }
+        book.noteGone(
+            found.counters.mapValues { TrafficAmount(packets: $0.packets, bytes: $0.bytes) },
+            besides: wanted.meters, at: time)
     }
 
     /// Gives quotas what is left by the book: at the end of a period, after a grant, and where another budget has dropped

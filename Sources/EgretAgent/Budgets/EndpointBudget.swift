@@ -45,20 +45,25 @@ struct BudgetDemand: Equatable {
     init() {}
 
     init(_ endpoints: [EnforcedEndpoint]) {
-        var members: [String: BudgetPlan.Member] = [:]
+        var groups: [String: [LinkGroup]] = [:]
         for endpoint in endpoints where !endpoint.budgets.isEmpty {
             let name = endpoint.endpoint.workload.id.description
+            let labels = endpoint.endpoint.workload.labels
+            let accounts = endpoint.budgets.map { entry in
+                BudgetAccount(
+                    policy: entry.policy, budget: entry.budget.name,
+                    account: entry.budget.account(of: name, labels: labels))
+            }
             let link = BudgetPlan.Link(
                 attachment: endpoint.endpoint.attachment, addresses: endpoint.endpoint.addresses)
-            if members[name] != nil {
-                members[name]?.links.append(link)
-                continue
+            if let place = groups[name]?.firstIndex(where: { $0.accounts == accounts }) {
+                groups[name]?[place].links.append(link)
+            } else {
+                groups[name, default: []].append(
+                    LinkGroup(budgets: endpoint.budgets, accounts: accounts, links: [link]))
             }
-            members[name] = BudgetPlan.Member(
-                name: BudgetPlan.name(of: ["endpoint", name]), links: [link],
-                meters: endpoint.budgets.map { meter($0, of: name, endpoint.endpoint.workload.labels) })
         }
-        plan.members = members.sorted { $0.key < $1.key }.map(\.value)
+        for (name, found) in groups.sorted(by: { $0.key < $1.key }) { add(found, of: name) }
         plan.accounts = accounts.sorted { $0.value < $1.value }.compactMap { name, account in
             budgets[account].map {
                 BudgetPlan.Account(name: name, left: $0.amount?.bytes ?? 0, onExhausted: $0.onExhausted)
@@ -66,15 +71,38 @@ struct BudgetDemand: Equatable {
         }
     }
 
+    /// Links of an endpoint whose traffic counts alike. At one of several it may have labels by which other policies
+    /// select it.
+    private struct LinkGroup {
+        let budgets: [EndpointBudget]
+        /// What each of the budgets counts for.
+        let accounts: [BudgetAccount]
+        var links: [BudgetPlan.Link]
+    }
+
+    private mutating func add(_ groups: [LinkGroup], of endpoint: String) {
+        let used = Swift.Set(groups.flatMap(\.accounts))
+        for account in used { users[account, default: 0] += 1 }
+        let byBudget = Dictionary(grouping: used) { BudgetName(policy: $0.policy, budget: $0.budget) }
+        for group in groups {
+            var meters: [BudgetPlan.Meter] = []
+            for (entry, account) in zip(group.budgets, group.accounts) {
+                // A counter counts for one account, and has a name of its own where there are several.
+                let isOnly = byBudget[BudgetName(policy: account.policy, budget: account.budget)]?.count == 1
+                let parts = [endpoint, account.policy, account.budget] + (isOnly ? [] : [account.account])
+                meters.append(meter(entry, account, of: endpoint, BudgetPlan.name(of: ["meter"] + parts)))
+            }
+            let parts = groups.count == 1 ? [] : meters.map(\.name)
+            plan.members.append(
+                BudgetPlan.Member(
+                    name: BudgetPlan.name(of: ["endpoint", endpoint] + parts), links: group.links, meters: meters))
+        }
+    }
+
     private mutating func meter(
-        _ entry: EndpointBudget, of endpoint: String, _ labels: [String: String]
+        _ entry: EndpointBudget, _ account: BudgetAccount, of endpoint: String, _ name: String
     ) -> BudgetPlan.Meter {
-        let budget = entry.budget
-        let account = BudgetAccount(
-            policy: entry.policy, budget: budget.name, account: budget.account(of: endpoint, labels: labels))
-        budgets[account] = budget
-        users[account, default: 0] += 1
-        let name = BudgetPlan.name(of: ["meter", endpoint, entry.policy, budget.name])
+        budgets[account] = entry.budget
         meters[BudgetPlan.counter(of: name)] = BudgetBook.Meter(endpoint: endpoint, account: account)
         guard entry.holdsBack else { return BudgetPlan.Meter(name: name, clause: entry.clause, account: nil) }
         let kernelName = BudgetPlan.name(of: ["account", account.policy, account.budget, account.account])

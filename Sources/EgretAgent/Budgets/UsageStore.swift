@@ -59,6 +59,20 @@ final class UsageStore {
     }
 
     private static func open(_ path: String) throws -> DatabaseQueue {
+        let database = try prepared(path)
+        // A file of this version that an earlier Egret has made is without it, and an earlier Egret passes it over.
+        try database.write { database in
+            try database.execute(
+                sql: """
+                    CREATE TABLE IF NOT EXISTS meter (
+                        name TEXT PRIMARY KEY, endpoint TEXT, policy TEXT, budget TEXT, account TEXT
+                    ) WITHOUT ROWID
+                    """)
+        }
+        return database
+    }
+
+    private static func prepared(_ path: String) throws -> DatabaseQueue {
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         // What was committed is there after a loss of power.
@@ -123,7 +137,13 @@ final class UsageStore {
                     readings[row["name"]] = TrafficAmount(usage: row)
                 }
             }
-            return BudgetBook(stretches: stretches, readings: readings)
+            var meters: [String: BudgetBook.Meter] = [:]
+            for row in try Row.fetchAll(database, sql: "SELECT * FROM meter") {
+                meters[row["name"]] = BudgetBook.Meter(
+                    endpoint: row["endpoint"],
+                    account: BudgetAccount(policy: row["policy"], budget: row["budget"], account: row["account"]))
+            }
+            return BudgetBook(stretches: stretches, readings: readings, meters: meters)
         }
     }
 
@@ -161,6 +181,7 @@ final class UsageStore {
                         Int64(clamping: amount.bytes),
                     ])
             }
+            for name in changes.meters { try UsageStore.write(book.meters[name], name, database) }
             for place in changes.stretches {
                 let (account, stretch) = (place.account, book.stretches[place.account]?[place.start])
                 if let stretch {
@@ -178,6 +199,18 @@ final class UsageStore {
             }
         }
         self.serial = serial
+    }
+
+    /// Writes what a counter counts; `nil` for nothing any more.
+    private static func write(_ meter: BudgetBook.Meter?, _ name: String, _ database: Database) throws {
+        guard let meter else {
+            return try database.execute(sql: "DELETE FROM meter WHERE name = ?", arguments: [name])
+        }
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO meter VALUES (?, ?, ?, ?, ?)",
+            arguments: [
+                name, meter.endpoint, meter.account.policy, meter.account.budget, meter.account.account,
+            ])
     }
 
     /// Forgets what was used on all but the latest days.

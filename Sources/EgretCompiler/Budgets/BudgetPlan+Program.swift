@@ -17,6 +17,11 @@ extension BudgetPlan {
         }
         var matches = Matches()
         let stages = stages
+        // Members may have a counter together: links of one endpoint that otherwise count differently.
+        var counted: Swift.Set<String> = []
+        for meter in members.flatMap(\.meters) where counted.insert(meter.name).inserted {
+            program.counters.append(Counter(BudgetPlan.counter(of: meter.name)))
+        }
         for member in members { BudgetPlan.add(member, stages, &matches, to: &program) }
         program.sets += matches.sets
         for set in members.flatMap(\.meters).flatMap({ FarSideMatch.portSets($0.clause.services) })
@@ -160,7 +165,6 @@ extension BudgetPlan {
     private static func add(
         _ member: Member, _ stages: [Stage], _ matches: inout Matches, to program: inout TableProgram
     ) {
-        program.counters += member.meters.map { Counter(counter(of: $0.name)) }
         for stage in stages {
             let meters = stage.meters(member)
             if meters.isEmpty { continue }

@@ -27,8 +27,9 @@ struct LimitMatch: Sendable {
     private let addresses: [AddressFamily: String?]
 
     init(_ limit: TrafficLimit, groups: [String: DestinationGroup]) {
-        services = limit.services
-        var sets = FarSideMatch.portSets(limit.services)
+        // Of which no two match one packet: it would be counted for each.
+        services = Service.apart(limit.services)
+        var sets = FarSideMatch.portSets(services)
         var addresses: [AddressFamily: String?] = [:]
         for family in AddressFamily.allCases {
             if limit.destinations.isEmpty {

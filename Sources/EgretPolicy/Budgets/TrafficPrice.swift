@@ -26,7 +26,8 @@ public struct TrafficPrice: Hashable, Sendable, CustomStringConvertible {
         let halves = words[1].split(separator: "/", omittingEmptySubsequences: false)
         guard halves.count == 2, halves[0].utf8.count == 3, halves[0].utf8.allSatisfy({ (0x41...0x5a).contains($0) }),
             let micros = DecimalText.read("\(words[0])u", units: ["u": 1_000_000]), micros <= 1_000_000_000_000,
-            let unit = ByteCount("1\(halves[1])"), unit.bytes > 0
+            // A unit and no number: 10GB would be read as 110GB.
+            halves[1].first?.isLetter == true, let unit = ByteCount("1\(halves[1])"), unit.bytes > 0
         else { return nil }
         self.init(micros: micros, currency: String(halves[0]), unit: unit)
     }

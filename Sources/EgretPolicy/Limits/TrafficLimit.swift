@@ -79,10 +79,15 @@ public struct TrafficLimit: Hashable, Sendable {
     public func holds(_ direction: TrafficDirection) -> Bool { self.direction == nil || self.direction == direction }
 
     /// What remains of some limits that all hold for everything an endpoint sends or receives: for each direction, the
-    /// slowest rate with the burst that goes with it. Limits for a part of the traffic, and shared ones, do not count.
+    /// slowest rate, with the smallest burst that any of them says. Limits for a part of the traffic, and shared ones,
+    /// do not count.
     public static func tightest(_ limits: [TrafficLimit], _ direction: TrafficDirection) -> (BitRate, ByteCount?)? {
         let rates = limits.filter { $0.holds(direction) && $0.isForEverything && $0.scope == .endpoint }
             .compactMap { limit in limit.rate.map { ($0, limit.burst) } }
-        return rates.min { $0.0 < $1.0 }
+        guard let rate = rates.map({ $0.0 }).min() else { return nil }
+        guard let smallest = rates.compactMap({ $0.1 }).min() else { return (rate, nil) }
+        // Without a burst of its own, the slowest has what it carries in 10 ms.
+        let hasNone = rates.contains { $0.0 == rate && $0.1 == nil }
+        return (rate, hasNone && smallest.bytes >= rate.bytesPerSecond / 100 ? nil : smallest)
     }
 }

@@ -1,0 +1,72 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretNftables
+import EgretPolicy
+import Testing
+
+@testable import EgretAgent
+
+@Suite("What endpoints' budgets come to")
+struct BudgetDemandTests {
+    private func endpoint(
+        _ index: UInt32, _ budgets: [TrafficBudget], labels: [String: String] = [:]
+    ) throws -> EnforcedEndpoint {
+        let address = try #require(IPAddress("10.9.\(index).1"))
+        let link = AgentEndpoint(
+            workload: Workload(
+                Workload.ID(namespace: "shop", name: "a", kind: "Endpoint"), labels: labels, addresses: [address]),
+            network: "n\(index)", namespace: "ns", interface: try #require(InterfaceName("egn\(index)")),
+            interfaceIndex: index, bridge: nil, hardwareAddress: MACAddress(locallyAdministered: UInt64(index)),
+            addresses: [address])
+        return EnforcedEndpoint(
+            endpoint: link, egress: ["p"], ingress: [],
+            budgets: budgets.map {
+                EndpointBudget(policy: "p", budget: $0, isEnforced: true, clause: BudgetPlan.Clause($0, groups: [:]))
+            })
+    }
+
+    private func budget(_ name: String, _ scope: TrafficBudget.Scope = .endpoint) -> TrafficBudget {
+        TrafficBudget(name: name, amount: ByteCount(bytes: 1_000), scope: scope)
+    }
+
+    private func account(_ budget: String, _ account: String = "shop/a") -> BudgetAccount {
+        BudgetAccount(policy: "p", budget: budget, account: account)
+    }
+
+    @Test("links that come under the same budgets count together")
+    func together() throws {
+        let demand = try BudgetDemand([endpoint(1, [budget("x")]), endpoint(2, [budget("x")]), endpoint(3, [])])
+        #expect(demand.plan.members.map(\.links.count) == [2])
+        #expect(demand.meters.count == 1)
+        #expect(demand.users == [account("x"): 1])
+    }
+
+    @Test("a link that other policies select has their budgets, and one counter for those that both have")
+    func apart() throws {
+        let demand = try BudgetDemand([endpoint(1, [budget("x")]), endpoint(2, [budget("x"), budget("y")])])
+        #expect(demand.plan.members.map(\.meters.count) == [1, 2])
+        #expect(Swift.Set(demand.plan.members.map(\.name)).count == 2)
+        #expect(Swift.Set(demand.meters.values.map(\.account)) == [account("x"), account("y")])
+        #expect(demand.users == [account("x"): 1, account("y"): 1])
+        let program = demand.plan.program
+        let names = program.counters.map(\.name)
+        #expect(Swift.Set(names).count == names.count)
+        #expect(demand.meters.keys.allSatisfy { names.contains($0) })
+        let chains = program.chains.map(\.name)
+        #expect(Swift.Set(chains).count == chains.count)
+    }
+
+    @Test("links whose labels differ count for the accounts of their labels")
+    func labels() throws {
+        let shared = budget("x", .label("team"))
+        let demand = try BudgetDemand([
+            endpoint(1, [shared], labels: ["team": "red"]), endpoint(2, [shared], labels: ["team": "blue"]),
+        ])
+        #expect(demand.meters.count == 2)
+        #expect(Swift.Set(demand.meters.values.map(\.account)) == [account("x", "red"), account("x", "blue")])
+        #expect(demand.accounts.count == 2)
+    }
+}
