@@ -123,8 +123,9 @@ extension Agent {
 
     /// The numbers of an engine's containers that are attached, but for those that are only expected.
     func attachedContainers(of runtime: String) -> Swift.Set<String> {
-        let attached = source.attached?.all.filter { $0.target.origin == runtime && $0.cookie != 0 } ?? []
-        return Swift.Set(attached.map(\.target.identifier))
+        guard let attached = source.attached else { return [] }
+        let present = attached.all.filter { $0.target.origin == runtime && $0.cookie != 0 }
+        return Swift.Set(present.map(\.target.identifier))
     }
 
     /// Notes a container that an engine runs, or that it has connected otherwise.
