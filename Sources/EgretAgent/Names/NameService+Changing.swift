@@ -147,7 +147,7 @@ extension NameService {
         let connections = proxies.withLock { $0?.connections }
         connections?.reset { [self] endpoint, attempt in
             guard isConcerned(endpoint) else { return false }
-            return judge(endpoint)?.decide(endpoint, attempt).verdict != .allow
+            return judge(endpoint)?.decide(endpoint, open: attempt).verdict != .allow
         }
     }
 
