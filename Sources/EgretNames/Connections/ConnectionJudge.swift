@@ -104,8 +104,8 @@ public struct ConnectionJudge: Sendable {
 
     /// What the policies say about a connection that is open, and may be older than they are.
     ///
-    /// The numbers of the rules by which it began may be other rules' by now, and the names that held its address may have
-    /// expired: neither ends it. Once its answer has expired, what a name was an alias of is not known any more.
+    /// The numbers of the rules by which it began may be other rules' by now, and the names that held its address may
+    /// have expired: neither ends it. Once its answer has expired, what a name was an alias of is not known any more.
     ///
     /// - Parameters:
     ///   - endpoint: Whose connection it is.
