@@ -61,12 +61,27 @@ struct RelayLoopTests {
         relay.tick()
         #expect(relayed.connection.isOpaque)
         #expect(relayed.connection.pending.isEmpty && relayed.connection.server.output.isEmpty)
-        var received: [UInt8]?
-        for _ in 0..<1_000 where received == nil {
-            received = try relayed.server.receive(upTo: 100)
-            if received == nil { _ = try runProgram(["sleep", "0.01"]) }
+        #expect(try next(relayed.server) == Array("HELLO".utf8))
+    }
+
+    /// What comes next, empty at the end.
+    private func next(_ socket: InternetSocket) throws -> [UInt8]? {
+        for _ in 0..<1_000 {
+            if let bytes = try socket.receive(upTo: 100) { return bytes }
+            _ = try runProgram(["sleep", "0.01"])
         }
-        #expect(received == Array("HELLO".utf8))
+        return nil
+    }
+
+    @Test("what a client has said before it ended passes, and its end too, where no name is needed")
+    func lastBytes() throws {
+        let relay = try relay()
+        let relayed = try relayed(relay, "HELLO")
+        relayed.connection.client.isEnded = true
+        relay.advance(relayed.connection, isServer: false, [])
+        #expect(relayed.connection.isOpaque && relayed.connection.server.isToldEnd)
+        #expect(try next(relayed.server) == Array("HELLO".utf8))
+        #expect(try next(relayed.server)?.isEmpty == true)
     }
 
     @Test("a connection ends with its server, also while the client's bytes wait for an answer")

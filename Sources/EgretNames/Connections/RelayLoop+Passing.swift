@@ -65,6 +65,12 @@ extension RelayLoop {
             }
             read(connection)
             guard connections[connection.token] != nil, !connection.isRefused else { return }
+            if client.isEnded, connection.allowed == nil {
+                // It says no name any more: what it has said passes as it is, or not at all.
+                judge(connection, .nothing(.silent))
+                guard connections[connection.token] != nil, !connection.isRefused else { return }
+                read(connection)
+            }
             if connection.isConnected { try write(server) }
             // It ended in the middle of saying a name: that does not pass. Nor does what waits for an answer of a server
             // that has ended.
@@ -72,7 +78,6 @@ extension RelayLoop {
         }
         guard client.isEnded, !server.isToldEnd, connection.isConnected else { return }
         if connection.pending.isEmpty && server.output.isEmpty && (client.pipe?.count ?? 0) == 0 {
-            if connection.allowed == nil { return judge(connection, .nothing(.silent)) }
             server.socket.endWriting()
             server.isToldEnd = true
         }
