@@ -299,8 +299,8 @@ let package = Package(
         .testTarget(
             name: "EgretNamesTests",
             dependencies: [
-                "EgretAddressing", "EgretPolicy", "EgretDNSWire", "EgretGreetingWire", "EgretLinux", "EgretNames",
-                "EgretTesting",
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretDNSWire", "EgretGreetingWire", "EgretLinux",
+                "EgretNames", "EgretTesting",
             ],
             swiftSettings: strict
         ),

@@ -71,6 +71,36 @@ struct NameServiceTests {
         #expect(last.isEmpty)
     }
 
+    @Test("an endpoint with another's former number keeps what it has resolved, and gets nothing of the other's")
+    func renumbered() throws {
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
+        try service.start()
+        defer { service.end() }
+        let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("*.example.test")])
+        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let generation = try #require(Generation(rawValue: 7))
+        func member(_ slot: Int, _ link: String, _ address: IPAddress) -> NameMember {
+            NameMember(slot: slot, link: link, addresses: [address], generation: generation, policies: policies)
+        }
+        func change(_ members: [NameMember]) {
+            service.change(NameChange(members: members)) { _ in }
+        }
+        func names(_ slot: Int) -> [String] { service.registry.holdings(of: slot, now: 0).map { "\($0.name)" } }
+        let until = EgretLinux.BootClock.milliseconds + 60_000
+        let (one, two) = (try holding("a.example.test", until: until), try holding("b.example.test", until: until))
+        service.state.withLock { $0.inherited = ["veth1#4": [one], "veth2#5": [two]] }
+        change([member(1, "veth1#4", NameServiceTests.first), member(2, "veth2#5", NameServiceTests.second)])
+        #expect(names(1) == ["a.example.test"] && names(2) == ["b.example.test"])
+        change([member(1, "veth2#5", NameServiceTests.second), member(2, "veth1#4", NameServiceTests.first)])
+        #expect(names(1) == ["b.example.test"] && names(2) == ["a.example.test"])
+        // A link that nobody knows, at the address of another's.
+        let new = member(1, "veth3#6", NameServiceTests.second)
+        #expect(service.reduced(NameChange(members: [new]), isWhole: false).members.count == 1)
+        change([new])
+        #expect(names(1).isEmpty)
+    }
+
     /// The pairs in the set of the first rule of the program.
     private func pairs() throws -> [String] {
         let output = try runProgram(["nft", "-j", "list", "set", "inet", "egret-policy", "g7-d0-ipv4"]).standardOutput

@@ -29,8 +29,8 @@ extension NameService {
             if isWhole { return change }
             change.members.removeAll { member in
                 guard let known = state.entries[member.slot]?.member else { return false }
-                return known.generation == member.generation && known.addresses == member.addresses
-                    && known.missed == member.missed
+                return known.link == member.link && known.generation == member.generation
+                    && known.addresses == member.addresses && known.missed == member.missed
             }
             return change
         }
@@ -53,7 +53,7 @@ extension NameService {
         return try registry.changing {
             var grants: [(member: NameMember, grants: [NameGrant])] = []
             let links = Swift.Set(change.members.map(\.link))
-            for slot in change.removed { stale.formUnion(leave(slot, now, forLinks: links)) }
+            for slot in change.removed + passedOn(change) { stale.formUnion(leave(slot, now, forLinks: links)) }
             for member in change.members {
                 stale.formUnion(leaving(member, now))
                 grants.append((member, enter(member, now)))
@@ -78,6 +78,12 @@ extension NameService {
             try? sets.remove(stale)
             return result
         }
+    }
+
+    /// The numbers that are other links' from now on: what their former endpoints have resolved is not the new ones'.
+    private func passedOn(_ change: NameChange) -> [Int] {
+        let known = state.withLock { $0.entries.mapValues(\.member.link) }
+        return change.members.filter { known[$0.slot] != nil && known[$0.slot] != $0.link }.map(\.slot)
     }
 
     /// What an endpoint has in sets that others use too.
@@ -147,7 +153,7 @@ extension NameService {
         let connections = proxies.withLock { $0?.connections }
         connections?.reset { [self] endpoint, attempt in
             guard isConcerned(endpoint) else { return false }
-            return judge(endpoint)?.decide(endpoint, attempt).verdict != .allow
+            return judge(endpoint)?.decide(endpoint, open: attempt).verdict != .allow
         }
     }
 

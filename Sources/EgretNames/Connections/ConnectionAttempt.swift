@@ -3,6 +3,7 @@
 
 public import EgretGreetingWire
 public import EgretLinux
+public import EgretPolicy
 
 /// A connection of an endpoint, and what its client has said on it.
 public struct ConnectionAttempt: Hashable, Sendable {
@@ -22,13 +23,19 @@ public struct ConnectionAttempt: Hashable, Sendable {
     public var speech: Speech
     /// The numbers of the rules that now reach the address by the name; by any name, if none was said.
     public var rules: [Int]
+    /// Where no name was said: those by which rules held the address then, one for each rule.
+    public var names: Swift.Set<DomainName>
 
     /// Creates an attempt.
-    public init(source: SocketAddress, destination: SocketAddress, speech: Speech, rules: [Int]) {
+    public init(
+        source: SocketAddress, destination: SocketAddress, speech: Speech, rules: [Int],
+        names: Swift.Set<DomainName> = []
+    ) {
         self.source = source
         self.destination = destination
         self.speech = speech
         self.rules = rules
+        self.names = names
     }
 }
 

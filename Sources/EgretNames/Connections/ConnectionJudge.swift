@@ -102,6 +102,51 @@ public struct ConnectionJudge: Sendable {
         }
     }
 
+    /// What the policies say about a connection that is open, and may be older than they are.
+    ///
+    /// The numbers of the rules by which it began may be other rules' by now, and the names that held its address may
+    /// have expired: neither ends it. Once its answer has expired, what a name was an alias of is not known any more.
+    ///
+    /// - Parameters:
+    ///   - endpoint: Whose connection it is.
+    ///   - attempt: How it began.
+    /// - Returns: What they say now.
+    public func decide(_ endpoint: Int, open attempt: ConnectionAttempt) -> Decision {
+        let address = attempt.destination.address
+        switch attempt.speech {
+        case .name(let spoken):
+            guard let name = DomainName(ascii: spoken.name) else { return decide(attempt.destination, [:], .nothing) }
+            var current = attempt
+            current.rules = registry.rules(of: endpoint, holding: address, by: name, now: BootClock.milliseconds)
+            if !current.rules.isEmpty { return decide(endpoint, current) }
+            let speech = Flow.Speech.name(name, spoken.version.application)
+            return decide(attempt.destination, reaching(address, by: [name]), speech)
+        case .nothing:
+            let live = held(endpoint, address)
+            let all = reaching(address, by: attempt.names).merging(live) { before, now in before.union(now) }
+            return decide(attempt.destination, all, .nothing)
+        }
+    }
+
+    /// The rules that may reach an address by some names, whether an answer says so now or not.
+    private func reaching(_ address: IPAddress, by names: Swift.Set<DomainName>) -> HeldNames {
+        let isPublic = AddressClass.isPublic(address)
+        var found: HeldNames = [:]
+        for name in names {
+            guard case .allowed(let covering) = evaluator.decide(name: name) else { continue }
+            for clause in covering where isPublic || permits(address, clause) {
+                found[clause, default: []].insert(name)
+            }
+        }
+        return found
+    }
+
+    private func permits(_ address: IPAddress, _ clause: DecidingClause) -> Bool {
+        evaluator.nameClauses.contains {
+            $0.clause == clause && $0.rule.naming.permittedAddresses.contains(address)
+        }
+    }
+
     /// Whether questions for any name may go to a server.
     public func allowsQuestions(to server: IPAddress, isHost: Bool, overStream: Bool) -> Bool {
         let flow = Flow(to: server, isHost: isHost, protocol: overStream ? .tcp : .udp, port: 53)

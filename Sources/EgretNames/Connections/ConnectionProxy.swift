@@ -121,7 +121,8 @@ public final class ConnectionProxy: Sendable {
     /// Resets connections that may go on no more: after an endpoint's rules have changed.
     ///
     /// - Parameter mustEnd: Is asked, on the proxy's thread, of every connection that has said a name or passed without
-    ///   one; `rules` of the attempt are those by which it began. What it has said since does not matter.
+    ///   one; `rules` of the attempt are the numbers of those by which it began, which other rules may have by now:
+    ///   ``ConnectionJudge/decide(_:open:)`` heeds that. What it has said since does not matter.
     public func reset(where mustEnd: @escaping @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool) {
         orders.add(mustEnd)
         loop.wake()

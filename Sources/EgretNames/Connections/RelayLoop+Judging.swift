@@ -63,7 +63,14 @@ extension RelayLoop {
     private func attempt(_ connection: CheckedConnection, _ speech: ConnectionAttempt.Speech, _ rules: [Int])
         -> ConnectionAttempt
     {
-        ConnectionAttempt(source: connection.source, destination: connection.destination, speech: speech, rules: rules)
+        var attempt = ConnectionAttempt(
+            source: connection.source, destination: connection.destination, speech: speech, rules: rules)
+        if case .nothing = speech {
+            let holders = registry.holders(
+                of: connection.destination.address, endpoint: connection.endpoint, now: now)
+            attempt.names = Swift.Set(holders.values)
+        }
+        return attempt
     }
 
     /// Ends a connection: with a word to the client, if none of the server's has gone before.

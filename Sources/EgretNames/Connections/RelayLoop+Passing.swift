@@ -65,13 +65,19 @@ extension RelayLoop {
             }
             read(connection)
             guard connections[connection.token] != nil, !connection.isRefused else { return }
+            if client.isEnded, connection.allowed == nil {
+                // It says no name any more: what it has said passes as it is, or not at all.
+                judge(connection, .nothing(.silent))
+                guard connections[connection.token] != nil, !connection.isRefused else { return }
+                read(connection)
+            }
             if connection.isConnected { try write(server) }
-            // It ended in the middle of saying a name: that does not pass.
-            if client.isEnded, !connection.reader.awaitsAnswer { connection.pending = [] }
+            // It ended in the middle of saying a name: that does not pass. Nor does what waits for an answer of a server
+            // that has ended.
+            if client.isEnded, !connection.reader.awaitsAnswer || server.isEnded { connection.pending = [] }
         }
         guard client.isEnded, !server.isToldEnd, connection.isConnected else { return }
         if connection.pending.isEmpty && server.output.isEmpty && (client.pipe?.count ?? 0) == 0 {
-            if connection.allowed == nil { return judge(connection, .nothing(.silent)) }
             server.socket.endWriting()
             server.isToldEnd = true
         }
@@ -98,7 +104,12 @@ extension RelayLoop {
             }
             try write(client)
         }
-        guard server.isEnded, !client.isToldEnd else { return }
+        guard server.isEnded else { return }
+        if client.isEnded, connection.reader.awaitsAnswer, !server.isToldEnd {
+            try passUp(connection, canRead: false)
+            guard connections[connection.token] != nil, !connection.isRefused else { return }
+        }
+        guard !client.isToldEnd else { return }
         if client.output.isEmpty && (server.pipe?.count ?? 0) == 0 {
             client.socket.endWriting()
             client.isToldEnd = true

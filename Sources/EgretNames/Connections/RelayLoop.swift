@@ -68,7 +68,8 @@ final class RelayLoop {
         advance(connection, isServer: token & 1 == 1, events)
     }
 
-    private func tick() {
+    /// Ends the patience with clients that have said no name in time.
+    func tick() {
         nextTick = now + 250
         if arePaused {
             arePaused = false
@@ -81,7 +82,8 @@ final class RelayLoop {
             }
             guard now >= connection.deadline else { continue }
             if connection.isRefused { close(connection, isReset: true) } else { judge(connection, .nothing(.silent)) }
-            if connections[token] != nil { settle(connection) }
+            // What was said so far passes now, if it may: its sender waits for an answer, and may say no more.
+            if connections[token] != nil, !connection.isRefused { advance(connection, isServer: false, []) }
         }
     }
 

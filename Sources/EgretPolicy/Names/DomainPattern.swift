@@ -48,6 +48,11 @@ public struct DomainPattern: Hashable, Sendable, CustomStringConvertible {
                 "\(shown) would cover names of anybody: \(base) is a public suffix",
                 suggestion: "write the names that are meant, or *.NAME.\(base)")
         }
+        guard !PublicSuffix.isAbove(base) else {
+            throw DomainProblem(
+                "\(shown) would cover names of anybody: every name right below \(base) is a public suffix",
+                suggestion: "write the names that are meant")
+        }
         // At least one label more must fit.
         guard base.text.utf8.count <= DomainName.maximumLength - 2 else {
             throw DomainProblem("\(shown) leaves no room for a name below it")

@@ -16,6 +16,11 @@ public enum PublicSuffix {
         return contains(word: name.text) || contains(word: "*" + name.text[dot...])
     }
 
+    /// Whether every name right below this one is a public suffix: the list has `*.elb.amazonaws.com`.
+    ///
+    /// - Complexity: As for ``contains(_:)``.
+    public static func isAbove(_ name: DomainName) -> Bool { contains(word: "*." + name.text) }
+
     private static func contains(word: String) -> Bool {
         let wanted = Array(word.utf8)
         return PublicSuffixList.words.withUTF8Buffer { list in

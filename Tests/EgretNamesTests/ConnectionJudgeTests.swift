@@ -1,0 +1,64 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretEvaluator
+import EgretGreetingWire
+import EgretLinux
+import EgretNames
+import EgretPolicy
+import Testing
+
+/// What becomes of connections that are open when policies change.
+struct ConnectionJudgeTests {
+    private let web = IPAddress.v4(IPv4Address(203, 0, 113, 10))
+    private let inside = IPAddress.v4(IPv4Address(10, 0, 0, 5))
+
+    private func allowing(_ pattern: String, _ naming: NameOptions = NameOptions()) throws -> EgressRule {
+        EgressRule(action: .allow, domains: [try DomainPattern.parse(pattern)], naming: naming)
+    }
+
+    /// Whether policies of these rules let a connection go on of which the registry knows nothing any more.
+    private func goesOn(_ attempt: ConnectionAttempt, _ rules: [EgressRule]) -> Bool {
+        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)])
+        return ConnectionJudge(policies, registry: NameRegistry()).decide(1, open: attempt).verdict == .allow
+    }
+
+    private func attempt(_ address: IPAddress, _ speech: ConnectionAttempt.Speech) -> ConnectionAttempt {
+        ConnectionAttempt(
+            source: SocketAddress(.v4(IPv4Address(192, 0, 2, 10)), port: 40_000),
+            destination: SocketAddress(address, port: 443), speech: speech, rules: [0])
+    }
+
+    @Test("rules that come before its own do not end a connection, and those that deny its name do")
+    func renumbered() throws {
+        let attempt = attempt(web, .name(SpokenName("A.example.test", .tls)))
+        let denying = EgressRule(action: .deny, domains: [try DomainPattern.parse("a.example.test")])
+        #expect(try goesOn(attempt, [allowing("a.example.test")]))
+        #expect(try goesOn(attempt, [allowing("b.example.test"), allowing("a.example.test")]))
+        #expect(try goesOn(attempt, [allowing("b.example.test"), allowing("*.example.test")]))
+        #expect(try !goesOn(attempt, [allowing("b.example.test")]))
+        #expect(try !goesOn(attempt, [denying, allowing("*.example.test")]))
+        #expect(!goesOn(attempt, []))
+    }
+
+    @Test("a connection without a name goes on by the names that held its address, though they have expired")
+    func unnamed() throws {
+        var attempt = attempt(web, .nothing(.otherProtocol))
+        let pinning = NameOptions(whenUnverified: .pin)
+        #expect(try !goesOn(attempt, [allowing("a.example.test", pinning)]))
+        attempt.names = [try DomainName.parse("a.example.test")]
+        #expect(try goesOn(attempt, [allowing("a.example.test", pinning)]))
+        #expect(try goesOn(attempt, [allowing("b.example.test"), allowing("a.example.test", pinning)]))
+        #expect(try !goesOn(attempt, [allowing("a.example.test")]))
+        #expect(try !goesOn(attempt, [allowing("b.example.test", pinning)]))
+    }
+
+    @Test("an address that is not public needs a rule that still permits it")
+    func privateAddress() throws {
+        let attempt = attempt(inside, .name(SpokenName("a.example.test", .tls)))
+        let permitting = NameOptions(addresses: [.block(AddressBlock(IPPrefix(inside)))])
+        #expect(try goesOn(attempt, [allowing("a.example.test", permitting)]))
+        #expect(try !goesOn(attempt, [allowing("a.example.test")]))
+    }
+}
