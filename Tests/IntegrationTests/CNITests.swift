@@ -10,7 +10,7 @@ struct CNITests {
     /// A runtime: the plugins of `net.d/NAME.json` in order, with what the specification passes between them.
     static let helpers =
         ContainerTests.helpers + PodmanScript.helpers + #"""
-            mkdir -p bin net.d results; for p in /usr/lib/cni/*; do ln -s $p bin; done; ln -s $(command -v egret-cni) bin
+            mkdir -p bin net.d results; for p in /usr/lib/cni/*; do ln -s $p bin; done; ln -sf $(command -v egret-cni) bin
             cat >runtime.py <<'X'
             import json, os, subprocess, sys
             command, network, name, namespace = sys.argv[1:5]

@@ -384,7 +384,7 @@ struct ContainerTests {
         try expect(
             "ctcni",
             #"""
-            mkdir bin net.d; for p in /usr/lib/cni/*; do ln -s $p bin; done; ln -s $(command -v egret-cni) bin
+            mkdir bin net.d; for p in /usr/lib/cni/*; do ln -s $p bin; done; ln -sf $(command -v egret-cni) bin
             cat >net.d/10-pods.conflist <<X
             { "cniVersion": "1.0.0", "name": "pods", "plugins": [
               { "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true,
