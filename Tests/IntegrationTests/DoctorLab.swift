@@ -49,7 +49,12 @@ final class DoctorLab {
     /// Runs a script of bash in the host's namespace: `n` and `w` run a command in the endpoint's and the world's.
     @discardableResult
     func onHost(_ text: String) throws -> ProgramOutput {
-        let helpers = "n() { ip netns exec $N \"$@\"; }; w() { ip netns exec $W \"$@\"; }\n"
+        let helpers = """
+            n() { ip netns exec $N "$@"; }; w() { ip netns exec $W "$@"; }
+            # What agents note is the lab's own: `ip netns exec` has mounts of its own.
+            mkdir -p /run/egret \(state.path)/run; mount --bind \(state.path)/run /run/egret
+
+            """
         return try runProgram(
             ["ip", "netns", "exec", host, "bash", "-ec", script(helpers + text)],
             environment: ["PATH": Egret.searchPath, "EGRET_STATE_DIRECTORY": state.path], timeout: .seconds(120))
