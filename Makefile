@@ -63,7 +63,7 @@ docs: ## build the API documentation into .build/docs
 demo: ## show the main job in a small internet of its own (root)
 	@scripts/demo
 
-check: lint build test fuzz docs ## all that CI runs
+check: lint build fuzz docs test ## all that CI runs
 
 clean: ## remove what was built
 	rm -rf .build
