@@ -71,6 +71,20 @@ struct AddressTables<Address: FixedWidthInteger & UnsignedInteger & Sendable>: S
         }
     }
 
+    /// All pieces as blocks, by first address; `nil` if there are more of them than so many, or a table has some.
+    func blocks(atMost count: Int) -> [(first: Address, prefixLength: Int, verdictIndex: UInt32)]? {
+        if !blocks.isEmpty || intervals.count > count { return nil }
+        var found: [(first: Address, prefixLength: Int, verdictIndex: UInt32)] = []
+        for piece in intervals {
+            AddressTables.forEachBlock(of: piece) { block in
+                found.append((block.first, block.prefixLength, piece.verdictIndex))
+                return found.count <= count
+            }
+            if found.count > count { return nil }
+        }
+        return found
+    }
+
     /// Hands over the blocks that an interval consists of; none if there are too many.
     private static func withBlocks(
         of piece: AddressInterval<Address>,

@@ -23,6 +23,11 @@ public struct PolicyCompiler {
     var counted: Swift.Set<Int> = []
     var scheduleSets: [Int: String] = [:]
     let nameClauses: [NameClause]
+    /// Up to how many values are compared one by one. A map finds one of many in one step, but the kernel finds the map by
+    /// walking over all sets of the table (`nft_set_lookup_global`), with each rule and each list of elements that it is
+    /// given: where thousands of policies have maps of their own, every change is slow. And to compare a few is quicker
+    /// than to look one up, for a packet too.
+    private static let mostComparisons = 4
     private var serviceChains: [ServicePair: String] = [:]
     private var leafChains: [Leaf: String] = [:]
 
@@ -144,7 +149,16 @@ extension PolicyCompiler {
                 output.program.rules.append(Rule(in: chain, [isFamily, lookUp]))
             }
         }
-        if !tables.intervals.isEmpty {
+        if let blocks = tables.blocks(atMost: PolicyCompiler.mostComparisons) {
+            for block in blocks {
+                let address = IPAddress(family: family, rawValue: UInt128(block.first))
+                guard let prefix = IPPrefix(address, length: block.prefixLength) else { continue }
+                let verdict = targets.verdicts[Int(block.verdictIndex)]
+                output.program.rules += entries(family).map { chain, address in
+                    Rule(in: chain, [isFamily, .inPrefix(address, prefix), .verdict(verdict)])
+                }
+            }
+        } else {
             output.program.sets.append(
                 Set(
                     name,
@@ -258,11 +272,7 @@ extension PolicyCompiler {
         let name = addChain("s\(serviceChains.count)")
         // An endpoint's program also judges errors about connections: by what the connection is of.
         let selector: Selector = use == .run ? .transportProtocol : .connectionProtocol
-        if let only = elements.first, elements.count == 1, let verdict = only.verdict {
-            output.program.rules.append(Rule(in: name, [.equal(selector, only.lowerBound), .verdict(verdict)]))
-        } else {
-            addVerdictMap(in: name, selector, .inetProtocol, elements)
-        }
+        addVerdicts(in: name, .inetProtocol, elements, [([], selector)])
         output.program.rules.append(Rule(in: name, [.verdict(.goto(otherwise))]))
         serviceChains[key] = name
         return name
@@ -283,43 +293,18 @@ extension PolicyCompiler {
                 Rule(in: name, [.connectionState(in: .related), .verdict(.goto(otherwise))]))
         }
         if leaf.protocol.hasPorts {
+            // The target's port is the destination port on the way there and the source port on the way back.
             let places: [([Statement], Selector)] =
                 isKnownByConnection
                 ? [([], .connectionTargetPort)]
                 : [([Direction.original.statement], .destinationPort), ([Direction.reply.statement], .sourcePort)]
-            addPortRules(in: name, elements, places)
+            addVerdicts(in: name, .inetService, elements, places)
         } else {
             addTypeRules(in: name, leaf.protocol, elements)
         }
         output.program.rules.append(Rule(in: name, [.verdict(.goto(otherwise))]))
         leafChains[leaf] = name
         return name
-    }
-
-    /// The target's port is the destination port on the way there and the source port on the way back.
-    private mutating func addPortRules(
-        in chain: String, _ elements: [SetElement], _ places: [(condition: [Statement], port: Selector)]
-    ) {
-        if let only = elements.first, elements.count == 1, only.lowerBound == only.upperBound,
-            let verdict = only.verdict
-        {
-            output.program.rules += places.map { condition, port in
-                Rule(in: chain, condition + [.equal(port, only.lowerBound), .verdict(verdict)])
-            }
-            return
-        }
-        output.program.sets.append(
-            Set(
-                chain,
-                keyType: .inetService,
-                hasIntervals: elements.contains { $0.lowerBound != $0.upperBound },
-                mapsToVerdict: true,
-                contents: .elements(elements)
-            )
-        )
-        output.program.rules += places.map { condition, port in
-            Rule(in: chain, condition + [.verdictMap(port, chain)])
-        }
     }
 
     /// An answer has its own type: what was asked with it decides.
@@ -330,32 +315,51 @@ extension PolicyCompiler {
         let types = elements.flatMap { element in
             (element.lowerBound...element.upperBound).map { SetElement($0, verdict: element.verdict) }
         }
-        addVerdictMap(in: chain, selector, keyType, types, when: .original)
+        addVerdicts(in: chain, keyType, types, [([Direction.original.statement], selector)])
         let requests: [(request: UInt128, answer: UInt128)] =
             isVersion6 ? [(128, 129)] : [(8, 0), (13, 14), (15, 16), (17, 18)]
         let answers = requests.compactMap { pair in
             types.first { $0.lowerBound == pair.request }.map { SetElement(pair.answer, verdict: $0.verdict) }
         }
         if !answers.isEmpty {
-            addVerdictMap(in: chain, selector, keyType, answers, when: .reply, suffix: "-answer")
+            addVerdicts(
+                in: chain, keyType, answers, [([Direction.reply.statement], selector)], map: "\(chain)-answer")
         }
     }
 
-    private mutating func addVerdictMap(
+    /// Adds rules that give the verdict of the element that a value is in; other packets go on.
+    ///
+    /// - Parameters:
+    ///   - chain: Where.
+    ///   - keyType: The elements'.
+    ///   - elements: Values, or intervals of them, with verdicts.
+    ///   - places: Where the value stands, and for which packets.
+    ///   - map: The name of the map, if there are too many for comparisons; `nil` for the chain's.
+    private mutating func addVerdicts(
         in chain: String,
-        _ selector: Selector,
         _ keyType: DataType,
         _ elements: [SetElement],
-        when direction: Direction? = nil,
-        suffix: String = ""
+        _ places: [(condition: [Statement], value: Selector)],
+        map: String? = nil
     ) {
-        let name = chain + suffix
+        let hasIntervals = elements.contains { $0.lowerBound != $0.upperBound }
+        if !hasIntervals, elements.count <= PolicyCompiler.mostComparisons {
+            for (condition, value) in places {
+                output.program.rules += elements.compactMap { element in
+                    element.verdict.map {
+                        Rule(in: chain, condition + [.equal(value, element.lowerBound), .verdict($0)])
+                    }
+                }
+            }
+            return
+        }
+        let name = map ?? chain
         output.program.sets.append(
-            Set(name, keyType: keyType, mapsToVerdict: true, contents: .elements(elements))
+            Set(name, keyType: keyType, hasIntervals: hasIntervals, mapsToVerdict: true, contents: .elements(elements))
         )
-        output.program.rules.append(
-            Rule(in: chain, (direction.map { [$0.statement] } ?? []) + [.verdictMap(selector, name)])
-        )
+        output.program.rules += places.map { condition, value in
+            Rule(in: chain, condition + [.verdictMap(value, name)])
+        }
     }
 
     mutating func addChain(_ suffix: String) -> String {

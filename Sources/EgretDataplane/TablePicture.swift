@@ -6,16 +6,22 @@ import EgretNetlinkWire
 public import EgretNftables
 
 /// What the kernel holds of some tables, read once: chains, rules, sets and named objects, and elements as they are asked
-/// for.
+/// for. The rules of a large table, too, are read as they are asked for, and not kept.
 public final class TablePicture {
     private struct Contents {
         var chains: [String: ChainRecord] = [:]
-        var rules: [String: [RuleRecord]] = [:]
+        /// By chain; `nil` if there are too many to be read at once.
+        var rules: [String: [RuleRecord]]?
         var sets: [String: SetRecord] = [:]
         var counters: Swift.Set<String> = []
         var limits: [String: ObjectRecord] = [:]
         var quotas: Swift.Set<String> = []
     }
+
+    /// Up to how many chains a table's rules are read at once. For each datagram of a listing the kernel walks over the rules
+    /// of all former ones (`__nf_tables_dump_rules`): the time grows with the square of their number, and from several
+    /// thousand chains on it is less to ask for each chain's rules, which the kernel finds by name.
+    private static var mostChainsAtOnce: Int { 4_096 }
 
     private let dataplane: Dataplane
     private var contents: [Table: Contents] = [:]
@@ -30,7 +36,9 @@ public final class TablePicture {
         if contents.isEmpty { return }
         for record in try dataplane.chains() { contents[record.table]?.chains[record.chain.name] = record }
         for table in contents.keys {
-            contents[table]?.rules = Dictionary(grouping: try dataplane.rules(in: table), by: \.chain)
+            if contents[table]?.chains.count ?? 0 <= TablePicture.mostChainsAtOnce {
+                contents[table]?.rules = Dictionary(grouping: try dataplane.rules(in: table), by: \.chain)
+            }
             for record in try dataplane.sets(in: table) { contents[table]?.sets[record.name] = record }
             for record in try dataplane.objects(in: table) {
                 switch record.kind {
@@ -59,9 +67,18 @@ public final class TablePicture {
         }
     }
 
+    /// The rules of a chain, in order; none if there is no such chain.
+    private func rules(of chain: String, in table: Table) throws(NetlinkError) -> [RuleRecord] {
+        guard let present = contents[table], present.chains[chain] != nil else { return [] }
+        if let rules = present.rules { return rules[chain] ?? [] }
+        return try dataplane.rules(in: table, chain: chain)
+    }
+
     /// The chains that a chain's rules lead to by `jump` and `goto`, in the rules' order.
-    public func targets(of chain: String, in table: Table) -> [String] {
-        (contents[table]?.rules[chain] ?? []).flatMap { record in
+    ///
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func targets(of chain: String, in table: Table) throws(NetlinkError) -> [String] {
+        try rules(of: chain, in: table).flatMap { record in
             record.expressions.compactMap { expression -> String? in
                 guard case .verdict(let verdict) = expression else { return nil }
                 switch verdict {
@@ -126,14 +143,14 @@ public final class TablePicture {
 
     /// Whether the kernel holds a program just as it is. Counters' values do not matter.
     ///
-    /// - Throws: `NetlinkError` if the kernel cannot be asked for a set's elements.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
     public func holds(_ program: TableProgram) throws(NetlinkError) -> Bool {
         try drift(of: program, isBrief: true).isEmpty
     }
 
     /// What the kernel holds otherwise than a program says, by object.
     ///
-    /// - Throws: `NetlinkError` if the kernel cannot be asked for a set's elements.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
     public func drift(of program: TableProgram) throws(NetlinkError) -> [Drift] {
         try drift(of: program, isBrief: false)
     }
@@ -142,19 +159,26 @@ public final class TablePicture {
         guard let present = contents[program.table] else {
             return [Drift(kind: .missing, object: "table \(program.table)")]
         }
-        let found = chainDrift(program, present) + objectDrift(program, present)
+        let found = try chainDrift(program, present) + objectDrift(program, present)
         if isBrief, !found.isEmpty { return found }
         return try found + setDrift(program, present)
     }
 
-    private func chainDrift(_ program: TableProgram, _ present: Contents) -> [Drift] {
+    private func chainDrift(_ program: TableProgram, _ present: Contents) throws(NetlinkError) -> [Drift] {
         let desired = Dictionary(grouping: program.rules, by: \.chain)
-        return program.chains.compactMap { chain in
+        var found: [Drift] = []
+        for chain in program.chains {
             let object = "chain \(program.table) \(chain.name)"
-            guard let record = present.chains[chain.name] else { return Drift(kind: .missing, object: object) }
-            let isSame = record.chain == chain && (present.rules[chain.name] ?? []).hold(desired[chain.name] ?? [])
-            return isSame ? nil : Drift(kind: .changed, object: object)
+            guard let record = present.chains[chain.name] else {
+                found.append(Drift(kind: .missing, object: object))
+                continue
+            }
+            let rules = try rules(of: chain.name, in: program.table)
+            if record.chain != chain || !rules.hold(desired[chain.name] ?? []) {
+                found.append(Drift(kind: .changed, object: object))
+            }
         }
+        return found
     }
 
     private func objectDrift(_ program: TableProgram, _ present: Contents) -> [Drift] {

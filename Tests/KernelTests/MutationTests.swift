@@ -97,6 +97,51 @@ struct MutationTests {
         print("mutations: \(count - 1) of tables of blocks")
     }
 
+    @Test("every block that is compared matters, and so does its length")
+    func everyComparison() throws {
+        let bench = try KernelBench()
+        let policies = PolicySet(
+            policies: [
+                EgressPolicy(
+                    name: "few", tier: .workload, defaultAction: .deny,
+                    rules: [
+                        EgressRule(
+                            action: .allow, destinations: [.prefix("203.0.113.8/29")],
+                            services: [.ports(.tcp, PortRange(443)), .ports(.udp, PortRange(53))]),
+                        EgressRule(action: .allow, destinations: [.prefix("2001:db8:113::/64")]),
+                        EgressRule(action: .deny, destinations: [.prefix("198.51.100.64/27")]),
+                    ])
+            ], networkDefault: .deny)
+        func programs(_ generation: UInt16) throws -> BenchPrograms {
+            try BenchPrograms(policies, bench.endpoint, generation: generation)
+        }
+        var survivors: [String] = []
+        var count: UInt16 = 1
+        for (place, rule) in try programs(1).policy.program.rules.enumerated() {
+            guard rule.chain == "g1", let step = rule.statements.firstIndex(where: { $0.prefix != nil }),
+                let prefix = rule.statements[step].prefix
+            else { continue }
+            let edges = [
+                prefix.lowerBound &- 1, prefix.lowerBound, prefix.upperBound, prefix.upperBound &+ 1,
+            ].map { IPAddress(family: prefix.family, rawValue: $0) }
+            let wider = IPPrefix(prefix.address, length: prefix.length - 1)
+            let narrower = IPPrefix(prefix.address, length: prefix.length + 1)
+            for wrong in [wider, narrower].compactMap(\.self) {
+                count += 1
+                let sound = try programs(count)
+                var mutant = sound
+                mutant.policy.program.rules[place].statements[step].prefix = wrong
+                try bench.install(mutant)
+                let found = try bench.firstDifference(Touchstone.flows(to: edges), under: policies, sound.policy)
+                if found == nil { survivors.append("\(prefix) as \(wrong)") }
+                try bench.removeTables()
+            }
+        }
+        #expect(survivors.isEmpty, "\(survivors.joined(separator: "\n"))")
+        #expect(count > 8)
+        print("mutations: \(count - 1) of comparisons")
+    }
+
     @Test("every interval and every verdict of the address maps matters")
     func everyElement() throws {
         let bench = try KernelBench()
@@ -120,5 +165,16 @@ struct MutationTests {
         #expect(survivors.isEmpty)
         #expect(count > 40)
         print("mutations: \(count) of elements")
+    }
+}
+
+extension Statement {
+    /// The block that an address is compared with.
+    fileprivate var prefix: IPPrefix? {
+        get { if case .inPrefix(_, let prefix) = self { prefix } else { nil } }
+        set {
+            guard case .inPrefix(let selector, _) = self, let newValue else { return }
+            self = .inPrefix(selector, newValue)
+        }
     }
 }

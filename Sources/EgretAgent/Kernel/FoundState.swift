@@ -99,7 +99,7 @@ struct FoundState {
         _ endpoint: HostEndpoint, _ policies: [ProgramKey: PolicySet], into plan: inout HostPlan
     ) throws(NetlinkError) {
         guard let number = try number(of: endpoint, plan) else { return }
-        let generations = programs(of: number)
+        let generations = try programs(of: number)
         for (key, generation) in [(endpoint.egress, generations.egress), (endpoint.ingress, generations.ingress)] {
             guard let key else { continue }
             if plan.program(of: key) == nil {
@@ -145,9 +145,9 @@ struct FoundState {
 
     /// The numbers of the programs that shared chains lead to: `g32768` is an egress program, `g32769-reply` is where what
     /// an endpoint answers meets its ingress program.
-    private func programs(of number: Int) -> (egress: Generation?, ingress: Generation?) {
+    private func programs(of number: Int) throws(NetlinkError) -> (egress: Generation?, ingress: Generation?) {
         var found: (egress: Generation?, ingress: Generation?)
-        for name in picture.targets(of: "from-\(number)", in: HostBase.table) where name.hasPrefix("g") {
+        for name in try picture.targets(of: "from-\(number)", in: HostBase.table) where name.hasPrefix("g") {
             let parts = name.dropFirst().split(separator: "-", maxSplits: 1)
             guard let text = parts.first, let value = UInt16(text) else { continue }
             if parts.count == 1 { found.egress = Generation(rawValue: value) }

@@ -29,12 +29,10 @@ extension Mutation {
     static let ofPolicies: [Mutation] =
         effects + [
             rules("ICMP types not asked") { _, statements in
-                statements.contains { if case .verdictMap(.icmpType, _) = $0 { true } else { false } }
-                    ? nil : statements
+                statements.ask(.icmpType) && statements.leadOn ? nil : statements
             },
             rules("ICMPv6 types not asked") { _, statements in
-                statements.contains { if case .verdictMap(.icmpv6Type, _) = $0 { true } else { false } }
-                    ? nil : statements
+                statements.ask(.icmpv6Type) && statements.leadOn ? nil : statements
             },
             rules("ports asked of the wrong end") { _, statements in
                 statements.map { statement in
@@ -51,8 +49,7 @@ extension Mutation {
                 }
             },
             rules("protocols not asked") { _, statements in
-                statements.contains { if case .verdictMap(.transportProtocol, _) = $0 { true } else { false } }
-                    ? nil : statements
+                statements.ask(.transportProtocol) && statements.leadOn ? nil : statements
             },
             rules("the host taken for any other address") { _, statements in
                 statements.contains(.notEqual(.destinationAddressType, 5)) ? nil : statements
@@ -171,6 +168,26 @@ extension Mutation {
                 intervals[place].verdictIndex = intervals[place - 1].verdictIndex
                 programs.policy.program.sets[index].contents = .ipv6Intervals(intervals, verdicts: verdicts)
             }
+        }
+    }
+}
+
+extension [Statement] {
+    /// Whether a value is looked up or compared.
+    fileprivate func ask(_ asked: Selector) -> Bool {
+        contains { statement in
+            switch statement {
+            case .verdictMap(let selector, _), .equal(let selector, _): selector == asked
+            default: false
+            }
+        }
+    }
+
+    /// Whether packets are led to where it is decided, be it by a map.
+    fileprivate var leadOn: Bool {
+        switch last {
+        case .verdictMap, .verdict(.goto): true
+        default: false
         }
     }
 }
