@@ -140,6 +140,30 @@ struct AgentNameTests {
                 """)
     }
 
+    @Test("a denied name is refused, or does not exist, as the agent was told")
+    func denial() throws {
+        try expect(
+            "andenial",
+            """
+            lab; start; allow a www.example.test; ask a www.example.test; ask a other.example.test
+            kill $agent; wait $agent 2>/dev/null; start --dns-denial nxdomain
+            ask a www.example.test; ask a other.example.test; ask a +tcp other.example.test; ask a -t TXT www.example.test
+            kill $agent; wait $agent 2>/dev/null; start --dns-denial refused; ask a other.example.test
+            egret agent --dns-denial silence 2>&1 | grep -o "provide one of 'refused' and 'nxdomain'"
+            finish
+            """,
+            prints: """
+                status: NOERROR
+                status: REFUSED
+                status: NOERROR
+                status: NXDOMAIN
+                status: NXDOMAIN
+                status: NOERROR
+                status: REFUSED
+                provide one of 'refused' and 'nxdomain'
+                """)
+    }
+
     @Test("what one endpoint has resolved opens nothing for another, though both obey one policy")
     func apart() throws {
         try expect(

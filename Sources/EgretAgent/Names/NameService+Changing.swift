@@ -137,6 +137,7 @@ extension NameService {
         NameEndpoint(
             id: member.slot, addresses: member.addresses,
             rules: member.missed != nil ? [] : NameRule.rules(of: member.policies),
+            denial: setting.denial,
             trustedServers: member.policies.trustedServers(besides: servers),
             servers: servers,
             isOpen: { judge.allowsQuestions(to: $0, isHost: false, overStream: $1) },

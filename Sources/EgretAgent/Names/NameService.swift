@@ -27,6 +27,8 @@ final class NameService: Sendable {
         var servers: @Sendable () -> [NameServer]
         /// Whom servers over TLS must be vouched for by; needed if there are any.
         var trust: ServerTrust?
+        /// How questions are answered that no rule allows.
+        var denial: NameTable.Denial = .refused
         /// The time, in seconds since 1970.
         var now: @Sendable () -> Int64
     }

@@ -71,6 +71,14 @@ struct AgentCommand: ParsableCommand {
         help: ArgumentHelp("Trust these authorities for --dns tls:// too: certificates in PEM.", valueName: "file"))
     var nameAuthorities: String?
 
+    @Option(
+        name: .customLong("dns-denial"),
+        help: ArgumentHelp(
+            "How endpoints' questions for names are answered that no rule allows: that it is refused, or that there is no "
+                + "such name, for programs that try again otherwise.",
+            valueName: "refused|nxdomain"))
+    var nameDenial: NameDenial = .refused
+
     private static let engines = ["docker": "/var/run/docker.sock", "podman": "/run/podman/podman.sock"]
 
     @Option(
@@ -129,7 +137,7 @@ struct AgentCommand: ParsableCommand {
         let servers = try ConfiguredServers(nameServers, authorities: nameAuthorities)
         return AgentProcess.Reach(
             engines: engines, quarantine: bridges, defaultAction: action, nameServers: servers.servers,
-            serverTrust: servers.trust)
+            serverTrust: servers.trust, nameDenial: nameDenial.denial)
     }
 
     func run() throws {
