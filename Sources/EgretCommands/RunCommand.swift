@@ -72,6 +72,8 @@ struct RunCommand: ParsableCommand {
     )
     var nameDenial: NameDenial = .refused
 
+    @OptionGroup var nameLimits: NameLimitOptions
+
     @Option(
         name: .customLong("expose-socket"),
         help: ArgumentHelp(
@@ -103,6 +105,10 @@ struct RunCommand: ParsableCommand {
     @Argument(
         parsing: .captureForPassthrough, help: ArgumentHelp("The command and its arguments.", valueName: "command"))
     var command: [String] = []
+
+    func validate() throws {
+        _ = try nameLimits.limits()
+    }
 
     func run() throws {
         // Everything from the first word that is no option of Egret's is the command's, these two included.

@@ -28,6 +28,8 @@ final class RunNames: Sendable {
         var trust: ServerTrust?
         /// How questions are answered that no rule allows.
         var denial: NameTable.Denial
+        /// How much the command may ask, and hold.
+        var limits: NameLimits
     }
 
     /// The netlink port by which the proxies put addresses into sets.
@@ -82,6 +84,7 @@ final class RunNames: Sendable {
             id: endpoint,
             addresses: setting.endpointAddresses,
             rules: NameRule.rules(of: setting.policies),
+            limits: setting.limits,
             denial: setting.denial,
             trustedServers: setting.policies.trustedServers(besides: setting.resolvers),
             servers: setting.resolvers,

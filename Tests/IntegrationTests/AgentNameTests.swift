@@ -164,6 +164,29 @@ struct AgentNameTests {
                 """)
     }
 
+    @Test("each endpoint has the limits of names that the agent was told")
+    func limits() throws {
+        try expect(
+            "anlimits",
+            """
+            lab; start --dns-limit new-names=1/min --dns-limit new-names-burst=2 --dns-limit labels=5
+            allow a '"*.bulk.example.test"'; allow b '"*.bulk.example.test"'
+            ask a a.b.c.bulk.example.test; for n in 1 2 3; do ask a n$n.bulk.example.test; done
+            ask b n4.bulk.example.test; ask a n1.bulk.example.test
+            egret agent --dns-limit names=1000000 2>&1 | grep -o 'it may be from 1 to 65536'
+            finish
+            """,
+            prints: """
+                status: REFUSED
+                status: NOERROR
+                status: NOERROR
+                status: REFUSED
+                status: NOERROR
+                status: NOERROR
+                it may be from 1 to 65536
+                """)
+    }
+
     @Test("what one endpoint has resolved opens nothing for another, though both obey one policy")
     func apart() throws {
         try expect(

@@ -53,12 +53,15 @@ struct NameReportJSON: Decodable {
         var name: String
         var address: String
     }
+    struct Event: Decodable { var text: String }
     struct Names: Decodable {
         var resolved: [Name]
         var denied: [Name]
         var refusedConnections: [Connection]
         var removedAddresses: [Address]
         var unverifiedConnections: UInt64
+        var limitsReached: [Event]
+        var badAnswers: [Event]
     }
     struct Reached: Decodable {
         struct Amount: Decodable {

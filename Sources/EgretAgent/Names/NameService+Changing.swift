@@ -137,7 +137,7 @@ extension NameService {
         NameEndpoint(
             id: member.slot, addresses: member.addresses,
             rules: member.missed != nil ? [] : NameRule.rules(of: member.policies),
-            denial: setting.denial,
+            limits: setting.limits, denial: setting.denial,
             trustedServers: member.policies.trustedServers(besides: servers),
             servers: servers,
             isOpen: { judge.allowsQuestions(to: $0, isHost: false, overStream: $1) },

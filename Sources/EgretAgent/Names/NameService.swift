@@ -29,6 +29,8 @@ final class NameService: Sendable {
         var trust: ServerTrust?
         /// How questions are answered that no rule allows.
         var denial: NameTable.Denial = .refused
+        /// How much each endpoint may ask, and hold.
+        var limits = NameLimits()
         /// The time, in seconds since 1970.
         var now: @Sendable () -> Int64
     }

@@ -79,6 +79,8 @@ struct AgentCommand: ParsableCommand {
             valueName: "refused|nxdomain"))
     var nameDenial: NameDenial = .refused
 
+    @OptionGroup var nameLimits: NameLimitOptions
+
     private static let engines = ["docker": "/var/run/docker.sock", "podman": "/run/podman/podman.sock"]
 
     @Option(
@@ -137,7 +139,7 @@ struct AgentCommand: ParsableCommand {
         let servers = try ConfiguredServers(nameServers, authorities: nameAuthorities)
         return AgentProcess.Reach(
             engines: engines, quarantine: bridges, defaultAction: action, nameServers: servers.servers,
-            serverTrust: servers.trust, nameDenial: nameDenial.denial)
+            serverTrust: servers.trust, nameDenial: nameDenial.denial, nameLimits: try nameLimits.limits())
     }
 
     func run() throws {
