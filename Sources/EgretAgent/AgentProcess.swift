@@ -113,7 +113,8 @@ public final class AgentProcess: Sendable {
             servers: {
                 reach.nameServers.isEmpty ? HostResolvers.addresses().map { NameServer($0) } : reach.nameServers
             },
-            trust: reach.serverTrust, denial: reach.nameDenial, limits: reach.nameLimits, now: { WallTime.now.seconds })
+            areServersChosen: !reach.nameServers.isEmpty, trust: reach.serverTrust, denial: reach.nameDenial,
+            limits: reach.nameLimits, now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
             traffic: traffic, names: (setting, book))

@@ -24,6 +24,8 @@ final class RunNames: Sendable {
         var endpointAddresses: [IPAddress]
         /// The servers that questions go to.
         var resolvers: [NameServer]
+        /// Whether the user has named them; else they are the host's.
+        var areResolversChosen: Bool
         /// Whom servers over TLS must be vouched for by; needed if there are any.
         var trust: ServerTrust?
         /// How questions are answered that no rule allows.
@@ -88,6 +90,8 @@ final class RunNames: Sendable {
             denial: setting.denial,
             trustedServers: setting.policies.trustedServers(besides: setting.resolvers),
             servers: setting.resolvers,
+            replaceableServers: setting.areResolversChosen
+                ? setting.policies.replaceableServers(among: setting.resolvers) : [],
             isOpen: { judge.allowsQuestions(to: $0, isHost: false, overStream: $1) },
             isOpenHere: { judge.allowsQuestions(to: $0, isHost: true, overStream: $1) }
         )

@@ -133,7 +133,8 @@ final class RunPlace {
                 RunNames.Setting(
                     policies: policies, program: policyProgram, endpointAddresses: plan.endpointAddresses,
                     resolvers: chosen.isEmpty ? resolution.resolvers.map { NameServer($0) } : resolvers.servers,
-                    trust: resolvers.trust, denial: nameDenial, limits: nameLimits))
+                    areResolversChosen: !chosen.isEmpty, trust: resolvers.trust, denial: nameDenial,
+                    limits: nameLimits))
         } catch {
             try? namespaces.end()
             try? host.state.forget(claim.record)

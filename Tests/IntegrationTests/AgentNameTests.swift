@@ -187,6 +187,35 @@ struct AgentNameTests {
                 """)
     }
 
+    @Test("a server that refuses gives way to the next one of --dns, but for an endpoint whose rule names it")
+    func failover() throws {
+        try expect(
+            "anfailover",
+            """
+            # The lab's own knows example.test alone; nobody resolves names at the web server.
+            lab; begin --dns 203.0.113.53 --dns 203.0.113.10 --dns 198.51.100.20; allow a wikipedia.org
+            for server in 203.0.113.53 203.0.113.10 192.0.2.77; do ask a @$server wikipedia.org; done
+            get a http://wikipedia.org
+            policy b '{ domains: [wikipedia.org] }' ' }, { action: allow, to: [{ cidr: 203.0.113.53/32 }], ports: [53/udp]' |
+                egret apply -f - >/dev/null
+            ask b @203.0.113.53 wikipedia.org; ask b @192.0.2.77 wikipedia.org
+            # The host's own: whom an endpoint means of these, it asks, and nobody else.
+            kill $agent; wait $agent 2>/dev/null; echo nameserver 198.51.100.20 >>/etc/resolv.conf; begin
+            ask a @203.0.113.53 wikipedia.org; ask a @192.0.2.77 wikipedia.org
+            finish
+            """,
+            prints: """
+                status: NOERROR
+                status: NOERROR
+                status: NOERROR
+                a: 200
+                status: REFUSED
+                status: NOERROR
+                status: REFUSED
+                status: NOERROR
+                """)
+    }
+
     @Test("what one endpoint has resolved opens nothing for another, though both obey one policy")
     func apart() throws {
         try expect(

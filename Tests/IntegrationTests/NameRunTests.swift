@@ -375,6 +375,28 @@ struct NameRunTests {
         }
     }
 
+    @Test("a server that refuses, or is not there, gives way to the next one of --dns, also where it was asked itself")
+    func failover() throws {
+        try withNames("nfailover") { internet in
+            // The lab's own knows example.test alone; nobody resolves names at the web server.
+            for first in ["203.0.113.53", "203.0.113.10"] {
+                let output = try internet.egret(
+                    ["--dns", first, "--dns", TestInternet.resolver, "--report", "json", "--allow", "wikipedia.org"],
+                    [
+                        "bash", "-c",
+                        """
+                        dig @\(first) +tries=1 +time=5 wikipedia.org | grep -o 'status: [A-Z]*'
+                        curl -s -m 5 -o /dev/null -w '%{http_code}\n' http://wikipedia.org
+                        """,
+                    ])
+                #expect(output.standardOutput == "status: NOERROR\n200\n", "\(output.standardError)")
+                let unused = try NameReportJSON(output).names.badAnswers.map(\.text)
+                #expect(
+                    unused == (first == "203.0.113.53" ? ["\(first) answered REFUSED, and another was asked"] : []))
+            }
+        }
+    }
+
     @Test("a command that has resolved a name has not done nothing, and a name that is allowed is not suggested")
     func reportOfNames() throws {
         try withNames("nreport") { internet in

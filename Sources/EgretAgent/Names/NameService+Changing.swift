@@ -140,6 +140,8 @@ extension NameService {
             limits: setting.limits, denial: setting.denial,
             trustedServers: member.policies.trustedServers(besides: servers),
             servers: servers,
+            replaceableServers: setting.areServersChosen
+                ? member.policies.replaceableServers(among: servers) : [],
             isOpen: { judge.allowsQuestions(to: $0, isHost: false, overStream: $1) },
             isOpenHere: { judge.allowsQuestions(to: $0, isHost: true, overStream: $1) })
     }

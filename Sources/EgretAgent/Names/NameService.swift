@@ -25,6 +25,8 @@ final class NameService: Sendable {
         var bootID: String
         /// The servers that questions go to, as they are now.
         var servers: @Sendable () -> [NameServer]
+        /// Whether whoever runs the agent has named them, once for all; else they are the host's.
+        var areServersChosen = false
         /// Whom servers over TLS must be vouched for by; needed if there are any.
         var trust: ServerTrust?
         /// How questions are answered that no rule allows.
