@@ -50,7 +50,7 @@ struct RunCommand: ParsableCommand {
             "Resolve names by this server instead of the host's: an address, or udp://, tcp:// or tls:// before it, a "
                 + "port behind it, and for TLS #NAME, which its certificate must be for, else for the address. Unless "
                 + "the policy is about names, it must be an address alone, and 53/udp to it be allowed. May be given "
-                + "more than once.",
+                + "more than once: the next is asked where one fails.",
             valueName: "server"
         )
     )

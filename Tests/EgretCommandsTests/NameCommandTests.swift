@@ -75,7 +75,8 @@ struct NameCommandTests {
 
     @Test("limits of names that cannot be held to are refused by both commands that have them, all at once")
     func limits() throws {
-        for (command, status) in [(["run", "--allow", "example.org"], 125), (["agent"], 64)] {
+        let commands: [([String], Int32)] = [(["run", "--allow", "example.org"], 125), (["agent"], 64)]
+        for (command, status) in commands {
             let flags = ["--dns-limit", "labels=0", "--dns-limit", "new-names=60"]
             let output = try egret(command + flags + (command == ["agent"] ? [] : ["--", "true"]))
             #expect(output.status == status, "\(output.standardError)")

@@ -62,7 +62,7 @@ struct AgentCommand: ParsableCommand {
         help: ArgumentHelp(
             "Ask this server for names that endpoints' rules allow, instead of the host's: an address, or udp://, "
                 + "tcp:// or tls:// before it, a port behind it, and for TLS #NAME, which its certificate must be for, "
-                + "else for the address. May stand several times.",
+                + "else for the address. May stand several times: the next is asked where one fails.",
             valueName: "server"))
     var nameServers: [NameServer] = []
 

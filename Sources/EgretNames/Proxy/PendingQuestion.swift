@@ -54,7 +54,8 @@ struct PendingQuestion {
 
     /// Gives the turn to the next server that has not failed; it may be the same one again.
     ///
-    /// A server that says nothing is asked three times at most (RFC 9520, section 3.1), each of many at least once.
+    /// A server that says nothing is asked three times at most (RFC 9520, section 3.1); of several, each once as far as
+    /// there is time.
     ///
     /// - Parameter now: The time in milliseconds.
     /// - Returns: `false` if there is none, or it was asked often and long enough.
