@@ -41,14 +41,21 @@ public final class AgentProcess: Sendable {
         public var nameServers: [NameServer]
         /// Whom those of them over TLS must be vouched for by; needed if there are any.
         public var serverTrust: ServerTrust?
+        /// How endpoints' questions for names are answered that no rule allows.
+        public var nameDenial: NameTable.Denial
+        /// How much each endpoint may ask, and hold.
+        public var nameLimits: NameLimits
 
         /// Sets the reach.
         public init(
             engines: [String: String] = [:], quarantine: [BridgePattern] = [], defaultAction: DefaultAction = .allow,
-            nameServers: [NameServer] = [], serverTrust: ServerTrust? = nil
+            nameServers: [NameServer] = [], serverTrust: ServerTrust? = nil,
+            nameDenial: NameTable.Denial = .refused, nameLimits: NameLimits = NameLimits()
         ) {
             self.nameServers = nameServers
             self.serverTrust = serverTrust
+            self.nameDenial = nameDenial
+            self.nameLimits = nameLimits
             self.engines = engines
             self.quarantine = quarantine
             self.defaultAction = defaultAction
@@ -106,7 +113,8 @@ public final class AgentProcess: Sendable {
             servers: {
                 reach.nameServers.isEmpty ? HostResolvers.addresses().map { NameServer($0) } : reach.nameServers
             },
-            trust: reach.serverTrust, now: { WallTime.now.seconds })
+            areServersChosen: !reach.nameServers.isEmpty, trust: reach.serverTrust, denial: reach.nameDenial,
+            limits: reach.nameLimits, now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
             traffic: traffic, names: (setting, book))

@@ -62,7 +62,7 @@ struct AgentCommand: ParsableCommand {
         help: ArgumentHelp(
             "Ask this server for names that endpoints' rules allow, instead of the host's: an address, or udp://, "
                 + "tcp:// or tls:// before it, a port behind it, and for TLS #NAME, which its certificate must be for, "
-                + "else for the address. May stand several times.",
+                + "else for the address. May stand several times: the next is asked where one fails.",
             valueName: "server"))
     var nameServers: [NameServer] = []
 
@@ -70,6 +70,16 @@ struct AgentCommand: ParsableCommand {
         name: .customLong("dns-ca"),
         help: ArgumentHelp("Trust these authorities for --dns tls:// too: certificates in PEM.", valueName: "file"))
     var nameAuthorities: String?
+
+    @Option(
+        name: .customLong("dns-denial"),
+        help: ArgumentHelp(
+            "How endpoints' questions for names are answered that no rule allows: that it is refused, or that there is no "
+                + "such name, for programs that try again otherwise.",
+            valueName: "refused|nxdomain"))
+    var nameDenial: NameDenial = .refused
+
+    @OptionGroup var nameLimits: NameLimitOptions
 
     private static let engines = ["docker": "/var/run/docker.sock", "podman": "/run/podman/podman.sock"]
 
@@ -129,7 +139,7 @@ struct AgentCommand: ParsableCommand {
         let servers = try ConfiguredServers(nameServers, authorities: nameAuthorities)
         return AgentProcess.Reach(
             engines: engines, quarantine: bridges, defaultAction: action, nameServers: servers.servers,
-            serverTrust: servers.trust)
+            serverTrust: servers.trust, nameDenial: nameDenial.denial, nameLimits: try nameLimits.limits())
     }
 
     func run() throws {
