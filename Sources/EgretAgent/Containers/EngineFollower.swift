@@ -11,6 +11,32 @@ import NIOCore
     import Foundation
 #endif
 
+/// Who holds an engine's containers to policies.
+protocol ContainerKeeper: Sendable {
+    /// Notes all containers that an engine runs, and returns the numbers of those that could not be attached.
+    func containers(
+        of runtime: String, are targets: [AttachedTarget], besides unknown: [String]
+    ) async throws -> [String]
+    /// The numbers of an engine's containers that are attached.
+    func attachedContainers(of runtime: String) async -> Swift.Set<String>
+    /// Notes a container that an engine runs, and returns whether it is attached.
+    func container(_ target: AttachedTarget) async throws -> Bool
+    /// Notes a container that an engine is about to start.
+    func expectContainer(_ target: AttachedTarget, bridge: String) async throws
+    /// Forgets a container that runs no longer.
+    func containerIsGone(_ identifier: String, of runtime: String) async throws
+    /// Why a container is not to run; `nil` if it may.
+    func refusal(of identifier: String, of runtime: String, by refused: Swift.Set<ContainerBypass>) async -> String?
+    /// The numbers of an engine's containers that are not to run and are still there.
+    func refusedContainers(of runtime: String, by refused: Swift.Set<ContainerBypass>) async -> [String]
+    /// Notes that a container is dead because it was not to run.
+    func containerIsKilled(_ target: AttachedTarget, because reason: String) async
+    /// Notes that a container which is not to run could not be killed.
+    func containerRemains(_ target: AttachedTarget, _ problem: String) async
+}
+
+extension Agent: ContainerKeeper {}
+
 /// Follows a container engine: what it runs is held to policies, from before the agent's start until it is gone.
 struct EngineFollower: Sendable {
     /// A container engine.
@@ -22,16 +48,31 @@ struct EngineFollower: Sendable {
     }
 
     let engine: Engine
-    let connection: EngineConnection
-    let agent: Agent
+    let connection: any ContainerEngine
+    let agent: any ContainerKeeper
+    /// The ways past policies that no container may have.
+    let refused: Swift.Set<ContainerBypass>
     let log: @Sendable (String) -> Void
     private let owed = OwedContainers()
 
-    init(_ engine: Engine, agent: Agent, group: any EventLoopGroup, log: @escaping @Sendable (String) -> Void) {
+    init(
+        _ engine: Engine, agent: any ContainerKeeper, refused: Swift.Set<ContainerBypass>, group: any EventLoopGroup,
+        log: @escaping @Sendable (String) -> Void
+    ) {
+        self.init(
+            engine, at: EngineConnection(socketPath: engine.socketPath, group: group), agent: agent, refused: refused,
+            log: log)
+    }
+
+    init(
+        _ engine: Engine, at connection: any ContainerEngine, agent: any ContainerKeeper,
+        refused: Swift.Set<ContainerBypass> = [], log: @escaping @Sendable (String) -> Void
+    ) {
         self.engine = engine
+        self.connection = connection
         self.agent = agent
+        self.refused = refused
         self.log = log
-        connection = EngineConnection(socketPath: engine.socketPath, group: group)
     }
 
     /// Follows until the task is cancelled. An engine that is away is asked for again, at least twice a second.
@@ -112,6 +153,8 @@ struct EngineFollower: Sendable {
         }
         await owed.replace(with: unknown)
         for id in try await agent.containers(of: engine.name, are: targets, besides: unknown) { await owed.add(id) }
+        // Those that are not to run do not keep the others waiting.
+        for id in await refusedContainers() { await owed.add(id) }
         log("\(engine.name) runs \(targets.count) container\(targets.count == 1 ? "" : "s")")
     }
 
@@ -125,11 +168,40 @@ struct EngineFollower: Sendable {
 
     private func look(at id: String) async throws {
         if let target = try await container(id)?.target(of: engine.name) {
-            if try await !agent.container(target) { return await owed.add(id) }
+            guard try await agent.container(target), try await isSettled(target) else { return await owed.add(id) }
         } else {
             try await agent.containerIsGone(id, of: engine.name)
         }
         await owed.remove(id)
+    }
+
+    /// Has the engine kill a container that is not to run.
+    ///
+    /// - Returns: Whether there is nothing left to do about it.
+    private func isSettled(_ target: AttachedTarget) async throws -> Bool {
+        if refused.isEmpty { return true }
+        let id = target.identifier
+        guard let reason = await agent.refusal(of: id, of: engine.name, by: refused) else { return true }
+        // What was looked at was found by the number of its process, which may have become another's meanwhile.
+        guard try await container(id)?.target(of: engine.name)?.path == target.path else { return false }
+        do {
+            try await connection.post("/containers/\(id)/kill?signal=KILL")
+            await agent.containerIsKilled(target, because: reason)
+        } catch {
+            // One that has ended by itself need not be killed.
+            if await runs(id) { await agent.containerRemains(target, "\(error)") }
+        }
+        // Until it is seen to be gone.
+        return false
+    }
+
+    /// Whether a container runs, as far as the engine tells.
+    private func runs(_ id: String) async -> Bool {
+        do { return try await container(id)?.target(of: engine.name) != nil } catch { return true }
+    }
+
+    private func refusedContainers() async -> [String] {
+        refused.isEmpty ? [] : await agent.refusedContainers(of: engine.name, by: refused)
     }
 
     /// Asks about those containers again that the engine has not told about.
@@ -139,6 +211,8 @@ struct EngineFollower: Sendable {
             try? await Task.sleep(for: .seconds(2))
             turns += 1
             if turns.isMultiple(of: EngineFollower.turnsBetweenLists) { try? await compare() }
+            // A link may have come that no event told of.
+            for id in await refusedContainers() { await owed.add(id) }
             for id in await owed.identifiers { try? await look(at: id) }
         }
     }
