@@ -3,7 +3,7 @@
 
 import EgretLinux
 import EgretTesting
-import Foundation
+import Synchronization
 import Testing
 
 @testable import EgretAgent
@@ -14,12 +14,13 @@ struct EngineFollowerTests {
 
     /// Follows the engine for as long as the body takes.
     private func following(
-        _ keeper: NotedKeeper, refused: Set<ContainerBypass> = [], _ body: () async throws -> Void
+        _ keeper: NotedKeeper, refused: Set<ContainerBypass> = [],
+        hasCaughtUp: @escaping @Sendable () -> Void = {}, _ body: () async throws -> Void
     ) async throws {
         let follower = EngineFollower(
             EngineFollower.Engine(name: "docker", socketPath: ""), at: engine, agent: keeper, refused: refused,
             log: { _ in })
-        let task = Task { await follower.run {} }
+        let task = Task { await follower.run(hasCaughtUp) }
         defer { task.cancel() }
         try await body()
     }
@@ -87,6 +88,68 @@ struct EngineFollowerTests {
             try await eventually("both are attached") { keeper.attached == ["a", "b"] }
             #expect(engine.posts.isEmpty && keeper.killed.isEmpty)
         }
+    }
+
+    @Test("a container that the engine does not tell of keeps no other waiting")
+    func slow() async throws {
+        let keeper = NotedKeeper()
+        try await following(keeper) {
+            engine.hold("a")
+            for id in ["a", "b", "c"] { engine.start(id) }
+            try await eventually("the others are attached") { keeper.attached == ["b", "c"] }
+            engine.end("b")
+            try await eventually("one has ended") { keeper.attached == ["c"] }
+            engine.release()
+            try await eventually("so is it") { keeper.attached == ["c", "a"] }
+            #expect(keeper.catchUps == 1)
+        }
+    }
+
+    @Test("a container that the engine does not tell of at the start keeps no other waiting, but whoever asks for all")
+    func slowAtStart() async throws {
+        let keeper = NotedKeeper()
+        let isReady = Mutex(false)
+        for id in ["a", "b", "c"] { engine.start(id, isTold: false) }
+        engine.hold("b")
+        try await following(keeper, hasCaughtUp: { isReady.withLock { $0 = true } }) {
+            try await eventually("the others are attached") { keeper.attached == ["a", "c"] }
+            let isEarly = isReady.withLock { $0 }
+            #expect(!isEarly)
+            engine.release()
+            try await eventually("so is it") { keeper.attached == ["a", "c", "b"] }
+            try await eventually("and the agent is ready") { isReady.withLock { $0 } }
+        }
+    }
+
+    @Test("of a container one look comes after the other, and one that is to come stands for all until then")
+    func turns() {
+        func turn(_ container: String, _ networks: String...) -> ContainerTurn {
+            ContainerTurn(container: container, networks: networks)
+        }
+        var order = TurnOrder()
+        let begun = [turn("a", "n"), turn("b")].map { order.ask(for: $0) }
+        #expect(begun == [turn("a", "n"), turn("b")])
+        let later = [turn("a"), turn("a", "m"), turn("a", "m", "o")].map { order.ask(for: $0) }
+        #expect(later == [nil, nil, nil])
+        #expect(order.isPending("a") && order.isPending("b") && !order.isPending("c"))
+        let ends = ["b", "a"].map { order.end(of: $0) }
+        #expect(ends == [[], [turn("a", "m", "o")]])
+        #expect(order.isPending("a") && !order.isPending("b"))
+        let last = order.end(of: "a")
+        #expect(last.isEmpty && !order.isPending("a"))
+    }
+
+    @Test("not more containers are looked at at the same time than the engine is to be asked about")
+    func limit() {
+        var order = TurnOrder()
+        let names = (0...TurnOrder.limit).map { "c\($0)" }
+        let begun = names.compactMap { order.ask(for: ContainerTurn(container: $0)) }
+        #expect(begun.map(\.container) == Array(names.dropLast()))
+        // One that is looked at already does not take the place of the one that waits.
+        let again = order.ask(for: ContainerTurn(container: "c0"))
+        #expect(again == nil)
+        let ends = ["c1", "c0"].map { order.end(of: $0).map(\.container) }
+        #expect(ends == [["c\(TurnOrder.limit)"], ["c0"]])
     }
 
     @Test(

@@ -23,7 +23,11 @@ final class ScriptedEngine: ContainerEngine {
     private let events: AsyncStream<String>
     private let event: AsyncStream<String>.Continuation
 
-    init() { (events, event) = AsyncStream.makeStream(of: String.self) }
+    init() {
+        let (lines, line) = AsyncStream.makeStream(of: String.self)
+        events = lines
+        event = line
+    }
 
     /// What it was asked to do.
     var posts: [String] { state.withLock { $0.posts } }
@@ -52,9 +56,13 @@ final class ScriptedEngine: ContainerEngine {
 
     // MARK: - ContainerEngine
 
-    func get<Document: Decodable & Sendable>(_ target: String) async throws -> Document {
+    func get<Document: Decodable & Sendable>(_ target: String, within limit: Duration) async throws -> Document {
         let id = String(target.dropFirst("/containers/".count).prefix { $0 != "/" && $0 != "?" })
-        while state.withLock({ $0.held.contains(id) }) { try await Task.sleep(for: .milliseconds(5)) }
+        let beginning = ContinuousClock.now
+        while state.withLock({ $0.held.contains(id) }) {
+            if beginning.duration(to: .now) > limit { throw EngineError("\(target): no answer") }
+            try await Task.sleep(for: .milliseconds(5))
+        }
         let text = try state.withLock { state -> String in
             if id == "json" {
                 return "[" + state.processes.keys.sorted().map { #"{"Id":"\#($0)"}"# }.joined(separator: ",") + "]"

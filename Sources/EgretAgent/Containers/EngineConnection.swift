@@ -25,8 +25,8 @@ struct EngineError: Error, Hashable, CustomStringConvertible {
 
 /// The API of a container engine.
 protocol ContainerEngine: Sendable {
-    /// Asks for a document.
-    func get<Document: Decodable & Sendable>(_ target: String) async throws -> Document
+    /// Asks for a document, which comes within a time.
+    func get<Document: Decodable & Sendable>(_ target: String, within limit: Duration) async throws -> Document
     /// Has the engine do something. On return it has.
     func post(_ target: String) async throws
     /// Follows a stream of documents, one on each line, until the engine ends it.
@@ -34,6 +34,13 @@ protocol ContainerEngine: Sendable {
         _ target: String, begin: @escaping @Sendable () async throws -> Void,
         take: @escaping @Sendable ([UInt8]) async throws -> Void
     ) async throws
+}
+
+extension ContainerEngine {
+    /// Asks for a document.
+    func get<Document: Decodable & Sendable>(_ target: String) async throws -> Document {
+        try await get(target, within: EngineConnection.patience)
+    }
 }
 
 /// The API of a container engine on its unix socket: one connection for each request.
@@ -52,11 +59,13 @@ struct EngineConnection: ContainerEngine {
 
     /// Asks for a document.
     ///
-    /// - Parameter target: The path with its parameters.
+    /// - Parameters:
+    ///   - target: The path with its parameters.
+    ///   - limit: How long the answer may take.
     /// - Returns: The document.
     /// - Throws: ``EngineError``, or an error of the connection's or of the document's.
-    func get<Document: Decodable & Sendable>(_ target: String) async throws -> Document {
-        try await within(EngineConnection.patience, target) { try await answer(target) }
+    func get<Document: Decodable & Sendable>(_ target: String, within limit: Duration) async throws -> Document {
+        try await within(limit, target) { try await answer(target) }
     }
 
     private func answer<Document: Decodable & Sendable>(_ target: String) async throws -> Document {

@@ -54,6 +54,7 @@ struct EngineFollower: Sendable {
     let refused: Swift.Set<ContainerBypass>
     let log: @Sendable (String) -> Void
     private let owed = OwedContainers()
+    private let turns = ContainerTurns()
 
     init(
         _ engine: Engine, agent: any ContainerKeeper, refused: Swift.Set<ContainerBypass>, group: any EventLoopGroup,
@@ -93,6 +94,7 @@ struct EngineFollower: Sendable {
                 }
             }
             group.addTask { await askAgain() }
+            for await turn in turns.begun { group.addTask { await perform(turn) } }
         }
     }
 
@@ -105,10 +107,10 @@ struct EngineFollower: Sendable {
                 try await connection.follow(
                     EngineFollower.events,
                     begin: {
-                        try await catchUp()
-                        hasCaughtUp()
+                        let late = try await catchUp()
+                        await turns.when(late, hasCaughtUp)
                     },
-                    take: { line in try await take(line) })
+                    take: { line in await take(line) })
                 problem = nil
             } catch {
                 if problem != "\(error)", !Task.isCancelled {
@@ -138,41 +140,98 @@ struct EngineFollower: Sendable {
     /// leaves them out.
     static let running = "/containers/json?filters=" + encoded(#"{"status":["running","paused"]}"#)
 
-    private func catchUp() async throws {
+    /// At its start an engine has so long for each container, before the others are held to their policies without it.
+    private static let patience = Duration.seconds(2)
+
+    /// Has everything that the engine runs be held to its policies, but for what it is slow to tell of.
+    ///
+    /// - Returns: The containers that it is asked about again at once.
+    private func catchUp() async throws -> [String] {
         let items: [EngineListItem] = try await connection.get(EngineFollower.running)
+        let told = await answers(about: items.map(\.identifier))
         var targets: [AttachedTarget] = []
         var unknown: [String] = []
         for item in items {
-            do {
-                if let target = try await container(item.identifier)?.target(of: engine.name) { targets.append(target) }
-            } catch {
+            switch told[item.identifier] {
+            case .success(let target)?:
+                if let target { targets.append(target) }
+            case .failure(let problem)?:
                 // Of one that the engine cannot tell about the others are none the worse.
-                log("\(engine.name) does not tell of its container \(item.identifier), and is asked again: \(error)")
+                log("\(engine.name) does not tell of its container \(item.identifier), and is asked again: \(problem)")
                 unknown.append(item.identifier)
+            case nil: break
             }
         }
         await owed.replace(with: unknown)
         for id in try await agent.containers(of: engine.name, are: targets, besides: unknown) { await owed.add(id) }
-        // Those that are not to run do not keep the others waiting.
-        for id in await refusedContainers() { await owed.add(id) }
         log("\(engine.name) runs \(targets.count) container\(targets.count == 1 ? "" : "s")")
+        for id in await refusedContainers() { await owed.add(id) }
+        for id in await owed.identifiers { await turns.askAgain(about: id) }
+        return unknown
     }
 
-    private func take(_ line: [UInt8]) async throws {
+    /// Asks about several containers at the same time.
+    private func answers(about containers: [String]) async -> [String: Result<AttachedTarget?, EngineError>] {
+        await withTaskGroup(of: (String, Result<AttachedTarget?, EngineError>).self) { group in
+            for id in containers.prefix(TurnOrder.limit) { group.addTask { (id, await ask(about: id)) } }
+            var rest = containers.dropFirst(TurnOrder.limit)
+            var found: [String: Result<AttachedTarget?, EngineError>] = [:]
+            while let (id, answer) = await group.next() {
+                found[id] = answer
+                if let next = rest.popFirst() { group.addTask { (next, await ask(about: next)) } }
+            }
+            return found
+        }
+    }
+
+    private func ask(about id: String) async -> Result<AttachedTarget?, EngineError> {
+        do {
+            return .success(try await container(id, within: EngineFollower.patience)?.target(of: engine.name))
+        } catch {
+            return .failure(EngineError("\(error)"))
+        }
+    }
+
+    private func take(_ line: [UInt8]) async {
         guard let event = try? JSONDecoder().decode(EngineEvent.self, from: Data(line)), let id = event.container else {
             return
         }
-        if event.kind == "network", event.action == "connect" { try await expect(id, on: event.subject.identifier) }
-        try await look(at: id)
+        if event.kind == "network", event.action == "connect" {
+            // The engine answers when the container has started; the next one's link may be there before that.
+            await turns.ask(for: ContainerTurn(container: id, networks: [event.subject.identifier]))
+        } else {
+            await turns.take(ContainerTurn(container: id))
+        }
+    }
+
+    /// Looks at a container. What cannot be done is tried again.
+    private func perform(_ turn: ContainerTurn) async {
+        let id = turn.container
+        do {
+            for network in turn.networks { try await expect(id, on: network) }
+            try await look(at: id)
+        } catch {
+            let isNew = await owed.add(id)
+            if isNew, !Task.isCancelled {
+                log("\(engine.name)'s container \(id) cannot be looked at, and is looked at again: \(error)")
+            }
+        }
+        await turns.end(of: id)
     }
 
     private func look(at id: String) async throws {
         if let target = try await container(id)?.target(of: engine.name) {
-            guard try await agent.container(target), try await isSettled(target) else { return await owed.add(id) }
+            guard try await agent.container(target), try await isSettled(target) else {
+                await owed.add(id)
+                return
+            }
+            await owed.remove(id)
         } else {
             try await agent.containerIsGone(id, of: engine.name)
+            await owed.remove(id)
+            // Its name may be what another one waits for.
+            for other in await owed.identifiers { await turns.askAgain(about: other) }
         }
-        await owed.remove(id)
     }
 
     /// Has the engine kill a container that is not to run.
@@ -206,19 +265,19 @@ struct EngineFollower: Sendable {
 
     /// Asks about those containers again that the engine has not told about.
     private func askAgain() async {
-        var turns = 0
+        var rounds = 0
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(2))
-            turns += 1
-            if turns.isMultiple(of: EngineFollower.turnsBetweenLists) { try? await compare() }
+            rounds += 1
+            if rounds.isMultiple(of: EngineFollower.roundsBetweenLists) { try? await compare() }
             // A link may have come that no event told of.
             for id in await refusedContainers() { await owed.add(id) }
-            for id in await owed.identifiers { try? await look(at: id) }
+            for id in await owed.identifiers { await turns.askAgain(about: id) }
         }
     }
 
     /// How often it is asked again about containers between two looks at the list of all.
-    private static let turnsBetweenLists = 15
+    private static let roundsBetweenLists = 15
 
     /// Looks whether a container has begun that no event told of: engines drop events for whoever takes them late
     /// (Docker after 100 ms with 1,024 of them waiting), and do not say so.
@@ -260,9 +319,11 @@ struct EngineFollower: Sendable {
     }
 
     /// What the engine tells of a container; `nil` if there is none any more.
-    private func container(_ id: String) async throws -> EngineContainer? {
+    private func container(
+        _ id: String, within limit: Duration = EngineConnection.patience
+    ) async throws -> EngineContainer? {
         do {
-            return try await connection.get("/containers/\(id)/json")
+            return try await connection.get("/containers/\(id)/json", within: limit)
         } catch {
             if let error = error as? EngineError, error.status == 404 { return nil }
             throw error
@@ -276,7 +337,13 @@ private actor OwedContainers {
 
     func replace(with identifiers: [String]) { self.identifiers = identifiers }
 
-    func add(_ identifier: String) { if !identifiers.contains(identifier) { identifiers.append(identifier) } }
+    /// Returns whether that is new.
+    @discardableResult
+    func add(_ identifier: String) -> Bool {
+        if identifiers.contains(identifier) { return false }
+        identifiers.append(identifier)
+        return true
+    }
 
     func remove(_ identifier: String) { identifiers.removeAll { $0 == identifier } }
 }
