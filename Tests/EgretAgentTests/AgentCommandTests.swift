@@ -447,4 +447,17 @@ struct AgentCommandTests {
             #expect(service.calls.first?.request?.confirmWithin == seconds)
         }
     }
+
+    @Test(
+        "what becomes of containers that no policy holds is report or kill, and kill is for an engine that is followed",
+        arguments: [
+            (["--host-network", "kill"], "--host-network kill goes with --runtime"),
+            (["--privileged", "kill", "--other-links", "kill"], "--other-links kill goes with --runtime"),
+            (["--runtime", "docker", "--privileged", "stop"], "--privileged"),
+        ])
+    func actions(_ options: [String], _ mistake: String) async throws {
+        let output = try await egret("/nowhere", ["agent"] + options)
+        #expect(output.status == 64)
+        #expect(output.standardError.contains(mistake))
+    }
 }

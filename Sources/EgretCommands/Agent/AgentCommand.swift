@@ -46,6 +46,25 @@ struct AgentCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "What becomes of an engine's containers in the host's network, which no policy holds: report lists them as "
+                + "not enforced, kill has the engine kill them as well.",
+            valueName: "action"))
+    var hostNetwork: ContainerAction = .report
+
+    @Option(
+        help: ArgumentHelp(
+            "The same for containers with links that lead past this host: macvlan, ipvlan, overlay networks.",
+            valueName: "action"))
+    var otherLinks: ContainerAction = .report
+
+    @Option(
+        help: ArgumentHelp(
+            "The same for containers that can get into the host's network by a capability, as privileged ones can.",
+            valueName: "action"))
+    var privileged: ContainerAction = .report
+
+    @Option(
+        help: ArgumentHelp(
             "Let nothing pass this bridge but what endpoints send that the agent knows, also while no agent runs: "
                 + "docker0, or br-* for all that begin so. May stand several times.",
             valueName: "bridge"))
@@ -132,14 +151,22 @@ struct AgentCommand: ParsableCommand {
             }
             engines[name] = parts.count > 1 ? parts[1] : usual
         }
+        let actions: [ContainerBypass: ContainerAction] = [
+            .hostNetwork: hostNetwork, .otherLinks: otherLinks, .privileged: privileged,
+        ]
+        let refused = actions.filter { $0.value == .kill }.keys
+        if engines.isEmpty, let first = refused.map(\.rawValue).min() {
+            throw ValidationError("--\(first) kill goes with --runtime: the engine kills its containers.")
+        }
         let bridges = try quarantine.map { text in
             guard let pattern = BridgePattern(text) else { throw ValidationError("\(text) cannot be a bridge's name.") }
             return pattern
         }
         let servers = try ConfiguredServers(nameServers, authorities: nameAuthorities)
         return AgentProcess.Reach(
-            engines: engines, quarantine: bridges, defaultAction: action, nameServers: servers.servers,
-            serverTrust: servers.trust, nameDenial: nameDenial.denial, nameLimits: try nameLimits.limits())
+            engines: engines, refusedContainers: Swift.Set(refused), quarantine: bridges, defaultAction: action,
+            nameServers: servers.servers, serverTrust: servers.trust, nameDenial: nameDenial.denial,
+            nameLimits: try nameLimits.limits())
     }
 
     func run() throws {
@@ -163,4 +190,10 @@ struct AgentCommand: ParsableCommand {
             try AgentDaemon.run(options) { line in Console.error(["egret agent: \(line)"]) }
         }
     }
+}
+
+/// What becomes of containers that no policy holds, or not reliably.
+enum ContainerAction: String, ExpressibleByArgument, CaseIterable {
+    case report
+    case kill
 }
