@@ -260,10 +260,6 @@ struct CNIPluginTests {
             input: Array(#"{"cniVersion":"1.0.0","runtimeConfig":\#(runtime)}"#.utf8))
         #expect(try CNICapabilities(request).rates() == expected)
     }
-}
-
-extension [String: String] {
-    fileprivate func get(_ name: String) -> String? { self[name] }
 
     @Test("a call that went on after errors answers with one, which tells of all of them")
     func severalErrors() {
@@ -289,8 +285,13 @@ extension [String: String] {
         let remaining = ContainerAttachment(network: "pods", container: "b", interface: "eth1")
         let changed = CNIMainPlugin.asking(request, toKeep: [remaining], besides: items)
         let expected = configuration(known + #",{"containerID":"b","ifname":"eth1"}"#)
-        #expect(try changed.configuration == object(Array(expected.utf8)))
+        let meant = try JSONDecoder().decode(DataValue.self, from: Data(expected.utf8))
+        #expect(changed.configuration == meant)
         let same = CNIMainPlugin.asking(request, toKeep: [], besides: items)
         #expect(same.configuration == request.configuration)
     }
+}
+
+extension [String: String] {
+    fileprivate func get(_ name: String) -> String? { self[name] }
 }

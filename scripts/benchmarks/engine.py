@@ -180,7 +180,7 @@ class Engines:
         host.apply(policy)
         api, before, begin, times, number = API(host.socket), host.seconds(), time.perf_counter(), [], 0
         while time.perf_counter() - begin < self.CHURN_SECONDS:
-            name = f"{PREFIX}c{number}"
+            name = f"{host.name}-{number}"
             self.add_namespace(name)
             self.connect(host.name, f"cv{number}", f"10.128.{number}.1/24", name, "eth0", f"10.128.{number}.2/24")
             start = time.perf_counter()
@@ -188,7 +188,7 @@ class Engines:
                 "namespace": f"/run/netns/{name}", "group": "churn", "name": f"c{number}", "labels": {"app": "bench"}})
             times.append(time.perf_counter() - start)
             if number >= 10:
-                old = f"{PREFIX}c{number - 10}"
+                old = f"{host.name}-{number - 10}"
                 run("ip", "netns", "del", old)
                 self.namespaces.remove(old)
             number += 1

@@ -42,7 +42,9 @@ class Lab:
         run("rm", "-rf", self.directory)
 
     def background(self, command):
-        self.children.append(subprocess.Popen([str(w) for w in command], stdout=subprocess.DEVNULL))
+        child = subprocess.Popen([str(w) for w in command], stdout=subprocess.DEVNULL)
+        self.children.append(child)
+        return child
 
     def remove_leftovers(self):
         names = run("ip", "netns", "list", capture_output=True, text=True).stdout.split("\n")

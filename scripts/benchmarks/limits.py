@@ -56,18 +56,16 @@ def data_share(family, protocol, size):
     return block / (block + HEADERS[family, protocol])
 
 
-def transfer(command, what):
-    """Bits a second that the far end received."""
-    for _ in range(6):
-        found = run(*command, capture_output=True, text=True, check=False)
-        try:
-            end = json.loads(found.stdout)["end"]
-            if "sum_received" in end:
-                return end["sum_received"]["bits_per_second"]
-            return end["sum"]["bits_per_second"] * (1 - end["sum"]["lost_percent"] / 100)
-        except (KeyError, ValueError):
-            time.sleep(0.5)  # The server has not noticed yet that the one before has ended.
-    raise RuntimeError(f"no transfer for {what}: {found.stdout} {found.stderr}")
+def received(command):
+    """Bits a second that the far end received, and what was said; `None` if there was no transfer."""
+    found = run(*command, capture_output=True, text=True, check=False)
+    try:
+        end = json.loads(found.stdout)["end"]
+        if "sum_received" in end:
+            return end["sum_received"]["bits_per_second"], ""
+        return end["sum"]["bits_per_second"] * (1 - end["sum"]["lost_percent"] / 100), ""
+    except (KeyError, ValueError):
+        return None, f"{found.stdout} {found.stderr}"
 
 
 class Limits:
@@ -83,12 +81,33 @@ class Limits:
         run(*inside(host, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"))
         rule = "table inet nat { chain p { type nat hook postrouting priority srcnat; oifname up0 masquerade; }; }"
         run(*inside(host, "nft", rule))
+        self.limit_host, self.limit_server, self.receivers = host, server, {}
         for port in PORTS:
-            self.background(inside(server, "iperf3", "-s", "-p", port))
+            self.receive(server, port)
         time.sleep(0.5)
-        self.limit_host = host
         text = LIMITS_TEXT + self.matrix() + SCOPES_TEXT + self.scopes()
         self.sections.append(text + SHARES_TEXT + table(["", "first, of both", "meant"], self.shares()))
+
+    def receive(self, namespace, port):
+        """A server at a port of a namespace; one that is there, and may wait for a client that has gone, makes room."""
+        former = self.receivers.pop((namespace, port), None)
+        if former:
+            former.kill()
+            former.wait()
+            self.children.remove(former)
+        # Without a process of `ip` in between, which a signal would end alone.
+        self.receivers[namespace, port] = self.background(
+            ["nsenter", f"--net=/run/netns/{namespace}", "iperf3", "-s", "-p", port])
+
+    def transfer(self, command, namespace, port, what):
+        """Bits a second that the server at a port received."""
+        for _ in range(6):
+            rate, words = received(command)
+            if rate is not None:
+                return rate
+            self.receive(namespace, port)
+            time.sleep(0.5)
+        raise RuntimeError(f"no transfer for {what}: {words}")
 
     # One endpoint
 
@@ -140,7 +159,7 @@ class Limits:
             flags.append("-R")
         command = inside(self.limit_host, self.egret, "run", "--report", "none", "--user", "0", "--allow", address,
                          "--rate", f"{direction}={bits}bit", "--", "iperf3", *flags)
-        rate = transfer(command, f"{bits} {family} {direction} {kind}")
+        rate = self.transfer(command, self.limit_server, port, f"{bits} {family} {direction} {kind}")
         return rate / (bits * data_share(family, protocol, size)) - 1
 
     # Several endpoints
@@ -171,7 +190,7 @@ class Limits:
                 raise RuntimeError("the agent has ended")
             time.sleep(0.05)
         for port in (5201, 5202):
-            self.background(inside(ends[2], "iperf3", "-s", "-p", port))
+            self.receive(ends[2], port)
         address = json.loads(run("ip", "-n", ends[2], "-j", "-4", "addr", "show", "dev", "eth0", capture_output=True,
                                  text=True).stdout)[0]["addr_info"][0]["local"]
         rows = []
@@ -184,7 +203,7 @@ class Limits:
             run(self.egret, "apply", "--socket", socket, "-f", policy, stdout=subprocess.DEVNULL)
             row = [title, scope]
             for direction, protocol in itertools.product(("egress", "ingress"), ("tcp", "udp")):
-                row.append(f"{self.shared(ends[:2], address, bits, direction, protocol) * 100:+.1f} %")
+                row.append(f"{self.shared(ends, address, bits, direction, protocol) * 100:+.1f} %")
             rows.append(row)
         agent.kill()
         agent.wait()
@@ -199,8 +218,9 @@ class Limits:
         for _ in range(2):
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
                 rates = list(pool.map(
-                    lambda end: transfer(inside(end[1], "iperf3", "-c", address, "-p", 5201 + end[0], *flags),
-                                         f"{bits} shared {direction} {protocol}"), enumerate(ends)))
+                    lambda end: self.transfer(inside(end[1], "iperf3", "-c", address, "-p", 5201 + end[0], *flags),
+                                              ends[2], 5201 + end[0], f"{bits} shared {direction} {protocol}"),
+                    enumerate(ends[:2])))
             errors.append(sum(rates) / expected - 1)
             if abs(errors[-1]) <= 0.02:
                 break

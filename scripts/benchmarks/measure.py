@@ -18,7 +18,12 @@ PATIENCE = 20
 
 def run(*command, **options):
     options.setdefault("check", True)
-    return subprocess.run([str(word) for word in command], **options)
+    try:
+        return subprocess.run([str(word) for word in command], **options)
+    except subprocess.CalledProcessError as error:
+        if error.stdout or error.stderr:
+            say(f"{command[0]} … said: {error.stdout or ''} {error.stderr or ''}")
+        raise
 
 
 def inside(namespace, *command):
