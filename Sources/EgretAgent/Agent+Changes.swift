@@ -73,6 +73,8 @@ extension Agent {
             if draft.reading.catalog != reading.catalog {
                 report.endpoints = Agent.changes(from: enforced, to: try enforce(draft.reading))
                 reading = draft.reading
+                // The groups of prices may be others.
+                keepBudgets()
             }
             report.revision = revision.number
             return report
@@ -88,7 +90,9 @@ extension Agent {
             number = begun
             enforced = try enforce(draft.reading)
             // What was tried as they came is a failure of the change's.
-            if hasTaken { try budgets?.keep(enforced, at: now()) }
+            if hasTaken {
+                try budgets?.keep(enforced, prices: Agent.prices(draft.reading.catalog), at: now())
+            }
             try store.commit(begun)
         } catch {
             throw undone(number, error)
@@ -359,6 +363,7 @@ extension Agent {
             enforced = try enforce(draft.reading, refusingConflicts: false)
             documents = draft.documents
             reading = draft.reading
+            keepBudgets()
             isBack = true
         }
         let number = try store.begin(

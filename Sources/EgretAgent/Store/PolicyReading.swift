@@ -68,6 +68,7 @@ struct PolicyReading: Sendable {
             catalog.egressPolicies += result.policies
             catalog.clusterPolicies += result.clusterPolicies
             catalog.networkPolicies += result.networkPolicies
+            catalog.priceLists += result.priceLists
             warnings += part.warnings
             namespaces.merge(part.namespaces) { first, _ in first }
             nodes += result.inventory.nodes
@@ -77,6 +78,7 @@ struct PolicyReading: Sendable {
         // A document that names a group does not tell whether the group has domains.
         if groups.contains(where: { !$0.domains.isEmpty }),
             !PolicyReading.unsupported(catalog.egressPolicies, groups).isEmpty
+                || PolicyReading.priceNames(catalog.priceLists, groups)
         {
             return false
         }
@@ -226,6 +228,14 @@ struct PolicyReading: Sendable {
                     "domains in \(policy.name), which has routes, are not supported yet",
                     suggestion: "write addresses, or leave out the routes")
             }
+        }
+    }
+
+    /// Whether a price is for a group that has names: it cannot be, which reading the documents together tells.
+    private static func priceNames(_ lists: [PriceList], _ groups: [DestinationGroup]) -> Bool {
+        let withNames = groups.filter { !$0.domains.isEmpty }.map { Destination.group($0.name) }
+        return lists.contains { list in
+            list.entries.contains { entry in entry.destinations.contains { withNames.contains($0) } }
         }
     }
 
