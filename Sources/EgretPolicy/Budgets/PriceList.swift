@@ -1,6 +1,8 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+public import EgretAddressing
+
 /// What traffic costs in a month, by where it goes, as its author wrote it, validated.
 ///
 /// The first entry that matches a packet counts it. What is counted is priced by the month, for all endpoints together.
@@ -67,6 +69,29 @@ public struct PriceList: Hashable, Sendable {
 
     /// The currency of all prices.
     public var currency: String { entries.first?.tiers.first?.price.currency ?? "" }
+
+    /// The entry that counts packets: the first that matches them.
+    ///
+    /// - Parameters:
+    ///   - address: The far side's address.
+    ///   - direction: Whether packets go there or come from there.
+    ///   - groups: The groups that entries name.
+    /// - Returns: The entry's place in the list; `nil` if none matches.
+    public func entry(
+        for address: IPAddress, _ direction: TrafficDirection, groups: [String: DestinationGroup]
+    ) -> Int? {
+        entries.firstIndex { entry in
+            guard entry.direction.covers(direction) else { return false }
+            if entry.destinations.isEmpty { return true }
+            return entry.destinations.contains { destination in
+                switch destination {
+                case .block(let block): block.contains(address)
+                case .builtIn(let group): group.blocks.contains { $0.contains(address) }
+                case .group(let name): groups[name]?.blocks.contains { $0.contains(address) } ?? false
+                }
+            }
+        }
+    }
 
     /// The first day of the month that a day is in.
     public static func month(of day: CivilDate) -> CivilDate {
