@@ -96,8 +96,8 @@ struct RecordedCosts: Encodable {
             notes.append("egret: \(count(wouldBeRefused)) would be refused, and cost nothing")
         }
         if let wouldBeReached, wouldBeReached > 0 {
-            notes.append(
-                "egret: of what was refused, \(count(wouldBeReached)) would be reached: what that would cost is not known")
+            let what = "of what was refused, \(count(wouldBeReached)) would be reached"
+            notes.append("egret: \(what): what that would cost is not known")
         }
         return notes
     }

@@ -76,4 +76,27 @@ struct PriceListDocumentTests {
         let names = await #expect(throws: APIError.self) { try await agent.apply(named, author: "me") }
         #expect(names?.diagnostics?.contains { $0.contains("EGR0015") } ?? false, "\(names?.diagnostics ?? [])")
     }
+
+    @Test(
+        "budgets and routes for a group with names are refused, in whatever documents the two are",
+        arguments: [
+            "budgets: [{ name: b, to: [{ group: office }] }]",
+            "routes: [{ to: [{ group: office }], via: { gateway: 192.0.2.1 } }]",
+        ])
+    func budgetsAndRoutes(_ spec: String) async throws {
+        let agent = try await AgentBench().agent()
+        _ = try await agent.apply(
+            AgentBench.request(group("domains: [example.org]"), file: "group.yaml"), author: "me")
+        let policy = """
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: p }
+            spec: { \(spec) }
+
+            """
+        let error = await #expect(throws: APIError.self) {
+            try await agent.apply(AgentBench.request(policy), author: "me")
+        }
+        #expect(error?.diagnostics?.contains { $0.contains("EGR0015") } ?? false, "\(error?.diagnostics ?? [])")
+    }
 }

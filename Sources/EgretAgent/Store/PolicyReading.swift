@@ -78,7 +78,7 @@ struct PolicyReading: Sendable {
         // A document that names a group does not tell whether the group has domains.
         if groups.contains(where: { !$0.domains.isEmpty }),
             !PolicyReading.unsupported(catalog.egressPolicies, groups).isEmpty
-                || PolicyReading.priceNames(catalog.priceLists, groups)
+                || PolicyReading.lookForNames(catalog, groups)
         {
             return false
         }
@@ -231,12 +231,18 @@ struct PolicyReading: Sendable {
         }
     }
 
-    /// Whether a price is for a group that has names: it cannot be, which reading the documents together tells.
-    private static func priceNames(_ lists: [PriceList], _ groups: [DestinationGroup]) -> Bool {
-        let withNames = groups.filter { !$0.domains.isEmpty }.map { Destination.group($0.name) }
-        return lists.contains { list in
-            list.entries.contains { entry in entry.destinations.contains { withNames.contains($0) } }
+    /// Whether a budget, a route or a price is for a group that has names: it cannot be, which reading the documents
+    /// together tells.
+    private static func lookForNames(_ catalog: PolicyCatalog, _ groups: [DestinationGroup]) -> Bool {
+        let withNames = Swift.Set(groups.filter { !$0.domains.isEmpty }.map(\.name))
+        func haveNames(_ destinations: [Destination]) -> Bool {
+            destinations.contains { if case .group(let name) = $0 { withNames.contains(name) } else { false } }
         }
+        return catalog.priceLists.contains { $0.entries.contains { haveNames($0.destinations) } }
+            || catalog.egressPolicies.contains { policy in
+                policy.budgets.contains { haveNames($0.destinations) }
+                    || policy.routes.contains { haveNames($0.destinations) }
+            }
     }
 
     private static func missing(_ url: String, _ group: DestinationGroup) -> Diagnostic {
