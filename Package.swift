@@ -74,7 +74,7 @@ let package = Package(
         .target(name: "EgretLinux", dependencies: ["CEgretLinux"], swiftSettings: strict),
         .target(
             name: "EgretNetlink",
-            dependencies: ["EgretNftables", "EgretNetlinkWire", "EgretLinux"],
+            dependencies: ["EgretAddressing", "EgretNftables", "EgretNetlinkWire", "EgretLinux"],
             swiftSettings: strict
         ),
         // Engines.

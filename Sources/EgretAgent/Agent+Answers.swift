@@ -102,7 +102,9 @@ extension Agent: AgentService {
                 problem ?? problems[endpoint.workload.id.description] ?? state.flatMap { endpoint.obstacle($0) }
             return EndpointInfo(
                 name: endpoint.workload.id.description, network: endpoint.network, namespace: endpoint.namespace,
-                addresses: endpoint.addresses.map(\.description), labels: endpoint.workload.labels,
+                addresses: endpoint.addresses.map(\.description),
+                subnets: endpoint.subnets.isEmpty ? nil : endpoint.subnets.map(\.description),
+                leads: endpoint.leads.map { $0.map(\.rawValue).sorted() }, labels: endpoint.workload.labels,
                 ports: endpoint.workload.namedPorts.map { "\($0.name)=\($0.number)/\($0.protocol)" },
                 egress: state?.egress ?? [],
                 networkDefault: state?.egress.isEmpty ?? false ? defaultAction.rawValue : nil,

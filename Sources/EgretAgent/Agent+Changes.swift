@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import EgretAgentAPI
+import EgretCompiler
 import EgretDocuments
 import EgretPolicy
 import EgretResolution
@@ -48,12 +49,17 @@ extension Agent {
         do {
             draft = try self.draft(request)
         } catch {
-            lastFailure = error.message
-            failures += 1
-            log("a change by \(author) is refused: \(error.message)")
-            throw error
+            throw noted(error, of: author)
         }
         return try put(draft, author: author, message: request.message, confirmWithin: request.confirmWithin)
+    }
+
+    /// Notes that a change is refused for what it asks for.
+    private func noted(_ refusal: APIError, of author: String) -> APIError {
+        lastFailure = refusal.message
+        failures += 1
+        log("a change by \(author) is refused: \(refusal.message)")
+        return refusal
     }
 
     private func refuseIfUnconfirmed() throws(APIError) {
@@ -65,13 +71,19 @@ extension Agent {
     }
 
     private func put(
-        _ draft: Draft, author: String, message: String?, confirmWithin: Int? = nil
+        _ draft: Draft, author: String, message: String?, confirmWithin: Int? = nil, isFormer: Bool = false
     ) throws -> ChangeReport {
         var report = ChangeReport(objects: draft.objects, warnings: draft.warnings)
         if draft.objects.isEmpty, hasTaken, let revision {
             // What feeds hold may be otherwise all the same.
             if draft.reading.catalog != reading.catalog {
-                report.endpoints = Agent.changes(from: enforced, to: try enforce(draft.reading))
+                let before = enforced
+                do {
+                    enforced = try enforce(draft.reading, isFormer: isFormer, &report.warnings)
+                } catch {
+                    throw undone(nil, error)
+                }
+                report.endpoints = Agent.changes(from: before, to: enforced)
                 reading = draft.reading
                 // The groups of prices may be others.
                 keepBudgets()
@@ -88,7 +100,7 @@ extension Agent {
                 draft.documents, time: Int(now()), author: author, message: message, confirmBy: deadline,
                 deadline: confirmation)
             number = begun
-            enforced = try enforce(draft.reading)
+            enforced = try enforce(draft.reading, isFormer: isFormer, &report.warnings)
             // What was tried as they came is a failure of the change's.
             if hasTaken {
                 try budgets?.keep(enforced, prices: Agent.prices(draft.reading.catalog), at: now())
@@ -114,6 +126,22 @@ extension Agent {
         var wanted = desired(reading)
         wanted.refusesConflicts = refusesConflicts
         return hasTaken ? try enforcement.apply(wanted, at: now()) : try enforcement.take(to: wanted, at: now())
+    }
+
+    /// Has in force what was read. What was in force once is not refused: for endpoints that have come since limits may
+    /// not go together, which is told and keeps nobody from going back.
+    private func enforce(
+        _ reading: PolicyReading, isFormer: Bool, _ warnings: inout [String]
+    ) throws -> [EnforcedEndpoint] {
+        if !isFormer { return try enforce(reading) }
+        do {
+            return try enforce(reading)
+        } catch let conflict as RateTree.Conflict {
+            warnings.append(
+                "limits do not go together for endpoints that are here now, and for these the slowest holds until a change "
+                    + "mends them: \(conflict)")
+        }
+        return try enforce(reading, refusingConflicts: false)
     }
 
     /// Notes what is in force now.
@@ -317,6 +345,9 @@ extension Agent {
     }
 
     /// Puts an earlier revision's documents in force again, as a new revision.
+    ///
+    /// What cannot be read any more is refused. Limits that do not go together for endpoints that have come since are not:
+    /// the report has a warning.
     public func rollback(to number: Int?, author: String) throws -> ChangeReport {
         guard let revision else { throw APIError("conflict", "there is nothing to go back from") }
         let target = try number ?? store.predecessor(of: revision.number)
@@ -329,7 +360,19 @@ extension Agent {
             }
             old = try store.documents(of: target)
         }
-        return try put(draft(of: old, isNew: false), author: author, message: Agent.message(target))
+        let draft: Draft
+        do {
+            draft = try self.draft(of: old, isNew: false)
+        } catch {
+            throw noted(
+                APIError(
+                    error.code, "revision \(target ?? 0) cannot be read any more: \(error.message)",
+                    advice:
+                        "nothing was changed; put another one of egret history in force with egret rollback --to N, or "
+                        + "apply what it had with the mistakes corrected: egret diff shows its text",
+                    diagnostics: error.diagnostics), of: author)
+        }
+        return try put(draft, author: author, message: Agent.message(target), isFormer: true)
     }
 
     private static func message(_ target: Int?) -> String {

@@ -5,12 +5,17 @@ import EgretAgentAPI
 import EgretPolicy
 
 extension Agent {
-    /// Begins to fetch the lists that are due, and forgets those that nobody wants.
+    /// Begins to fetch the lists that are due, and forgets those that nobody wants and going back does not need.
     ///
-    /// While a change waits for its confirmation nothing is forgotten: the revision before may come back.
+    /// While a change waits for its confirmation nothing is forgotten: the revision before may come back by itself.
     func fetchFeeds() {
         guard let feeds else { return }
-        if revision?.confirmBy == nil { feeds.keep(Swift.Set(reading.catalog.groups.compactMap(\.feed))) }
+        if let revision, revision.confirmBy == nil {
+            feeds.keep(Swift.Set(reading.catalog.groups.compactMap(\.feed)), in: revision.number) {
+                // A store that cannot be read keeps everything.
+                (try? store.oldest()) ?? 0
+            }
+        }
         feeds.fetchDue { [weak self] in await self?.feedArrived() }
     }
 

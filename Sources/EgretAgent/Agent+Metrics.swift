@@ -32,6 +32,9 @@ extension Agent {
         text.add(
             "egret_agent_repairs_total", "counter",
             "How often others' changes of the kernel were mended since the agent's start.", repairs)
+        text.add(
+            "egret_agent_killed_containers_total", "counter",
+            "Containers that were killed since the agent's start because they are not to run.", killed)
         if let refused = try? NetworkConnections(NetlinkConnection.netfilter()).refusedInsertions() {
             text.add(
                 "egret_agent_conntrack_insert_failed_total", "counter",

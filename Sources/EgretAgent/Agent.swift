@@ -42,6 +42,8 @@ public actor Agent {
     /// Why the kernel is not where it should be; `nil` if it is.
     var problem: String?
     var repairs = 0
+    /// How many containers were killed that are not to run.
+    var killed = 0
     var drifts = 0
     /// How long changes took.
     var latency = DurationHistogram()

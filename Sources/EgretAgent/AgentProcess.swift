@@ -33,6 +33,8 @@ public final class AgentProcess: Sendable {
     public struct Reach: Sendable {
         /// The container engines that it follows: by name, the path of each one's socket.
         public var engines: [String: String]
+        /// The ways past policies that no container of theirs may have: one that has such is killed.
+        public var refusedContainers: Swift.Set<ContainerBypass>
         /// The bridges that let nothing pass but what endpoints send and are sent that the agent knows.
         public var quarantine: [BridgePattern]
         /// What endpoints may send that no policy selects.
@@ -41,14 +43,23 @@ public final class AgentProcess: Sendable {
         public var nameServers: [NameServer]
         /// Whom those of them over TLS must be vouched for by; needed if there are any.
         public var serverTrust: ServerTrust?
+        /// How endpoints' questions for names are answered that no rule allows.
+        public var nameDenial: NameTable.Denial
+        /// How much each endpoint may ask, and hold.
+        public var nameLimits: NameLimits
 
         /// Sets the reach.
         public init(
-            engines: [String: String] = [:], quarantine: [BridgePattern] = [], defaultAction: DefaultAction = .allow,
-            nameServers: [NameServer] = [], serverTrust: ServerTrust? = nil
+            engines: [String: String] = [:], refusedContainers: Swift.Set<ContainerBypass> = [],
+            quarantine: [BridgePattern] = [], defaultAction: DefaultAction = .allow,
+            nameServers: [NameServer] = [], serverTrust: ServerTrust? = nil,
+            nameDenial: NameTable.Denial = .refused, nameLimits: NameLimits = NameLimits()
         ) {
+            self.refusedContainers = refusedContainers
             self.nameServers = nameServers
             self.serverTrust = serverTrust
+            self.nameDenial = nameDenial
+            self.nameLimits = nameLimits
             self.engines = engines
             self.quarantine = quarantine
             self.defaultAction = defaultAction
@@ -106,7 +117,8 @@ public final class AgentProcess: Sendable {
             servers: {
                 reach.nameServers.isEmpty ? HostResolvers.addresses().map { NameServer($0) } : reach.nameServers
             },
-            trust: reach.serverTrust, now: { WallTime.now.seconds })
+            areServersChosen: !reach.nameServers.isEmpty, trust: reach.serverTrust, denial: reach.nameDenial,
+            limits: reach.nameLimits, now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
             traffic: traffic, names: (setting, book))
@@ -136,7 +148,9 @@ public final class AgentProcess: Sendable {
         try await agent.start()
         routes.start(log: log) { authors in Task { await agent.kernelChanged(by: authors) } }
         let engines = reach.engines.sorted { $0.key < $1.key }.map { name, path in
-            EngineFollower(EngineFollower.Engine(name: name, socketPath: path), agent: agent, group: group, log: log)
+            EngineFollower(
+                EngineFollower.Engine(name: name, socketPath: path), agent: agent, refused: reach.refusedContainers,
+                group: group, log: log)
         }
         // What runs already has its policies before anybody is told that the agent is ready.
         let following = await follow(engines)

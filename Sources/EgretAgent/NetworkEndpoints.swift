@@ -83,26 +83,45 @@ struct NetworkEndpoints: EndpointSource {
         if networks.isEmpty { return [] }
         let present = Dictionary(
             try links.all().map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
-        let found: [AgentEndpoint] = networks.flatMap { network in
+        let found: [Connection] = networks.flatMap { network in
             network.endpoints.compactMap { endpoint in
                 // Until its link is gone it is an endpoint, whatever its stage, and whatever somebody calls the link.
-                guard let link = present[endpoint.hostIndex] else { return nil }
-                return NetworkEndpoints.endpoint(endpoint, link, of: network)
+                guard let link = present[endpoint.hostIndex],
+                    let known = NetworkEndpoints.endpoint(endpoint, link, of: network)
+                else { return nil }
+                return Connection(
+                    endpoint: known, record: endpoint,
+                    families: network.isIsolated ? [] : Swift.Set(network.subnets.map(\.block.family)))
             }
         }
         return NetworkEndpoints.joined(found)
     }
 
-    /// A container of several networks is one workload, with the addresses and the labels of all its links.
-    private static func joined(_ endpoints: [AgentEndpoint]) -> [AgentEndpoint] {
-        let byName = Dictionary(grouping: endpoints, by: \.workload.id)
-        if byName.count == endpoints.count { return endpoints }
-        return endpoints.map { endpoint in
-            var endpoint = endpoint
-            for other in byName[endpoint.workload.id] ?? [] where other.interfaceIndex != endpoint.interfaceIndex {
-                endpoint.workload.addresses += other.addresses
-                endpoint.workload.labels.merge(other.workload.labels) { own, _ in own }
+    /// An endpoint, and what is kept of it.
+    struct Connection {
+        var endpoint: AgentEndpoint
+        var record: NetworkRecord.Endpoint
+        /// The families that its network leads out.
+        var families: Swift.Set<AddressFamily>
+    }
+
+    /// A container of several networks is one workload, with the addresses and the labels of all its links. Of each family it
+    /// leaves by the network that it was connected to first.
+    static func joined(_ connections: [Connection]) -> [AgentEndpoint] {
+        let byName = Dictionary(grouping: connections, by: \.endpoint.workload.id)
+        if byName.count == connections.count { return connections.map(\.endpoint) }
+        return connections.map { connection in
+            var endpoint = connection.endpoint
+            var leads = connection.families
+            let others = (byName[endpoint.workload.id] ?? []).filter {
+                $0.endpoint.interfaceIndex != endpoint.interfaceIndex
             }
+            for other in others {
+                endpoint.workload.addresses += other.endpoint.addresses
+                endpoint.workload.labels.merge(other.endpoint.workload.labels) { own, _ in own }
+                if other.leads(before: connection) { leads.subtract(other.families) }
+            }
+            if !others.isEmpty { endpoint.leads = leads }
             return endpoint
         }
     }
@@ -145,5 +164,13 @@ struct NetworkEndpoints: EndpointSource {
                     direction: rate.isEgress ? .egress : .ingress, rate: BitRate(bitsPerSecond: rate.bitsPerSecond),
                     burst: rate.burstBytes.map { ByteCount(bytes: $0) })
             })
+    }
+}
+
+extension NetworkEndpoints.Connection {
+    /// Whether the namespace of both was connected here before.
+    fileprivate func leads(before other: NetworkEndpoints.Connection) -> Bool {
+        record.stage != .removing && record.sharesNamespace(with: other.record)
+            && (record.order ?? 0) < (other.record.order ?? 0)
     }
 }

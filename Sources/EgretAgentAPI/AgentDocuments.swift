@@ -226,6 +226,11 @@ public struct EndpointInfo: Codable, Hashable, Sendable {
     public var namespace: String
     /// Its addresses.
     public var addresses: [String]
+    /// The blocks that it reaches by this link without a gateway; `nil` where the agent does not know.
+    public var subnets: [String]?
+    /// The families of which it leaves by this link, `ipv4` and `ipv6`, if it has several; `nil` otherwise, and where the
+    /// agent does not know.
+    public var leads: [String]?
     /// Its labels.
     public var labels: [String: String]
     /// Its ports that have names: `http=8080/tcp`.
@@ -251,11 +256,13 @@ public struct EndpointInfo: Codable, Hashable, Sendable {
 
     /// Creates a description.
     public init(
-        name: String, network: String, namespace: String, addresses: [String], labels: [String: String],
-        ports: [String]? = nil, egress: [String], networkDefault: String? = nil, ingress: [String],
-        routes: [String]? = nil, limits: [String]? = nil, names: HeldNames? = nil, generations: [Int],
-        refused: UInt64? = nil, conditions: [Condition]
+        name: String, network: String, namespace: String, addresses: [String], subnets: [String]? = nil,
+        leads: [String]? = nil, labels: [String: String], ports: [String]? = nil, egress: [String],
+        networkDefault: String? = nil, ingress: [String], routes: [String]? = nil, limits: [String]? = nil,
+        names: HeldNames? = nil, generations: [Int], refused: UInt64? = nil, conditions: [Condition]
     ) {
+        self.subnets = subnets
+        self.leads = leads
         self.networkDefault = networkDefault
         self.routes = routes
         self.names = names

@@ -45,3 +45,19 @@ public struct CNIError: Error, Codable, Hashable, Sendable {
         case notConnected = 101
     }
 }
+
+extension CNIError {
+    /// The error of a call that went on after errors: an answer has one, with all of them in its details.
+    ///
+    /// - Parameter errors: The errors, in the order in which they came.
+    /// - Returns: The error; `nil` if there was none.
+    static func joining(_ errors: [CNIError]) -> CNIError? {
+        guard let first = errors.first, errors.count > 1 else { return errors.first }
+        var whole = first
+        whole.msg = "\(first.msg), and \(errors.count - 1) more"
+        whole.details = errors.map { error in
+            [error.msg, error.details].compactMap(\.self).joined(separator: "; ")
+        }.joined(separator: "\n")
+        return whole
+    }
+}

@@ -224,14 +224,33 @@ struct CNIMainPlugin {
             }
             return ContainerAttachment(network: request.network, container: container, interface: interface)
         }
-        do {
-            try ContainerNetworks.collect(
-                besides: Set(known), in: configuration.network(), of: request.network)
-        } catch let error as ContainerNetworks.Failure {
-            throw CNIMainPlugin.failure(error)
-        } catch {
-            throw error as? CNIError ?? CNIError(.notConnected, "\(error)")
+        let network = try configuration.network()
+        let collected = ContainerNetworks.collect(besides: Set(known), in: network, of: request.network)
+        var errors = collected.failures.map(CNIMainPlugin.failure)
+        // Where nobody knows who is still connected, nobody's address is free.
+        if collected.isComplete, let name = configuration.addressPlugin {
+            do {
+                let asked = CNIMainPlugin.asking(request, toKeep: collected.remaining, besides: items)
+                try CNIAddressPlugin(name, asked).askIfKnown(.collect)
+            } catch {
+                errors.append(error)
+            }
         }
-        try addressPlugin?.askIfKnown(.collect)
+        if let error = CNIError.joining(errors) { throw error }
+    }
+
+    /// A request to collect that has further containers among those that keep their addresses.
+    static func asking(
+        _ request: CNIRequest, toKeep remaining: Set<ContainerAttachment>, besides known: [DataValue]
+    ) -> CNIRequest {
+        guard !remaining.isEmpty, case .object(var members) = request.configuration else { return request }
+        let kept = remaining.sorted { ($0.container, $0.interface) < ($1.container, $1.interface) }
+        let further = kept.map { attachment in
+            DataValue.object(["containerID": .string(attachment.container), "ifname": .string(attachment.interface)])
+        }
+        members["cni.dev/valid-attachments"] = .array(known + further)
+        var request = request
+        request.configuration = .object(members)
+        return request
     }
 }

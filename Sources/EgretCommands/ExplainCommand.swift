@@ -21,7 +21,8 @@ struct ExplainCommand: ParsableCommand {
             reads manifests, Kubernetes' policies among them, and says what both ends of a connection decide: the \
             egress of the one and the ingress of the other. An end is NAMESPACE/NAME, KIND/NAMESPACE/NAME or an \
             address; svc/NAMESPACE/NAME as --to stands for the pods behind the service. \
-            Without files it asks the agent, and says what is in force for its endpoints.
+            Without files it asks the agent, and says what is in force for its endpoints; of one of several networks, \
+            what is true of the link that the connection takes.
 
             Nothing is run, and no privileges are needed. Exit code 0 whatever the verdict; with --exit-code, 1 if a \
             flow is refused; 2 if the policy or the flow has mistakes.

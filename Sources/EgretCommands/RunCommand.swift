@@ -50,7 +50,7 @@ struct RunCommand: ParsableCommand {
             "Resolve names by this server instead of the host's: an address, or udp://, tcp:// or tls:// before it, a "
                 + "port behind it, and for TLS #NAME, which its certificate must be for, else for the address. Unless "
                 + "the policy is about names, it must be an address alone, and 53/udp to it be allowed. May be given "
-                + "more than once.",
+                + "more than once: the next is asked where one fails.",
             valueName: "server"
         )
     )
@@ -71,6 +71,8 @@ struct RunCommand: ParsableCommand {
         )
     )
     var nameDenial: NameDenial = .refused
+
+    @OptionGroup var nameLimits: NameLimitOptions
 
     @Option(
         name: .customLong("expose-socket"),
@@ -103,6 +105,10 @@ struct RunCommand: ParsableCommand {
     @Argument(
         parsing: .captureForPassthrough, help: ArgumentHelp("The command and its arguments.", valueName: "command"))
     var command: [String] = []
+
+    func validate() throws {
+        _ = try nameLimits.limits()
+    }
 
     func run() throws {
         // Everything from the first word that is no option of Egret's is the command's, these two included.

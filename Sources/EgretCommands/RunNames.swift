@@ -24,10 +24,14 @@ final class RunNames: Sendable {
         var endpointAddresses: [IPAddress]
         /// The servers that questions go to.
         var resolvers: [NameServer]
+        /// Whether the user has named them; else they are the host's.
+        var areResolversChosen: Bool
         /// Whom servers over TLS must be vouched for by; needed if there are any.
         var trust: ServerTrust?
         /// How questions are answered that no rule allows.
         var denial: NameTable.Denial
+        /// How much the command may ask, and hold.
+        var limits: NameLimits
     }
 
     /// The netlink port by which the proxies put addresses into sets.
@@ -82,9 +86,12 @@ final class RunNames: Sendable {
             id: endpoint,
             addresses: setting.endpointAddresses,
             rules: NameRule.rules(of: setting.policies),
+            limits: setting.limits,
             denial: setting.denial,
             trustedServers: setting.policies.trustedServers(besides: setting.resolvers),
             servers: setting.resolvers,
+            replaceableServers: setting.areResolversChosen
+                ? setting.policies.replaceableServers(among: setting.resolvers) : [],
             isOpen: { judge.allowsQuestions(to: $0, isHost: false, overStream: $1) },
             isOpenHere: { judge.allowsQuestions(to: $0, isHost: true, overStream: $1) }
         )

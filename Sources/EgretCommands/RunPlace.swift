@@ -83,6 +83,7 @@ final class RunPlace {
     ///   - user: Who the command runs as.
     ///   - resolvers: Resolvers that the user named; if none, the host's.
     ///   - nameDenial: How questions for names are answered that no rule allows.
+    ///   - nameLimits: How much the command may ask, and hold.
     ///   - exposedSockets: Control sockets that stay in the command's reach, by path.
     /// - Throws: An error that names the step. What was made is gone again.
     init(
@@ -92,6 +93,7 @@ final class RunPlace {
         user: UserIdentity,
         resolvers: ConfiguredServers,
         nameDenial: NameTable.Denial = .refused,
+        nameLimits: NameLimits = NameLimits(),
         exposedSockets: [String]
     ) throws {
         self.host = host
@@ -131,7 +133,8 @@ final class RunPlace {
                 RunNames.Setting(
                     policies: policies, program: policyProgram, endpointAddresses: plan.endpointAddresses,
                     resolvers: chosen.isEmpty ? resolution.resolvers.map { NameServer($0) } : resolvers.servers,
-                    trust: resolvers.trust, denial: nameDenial))
+                    areResolversChosen: !chosen.isEmpty, trust: resolvers.trust, denial: nameDenial,
+                    limits: nameLimits))
         } catch {
             try? namespaces.end()
             try? host.state.forget(claim.record)

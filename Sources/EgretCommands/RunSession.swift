@@ -139,6 +139,7 @@ struct RunSession {
                 user: user,
                 resolvers: servers,
                 nameDenial: options.nameDenial.denial,
+                nameLimits: try options.nameLimits.limits(),
                 exposedSockets: options.exposedSockets
             )
             return (place, supervisor)

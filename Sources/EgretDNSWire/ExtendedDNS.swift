@@ -50,6 +50,14 @@ public struct ExtendedDNS: Hashable, Sendable {
         Option(code: extendedError, value: [UInt8(truncatingIfNeeded: code >> 8), UInt8(truncatingIfNeeded: code)])
     }
 
+    /// The codes of the extended errors (RFC 8914, section 2).
+    public var errors: [UInt16] {
+        options.compactMap { option in
+            guard option.code == ExtendedDNS.extendedError, option.value.count >= 2 else { return nil }
+            return UInt16(option.value[0]) << 8 | UInt16(option.value[1])
+        }
+    }
+
     init(recordClass: UInt16, timeToLive: UInt32, from reader: inout DNSReader) throws(DNSWireError) {
         payloadSize = recordClass
         extendedCode = UInt8(truncatingIfNeeded: timeToLive >> 24)

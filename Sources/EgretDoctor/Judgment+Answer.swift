@@ -105,12 +105,7 @@ extension Observation {
             if case .udp = probe.service {
                 return .unknown("nothing in \(time.inMilliseconds); a UDP service need not answer")
             }
-            let finding = Finding(
-                .answer, "nothing came back within \(time.inMilliseconds)",
-                isThroughHost
-                    ? "The packet left this host. \(probe.destination), or something on the way, drops it or has no way back."
-                    : "\(probe.destination) has got the packet on its link, and says nothing.")
-            return .bad(finding)
+            return .bad(Finding(.answer, "nothing came back within \(time.inMilliseconds)", silence))
         }
         if case .failed(let errno, let reporter) = outcome {
             return .bad(
@@ -119,6 +114,17 @@ extension Observation {
                     "The packet did not get through."))
         }
         return .unknown("not sent")
+    }
+
+    /// Who may have kept the answer.
+    private var silence: String {
+        if let gateway = strangeGateway {
+            return "\(gateway) has got the packet on its link, and is not this host: what becomes of it, and of an "
+                + "answer, is to be seen there."
+        }
+        return isThroughHost
+            ? "The packet left this host. \(probe.destination), or something on the way, drops it or has no way back."
+            : "\(probe.destination) has got the packet on its link, and says nothing."
     }
 
     /// The answer's way from the host to the endpoint.

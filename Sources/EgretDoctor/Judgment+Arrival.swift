@@ -29,7 +29,10 @@ extension Observation {
 
     /// The probe comes to the host's end of the link.
     func judgeArrival() -> Judgment {
-        guard isAsked else { return .notNeeded("\(probe.destination) is on the endpoint's own link") }
+        guard isAsked else {
+            let words = strangeGateway.map { "the gateway \($0) is not this host" }
+            return .notNeeded(words ?? "\(probe.destination) is on the endpoint's own link")
+        }
         // With br_netfilter the rules for IP are asked before the bridge's own.
         if let sighting = outward.at(.prerouting), outward.drop?.table.family != .bridge {
             return .good("at \(host.linkName(sighting.inputInterface))")

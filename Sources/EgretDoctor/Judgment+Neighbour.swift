@@ -24,6 +24,13 @@ extension Observation {
                     "Without the next hop's hardware address no packet leaves the link.",
                     commands: found.drop.acceptance(found.place, family: family)))
         }
+        if !host.owns(hop), let network, network.gateways.contains(hop) {
+            return .bad(
+                Finding(
+                    .neighbour, "the gateway \(hop) does not answer \(asks)",
+                    "It is the gateway of \(network.name), and no address of this host: the machine that has it is down, or "
+                        + "gone."))
+        }
         guard let gateway = hostAddress, let side = hostSide else {
             return .bad(Finding(.neighbour, "\(hop) does not answer \(asks)", "Nobody on the link seems to have it."))
         }

@@ -9,6 +9,8 @@ public struct KeptNetwork: Hashable, Sendable {
     public var name: String
     /// Its addresses.
     public var blocks: [IPPrefix]
+    /// What its endpoints' default routes lead to: the host, or on an adopted bridge perhaps another machine.
+    public var gateways: Set<IPAddress>
     /// The host's interfaces that lead to it: the bridge, or each link.
     public var interfaces: Set<String>
     /// Whether its endpoints reach nobody but each other and the host.
@@ -17,9 +19,13 @@ public struct KeptNetwork: Hashable, Sendable {
     public var isTranslated: Bool
 
     /// Describes a network.
-    public init(name: String, blocks: [IPPrefix], interfaces: Set<String>, isIsolated: Bool, isTranslated: Bool) {
+    public init(
+        name: String, blocks: [IPPrefix], gateways: Set<IPAddress> = [], interfaces: Set<String>, isIsolated: Bool,
+        isTranslated: Bool
+    ) {
         self.name = name
         self.blocks = blocks
+        self.gateways = gateways
         self.interfaces = interfaces
         self.isIsolated = isIsolated
         self.isTranslated = isTranslated

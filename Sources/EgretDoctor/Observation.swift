@@ -125,10 +125,22 @@ public struct Observation: Hashable, Sendable {
         return route.gateway ?? probe.destination
     }
 
-    /// Whether the destination is beyond the host rather than on the endpoint's own link.
+    /// Whether the packet goes to the host: the destination or the gateway is the host's own, or the host has answered for
+    /// the gateway (`proxy_arp`, `proxy_ndp`). On a bridge, the gateway may be another machine.
     var isThroughHost: Bool {
         guard let route = route.usable else { return true }
-        return route.gateway != nil || host.owns(probe.destination)
+        if host.owns(probe.destination) { return true }
+        guard let gateway = route.gateway else { return false }
+        return host.owns(gateway) || isHosts(endpoint.neighbour(gateway, on: interface?.index)?.hardwareAddress)
+    }
+
+    /// The gateway that the packet goes to, if that is not the host.
+    var strangeGateway: IPAddress? { isThroughHost ? nil : route.usable?.gateway }
+
+    /// Whether a hardware address is one that the host has on the endpoint's link.
+    private func isHosts(_ hardware: MACAddress?) -> Bool {
+        guard let hardware else { return false }
+        return [hostEnd, hostSide].contains { $0?.address == hardware }
     }
 
     /// The link that has the host's addresses for the endpoint: the bridge, or the host's end itself.

@@ -20,6 +20,9 @@ public struct NameEndpoint: Sendable {
     public var trustedServers: Swift.Set<IPAddress>
     /// Servers that are asked instead of any other, in this order; empty: questions to others are refused.
     public var servers: [NameServer]
+    /// Servers among ``servers`` that the others of these are asked instead of when they fail, also where the endpoint has
+    /// asked them itself. Any other server that it means is never replaced by another.
+    public var replaceableServers: Swift.Set<IPAddress>
     /// Whether ``servers`` are asked instead of trusted servers too.
     public var overridesTrustedServers: Bool
     /// Whether a server may be asked for every name that no rule is about, because the endpoint may reach its port 53
@@ -37,6 +40,7 @@ public struct NameEndpoint: Sendable {
         denial: NameTable.Denial = .refused,
         trustedServers: Swift.Set<IPAddress> = [],
         servers: [NameServer] = [],
+        replaceableServers: Swift.Set<IPAddress> = [],
         overridesTrustedServers: Bool = false,
         isOpen: @escaping @Sendable (_ server: IPAddress, _ isStream: Bool) -> Bool = { _, _ in false },
         isOpenHere: @escaping @Sendable (_ server: IPAddress, _ isStream: Bool) -> Bool = { _, _ in false }
@@ -48,20 +52,22 @@ public struct NameEndpoint: Sendable {
         self.denial = denial
         self.trustedServers = trustedServers
         self.servers = servers
+        self.replaceableServers = replaceableServers
         self.overridesTrustedServers = overridesTrustedServers
         self.isOpen = isOpen
         self.isOpenHere = isOpenHere
     }
 
-    /// Which servers a question goes to that was sent to an address; none if it may not.
+    /// Which servers a question goes to that was sent to an address, one after the other; none if it may not.
     func servers(for destination: IPAddress) -> [NameServer] {
         // Who is configured is asked as the configuration says, however the client would ask.
-        let configured = configured(at: destination)
-        if !configured.isEmpty { return configured }
-        if trustedServers.contains(destination) && !(overridesTrustedServers && !servers.isEmpty) {
-            return [NameServer(destination)]
+        var first = configured(at: destination)
+        if first.isEmpty, trustedServers.contains(destination), !(overridesTrustedServers && !servers.isEmpty) {
+            first = [NameServer(destination)]
         }
-        return servers
+        if first.isEmpty { return servers }
+        guard replaceableServers.contains(destination) else { return first }
+        return first + servers.filter { !first.contains($0) }
     }
 
     /// The configured servers at an address that are asked in another way than a client would.

@@ -16,7 +16,7 @@ public enum NameEvent: Hashable, Sendable {
     case limited(DNSName, Limit)
     /// An answer for an allowed name held addresses that are not public, and lost them.
     case addressesRemoved(DNSName, [IPAddress])
-    /// A server gave an answer that was not used.
+    /// A server gave an answer that was not used: it is none to go by, or another server was asked instead.
     case badAnswer(DNSName, String)
     /// The kernel did not take an answer's addresses; the client got no answer.
     case commitFailed(DNSName, String)

@@ -70,7 +70,8 @@ public final class NameRegistry: Sendable {
         }
     }
 
-    /// Has an endpoint's questions go to other servers. Its rules, and what it holds, stay as they are.
+    /// Has an endpoint's questions go to other servers, none of them replaceable where the endpoint asks it itself. Its
+    /// rules, and what it holds, stay as they are.
     ///
     /// - Parameters:
     ///   - servers: The servers that are asked.
@@ -80,6 +81,7 @@ public final class NameRegistry: Sendable {
         _ = update(id) { entry in
             entry.endpoint.servers = servers
             entry.endpoint.trustedServers = trusted
+            entry.endpoint.replaceableServers = []
         }
     }
 

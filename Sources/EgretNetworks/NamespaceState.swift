@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+public import EgretAddressing
 public import EgretNetlink
 public import EgretNetlinkWire
 
@@ -12,6 +13,10 @@ public struct NamespaceState: Hashable, Sendable {
     public var addresses: [AddressRecord] = []
     /// Its routes of the main table.
     public var routes: [RouteRecord] = []
+    /// Its routes of the tables by which endpoints of several networks answer.
+    public var answerRoutes: [RouteRecord] = []
+    /// Its routing rules, of the families that the kernel has rules for.
+    public var rules: [AddressFamily: [RoutingRuleRecord]] = [:]
 
     /// Creates the state of a namespace that holds nothing.
     public init() {}
@@ -24,10 +29,12 @@ public struct NamespaceState: Hashable, Sendable {
         let reader = NetworkLinks(connection)
         links = try reader.all()
         addresses = try reader.addresses()
-        routes = try connection.dump("list routes") { sequence throws(WireError) in
+        let all = try connection.dump("list routes") { sequence throws(WireError) in
             try RouteWire.routesRequest(sequence: sequence)
         }
         .compactMap { (message) throws(WireError) in try RouteWire.decodeRoute(message) }
-        .filter { $0.table == 254 }
+        routes = all.filter { $0.table == 254 }
+        answerRoutes = all.filter { AnswerRouting.tables.contains($0.table) }
+        rules = try connection.routingRules()
     }
 }

@@ -4,7 +4,8 @@
 import EgretAddressing
 import EgretNetlinkWire
 
-/// A difference between what is kept of a network's links and what is there: something that is missing.
+/// A difference between what is kept of a network's links and what is there: something that is missing, or what of
+/// Egret's own is there and in the way.
 public struct NetworkFault: Hashable, Sendable {
     /// What of a packet's way it is about.
     public enum Part: Hashable, Sendable, CaseIterable {
@@ -39,6 +40,9 @@ public struct NetworkFault: Hashable, Sendable {
         case add(End, IPAddress, UInt8, UInt32)
         case take(End, IPAddress, UInt8, UInt32)
         case route(End, RouteRecord, instead: [RouteRecord])
+        case lead(RoutingRuleRecord)
+        /// With the routes of the rule's table.
+        case unlead(RoutingRuleRecord, [RouteRecord])
     }
 
     /// What of a packet's way it is about.
@@ -56,7 +60,17 @@ public struct NetworkFault: Hashable, Sendable {
 
     /// Whether the endpoint has no default route of a family.
     public var isWayOut: Bool {
-        if case .route(.endpoint, let route, _) = mend { route.isDefault } else { false }
+        guard case .route(.endpoint, let route, _) = mend else { return false }
+        return route.isDefault && !AnswerRouting.tables.contains(route.table)
+    }
+
+    /// Whether it is about the link by which the endpoint answers.
+    public var isAboutAnswers: Bool {
+        switch mend {
+        case .lead, .unlead: true
+        case .route(.endpoint, let route, _): AnswerRouting.tables.contains(route.table)
+        default: false
+        }
     }
 
     /// Whether the bridge has to be there first.

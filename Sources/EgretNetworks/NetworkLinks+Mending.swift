@@ -43,6 +43,10 @@ extension NetworkLinks {
                 }
             }
             try at(end).add(route)
+        case .lead(let rule):
+            try inside.add(rule)
+        case .unlead(let rule, let routes):
+            try inside.remove(rule, routes)
         }
     }
 }

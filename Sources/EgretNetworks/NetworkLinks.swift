@@ -200,8 +200,11 @@ public struct NetworkLinks {
             try inside.add(address, length: Int(network.innerLength(subnet)), to: index)
         }
         try inside.setUp(index)
-        let present = try inside.routes().filter { $0.isDefault && $0.table == 254 }.map(\.destination.family)
-        for route in network.innerRoutes(link: index, hasDefault: led.union(present)) { try inside.add(route) }
+        let present = try inside.routes().filter { $0.isDefault && $0.table == 254 }
+        let hasDefault = led.union(present.map(\.destination.family))
+        for route in network.innerRoutes(link: index, hasDefault: hasDefault) { try inside.add(route) }
+        let families = network.answeringFamilies(link: index, led: led, routes: present)
+        try inside.leadAnswers(of: endpoint, in: network, link: index, families)
     }
 }
 

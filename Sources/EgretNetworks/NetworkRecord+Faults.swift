@@ -49,7 +49,8 @@ extension NetworkRecord {
             return [NetworkFault(.link, words, .remake)]
         }
         return linkFaults(endpoint, outer, inner, host) + addressFaults(endpoint, inner, inside)
-            + routeFaults(endpoint, inner, inside, led) + hostFaults(endpoint, outer, host)
+            + routeFaults(endpoint, inner, inside, led) + answerFaults(endpoint, inner, inside, led)
+            + hostFaults(endpoint, outer, host)
     }
 
     // MARK: - Links
@@ -147,21 +148,24 @@ extension NetworkRecord {
         }
     }
 
+    /// The routes that the kernel itself makes of an endpoint's addresses.
+    func linkRoutes(link index: UInt32) -> [RouteRecord] {
+        mode == .bridge ? subnets.map { RouteRecord(to: $0.block, link: index) } : []
+    }
+
     private func routeFaults(
         _ endpoint: Endpoint, _ inner: LinkRecord, _ inside: NamespaceState, _ led: Set<AddressFamily>
     ) -> [NetworkFault] {
         let hasDefault = led.union(inside.routes.filter(\.isDefault).map(\.destination.family))
-        let own = mode == .bridge ? subnets.map { RouteRecord(to: $0.block, link: inner.index) } : []
-        return (own + innerRoutes(link: inner.index, hasDefault: hasDefault)).filter { wanted in
-            !inside.routes.contains { $0.leads(as: wanted) }
-        }
-        .map { wanted in
-            let target = wanted.isDefault ? "default route" : "route to \(wanted.destination)"
-            let family = wanted.destination.family == .ipv4 ? "IPv4" : "IPv6"
-            return NetworkFault(
-                .route, "\(endpoint.namespace) has lost its \(family) \(target) by \(inner.name)",
-                .route(.endpoint, wanted, instead: []))
-        }
+        let routes = linkRoutes(link: inner.index) + innerRoutes(link: inner.index, hasDefault: hasDefault)
+        return routes.filter { wanted in !inside.routes.contains { $0.leads(as: wanted) } }
+            .map { wanted in
+                let target = wanted.isDefault ? "default route" : "route to \(wanted.destination)"
+                let family = wanted.destination.family == .ipv4 ? "IPv4" : "IPv6"
+                return NetworkFault(
+                    .route, "\(endpoint.namespace) has lost its \(family) \(target) by \(inner.name)",
+                    .route(.endpoint, wanted, instead: []))
+            }
     }
 
     /// The host's own addresses on a link by itself, and its route to the endpoint.
@@ -201,7 +205,7 @@ extension NetworkRecord.Endpoint {
 
 extension RouteRecord {
     /// Whether it leads packets where another one would.
-    fileprivate func leads(as other: RouteRecord) -> Bool {
+    func leads(as other: RouteRecord) -> Bool {
         destination == other.destination && gateway == other.gateway && outputIndices == other.outputIndices
             && kind == other.kind
     }

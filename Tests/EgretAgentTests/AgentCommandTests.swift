@@ -107,28 +107,93 @@ struct AgentCommandTests {
         }
     }
 
-    @Test("an endpoint of two networks is named by an address, and its name alone says so")
+    private static let fromFront = """
+        apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: { name: from-front, namespace: shop }
+        spec:
+          podSelector: { matchLabels: { app: db } }
+          policyTypes: [Ingress]
+          ingress: [{ from: [{ ipBlock: { cidr: 10.9.0.0/24 } }] }]
+
+        """
+
+    /// A link of an endpoint of the group `shop`; its network is a /24, if the agent says so.
+    private static func link(
+        _ name: String, _ network: String, _ address: String, app: String, leads: [String]? = nil, isKnown: Bool = true
+    ) -> EndpointInfo {
+        EndpointInfo(
+            name: "shop/\(name)", network: network, namespace: "ns0", addresses: [address],
+            subnets: isKnown ? ["\(address.prefix(6)).0/24"] : nil, leads: isKnown ? leads : nil, labels: ["app": app],
+            egress: [], ingress: [], generations: [], conditions: [])
+    }
+
+    /// An endpoint of two networks, which leaves by the one, and others of these two and of a third.
+    private static func twoNetworks(areKnown: Bool = true) -> [EndpointInfo] {
+        [
+            link("web", "back", "10.8.0.2", app: "web", leads: [], isKnown: areKnown),
+            link("web", "front", "10.9.0.2", app: "web", leads: ["ipv4"], isKnown: areKnown),
+            link("db", "front", "10.9.0.3", app: "db", isKnown: areKnown),
+            link("store", "back", "10.8.0.3", app: "store", isKnown: areKnown),
+            link("far", "third", "10.7.0.3", app: "db", isKnown: areKnown),
+        ]
+    }
+
+    private func answers(_ path: String, from source: String, to target: String) async throws -> [String] {
+        let output = try await egret(path, ["explain", "--from", source, "--to", target, "--port", "443/tcp"])
+        #expect(output.status == 0, "\(output.standardError)")
+        return output.standardOutput.split(separator: "\n").filter { !$0.hasPrefix(" ") }.map(String.init)
+    }
+
+    @Test("an endpoint of two networks is asked about by the link that its connection takes")
     func severalLinks() async throws {
         try await withServer { service, path, _ in
-            service.hold(
-                [SourceFile(name: "/etc/other.yaml", text: Self.other)],
-                for: [
-                    Self.endpoint("shop/web", "10.9.0.2", "fd00:9::2"), Self.endpoint("shop/web", "10.8.0.2"),
-                    Self.endpoint("shop/db", "10.9.0.3"),
-                ])
-            let ends = ["--to", "shop/db", "--port", "443/tcp"]
-            let output = try await egret(path, ["explain", "--from", "shop/web"] + ends)
-            #expect(output.status == 2)
-            let advice = "name it by one of its addresses: 10.8.0.2, 10.9.0.2, fd00:9::2"
-            #expect(
-                output.standardError.contains("\"shop/web\" is connected 2 times; \(advice)\n"),
-                "\(output.standardError)")
-            for address in ["10.8.0.2", "10.9.0.2"] {
-                let answer = try await egret(path, ["explain", "--from", address] + ends)
-                #expect(
-                    answer.standardOutput.hasPrefix("shop/web -> shop/db 443/tcp: allow\n"),
-                    "\(answer.standardError)")
+            service.hold([SourceFile(name: "/etc/policy.yaml", text: Self.fromFront)], for: Self.twoNetworks())
+            let expected = [
+                ("shop/web", "shop/db", "shop/web (front) -> shop/db 443/tcp: allow"),
+                ("shop/web", "shop/store", "shop/web (back) -> shop/store 443/tcp: allow"),
+                ("shop/web", "10.8.0.9", "shop/web (back) -> 10.8.0.9 443/tcp: allow"),
+                ("shop/web", "shop/far", "shop/web (front) -> shop/far 443/tcp: allow"),
+                ("shop/web", "203.0.113.10", "shop/web (front) -> 203.0.113.10 443/tcp: allow"),
+                ("shop/store", "shop/web", "shop/store -> shop/web (back) 443/tcp: allow"),
+                // Nobody decides about what comes to it: at which link makes no difference.
+                ("shop/far", "shop/web", "shop/far -> shop/web 443/tcp: allow"),
+                ("shop/web", "shop/web", "shop/web -> shop/web 443/tcp: allow"),
+                // Named by an address, it is that link.
+                ("10.8.0.2", "shop/db", "shop/web -> shop/db 443/tcp: deny"),
+                ("10.9.0.2", "shop/db", "shop/web -> shop/db 443/tcp: allow"),
+            ]
+            for (source, target, answer) in expected {
+                #expect(try await answers(path, from: source, to: target) == [answer])
             }
+            let output = try await egret(
+                path, ["explain", "--from", "shop/web", "--to", "shop/db", "--port", "443/tcp", "-o", "json"])
+            let document = try JSONSerialization.jsonObject(with: Data(output.standardOutput.utf8)) as? [String: Any]
+            #expect(document?["from"] as? String == "shop/web")
+            #expect(document?["fromLink"] as? String == "front")
+            #expect(document?["toLink"] == nil)
+        }
+    }
+
+    @Test("where nobody knows which link of an endpoint a connection takes, each is asked about")
+    func unknownLinks() async throws {
+        try await withServer { service, path, _ in
+            service.hold(
+                [SourceFile(name: "/etc/policy.yaml", text: Self.fromFront)], for: Self.twoNetworks(areKnown: false))
+            #expect(
+                try await answers(path, from: "shop/web", to: "shop/far").sorted() == [
+                    "shop/web (back) -> shop/far 443/tcp: deny", "shop/web (front) -> shop/far 443/tcp: allow",
+                ])
+            // That two share a network the agent tells at any rate.
+            #expect(
+                try await answers(path, from: "shop/web", to: "shop/db") == [
+                    "shop/web (front) -> shop/db 443/tcp: allow"
+                ])
+            // Where it makes no difference, one answer will do.
+            #expect(
+                try await answers(path, from: "shop/web", to: "203.0.113.10") == [
+                    "shop/web -> 203.0.113.10 443/tcp: allow"
+                ])
         }
     }
 
@@ -400,5 +465,18 @@ struct AgentCommandTests {
             #expect(output.status == (seconds == nil ? 64 : 0), "\(output.standardError)")
             #expect(service.calls.first?.request?.confirmWithin == seconds)
         }
+    }
+
+    @Test(
+        "what becomes of containers that no policy holds is report or kill, and kill is for an engine that is followed",
+        arguments: [
+            (["--host-network", "kill"], "--host-network kill goes with --runtime"),
+            (["--privileged", "kill", "--other-links", "kill"], "--other-links kill goes with --runtime"),
+            (["--runtime", "docker", "--privileged", "stop"], "--privileged"),
+        ])
+    func actions(_ options: [String], _ mistake: String) async throws {
+        let output = try await egret("/nowhere", ["agent"] + options)
+        #expect(output.status == 64)
+        #expect(output.standardError.contains(mistake))
     }
 }

@@ -183,25 +183,31 @@ struct AgentTests {
         #expect(try await other.history().map(\.state) == ["current", "rolled-back", "superseded"])
     }
 
+    /// Two policies whose limits do not go together for an endpoint with the labels of both.
+    private static let overlappingLimits = """
+        apiVersion: egret.dev/v1
+        kind: EgressPolicy
+        metadata: { name: one }
+        spec:
+          selects: { matchLabels: { one: "yes" } }
+          default: allow
+          limits: [{ rate: 1Mbit, to: [{ cidr: 203.0.112.0/20 }], ports: [443] }]
+        ---
+        apiVersion: egret.dev/v1
+        kind: EgressPolicy
+        metadata: { name: two }
+        spec:
+          selects: { matchLabels: { two: "yes" } }
+          default: allow
+          limits: [{ rate: 2Mbit, to: [{ cidr: 203.0.113.0/24 }] }]
+
+        """
+
     @Test("what is not confirmed goes back also if limits do not go together for an endpoint that has come since")
     func conflictingLimits() async throws {
         let bench = try AgentBench()
         let agent = try await bench.agent()
-        let policy = { (name: String, limit: String) in
-            """
-            apiVersion: egret.dev/v1
-            kind: EgressPolicy
-            metadata: { name: \(name) }
-            spec:
-              selects: { matchLabels: { \(name): "yes" } }
-              default: allow
-              limits: [{ \(limit) }]
-
-            """
-        }
-        let text =
-            policy("one", "rate: 1Mbit, to: [{ cidr: 203.0.112.0/20 }], ports: [443]") + "---\n"
-            + policy("two", "rate: 2Mbit, to: [{ cidr: 203.0.113.0/24 }]")
+        let text = Self.overlappingLimits
         _ = try await agent.apply(AgentBench.request(text), author: "me")
         var request = ApplyRequest(delete: ["EgressPolicy/one", "EgressPolicy/two"])
         request.confirmWithin = 60
@@ -220,6 +226,46 @@ struct AgentTests {
         await agent.tick()
         #expect(policies(bench) == ["one", "two"])
         #expect(try await agent.history().map(\.state) == ["current", "rolled-back", "superseded"])
+        #expect(await agent.status().problem == nil)
+    }
+
+    @Test("so does whoever goes back, and is told")
+    func conflictingLimitsOfFormer() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(Self.overlappingLimits), author: "me")
+        _ = try await agent.apply(ApplyRequest(delete: ["EgressPolicy/one", "EgressPolicy/two"]), author: "me")
+        let both = try bench.endpoint(2, labels: ["one": "yes", "two": "yes"])
+        bench.present.withLock { $0 = [both] }
+        _ = try await agent.synchronize()
+        let report = try await agent.rollback(to: nil, author: "me")
+        #expect(policies(bench) == ["one", "two"])
+        #expect(report.warnings.count { $0.contains("overlap") && $0.contains("slowest") } == 1, "\(report.warnings)")
+        #expect(try await agent.history().map(\.state) == ["current", "superseded", "superseded"])
+        #expect(await agent.status().problem == nil)
+        // Without the endpoint nothing is to be told.
+        bench.present.withLock { $0 = [] }
+        _ = try await agent.synchronize()
+        for revision in [2, 1] {
+            let report = try await agent.rollback(to: revision, author: "me")
+            #expect(!report.warnings.contains { $0.contains("overlap") }, "\(report.warnings)")
+        }
+    }
+
+    @Test("a revision that cannot be read any more is refused with what to do, and nothing changes")
+    func unreadableFormer() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one", to: "198.51.100.0/24")), author: "me")
+        try PolicyStore(path: bench.storePath).execute(
+            "UPDATE text SET text = replace(text, 'allow', 'former') WHERE text LIKE '%203.0.113.0/24%'")
+        let error = await #expect(throws: APIError.self) { try await agent.rollback(to: nil, author: "me") }
+        #expect(error?.code == "invalid")
+        #expect(error?.message.contains("revision 1 cannot be read any more") ?? false)
+        #expect(error?.advice?.contains("egret rollback --to") ?? false)
+        #expect(error?.diagnostics?.contains { $0.hasPrefix("policy.yaml:4:") } ?? false)
+        #expect(try await agent.history().map(\.state) == ["current", "superseded"])
         #expect(await agent.status().problem == nil)
     }
 
@@ -370,8 +416,8 @@ struct AgentTests {
         #expect(error?.diagnostics?.contains { $0.contains("EGR0079") } ?? false)
     }
 
-    @Test("a change that waits for its confirmation leaves the lists that the way back needs, until it is confirmed")
-    func feedsOfUnconfirmed() async throws {
+    @Test("going back needs no server for the lists that were in force, neither by itself nor by hand")
+    func feedsOfFormer() async throws {
         let (bench, folder) = (try AgentBench(), try TemporaryDirectory())
         let archive = FeedArchive(directory: folder.path + "/feeds")
         let url = "https://lists.example/partners"
@@ -397,9 +443,19 @@ struct AgentTests {
         #expect(try await agent.list(ofGroup: "partners").contains("203.0.113.7"))
 
         _ = try await agent.apply(request, author: "me")
-        #expect(archive.read(url) != nil)
         _ = try await agent.confirm()
         await agent.tick()
+        let other = AgentBench.request(AgentBench.policy("one"))
+        _ = try await agent.apply(other, author: "me")
+        await agent.tick()
+        _ = try await agent.rollback(to: 3, author: "me")
+        #expect(try await agent.list(ofGroup: "partners").contains("203.0.113.7"))
+        // What no revision that is kept may have needed goes.
+        _ = try await agent.apply(ApplyRequest(delete: ["DestinationGroup/partners"]), author: "me")
+        _ = try await agent.apply(other, author: "me")
+        try PolicyStore(path: bench.storePath).execute("DELETE FROM revision WHERE state <> 'current'")
+        let later = try await bench.agent(feeds: FeedKeeper(archive, nil, uptime: { 0 }, log: { _ in }))
+        await later.tick()
         #expect(archive.read(url) == nil)
     }
 

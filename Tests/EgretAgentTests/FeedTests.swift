@@ -191,4 +191,34 @@ struct FeedTests {
             #expect(keeper.failure(of: feed)?.contains("unchanged") == true)
         }
     }
+
+    @Test("lists that nothing in force needs stay for going back: the latest, while a revision may have needed them")
+    func past() throws {
+        let folder = try TemporaryDirectory()
+        let archive = FeedArchive(directory: folder.path + "/feeds", room: 25)
+        func come(_ urls: String...) throws {
+            let list = FeedArchive.Kept(bytes: Array("203.0.113.7\n".utf8), validators: FeedFetcher.Validators())
+            for url in urls { try archive.keep(list, of: url) }
+        }
+        func kept() -> [String] { ["a", "b", "c", "d"].filter { archive.read($0) != nil } }
+        try come("a", "b", "c")
+        archive.forget(except: ["a", "b", "c"], in: 1, oldest: 1)
+        archive.forget(except: ["b", "c"], in: 2, oldest: 1)
+        archive.forget(except: ["c"], in: 3, oldest: 1)
+        archive.forget(except: [], in: 4, oldest: 1)
+        #expect(kept() == ["a", "b", "c"])
+        // There is room for two besides what the revision in force has let go.
+        try come("d")
+        archive.forget(except: ["d"], in: 4, oldest: 1)
+        #expect(kept() == ["a", "b", "c", "d"])
+        archive.forget(except: [], in: 5, oldest: 1)
+        #expect(kept() == ["b", "c", "d"])
+        // What is needed again is let go anew.
+        archive.forget(except: ["b"], in: 6, oldest: 1)
+        archive.forget(except: [], in: 7, oldest: 5)
+        #expect(kept() == ["b"])
+        archive.forget(except: [], in: 8, oldest: 7)
+        #expect(kept().isEmpty)
+        #expect(try files(in: folder.path + "/feeds", endingIn: [".list", ".json", ".past"]).isEmpty)
+    }
 }

@@ -50,9 +50,13 @@ struct NameServiceTests {
         #expect(journal.read(now: 9_000).isEmpty)
     }
 
-    private func service(_ directory: TemporaryDirectory) throws -> NameService {
+    private func service(
+        _ directory: TemporaryDirectory, denial: NameTable.Denial = .refused, limits: NameLimits = NameLimits()
+    ) throws -> NameService {
         NameService(
-            NameService.Setting(path: "\(directory.path)/names", bootID: "one", servers: { [] }, now: { 0 }),
+            NameService.Setting(
+                path: "\(directory.path)/names", bootID: "one", servers: { [] }, denial: denial, limits: limits,
+                now: { 0 }),
             by: Dataplane(try NetlinkConnection.netfilter()).batchSender,
             book: NameBook(traffic: TrafficBook(), now: { 0 }, log: { _ in }))
     }
@@ -99,6 +103,21 @@ struct NameServiceTests {
         #expect(service.reduced(NameChange(members: [new]), isWhole: false).members.count == 1)
         change([new])
         #expect(names(1).isEmpty)
+    }
+
+    @Test(
+        "every endpoint has the limits, and is denied names, as whoever runs the agent wants it",
+        arguments: [NameTable.Denial.refused, .nameError])
+    func told(_ denial: NameTable.Denial) throws {
+        let limits = NameLimits.reading(["labels=5"]).limits
+        let service = try service(try TemporaryDirectory(), denial: denial, limits: limits)
+        let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
+        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let member = NameMember(
+            slot: 1, link: "veth1#4", addresses: [NameServiceTests.first],
+            generation: try #require(Generation(rawValue: 7)), policies: policies)
+        let endpoint = service.endpoint(member, [], ConnectionJudge(policies, registry: service.registry))
+        #expect(endpoint.denial == denial && endpoint.limits == limits && limits != NameLimits())
     }
 
     /// The pairs in the set of the first rule of the program.

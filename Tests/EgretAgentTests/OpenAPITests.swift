@@ -54,10 +54,9 @@ struct OpenAPITests {
         (
             "EndpointInfo",
             EndpointInfo(
-                name: "a/b", network: "n", namespace: "ns", addresses: [], labels: [:], ports: [], egress: [],
-                networkDefault: "deny", ingress: [], routes: [], limits: [], names: HeldNames(names: 1, addresses: 1),
-                generations: [],
-                refused: 1, conditions: [])
+                name: "a/b", network: "n", namespace: "ns", addresses: [], subnets: [], leads: [], labels: [:],
+                ports: [], egress: [], networkDefault: "deny", ingress: [], routes: [], limits: [],
+                names: HeldNames(names: 1, addresses: 1), generations: [], refused: 1, conditions: [])
         ),
         ("HeldNames", HeldNames(names: 1, addresses: 1)),
         (

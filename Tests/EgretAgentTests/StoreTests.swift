@@ -68,6 +68,7 @@ struct StoreTests {
         }
         let history = try store.history()
         #expect(history.count == PolicyStore.kept)
+        #expect(try store.oldest() == history.last?.number)
         for revision in history {
             let texts = try store.documents(of: revision.number).map(\.text)
             let step = revision.number - 1

@@ -264,4 +264,33 @@ struct CNIPluginTests {
 
 extension [String: String] {
     fileprivate func get(_ name: String) -> String? { self[name] }
+
+    @Test("a call that went on after errors answers with one, which tells of all of them")
+    func severalErrors() {
+        let first = CNIError(.notConnected, "a keeps its interface eth0: it is busy", details: "remove it")
+        let second = CNIError(.inputOutput, "host-local: no")
+        #expect(CNIError.joining([]) == nil)
+        #expect(CNIError.joining([first]) == first)
+        let both = CNIError(
+            .notConnected, "a keeps its interface eth0: it is busy, and 1 more",
+            details: "a keeps its interface eth0: it is busy; remove it\nhost-local: no")
+        #expect(CNIError.joining([first, second]) == both)
+    }
+
+    @Test("a plugin for addresses is not to take back that of a container which could not be disconnected")
+    func addressesOfRemaining() throws {
+        let known = #"{"containerID":"a","ifname":"eth0"}"#
+        func configuration(_ valid: String) -> String {
+            #"{"cniVersion":"1.1.0","name":"pods","cni.dev/valid-attachments":[\#(valid)]}"#
+        }
+        let request = try CNIRequest(
+            environment: { ["CNI_COMMAND": "GC"][$0] }, input: Array(configuration(known).utf8))
+        let items = try #require(request.configuration["cni.dev/valid-attachments"]?.items)
+        let remaining = ContainerAttachment(network: "pods", container: "b", interface: "eth1")
+        let changed = CNIMainPlugin.asking(request, toKeep: [remaining], besides: items)
+        let expected = configuration(known + #",{"containerID":"b","ifname":"eth1"}"#)
+        #expect(try changed.configuration == object(Array(expected.utf8)))
+        let same = CNIMainPlugin.asking(request, toKeep: [], besides: items)
+        #expect(same.configuration == request.configuration)
+    }
 }

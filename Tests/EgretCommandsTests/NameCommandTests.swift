@@ -8,7 +8,9 @@ import Testing
 /// What the commands that need no privileges say of names.
 @Suite("Names in explain, map and prove")
 struct NameCommandTests {
-    private func egret(_ arguments: String...) throws -> ProgramOutput {
+    private func egret(_ arguments: String...) throws -> ProgramOutput { try egret(arguments) }
+
+    private func egret(_ arguments: [String]) throws -> ProgramOutput {
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let path = URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent("egret").path
         return try runProgram([path] + arguments)
@@ -69,6 +71,18 @@ struct NameCommandTests {
         let output = try egret("explain", "--allow", "internet", "--to", text, "--port", "443")
         #expect(output.status == 2)
         #expect(output.standardError.contains(expected), "\(output.standardError)")
+    }
+
+    @Test("limits of names that cannot be held to are refused by both commands that have them, all at once")
+    func limits() throws {
+        let commands: [([String], Int32)] = [(["run", "--allow", "example.org"], 125), (["agent"], 64)]
+        for (command, status) in commands {
+            let flags = ["--dns-limit", "labels=0", "--dns-limit", "new-names=60"]
+            let output = try egret(command + flags + (command == ["agent"] ? [] : ["--", "true"]))
+            #expect(output.status == status, "\(output.standardError)")
+            #expect(output.standardError.contains("--dns-limit labels=0: it may be from 1 to 127\n"))
+            #expect(output.standardError.contains("--dns-limit new-names=60: write for example new-names=60/min\n"))
+        }
     }
 
     @Test("a name without a port needs --port")

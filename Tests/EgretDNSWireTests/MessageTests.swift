@@ -108,6 +108,15 @@ struct MessageTests {
         }
     }
 
+    @Test("extended errors are found among other options, and what is too short for one is none")
+    func extendedErrors() {
+        var extended = ExtendedDNS(payloadSize: 1_232, options: [ExtendedDNS.error(6), ExtendedDNS.error(0x1234)])
+        extended.options.insert(.init(code: ExtendedDNS.padding, value: [0, 7]), at: 1)
+        extended.options.append(.init(code: ExtendedDNS.extendedError, value: [9]))
+        extended.options.append(.init(code: ExtendedDNS.extendedError, value: [0, 22] + Array("why".utf8)))
+        #expect(extended.errors == [6, 0x1234, 22])
+    }
+
     @Test("what follows a message, a second OPT, and one among the answers are refused")
     func trailing() throws {
         var message = DNSMessage(id: 1, questions: [DNSQuestion(.root, .ns)])

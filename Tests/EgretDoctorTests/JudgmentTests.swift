@@ -134,6 +134,78 @@ struct JudgmentTests {
         #expect(Diagnosis(seen).finding == nil)
     }
 
+    /// A probe that went to a gateway on the host's bridge, and was not answered.
+    private func through(_ gateway: String, hardwareAddress: MACAddress? = nil) throws -> Observation {
+        var seen = try healthy()
+        let everything = try #require(IPPrefix("0.0.0.0/0"))
+        seen.host.links[0].address = hosts
+        seen.route = .route(RouteRecord(to: everything, gateway: try address(gateway), link: 2))
+        seen.endpoint.neighbours = [
+            NeighbourRecord(
+                linkIndex: 2, address: try address(gateway), hardwareAddress: hardwareAddress,
+                state: hardwareAddress == nil ? 0x20 : 0x02)
+        ]
+        seen.outcome = .silent(after: .milliseconds(800))
+        seen.outward = Passage()
+        return seen
+    }
+
+    private let hosts = MACAddress(locallyAdministered: 1)
+    private let strangers = MACAddress(locallyAdministered: 2)
+
+    @Test("a gateway that another machine on the bridge has is not the host: nothing of the host's is held against it")
+    func strangeGateway() throws {
+        var seen = try through("192.168.0.254", hardwareAddress: strangers)
+        seen.host.switches = [:]
+        let silent = Diagnosis(seen)
+        #expect(silent.finding?.step == .answer && silent.finding?.commands == [])
+        #expect(silent.finding?.reason.contains("192.168.0.254 has got the packet") == true)
+        let steps: [Step] = [.arrival, .policy, .forwarding, .rules, .wayOut, .translation]
+        for line in silent.lines where steps.contains(line.step) {
+            guard case .notNeeded = line.judgment else {
+                Issue.record("\(line)")
+                continue
+            }
+        }
+        seen.outcome = .answered(after: .milliseconds(3))
+        #expect(Diagnosis(seen).finding == nil)
+    }
+
+    @Test("a rule of the bridge that drops a packet to such a gateway is named")
+    func strangeGatewayBehindRule() throws {
+        var seen = try through("192.168.0.254", hardwareAddress: strangers)
+        var drop = Passage.Drop(table: Table(family: .bridge, name: "other"), chain: "forward", handle: 4)
+        (drop.hook, drop.source, drop.owner) = (.forward, seen.source, "nft table other")
+        seen.outward.drop = drop
+        #expect(Diagnosis(seen).finding?.step == .arrival)
+    }
+
+    @Test("the host is the gateway by its own address, and where it answers for another's")
+    func hostsGateway() throws {
+        for gateway in ["192.168.0.1", "169.254.1.1"] {
+            let seen = try through(gateway, hardwareAddress: hosts)
+            #expect(Diagnosis(seen).finding?.step == .arrival, "\(gateway)")
+        }
+    }
+
+    @Test("a network's own gateway that is silent and not the host is its owner's, any other is to be replaced")
+    func silentGateway() throws {
+        var seen = try through("192.168.0.254")
+        #expect(
+            Diagnosis(seen).finding?.commandLines == [
+                "ip -n ns0 route replace default via 192.168.0.1 dev eth0"
+            ])
+        let block = try #require(IPPrefix("192.168.0.0/16"))
+        seen.networks = [
+            KeptNetwork(
+                name: "br0", blocks: [block], gateways: [try address("192.168.0.254")], interfaces: ["br0"],
+                isIsolated: false, isTranslated: true)
+        ]
+        let finding = try #require(Diagnosis(seen).finding)
+        #expect(finding.step == .neighbour && finding.commands == [])
+        #expect(finding.reason.contains("no address of this host"))
+    }
+
     @Test("commands are written so that a shell reads them back")
     func quoting() {
         let finding = Finding(.link, "", "", commands: [["nft", "add", "{ a ; }", "it's"], ["ip", "-n", "ns0", ""]])

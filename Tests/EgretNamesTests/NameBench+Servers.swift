@@ -144,11 +144,22 @@ extension NameBench {
                 if lower: question = question.lower()
                 return (q[:2] + b"\\x81\\x80\\0\\x01\\0\\x01\\0\\0\\0\\0" + question
                         + b"\\xc0\\x0c\\0\\x01\\0\\x01\\0\\0\\0\\x3c\\0\\x04" + address)
+            failures = {b"servfail": (2, b""), b"refused": (5, b""), b"notimp": (4, b""),
+                # An extended error: DNSSEC Bogus, and Network Error.
+                b"bogus": (2, b"\\0\\6"), b"network": (2, b"\\0\\x17")}
+            def failure(q, kind):
+                code, error = failures[kind]
+                end = 12
+                while q[end]: end += 1 + q[end]
+                more = b"\\0\\0\\x29\\x04\\xd0\\0\\0\\0\\0\\0\\6\\0\\x0f\\0\\2" + error if error else b""
+                return (q[:2] + bytes([0x81, 0x80 | code]) + b"\\0\\1\\0\\0\\0\\0" + bytes([0, 1 if more else 0])
+                        + q[12:end + 5] + more)
             def streams():
                 while True:
                     c, _ = t.accept()
                     q = c.recv(2048)[2:]
-                    a = answer(q, lower=True)
+                    kind = q[13:13 + q[12]].lower()
+                    a = failure(q, kind) if kind in failures else answer(q, lower=True)
                     c.sendall(struct.pack(">H", len(a)) + a)
                     c.close()
             threading.Thread(target=streams, daemon=True).start()
@@ -173,6 +184,7 @@ extension NameBench {
                     s.sendto(answer(q), peer)
                 elif kind == b"flood":
                     for i in range(300): s.sendto(struct.pack(">H", i * 211 & 65535) + answer(q, evil)[2:], peer)
+                elif kind in failures: s.sendto(failure(q, kind), peer)
                 elif kind == b"lower": s.sendto(answer(q, evil, lower=True), peer)
                 elif kind == b"silent": pass
                 elif kind == b"once":

@@ -140,6 +140,82 @@ struct AgentNameTests {
                 """)
     }
 
+    @Test("a denied name is refused, or does not exist, as the agent was told")
+    func denial() throws {
+        try expect(
+            "andenial",
+            """
+            lab; start; allow a www.example.test; ask a www.example.test; ask a other.example.test
+            kill $agent; wait $agent 2>/dev/null; start --dns-denial nxdomain
+            ask a www.example.test; ask a other.example.test; ask a +tcp other.example.test; ask a -t TXT www.example.test
+            kill $agent; wait $agent 2>/dev/null; start --dns-denial refused; ask a other.example.test
+            egret agent --dns-denial silence 2>&1 | grep -o "provide one of 'refused' and 'nxdomain'"
+            finish
+            """,
+            prints: """
+                status: NOERROR
+                status: REFUSED
+                status: NOERROR
+                status: NXDOMAIN
+                status: NXDOMAIN
+                status: NOERROR
+                status: REFUSED
+                provide one of 'refused' and 'nxdomain'
+                """)
+    }
+
+    @Test("each endpoint has the limits of names that the agent was told")
+    func limits() throws {
+        try expect(
+            "anlimits",
+            """
+            lab; start --dns-limit new-names=1/min --dns-limit new-names-burst=2 --dns-limit labels=5
+            allow a '"*.bulk.example.test"'; allow b '"*.bulk.example.test"'
+            ask a a.b.c.bulk.example.test; for n in 1 2 3; do ask a n$n.bulk.example.test; done
+            ask b n4.bulk.example.test; ask a n1.bulk.example.test
+            egret agent --dns-limit names=1000000 2>&1 | grep -o 'it may be from 1 to 65536'
+            finish
+            """,
+            prints: """
+                status: REFUSED
+                status: NOERROR
+                status: NOERROR
+                status: REFUSED
+                status: NOERROR
+                status: NOERROR
+                it may be from 1 to 65536
+                """)
+    }
+
+    @Test("a server that refuses gives way to the next one of --dns, but for an endpoint whose rule names it")
+    func failover() throws {
+        try expect(
+            "anfailover",
+            """
+            # The lab's own knows example.test alone; nobody resolves names at the web server.
+            lab; begin --dns 203.0.113.53 --dns 203.0.113.10 --dns 198.51.100.20; allow a wikipedia.org
+            for server in 203.0.113.53 203.0.113.10 192.0.2.77; do ask a @$server wikipedia.org; done
+            get a http://wikipedia.org
+            policy b '{ domains: [wikipedia.org] }' ' }, { action: allow, to: [{ cidr: 203.0.113.53/32 }], ports: [53/udp]' |
+                egret apply -f - >/dev/null
+            ask b @203.0.113.53 wikipedia.org; ask b @192.0.2.77 wikipedia.org
+            # The host's own: whom an endpoint means of these, it asks, and nobody else.
+            kill $agent; wait $agent 2>/dev/null; echo nameserver 198.51.100.20 >>/etc/resolv.conf; begin
+            ask a @203.0.113.53 wikipedia.org; ask a @192.0.2.77 wikipedia.org
+            finish
+            """,
+            prints: """
+                status: NOERROR
+                status: NOERROR
+                status: NOERROR
+                a: 200
+                status: REFUSED
+                status: NOERROR
+                status: REFUSED
+                status: NOERROR
+                """)
+    }
+
     @Test("what one endpoint has resolved opens nothing for another, though both obey one policy")
     func apart() throws {
         try expect(

@@ -140,8 +140,10 @@ struct AgentTests {
             egret plan -f one.yaml -o json | grep -c '"endpoint" :'
             egret plan -f one.yaml | grep -c 'a  10.9.0.2 .*203.0.113.10'
             egret apply -f one.yaml -o json | grep -c '"endpoint" :'
+            reaches a 203.0.113.10; reaches a 10.9.0.3
             policy one a "$(to allow c)"
-            egret plan -f one.yaml | grep -c 'a  10.9.0.2 .*203.0.113.10'
+            egret plan -f one.yaml > again || echo "there is no plan"
+            head -1 again; grep -A9 '^open' again | grep -o 'shop/a  10.9.0.2 .*' | sort -u
             egret network rm br1 --force; finish
             """,
             prints: """
@@ -149,7 +151,10 @@ struct AgentTests {
                 1
                 1
                 1
-                0
+                a does not reach 203.0.113.10
+                a reaches 10.9.0.3
+                EgressPolicy/one would be changed
+                shop/a  10.9.0.2 → 10.9.0.3 icmp
                 """)
     }
 

@@ -119,6 +119,13 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
                 w nft 'add chain inet far input { type filter hook input priority 0; policy drop; }'
                 """, isMended: false, to: "--to 192.168.0.9"),
         .init(
+            "a gateway on the bridge that is another machine, and silent", "answer", "nothing came back",
+            neighbour + """
+                n ip route replace default via 192.168.0.9
+                w nft add table inet far
+                w nft 'add chain inet far input { type filter hook input priority 0; policy drop; }'
+                """, isMended: false),
+        .init(
             "the bridge's rule drops between neighbours", "arrival", "bridge filter forward",
             neighbour + """
                 nft add table bridge filter

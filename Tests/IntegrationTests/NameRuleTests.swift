@@ -106,6 +106,24 @@ struct NameRuleTests {
         }
     }
 
+    @Test("a run's limits of names are those that its user sets, and nothing beyond them reaches a server")
+    func chosenLimits() throws {
+        try withNames("nrchosen") { internet in
+            let output = try internet.named(
+                ["--allow", "*.bulk.example.test", "--dns-limit", "new-names=1/min", "--dns-limit", "labels=5"],
+                """
+                ask() { dig +noall +comments +tries=1 $1.bulk.example.test | grep -o 'status: [A-Z]*' | uniq; }
+                ask a.b.c; for n in {1..6}; do ask n$n; done
+                """)
+            let codes = ["REFUSED", "NOERROR", "NOERROR", "NOERROR", "NOERROR", "REFUSED", "REFUSED"]
+            #expect(
+                output.standardOutput == codes.map { "status: \($0)\n" }.joined(), "\(output.standardError)")
+            let reached = try NameReportJSON(output).names.limitsReached.map(\.text)
+            #expect(Set(reached) == ["labels of a name", "new names below a wildcard"])
+            #expect(internet.resolverLog(of: .friend).count == 4)
+        }
+    }
+
     @Test("a resolver on the host's loopback serves a run by name, which could not reach it itself")
     func loopbackResolver() throws {
         try withNames("nrloop") { internet in

@@ -53,12 +53,15 @@ struct NameReportJSON: Decodable {
         var name: String
         var address: String
     }
+    struct Event: Decodable { var text: String }
     struct Names: Decodable {
         var resolved: [Name]
         var denied: [Name]
         var refusedConnections: [Connection]
         var removedAddresses: [Address]
         var unverifiedConnections: UInt64
+        var limitsReached: [Event]
+        var badAnswers: [Event]
     }
     struct Reached: Decodable {
         struct Amount: Decodable {
@@ -369,6 +372,28 @@ struct NameRunTests {
             #expect(output.standardOutput == "NXDOMAIN\n", "\(output.standardError)")
             #expect(try status("--dns-denial", "silence").status == 125)
             #expect(internet.resolverLog(of: .friend).isEmpty)
+        }
+    }
+
+    @Test("a server that refuses, or is not there, gives way to the next one of --dns, also where it was asked itself")
+    func failover() throws {
+        try withNames("nfailover") { internet in
+            // The lab's own knows example.test alone; nobody resolves names at the web server.
+            for first in ["203.0.113.53", "203.0.113.10"] {
+                let output = try internet.egret(
+                    ["--dns", first, "--dns", TestInternet.resolver, "--report", "json", "--allow", "wikipedia.org"],
+                    [
+                        "bash", "-c",
+                        """
+                        dig @\(first) +tries=1 +time=5 wikipedia.org | grep -o 'status: [A-Z]*'
+                        curl -s -m 5 -o /dev/null -w '%{http_code}\n' http://wikipedia.org
+                        """,
+                    ])
+                #expect(output.standardOutput == "status: NOERROR\n200\n", "\(output.standardError)")
+                let unused = try NameReportJSON(output).names.badAnswers.map(\.text)
+                #expect(
+                    unused == (first == "203.0.113.53" ? ["\(first) answered REFUSED, and another was asked"] : []))
+            }
         }
     }
 

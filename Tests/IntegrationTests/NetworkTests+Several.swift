@@ -12,7 +12,8 @@ extension NetworkTests {
             """
             egret network create zz --subnet 10.9.0.0/24; egret network create aa --subnet 10.8.0.0/24
             egret network connect zz a --create; egret network connect aa a --interface eth1
-            way() { ip -n a route show default | cut -d' ' -f3,5; }
+            way() { echo $(ip -n a route show default | cut -d' ' -f3,5; ip -n a rule |
+                grep -o 'from [0-9.]* lookup' | cut -d' ' -f2); }
             way
             ip -n a route del default; egret network restore 2>/dev/null; way
             ip netns del a; ip link del aa; ip link del zz; nft flush ruleset; rm -r /run/egret
@@ -27,12 +28,104 @@ extension NetworkTests {
             prints: """
                 a has 10.9.0.2
                 a has 10.8.0.2
-                10.9.0.1 eth0
-                10.9.0.1 eth0
-                10.9.0.1 eth0
+                10.9.0.1 eth0 10.8.0.2
+                10.9.0.1 eth0 10.8.0.2
+                10.9.0.1 eth0 10.8.0.2
                 10.8.0.1 eth1
                 a has 10.9.0.2
-                10.8.0.1 eth1
+                10.8.0.1 eth1 10.9.0.2
+                """)
+    }
+
+    @Test(
+        "callers from outside are answered by the network whose port they ask, also after a restart of the link",
+        arguments: ["bridge", "routed"])
+    func answersByTheirNetwork(mode: String) throws {
+        try expect(
+            "nwanswer",
+            """
+            egret network create br0 --mode \(mode) --subnet 10.9.0.0/24 --subnet fd00:9::/64
+            egret network create br1 --mode \(mode) --subnet 10.8.0.0/24 --subnet fd00:8::/64
+            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            asks() { echo $1 $(outside bash -c "$(declare -f ask); ask 192.0.2.2 $2; ask 2001:db8:ffff::2 $2"); }
+            led() { echo led $( (ip -n a rule; ip -n a -6 rule) | grep -o 'from [0-9a-f.:]* lookup [0-9]' | cut -d' ' -f2); }
+            answer a 80; egret publish 8080:80 a --network br0 2>&1; egret publish 8081:80 a --network br1 2>&1
+            asks first 8080; asks second 8081; led
+            ip -n a rule del from 10.8.0.2; ip -n a link set eth1 down; asks lost 8081
+            egret network restore 2>/dev/null; asks restored 8081; led; egret network restore 2>&1
+            ip -n a rule add from 10.8.0.2 lookup main priority 100
+            egret publish 8082:80 a --network br1 2>&1 | cut -d: -f2,3
+            egret network disconnect br1 a; led; ip -n a rule | grep -c 'from 10.8.0.2 lookup main'
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2 and fd00:9::2
+                a has 10.8.0.2 and fd00:8::2
+                first 192.0.2.1 80 2001:db8:ffff::1 80
+                second 192.0.2.1 80 2001:db8:ffff::1 80
+                led 10.8.0.2 fd00:8::2
+                lost
+                restored 192.0.2.1 80 2001:db8:ffff::1 80
+                led 10.8.0.2 fd00:8::2
+                 warning: a answers from 10.8.0.2 by eth0, and br0 refuses what is not from its own addresses
+                led
+                1
+                """)
+    }
+
+    @Test("ports of the networks that stay are reached when the way out passes from one to another")
+    func answersAfterPassing() throws {
+        try expect(
+            "nwpass",
+            """
+            for n in 7 8 9; do egret network create br$n --subnet 10.$n.0.0/24; done
+            egret network connect br9 a --create; egret network connect br8 a --interface eth1
+            egret network connect br7 a --interface eth2; answer a 80
+            for n in 7 8 9; do egret publish 808$n:80 a --network br$n 2>&1; done
+            asks() { for n in 7 8 9; do echo $n $(outside bash -c "$(declare -f ask); ask 192.0.2.2 808$n"); done
+                echo $(ip -n a rule | grep -o 'from [0-9.]* lookup' | cut -d' ' -f2); }
+            asks; egret network disconnect br9 a; asks; egret network rm br8 --force; asks
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                a has 10.8.0.2
+                a has 10.7.0.2
+                7 192.0.2.1 80
+                8 192.0.2.1 80
+                9 192.0.2.1 80
+                10.8.0.2 10.7.0.2
+                7 192.0.2.1 80
+                8 192.0.2.1 80
+                9
+                10.7.0.2
+                7 192.0.2.1 80
+                8
+                9
+
+                """)
+    }
+
+    @Test("ports of a namespace that leaves by a link of somebody else's are reached, and no rule stays behind")
+    func strangersWayOut() throws {
+        try expect(
+            "nwstranger",
+            """
+            ip netns add a; ip link add other0 type veth peer name eth0 netns a; ip addr add 10.77.0.1/24 dev other0
+            ip link set other0 up; ip -n a link set lo up; ip -n a link set eth0 up
+            ip -n a addr add 10.77.0.2/24 dev eth0; ip -n a route add default via 10.77.0.1
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --interface eth1
+            answer a 80; egret publish 8080:80 a 2>&1
+            echo out $(outside bash -c "$(declare -f ask); ask 192.0.2.2 8080")
+            ip -n a route show default | cut -d' ' -f3,5
+            egret network disconnect br0 a; ip -n a rule | grep -c 10.9.0.2
+            finish; ip link del other0; ip netns del a
+            """,
+            prints: """
+                a has 10.9.0.2
+                out 192.0.2.1 80
+                10.77.0.1 eth0
+                0
                 """)
     }
 

@@ -14,6 +14,24 @@ struct RoutingRuleTests {
         0500150065000000070003006c6f000008000600f401000008000a000000002108001000ff3f003f
         """
 
+    /// The same of `ip rule add priority 32765 from 10.8.0.2 lookup 1728053251 proto 101`.
+    private static let dumpedSource = """
+        440000002000020001000000f70d000002002000fc0000010000000008000f000300006708000e00ffffffff
+        050015006500000008000600fd7f0000080002000a080002
+        """
+
+    /// The same of `ip -6 rule add priority 32765 from fd00:8::2 lookup 1728053251 proto 101`.
+    private static let dumpedSource6 = """
+        500000002000020001000000f70d00000a008000fc0000010000000008000f000300006708000e00ffffffff
+        050015006500000008000600fd7f000014000200fd000008000000000000000000000002
+        """
+
+    private func answering(_ source: String) throws -> RoutingRuleRecord {
+        let block = try #require(IPPrefix(source))
+        return RoutingRuleRecord(
+            family: block.family, priority: 32_765, source: block, table: 1_728_053_251, protocolNumber: 101)
+    }
+
     private let rule = RoutingRuleRecord(
         family: .ipv4,
         priority: 500,
@@ -41,6 +59,26 @@ struct RoutingRuleTests {
             #expect(try RouteWire.decodeRule(removal) == rule)
             #expect(removal.flags == 0x5)
         }
+    }
+
+    @Test("a rule that ip(8) has made for an address is read with it, and what is sent to make one reads back")
+    func source() throws {
+        let dumped = [("10.8.0.2", RoutingRuleTests.dumpedSource), ("fd00:8::2", RoutingRuleTests.dumpedSource6)]
+        for (source, text) in dumped {
+            let wanted = try answering(source)
+            let message = try #require(try NetlinkMessage.parse(capture(text)).first)
+            #expect(try RouteWire.decodeRule(message) == wanted)
+            let removal = try #require(try NetlinkMessage.parse(RouteWire.deleteRule(wanted, sequence: 1)).first)
+            #expect(try RouteWire.decodeRule(removal) == wanted)
+        }
+        for block in ["10.8.0.0/16", "fd00:8::/32"] {
+            let wanted = try answering(block)
+            let message = try #require(try NetlinkMessage.parse(RouteWire.addRule(wanted, sequence: 1)).first)
+            #expect(try RouteWire.decodeRule(message) == wanted)
+        }
+        let block = try #require(IPPrefix("10.8.0.2"))
+        let strange = RoutingRuleRecord(family: .ipv6, priority: 32_765, source: block, table: 77)
+        #expect(throws: WireError.self) { try RouteWire.addRule(strange, sequence: 1) }
     }
 
     @Test("a route of another table that refuses reads back with its kind, table and metric")

@@ -123,9 +123,7 @@ extension Agent {
 
     /// The numbers of an engine's containers that are attached, but for those that are only expected.
     func attachedContainers(of runtime: String) -> Swift.Set<String> {
-        guard let attached = source.attached else { return [] }
-        let present = attached.all.filter { $0.target.origin == runtime && $0.cookie != 0 }
-        return Swift.Set(present.map(\.target.identifier))
+        Swift.Set(containers(of: runtime).map(\.target.identifier))
     }
 
     /// Notes a container that an engine runs, or that it has connected otherwise.
@@ -153,6 +151,54 @@ extension Agent {
         attached.forgetRefused { $0.origin == runtime && $0.identifier == identifier }
         try refreshIfTaken()
     }
+
+    // MARK: - Containers that are not to run
+
+    /// Why a container is not to run; `nil` if it may, or the agent itself is in it.
+    ///
+    /// - Parameters:
+    ///   - identifier: The container's number.
+    ///   - runtime: Its engine.
+    ///   - refused: The ways past policies that no container may have.
+    /// - Returns: The ways that it has, in words.
+    func refusal(of identifier: String, of runtime: String, by refused: Swift.Set<ContainerBypass>) -> String? {
+        guard let record = containers(of: runtime).first(where: { $0.target.identifier == identifier }) else {
+            return nil
+        }
+        let refusal = refusal(of: record, by: refused)
+        if refusal == nil { _ = source.attached?.noteRemaining(record.target.id, nil) }
+        return refusal
+    }
+
+    /// The numbers of an engine's containers that are not to run and are still there.
+    func refusedContainers(of runtime: String, by refused: Swift.Set<ContainerBypass>) -> [String] {
+        containers(of: runtime).filter { refusal(of: $0, by: refused) != nil }.map(\.target.identifier)
+    }
+
+    /// Notes that a container is dead because it was not to run.
+    func containerIsKilled(_ target: AttachedTarget, because reason: String) {
+        killed += 1
+        log("\(target.id) is killed: \(reason)")
+    }
+
+    /// Notes that a container which is not to run could not be killed.
+    func containerRemains(_ target: AttachedTarget, _ problem: String) {
+        guard let attached = source.attached, attached.record(target.id) != nil else { return }
+        let text = "it is not to run, and \(target.origin) does not kill it: \(problem)"
+        if attached.noteRemaining(target.id, text) { log("\(target.id): \(text)") }
+    }
+
+    private func refusal(of record: AttachedRecord, by refused: Swift.Set<ContainerBypass>) -> String? {
+        guard let attached = source.attached, !record.target.isAgents else { return nil }
+        return ContainerBypass.refusal(attached.bypasses(of: record), by: refused)
+    }
+
+    /// An engine's containers that are attached, but for those that are only expected.
+    private func containers(of runtime: String) -> [AttachedRecord] {
+        (source.attached?.all ?? []).filter { $0.target.origin == runtime && $0.cookie != 0 }
+    }
+
+    // MARK: - What is not attached
 
     private func note(_ target: AttachedTarget, in attached: AttachedEndpoints) -> Bool {
         do {

@@ -40,6 +40,10 @@ final class AttachedEndpoints {
     private var refused: [String: (target: AttachedTarget, problem: String)] = [:]
     /// Why links that are there cannot be policed, by endpoint.
     private var obstacles: [String: String] = [:]
+    /// The links of endpoints that lead out otherwise than to this host, in words.
+    private var otherLinks: [String: String] = [:]
+    /// Why containers that are not to run still do.
+    private var remaining: [String: String] = [:]
 
     /// Reads what was attached before.
     ///
@@ -155,6 +159,8 @@ final class AttachedEndpoints {
         numbers[record.cookie] = nil
         waiting.remove(id)
         obstacles[id] = nil
+        otherLinks[id] = nil
+        remaining[id] = nil
         try File.remove(file(id))
         // Somebody may look there just now; nothing depends on it.
         if records.isEmpty { try? Directory.remove(directory) }
@@ -195,8 +201,29 @@ final class AttachedEndpoints {
 
     /// Why not all that an endpoint sends is held to policies; `nil` if it is.
     func problem(of record: AttachedRecord) -> String? {
-        let parts = [record.problem, obstacles[record.target.id]].compactMap(\.self)
+        let parts = [record.problem, obstacles[record.target.id], remaining[record.target.id]].compactMap(\.self)
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
+    }
+
+    /// The ways in which what an endpoint sends gets past its policies, or could, each in words.
+    func bypasses(of record: AttachedRecord) -> [ContainerBypass: String] {
+        let links = [otherLinks[record.target.id], obstacles[record.target.id]].compactMap(\.self)
+        var found: [ContainerBypass: String] = [:]
+        if record.cookie == ownCookie { found[.hostNetwork] = AttachedEndpoints.isInHostNetwork }
+        if !links.isEmpty { found[.otherLinks] = links.joined(separator: "; ") }
+        found[.privileged] = record.wayToHost
+        return found
+    }
+
+    private static let isInHostNetwork = "it uses the host's network, which no policy for endpoints is about"
+
+    /// Notes why an endpoint is still there that is not to be; `nil` if it may be.
+    ///
+    /// - Returns: Whether that is new.
+    func noteRemaining(_ id: String, _ problem: String?) -> Bool {
+        let former = remaining[id]
+        remaining[id] = problem
+        return former != problem
     }
 
     /// The file of a record. The name is for people; engines' names may be longer than a file's.
@@ -299,14 +326,17 @@ final class AttachedEndpoints {
         into namespace: Namespace, _ record: inout AttachedRecord, instead former: AttachedRecord?
     ) throws {
         let others = records.values.filter { $0.cookie == record.cookie && $0.target.id != former?.target.id }
+        otherLinks[record.target.id] = nil
+        record.wayToHost = record.target.wayToHost ?? record.wayToHost
         if record.cookie == ownCookie {
-            record.problem = "it uses the host's network, which no policy for endpoints is about"
+            record.problem = AttachedEndpoints.isInHostNetwork
             return
         }
         let host = others.first { !$0.target.isGuest }
         if record.target.isGuest || host != nil {
             let name = host?.target.id ?? "another container"
-            record.problem = "it shares the network of \(name), whose policies hold for both"
+            let shared = "it shares the network of \(name), whose policies hold for both"
+            record.problem = ([shared] + (record.wayToHost.map { [$0] } ?? [])).joined(separator: "; ")
             return
         }
         let number = try connection.get("ask for the number of a namespace") { sequence throws(WireError) in
@@ -316,13 +346,13 @@ final class AttachedEndpoints {
         // What was expected of itself is nobody else's.
         let owners = records.values.filter { $0.cookie != record.cookie && $0.target.id != former?.target.id }
         waiting.remove(record.target.id)
-        record.wayToHost = record.target.wayToHost ?? record.wayToHost
         var problems = record.wayToHost.map { [$0] } ?? []
-        for link in try NamespaceLink.all(in: namespace) {
-            guard let index = link.hostIndex, let hardware = link.hardwareAddress else {
-                if let problem = link.wayOut { problems.append(problem) }
-                continue
-            }
+        let present = try NamespaceLink.all(in: namespace)
+        let waysOut = present.filter { !$0.isPoliced }.compactMap(\.wayOut)
+        if !waysOut.isEmpty { otherLinks[record.target.id] = waysOut.joined(separator: "; ") }
+        problems += waysOut
+        for link in present {
+            guard let index = link.hostIndex, let hardware = link.hardwareAddress else { continue }
             let known = record.target.addresses.map { $0[hardware.description] ?? [] }
             let place = record.links.firstIndex { $0.hostIndex == index }
             // What it gives itself later is not its own.
@@ -348,6 +378,9 @@ final class AttachedEndpoints {
 }
 
 extension NamespaceLink {
+    /// Whether it leads to this host, where policies can be in force.
+    fileprivate var isPoliced: Bool { hostIndex != nil && hardwareAddress != nil }
+
     /// What leads out of the namespace and past the host's end of its links; `nil` for one that does not.
     fileprivate var wayOut: String? {
         guard let kind else { return "\(name) is a device of the machine's" }

@@ -85,10 +85,8 @@ extension AttachedTarget {
     /// container has it there as well. `CAP_SYS_ADMIN` there enters namespaces (setns(2)), and `CAP_SYS_PTRACE` processes of
     /// the host's, where a container sees those.
     var wayToHost: String? {
-        let end = "/ns/net"
-        guard kind == "Container", path.hasPrefix("/proc/"), path.hasSuffix(end) else { return nil }
-        let process = path.dropLast(end.utf8.count)
-        guard let status = try? File.readText("\(process)/status"), sharesWithHost("user", process) else { return nil }
+        guard let process, let status = try? File.readText("\(process)/status"), sharesWithHost("user", process)
+        else { return nil }
         let line = status.split(separator: "\n").first { $0.hasPrefix("CapBnd:") }
         let bits = line.flatMap { UInt64($0.dropFirst(7).filter { !$0.isWhitespace }, radix: 16) } ?? 0
         // `linux/capability.h`.
@@ -104,6 +102,16 @@ extension AttachedTarget {
             return "it sees the host's processes and has the capability SYS_PTRACE, and can have them send for it"
         }
         return nil
+    }
+
+    /// Whether it is the container that the agent itself runs in: no other has the same mounts.
+    var isAgents: Bool { process.map { sharesWithHost("mnt", $0) } ?? false }
+
+    /// The directory of a container's first process.
+    private var process: Substring? {
+        let end = "/ns/net"
+        guard kind == "Container", path.hasPrefix("/proc/"), path.hasSuffix(end) else { return nil }
+        return path.dropLast(end.utf8.count)
     }
 
     private func sharesWithHost(_ kind: String, _ process: Substring) -> Bool {

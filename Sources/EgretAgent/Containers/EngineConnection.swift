@@ -23,12 +23,34 @@ struct EngineError: Error, Hashable, CustomStringConvertible {
     }
 }
 
+/// The API of a container engine.
+protocol ContainerEngine: Sendable {
+    /// Asks for a document, which comes within a time.
+    func get<Document: Decodable & Sendable>(_ target: String, within limit: Duration) async throws -> Document
+    /// Has the engine do something. On return it has.
+    func post(_ target: String) async throws
+    /// Follows a stream of documents, one on each line, until the engine ends it.
+    func follow(
+        _ target: String, begin: @escaping @Sendable () async throws -> Void,
+        take: @escaping @Sendable ([UInt8]) async throws -> Void
+    ) async throws
+}
+
+extension ContainerEngine {
+    /// Asks for a document.
+    func get<Document: Decodable & Sendable>(_ target: String) async throws -> Document {
+        try await get(target, within: EngineConnection.patience)
+    }
+}
+
 /// The API of a container engine on its unix socket: one connection for each request.
-struct EngineConnection: Sendable {
+struct EngineConnection: ContainerEngine {
     /// An answer of one document is at most so many bytes.
     static let answerLimit = 1 << 26
     /// A line of a stream is at most so many bytes: an event has all labels of its container.
     static let lineLimit = 1 << 26
+    /// What an engine says of why it does not do something is read up to so many bytes.
+    static let reasonLimit = 1 << 12
     /// An answer of one document comes within this time.
     static let patience = Duration.seconds(10)
 
@@ -37,11 +59,13 @@ struct EngineConnection: Sendable {
 
     /// Asks for a document.
     ///
-    /// - Parameter target: The path with its parameters.
+    /// - Parameters:
+    ///   - target: The path with its parameters.
+    ///   - limit: How long the answer may take.
     /// - Returns: The document.
     /// - Throws: ``EngineError``, or an error of the connection's or of the document's.
-    func get<Document: Decodable & Sendable>(_ target: String) async throws -> Document {
-        try await within(EngineConnection.patience, target) { try await answer(target) }
+    func get<Document: Decodable & Sendable>(_ target: String, within limit: Duration) async throws -> Document {
+        try await within(limit, target) { try await answer(target) }
     }
 
     private func answer<Document: Decodable & Sendable>(_ target: String) async throws -> Document {
@@ -60,6 +84,32 @@ struct EngineConnection: Sendable {
                 }
             }
             throw EngineError("\(target): the engine ended the connection")
+        }
+    }
+
+    /// Has the engine do something. On return it has.
+    ///
+    /// - Parameter target: The path with its parameters.
+    /// - Throws: ``EngineError``, or an error of the connection's.
+    func post(_ target: String) async throws {
+        try await within(EngineConnection.patience, target) {
+            try await exchange(target, .POST) { parts -> Void in
+                var body: [UInt8] = []
+                var status = 0
+                for try await part in parts {
+                    switch part {
+                    case .head(let head): status = Int(head.status.code)
+                    case .body(let bytes):
+                        body += bytes.readableBytesView.prefix(EngineConnection.reasonLimit - body.count)
+                    case .end:
+                        if (200..<300).contains(status) { return }
+                        let reason = (try? JSONDecoder().decode(EngineRefusal.self, from: Data(body)))?.message
+                        throw EngineError(
+                            "\(target) was answered \(status)" + (reason.map { ": \($0)" } ?? ""), status: status)
+                    }
+                }
+                throw EngineError("\(target): the engine ended the connection")
+            }
         }
     }
 
@@ -139,7 +189,7 @@ struct EngineConnection: Sendable {
     }
 
     private func exchange<Result: Sendable>(
-        _ target: String,
+        _ target: String, _ method: HTTPMethod = .GET,
         _ body: @escaping @Sendable (NIOAsyncChannelInboundStream<HTTPClientResponsePart>) async throws -> Result
     ) async throws -> Result {
         let channel = try await ClientBootstrap(group: group).connect(unixDomainSocketPath: socketPath) { channel in
@@ -150,8 +200,9 @@ struct EngineConnection: Sendable {
             }
         }
         return try await channel.executeThenClose { inbound, outbound in
-            var head = HTTPRequestHead(version: .http1_1, method: .GET, uri: target)
+            var head = HTTPRequestHead(version: .http1_1, method: method, uri: target)
             head.headers.add(name: "host", value: "engine")
+            if method == .POST { head.headers.add(name: "content-length", value: "0") }
             try await outbound.write(contentsOf: [.head(head), .end(nil)])
             return try await body(inbound)
         }

@@ -187,3 +187,8 @@ struct EngineEvent: Decodable, Sendable {
         }
     }
 }
+
+/// Why an engine does not do something.
+struct EngineRefusal: Decodable, Sendable {
+    var message: String
+}

@@ -11,6 +11,32 @@ import NIOCore
     import Foundation
 #endif
 
+/// Who holds an engine's containers to policies.
+protocol ContainerKeeper: Sendable {
+    /// Notes all containers that an engine runs, and returns the numbers of those that could not be attached.
+    func containers(
+        of runtime: String, are targets: [AttachedTarget], besides unknown: [String]
+    ) async throws -> [String]
+    /// The numbers of an engine's containers that are attached.
+    func attachedContainers(of runtime: String) async -> Swift.Set<String>
+    /// Notes a container that an engine runs, and returns whether it is attached.
+    func container(_ target: AttachedTarget) async throws -> Bool
+    /// Notes a container that an engine is about to start.
+    func expectContainer(_ target: AttachedTarget, bridge: String) async throws
+    /// Forgets a container that runs no longer.
+    func containerIsGone(_ identifier: String, of runtime: String) async throws
+    /// Why a container is not to run; `nil` if it may.
+    func refusal(of identifier: String, of runtime: String, by refused: Swift.Set<ContainerBypass>) async -> String?
+    /// The numbers of an engine's containers that are not to run and are still there.
+    func refusedContainers(of runtime: String, by refused: Swift.Set<ContainerBypass>) async -> [String]
+    /// Notes that a container is dead because it was not to run.
+    func containerIsKilled(_ target: AttachedTarget, because reason: String) async
+    /// Notes that a container which is not to run could not be killed.
+    func containerRemains(_ target: AttachedTarget, _ problem: String) async
+}
+
+extension Agent: ContainerKeeper {}
+
 /// Follows a container engine: what it runs is held to policies, from before the agent's start until it is gone.
 struct EngineFollower: Sendable {
     /// A container engine.
@@ -22,16 +48,32 @@ struct EngineFollower: Sendable {
     }
 
     let engine: Engine
-    let connection: EngineConnection
-    let agent: Agent
+    let connection: any ContainerEngine
+    let agent: any ContainerKeeper
+    /// The ways past policies that no container may have.
+    let refused: Swift.Set<ContainerBypass>
     let log: @Sendable (String) -> Void
     private let owed = OwedContainers()
+    private let turns = ContainerTurns()
 
-    init(_ engine: Engine, agent: Agent, group: any EventLoopGroup, log: @escaping @Sendable (String) -> Void) {
+    init(
+        _ engine: Engine, agent: any ContainerKeeper, refused: Swift.Set<ContainerBypass>, group: any EventLoopGroup,
+        log: @escaping @Sendable (String) -> Void
+    ) {
+        self.init(
+            engine, at: EngineConnection(socketPath: engine.socketPath, group: group), agent: agent, refused: refused,
+            log: log)
+    }
+
+    init(
+        _ engine: Engine, at connection: any ContainerEngine, agent: any ContainerKeeper,
+        refused: Swift.Set<ContainerBypass> = [], log: @escaping @Sendable (String) -> Void
+    ) {
         self.engine = engine
+        self.connection = connection
         self.agent = agent
+        self.refused = refused
         self.log = log
-        connection = EngineConnection(socketPath: engine.socketPath, group: group)
     }
 
     /// Follows until the task is cancelled. An engine that is away is asked for again, at least twice a second.
@@ -52,6 +94,7 @@ struct EngineFollower: Sendable {
                 }
             }
             group.addTask { await askAgain() }
+            for await turn in turns.begun { group.addTask { await perform(turn) } }
         }
     }
 
@@ -64,10 +107,10 @@ struct EngineFollower: Sendable {
                 try await connection.follow(
                     EngineFollower.events,
                     begin: {
-                        try await catchUp()
-                        hasCaughtUp()
+                        let late = try await catchUp()
+                        await turns.when(late, hasCaughtUp)
                     },
-                    take: { line in try await take(line) })
+                    take: { line in await take(line) })
                 problem = nil
             } catch {
                 if problem != "\(error)", !Task.isCancelled {
@@ -97,54 +140,144 @@ struct EngineFollower: Sendable {
     /// leaves them out.
     static let running = "/containers/json?filters=" + encoded(#"{"status":["running","paused"]}"#)
 
-    private func catchUp() async throws {
+    /// At its start an engine has so long for each container, before the others are held to their policies without it.
+    private static let patience = Duration.seconds(2)
+
+    /// Has everything that the engine runs be held to its policies, but for what it is slow to tell of.
+    ///
+    /// - Returns: The containers that it is asked about again at once.
+    private func catchUp() async throws -> [String] {
         let items: [EngineListItem] = try await connection.get(EngineFollower.running)
+        let told = await answers(about: items.map(\.identifier))
         var targets: [AttachedTarget] = []
         var unknown: [String] = []
         for item in items {
-            do {
-                if let target = try await container(item.identifier)?.target(of: engine.name) { targets.append(target) }
-            } catch {
+            switch told[item.identifier] {
+            case .success(let target)?:
+                if let target { targets.append(target) }
+            case .failure(let problem)?:
                 // Of one that the engine cannot tell about the others are none the worse.
-                log("\(engine.name) does not tell of its container \(item.identifier), and is asked again: \(error)")
+                log("\(engine.name) does not tell of its container \(item.identifier), and is asked again: \(problem)")
                 unknown.append(item.identifier)
+            case nil: break
             }
         }
         await owed.replace(with: unknown)
         for id in try await agent.containers(of: engine.name, are: targets, besides: unknown) { await owed.add(id) }
         log("\(engine.name) runs \(targets.count) container\(targets.count == 1 ? "" : "s")")
+        for id in await refusedContainers() { await owed.add(id) }
+        for id in await owed.identifiers { await turns.askAgain(about: id) }
+        return unknown
     }
 
-    private func take(_ line: [UInt8]) async throws {
+    /// Asks about several containers at the same time.
+    private func answers(about containers: [String]) async -> [String: Result<AttachedTarget?, EngineError>] {
+        await withTaskGroup(of: (String, Result<AttachedTarget?, EngineError>).self) { group in
+            for id in containers.prefix(TurnOrder.limit) { group.addTask { (id, await ask(about: id)) } }
+            var rest = containers.dropFirst(TurnOrder.limit)
+            var found: [String: Result<AttachedTarget?, EngineError>] = [:]
+            while let (id, answer) = await group.next() {
+                found[id] = answer
+                if let next = rest.popFirst() { group.addTask { (next, await ask(about: next)) } }
+            }
+            return found
+        }
+    }
+
+    private func ask(about id: String) async -> Result<AttachedTarget?, EngineError> {
+        do {
+            return .success(try await container(id, within: EngineFollower.patience)?.target(of: engine.name))
+        } catch {
+            return .failure(EngineError("\(error)"))
+        }
+    }
+
+    private func take(_ line: [UInt8]) async {
         guard let event = try? JSONDecoder().decode(EngineEvent.self, from: Data(line)), let id = event.container else {
             return
         }
-        if event.kind == "network", event.action == "connect" { try await expect(id, on: event.subject.identifier) }
-        try await look(at: id)
+        if event.kind == "network", event.action == "connect" {
+            // The engine answers when the container has started; the next one's link may be there before that.
+            await turns.ask(for: ContainerTurn(container: id, networks: [event.subject.identifier]))
+        } else {
+            await turns.take(ContainerTurn(container: id))
+        }
+    }
+
+    /// Looks at a container. What cannot be done is tried again.
+    private func perform(_ turn: ContainerTurn) async {
+        let id = turn.container
+        do {
+            for network in turn.networks { try await expect(id, on: network) }
+            try await look(at: id)
+        } catch {
+            let isNew = await owed.add(id)
+            if isNew, !Task.isCancelled {
+                log("\(engine.name)'s container \(id) cannot be looked at, and is looked at again: \(error)")
+            }
+        }
+        await turns.end(of: id)
     }
 
     private func look(at id: String) async throws {
         if let target = try await container(id)?.target(of: engine.name) {
-            if try await !agent.container(target) { return await owed.add(id) }
+            guard try await agent.container(target), try await isSettled(target) else {
+                await owed.add(id)
+                return
+            }
+            await owed.remove(id)
         } else {
             try await agent.containerIsGone(id, of: engine.name)
+            await owed.remove(id)
+            // Its name may be what another one waits for.
+            for other in await owed.identifiers { await turns.askAgain(about: other) }
         }
-        await owed.remove(id)
+    }
+
+    /// Has the engine kill a container that is not to run.
+    ///
+    /// - Returns: Whether there is nothing left to do about it.
+    private func isSettled(_ target: AttachedTarget) async throws -> Bool {
+        if refused.isEmpty { return true }
+        let id = target.identifier
+        guard let reason = await agent.refusal(of: id, of: engine.name, by: refused) else { return true }
+        // What was looked at was found by the number of its process, which may have become another's meanwhile.
+        guard try await container(id)?.target(of: engine.name)?.path == target.path else { return false }
+        do {
+            try await connection.post("/containers/\(id)/kill?signal=KILL")
+            await agent.containerIsKilled(target, because: reason)
+        } catch {
+            // One that has ended by itself need not be killed.
+            if await runs(id) { await agent.containerRemains(target, "\(error)") }
+        }
+        // Until it is seen to be gone.
+        return false
+    }
+
+    /// Whether a container runs, as far as the engine tells.
+    private func runs(_ id: String) async -> Bool {
+        do { return try await container(id)?.target(of: engine.name) != nil } catch { return true }
+    }
+
+    private func refusedContainers() async -> [String] {
+        refused.isEmpty ? [] : await agent.refusedContainers(of: engine.name, by: refused)
     }
 
     /// Asks about those containers again that the engine has not told about.
     private func askAgain() async {
-        var turns = 0
+        var rounds = 0
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(2))
-            turns += 1
-            if turns.isMultiple(of: EngineFollower.turnsBetweenLists) { try? await compare() }
-            for id in await owed.identifiers { try? await look(at: id) }
+            rounds += 1
+            if rounds.isMultiple(of: EngineFollower.roundsBetweenLists) { try? await compare() }
+            // A link may have come that no event told of.
+            for id in await refusedContainers() { await owed.add(id) }
+            for id in await owed.identifiers { await turns.askAgain(about: id) }
         }
     }
 
     /// How often it is asked again about containers between two looks at the list of all.
-    private static let turnsBetweenLists = 15
+    private static let roundsBetweenLists = 15
 
     /// Looks whether a container has begun that no event told of: engines drop events for whoever takes them late
     /// (Docker after 100 ms with 1,024 of them waiting), and do not say so.
@@ -186,9 +319,11 @@ struct EngineFollower: Sendable {
     }
 
     /// What the engine tells of a container; `nil` if there is none any more.
-    private func container(_ id: String) async throws -> EngineContainer? {
+    private func container(
+        _ id: String, within limit: Duration = EngineConnection.patience
+    ) async throws -> EngineContainer? {
         do {
-            return try await connection.get("/containers/\(id)/json")
+            return try await connection.get("/containers/\(id)/json", within: limit)
         } catch {
             if let error = error as? EngineError, error.status == 404 { return nil }
             throw error
@@ -202,7 +337,13 @@ private actor OwedContainers {
 
     func replace(with identifiers: [String]) { self.identifiers = identifiers }
 
-    func add(_ identifier: String) { if !identifiers.contains(identifier) { identifiers.append(identifier) } }
+    /// Returns whether that is new.
+    @discardableResult
+    func add(_ identifier: String) -> Bool {
+        if identifiers.contains(identifier) { return false }
+        identifiers.append(identifier)
+        return true
+    }
 
     func remove(_ identifier: String) { identifiers.removeAll { $0 == identifier } }
 }

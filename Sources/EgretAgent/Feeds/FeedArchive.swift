@@ -5,10 +5,14 @@ import EgretLinux
 import EgretPolicy
 import Foundation
 
-/// The last good list of each URL, on disk: what an agent that starts without the network goes on with.
+/// The last good list of each URL, on disk: what an agent that starts without the network goes on with, and what going
+/// back to a former revision needs.
 struct FeedArchive: Sendable {
-    /// The directory: a list and a note for each feed, named by the digest of the URL.
+    /// The directory: a list and a note for each feed, named by the digest of the URL, and for those that no group names
+    /// the number of the revision that let them go.
     let directory: String
+    /// So many bytes of lists stay that only going back by several revisions may need.
+    var room: Int64 = 256 << 20
 
     /// A list, and what the server told of it.
     struct Kept: Sendable {
@@ -42,14 +46,44 @@ struct FeedArchive: Sendable {
             path(url, "json"), with: Array(try JSONEncoder().encode(note)), mode: 0o600, synchronized: true)
     }
 
-    /// Forgets the lists of URLs that no group names.
-    func forget(except urls: Swift.Set<String>) {
-        let kept = Swift.Set(urls.map { FeedArchive.name($0) })
-        for name in (try? Directory.names(in: directory)) ?? [] {
-            guard let stem = name.split(separator: ".").first, !kept.contains(String(stem)) else { continue }
-            try? File.remove("\(directory)/\(name)")
+    /// Forgets the lists of URLs that no group names, but for those that going back may need.
+    ///
+    /// What the revision in force has let go stays. Of what was let go before, the latest stays as far as there is room,
+    /// and only while a revision is kept that may have needed it.
+    ///
+    /// - Parameters:
+    ///   - urls: The URLs that groups in force name.
+    ///   - revision: The number of the revision in force.
+    ///   - oldest: The number of the oldest revision that is kept.
+    func forget(except urls: Swift.Set<String>, in revision: Int, oldest: Int) {
+        let needed = Swift.Set(urls.map { FeedArchive.name($0) })
+        let names = (try? Directory.names(in: directory)) ?? []
+        let files = Dictionary(grouping: names) { String($0.prefix { $0 != "." }) }
+        var released: [(stem: String, revision: Int)] = []
+        for stem in files.keys {
+            if needed.contains(stem) {
+                try? File.remove(mark(stem))
+            } else {
+                released.append((stem, release(stem, in: revision)))
+            }
+        }
+        var rest = room
+        for (stem, number) in released.sorted(by: { ($1.revision, $0.stem) < ($0.revision, $1.stem) }) {
+            if number < revision { rest -= (try? File.status("\(directory)/\(stem).list"))?.size ?? 0 }
+            if number == revision || (oldest < number && number < revision && rest >= 0) { continue }
+            for name in files[stem] ?? [] { try? File.remove("\(directory)/\(name)") }
+            try? File.remove(mark(stem))
         }
     }
+
+    /// Says which revision has let a list go, and notes it.
+    private func release(_ stem: String, in revision: Int) -> Int {
+        if let number = (try? File.readText(mark(stem), limit: 64)).flatMap({ Int($0) }) { return number }
+        try? File.replace(mark(stem), with: Array("\(revision)".utf8), mode: 0o600)
+        return revision
+    }
+
+    private func mark(_ stem: String) -> String { "\(directory)/\(stem).past" }
 
     private static func name(_ url: String) -> String { SHA256.digest(of: Array(url.utf8)) }
 

@@ -20,6 +20,8 @@ final class FeedKeeper: Sendable {
     private let uptime: @Sendable () -> Int64
     private let log: @Sendable (String) -> Void
     private let entries = Mutex<[Feed: Entry]>([:])
+    /// The feeds of groups in force when this was last told; `nil` before.
+    private let needed = Mutex<Swift.Set<Feed>?>(nil)
 
     /// Creates a keeper.
     ///
@@ -60,20 +62,29 @@ final class FeedKeeper: Sendable {
     /// How often a server was asked for a feed to the end.
     func attempts(of feed: Feed) -> Int { entries.withLock { $0[feed]?.attempts ?? 0 } }
 
-    /// Forgets feeds that no group has.
-    func keep(_ feeds: Swift.Set<Feed>) {
+    /// Forgets feeds that no group has; on disk, lists that going back may need stay.
+    ///
+    /// - Parameters:
+    ///   - feeds: The feeds of groups in force.
+    ///   - revision: The number of the revision in force.
+    ///   - oldest: The number of the oldest revision that is kept; asked for only when the feeds are others than before.
+    func keep(_ feeds: Swift.Set<Feed>, in revision: Int, oldest: () -> Int) {
         let hasGone = entries.withLock { entries in
             let count = entries.count
             entries = entries.filter { feeds.contains($0.key) }
             return entries.count < count
         }
-        guard hasGone else { return }
-        archive.forget(
-            except: Swift.Set(
-                feeds.compactMap { feed in
-                    if case .url(let url) = feed.source { return url }
-                    return nil
-                }))
+        let areOthers = needed.withLock { needed in
+            let areOthers = needed != feeds
+            needed = feeds
+            return areOthers
+        }
+        guard hasGone || areOthers else { return }
+        let urls = feeds.compactMap { feed -> String? in
+            if case .url(let url) = feed.source { return url }
+            return nil
+        }
+        archive.forget(except: Swift.Set(urls), in: revision, oldest: oldest())
     }
 
     /// Begins to fetch what is due.

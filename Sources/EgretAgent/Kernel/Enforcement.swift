@@ -33,6 +33,8 @@ struct AgentEndpoint: Hashable, Sendable {
     var limits: [TrafficLimit] = []
     /// The control group that it is, and then it has no link: processes of the host's own network.
     var control: ControlGroup?
+    /// The families of which it leaves by this link, if it has several; `nil` otherwise, and where that is not known.
+    var leads: Swift.Set<AddressFamily>?
 
     /// A bridge of the host's.
     struct Bridge: Hashable, Sendable {

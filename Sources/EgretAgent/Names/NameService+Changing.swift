@@ -137,8 +137,11 @@ extension NameService {
         NameEndpoint(
             id: member.slot, addresses: member.addresses,
             rules: member.missed != nil ? [] : NameRule.rules(of: member.policies),
+            limits: setting.limits, denial: setting.denial,
             trustedServers: member.policies.trustedServers(besides: servers),
             servers: servers,
+            replaceableServers: setting.areServersChosen
+                ? member.policies.replaceableServers(among: servers) : [],
             isOpen: { judge.allowsQuestions(to: $0, isHost: false, overStream: $1) },
             isOpenHere: { judge.allowsQuestions(to: $0, isHost: true, overStream: $1) })
     }

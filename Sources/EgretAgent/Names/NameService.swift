@@ -25,8 +25,14 @@ final class NameService: Sendable {
         var bootID: String
         /// The servers that questions go to, as they are now.
         var servers: @Sendable () -> [NameServer]
+        /// Whether whoever runs the agent has named them, once for all; else they are the host's.
+        var areServersChosen = false
         /// Whom servers over TLS must be vouched for by; needed if there are any.
         var trust: ServerTrust?
+        /// How questions are answered that no rule allows.
+        var denial: NameTable.Denial = .refused
+        /// How much each endpoint may ask, and hold.
+        var limits = NameLimits()
         /// The time, in seconds since 1970.
         var now: @Sendable () -> Int64
     }

@@ -190,6 +190,11 @@ struct PolicyStore: Sendable {
         }
     }
 
+    /// The number of the oldest revision that is kept; `nil` before the first.
+    func oldest() throws -> Int? {
+        try database.read { try Int.fetchOne($0, sql: "SELECT min(number) FROM revision") }
+    }
+
     /// The documents of a revision, in their order.
     func documents(of number: Int) throws -> [StoredDocument] {
         try database.read { database in

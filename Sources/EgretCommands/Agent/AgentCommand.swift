@@ -46,6 +46,25 @@ struct AgentCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "What becomes of an engine's containers in the host's network, which no policy holds: report lists them as "
+                + "not enforced, kill has the engine kill them as well.",
+            valueName: "action"))
+    var hostNetwork: ContainerAction = .report
+
+    @Option(
+        help: ArgumentHelp(
+            "The same for containers with links that lead past this host: macvlan, ipvlan, overlay networks.",
+            valueName: "action"))
+    var otherLinks: ContainerAction = .report
+
+    @Option(
+        help: ArgumentHelp(
+            "The same for containers that can get into the host's network by a capability, as privileged ones can.",
+            valueName: "action"))
+    var privileged: ContainerAction = .report
+
+    @Option(
+        help: ArgumentHelp(
             "Let nothing pass this bridge but what endpoints send that the agent knows, also while no agent runs: "
                 + "docker0, or br-* for all that begin so. May stand several times.",
             valueName: "bridge"))
@@ -62,7 +81,7 @@ struct AgentCommand: ParsableCommand {
         help: ArgumentHelp(
             "Ask this server for names that endpoints' rules allow, instead of the host's: an address, or udp://, "
                 + "tcp:// or tls:// before it, a port behind it, and for TLS #NAME, which its certificate must be for, "
-                + "else for the address. May stand several times.",
+                + "else for the address. May stand several times: the next is asked where one fails.",
             valueName: "server"))
     var nameServers: [NameServer] = []
 
@@ -70,6 +89,16 @@ struct AgentCommand: ParsableCommand {
         name: .customLong("dns-ca"),
         help: ArgumentHelp("Trust these authorities for --dns tls:// too: certificates in PEM.", valueName: "file"))
     var nameAuthorities: String?
+
+    @Option(
+        name: .customLong("dns-denial"),
+        help: ArgumentHelp(
+            "How endpoints' questions for names are answered that no rule allows: that it is refused, or that there is no "
+                + "such name, for programs that try again otherwise.",
+            valueName: "refused|nxdomain"))
+    var nameDenial: NameDenial = .refused
+
+    @OptionGroup var nameLimits: NameLimitOptions
 
     private static let engines = ["docker": "/var/run/docker.sock", "podman": "/run/podman/podman.sock"]
 
@@ -122,14 +151,22 @@ struct AgentCommand: ParsableCommand {
             }
             engines[name] = parts.count > 1 ? parts[1] : usual
         }
+        let actions: [ContainerBypass: ContainerAction] = [
+            .hostNetwork: hostNetwork, .otherLinks: otherLinks, .privileged: privileged,
+        ]
+        let refused = actions.filter { $0.value == .kill }.keys
+        if engines.isEmpty, let first = refused.map(\.rawValue).min() {
+            throw ValidationError("--\(first) kill goes with --runtime: the engine kills its containers.")
+        }
         let bridges = try quarantine.map { text in
             guard let pattern = BridgePattern(text) else { throw ValidationError("\(text) cannot be a bridge's name.") }
             return pattern
         }
         let servers = try ConfiguredServers(nameServers, authorities: nameAuthorities)
         return AgentProcess.Reach(
-            engines: engines, quarantine: bridges, defaultAction: action, nameServers: servers.servers,
-            serverTrust: servers.trust)
+            engines: engines, refusedContainers: Swift.Set(refused), quarantine: bridges, defaultAction: action,
+            nameServers: servers.servers, serverTrust: servers.trust, nameDenial: nameDenial.denial,
+            nameLimits: try nameLimits.limits())
     }
 
     func run() throws {
@@ -153,4 +190,10 @@ struct AgentCommand: ParsableCommand {
             try AgentDaemon.run(options) { line in Console.error(["egret agent: \(line)"]) }
         }
     }
+}
+
+/// What becomes of containers that no policy holds, or not reliably.
+enum ContainerAction: String, ExpressibleByArgument, CaseIterable {
+    case report
+    case kill
 }

@@ -34,7 +34,8 @@ struct RollbackCommand: ParsableCommand {
         commandName: "rollback",
         abstract: "Put the policies of an earlier revision in force again.",
         discussion: """
-            That makes a new revision; the history stays. When the command ends, the kernel enforces it.
+            That makes a new revision; the history stays. When the command ends, the kernel enforces it. Where its \
+            limits do not go together for endpoints that have come since, the slowest holds, and a warning says so.
 
             Examples:
               sudo egret rollback

@@ -89,7 +89,7 @@ struct KeptEndpoint {
 extension KeptNetwork {
     init(_ network: NetworkRecord) {
         self.init(
-            name: network.name, blocks: network.subnets.map(\.block),
+            name: network.name, blocks: network.subnets.map(\.block), gateways: Set(network.subnets.map(\.gateway)),
             interfaces: network.mode == .bridge ? [network.name] : Set(network.endpoints.map(\.hostInterface)),
             isIsolated: network.isIsolated, isTranslated: network.isTranslated && !network.isIsolated)
     }

@@ -45,7 +45,7 @@ struct PolicyOpinion {
         }
         let files = try ManifestFiles([], or: client)
         return try opinion(
-            probe, files, name, workloads: nil, source: "the agent's revision \(status.revision)")
+            probe, files, name, workloads: nil, files.links, source: "the agent's revision \(status.revision)")
     }
 
     private static func files(_ probe: Probe, _ endpoint: KeptEndpoint) throws -> PolicyOpinion? {
@@ -59,11 +59,12 @@ struct PolicyOpinion {
         }
         return try opinion(
             probe, ManifestFiles([path]), "\(link.endpoint.who.group)/\(link.endpoint.who.name)",
-            workloads: workloads, source: "in force without an agent")
+            workloads: workloads, endpoint.connections, source: "in force without an agent")
     }
 
     private static func opinion(
-        _ probe: Probe, _ files: ManifestFiles, _ name: String, workloads: [Workload]?, source: String
+        _ probe: Probe, _ files: ManifestFiles, _ name: String, workloads: [Workload]?,
+        _ links: [Workload.ID: [EndpointLink]], source: String
     ) throws -> PolicyOpinion? {
         var result = try files.result()
         if let workloads {
@@ -71,23 +72,46 @@ struct PolicyOpinion {
         }
         var catalog = result.catalog
         catalog.networkDefault = files.networkDefault ?? .allow
-        guard
-            let place = result.inventory.workloads.firstIndex(where: { "\($0.id.namespace)/\($0.id.name)" == name })
-        else { return nil }
+        let inventory = result.inventory
+        let own = inventory.workloads.indices.filter { place in
+            let id = inventory.workloads[place].id
+            return "\(id.namespace)/\(id.name)" == name
+        }
         let target =
-            result.inventory.workloads.firstIndex { $0.addresses.contains(probe.destination) }
+            inventory.workloads.firstIndex { $0.addresses.contains(probe.destination) }
             .map { ConnectionEnd.workload($0) } ?? .address(probe.destination)
         let echo: UInt8 = probe.destination.family == .ipv4 ? 8 : 128
         let service = ConnectionService(
             probe.transport, port: probe.port, icmpType: probe.service == .echo ? echo : nil)
-        var explainer = ConnectionExplainer(catalog, result.inventory, at: WallTime.now.seconds)
+        // Of an endpoint of several networks the link decides that the packet leaves by.
+        let ways = EndpointLinks(inventory, links).ways(
+            from: own.map { ConnectionEnd.workload($0) }, to: [target], probe.transport)
+        guard let way = ways.first else { return nil }
+        var explainer = ConnectionExplainer(catalog, inventory, at: WallTime.now.seconds)
         let answers = try explainer.answers(
-            ConnectionQuestion(source: .workload(place), target: target, service: service))
+            ConnectionQuestion(
+                source: way.source, target: way.target, service: service, family: probe.destination.family))
         guard let answer = answers.first else { return nil }
         let sides = [answer.egress, answer.ingress].compactMap(\.self)
         let decisive = sides.first { $0.decision.verdict != .allow } ?? sides.first
         guard let decisive else { return nil }
         let reason = decisive.decision.reason(in: decisive.policies, at: decisive.time)
         return PolicyOpinion(reason: "\(reason); \(source)", isAllowed: answer.isAllowed)
+    }
+}
+
+extension KeptEndpoint {
+    /// The endpoint's links, by the workload that policies know it as.
+    fileprivate var connections: [Workload.ID: [EndpointLink]] {
+        var found: [Workload.ID: [EndpointLink]] = [:]
+        for (network, endpoint) in links {
+            let who = endpoint.who
+            let families = network.isIsolated ? [] : Swift.Set(network.subnets.map(\.block.family))
+            found[Workload.ID(namespace: who.group, name: who.name, kind: "Endpoint"), default: []].append(
+                EndpointLink(
+                    network: network.name, addresses: endpoint.addresses, blocks: network.subnets.map(\.block),
+                    leads: families.subtracting(networks.families(leadingBefore: endpoint))))
+        }
+        return found
     }
 }

@@ -99,6 +99,34 @@ public enum ContainerNetworks {
         public var wasPresent = false
     }
 
+    /// What became of the containers that a runtime does not know any more.
+    public struct Collected: Hashable, Sendable {
+        /// Whether all of them were looked at. If not, nobody knows which are connected still.
+        public var isComplete = false
+        /// The interfaces that could not be taken away.
+        public var remaining: Set<ContainerAttachment> = []
+        /// What went wrong.
+        public var failures: [Failure] = []
+
+        /// Takes interfaces away, each of them whatever becomes of the others.
+        mutating func take<Item>(
+            _ items: [(attachment: ContainerAttachment, item: Item)], _ body: (Item) throws -> Void
+        ) {
+            for (attachment, item) in items {
+                do {
+                    try body(item)
+                } catch {
+                    var failure = ContainerNetworks.failure(error)
+                    failure.description =
+                        "\(attachment.container) keeps its interface \(attachment.interface): \(failure.description)"
+                    remaining.insert(attachment)
+                    failures.append(failure)
+                }
+            }
+            isComplete = true
+        }
+    }
+
     /// Connects a container. On return it is an endpoint with its policies, its rates and its ports in force.
     ///
     /// A container that is connected already as it is wished is left so.
@@ -187,19 +215,32 @@ public enum ContainerNetworks {
         }
     }
 
-    /// Disconnects the containers that a runtime does not know any more.
+    /// Disconnects the containers that a runtime does not know any more. What keeps one of them keeps no other.
     ///
     /// - Parameters:
     ///   - known: The interfaces that it knows.
     ///   - network: Their network.
     ///   - configuration: The name of the runtime's configuration: others' containers stay.
-    /// - Throws: ``Failure``.
+    /// - Returns: What became of them.
     public static func collect(
         besides known: Set<ContainerAttachment>, in network: Network, of configuration: String
-    ) throws(Failure) {
-        try change(network) { host in
-            try remove(network, host) { $0.network == configuration && !known.contains($0) }
+    ) -> Collected {
+        var collected = Collected()
+        do {
+            try change(network) { host -> Void in
+                guard let place = host.networks.firstIndex(where: { $0.name == network.name }) else {
+                    return collected.isComplete = true
+                }
+                var record = host.networks[place]
+                let gone = record.endpoints.compactMap { endpoint in
+                    endpoint.attachment.map { (attachment: $0, item: endpoint) }
+                }.filter { $0.attachment.network == configuration && !known.contains($0.attachment) }
+                collected.take(gone) { try remove($0, of: &record, host) }
+            }
+        } catch {
+            collected.failures.append(error)
         }
+        return collected
     }
 
     /// A container's interface as the kernel has it, which must be as it is kept.
@@ -359,10 +400,17 @@ public enum ContainerNetworks {
     ) throws {
         guard let place = host.networks.firstIndex(where: { $0.name == network.name }) else { return }
         var record = host.networks[place]
-        for var endpoint in record.endpoints where endpoint.attachment.map(isMeant) ?? false {
-            endpoint.stage = .removing
-            try host.note(endpoint, &record)
-            try host.forget(endpoint, &record)
+        for endpoint in record.endpoints where endpoint.attachment.map(isMeant) ?? false {
+            try remove(endpoint, of: &record, host)
         }
+    }
+
+    private static func remove(
+        _ endpoint: NetworkRecord.Endpoint, of record: inout NetworkRecord, _ host: NetworkHost
+    ) throws {
+        var endpoint = endpoint
+        endpoint.stage = .removing
+        try host.note(endpoint, &record)
+        try host.forget(endpoint, &record)
     }
 }

@@ -11,8 +11,9 @@ struct NetworkConnectCommand: ParsableCommand {
         abstract: "Connect a network namespace to a network.",
         discussion: """
             Gives the namespace an interface with an address of each of the network's subnets, and default routes where
-            it has none. The namespace is named as ip netns does, by a process (pid:4711), or by a path. On an adopted
-            bridge no address is given that answers there.
+            it has none; where it has one by another interface, a routing rule lets what it sends from the new address
+            leave by the new interface. The namespace is named as ip netns does, by a process (pid:4711), or by a path. On
+            an adopted bridge no address is given that answers there.
 
             Examples:
               egret network connect br0 ns0 --create

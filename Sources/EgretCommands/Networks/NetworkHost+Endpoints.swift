@@ -245,7 +245,8 @@ extension NetworkHost {
         leadOut(endpoint.cookie)
     }
 
-    /// Gives a namespace whose default routes went with a link others, by the first of the networks that it still has.
+    /// Gives a namespace whose default routes went with a link others, by the first of the networks that it still has, which
+    /// then needs no table for its answers.
     ///
     /// What was to be done is done by then, so that this fails nobody: what cannot be given is warned of.
     func leadOut(_ cookie: UInt64) {
@@ -271,7 +272,7 @@ extension NetworkHost {
         let faults = network.faults(
             of: endpoint, host: try NamespaceState(reading: host.route), inside: try NamespaceState(reading: inside),
             led: networks.families(leadingBefore: endpoint))
-        for fault in faults where fault.isWayOut { try links.mend(fault, inside: inside) }
+        for fault in faults where fault.isWayOut || fault.isAboutAnswers { try links.mend(fault, inside: inside) }
     }
 
     /// Takes away what an endpoint consists of, whatever is there of it; not its published ports.
@@ -286,6 +287,8 @@ extension NetworkHost {
         }
         // Whatever somebody calls it by now: what is kept no longer is held to nothing.
         try links.remove { endpoint.isHostEnd($0) || endpoint.isFirstSeen($0) }
+        // With a namespace that goes as well, so do its rules.
+        if !(endpoint.isCreated && isOnly(endpoint)) { try NetworkHost.removeAnswerRules(of: endpoint) }
         try forgetSwitches(of: endpoint.hostInterface)
         try NetworkConnections(host.netfilter).forget(of: endpoint.addresses)
         // Another namespace may have the name by now.

@@ -78,6 +78,18 @@ extension NetworkHost {
     }
 }
 
+extension NetworkHost {
+    /// Removes the routing rules by which an endpoint answers by its link, if its namespace is there: they do not go with the
+    /// link.
+    static func removeAnswerRules(of endpoint: NetworkRecord.Endpoint) throws {
+        guard let namespace = try? NamespaceReference(endpoint.namespace)?.open(),
+            try NamespaceReference.cookie(of: namespace) == endpoint.cookie
+        else { return }
+        let inside = NetworkLinks(try namespace.visit { try NetlinkConnection.route() })
+        try inside.removeAnswerRules(from: endpoint.addresses)
+    }
+}
+
 extension NetworkRecord {
     /// The numbers of the host's ends that are there.
     var readyIndices: [UInt32] { endpoints.filter { $0.stage == .ready }.map(\.hostIndex) }

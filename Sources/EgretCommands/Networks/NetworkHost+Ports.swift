@@ -153,8 +153,9 @@ extension NetworkHost {
         return place
     }
 
-    /// What is in the way of answers from published ports, one line for each family: they go where the endpoint's routes
-    /// lead, which may be another network, and that refuses addresses that are not its own.
+    /// What is in the way of answers from published ports, one line for each family: they go where the endpoint's rules and
+    /// routes lead. If somebody's rules go before Egret's, or Egret's are gone, that may be another network, and that
+    /// refuses addresses that are not its own.
     func obstacles(toAnswersOf namespace: NamespaceReference, in network: NetworkRecord) throws -> [String] {
         guard let endpoint = network.endpoints.first(where: { $0.namespace == namespace.description }) else {
             return []
@@ -168,8 +169,8 @@ extension NetworkHost {
                 })
             else { return nil }
             return "\(namespace) answers from \(address) by \(link), and \(other.name) refuses what is not from its "
-                + "own addresses: callers from elsewhere than \(network.name) get no answer; --network \(other.name) "
-                + "reaches the same ports"
+                + "own addresses: callers from elsewhere than \(network.name) get no answer. egret network restore puts "
+                + "Egret's routing rule back, if it is gone; --network \(other.name) reaches the same ports"
         }
     }
 

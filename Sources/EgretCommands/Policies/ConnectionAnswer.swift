@@ -31,6 +31,9 @@ struct ConnectionAnswer {
     var target: String
     var service: String
     var via: String?
+    /// The links that the ends have it by, where they have several and that makes a difference, or is known.
+    var sourceLink: String?
+    var targetLink: String?
     /// The families that it is true of, where the target has both and they differ.
     var family: AddressFamily?
     /// What the end that begins it says; `nil` if it has no policies here.
@@ -51,10 +54,31 @@ struct ConnectionAnswer {
         return same(egress, other.egress) && same(ingress, other.ingress)
     }
 
+    /// One answer in the place of those for each link that a connection may take, if they say the same.
+    static func joined(_ answers: [ConnectionAnswer]) -> [ConnectionAnswer] {
+        guard let first = answers.first?.withoutLinks, answers.count > 1 else { return answers }
+        let areSame = answers.allSatisfy { answer in
+            (answer.sourceLink ?? answer.targetLink) != nil && answer.withoutLinks.text == first.text
+                && answer.egress?.policies == first.egress?.policies
+                && answer.ingress?.policies == first.ingress?.policies
+        }
+        return areSame ? [first] : answers
+    }
+
+    /// The answer without what tells those about the links of one endpoint apart.
+    private var withoutLinks: ConnectionAnswer {
+        var answer = self
+        (answer.sourceLink, answer.targetLink, answer.family) = (nil, nil, nil)
+        return answer
+    }
+
+    private var sourceTitle: String { source + (sourceLink.map { " (\($0))" } ?? "") }
+    private var targetTitle: String { target + (targetLink.map { " (\($0))" } ?? "") }
+
     private var title: String {
         let path = via.map { " -> \($0)" } ?? ""
         let family = family.map { $0 == .ipv4 ? " (IPv4)" : " (IPv6)" } ?? ""
-        return "\(source)\(path) -> \(target) \(service)\(family)"
+        return "\(sourceTitle)\(path) -> \(targetTitle) \(service)\(family)"
     }
 
     /// The sentences of `-o table`.
@@ -85,7 +109,7 @@ struct ConnectionAnswer {
                 return [side.decision.verdict.rawValue, ClauseText(side.policies).short(side.decision.clause)]
             }
             table.append(
-                ([answer.source, answer.target, answer.service, answer.isAllowed ? "allow" : "deny"]
+                ([answer.sourceTitle, answer.targetTitle, answer.service, answer.isAllowed ? "allow" : "deny"]
                     + cells(answer.egress) + cells(answer.ingress)).map(\.withVisibleControls))
         }
         return table.lines.map { $0 + "\n" }.joined()
@@ -130,7 +154,11 @@ struct ConnectionAnswer {
         }
 
         var from: String
+        /// The network by which it leaves, if the endpoint has several and that is known or makes a difference.
+        var fromLink: String?
         var to: String
+        /// The same of the network at which it arrives.
+        var toLink: String?
         var service: String
         var via: String?
         var family: String?
@@ -143,7 +171,9 @@ struct ConnectionAnswer {
 
         init(_ answer: ConnectionAnswer) {
             from = answer.source
+            fromLink = answer.sourceLink
             to = answer.target
+            toLink = answer.targetLink
             service = answer.service
             via = answer.via
             family = answer.family.map { $0 == .ipv4 ? "IPv4" : "IPv6" }

@@ -46,7 +46,7 @@ struct ConnectionExplainer {
                 answers.append(answer)
             }
         }
-        if answers.count == 1 { answers[0].family = nil }
+        if answers.count == 1 { answers[0].family = question.family }
         return answers
     }
 
@@ -56,7 +56,8 @@ struct ConnectionExplainer {
             service.port.map { "\($0)/\(service.protocol)" } ?? service.icmpType.map { "\(service.protocol)/\($0)" }
             ?? service.protocol.description
         return ConnectionAnswer(
-            source: name(question.source), target: name(question.target), service: text, via: question.via)
+            source: name(question.source), target: name(question.target), service: text, via: question.via,
+            sourceLink: question.sourceLink, targetLink: question.targetLink)
     }
 
     private func name(_ end: ConnectionEnd) -> String {
@@ -71,6 +72,7 @@ struct ConnectionExplainer {
         var families = AddressFamily.allCases
         if question.service.protocol == .icmp { families = [.ipv4] }
         if question.service.protocol == .icmpv6 { families = [.ipv6] }
+        if let family = question.family { families = families.filter { $0 == family } }
         let ends = [question.source, question.target]
         let literals = ends.compactMap { end -> AddressFamily? in
             if case .address(let address) = end { return address.family }
@@ -90,7 +92,7 @@ struct ConnectionExplainer {
 
     /// Whether the end stands for all pods of one template.
     private func isTemplate(_ end: ConnectionEnd) -> Bool {
-        if case .workload(let place) = end { return inventory.workloads[place].id.kind != "Pod" }
+        if case .workload(let place) = end { return !["Pod", "Endpoint"].contains(inventory.workloads[place].id.kind) }
         return false
     }
 

@@ -15,21 +15,54 @@ struct ConnectionQuestion {
     var service: ConnectionService
     /// The service and port that led there: `svc/shop/db 80/tcp`.
     var via: String?
+    /// The family that it is asked about; `nil` for all that the ends have.
+    var family: AddressFamily?
+    /// The links that the ends have it by, where they have several.
+    var sourceLink: String?
+    var targetLink: String?
 }
 
 /// Makes questions of what was typed.
 struct ConnectionQuestions {
     let inventory: Inventory
+    /// By which of their links endpoints reach each other.
+    let links: EndpointLinks
 
-    /// The questions that one source, one target and one port make: one, or one for each pod of a service.
+    /// The questions that one source, one target and one port make: one, or one for each pod of a service, or for each
+    /// link that the connection may take.
+    ///
+    /// - Parameters:
+    ///   - sources: Who begins it: an end, or one for each of its links.
+    ///   - target: Where it goes.
+    ///   - port: What with, as it was typed.
+    /// - Returns: The questions, of which those for links are in place of one.
+    /// - Throws: ``ExplainProblem`` if the port is none of the target's.
     func make(
-        from source: ConnectionEnd, to target: NamedEnd, port: String
+        from sources: [ConnectionEnd], to target: NamedEnd, port: String
     ) throws(ExplainProblem) -> [ConnectionQuestion] {
         switch target {
-        case .end(let end):
-            return [ConnectionQuestion(source: source, target: end, service: try service(port, at: end))]
+        case .end(let end): return try questions(from: sources, to: [end], port)
+        case .links(let places):
+            return try questions(from: sources, to: places.map { ConnectionEnd.workload($0) }, port)
         case .service(let service):
-            return try questions(from: source, service, port)
+            var questions: [ConnectionQuestion] = []
+            for source in sources { questions += try self.questions(from: source, service, port) }
+            return questions
+        }
+    }
+
+    private func questions(
+        from sources: [ConnectionEnd], to targets: [ConnectionEnd], _ port: String
+    ) throws(ExplainProblem) -> [ConnectionQuestion] {
+        guard let first = targets.first else { return [] }
+        // Links of one endpoint have the same ports.
+        let service = try service(port, at: first)
+        return links.ways(from: sources, to: targets, service.protocol).map { way in
+            let isItself = way.source == way.target
+            return ConnectionQuestion(
+                source: way.source, target: way.target, service: service, family: way.family,
+                sourceLink: sources.count > 1 && !isItself ? links.name(of: way.source) : nil,
+                targetLink: targets.count > 1 && !isItself ? links.name(of: way.target) : nil)
         }
     }
 

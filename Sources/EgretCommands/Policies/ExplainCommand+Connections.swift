@@ -21,18 +21,22 @@ extension ExplainCommand {
         if result.hasErrors || !problems.isEmpty { throw PolicyMistakes(lines: lines + problems) }
         var catalog = result.catalog
         if let action = policy.defaultAction ?? files.networkDefault { catalog.networkDefault = action }
-        let questions = questions(from: source, result)
+        let questions = questions(from: source, result, files.links)
         if !questions.problems.isEmpty { throw PolicyMistakes(lines: lines + questions.problems) }
         let time = try time.map { try MomentText.unixTime($0) } ?? WallTime.now.seconds
         var explainer = ConnectionExplainer(catalog, result.inventory, at: time)
         var answers: [ConnectionAnswer] = []
-        for question in questions.questions {
-            do throws(ExplainProblem) {
-                answers += try explainer.answers(question)
-            } catch {
-                throw PolicyMistakes(
-                    lines: lines + [ExplainCommand.line(about: "--from \(source)", error.message, error.suggestion)])
+        for group in questions.questions {
+            var found: [ConnectionAnswer] = []
+            for question in group {
+                do throws(ExplainProblem) {
+                    found += try explainer.answers(question)
+                } catch {
+                    let line = ExplainCommand.line(about: "--from \(source)", error.message, error.suggestion)
+                    throw PolicyMistakes(lines: lines + [line])
+                }
             }
+            answers += ConnectionAnswer.joined(found)
         }
         Console.error(lines)
         Console.output(try text(of: answers))
@@ -71,18 +75,20 @@ extension ExplainCommand {
         return problems
     }
 
-    /// The questions, and what is wrong with the flags that make them.
+    /// The questions, together those of one destination and port, and what is wrong with the flags that make them.
     private func questions(
-        from source: String, _ result: PolicyReader.Result
-    ) -> (questions: [ConnectionQuestion], problems: [String]) {
+        from source: String, _ result: PolicyReader.Result, _ links: [Workload.ID: [EndpointLink]]
+    ) -> (questions: [[ConnectionQuestion]], problems: [String]) {
         let finder = NamedEndFinder(inventory: result.inventory, services: result.services)
-        let maker = ConnectionQuestions(inventory: result.inventory)
+        let maker = ConnectionQuestions(
+            inventory: result.inventory, links: EndpointLinks(result.inventory, links))
         var problems: [String] = []
-        var questions: [ConnectionQuestion] = []
+        var questions: [[ConnectionQuestion]] = []
         let begins = find(source, "--from \(source)", finder, &problems)
-        var beginning: ConnectionEnd?
+        var beginning: [ConnectionEnd]?
         switch begins {
-        case .end(let end): beginning = end
+        case .end(let end): beginning = [end]
+        case .links(let places): beginning = places.map { ConnectionEnd.workload($0) }
         case .service:
             problems.append(
                 ExplainCommand.line(
@@ -95,7 +101,7 @@ extension ExplainCommand {
             }
             for port in ports {
                 do throws(ExplainProblem) {
-                    questions += try maker.make(from: beginning, to: target, port: port)
+                    questions.append(try maker.make(from: beginning, to: target, port: port))
                 } catch {
                     let line = ExplainCommand.line(about: "--port \(port)", error.message, error.suggestion)
                     if !problems.contains(line) { problems.append(line) }

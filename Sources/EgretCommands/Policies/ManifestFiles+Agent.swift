@@ -25,6 +25,11 @@ struct PoliciesInForce {
         networkDefault = try client.status().networkDefault.flatMap { DefaultAction(rawValue: $0) } ?? .allow
     }
 
+    /// The endpoints' links, by the workloads that they are.
+    var links: [Workload.ID: [EndpointLink]] {
+        Dictionary(grouping: endpoints, by: \.workload.id).mapValues { $0.map(\.link) }
+    }
+
     /// Puts the agent's workloads and lists in the place of those of the documents.
     func complete(_ result: inout PolicyReader.Result) throws {
         result.inventory = Inventory(
@@ -38,6 +43,14 @@ struct PoliciesInForce {
 }
 
 extension EndpointInfo {
+    /// Where it is connected.
+    fileprivate var link: EndpointLink {
+        EndpointLink(
+            network: network, addresses: addresses.compactMap { IPAddress($0) },
+            blocks: (subnets ?? []).compactMap { IPPrefix($0) },
+            leads: leads.map { Swift.Set($0.compactMap { AddressFamily(rawValue: $0) }) })
+    }
+
     /// The endpoint as selectors see it.
     fileprivate var workload: Workload {
         let parts = name.split(separator: "/", maxSplits: 1).map(String.init)

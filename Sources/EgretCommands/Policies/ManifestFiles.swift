@@ -21,6 +21,9 @@ struct ManifestFiles {
     /// What happens where no policy decides: what the agent was told by `--default`. `nil` for what the documents say.
     var networkDefault: DefaultAction? { inForce?.networkDefault }
 
+    /// What the agent tells of the links of its endpoints.
+    var links: [Workload.ID: [EndpointLink]] { inForce?.links ?? [:] }
+
     /// Reads what the arguments name, or asks an agent if they name nothing.
     init(_ paths: [String], or agent: AgentClient) throws {
         self.init(paths)

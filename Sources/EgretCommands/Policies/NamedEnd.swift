@@ -9,6 +9,8 @@ import EgretPolicy
 enum NamedEnd {
     /// A workload, or an address.
     case end(ConnectionEnd)
+    /// An endpoint that is connected several times, by the places of its links in the inventory.
+    case links([Int])
     /// A service, which stands for the workloads behind it.
     case service(ServiceObject)
 }
@@ -33,7 +35,8 @@ struct NamedEndFinder {
         if parts.count > 1, ["svc", "service", "services"].contains(parts[0].lowercased()) {
             return .service(try service(Array(parts.dropFirst()), text))
         }
-        return .end(.workload(try workload(parts, text)))
+        let places = try workload(parts, text)
+        return places.count == 1 ? .end(.workload(places[0])) : .links(places)
     }
 
     /// The workload that has the address alone, the service, or the address.
@@ -50,7 +53,8 @@ struct NamedEndFinder {
         return .end(.address(address))
     }
 
-    private func workload(_ parts: [String], _ text: String) throws(ExplainProblem) -> Int {
+    /// The workload's place; of an endpoint of several networks, which the agent tells of once for each of its links, all.
+    private func workload(_ parts: [String], _ text: String) throws(ExplainProblem) -> [Int] {
         let name = parts[parts.count - 1]
         let namespace = parts.count > 1 ? parts[parts.count - 2] : nil
         let kind = parts.count == 3 ? parts[0].lowercased() : nil
@@ -63,23 +67,12 @@ struct NamedEndFinder {
             let near = places.filter { inventory.workloads[$0].id.namespace == "default" }
             if !near.isEmpty { places = near }
         }
-        if let place = places.first, places.count == 1 { return place }
         if places.isEmpty { throw unknown(text, among: inventory.workloads.map(\.id.description), "workload") }
         let ids = Set(places.map { inventory.workloads[$0].id })
-        if ids.count == 1 { throw severalLinks(places, text) }
+        if ids.count == 1 { return places }
         let all = ids.sorted().map { "\($0.kind.lowercased())/\($0.namespace)/\($0.name)" }
         throw ExplainProblem(
             message: "\"\(text)\" names \(all.count) workloads", suggestion: "write \(all.joined(separator: " or "))")
-    }
-
-    /// An endpoint of several networks, which the agent tells of once for each of its links: only the addresses differ.
-    private func severalLinks(_ places: [Int], _ text: String) -> ExplainProblem {
-        let addresses = Set(places.flatMap { inventory.workloads[$0].addresses }).sorted()
-        return ExplainProblem(
-            message: "\"\(text)\" is connected \(places.count) times",
-            suggestion: addresses.isEmpty
-                ? "give its links addresses, and name it by one of these"
-                : "name it by one of its addresses: \(addresses.map(\.description).joined(separator: ", "))")
     }
 
     private func service(_ parts: [String], _ text: String) throws(ExplainProblem) -> ServiceObject {

@@ -28,9 +28,16 @@ struct PendingQuestion {
     var generation: UInt64
     var permission: NameTable.Permission
 
-    /// The servers to be asked, one after the other.
+    /// The servers to be asked, one after the other; there is one at least where anything is asked.
     var servers: [NameServer]
+    /// The place of the one whose turn it is.
+    var turn = 0
+    /// Those that have said that they cannot answer: they are not asked again.
+    var failed: Swift.Set<NameServer> = []
+    /// How often it was sent before.
     var attempt = 0
+    /// When it is sent no more, in milliseconds.
+    var end: UInt64
     /// The question's name as it went out, and the id.
     var sentName: DNSName
     var sentID: UInt16 = 0
@@ -41,6 +48,27 @@ struct PendingQuestion {
     var failure: String?
     /// When the next attempt is made, in milliseconds.
     var deadline: UInt64 = 0
+
+    /// The server whose turn it is.
+    var server: NameServer { servers[turn] }
+
+    /// Gives the turn to the next server that has not failed; it may be the same one again.
+    ///
+    /// A server that says nothing is asked three times at most (RFC 9520, section 3.1); of several, each once as far as
+    /// there is time.
+    ///
+    /// - Parameter now: The time in milliseconds.
+    /// - Returns: `false` if there is none, or it was asked often and long enough.
+    mutating func passOn(now: UInt64) -> Bool {
+        let most = min(max(ProxyLimits.attempts, servers.count), ProxyLimits.attemptsOfMany)
+        let others = servers.indices.map { (turn + 1 + $0) % servers.count }
+        guard attempt + 1 < most, now < end, let next = others.first(where: { !failed.contains(servers[$0]) }) else {
+            return false
+        }
+        attempt += 1
+        turn = next
+        return true
+    }
 
     /// The question as it goes to a server: nothing of the client's bytes but the name's letters, in another case.
     ///
@@ -103,6 +131,10 @@ enum ProxyLimits {
     static let attemptMilliseconds: UInt64 = 2_000
     /// How often a question is sent.
     static let attempts = 3
+    /// How often it is sent where more servers than that are configured, of which some fail at once.
+    static let attemptsOfMany = 8
+    /// How long servers are asked, in milliseconds: no attempt begins later.
+    static let patienceMilliseconds = attemptMilliseconds * UInt64(attempts)
     /// Questions of all endpoints that wait for an answer.
     static let pendingQuestions = 8_192
     /// Connections of all clients.

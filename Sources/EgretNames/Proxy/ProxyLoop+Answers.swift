@@ -24,7 +24,19 @@ extension ProxyLoop {
         }
         pending[id] = nil
         detach(question)
-        judge(message, layout, bytes, question)
+        if !passesOn(message, question, id) { judge(message, layout, bytes, question) }
+        return true
+    }
+
+    /// Asks another server where this one says that it cannot answer, if there is one that has not said so.
+    private func passesOn(_ message: DNSMessage, _ question: PendingQuestion, _ id: UInt64) -> Bool {
+        guard message.isLeftToOthers else { return false }
+        var next = question
+        next.failed.insert(question.server)
+        guard next.passOn(now: now) else { return false }
+        let reason = "\(question.server) answered \(message.responseCode), and another was asked"
+        hooks.event(question.endpoint, .badAnswer(question.question.name, reason))
+        start(next, id)
         return true
     }
 
@@ -84,5 +96,15 @@ extension ProxyLoop {
             let gifts = AnswerGifts(grants: passage.grants, notes: passage.notes)
             ready.append(Ready(question: question, bytes: answer, gifts: gifts, events: passage.events))
         }
+    }
+}
+
+extension DNSMessage {
+    /// Whether the server says that it cannot answer, or not to this client, so that another might.
+    ///
+    /// Not if it says why no other should (RFC 8914): the signatures are wrong (6 to 12), or the name is blocked (15 to 17).
+    fileprivate var isLeftToOthers: Bool {
+        guard responseCode == .serverFailure || responseCode == .refused else { return false }
+        return !(extended?.errors ?? []).contains { (6...12).contains($0) || (15...17).contains($0) }
     }
 }

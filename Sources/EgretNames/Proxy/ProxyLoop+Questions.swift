@@ -63,7 +63,8 @@ extension ProxyLoop {
         var pending = PendingQuestion(
             client: client, question: question, clientID: message.id, payloadSize: max(512, min(size, 65_535)),
             extended: message.extended, flags: message.flags, endpoint: endpoint, generation: generation,
-            permission: nothing, servers: servers, sentName: question.name)
+            permission: nothing, servers: servers, end: now + ProxyLimits.patienceMilliseconds,
+            sentName: question.name)
         switch judgment {
         case .answer(let code, let event):
             hooks.event(endpoint, event)

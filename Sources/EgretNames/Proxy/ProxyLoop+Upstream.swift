@@ -9,7 +9,7 @@ extension ProxyLoop {
     func start(_ question: PendingQuestion, _ id: UInt64) {
         var question = question
         question.failure = nil
-        let server = question.servers[question.attempt % question.servers.count]
+        let server = question.server
         question.deadline = now + ProxyLimits.attemptMilliseconds
         question.sentName = question.question.name.mixingCase { random.next() }
         var overStream = server.transport == .tcp || question.isOverStream
@@ -22,8 +22,13 @@ extension ProxyLoop {
         } else {
             isSent = startDatagram(&question, id, server.address)
         }
-        // What could not be sent waits for the next attempt, as if it were lost.
-        if !isSent { question.upstream = 0 }
+        // What could not be sent, because no way leads there, goes to a server that was not asked yet; if there is none, it
+        // waits for the next attempt, as if it were lost.
+        if !isSent {
+            question.upstream = 0
+            let isOtherLeft = question.attempt + 1 < question.servers.count
+            if isOtherLeft, question.passOn(now: now) { return start(question, id) }
+        }
         pending[id] = question
         deadlines.append((question.deadline, id))
     }
@@ -95,7 +100,6 @@ extension ProxyLoop {
             (try? add(.stream(stream), stream.socket, .writable, token: token)) != nil
         else { return false }
         question.upstream = token
-        question.isOverStream = true
         return true
     }
 
@@ -174,22 +178,20 @@ extension ProxyLoop {
         }
     }
 
-    /// Asks again, or gives up.
+    /// Asks again, another server where there is one, or gives up.
     func nextAttempt(_ id: UInt64) {
         guard var question = pending.removeValue(forKey: id) else { return }
         detach(question)
-        question.attempt += 1
-        if question.attempt < ProxyLimits.attempts {
-            start(question, id)
-            return
-        }
-        let server = question.servers[(question.attempt - 1) % question.servers.count]
-        let name = question.question.name
+        let (server, name) = (question.server, question.question.name)
+        let goesOn = question.passOn(now: now)
         if let failure = question.failure {
-            hooks.event(question.endpoint, .serverFailed(name, server, failure))
-        } else {
+            if !goesOn || question.server != server {
+                hooks.event(question.endpoint, .serverFailed(name, server, failure))
+            }
+        } else if !goesOn {
             hooks.event(question.endpoint, .timedOut(name, server.address.address))
         }
+        if goesOn { return start(question, id) }
         refuse(question, .serverFailure, extendedError: 22)
     }
 

@@ -105,4 +105,13 @@ extension PolicySet {
     public func trustedServers(besides servers: [NameServer]) -> Swift.Set<IPAddress> {
         Swift.Set(servers.filter(\.isPlain).map(\.address.address) + namedServers)
     }
+
+    /// The servers that others may be asked instead of when they fail, though an endpoint of these policies has asked them
+    /// itself: all that its rules do not name.
+    ///
+    /// - Parameter servers: The servers that a person has configured.
+    /// - Returns: Their addresses.
+    public func replaceableServers(among servers: [NameServer]) -> Swift.Set<IPAddress> {
+        Swift.Set(servers.map(\.address.address)).subtracting(namedServers)
+    }
 }

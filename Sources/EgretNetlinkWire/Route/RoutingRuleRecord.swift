@@ -9,6 +9,9 @@ public struct RoutingRuleRecord: Hashable, Sendable {
     public var family: AddressFamily
     /// Rules are asked from the lowest number on; the local table has 0, the main table 32766.
     public var priority: UInt32
+    /// The addresses that packets have come from; `nil` for any. A packet of the host's own that has no source address yet
+    /// comes from none.
+    public var source: IPPrefix?
     /// The interface that packets have come in by; `lo` for the host's own. `nil` for any.
     public var inputInterface: String?
     /// The packet mark's bits that are looked at, and their value; `nil` for any mark.
@@ -38,6 +41,7 @@ public struct RoutingRuleRecord: Hashable, Sendable {
     public init(
         family: AddressFamily,
         priority: UInt32,
+        source: IPPrefix? = nil,
         inputInterface: String? = nil,
         mark: Mark? = nil,
         table: UInt32,
@@ -46,6 +50,7 @@ public struct RoutingRuleRecord: Hashable, Sendable {
     ) {
         self.family = family
         self.priority = priority
+        self.source = source
         self.inputInterface = inputInterface
         self.mark = mark
         self.table = table
@@ -79,11 +84,18 @@ extension RouteWire {
         _ rule: RoutingRuleRecord,
         _ sequence: UInt32
     ) throws(WireError) -> [UInt8] {
-        try request(type, flags, sequence) { (writer) throws(WireError) in
+        guard rule.source?.family ?? rule.family == rule.family else {
+            throw WireError(.badValue, "rule for packets from another family")
+        }
+        let sourceLength = UInt8(clamping: rule.source?.length ?? 0)
+        return try request(type, flags, sequence) { (writer) throws(WireError) in
             writer.append([
-                rule.family.socketFamily, 0, 0, 0, UInt8(exactly: rule.table) ?? 0, 0, 0, Fra.lookUpTable,
+                rule.family.socketFamily, 0, sourceLength, 0, UInt8(exactly: rule.table) ?? 0, 0, 0, Fra.lookUpTable,
             ])
             writer.appendHost(UInt32(0))
+            if let source = rule.source, source.length > 0 {
+                try writer.putBytes(Fra.source, source.address.networkBytes)
+            }
             if let interface = rule.inputInterface { try writer.putString(Fra.inputInterface, interface) }
             writer.putHost(Fra.priority, rule.priority)
             if let mark = rule.mark {
@@ -111,6 +123,12 @@ extension RouteWire {
         var mask: UInt32?
         for attribute in attributes {
             switch attribute.type {
+            case Fra.source:
+                let address = try IPAddress(networkBytes: attribute.payload)
+                guard address.family == family, let source = IPPrefix(address, length: Int(header[2])) else {
+                    throw WireError(.badLength, "rule source")
+                }
+                rule.source = source
             case Fra.inputInterface: rule.inputInterface = attribute.string()
             case Fra.priority: rule.priority = try attribute.host(UInt32.self)
             case Fra.mark: value = try attribute.host(UInt32.self)
@@ -133,6 +151,7 @@ extension RouteWire {
 private enum Fra {
     /// `FR_ACT_TO_TBL`.
     static let lookUpTable: UInt8 = 1
+    static let source: UInt16 = 2
     static let inputInterface: UInt16 = 3
     static let priority: UInt16 = 6
     static let mark: UInt16 = 10

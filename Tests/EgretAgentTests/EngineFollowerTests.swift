@@ -1,0 +1,196 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretLinux
+import EgretTesting
+import Synchronization
+import Testing
+
+@testable import EgretAgent
+
+@Suite("following a container engine")
+struct EngineFollowerTests {
+    private let engine = ScriptedEngine()
+
+    /// Follows the engine for as long as the body takes.
+    private func following(
+        _ keeper: NotedKeeper, refused: Set<ContainerBypass> = [],
+        hasCaughtUp: @escaping @Sendable () -> Void = {}, _ body: () async throws -> Void
+    ) async throws {
+        let follower = EngineFollower(
+            EngineFollower.Engine(name: "docker", socketPath: ""), at: engine, agent: keeper, refused: refused,
+            log: { _ in })
+        let task = Task { await follower.run(hasCaughtUp) }
+        defer { task.cancel() }
+        try await body()
+    }
+
+    /// Waits until something is so, at most ten seconds.
+    private func eventually(_ what: Comment, _ isSo: () -> Bool) async throws {
+        for _ in 0..<1000 where !isSo() { try await Task.sleep(for: .milliseconds(10)) }
+        let hasCome = isSo()
+        #expect(hasCome, what)
+    }
+
+    @Test("a container that has what none may have is killed; one that has what is only reported is not")
+    func kill() async throws {
+        let keeper = NotedKeeper([
+            "a": [.hostNetwork: "it uses the host's network"], "b": [.privileged: "it has a capability"],
+        ])
+        try await following(keeper, refused: [.hostNetwork]) {
+            for id in ["a", "b", "c"] { engine.start(id) }
+            try await eventually("the first is gone") { keeper.attached == ["b", "c"] }
+            #expect(engine.posts == ["/containers/a/kill?signal=KILL"])
+            #expect(keeper.killed == ["docker/a: it uses the host's network"])
+        }
+    }
+
+    @Test("a container that runs when the agent starts is killed as well")
+    func killAtStart() async throws {
+        let keeper = NotedKeeper(["a": [.privileged: "it has a capability"]])
+        for id in ["a", "b"] { engine.start(id, isTold: false) }
+        try await following(keeper, refused: [.privileged]) {
+            try await eventually("the first is gone") { keeper.attached == ["b"] }
+            #expect(keeper.killed == ["docker/a: it has a capability"])
+        }
+    }
+
+    @Test("without a rule that says so nothing is killed")
+    func report() async throws {
+        let keeper = NotedKeeper(["a": [.hostNetwork: "it uses the host's network"]])
+        try await following(keeper) {
+            for id in ["a", "b"] { engine.start(id) }
+            try await eventually("both are attached") { keeper.attached == ["a", "b"] }
+            #expect(engine.posts.isEmpty)
+        }
+    }
+
+    @Test("what an engine does not kill is told of, and tried again")
+    func refusedKill() async throws {
+        let keeper = NotedKeeper(["a": [.otherLinks: "eth0 is a macvlan"]])
+        engine.refuse(EngineError("/containers/a/kill was answered 500: no", status: 500))
+        try await following(keeper, refused: [.otherLinks]) {
+            engine.start("a")
+            try await eventually("it remains") { keeper.remaining == ["a": "/containers/a/kill was answered 500: no"] }
+            #expect(keeper.killed.isEmpty)
+            engine.refuse(nil)
+            try await eventually("it is gone") { keeper.attached.isEmpty }
+            #expect(keeper.killed == ["docker/a: eth0 is a macvlan"] && keeper.remaining.isEmpty)
+        }
+    }
+
+    @Test("a container whose process became another one while it was looked at is not killed for what was seen")
+    func otherProcess() async throws {
+        let keeper = NotedKeeper(["a": [.privileged: "it has a capability"]])
+        engine.unsettle("a")
+        try await following(keeper, refused: [.privileged]) {
+            for id in ["a", "b"] { engine.start(id) }
+            try await eventually("both are attached") { keeper.attached == ["a", "b"] }
+            #expect(engine.posts.isEmpty && keeper.killed.isEmpty)
+        }
+    }
+
+    @Test("a container that the engine does not tell of keeps no other waiting")
+    func slow() async throws {
+        let keeper = NotedKeeper()
+        try await following(keeper) {
+            engine.hold("a")
+            for id in ["a", "b", "c"] { engine.start(id) }
+            try await eventually("the others are attached") { keeper.attached == ["b", "c"] }
+            engine.end("b")
+            try await eventually("one has ended") { keeper.attached == ["c"] }
+            engine.release()
+            try await eventually("so is it") { keeper.attached == ["c", "a"] }
+            #expect(keeper.catchUps == 1)
+        }
+    }
+
+    @Test("a container that the engine does not tell of at the start keeps no other waiting, but whoever asks for all")
+    func slowAtStart() async throws {
+        let keeper = NotedKeeper()
+        let isReady = Mutex(false)
+        for id in ["a", "b", "c"] { engine.start(id, isTold: false) }
+        engine.hold("b")
+        try await following(keeper, hasCaughtUp: { isReady.withLock { $0 = true } }) {
+            try await eventually("the others are attached") { keeper.attached == ["a", "c"] }
+            let isEarly = isReady.withLock { $0 }
+            #expect(!isEarly)
+            engine.release()
+            try await eventually("so is it") { keeper.attached == ["a", "c", "b"] }
+            try await eventually("and the agent is ready") { isReady.withLock { $0 } }
+        }
+    }
+
+    @Test("of a container one look comes after the other, and one that is to come stands for all until then")
+    func turns() {
+        func turn(_ container: String, _ networks: String...) -> ContainerTurn {
+            ContainerTurn(container: container, networks: networks)
+        }
+        var order = TurnOrder()
+        let begun = [turn("a", "n"), turn("b")].map { order.ask(for: $0) }
+        #expect(begun == [turn("a", "n"), turn("b")])
+        let later = [turn("a"), turn("a", "m"), turn("a", "m", "o")].map { order.ask(for: $0) }
+        #expect(later == [nil, nil, nil])
+        #expect(order.isPending("a") && order.isPending("b") && !order.isPending("c"))
+        let ends = ["b", "a"].map { order.end(of: $0) }
+        #expect(ends == [[], [turn("a", "m", "o")]])
+        #expect(order.isPending("a") && !order.isPending("b"))
+        let last = order.end(of: "a")
+        #expect(last.isEmpty && !order.isPending("a"))
+    }
+
+    @Test("not more containers are looked at at the same time than the engine is to be asked about")
+    func limit() {
+        var order = TurnOrder()
+        let names = (0...TurnOrder.limit).map { "c\($0)" }
+        let begun = names.compactMap { order.ask(for: ContainerTurn(container: $0)) }
+        #expect(begun.map(\.container) == Array(names.dropLast()))
+        // One that is looked at already does not take the place of the one that waits.
+        let again = order.ask(for: ContainerTurn(container: "c0"))
+        #expect(again == nil)
+        let ends = ["c1", "c0"].map { order.end(of: $0).map(\.container) }
+        #expect(ends == [["c\(TurnOrder.limit)"], ["c0"]])
+    }
+
+    @Test(
+        "what a container is refused for is what it has of what none may have",
+        arguments: [
+            ([], nil), ([.privileged], "p"), ([.otherLinks], nil), ([.privileged, .hostNetwork], "h; p"),
+            ([.hostNetwork, .otherLinks, .privileged], "h; p"),
+        ] as [(Set<ContainerBypass>, String?)])
+    func refusal(_ refused: Set<ContainerBypass>, _ reason: String?) {
+        #expect(ContainerBypass.refusal([.privileged: "p", .hostNetwork: "h"], by: refused) == reason)
+        #expect(ContainerBypass.refusal([:], by: refused) == nil)
+    }
+
+    @Test("the host's network and a way there are told apart")
+    func bypasses() throws {
+        func record(_ name: String, _ cookie: UInt64, _ wayToHost: String?) -> AttachedRecord {
+            AttachedRecord(
+                target: AttachedTarget(
+                    group: "docker", name: name, kind: "Container", labels: [:], origin: "docker", identifier: name,
+                    path: "/proc/0/ns/net"),
+                cookie: cookie, links: [], wayToHost: wayToHost)
+        }
+        let folder = try TemporaryDirectory()
+        let attached = try AttachedEndpoints(directory: folder.path)
+        let own = try NetworkNamespace.currentCookie()
+        let reason = "it uses the host's network, which no policy for endpoints is about"
+        #expect(attached.bypasses(of: record("a", own, nil)) == [.hostNetwork: reason])
+        #expect(attached.bypasses(of: record("b", own, "way")) == [.hostNetwork: reason, .privileged: "way"])
+        #expect(attached.bypasses(of: record("c", own + 1, "way")) == [.privileged: "way"])
+        #expect(attached.bypasses(of: record("d", own + 1, nil)).isEmpty)
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test("the container that the agent runs in is known by its mounts")
+    func ownContainer() {
+        func target(_ path: String, _ kind: String = "Container") -> AttachedTarget {
+            AttachedTarget(
+                group: "docker", name: "a", kind: kind, labels: [:], origin: "docker", identifier: "a", path: path)
+        }
+        #expect(target("/proc/self/ns/net").isAgents)
+        #expect(!target("/proc/self/ns/net", "Namespace").isAgents)
+        #expect(!target("/proc/0/ns/net").isAgents)
+    }
+}

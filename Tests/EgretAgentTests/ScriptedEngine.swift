@@ -1,0 +1,167 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Synchronization
+
+@testable import EgretAgent
+
+/// A container engine that tells what it is told to.
+final class ScriptedEngine: ContainerEngine {
+    private struct State {
+        /// The numbers of the containers' first processes, by the containers' own.
+        var processes: [String: Int] = [:]
+        /// The containers about which no question is answered.
+        var held: Set<String> = []
+        /// The containers whose first process is another one at each question.
+        var restless: Set<String> = []
+        var refusal: EngineError?
+        var posts: [String] = []
+    }
+
+    private let state = Mutex(State())
+    private let events: AsyncStream<String>
+    private let event: AsyncStream<String>.Continuation
+
+    init() {
+        let (lines, line) = AsyncStream.makeStream(of: String.self)
+        events = lines
+        event = line
+    }
+
+    /// What it was asked to do.
+    var posts: [String] { state.withLock { $0.posts } }
+
+    /// Has a container run, and tells of it.
+    func start(_ id: String, isTold: Bool = true) {
+        state.withLock { $0.processes[id] = 1000 + $0.processes.count }
+        if isTold { tell(of: id) }
+    }
+
+    /// Has a container end, and tells of it.
+    func end(_ id: String) {
+        _ = state.withLock { $0.processes.removeValue(forKey: id) }
+        tell(of: id)
+    }
+
+    func tell(of id: String) { event.yield(#"{"Type":"container","Action":"start","Actor":{"ID":"\#(id)"}}"#) }
+    /// Answers no questions about a container.
+    func hold(_ id: String) { state.withLock { _ = $0.held.insert(id) } }
+    /// Answers questions about all containers again.
+    func release() { state.withLock { $0.held = [] } }
+    /// Has a container's first process be another one at each question.
+    func unsettle(_ id: String) { state.withLock { _ = $0.restless.insert(id) } }
+    /// Does nothing that it is asked to; `nil` to do it again.
+    func refuse(_ refusal: EngineError?) { state.withLock { $0.refusal = refusal } }
+
+    // MARK: - ContainerEngine
+
+    func get<Document: Decodable & Sendable>(_ target: String, within limit: Duration) async throws -> Document {
+        let id = String(target.dropFirst("/containers/".count).prefix { $0 != "/" && $0 != "?" })
+        let beginning = ContinuousClock.now
+        while state.withLock({ $0.held.contains(id) }) {
+            if beginning.duration(to: .now) > limit { throw EngineError("\(target): no answer") }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        let text = try state.withLock { state -> String in
+            if id == "json" {
+                return "[" + state.processes.keys.sorted().map { #"{"Id":"\#($0)"}"# }.joined(separator: ",") + "]"
+            }
+            guard let process = state.processes[id] else { throw EngineError("there is no \(id)", status: 404) }
+            if state.restless.contains(id) { state.processes[id] = process + 1 }
+            return """
+                {"Id":"\(id)","Name":"/\(id)","State":{"Running":true,"Pid":\(process)},"Config":{},"NetworkSettings":{}}
+                """
+        }
+        return try JSONDecoder().decode(Document.self, from: Data(text.utf8))
+    }
+
+    func post(_ target: String) async throws {
+        let id = String(target.dropFirst("/containers/".count).prefix { $0 != "/" })
+        try state.withLock { state in
+            if let refusal = state.refusal { throw refusal }
+            state.posts.append(target)
+            state.processes[id] = nil
+        }
+        tell(of: id)
+    }
+
+    func follow(
+        _ target: String, begin: @escaping @Sendable () async throws -> Void,
+        take: @escaping @Sendable ([UInt8]) async throws -> Void
+    ) async throws {
+        try await begin()
+        for await line in events { try await take(Array(line.utf8)) }
+    }
+}
+
+/// Notes what it is told of an engine's containers.
+final class NotedKeeper: ContainerKeeper {
+    private struct State {
+        var attached: [String] = []
+        var killed: [String] = []
+        var remaining: [String: String] = [:]
+        var catchUps = 0
+    }
+
+    private let state = Mutex(State())
+    /// The ways past policies that containers have.
+    private let bypasses: [String: [ContainerBypass: String]]
+
+    init(_ bypasses: [String: [ContainerBypass: String]] = [:]) { self.bypasses = bypasses }
+
+    /// The numbers of the containers that are attached, in the order in which they came.
+    var attached: [String] { state.withLock { $0.attached } }
+    /// The containers that were killed, each with the reason.
+    var killed: [String] { state.withLock { $0.killed } }
+    /// Why containers that are not to run still do.
+    var remaining: [String: String] { state.withLock { $0.remaining } }
+    /// How often it was told of all that runs.
+    var catchUps: Int { state.withLock { $0.catchUps } }
+
+    // MARK: - ContainerKeeper
+
+    func containers(
+        of runtime: String, are targets: [AttachedTarget], besides unknown: [String]
+    ) async throws -> [String] {
+        state.withLock { state in
+            state.attached = targets.map(\.identifier)
+            state.catchUps += 1
+        }
+        return []
+    }
+
+    func attachedContainers(of runtime: String) async -> Set<String> { Set(attached) }
+
+    func container(_ target: AttachedTarget) async throws -> Bool {
+        state.withLock { state in
+            if !state.attached.contains(target.identifier) { state.attached.append(target.identifier) }
+        }
+        return true
+    }
+
+    func expectContainer(_ target: AttachedTarget, bridge: String) async throws {}
+
+    func containerIsGone(_ identifier: String, of runtime: String) async throws {
+        state.withLock { state in
+            state.attached.removeAll { $0 == identifier }
+            state.remaining[identifier] = nil
+        }
+    }
+
+    func refusal(of identifier: String, of runtime: String, by refused: Set<ContainerBypass>) async -> String? {
+        ContainerBypass.refusal(bypasses[identifier] ?? [:], by: refused)
+    }
+
+    func refusedContainers(of runtime: String, by refused: Set<ContainerBypass>) async -> [String] {
+        attached.filter { ContainerBypass.refusal(bypasses[$0] ?? [:], by: refused) != nil }
+    }
+
+    func containerIsKilled(_ target: AttachedTarget, because reason: String) async {
+        state.withLock { $0.killed.append("\(target.id): \(reason)") }
+    }
+
+    func containerRemains(_ target: AttachedTarget, _ problem: String) async {
+        state.withLock { $0.remaining[target.identifier] = problem }
+    }
+}

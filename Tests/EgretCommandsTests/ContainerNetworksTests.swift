@@ -1,0 +1,34 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretNetworks
+import Testing
+
+@testable import EgretCommands
+
+@Suite("Container runtimes' networks")
+struct ContainerNetworksTests {
+    @Test("what keeps one container's interface from going keeps no other's, and all of it is told")
+    func goingOn() {
+        let items = ["a", "b", "c", "d"].map { name in
+            (attachment: ContainerAttachment(network: "pods", container: name, interface: "eth0"), item: name)
+        }
+        var taken: [String] = []
+        var collected = ContainerNetworks.Collected()
+        #expect(!collected.isComplete)
+        collected.take(items) { name in
+            taken.append(name)
+            if name == "a" { throw NetworkProblem("it is busy", advice: "remove it") }
+            if name == "c" { throw RunFailure(message: "the agent does not run", advice: nil) }
+        }
+        #expect(taken == ["a", "b", "c", "d"] && collected.isComplete)
+        #expect(collected.remaining == [items[0].attachment, items[2].attachment])
+        #expect(
+            collected.failures == [
+                ContainerNetworks.Failure(
+                    description: "a keeps its interface eth0: it is busy", advice: "remove it"),
+                ContainerNetworks.Failure(
+                    isAboutPolicies: true, description: "c keeps its interface eth0: the agent does not run"),
+            ])
+    }
+}

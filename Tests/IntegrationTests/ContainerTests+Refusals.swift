@@ -1,0 +1,61 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+/// Containers that no policy holds, or not reliably.
+extension ContainerTests {
+    @Test(
+        "containers in the host's network, with macvlan, or able to get there are killed if the agent is told to, else listed"
+    )
+    func refusals() throws {
+        try expect(
+            "ctrefuse",
+            #"""
+            up; ip link add par type dummy; ip link set par up
+            d network create -d macvlan --subnet 172.31.0.0/24 -o parent=par far >/dev/null
+            c() { d run -d --name $1 "${@:2}" box sleep 1000 >/dev/null; }
+            # Waits until containers have ended.
+            ended() { for n in "$@"; do for i in {1..100}; do [ $(d inspect -f '{{.State.Running}}' $n) = false ] && break; sleep 0.1; done; done; }
+            state() { for n in "$@"; do echo $n $(d inspect -f '{{.State.Status}}' $n); done; }
+            told() { grep -o 'docker/[a-z]* is killed: .*' log | sort -u; }
+            c early --cap-add NET_ADMIN
+            begin --runtime docker=/run/w/docker.sock --host-network kill --privileged kill; ended early
+            c all --network host --restart always; c root --privileged; c far --network far; c plain
+            c side --network container:plain --cap-add NET_ADMIN
+            ended all root side; settle 2; state early all root side far plain; endpoints; told
+            egret get endpoints docker/far -o json | grep -o '"reason" : ".*"' | cut -d'"' -f4
+            curl -s --unix-socket /run/egret/agent.sock http://localhost/metrics | grep ^egret_agent_killed
+            echo otherwise
+            kill $agent; wait $agent 2>/dev/null; rm log; begin --runtime docker=/run/w/docker.sock --other-links kill
+            ended far; settle 1; d start early >/dev/null; settle 2; state early far; endpoints; told
+            # A link that comes later.
+            d network connect far early; ended early; settle 1; told
+            d rm -f $(d ps -aq) >/dev/null; settle 0; d network rm far >/dev/null; ip link del par; finish; cleared
+            """#,
+            prints: """
+                early exited
+                all exited
+                root exited
+                side exited
+                far running
+                plain running
+                docker/far - free
+                docker/plain docker0 free
+                docker/all is killed: it uses the host's network, which no policy for endpoints is about
+                docker/early is killed: it has the capability NET_ADMIN in the host's user namespace, and can connect itself to the host's network anew
+                docker/root is killed: it has the capability NET_ADMIN in the host's user namespace, and can connect itself to the host's network anew
+                docker/side is killed: it has the capability NET_ADMIN in the host's user namespace, and can connect itself to the host's network anew
+                eth0 is a macvlan, whose packets pass the host by
+                egret_agent_killed_containers_total 4
+                otherwise
+                early running
+                far exited
+                docker/early docker0 free
+                docker/plain docker0 free
+                docker/far is killed: eth0 is a macvlan, whose packets pass the host by
+                docker/early is killed: eth1 is a macvlan, whose packets pass the host by
+                docker/far is killed: eth0 is a macvlan, whose packets pass the host by
+                """)
+    }
+}
