@@ -50,7 +50,7 @@ struct CostTests {
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let path = URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent("egret").path
         let files = [directory.path + "/run.json", "--prices", directory.path + "/prices.yaml"]
-        return try runProgram([path, "cost"] + files + arguments)
+        return try withExtendedLifetime(directory) { try runProgram([path, "cost"] + files + arguments) }
     }
 
     @Test("recorded traffic is priced as a month's")
@@ -125,6 +125,8 @@ struct CostTests {
     private func readPrices(_ text: String) throws -> PriceList? {
         let directory = try TemporaryDirectory()
         try write(text, to: directory.path + "/prices.yaml")
-        return try ManifestFiles([directory.path + "/prices.yaml"]).result().priceLists.first
+        return try withExtendedLifetime(directory) {
+            try ManifestFiles([directory.path + "/prices.yaml"]).result().priceLists.first
+        }
     }
 }
