@@ -85,6 +85,8 @@ extension Agent {
                 }
                 report.endpoints = Agent.changes(from: before, to: enforced)
                 reading = draft.reading
+                // The groups of prices may be others.
+                keepBudgets()
             }
             report.revision = revision.number
             return report
@@ -100,7 +102,9 @@ extension Agent {
             number = begun
             enforced = try enforce(draft.reading, isFormer: isFormer, &report.warnings)
             // What was tried as they came is a failure of the change's.
-            if hasTaken { try budgets?.keep(enforced, at: now()) }
+            if hasTaken {
+                try budgets?.keep(enforced, prices: Agent.prices(draft.reading.catalog), at: now())
+            }
             try store.commit(begun)
         } catch {
             throw undone(number, error)
@@ -402,6 +406,7 @@ extension Agent {
             enforced = try enforce(draft.reading, refusingConflicts: false)
             documents = draft.documents
             reading = draft.reading
+            keepBudgets()
             isBack = true
         }
         let number = try store.begin(

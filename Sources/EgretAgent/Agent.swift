@@ -243,6 +243,7 @@ public actor Agent {
         if fresh.catalog == reading.catalog { return hasNewLists = false }
         enforced = try enforcement.apply(desired(fresh), at: now())
         reading = fresh
+        keepBudgets()
         hasNewLists = false
         log("feeds have changed, and what they hold is in force")
     }

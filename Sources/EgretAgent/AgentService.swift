@@ -48,6 +48,8 @@ public protocol AgentService: Sendable {
     func change(_ change: BudgetChange, author: String) async throws -> [BudgetInfo]
     /// What was used, summed.
     func usage(_ query: UsageQuery) async throws -> [UsageRow]
+    /// What the present month has come to by price lists, and what it will by its end.
+    func costs() async throws -> [CostInfo]
     /// How the agent is.
     func status() async throws -> AgentStatus
     /// Reads the endpoints of networks again; on return the kernel enforces the policies for all of them.

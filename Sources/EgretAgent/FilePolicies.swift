@@ -77,6 +77,7 @@ public enum FilePolicies {
         if let policy = policies.first(where: \.hasSchedules) { throw needsAgent("times", of: policy.name) }
         if let policy = policies.first(where: { !$0.routes.isEmpty }) { throw needsAgent("routes", of: policy.name) }
         if let policy = policies.first(where: { !$0.budgets.isEmpty }) { throw needsAgent("budgets", of: policy.name) }
+        if let list = reading.catalog.priceLists.first { throw needsAgent("prices", of: list.name) }
         if reading.catalog.hasNames { throw needsAgent("names", of: paths.joined(separator: ", ")) }
         if let group = reading.catalog.groups.first(where: { $0.feed != nil }) {
             throw needsAgent("the feed", of: group.name)

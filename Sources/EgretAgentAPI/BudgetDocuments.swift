@@ -99,11 +99,14 @@ public struct UsageQuery: Hashable, Sendable {
     public var keys: [Key]
     /// The first day, `2026-11-01`; `nil` for all that is known.
     public var since: String?
+    /// Whether what price lists have counted is asked for as well.
+    public var hasPriceLists: Bool
 
     /// Creates a query.
-    public init(by keys: [Key] = Key.allCases.dropLast(), since: String? = nil) {
+    public init(by keys: [Key] = Key.allCases.dropLast(), since: String? = nil, hasPriceLists: Bool = false) {
         self.keys = keys
         self.since = since
+        self.hasPriceLists = hasPriceLists
     }
 }
 
@@ -113,7 +116,9 @@ public struct UsageRow: Codable, Hashable, Sendable {
     public var endpoint: String?
     /// The policy, where it is summed by policies.
     public var policy: String?
-    /// The budget's name, where it is summed by destinations.
+    /// The price list that has counted it; `nil` for what budgets have counted.
+    public var priceList: String?
+    /// The name of the budget, or of the price, where it is summed by destinations.
     public var destination: String?
     /// The day, `2026-11-21`, where it is summed by days.
     public var day: String?
@@ -121,20 +126,59 @@ public struct UsageRow: Codable, Hashable, Sendable {
     public var packets: UInt64
     /// Bytes of those, IP headers included.
     public var bytes: UInt64
-    /// What they cost by the prices of the policies in force, in millionths, by currency.
+    /// What they cost by the prices of the policies and price lists in force, in millionths, by currency.
     public var cost: [String: UInt64]
 
     /// Creates a row.
     public init(
-        endpoint: String? = nil, policy: String? = nil, destination: String? = nil, day: String? = nil,
-        packets: UInt64 = 0, bytes: UInt64 = 0, cost: [String: UInt64] = [:]
+        endpoint: String? = nil, policy: String? = nil, priceList: String? = nil, destination: String? = nil,
+        day: String? = nil, packets: UInt64 = 0, bytes: UInt64 = 0, cost: [String: UInt64] = [:]
     ) {
         self.endpoint = endpoint
         self.policy = policy
+        self.priceList = priceList
         self.destination = destination
         self.day = day
         self.packets = packets
         self.bytes = bytes
         self.cost = cost
+    }
+}
+
+/// What the present month's traffic has come to by one price of a list.
+public struct CostInfo: Codable, Hashable, Sendable {
+    /// The price list's name.
+    public var priceList: String
+    /// The price's name, which says where the traffic goes.
+    public var destination: String
+    /// Bytes of all endpoints in the month, IP headers included.
+    public var used: UInt64
+    /// How many of a month's bytes cost nothing; `nil` where all cost something.
+    public var free: UInt64?
+    /// What the bytes cost, in millionths of the currency's unit.
+    public var cost: UInt64
+    /// The currency of the costs.
+    public var currency: String
+    /// When the month ends, in seconds since 1970.
+    public var ends: Int
+    /// Bytes that there will have been by then if it goes on as it did so far.
+    public var forecast: UInt64
+    /// What those will cost, in millionths.
+    public var costForecast: UInt64
+
+    /// Creates a description.
+    public init(
+        priceList: String, destination: String, used: UInt64, free: UInt64? = nil, cost: UInt64, currency: String,
+        ends: Int, forecast: UInt64, costForecast: UInt64
+    ) {
+        self.priceList = priceList
+        self.destination = destination
+        self.used = used
+        self.free = free
+        self.cost = cost
+        self.currency = currency
+        self.ends = ends
+        self.forecast = forecast
+        self.costForecast = costForecast
     }
 }

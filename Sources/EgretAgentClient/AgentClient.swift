@@ -88,8 +88,12 @@ public struct AgentClient: Sendable {
     /// What was used, summed.
     public func usage(_ query: UsageQuery = UsageQuery()) throws -> [UsageRow] {
         let since = query.since.map { "&since=\($0)" } ?? ""
-        return try send("GET", "/v1/usage?by=\(query.keys.map(\.rawValue).joined(separator: ","))\(since)")
+        let prices = query.hasPriceLists ? "&prices=true" : ""
+        return try send("GET", "/v1/usage?by=\(query.keys.map(\.rawValue).joined(separator: ","))\(since)\(prices)")
     }
+
+    /// What the present month has come to by price lists, and what it will by its end.
+    public func costs() throws -> [CostInfo] { try send("GET", "/v1/costs") }
 
     /// How the agent is.
     public func status() throws -> AgentStatus { try send("GET", "/v1/status") }

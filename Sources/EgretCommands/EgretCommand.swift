@@ -22,7 +22,7 @@ public struct EgretCommand: ParsableCommand {
             RunCommand.self, ExplainCommand.self, ValidateCommand.self, MapCommand.self, ProveCommand.self,
             ApplyCommand.self, PlanCommand.self, DeleteCommand.self, LimitCommand.self,
             ConfirmCommand.self, RollbackCommand.self, HistoryCommand.self, DiffCommand.self, GetCommand.self,
-            FlowsCommand.self, UsageCommand.self, BudgetCommand.self,
+            FlowsCommand.self, UsageCommand.self, BudgetCommand.self, CostCommand.self,
             NetworkCommand.self, PublishCommand.self, UnpublishCommand.self,
             NatCommand.self, DoctorCommand.self, AgentCommand.self, AttachCommand.self,
             DetachCommand.self, CollectCommand.self, VersionCommand.self,

@@ -37,7 +37,7 @@ struct ExplainedName {
     }
 
     /// The decision about the name where it may not be asked, else about the connection.
-    private static func decide(
+    static func decide(
         _ name: DomainName, _ packet: Flow, _ evaluator: PolicyEvaluator, _ time: Int64,
         _ ignored: Set<DecidingClause>
     ) -> Decision {

@@ -13,16 +13,20 @@ public struct PolicyCatalog: Hashable, Sendable {
     public var groups: [DestinationGroup]
     /// What happens to traffic that no policy decided.
     public var networkDefault: DefaultAction
+    /// What traffic costs; says nothing of what may pass.
+    public var priceLists: [PriceList]
 
     /// Creates a catalog.
     public init(
         egressPolicies: [EgressPolicy] = [], networkPolicies: [NetworkPolicy] = [],
-        clusterPolicies: [ClusterPolicy] = [], groups: [DestinationGroup] = [], networkDefault: DefaultAction = .deny
+        clusterPolicies: [ClusterPolicy] = [], groups: [DestinationGroup] = [], networkDefault: DefaultAction = .deny,
+        priceLists: [PriceList] = []
     ) {
         self.egressPolicies = egressPolicies
         self.networkPolicies = networkPolicies
         self.clusterPolicies = clusterPolicies
         self.groups = groups
         self.networkDefault = networkDefault
+        self.priceLists = priceLists
     }
 }

@@ -5,7 +5,7 @@ extension PolicyReader {
     private static let ownVersion = "egret.dev/v1"
 
     /// The kinds of Egret's own language.
-    static let ownKinds = ["EgressPolicy", "DestinationGroup"]
+    static let ownKinds = ["EgressPolicy", "DestinationGroup", "PriceList"]
 
     /// Reads one document of whatever kind.
     mutating func readDocument(_ document: DocumentNode) {
@@ -38,6 +38,13 @@ extension PolicyReader {
             )
             return
         }
+        if kind == "PriceList", !readsManifests {
+            error(
+                DiagnosticCode.kind, at: kindEntry.value.location, "a PriceList is no policy",
+                "give it to the agent: egret apply -f FILE"
+            )
+            return
+        }
         guard PolicyReader.ownKinds.contains(kind) else {
             if readsManifests {
                 readForeignDocument(document, kind, at: kindEntry.value.location)
@@ -53,7 +60,11 @@ extension PolicyReader {
         guard let fields = fields(document, schema) else { return }
         result.kinds[kind, default: 0] += 1
         checkVersion(fields, kind: kind)
-        if kind == "EgressPolicy" { readPolicy(fields) } else { readGroup(fields) }
+        switch kind {
+        case "EgressPolicy": readPolicy(fields)
+        case "PriceList": readPriceList(fields)
+        default: readGroup(fields)
+        }
     }
 
     private func isOwn(_ entries: [DocumentNode.Entry]) -> Bool {

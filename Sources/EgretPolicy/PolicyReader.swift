@@ -22,6 +22,8 @@ public struct PolicyReader {
         public var policies: [EgressPolicy]
         /// The destination groups, in the order of the documents.
         public var groups: [DestinationGroup]
+        /// The price lists, in the order of the documents.
+        public var priceLists: [PriceList] = []
         /// The policies of `networking.k8s.io`, in the order of the documents.
         public var networkPolicies: [NetworkPolicy] = []
         /// The policies of `policy.networking.k8s.io`, in the order of the documents.
@@ -69,7 +71,7 @@ public struct PolicyReader {
         public var catalog: PolicyCatalog {
             PolicyCatalog(
                 egressPolicies: policies, networkPolicies: networkPolicies, clusterPolicies: clusterPolicies,
-                groups: groups, networkDefault: hasKubernetesKinds ? .allow : .deny
+                groups: groups, networkDefault: hasKubernetesKinds ? .allow : .deny, priceLists: priceLists
             )
         }
     }
@@ -80,6 +82,7 @@ public struct PolicyReader {
     /// Names of groups whose document has mistakes: rules that name them are right all the same.
     var groupNames: [String: SourceLocation] = [:]
     var policyNames: [String: SourceLocation] = [:]
+    var priceListNames: [String: SourceLocation] = [:]
     /// Names of objects of Kubernetes, as `kind/name` or `kind/namespace/name`.
     var objectNames: [String: SourceLocation] = [:]
     /// The objects that run something, before it is known which of them stand for the same.
@@ -126,6 +129,7 @@ public struct PolicyReader {
         if !isIncomplete { reader.checkGroupReferences() }
         for policy in reader.result.policies { reader.result.diagnostics += RuleDoubts.oppositeTimes(in: policy) }
         reader.result.diagnostics += NameRuleProblems.find(in: reader.result.policies, groups: reader.result.groups)
+        reader.result.diagnostics += NameRuleProblems.find(in: reader.result.priceLists, groups: reader.result.groups)
         if !reader.result.hasErrors {
             for policy in reader.result.policies { reader.result.diagnostics += RuleDoubts.find(in: policy) }
         }

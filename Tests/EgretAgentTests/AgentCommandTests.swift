@@ -265,6 +265,7 @@ struct AgentCommandTests {
             ["apply", "-f", "-"], ["plan", "-f", "-"], ["delete", "EgressPolicy/a"], ["confirm"], ["rollback"],
             ["history"],
             ["diff", "1", "2"], ["get", "policies"], ["get", "status", "-o", "json"], ["flows"], ["usage"],
+            ["usage", "--forecast"], ["get", "prices"],
             ["budget", "ls"],
             ["budget", "grant", "p", "b", "5GB"], ["budget", "reset", "p", "b"],
         ])
@@ -285,10 +286,27 @@ struct AgentCommandTests {
             let usage = try await egret(path, ["usage", "--by", "endpoint,policy", "--since", "2026-11-01", "--cost"])
             #expect(
                 usage.standardOutput == """
-                    ENDPOINT     POLICY  PACKETS    BYTES          COST
-                    default/web  web           7  1.23 GB  0.111111 USD
+                    PRICE LIST  ENDPOINT     POLICY  PACKETS    BYTES          COST
+                    -           default/web  web           7  1.23 GB  0.111111 USD
+                    cloud       default/web  -             7  1.23 GB     0.045 USD
 
                     """)
+            let plain = try await egret(path, ["usage", "--by", "endpoint,policy"])
+            #expect(
+                plain.standardOutput == """
+                    ENDPOINT     POLICY  PACKETS    BYTES
+                    default/web  web           7  1.23 GB
+
+                    """)
+            let forecast = try await egret(path, ["usage", "--forecast"])
+            #expect(
+                forecast.standardOutput == """
+                    PRICE LIST  DESTINATION     USED  FREE LEFT      COST  FORECAST  WILL COST  MONTH ENDS
+                    cloud       internet     1.23 GB  765.43 MB  0.00 USD   5.00 GB   0.27 USD  2030-03-17T17:46:40Z
+                    cloud       zone             0 B          -  0.00 USD       0 B   0.00 USD  2030-03-17T17:46:40Z
+
+                    """)
+            #expect(try await egret(path, ["usage", "--forecast", "--since", "2026-11-01"]).status == 64)
             let list = try await egret(path, ["budget", "ls", "-o", "wide"])
             #expect(
                 list.standardOutput == """
@@ -301,7 +319,8 @@ struct AgentCommandTests {
             #expect(try await egret(path, ["budget", "reset", "web", "monthly"]).status == 0)
             #expect(
                 service.calls.map(\.name) == [
-                    #"usage ["endpoint", "policy"] 2026-11-01"#, "budgets",
+                    #"usage ["endpoint", "policy"] 2026-11-01 with prices"#,
+                    #"usage ["endpoint", "policy"] -"#, "costs", "budgets",
                     "grant 5000000000 web monthly default/web", "reset web monthly -",
                 ])
             #expect(try await egret(path, ["usage", "--by", "colour"]).status == 64)

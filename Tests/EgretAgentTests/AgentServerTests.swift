@@ -121,6 +121,7 @@ struct AgentServerTests {
             ("POST", "/v1/rollback?two=1", 400, "/v1/rollback has no parameter two"),
             ("POST", "/v1/rollback?to=1&to=2", 400, "the parameter to stands twice"),
             ("GET", "/v1/status?verbose", 400, "/v1/status has no parameter verbose"),
+            ("GET", "/v1/usage?prices=yes", 400, "prices is true or false, not yes"),
         ])
     func routes(_ method: String, _ target: String, _ status: Int, _ message: String) async throws {
         try await withServer { service, path, _ in

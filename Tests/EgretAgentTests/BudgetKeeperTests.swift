@@ -123,6 +123,44 @@ struct BudgetKeeperTests {
         }
     }
 
+    @Test("the first price that matches counts, and what is counted is kept under the list's name")
+    func prices() throws {
+        func list(_ name: String, near: String) throws -> [EndpointBudget] {
+            let tiers = [PriceList.Tier(price: try #require(TrafficPrice("1 USD/GB")))]
+            let block = AddressBlock(try #require(IPPrefix(near)))
+            let list = PriceList(
+                name: name,
+                entries: [
+                    .init(name: "near", destinations: [.block(block)], tiers: tiers),
+                    .init(name: "far", tiers: tiers), .init(name: "never", tiers: tiers),
+                ])
+            return EndpointBudget.all(of: [list], groups: [])
+        }
+        // To somebody who takes them: a refusal would be sent by the endpoint, too.
+        func send(_ count: Int) throws {
+            let text = """
+                import socket
+                r, s = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for i in range(2))
+                r.bind(("127.0.0.1", 39999))
+                for i in range(\(count)): s.sendto(b"x" * 1000, ("127.0.0.1", 39999))
+                """
+            #expect(try runProgram(["python3", "-c", text]).succeeded)
+        }
+        try with([]) { bench in
+            try bench.keeper.keep([bench.endpoint], prices: list("one", near: "127.0.0.0/8"), at: Self.midnight)
+            try send(4)
+            #expect(try bench.keeper.tick(at: Self.midnight + 1).isEmpty)
+            try bench.keeper.keep([bench.endpoint], prices: list("two", near: "10.0.0.0/8"), at: Self.midnight + 2)
+            try send(3)
+            _ = try bench.keeper.tick(at: Self.midnight + 3)
+            let usage = try bench.keeper.store.usage(since: nil)
+            let found = usage.map { "\($0.key.policy) \($0.key.budget) \($0.value.bytes / Self.datagram)" }
+            #expect(found.sorted() == ["PriceList/one near 4", "PriceList/two far 3"])
+            try bench.keeper.keep([bench.endpoint], at: Self.midnight + 4)
+            #expect(try bench.keeper.store.usage(since: nil) == usage)
+        }
+    }
+
     /// What is used after twenty datagrams, and after five more, of a budget of ten. A flow without answers stays new.
     private static let actions: [(TrafficBudget.Exhaustion, first: UInt64, second: UInt64)] = [
         (.cut, 10, 10), (.deny, 10, 10), (.throttle(BitRate(bitsPerSecond: 8_000)), 20, 25), (.alert, 20, 25),

@@ -69,7 +69,15 @@ struct OpenAPITests {
         ("BudgetChange", BudgetChange(policy: "p", budget: "b", account: "a", grant: 1)),
         (
             "UsageRow",
-            UsageRow(endpoint: "e", policy: "p", destination: "d", day: "2026-11-21", packets: 1, bytes: 1, cost: [:])
+            UsageRow(
+                endpoint: "e", policy: "p", priceList: "l", destination: "d", day: "2026-11-21", packets: 1, bytes: 1,
+                cost: [:])
+        ),
+        (
+            "CostInfo",
+            CostInfo(
+                priceList: "l", destination: "d", used: 1, free: 1, cost: 1, currency: "USD", ends: 1, forecast: 1,
+                costForecast: 1)
         ),
         ("ClauseTraffic", ClauseTraffic(direction: "egress", rule: "r", verdict: "deny", packets: 1, bytes: 1)),
         ("FlowList", FlowList(cursor: 1, flows: [], lost: 1, forgotten: 1)),

@@ -184,6 +184,19 @@ final class ScriptedService: AgentService {
             endpoint: "default/web", policy: "web", destination: "monthly", packets: 7, bytes: 1_234_567_890,
             cost: ["USD": 111_111])
     ]
+    static let priced = [
+        UsageRow(
+            endpoint: "default/web", priceList: "cloud", destination: "internet", packets: 7, bytes: 1_234_567_890,
+            cost: ["USD": 45_000])
+    ]
+    static let costs = [
+        CostInfo(
+            priceList: "cloud", destination: "internet", used: 1_234_567_890, free: 2_000_000_000, cost: 0,
+            currency: "USD", ends: 1_900_000_000, forecast: 5_000_000_000, costForecast: 270_000),
+        CostInfo(
+            priceList: "cloud", destination: "zone", used: 0, cost: 0, currency: "USD", ends: 1_900_000_000,
+            forecast: 0, costForecast: 0),
+    ]
 
     func budgetStates() async throws -> [BudgetInfo] {
         try await note(Call(name: "budgets"))
@@ -197,8 +210,14 @@ final class ScriptedService: AgentService {
     }
 
     func usage(_ query: UsageQuery) async throws -> [UsageRow] {
-        try await note(Call(name: "usage \(query.keys.map(\.rawValue)) \(query.since ?? "-")"))
-        return ScriptedService.usage
+        let prices = query.hasPriceLists ? " with prices" : ""
+        try await note(Call(name: "usage \(query.keys.map(\.rawValue)) \(query.since ?? "-")\(prices)"))
+        return ScriptedService.usage + (query.hasPriceLists ? ScriptedService.priced : [])
+    }
+
+    func costs() async throws -> [CostInfo] {
+        try await note(Call(name: "costs"))
+        return ScriptedService.costs
     }
 
     func status() async throws -> AgentStatus {

@@ -99,6 +99,50 @@ struct BudgetTests {
                 """)
     }
 
+    @Test("price lists count every endpoint's traffic by where it goes, and price it by the month")
+    func priceList() throws {
+        try expect(
+            """
+            PriceList/cloud Enforced
+            near 102800 5280
+            near 102800 5280 True
+            there are no budgets
+            near 205600 15560
+            near 205600 {}
+            0 tables
+
+            """,
+            of: """
+                build "--mode routed"
+                prices() { egret apply -f - <<X
+                apiVersion: egret.dev/v1
+                kind: PriceList
+                metadata: { name: cloud }
+                spec:
+                  prices:
+                  - { name: near, to: [{ cidr: 10.9.0.0/24 }], free: 50kB, price: $1 USD/GB }
+                  - { name: internet, price: 900 USD/GB }
+                X
+                }
+                priced() { egret usage --by endpoint,destination --cost -o json | python3 -c '
+                import json, sys
+                for r in json.load(sys.stdin):
+                    if (r["endpoint"], r["destination"]) == ("shop/a", "near"):
+                        print("near", r["bytes"], r["cost"].get("USD", r["cost"]))'; }
+                prices 100 >/dev/null; egret get prices | awk 'NR > 1 { print $1, $2 }'
+                transfer 100 >/dev/null; sleep 1.2; priced
+                egret usage --forecast -o json | python3 -c '
+                import json, sys
+                for c in json.load(sys.stdin):
+                    if c["destination"] == "near":
+                        print("near", c["used"], c["cost"], c["forecast"] >= c["used"])'
+                egret budget ls
+                kill -9 $agent; wait $agent 2>/dev/null; transfer 100 >/dev/null; begin; sleep 1.2; priced
+                egret delete PriceList/cloud >/dev/null; priced
+                echo $(nft list tables | grep -c egret-budgets) tables
+                """)
+    }
+
     @Test("what large segments and many connections send never exceeds the amount, nor does it fall short by a packet")
     func bulk() throws {
         try expect(

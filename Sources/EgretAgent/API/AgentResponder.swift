@@ -122,6 +122,7 @@ struct AgentResponder: Sendable {
         case .changeBudget:
             try APIResponse(await service.change(AgentResponder.budgetChange(body), author: author))
         case .usage(let query): try APIResponse(await service.usage(query))
+        case .costs: try APIResponse(await service.costs())
         case .status: try APIResponse(await service.status())
         case .synchronize: try APIResponse(await service.synchronize())
         case .attach: try APIResponse(await service.attach(AgentResponder.attachment(body)))

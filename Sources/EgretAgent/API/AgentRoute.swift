@@ -20,6 +20,7 @@ enum AgentRoute: Hashable, Sendable {
     case budgets
     case changeBudget
     case usage(UsageQuery)
+    case costs
     case status
     case synchronize
     case metrics
@@ -32,14 +33,15 @@ enum AgentRoute: Hashable, Sendable {
         ("GET", "/v1/revisions"), ("GET", "/v1/revisions/{revision}/documents"),
         ("GET", "/v1/revisions/{from}/difference/{to}"), ("GET", "/v1/policies"), ("GET", "/v1/endpoints"),
         ("GET", "/v1/groups/{group}/list"), ("GET", "/v1/flows"), ("GET", "/v1/budgets"),
-        ("POST", "/v1/budgets/change"), ("GET", "/v1/usage"), ("GET", "/v1/status"), ("POST", "/v1/synchronize"),
-        ("GET", "/metrics"), ("POST", "/v1/attached"), ("DELETE", "/v1/attached/{group}/{name}"),
+        ("POST", "/v1/budgets/change"), ("GET", "/v1/usage"), ("GET", "/v1/costs"), ("GET", "/v1/status"),
+        ("POST", "/v1/synchronize"), ("GET", "/metrics"), ("POST", "/v1/attached"),
+        ("DELETE", "/v1/attached/{group}/{name}"),
     ]
 
     /// The parameters that paths take after `?`.
     static let parameters: [String: [String]] = [
         "/v1/rollback": ["to"], "/v1/flows": ["endpoint", "verdict", "after"],
-        "/v1/usage": ["by", "since"],
+        "/v1/usage": ["by", "since", "prices"],
     ]
 
     /// Reads the first line of a request.
@@ -90,6 +92,7 @@ enum AgentRoute: Hashable, Sendable {
         case "/v1/budgets": return .budgets
         case "/v1/budgets/change": return .changeBudget
         case "/v1/usage": return .usage(try usageQuery(parameters))
+        case "/v1/costs": return .costs
         case "/v1/status": return .status
         case "/v1/synchronize": return .synchronize
         case "/v1/attached": return .attach
@@ -118,6 +121,12 @@ enum AgentRoute: Hashable, Sendable {
 
     private static func usageQuery(_ parameters: [String: String]) throws(APIRefusal) -> UsageQuery {
         var query = UsageQuery(since: parameters["since"])
+        if let prices = parameters["prices"] {
+            guard ["true", "false"].contains(prices) else {
+                throw APIRefusal(.badRequest, "prices is true or false, not \(prices)")
+            }
+            query.hasPriceLists = prices == "true"
+        }
         guard let by = parameters["by"] else { return query }
         query.keys = []
         for word in by.split(separator: ",", omittingEmptySubsequences: false) {

@@ -11,8 +11,13 @@ extension Agent {
     /// Brings the kernel to the budgets of the policies in force.
     func keepBudgets() {
         guard let budgets, hasTaken else { return }
-        budgets.know(reading.catalog.egressPolicies)
-        noting("budgets") { try budgets.keep(enforced, at: now()) }
+        budgets.know(reading.catalog.egressPolicies, reading.catalog.priceLists)
+        noting("budgets") { try budgets.keep(enforced, prices: Agent.prices(reading.catalog), at: now()) }
+    }
+
+    /// What the price lists of a catalog count.
+    static func prices(_ catalog: PolicyCatalog) -> [EndpointBudget] {
+        EndpointBudget.all(of: catalog.priceLists, groups: catalog.groups)
     }
 
     /// Counts what was used since it was last counted.
@@ -61,10 +66,10 @@ extension Agent {
     public func budgetStates() throws -> [BudgetInfo] {
         guard let budgets else { return [] }
         countBudgets()
-        budgets.know(reading.catalog.egressPolicies)
+        budgets.know(reading.catalog.egressPolicies, reading.catalog.priceLists)
         let time = now()
         return budgets.book.accounts(at: time).compactMap { account in
-            guard let budget = budgets.book.budget(of: account) else { return nil }
+            guard !account.isOfPriceList, let budget = budgets.book.budget(of: account) else { return nil }
             let state = budgets.book.state(of: account, at: time)
             let ends = budget.period.end(at: time)
             let forecast = ends.map { _ in budget.period.forecast(of: state.used, at: time) }
@@ -82,7 +87,7 @@ extension Agent {
     /// Changes what may be used of budgets in the present period.
     public func change(_ change: BudgetChange, author: String) throws -> [BudgetInfo] {
         guard let budgets else { throw APIError("notFound", "there are no budgets") }
-        budgets.know(reading.catalog.egressPolicies)
+        budgets.know(reading.catalog.egressPolicies, reading.catalog.priceLists)
         let accounts = budgets.book.accounts(at: now()).filter {
             $0.policy == change.policy && $0.budget == change.budget
                 && (change.account == nil || $0.account == change.account)
@@ -132,15 +137,22 @@ extension Agent {
                 policy.budgets.compactMap { budget in budget.price.map { ([policy.name, budget.name], $0) } }
             },
             uniquingKeysWith: { first, _ in first })
+        let lists = query.hasPriceLists ? reading.catalog.priceLists : []
+        // What a day costs depends on what came before it in its month.
+        let month = day.map { PriceList.month(of: CivilDate(dayNumber: $0)).dayNumber }
+        let found = try budgets.store.usage(since: lists.isEmpty ? day : month)
+        let shares = PricedUsage(found, lists).costs()
         var rows: [UsageRow: (TrafficAmount, [String: UInt64])] = [:]
-        for (key, amount) in try budgets.store.usage(since: day) {
-            let price = prices[[key.policy, key.budget]]
+        for (key, amount) in found where key.day >= day ?? .min {
+            if !query.hasPriceLists, PriceList.name(ofAccount: key.policy) != nil { continue }
             let row = UsageRow(key, query.keys)
             rows[row, default: (TrafficAmount(), [:])].0 += amount
-            if let price {
-                let cost = price.micros(of: amount.bytes)
-                let former = rows[row]?.1[price.currency] ?? 0
-                rows[row]?.1[price.currency] = former &+ cost < former ? .max : former &+ cost
+            let price = prices[[key.policy, key.budget]].map {
+                (micros: $0.micros(of: amount.bytes), currency: $0.currency)
+            }
+            if let (cost, currency) = price ?? shares[key] {
+                let former = rows[row]?.1[currency] ?? 0
+                rows[row]?.1[currency] = former &+ cost < former ? .max : former &+ cost
             }
         }
         return rows.map { row, sum in
@@ -150,13 +162,23 @@ extension Agent {
         }.sorted { $0.order.lexicographicallyPrecedes($1.order) }
     }
 
+    /// What the present month has come to by the price lists in force, and what it will by its end.
+    public func costs() throws -> [CostInfo] {
+        guard let budgets, !reading.catalog.priceLists.isEmpty else { return [] }
+        countBudgets()
+        let time = now()
+        // The month of any zone has begun since.
+        let day = BudgetPeriod(.day).day(at: time).dayNumber - 33
+        return PricedUsage(try budgets.store.usage(since: day), reading.catalog.priceLists).present(at: time)
+    }
+
     // MARK: - Figures
 
     /// What is used of budgets, for monitoring.
     func addBudgets(_ text: inout MetricsText) {
         guard let budgets, !budgets.book.budgets.isEmpty else { return }
         let time = now()
-        let states = budgets.book.budgets.sorted { $0.key < $1.key }
+        let states = budgets.book.budgets.filter { !$0.key.isOfPriceList }.sorted { $0.key < $1.key }
         func add(_ name: String, _ help: String, _ value: (BudgetAccount, TrafficBudget) -> UInt64?) {
             text.begin(name, "gauge", help)
             for (account, budget) in states {
@@ -180,14 +202,21 @@ extension Agent {
     }
 }
 
+extension BudgetAccount {
+    /// Whether it is a price list's: it counts, and is no budget.
+    fileprivate var isOfPriceList: Bool { PriceList.name(ofAccount: policy) != nil }
+}
+
 extension UsageRow {
     fileprivate init(_ key: UsageKey, _ keys: [UsageQuery.Key]) {
+        let list = PriceList.name(ofAccount: key.policy)
         self.init(
             endpoint: keys.contains(.endpoint) ? key.endpoint : nil,
-            policy: keys.contains(.policy) ? key.policy : nil,
+            policy: keys.contains(.policy) && list == nil ? key.policy : nil, priceList: list,
             destination: keys.contains(.destination) ? key.budget : nil,
             day: keys.contains(.day) ? CivilDate(dayNumber: key.day).description : nil)
     }
 
-    fileprivate var order: [String] { [day, endpoint, policy, destination].map { $0 ?? "" } }
+    /// What price lists have counted is behind what budgets have: it is the same traffic once more.
+    fileprivate var order: [String] { [priceList, day, endpoint, policy, destination].map { $0 ?? "" } }
 }

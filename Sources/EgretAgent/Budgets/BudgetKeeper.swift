@@ -59,9 +59,9 @@ final class BudgetKeeper {
 
     // MARK: - What counts
 
-    /// Brings the kernel to what endpoints' budgets ask for.
-    func keep(_ endpoints: [EnforcedEndpoint], at time: Int64) throws {
-        let wanted = BudgetDemand(endpoints)
+    /// Brings the kernel to what endpoints' budgets, and price lists, ask for.
+    func keep(_ endpoints: [EnforcedEndpoint], prices: [EndpointBudget] = [], at time: Int64) throws {
+        let wanted = BudgetDemand(endpoints, prices: prices)
         if !isStale && wanted == demand { return }
         let present = isStale ? nil : program
         isStale = true
@@ -250,10 +250,13 @@ final class BudgetKeeper {
         book.forget(try store.compact(to: limit, keeping: Swift.Set(book.budgets.keys)))
     }
 
-    /// Says which budgets the policies in force have.
-    func know(_ policies: [EgressPolicy]) {
-        let budgets = policies.flatMap { policy in
+    /// Says which budgets the policies in force have, and what price lists count.
+    func know(_ policies: [EgressPolicy], _ lists: [PriceList] = []) {
+        var budgets = policies.flatMap { policy in
             policy.budgets.map { (BudgetName(policy: policy.name, budget: $0.name), $0) }
+        }
+        budgets += lists.flatMap { list in
+            list.entries.map { (BudgetName(policy: list.account, budget: $0.name), list.budget($0)) }
         }
         book.know(Dictionary(budgets, uniquingKeysWith: { first, _ in first }))
     }

@@ -44,12 +44,19 @@ struct BudgetDemand: Equatable {
     /// Nothing counts.
     init() {}
 
-    init(_ endpoints: [EnforcedEndpoint]) {
+    /// Works out what counts.
+    ///
+    /// - Parameters:
+    ///   - endpoints: The endpoints, with the budgets of their policies.
+    ///   - prices: What price lists count of every endpoint that has links.
+    init(_ endpoints: [EnforcedEndpoint], prices: [EndpointBudget] = []) {
         var groups: [String: [LinkGroup]] = [:]
-        for endpoint in endpoints where !endpoint.budgets.isEmpty {
+        for endpoint in endpoints {
+            let budgets = endpoint.budgets + (endpoint.endpoint.control == nil ? prices : [])
+            if budgets.isEmpty { continue }
             let name = endpoint.endpoint.workload.id.description
             let labels = endpoint.endpoint.workload.labels
-            let accounts = endpoint.budgets.map { entry in
+            let accounts = budgets.map { entry in
                 BudgetAccount(
                     policy: entry.policy, budget: entry.budget.name,
                     account: entry.budget.account(of: name, labels: labels))
@@ -60,7 +67,7 @@ struct BudgetDemand: Equatable {
                 groups[name]?[place].links.append(link)
             } else {
                 groups[name, default: []].append(
-                    LinkGroup(budgets: endpoint.budgets, accounts: accounts, links: [link]))
+                    LinkGroup(budgets: budgets, accounts: accounts, links: [link]))
             }
         }
         for (name, found) in groups.sorted(by: { $0.key < $1.key }) { add(found, of: name) }

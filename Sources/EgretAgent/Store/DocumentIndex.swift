@@ -9,13 +9,13 @@ import EgretPolicy
 enum DocumentIndex {
     /// The kinds that the agent keeps. What runs something is not among them: the agent's workloads are endpoints.
     static let kinds: Swift.Set<String> = [
-        "EgressPolicy", "DestinationGroup", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy",
+        "EgressPolicy", "DestinationGroup", "PriceList", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy",
         "BaselineAdminNetworkPolicy", "Namespace", "Node",
     ]
 
     /// Whether an object is a policy: the others say what policies speak of.
     static func isPolicy(_ object: String) -> Bool {
-        !["DestinationGroup/", "Namespace/", "Node/"].contains { object.hasPrefix($0) }
+        !["DestinationGroup/", "PriceList/", "Namespace/", "Node/"].contains { object.hasPrefix($0) }
     }
 
     /// Splits files into documents.

@@ -9,6 +9,12 @@ enum AgentTables {
     /// Whether it is a group and no policy.
     static func isGroup(_ info: PolicyInfo) -> Bool { info.object.hasPrefix("DestinationGroup/") }
 
+    /// Whether it is a price list and no policy.
+    static func isPriceList(_ info: PolicyInfo) -> Bool { info.object.hasPrefix("PriceList/") }
+
+    /// Whether it is neither a group nor a price list.
+    static func isPolicy(_ info: PolicyInfo) -> Bool { !isGroup(info) && !isPriceList(info) }
+
     static func policies(_ policies: [PolicyInfo], isWide: Bool) -> [String] {
         let header = ["POLICY", "TIER", "MODE", "ENDPOINTS", "STATE"] + (isWide ? ["SOURCE"] : [])
         let rows = policies.map { policy in
@@ -41,6 +47,11 @@ enum AgentTables {
     static func groups(_ groups: [PolicyInfo]) -> [String] {
         let rows = groups.map { [$0.object, state($0.conditions), $0.source] }
         return table(["GROUP", "STATE", "SOURCE"], [.left, .left, .left], rows, or: "there are no groups")
+    }
+
+    static func priceLists(_ lists: [PolicyInfo]) -> [String] {
+        let rows = lists.map { [$0.object, state($0.conditions), $0.source] }
+        return table(["PRICE LIST", "STATE", "SOURCE"], [.left, .left, .left], rows, or: "there are no price lists")
     }
 
     static func endpoints(_ endpoints: [EndpointInfo], isWide: Bool) -> [String] {

@@ -70,9 +70,10 @@ struct DeleteCommand: ParsableCommand {
             + result.networkPolicies.map { "NetworkPolicy/\($0.namespace)/\($0.name)" }
             + result.clusterPolicies.map { "\($0.kind)/\($0.name)" }
             + result.groups.map { "DestinationGroup/\($0.name)" }
+            + result.priceLists.map { "PriceList/\($0.name)" }
             + result.inventory.nodes.map { "Node/\($0.name)" }
         guard !found.isEmpty else {
-            throw PolicyMistakes(lines: ["egret: the files define no policy, group or node"])
+            throw PolicyMistakes(lines: ["egret: the files define no policy, group, price list or node"])
         }
         return found
     }

@@ -10,9 +10,9 @@ struct GetCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "get",
         abstract: "Show what the agent holds and enforces.",
-        usage: "egret get (policies | groups | endpoints | revisions | status) [<name> …] [-o <format>]",
+        usage: "egret get (policies | groups | prices | endpoints | revisions | status) [<name> …] [-o <format>]",
         discussion: """
-            policies and groups say whether they are enforced, and if not, why. endpoints say which policies decide about \
+            policies, groups and prices (price lists) say whether they are enforced, and if not, why. endpoints say which policies decide about \
             them, and by which generations of the kernel's rules.
 
             Examples:
@@ -26,18 +26,22 @@ struct GetCommand: ParsableCommand {
     enum Resource: String, CaseIterable, ExpressibleByArgument {
         case policies
         case groups
+        case prices
         case endpoints
         case revisions
         case status
 
         /// Also takes the singular.
         init?(argument: String) {
-            let singulars = ["policy": "policies", "group": "groups", "endpoint": "endpoints", "revision": "revisions"]
+            let singulars = [
+                "policy": "policies", "group": "groups", "price": "prices", "endpoint": "endpoints",
+                "revision": "revisions",
+            ]
             self.init(rawValue: singulars[argument] ?? argument)
         }
     }
 
-    @Argument(help: ArgumentHelp("policies, groups, endpoints, revisions or status.", valueName: "what"))
+    @Argument(help: ArgumentHelp("policies, groups, prices, endpoints, revisions or status.", valueName: "what"))
     var resource: Resource
 
     @Argument(help: ArgumentHelp("Only these: by kind and name, or by name.", valueName: "name"))
@@ -57,11 +61,14 @@ struct GetCommand: ParsableCommand {
             let (client, isWide) = (agent.client, output == .wide)
             switch resource {
             case .policies:
-                let found = try chosen(client.policies().filter { !AgentTables.isGroup($0) }, \.object)
+                let found = try chosen(client.policies().filter(AgentTables.isPolicy), \.object)
                 try show(found, as: output, AgentTables.policies(found, isWide: isWide))
             case .groups:
                 let found = try chosen(client.policies().filter(AgentTables.isGroup), \.object)
                 try show(found, as: output, AgentTables.groups(found))
+            case .prices:
+                let found = try chosen(client.policies().filter(AgentTables.isPriceList), \.object)
+                try show(found, as: output, AgentTables.priceLists(found))
             case .endpoints:
                 let found = try chosen(client.endpoints(), \.name)
                 try show(found, as: output, AgentTables.endpoints(found, isWide: isWide))

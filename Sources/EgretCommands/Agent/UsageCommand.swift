@@ -12,12 +12,15 @@ struct UsageCommand: ParsableCommand {
         abstract: "Show how much traffic budgets have counted, of whom, where to, when, and what it costs.",
         discussion: """
             Bytes are those of IP packets that passed, headers included. Days are by the clocks of the budget's time zone. \
-            A destination is a budget's name. Costs are by the prices that the policies in force give.
+            A destination is a budget's name. Costs are by the prices that the policies in force give. With --cost, what \
+            price lists have counted is shown as well, behind what budgets have: it is the same traffic once more, and a \
+            destination is then the name of a price.
 
             Examples:
               sudo egret usage
               sudo egret usage --by endpoint,day --since 2026-11-01
               sudo egret usage --by policy --cost -o json
+              sudo egret usage --forecast
             """
     )
 
@@ -29,20 +32,34 @@ struct UsageCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The first day that counts.", valueName: "2026-11-01"))
     var since: String?
 
-    @Flag(help: "Also show what it costs.")
+    @Flag(help: "Also show what it costs, and what price lists have counted.")
     var cost = false
+
+    @Flag(
+        help: "Show what the present month has come to by price lists, and what it will by its end at this rate."
+    )
+    var forecast = false
 
     @OptionGroup var agent: AgentOptions
 
     @Option(name: [.customShort("o"), .customLong("output")], help: OutputFormat.help)
     var output: OutputFormat = .table
 
-    func validate() throws { _ = try keys() }
+    func validate() throws {
+        _ = try keys()
+        if forecast, since != nil {
+            throw ValidationError("--forecast is about the present month, and goes without --since.")
+        }
+    }
 
     func run() throws {
         try asking {
+            if forecast {
+                let costs = try agent.client.costs()
+                return try show(costs, as: output, UsageText.lines(of: costs))
+            }
             let keys = try keys()
-            let rows = try agent.client.usage(UsageQuery(by: keys, since: since))
+            let rows = try agent.client.usage(UsageQuery(by: keys, since: since, hasPriceLists: cost))
             try show(rows, as: output, UsageText.lines(of: rows, keys, hasCost: cost))
         }
     }
@@ -63,15 +80,41 @@ enum UsageText {
     static func lines(of rows: [UsageRow], _ keys: [UsageQuery.Key], hasCost: Bool) -> [String] {
         if rows.isEmpty { return ["nothing was counted: only traffic that a policy's budgets are about is"] }
         let keys = UsageQuery.Key.allCases.filter { keys.contains($0) }
+        let hasLists = rows.contains { $0.priceList != nil }
+        let left = Array(repeating: TextTable.Alignment.left, count: keys.count + (hasLists ? 1 : 0))
+        let titles = (hasLists ? ["PRICE LIST"] : []) + keys.map { $0.rawValue.uppercased() }
         var table = TextTable(
-            indent: "",
-            header: keys.map { $0.rawValue.uppercased() } + ["PACKETS", "BYTES"] + (hasCost ? ["COST"] : []),
-            alignments: keys.map { _ in .left } + [.right, .right, .right])
+            indent: "", header: titles + ["PACKETS", "BYTES"] + (hasCost ? ["COST"] : []),
+            alignments: left + [.right, .right, .right])
         for row in rows {
+            let list = hasLists ? [row.priceList ?? "-"] : []
             let cells = keys.map { cell(row, $0) } + ["\(row.packets)", RoundedBytes.text(row.bytes)]
-            table.append((cells + (hasCost ? [cost(row)] : [])).map(\.withVisibleControls))
+            table.append((list + cells + (hasCost ? [cost(row)] : [])).map(\.withVisibleControls))
         }
         return table.lines
+    }
+
+    /// The present month by price lists.
+    static func lines(of costs: [CostInfo]) -> [String] {
+        if costs.isEmpty { return ["there are no price lists"] }
+        var table = TextTable(
+            indent: "",
+            header: ["PRICE LIST", "DESTINATION", "USED", "FREE LEFT", "COST", "FORECAST", "WILL COST", "MONTH ENDS"],
+            alignments: [.left, .left, .right, .right, .right, .right, .right, .left])
+        for cost in costs {
+            let left = cost.free.map { RoundedBytes.text($0 > cost.used ? $0 - cost.used : 0) } ?? "-"
+            let cells = [
+                cost.priceList, cost.destination, RoundedBytes.text(cost.used), left, money(cost.cost, cost.currency),
+                RoundedBytes.text(cost.forecast), money(cost.costForecast, cost.currency),
+                MomentText.text(of: Int64(cost.ends)),
+            ]
+            table.append(cells.map(\.withVisibleControls))
+        }
+        return table.lines
+    }
+
+    private static func money(_ micros: UInt64, _ currency: String) -> String {
+        "\(TrafficPrice.text(ofMicros: micros)) \(currency)"
     }
 
     private static func cell(_ row: UsageRow, _ key: UsageQuery.Key) -> String {
@@ -84,7 +127,7 @@ enum UsageText {
     }
 
     private static func cost(_ row: UsageRow) -> String {
-        let costs = row.cost.sorted { $0.key < $1.key }.map { "\(TrafficPrice.text(ofMicros: $1)) \($0)" }
+        let costs = row.cost.sorted { $0.key < $1.key }.map { money($1, $0) }
         return costs.isEmpty ? "-" : costs.joined(separator: ", ")
     }
 }

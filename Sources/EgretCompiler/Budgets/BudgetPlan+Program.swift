@@ -202,6 +202,7 @@ extension BudgetPlan {
         }
 
         private mutating func make(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
+            if !clause.earlier.isEmpty { return rest(of: clause, direction) }
             if clause.destinations.isEmpty && clause.services.isEmpty { return [[]] }
             let blocks = clause.destinations.flatMap { $0.blocks(clause.groups) }
             return AddressFamily.allCases.flatMap { family -> [[Statement]] in
@@ -211,6 +212,22 @@ extension BudgetPlan {
                     clause.destinations, clause.services, direction, groups: clause.groups, family: family, set: name)
                 if let set = match.set, !sets.contains(where: { $0.name == name }) { sets.append(set) }
                 return match.conditions
+            }
+        }
+
+        /// The conditions of what the clauses before one leave to it.
+        private mutating func rest(of clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
+            let earlier = clause.earlier.filter { $0.direction.covers(direction) }
+            if earlier.contains(where: { $0.destinations.isEmpty }) { return [] }
+            return AddressFamily.allCases.flatMap { family -> [[Statement]] in
+                let taken = RangeSet<UInt128>(earlier.flatMap { $0.addresses(family).ranges })
+                let ranges = clause.addresses(family).subtracting(taken).ranges.map { $0.lower...$0.upper }
+                if ranges.isEmpty { return [] }
+                if ranges == AddressRangeSet.everything.ranges(family) { return [[family.isPackets]] }
+                let name = "far-" + BudgetPlan.name(of: ["\(family)"] + ranges.map { "\($0)" })
+                if !sets.contains(where: { $0.name == name }) { sets.append(FarSideMatch.set(name, ranges, family)) }
+                let far: Selector = direction == .egress ? family.destination : family.source
+                return [[family.isPackets, .inSet(far, name)]]
             }
         }
     }
@@ -239,6 +256,15 @@ extension BudgetPlan {
                 RateLimit(account.throttle(rate), bytesPerSecond: rate.bytesPerSecond, burst: burst))
         }
         return [account.asking] + actions
+    }
+}
+
+extension BudgetPlan.Clause {
+    /// The addresses of a family that it names, whatever is asked before.
+    fileprivate func addresses(_ family: AddressFamily) -> RangeSet<UInt128> {
+        let all: AddressRangeSet =
+            destinations.isEmpty ? .everything : AddressRangeSet(destinations.flatMap { $0.blocks(groups) })
+        return RangeSet(all.ranges(family).map { RangeSet<UInt128>.Range(lower: $0.lowerBound, upper: $0.upperBound) })
     }
 }
 

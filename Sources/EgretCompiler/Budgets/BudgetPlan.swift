@@ -56,15 +56,38 @@ public struct BudgetPlan: Hashable, Sendable {
         public var direction: TrafficBudget.Direction
         /// The groups that destinations name.
         public var groups: [String: DestinationGroup]
+        /// Clauses that are asked before: a packet that one of them matches is not this one's. None of them has services,
+        /// nor clauses before it.
+        public var earlier: [Clause] = []
 
         /// Takes a budget's match.
         public init(_ budget: TrafficBudget, groups: [String: DestinationGroup]) {
             destinations = budget.destinations
             services = Service.apart(budget.services)
             direction = budget.direction
+            self.groups = Clause.groups(of: budget.destinations, groups)
+        }
+
+        /// Takes the match of a price.
+        ///
+        /// - Parameters:
+        ///   - entry: The price.
+        ///   - earlier: The prices before it in its list.
+        ///   - groups: The groups that they name.
+        public init(_ entry: PriceList.Entry, after earlier: [PriceList.Entry], groups: [String: DestinationGroup]) {
+            destinations = entry.destinations
+            services = []
+            direction = entry.direction
+            self.groups = Clause.groups(of: entry.destinations, groups)
+            self.earlier = earlier.map { Clause($0, after: [], groups: groups) }
+        }
+
+        private static func groups(
+            of destinations: [Destination], _ groups: [String: DestinationGroup]
+        ) -> [String: DestinationGroup] {
             var named: [String: DestinationGroup] = [:]
-            for case .group(let name) in budget.destinations { named[name] = groups[name] }
-            self.groups = named
+            for case .group(let name) in destinations { named[name] = groups[name] }
+            return named
         }
     }
 

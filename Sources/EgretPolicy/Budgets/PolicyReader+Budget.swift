@@ -45,7 +45,7 @@ extension PolicyReader {
         guard let fields = fields(node, PolicyReader.budgetSchema) else { return nil }
         var budget = TrafficBudget(name: "budget \(index + 1)", location: node.location)
         if let name = fields["name"].flatMap({ string($0, "name", expected: "a name") }) { budget.name = name }
-        budget.destinations = fields["to"].map { readBudgetDestinations($0) } ?? []
+        budget.destinations = fields["to"].map { readCountedDestinations($0, "a budget") } ?? []
         budget.services = fields["ports"].map { readServices($0) } ?? []
         if let direction = fields["direction"] {
             budget.direction = word(direction, "direction", as: TrafficBudget.Direction.self) ?? .egress
@@ -76,17 +76,23 @@ extension PolicyReader {
         }
     }
 
-    private mutating func readBudgetDestinations(_ node: DocumentNode) -> [Destination] {
+    /// Reads destinations whose traffic is counted: those that are addresses.
+    ///
+    /// - Parameters:
+    ///   - node: The entries of `to`.
+    ///   - counter: What counts, for messages: `a budget`.
+    /// - Returns: The destinations.
+    mutating func readCountedDestinations(_ node: DocumentNode, _ counter: String) -> [Destination] {
         let peers = readPeers(node)
         for (isThere, what) in [(!peers.workloads.isEmpty, "workloads"), (!peers.domains.isEmpty, "domains")]
         where isThere {
             error(
-                DiagnosticCode.notSupportedYet, at: node.location, "a budget for \(what) is not supported yet",
+                DiagnosticCode.notSupportedYet, at: node.location, "\(counter) for \(what) is not supported yet",
                 "write cidr or group")
         }
         if peers.destinations.contains(.builtIn(.host)) {
             error(
-                DiagnosticCode.notSupportedYet, at: node.location, "a budget for the host is not supported yet",
+                DiagnosticCode.notSupportedYet, at: node.location, "\(counter) for the host is not supported yet",
                 "write cidr with the host's address")
         }
         return peers.destinations
@@ -188,7 +194,8 @@ extension PolicyReader {
         ).sorted()
     }
 
-    private mutating func readPrice(_ node: DocumentNode) -> TrafficPrice? {
+    /// Reads a price.
+    mutating func readPrice(_ node: DocumentNode) -> TrafficPrice? {
         guard let text = string(node, "price", expected: "a price such as 0.09 USD/GB") else { return nil }
         if let price = TrafficPrice(text) { return price }
         error(

@@ -16,6 +16,14 @@ enum NameRuleProblems {
         }
     }
 
+    /// The mistakes of some price lists whose groups are known.
+    static func find(in lists: [PriceList], groups: [DestinationGroup]) -> [Diagnostic] {
+        let withNames = Set(groups.filter { !$0.domains.isEmpty }.map(\.name))
+        return lists.flatMap { list in
+            list.entries.compactMap { problem("a price", $0.destinations, $0.location, withNames) }
+        }
+    }
+
     private static func problem(_ rule: EgressRule, of policy: EgressPolicy) -> Diagnostic? {
         if policy.mode == .audit {
             return diagnostic(

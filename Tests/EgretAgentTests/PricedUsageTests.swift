@@ -1,0 +1,160 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretAgentAPI
+import EgretCompiler
+import EgretNftables
+import EgretPolicy
+import Foundation
+import Testing
+
+@testable import EgretAgent
+
+@Suite("What usage costs by price lists")
+struct PricedUsageTests {
+    private static let gigabyte: UInt64 = 1_000_000_000
+    /// 2026-11-01T00:00Z
+    private static let november: Int64 = 1_793_491_200
+
+    private func price(_ text: String) throws -> TrafficPrice { try #require(TrafficPrice(text)) }
+
+    private func block(_ text: String) throws -> Destination {
+        .block(AddressBlock(try #require(IPPrefix(text))))
+    }
+
+    /// What is near costs nothing, and of the rest ten gigabytes a month do.
+    private func list() throws -> PriceList {
+        PriceList(
+            name: "cloud",
+            entries: [
+                .init(
+                    name: "zone", destinations: [try block("10.1.0.0/16")], direction: .both,
+                    tiers: [.init(price: try price("0 USD/GB"))]),
+                .init(
+                    name: "region", destinations: [try block("10.0.0.0/8")],
+                    tiers: [.init(price: try price("0.01 USD/GB"))]),
+                .init(
+                    name: "internet", free: ByteCount(bytes: 10 * Self.gigabyte),
+                    tiers: [
+                        .init(upTo: ByteCount(bytes: 20 * Self.gigabyte), price: try price("0.09 USD/GB")),
+                        .init(price: try price("0.05 USD/GB")),
+                    ]),
+            ])
+    }
+
+    private func key(_ date: String, _ endpoint: String, _ budget: String = "internet") throws -> UsageKey {
+        UsageKey(
+            day: try #require(CivilDate(date)).dayNumber, endpoint: endpoint, policy: "PriceList/cloud",
+            budget: budget)
+    }
+
+    private func amount(_ gigabytes: UInt64) -> TrafficAmount {
+        TrafficAmount(packets: 1, bytes: gigabytes * Self.gigabyte)
+    }
+
+    @Test("free amounts and tiers are those of a month, for all endpoints together")
+    func months() throws {
+        let usage = [
+            try key("2026-10-31", "shop/a"): amount(12),
+            try key("2026-11-01", "shop/a"): amount(8), try key("2026-11-02", "shop/a"): amount(4),
+            try key("2026-11-02", "shop/b"): amount(4), try key("2026-11-03", "shop/b"): amount(6),
+            try key("2026-11-03", "shop/a", "region"): amount(5),
+            try key("2026-11-03", "shop/a", "gone"): amount(5),
+        ]
+        let costs = PricedUsage(usage, [try list()]).costs()
+        let found = try ["2026-10-31", "2026-11-01", "2026-11-02"].map { costs[try key($0, "shop/a")]?.micros }
+        #expect(found == [180_000, 0, 270_000])
+        #expect(try costs[key("2026-11-02", "shop/b")]?.micros == 270_000)
+        // Four gigabytes up to twenty, and two beyond.
+        #expect(try costs[key("2026-11-03", "shop/b")]?.micros == 460_000)
+        #expect(try costs[key("2026-11-03", "shop/a", "region")]?.micros == 50_000)
+        #expect(try costs[key("2026-11-03", "shop/a", "gone")]?.micros == nil)
+        #expect(costs.values.allSatisfy { $0.currency == "USD" })
+    }
+
+    @Test("the present month is told with what it will have come to")
+    func present() throws {
+        let usage = [
+            try key("2026-10-31", "shop/a"): amount(12), try key("2026-11-02", "shop/a"): amount(8),
+            try key("2026-11-02", "shop/b"): amount(7),
+        ]
+        let infos = PricedUsage(usage, [try list()]).present(at: Self.november + 15 * 86_400)
+        #expect(infos.map(\.destination) == ["zone", "region", "internet"])
+        #expect(
+            infos.last
+                == CostInfo(
+                    priceList: "cloud", destination: "internet", used: 15 * Self.gigabyte, free: 10 * Self.gigabyte,
+                    cost: 450_000, currency: "USD", ends: Int(Self.november) + 30 * 86_400,
+                    forecast: 30 * Self.gigabyte, costForecast: 1_400_000))
+        #expect(infos[0].cost == 0 && infos[0].free == nil)
+    }
+
+    // MARK: - What is counted
+
+    private func endpoint(_ budgets: [EndpointBudget] = []) throws -> EnforcedEndpoint {
+        let address = try #require(IPAddress("10.9.0.1"))
+        return EnforcedEndpoint(
+            endpoint: AgentEndpoint(
+                workload: Workload(Workload.ID(namespace: "shop", name: "a", kind: "Endpoint"), addresses: [address]),
+                network: "n", namespace: "ns", interface: try #require(InterfaceName("egn1")), interfaceIndex: 1,
+                bridge: nil, hardwareAddress: MACAddress(locallyAdministered: 1), addresses: [address]),
+            egress: [], ingress: [], budgets: budgets)
+    }
+
+    @Test("every endpoint has a counter for each price, and no price holds anything back")
+    func counters() throws {
+        let prices = EndpointBudget.all(of: [try list()], groups: [])
+        let demand = BudgetDemand([try endpoint()], prices: prices)
+        #expect(demand.accounts.isEmpty && demand.plan.accounts.isEmpty)
+        #expect(
+            Swift.Set(demand.meters.values.map(\.account))
+                == Swift.Set(
+                    ["zone", "region", "internet"].map {
+                        BudgetAccount(policy: "PriceList/cloud", budget: $0, account: "shop/a")
+                    }))
+        #expect(demand.plan.program.counters.count == 3)
+        #expect(demand.budgets.values.allSatisfy { $0.amount == nil && $0.period.length == .month })
+        #expect(try BudgetDemand([endpoint()]) == BudgetDemand())
+    }
+
+    @Test("a control group, which has no link, is not counted")
+    func controlGroups() throws {
+        var group = try endpoint()
+        group.endpoint.control = try JSONDecoder().decode(
+            ControlGroup.self, from: Data(#"{ "path": "/a", "id": 7 }"#.utf8))
+        let demand = BudgetDemand([group], prices: EndpointBudget.all(of: [try list()], groups: []))
+        #expect(demand == BudgetDemand())
+    }
+
+    @Test("of several prices that match, the first counts, in each direction by itself")
+    func first() throws {
+        let prices = EndpointBudget.all(of: [try list()], groups: [])
+        let program = BudgetDemand([try endpoint()], prices: prices).plan.program
+        func ranges(_ wanted: [ClosedRange<UInt32>]) -> Bool {
+            let intervals = wanted.map { AddressInterval($0.lowerBound, $0.upperBound) }
+            return program.sets.contains { $0.contents == .ipv4Intervals(intervals, verdicts: []) }
+        }
+        let (zone, region) = (UInt32(0x0a01_0000)...0x0a01_ffff, UInt32(0x0a00_0000)...0x0aff_ffff)
+        #expect(ranges([zone]))
+        #expect(ranges([region.lowerBound...zone.lowerBound - 1, zone.upperBound + 1...region.upperBound]))
+        #expect(ranges([0...region.lowerBound - 1, region.upperBound + 1...UInt32.max]))
+        // What is received counts for the zone alone: the others are about what is sent.
+        let received = program.rules.filter { $0.chain.hasPrefix("used-to-") }
+        #expect(received.count == 1)
+    }
+
+    @Test("a price behind one for everything counts nothing, and one behind another direction's counts all")
+    func everything() throws {
+        var list = try list()
+        list.entries = [
+            .init(name: "all", tiers: [.init(price: try price("1 USD/GB"))]),
+            .init(name: "never", tiers: [.init(price: try price("1 USD/GB"))]),
+            .init(name: "in", direction: .ingress, tiers: [.init(price: try price("1 USD/GB"))]),
+        ]
+        let program = BudgetDemand([try endpoint()], prices: EndpointBudget.all(of: [list], groups: [])).plan.program
+        #expect(program.sets.filter { $0.name.hasPrefix("far-") }.isEmpty)
+        #expect(program.rules.count { $0.chain.hasPrefix("used-from-") } == 1)
+        #expect(program.rules.count { $0.chain.hasPrefix("used-to-") } == 2)
+    }
+}
