@@ -4,6 +4,9 @@
 #define _GNU_SOURCE
 #include "EgretProcesses.h"
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -65,6 +68,12 @@ int32_t egret_open_process(int32_t process) {
 int32_t egret_process(void) { return getpid(); }
 int32_t egret_parent_process(void) { return getppid(); }
 void egret_exit(int32_t code) { exit(code); }
+
+void egret_return_free_memory(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
 int32_t egret_process_group(void) { return getpgrp(); }
 int32_t egret_session(void) { return getsid(0); }
 

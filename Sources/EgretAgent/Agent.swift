@@ -37,8 +37,14 @@ public actor Agent {
     /// The bridges that networks made for Docker have.
     var closedBridges: Swift.Set<BridgePattern> = []
     var enforced: [EnforcedEndpoint] = [] {
-        didSet { keepBudgets() }
+        didSet {
+            keepBudgets()
+            hasWorked = true
+        }
     }
+    /// Whether the agent has done something since it last gave memory back that takes much for a while.
+    var hasWorked = false
+    var lastReturn: Int64 = 0
     /// Why the kernel is not where it should be; `nil` if it is.
     var problem: String?
     var repairs = 0
@@ -192,6 +198,7 @@ public actor Agent {
             lastTidying = uptime
             noting("tidying") { try enforcement.tidy() }
         }
+        returnMemory(at: uptime)
     }
 
     private func take() throws {
@@ -275,6 +282,7 @@ public actor Agent {
     }
 
     private func compare(by authors: [String]) throws {
+        hasWorked = true
         let drift = try enforcement.drift()
         // Endpoints that are gone take their chains with them.
         if drift.isEmpty { return }

@@ -32,6 +32,9 @@ public enum CurrentProcess {
     /// - Parameter code: Its exit code, 0 to 255.
     public static func end(with code: Int32) -> Never { egret_exit(code) }
 
+    /// Gives memory that is free back to the kernel, also what lies between memory in use: the C library keeps that.
+    public static func returnFreeMemory() { egret_return_free_memory() }
+
     /// The working directory.
     public static func workingDirectory() throws(LinuxError) -> NativeString {
         var bytes = [CChar](repeating: 0, count: 4_096)

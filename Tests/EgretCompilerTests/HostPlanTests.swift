@@ -153,6 +153,28 @@ struct HostPlanTests {
         }
     }
 
+    @Test("a plan has the programs that the kernel was given, and keeps of them the names of objects, and long lists")
+    func outlines() throws {
+        var plan = HostPlan(logGroup: 5)
+        var first = change([try endpoint(0), try endpoint(1, 1, 0)])
+        let blocks = (0..<5_000).compactMap { number in
+            IPPrefix(IPAddress(family: .ipv4, rawValue: UInt128(0x0a00_0000 + 2 * number)), length: 32)
+        }
+        let rule = EgressRule(action: .allow, destinations: blocks.map { .block(AddressBlock($0)) })
+        let long = HostPlanTests.egress[1]
+        first.policies[long] = PolicySet(policies: [EgressPolicy(name: "p", rules: [rule])])
+        let given = try plan.apply(first).arrival
+        #expect(plan.programs.count == 3)
+        for (key, program) in plan.programs {
+            #expect(given.contains(program.program))
+            let outline = try #require(plan.outline(of: key))
+            #expect(outline.program.rules.isEmpty == (key != long))
+            #expect(outline.program.removal == program.program.removal)
+            #expect(outline.clauses == program.clauses && outline.generation == program.generation)
+        }
+        #expect(plan.tableOutlines.count == plan.tablePrograms.count)
+    }
+
     @Test("an endpoint with rules about names is one element more on a link, one for each address on a bridge")
     func names() throws {
         var plan = HostPlan(logGroup: 5)

@@ -135,6 +135,8 @@ int32_t egret_open_process(int32_t process);
 int32_t egret_process(void);
 int32_t egret_parent_process(void);
 _Noreturn void egret_exit(int32_t code);
+/// Gives the kernel back the pages that the C library's allocator keeps free: malloc_trim(3). Musl keeps few.
+void egret_return_free_memory(void);
 int32_t egret_process_group(void);
 int32_t egret_session(void);
 /// Raises the calling process's soft limit of a resource to the hard one.

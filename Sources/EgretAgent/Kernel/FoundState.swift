@@ -102,11 +102,11 @@ struct FoundState {
         let generations = try programs(of: number)
         for (key, generation) in [(endpoint.egress, generations.egress), (endpoint.ingress, generations.ingress)] {
             guard let key else { continue }
-            if plan.program(of: key) == nil {
+            if plan.outline(of: key) == nil {
                 guard let generation, let policies = policies[key] else { return }
                 try adopt(generation, as: key, policies, into: &plan)
             }
-            if plan.program(of: key)?.generation != generation { return }
+            if plan.outline(of: key)?.generation != generation { return }
         }
         if let other = plan.number(egress: endpoint.egress, ingress: endpoint.ingress), other != number { return }
         guard let chains = plan.chains(number: number, egress: endpoint.egress, ingress: endpoint.ingress) else {

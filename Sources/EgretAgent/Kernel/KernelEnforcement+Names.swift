@@ -36,7 +36,7 @@ extension KernelEnforcement {
         var change = NameChange()
         for slot in slots.sorted() {
             guard let endpoint = resolved.endpoint(slot), let key = resolved.key(slot, .egress),
-                let program = plan.program(of: key), !program.names.isEmpty,
+                let program = plan.outline(of: key), !program.names.isEmpty,
                 let policies = resolved.policies(slot, .egress)
             else {
                 change.removed.append(slot)

@@ -26,8 +26,8 @@ extension KernelEnforcement {
             guard let enforced = enforcedEndpoint(slot, fresh, next) else { continue }
             let old = plan.endpoints[slot]
             let isOther = { (from: ProgramKey?, to: ProgramKey?) in
-                from.flatMap { self.plan.program(of: $0)?.generation }
-                    != to.flatMap { next.program(of: $0)?.generation }
+                from.flatMap { self.plan.outline(of: $0)?.generation }
+                    != to.flatMap { next.outline(of: $0)?.generation }
             }
             let egress = isOther(old?.egress, fresh.key(slot, .egress))
             let ingress = isOther(old?.ingress, fresh.key(slot, .ingress))

@@ -27,7 +27,7 @@ extension KernelEnforcement {
         _ policies: [ProgramKey: PolicySet], of plan: HostPlan, adopted: Swift.Set<Generation> = []
     ) {
         for (key, set) in policies {
-            guard let program = plan.program(of: key) else { continue }
+            guard let program = plan.outline(of: key) else { continue }
             traffic.come(key, program, set, isThere: adopted.contains(program.generation))
         }
     }

@@ -179,7 +179,7 @@ final class KernelEnforcement: Enforcement {
         try prepareQueues(wanted, among: fresh)
         let isPoliced = isPoliced(fresh)
         let isSound = try !anew && found.adopt(into: &next, fresh, isPoliced: isPoliced) { queue(of: $0, wanted) }
-        let adopted = Swift.Set(next.programs.values.map(\.generation))
+        let adopted = Swift.Set(next.outlines.values.map(\.generation))
         let kept = known.filter { next.endpoints[$0.value] != nil }
         if kept.count < known.count {
             // What is not right comes beside what is there: under another number.
@@ -237,7 +237,7 @@ final class KernelEnforcement: Enforcement {
                 arrival: arrival, switching: switching, departure: difference.departure, beforeSwitch: fill,
                 beforeDeparture: { readLast() })
         }
-        try dataplane.sweep(HostPlan.tables, keeping: next.tablePrograms)
+        try dataplane.sweep(HostPlan.tables, keeping: next.tableOutlines)
     }
 
     /// Nothing to take over, or what is there is of another version, or broken: all of it in one transaction.
@@ -439,7 +439,7 @@ final class KernelEnforcement: Enforcement {
         let (endpoints, slots) = (resolved.endpoints, resolved.slots)
         var groups: [UInt16: String] = [:]
         for (endpoint, slot) in zip(endpoints, slots) where endpoint.control != nil {
-            guard let key = resolved.key(slot, .egress), let program = plan.program(of: key) else { continue }
+            guard let key = resolved.key(slot, .egress), let program = plan.outline(of: key) else { continue }
             let name = endpoint.workload.id.description
             groups[program.generation.rawValue] = groups[program.generation.rawValue].map { "\($0), \(name)" } ?? name
         }
@@ -456,12 +456,12 @@ final class KernelEnforcement: Enforcement {
     func enforcedEndpoint(_ slot: Int, _ resolved: ResolvedState, _ plan: HostPlan) -> EnforcedEndpoint? {
         resolved.endpoint(slot).map { endpoint in
             let policies = resolved.policies(slot, .egress)
-            let program = resolved.key(slot, .egress).flatMap { plan.program(of: $0) }
+            let program = resolved.key(slot, .egress).flatMap { plan.outline(of: $0) }
             return EnforcedEndpoint(
                 endpoint: endpoint, egress: resolved.policyNames(slot, .egress),
                 ingress: resolved.policyNames(slot, .ingress),
                 egressGeneration: program?.generation.rawValue,
-                ingressGeneration: resolved.key(slot, .ingress).flatMap { plan.program(of: $0)?.generation.rawValue },
+                ingressGeneration: resolved.key(slot, .ingress).flatMap { plan.outline(of: $0)?.generation.rawValue },
                 routes: policies.flatMap { HostRouteClauses($0) }, limits: (policies?.limits ?? []) + endpoint.limits,
                 budgets: EndpointBudget.all(of: policies), hasNames: !(program?.names.isEmpty ?? true))
         }

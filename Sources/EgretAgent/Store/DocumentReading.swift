@@ -6,7 +6,7 @@ import EgretPolicy
 
 /// What one document says, read by itself and once: unless it changes, whatever happens to others.
 final class DocumentReading: Sendable {
-    /// What was read; its warnings are among its diagnostics.
+    /// What was read, without its diagnostics and the numbers of documents: they are kept for as long as the document is.
     let result: PolicyReader.Result
     /// The warnings in words.
     let warnings: [String]
@@ -33,7 +33,9 @@ final class DocumentReading: Sendable {
         // What runs something is told apart only with all documents at hand.
         isSound = !areErrors && result.kinds.keys.allSatisfy(DocumentIndex.kinds.contains)
         namespaces = result.inventory.namespaces
-        self.result = result
+        var kept = result
+        (kept.kinds, kept.passedOver, kept.diagnostics) = ([:], [:], [])
+        self.result = kept
         if diagnostics.isEmpty {
             warnings = []
         } else {

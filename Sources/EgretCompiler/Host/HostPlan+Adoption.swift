@@ -26,7 +26,7 @@ extension HostPlan {
     ///   - key: Its key, which has none yet.
     ///   - policies: Its policies.
     public mutating func adopt(_ program: PolicyProgram, as key: ProgramKey, with policies: PolicySet) {
-        entries[key] = Entry(policies: policies, program: program)
+        entries[key] = Entry(program, of: policies, horizon: horizon)
         if program.hasTimes { timed.insert(key) }
         hasBase = true
     }
@@ -35,7 +35,7 @@ extension HostPlan {
     ///
     /// - Returns: `nil` if one of the keys has no program.
     public func chains(number: Int, egress: ProgramKey?, ingress: ProgramKey?) -> TableProgram? {
-        let programs = [egress, ingress].map { key in key.map { entries[$0]?.program } }
+        let programs = [egress, ingress].map { key in key.map { entries[$0]?.outline } }
         if programs.contains(where: { $0 == .some(.none) }) { return nil }
         let profile = HostProfileProgram(
             number: number, egress: programs[0].flatMap(\.self), ingress: programs[1].flatMap(\.self),
@@ -85,17 +85,6 @@ extension HostPlan {
     /// Notes that the kernel has what leads to the proxies for names, as ``nameBase`` says.
     public mutating func adoptNames() { hasNames = namePorts != nil }
 
-    /// The elements of shared maps and sets that the plan's endpoints have, by table and set.
-    public var sharedElements: [Table: [String: Swift.Set<SetElement>]] {
-        var found: [Table: [String: Swift.Set<SetElement>]] = [:]
-        for program in tablePrograms {
-            for set in program.memberships {
-                guard case .elements(let elements) = set.contents else { continue }
-                found[program.table, default: [:]][set.name, default: []].formUnion(elements)
-            }
-        }
-        return found
-    }
 }
 
 extension HostPlan {

@@ -36,7 +36,18 @@ extension HostPlan {
     public var tablePrograms: [TableProgram] {
         if !hasBase { return [] }
         var programs = bases
-        programs += entries.values.map(\.program.program)
+        for (key, entry) in entries { programs.append(entry.program(of: key, logGroup: logGroup).program) }
+        return programs + sharedPrograms
+    }
+
+    /// The same with the names of programs' objects alone: for finding what is there besides.
+    public var tableOutlines: [TableProgram] {
+        hasBase ? bases + entries.values.map(\.outline.program) + sharedPrograms : []
+    }
+
+    /// The chains that lead to programs, the checks of endpoints, and what leads to their chains.
+    private var sharedPrograms: [TableProgram] {
+        var programs: [TableProgram] = []
         var chains = TableProgram(table: HostBase.table)
         for profile in profiles.keys {
             guard let program = program(of: profile) else { continue }
@@ -45,6 +56,12 @@ extension HostPlan {
         }
         programs.append(chains)
         programs += endpoints.values.map { $0.frames(logGroup) }
+        return programs + memberPrograms
+    }
+
+    /// The elements of shared maps and sets that lead to the chains of endpoints and make them known.
+    private var memberPrograms: [TableProgram] {
+        var programs: [TableProgram] = []
         var elements = ElementChanges()
         for endpoint in endpoints.values { elements.change(from: [], to: memberships(of: endpoint)) }
         for bridge in bridges.keys { elements.change(from: [], to: HostEndpoint.memberships(ofBridge: bridge)) }
@@ -78,8 +95,8 @@ extension HostPlan {
         new = new.filter { isSwitched($0) || $0.isOfFrames }
         gone = gone.filter(isSwitched)
         difference.switching.steps = steps(from: gone, to: new)
-        let kept = Swift.Set(programs.values.map(\.generation))
-        difference.retired = old?.programs.values.map(\.generation).filter { !kept.contains($0) } ?? []
+        let kept = Swift.Set(entries.values.map(\.outline.generation))
+        difference.retired = old?.entries.values.map(\.outline.generation).filter { !kept.contains($0) } ?? []
         return difference
     }
 
@@ -118,9 +135,21 @@ extension HostPlan {
     func program(of profile: HostProfile) -> HostProfileProgram? {
         profiles[profile].map { present in
             HostProfileProgram(
-                number: present.number, egress: profile.egress.flatMap { entries[$0]?.program },
-                ingress: profile.ingress.flatMap { entries[$0]?.program }, hasNames: hasNames)
+                number: present.number, egress: profile.egress.flatMap { entries[$0]?.outline },
+                ingress: profile.ingress.flatMap { entries[$0]?.outline }, hasNames: hasNames)
         }
+    }
+
+    /// The elements of shared maps and sets that the plan's endpoints have, by table and set.
+    public var sharedElements: [Table: [String: Swift.Set<SetElement>]] {
+        var found: [Table: [String: Swift.Set<SetElement>]] = [:]
+        for program in hasBase ? bases + memberPrograms : [] {
+            for set in program.memberships {
+                guard case .elements(let elements) = set.contents else { continue }
+                found[program.table, default: [:]][set.name, default: []].formUnion(elements)
+            }
+        }
+        return found
     }
 
     private func memberships(of endpoint: HostEndpoint) -> [Membership] {

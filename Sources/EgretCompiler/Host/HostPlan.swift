@@ -47,10 +47,36 @@ public struct HostPlan: Hashable, Sendable {
 
     /// A program in use.
     struct Entry: Hashable, Sendable {
-        var policies: PolicySet
-        var program: PolicyProgram
+        /// The policies that it was compiled from.
+        private(set) var policies: PolicySet
+        /// The program, without what compiling the policies again gives. Of large ones that is all.
+        private(set) var outline: PolicyProgram
+        /// The first and last second, since 1970, for which it was compiled.
+        private(set) var horizon: ClosedRange<Int64>
         /// The pairs that it is one of.
         var profiles: Swift.Set<HostProfile> = []
+
+        /// Notes a program.
+        init(_ program: PolicyProgram, of policies: PolicySet, horizon: ClosedRange<Int64>) {
+            self.policies = policies
+            self.horizon = horizon
+            outline = program.isLarge ? program : program.outline
+        }
+
+        /// Notes that another program takes its place.
+        mutating func put(_ program: PolicyProgram, of policies: PolicySet, horizon: ClosedRange<Int64>) {
+            let pairs = profiles
+            self = Entry(program, of: policies, horizon: horizon)
+            profiles = pairs
+        }
+
+        /// All of the program: as it was compiled, for compiling is a pure function.
+        func program(of key: ProgramKey, logGroup: UInt16) -> PolicyProgram {
+            if outline.isLarge { return outline }
+            return PolicyCompiler.compile(
+                policies, for: .endpoint(key.direction), generation: outline.generation, logGroup: logGroup,
+                horizon: horizon)
+        }
     }
 
     /// A pair of programs in use.
@@ -112,13 +138,27 @@ public struct HostPlan: Hashable, Sendable {
     }
 
     /// The programs in use.
-    public var programs: [ProgramKey: PolicyProgram] { entries.mapValues(\.program) }
+    ///
+    /// - Complexity: Each is compiled again; ``outlines`` are at hand.
+    public var programs: [ProgramKey: PolicyProgram] {
+        Dictionary(uniqueKeysWithValues: entries.map { ($0, $1.program(of: $0, logGroup: logGroup)) })
+    }
+
+    /// The programs in use, with the names of their objects, without rules and elements.
+    public var outlines: [ProgramKey: PolicyProgram] { entries.mapValues(\.outline) }
 
     /// Whether a rule of any program holds at some times only.
     public var hasTimes: Bool { !timed.isEmpty }
 
     /// The program of a key, if any endpoint obeys it.
-    public func program(of key: ProgramKey) -> PolicyProgram? { entries[key]?.program }
+    ///
+    /// - Complexity: It is compiled again; ``outline(of:)`` is at hand.
+    public func program(of key: ProgramKey) -> PolicyProgram? {
+        entries[key]?.program(of: key, logGroup: logGroup)
+    }
+
+    /// The program of a key with the names of its objects, without rules and elements, if any endpoint obeys it.
+    public func outline(of key: ProgramKey) -> PolicyProgram? { entries[key]?.outline }
 }
 
 // MARK: - Changing

@@ -111,13 +111,12 @@ struct HostPlanStep {
                 policies, for: .endpoint(key.direction), generation: generation, logGroup: plan.logGroup,
                 horizon: horizon)
             difference.arrival.append(program.program)
-            if let old = plan.entries[key]?.program {
+            if let old = plan.entries[key]?.outline {
                 depart(old, &plan)
                 replaced.insert(key)
-                plan.entries[key]?.policies = policies
-                plan.entries[key]?.program = program
+                plan.entries[key]?.put(program, of: policies, horizon: horizon)
             } else {
-                plan.entries[key] = HostPlan.Entry(policies: policies, program: program)
+                plan.entries[key] = HostPlan.Entry(program, of: policies, horizon: horizon)
             }
             if program.hasTimes { plan.timed.insert(key) } else { plan.timed.remove(key) }
         }
@@ -134,14 +133,15 @@ struct HostPlanStep {
     private mutating func renewTimes(_ plan: inout HostPlan) {
         for key in renewed {
             guard let entry = plan.entries[key] else { continue }
+            let former = entry.program(of: key, logGroup: plan.logGroup)
             let program = PolicyCompiler.compile(
-                entry.policies, for: .endpoint(key.direction), generation: entry.program.generation,
-                logGroup: plan.logGroup, horizon: horizon)
-            for (old, new) in zip(entry.program.program.sets, program.program.sets) where old != new {
+                entry.policies, for: .endpoint(key.direction), generation: former.generation, logGroup: plan.logGroup,
+                horizon: horizon)
+            for (old, new) in zip(former.program.sets, program.program.sets) where old != new {
                 difference.switching.append(.deleteElements(old), in: HostBase.table)
                 difference.switching.append(.addElements(new), in: HostBase.table)
             }
-            plan.entries[key]?.program = program
+            plan.entries[key]?.put(program, of: entry.policies, horizon: horizon)
         }
     }
 
@@ -219,7 +219,7 @@ struct HostPlanStep {
     private mutating func dropUnused(_ plan: inout HostPlan) {
         for key in Swift.Set(growth.keys.flatMap(\.keys)) {
             guard let entry = plan.entries[key], entry.profiles.isEmpty else { continue }
-            depart(entry.program, &plan)
+            depart(entry.outline, &plan)
             plan.entries[key] = nil
             plan.timed.remove(key)
         }

@@ -1,0 +1,15 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretLinux
+
+extension Agent {
+    /// Gives memory back that a change or a comparison has needed: all policies at once take several times as much as is kept
+    /// of them, and the allocator keeps what is free between what is in use.
+    func returnMemory(at uptime: Int64) {
+        guard hasWorked, uptime - lastReturn >= 5 else { return }
+        lastReturn = uptime
+        hasWorked = false
+        CurrentProcess.returnFreeMemory()
+    }
+}
