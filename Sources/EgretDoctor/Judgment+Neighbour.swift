@@ -24,7 +24,7 @@ extension Observation {
                     "Without the next hop's hardware address no packet leaves the link.",
                     commands: found.drop.acceptance(found.place, family: family)))
         }
-        if !host.owns(hop), let network, network.gateways.contains(hop) {
+        if !host.owns(hop), let network, network.isAdopted, network.gateways.contains(hop) {
             return .bad(
                 Finding(
                     .neighbour, "the gateway \(hop) does not answer \(asks)",

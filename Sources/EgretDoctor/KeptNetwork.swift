@@ -11,6 +11,9 @@ public struct KeptNetwork: Hashable, Sendable {
     public var blocks: [IPPrefix]
     /// What its endpoints' default routes lead to: the host, or on an adopted bridge perhaps another machine.
     public var gateways: Set<IPAddress>
+    /// Whether its bridge is somebody else's. The gateway of any other network is the host, also while the host has lost the
+    /// address.
+    public var isAdopted: Bool
     /// The host's interfaces that lead to it: the bridge, or each link.
     public var interfaces: Set<String>
     /// Whether its endpoints reach nobody but each other and the host.
@@ -20,12 +23,13 @@ public struct KeptNetwork: Hashable, Sendable {
 
     /// Describes a network.
     public init(
-        name: String, blocks: [IPPrefix], gateways: Set<IPAddress> = [], interfaces: Set<String>, isIsolated: Bool,
-        isTranslated: Bool
+        name: String, blocks: [IPPrefix], gateways: Set<IPAddress> = [], isAdopted: Bool = false,
+        interfaces: Set<String>, isIsolated: Bool, isTranslated: Bool
     ) {
         self.name = name
         self.blocks = blocks
         self.gateways = gateways
+        self.isAdopted = isAdopted
         self.interfaces = interfaces
         self.isIsolated = isIsolated
         self.isTranslated = isTranslated

@@ -131,6 +131,9 @@ public struct Observation: Hashable, Sendable {
         guard let route = route.usable else { return true }
         if host.owns(probe.destination) { return true }
         guard let gateway = route.gateway else { return false }
+        // A bridge that has gone does not say whose link it is.
+        let candidates = network.map { [$0] } ?? networks
+        if candidates.contains(where: { !$0.isAdopted && $0.gateways.contains(gateway) }) { return true }
         return host.owns(gateway) || isHosts(endpoint.neighbour(gateway, on: interface?.index)?.hardwareAddress)
     }
 

@@ -198,8 +198,8 @@ struct JudgmentTests {
         let block = try #require(IPPrefix("192.168.0.0/16"))
         seen.networks = [
             KeptNetwork(
-                name: "br0", blocks: [block], gateways: [try address("192.168.0.254")], interfaces: ["br0"],
-                isIsolated: false, isTranslated: true)
+                name: "br0", blocks: [block], gateways: [try address("192.168.0.254")], isAdopted: true,
+                interfaces: ["br0"], isIsolated: false, isTranslated: true)
         ]
         let finding = try #require(Diagnosis(seen).finding)
         #expect(finding.step == .neighbour && finding.commands == [])

@@ -12,7 +12,7 @@ extension ContainerTests {
         try expect(
             "ctrefuse",
             #"""
-            up; ip link add par type dummy; ip link set par up
+            up; ip link add par type veth peer name rap; ip link set par up; ip link set rap up
             d network create -d macvlan --subnet 172.31.0.0/24 -o parent=par far >/dev/null
             c() { d run -d --name $1 "${@:2}" box sleep 1000 >/dev/null; }
             # Waits until containers have ended.
@@ -21,7 +21,7 @@ extension ContainerTests {
             told() { grep -o 'docker/[a-z]* is killed: .*' log | sort -u; }
             c early --cap-add NET_ADMIN
             begin --runtime docker=/run/w/docker.sock --host-network kill --privileged kill; ended early
-            c all --network host --restart always; c root --privileged; c far --network far; c plain
+            c all --network host --restart always; c root --cap-add SYS_ADMIN; c far --network far; c plain
             c side --network container:plain --cap-add NET_ADMIN
             ended all root side; settle 2; state early all root side far plain; endpoints; told
             egret get endpoints docker/far -o json | grep -o '"reason" : ".*"' | cut -d'"' -f4
@@ -44,7 +44,7 @@ extension ContainerTests {
                 docker/plain docker0 free
                 docker/all is killed: it uses the host's network, which no policy for endpoints is about
                 docker/early is killed: it has the capability NET_ADMIN in the host's user namespace, and can connect itself to the host's network anew
-                docker/root is killed: it has the capability NET_ADMIN in the host's user namespace, and can connect itself to the host's network anew
+                docker/root is killed: it has the capability SYS_ADMIN in the host's user namespace, and can enter the host's network
                 docker/side is killed: it has the capability NET_ADMIN in the host's user namespace, and can connect itself to the host's network anew
                 eth0 is a macvlan, whose packets pass the host by
                 egret_agent_killed_containers_total 4

@@ -90,6 +90,7 @@ extension KeptNetwork {
     init(_ network: NetworkRecord) {
         self.init(
             name: network.name, blocks: network.subnets.map(\.block), gateways: Set(network.subnets.map(\.gateway)),
+            isAdopted: network.isAdopted,
             interfaces: network.mode == .bridge ? [network.name] : Set(network.endpoints.map(\.hostInterface)),
             isIsolated: network.isIsolated, isTranslated: network.isTranslated && !network.isIsolated)
     }
