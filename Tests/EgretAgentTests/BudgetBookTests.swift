@@ -316,6 +316,30 @@ struct BudgetBookTests {
         #expect(try store.load(kernel: "k 7").readings == amount(700))
     }
 
+    @Test("the sums of days are asked for without a row for every endpoint that ever was")
+    func sums() throws {
+        let directory = try TemporaryDirectory()
+        let store = try UsageStore(path: directory.path + "/usage.sqlite") { _ in }
+        var book = BudgetBook()
+        let accounts = ["a/b", "a/c"].map { BudgetAccount(policy: "p", budget: "daily", account: $0) }
+        let entry = TrafficBudget(name: "daily", period: BudgetPeriod(.day))
+        book.keep(
+            Dictionary(uniqueKeysWithValues: accounts.map { ($0, entry) }),
+            [
+                "used-1": BudgetBook.Meter(endpoint: "a/b", account: accounts[0]),
+                "used-2": BudgetBook.Meter(endpoint: "a/c", account: accounts[1]),
+            ], at: Self.day)
+        book.note(
+            ["used-1": TrafficAmount(packets: 1, bytes: 300), "used-2": TrafficAmount(packets: 2, bytes: 500)],
+            at: Self.day + 1)
+        try store.save(book, kernel: "k 7")
+        #expect(try store.usage(since: nil).count == 2)
+        let key = UsageKey(day: Self.day / 86_400, endpoint: "", policy: "p", budget: "daily")
+        #expect(
+            try store.usage(since: nil, byEndpoint: false) == [key: TrafficAmount(packets: 3, bytes: 800)])
+        #expect(try store.usage(since: key.day + 1, byEndpoint: false) == [:])
+    }
+
     @Test("what price lists count is kept as usage, and takes no place among what is left of budgets")
     func prices() {
         var book = BudgetBook()

@@ -169,7 +169,8 @@ extension Agent {
         let time = now()
         // The month of any zone has begun since.
         let day = BudgetPeriod(.day).day(at: time).dayNumber - 33
-        return PricedUsage(try budgets.store.usage(since: day), reading.catalog.priceLists).present(at: time)
+        let usage = try budgets.store.usage(since: day, byEndpoint: false)
+        return PricedUsage(usage, reading.catalog.priceLists).present(at: time)
     }
 
     // MARK: - Figures
