@@ -63,6 +63,9 @@ struct CostCommand: ParsableCommand {
                 let who = prices.isEmpty ? "the agent keeps no price list" : "the files define no price list"
                 throw PolicyMistakes(lines: ["egret: \(who)"])
             }
+            // What the agent holds it has warned of when it was applied.
+            if !prices.isEmpty { Console.error(files.lines(result.diagnostics)) }
+            Console.error(RecordedCosts.notes(about: result.groups, in: result.priceLists))
             let evaluator = try proposed()
             let costs = RecordedCosts(
                 traffic, result.priceLists, groups: result.groups, proposed: evaluator, at: WallTime.now.seconds)

@@ -38,11 +38,12 @@ struct RecordedCosts: Encodable {
         _ traffic: [RecordedTraffic], _ lists: [PriceList], groups: [DestinationGroup],
         proposed evaluator: PolicyEvaluator?, at time: Int64
     ) {
-        let named = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let named = Dictionary(
+            groups.filter(\.isLoaded).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var (before, after) = (Tally(lists), Tally(lists))
         if evaluator != nil { (wouldBeRefused, wouldBeReached) = (0, 0) }
         for line in traffic.flatMap(\.reached) {
-            guard let address = line.flow?.destination else { continue }
+            guard let address = line.address else { continue }
             let passes = evaluator.map { line.passes($0, at: time) } ?? true
             if !passes { wouldBeRefused = (wouldBeRefused ?? 0) + 1 }
             for direction in TrafficDirection.allCases {
@@ -84,6 +85,17 @@ struct RecordedCosts: Encodable {
     }
 
     // MARK: - For people
+
+    /// The lists of groups that are not here: prices for these count nothing.
+    static func notes(about groups: [DestinationGroup], in lists: [PriceList]) -> [String] {
+        groups.filter { group in
+            !group.isLoaded
+                && lists.contains { $0.entries.contains { $0.destinations.contains(.group(group.name)) } }
+        }.map { group in
+            "egret: the list of the group \(group.name) is not here (\(group.feed?.source.description ?? "")): prices for it "
+                + "count nothing"
+        }.map(\.withVisibleControls)
+    }
 
     /// What the figures do not say.
     func notes(about traffic: [RecordedTraffic]) -> [String] {

@@ -75,13 +75,23 @@ struct RecordedTraffic: Decodable {
 }
 
 extension RecordedTraffic.Line {
+    /// Where it went; `nil` if that is no address.
+    var address: IPAddress? { IPAddress(destination) }
+
     /// The first packet to the destination; `nil` if there is no such one.
+    ///
+    /// What was recorded has been sent, also where no policy is written so: to port 0, or in fragments without a port.
     var flow: Flow? {
-        let location = SourceLocation(file: "", line: 0, column: 1)
-        guard let address = IPAddress(destination), let read = Service.read(service, at: location).service else {
-            return nil
+        guard let address else { return nil }
+        let parts = service.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count == 2, let port = UInt16(parts[0]), let proto = IPProtocol(name: parts[1]) {
+            return Flow(to: address, protocol: proto, port: port)
         }
-        return try? Flow.explained(to: address, isHost: false, read, service)
+        switch Service.read(service, at: SourceLocation(file: "", line: 0, column: 1)).service {
+        case .any(let proto): return Flow(to: address, protocol: proto)
+        case .icmp(let proto, let type): return Flow(to: address, protocol: proto, icmpType: type)
+        case .ports, nil: return nil
+        }
     }
 
     /// Whether a policy lets it pass.

@@ -275,12 +275,82 @@ struct BudgetBookTests {
             next.know([BudgetName(policy: "p", budget: "daily"): budget])
             next.noteGone(amount(700), besides: [:], at: Self.day + 60)
             next.keep([:], [:], at: Self.day + 60)
+            next.forgetGone()
             try store.save(next, kernel: "k 7")
             #expect(next.left(of: Self.account, at: Self.day + 60) == 300)
             #expect(try store.usage(since: nil).values.map(\.bytes) == [700])
         }
         let last = try UsageStore(path: path) { _ in }.load(kernel: "k 7")
         #expect(last.meters == [:] && last.readings == [:])
+    }
+
+    @Test("a counter that was to go, and that the kernel has kept, goes on from what it showed: no byte is invented")
+    func keptCounter() {
+        var book = book()
+        let budgets = book.budgets
+        book.note(amount(400), at: Self.day + 1)
+        // The kernel refuses to let it go, and then it is asked for again.
+        book.keep([:], [:], at: Self.day + 2)
+        book.keep(budgets, Self.meters, at: Self.day + 3)
+        book.note(amount(450), at: Self.day + 4)
+        #expect(book.left(of: Self.account, at: Self.day + 4) == 550)
+        // It goes, and another one comes.
+        book.keep([:], [:], at: Self.day + 5)
+        book.forgetGone()
+        #expect(book.readings == [:] && book.changes.gone == ["used-1"])
+        book.keep(budgets, Self.meters, at: Self.day + 6)
+        book.note(amount(50), at: Self.day + 7)
+        #expect(book.left(of: Self.account, at: Self.day + 7) == 500)
+    }
+
+    @Test("what an endpoint that is gone has used is written with its reading: it does not count again later")
+    func goneReading() throws {
+        let directory = try TemporaryDirectory()
+        let store = try UsageStore(path: directory.path + "/usage.sqlite") { _ in }
+        var book = book()
+        book.note(amount(300), at: Self.day + 1)
+        try store.save(book, kernel: "k 7")
+        var next = try store.load(kernel: "k 7")
+        next.noteGone(amount(700), besides: [:], at: Self.day + 60)
+        try store.save(next, kernel: "k 7")
+        #expect(try store.load(kernel: "k 7").readings == amount(700))
+    }
+
+    @Test("the sums of days are asked for without a row for every endpoint that ever was")
+    func sums() throws {
+        let directory = try TemporaryDirectory()
+        let store = try UsageStore(path: directory.path + "/usage.sqlite") { _ in }
+        var book = BudgetBook()
+        let accounts = ["a/b", "a/c"].map { BudgetAccount(policy: "p", budget: "daily", account: $0) }
+        let entry = TrafficBudget(name: "daily", period: BudgetPeriod(.day))
+        book.keep(
+            Dictionary(uniqueKeysWithValues: accounts.map { ($0, entry) }),
+            [
+                "used-1": BudgetBook.Meter(endpoint: "a/b", account: accounts[0]),
+                "used-2": BudgetBook.Meter(endpoint: "a/c", account: accounts[1]),
+            ], at: Self.day)
+        book.note(
+            ["used-1": TrafficAmount(packets: 1, bytes: 300), "used-2": TrafficAmount(packets: 2, bytes: 500)],
+            at: Self.day + 1)
+        try store.save(book, kernel: "k 7")
+        #expect(try store.usage(since: nil).count == 2)
+        let key = UsageKey(day: Self.day / 86_400, endpoint: "", policy: "p", budget: "daily")
+        #expect(
+            try store.usage(since: nil, byEndpoint: false) == [key: TrafficAmount(packets: 3, bytes: 800)])
+        #expect(try store.usage(since: key.day + 1, byEndpoint: false) == [:])
+    }
+
+    @Test("what price lists count is kept as usage, and takes no place among what is left of budgets")
+    func prices() {
+        var book = BudgetBook()
+        let account = BudgetAccount(policy: "PriceList/cloud", budget: "internet", account: "shop/a")
+        let entry = TrafficBudget(name: "internet", period: BudgetPeriod(.month))
+        book.keep(
+            [account: entry], ["used-1": BudgetBook.Meter(endpoint: "shop/a", account: account)], at: Self.day)
+        book.note(amount(300), at: Self.day + 1)
+        book.note(amount(500), at: Self.day + 2)
+        #expect(book.changes.usage.values.map(\.bytes) == [500])
+        #expect(book.stretches == [:] && book.changes.stretches == [])
     }
 
     @Test("what counts from now on is not taken for gone, and what nobody has written of counts as usage alone")

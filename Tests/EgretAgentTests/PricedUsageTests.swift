@@ -144,6 +144,46 @@ struct PricedUsageTests {
         #expect(received.count == 1)
     }
 
+    @Test("a group whose list has not come matches nothing, and what goes there counts for the next price")
+    func missingList() throws {
+        let block = AddressBlock(try #require(IPPrefix("192.0.2.0/24")))
+        var group = DestinationGroup(
+            name: "partner", blocks: [block], feed: Feed(.url("https://example.org/list")))
+        var list = try list()
+        list.entries = [
+            .init(name: "near", destinations: [.group("partner")], tiers: [.init(price: try price("0 USD/GB"))]),
+            .init(name: "far", tiers: [.init(price: try price("1 USD/GB"))]),
+        ]
+        func sets() throws -> Int {
+            let prices = EndpointBudget.all(of: [list], groups: [group])
+            return BudgetDemand([try endpoint()], prices: prices).plan.program.sets.count {
+                $0.name.hasPrefix("far-")
+            }
+        }
+        #expect(try sets() == 0)
+        group.fetched = []
+        // What is named, and what it leaves: all of IPv6 needs no set.
+        #expect(try sets() == 2)
+    }
+
+    @Test("prices in the same places of two lists, and for as many blocks, are told apart")
+    func similar() throws {
+        func list(_ name: String, _ last: String) throws -> PriceList {
+            PriceList(
+                name: name,
+                entries: [
+                    .init(
+                        name: "near", destinations: [try block("10.0.0.0/8"), try block(last)],
+                        tiers: [.init(price: try price("1 USD/GB"))])
+                ])
+        }
+        let lists = [try list("one", "192.0.2.0/24"), try list("two", "198.51.100.0/24")]
+        let clauses = EndpointBudget.all(of: lists, groups: []).map(\.clause)
+        #expect(clauses[0] != clauses[1])
+        let program = BudgetDemand([try endpoint()], prices: EndpointBudget.all(of: lists, groups: [])).plan.program
+        #expect(program.sets.count { $0.name.hasPrefix("far-") } == 2)
+    }
+
     @Test("a price behind one for everything counts nothing, and one behind another direction's counts all")
     func everything() throws {
         var list = try list()

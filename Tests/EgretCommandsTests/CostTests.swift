@@ -53,6 +53,11 @@ struct CostTests {
         return try withExtendedLifetime(directory) { try runProgram([path, "cost"] + files + arguments) }
     }
 
+    /// The table's lines, with single spaces.
+    private func rows(_ output: ProgramOutput) -> [String] {
+        output.standardOutput.split(separator: "\n").map { $0.split(separator: " ").joined(separator: " ") }
+    }
+
     @Test("recorded traffic is priced as a month's")
     func before() throws {
         let output = try cost()
@@ -107,6 +112,50 @@ struct CostTests {
         let wrong = try cost(prices: CostTests.prices.replacing("1GB", with: "1Gbit"))
         #expect(wrong.status == 2 && wrong.standardError.contains("prices.yaml:7:"))
         #expect(try cost("--budget", "5GB").status == 64)
+    }
+
+    @Test("what no policy could be written for is priced all the same, and a destination that is none is not")
+    func services() throws {
+        let lines = ["0/tcp", "tcp", "gre", "icmpv6/128", "icmp"].map { service in
+            #"{ "destination": "203.0.113.10", "service": "\#(service)", "sent": { "bytes": 1000000000 } }"#
+        }
+        func report(_ lines: [String]) -> String {
+            """
+            { "version": 1, "lostConnections": false, "omittedDestinations": 0, "refused": [],
+              "reached": [\(lines.joined(separator: ", "))] }
+            """
+        }
+        let output = try cost("--allow", "203.0.113.10:tcp", report: report(lines))
+        #expect(rows(output).contains("cloud internet 5.00 GB 0.36 USD 2.00 GB 0.09 USD"), "\(output)")
+        let wrong = try cost(report: report([lines[0].replacing("203.0.113.10", with: "nowhere")]))
+        #expect(wrong.status == 2 && wrong.standardError.contains("\"nowhere\", \"0/tcp\" is no destination"))
+    }
+
+    @Test("doubts about prices are told of, and a list that is not here")
+    func doubts() throws {
+        let text = """
+            apiVersion: egret.dev/v1
+            kind: PriceList
+            metadata: { name: cloud }
+            spec:
+              prices:
+              - { name: near, to: [{ group: partner }], price: 0.01 USD/GB }
+              - { name: all, price: 0.09 USD/GB }
+              - { name: never, price: 0.09 USD/GB }
+            ---
+            apiVersion: egret.dev/v1
+            kind: DestinationGroup
+            metadata: { name: partner }
+            spec: { cidrs: [203.0.113.0/24], feed: { url: "https://example.org/list" } }
+
+            """
+        let output = try cost(prices: text)
+        #expect(output.status == 0 && output.standardError.contains("EGR0041"), "\(output.standardError)")
+        #expect(
+            output.standardError.contains(
+                "egret: the list of the group partner is not here (https://example.org/list): prices for it count nothing"
+            ))
+        #expect(rows(output).contains("cloud near 0 B 0.00 USD"), "\(output.standardOutput)")
     }
 
     @Test("the first price that matches in a direction is the one")

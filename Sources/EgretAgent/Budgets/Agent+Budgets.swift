@@ -89,7 +89,7 @@ extension Agent {
         guard let budgets else { throw APIError("notFound", "there are no budgets") }
         budgets.know(reading.catalog.egressPolicies, reading.catalog.priceLists)
         let accounts = budgets.book.accounts(at: now()).filter {
-            $0.policy == change.policy && $0.budget == change.budget
+            $0.policy == change.policy && $0.budget == change.budget && !$0.isOfPriceList
                 && (change.account == nil || $0.account == change.account)
         }
         guard !accounts.isEmpty else {
@@ -169,16 +169,18 @@ extension Agent {
         let time = now()
         // The month of any zone has begun since.
         let day = BudgetPeriod(.day).day(at: time).dayNumber - 33
-        return PricedUsage(try budgets.store.usage(since: day), reading.catalog.priceLists).present(at: time)
+        let usage = try budgets.store.usage(since: day, byEndpoint: false)
+        return PricedUsage(usage, reading.catalog.priceLists).present(at: time)
     }
 
     // MARK: - Figures
 
     /// What is used of budgets, for monitoring.
     func addBudgets(_ text: inout MetricsText) {
-        guard let budgets, !budgets.book.budgets.isEmpty else { return }
+        guard let budgets else { return }
         let time = now()
         let states = budgets.book.budgets.filter { !$0.key.isOfPriceList }.sorted { $0.key < $1.key }
+        if states.isEmpty { return }
         func add(_ name: String, _ help: String, _ value: (BudgetAccount, TrafficBudget) -> UInt64?) {
             text.begin(name, "gauge", help)
             for (account, budget) in states {
@@ -200,11 +202,6 @@ extension Agent {
             "egret_budget_alerts_total", "counter",
             "How often a part of a budget was reached that is told of, since the agent's start.", budgets.alerts)
     }
-}
-
-extension BudgetAccount {
-    /// Whether it is a price list's: it counts, and is no budget.
-    fileprivate var isOfPriceList: Bool { PriceList.name(ofAccount: policy) != nil }
 }
 
 extension UsageRow {

@@ -93,15 +93,10 @@ struct BudgetBook: Sendable {
         self.meters = meters
     }
 
-    /// Says what counts from now on. What was used stays known.
+    /// Says what counts from now on. What was used stays known, and what counters were read at until they are gone.
     mutating func keep(_ budgets: [BudgetAccount: TrafficBudget], _ meters: [String: Meter], at time: Int64) {
         for (account, budget) in budgets where self.budgets[account] == nil {
             told[account] = part(of: account, budget, at: time)
-        }
-        for name in readings.keys where meters[name] == nil {
-            readings[name] = nil
-            changes.readings[name] = nil
-            changes.gone.insert(name)
         }
         for name in Swift.Set(self.meters.keys).union(meters.keys) where self.meters[name] != meters[name] {
             changes.meters.insert(name)
@@ -115,6 +110,17 @@ struct BudgetBook: Sendable {
     /// Forgets accounts that nobody uses now.
     mutating func forget(_ accounts: [BudgetAccount]) {
         for account in accounts where budgets[account] == nil { stretches[account] = nil }
+    }
+
+    /// Forgets what counters were read at that count nothing now: the kernel has them no more.
+    ///
+    /// Until it has let them go this is not to be called: if they are asked for again after all, they go on from there.
+    mutating func forgetGone() {
+        for name in readings.keys where meters[name] == nil {
+            readings[name] = nil
+            changes.readings[name] = nil
+            changes.gone.insert(name)
+        }
     }
 
     /// Forgets what counters were read at: they have begun anew.
@@ -161,6 +167,8 @@ struct BudgetBook: Sendable {
             let fresh = amount.since(readings[name] ?? TrafficAmount())
             if fresh == TrafficAmount() { continue }
             readings[name] = amount
+            changes.readings[name] = amount
+            changes.gone.remove(name)
             let budget = budget(of: meter.account)
             let period = budget?.period ?? BudgetPeriod(.total)
             let key = UsageKey(
@@ -268,9 +276,9 @@ struct BudgetBook: Sendable {
 
     /// Of a clock that has gone back: what was counted at later times is counted now.
     private mutating func gather(_ account: BudgetAccount, at time: Int64) {
-        guard let budget = budgets[account] else { return }
+        guard let budget = budgets[account], let known = stretches[account], !known.isEmpty else { return }
         let present = budget.period.stretch(at: time).lowerBound
-        for (start, stretch) in stretches[account] ?? [:] where start > present {
+        for (start, stretch) in known where start > present {
             stretches[account]?[start] = nil
             changes.stretches.insert(Place(account: account, start: start))
             change(account, budget, at: time) {
@@ -283,6 +291,8 @@ struct BudgetBook: Sendable {
     private mutating func change(
         _ account: BudgetAccount, _ budget: TrafficBudget, at time: Int64, _ body: (inout Stretch) -> Void
     ) {
+        // Prices are of months of usage: nobody asks what is left of them, and they take no budget's place.
+        if account.isOfPriceList { return }
         let start = budget.period.stretch(at: time).lowerBound
         body(&stretches[account, default: [:]][start, default: Stretch()])
         changes.stretches.insert(Place(account: account, start: start))

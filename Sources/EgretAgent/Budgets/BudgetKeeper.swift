@@ -100,6 +100,7 @@ final class BudgetKeeper {
         } else {
             try replace(with: wanted)
         }
+        book.forgetGone()
         isLost = false
         try adjust(at: time)
     }
@@ -122,6 +123,7 @@ final class BudgetKeeper {
         }
         let wanted = plan(at: time).program
         try bring(from: old, to: wanted)
+        book.forgetGone()
         try adjust(at: time)
     }
 

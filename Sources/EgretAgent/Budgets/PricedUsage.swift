@@ -27,11 +27,17 @@ extension PriceList {
     }
 }
 
+extension BudgetAccount {
+    /// Whether it is a price list's: it counts, and is no budget.
+    var isOfPriceList: Bool { PriceList.name(ofAccount: policy) != nil }
+}
+
 extension EndpointBudget {
-    /// What price lists count of every endpoint's traffic.
+    /// What price lists count of every endpoint's traffic. A group whose list has not come matches nothing.
     static func all(of lists: [PriceList], groups: [DestinationGroup]) -> [EndpointBudget] {
         if lists.isEmpty { return [] }
-        let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let groups = Dictionary(
+            groups.filter(\.isLoaded).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return lists.flatMap { list in
             list.entries.enumerated().map { index, entry in
                 EndpointBudget(

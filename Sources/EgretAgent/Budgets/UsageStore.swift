@@ -253,15 +253,22 @@ final class UsageStore {
 
     /// What was used since a day.
     ///
-    /// - Parameter day: Days since 1970-01-01; `nil` for all that is known.
+    /// - Parameters:
+    ///   - day: Days since 1970-01-01; `nil` for all that is known.
+    ///   - byEndpoint: Whether it is asked whose it was. Otherwise all is nobody's: endpoints that came and went may be many.
     /// - Returns: What was used, by day, endpoint and budget.
     /// - Throws: An error if the store cannot be read.
-    func usage(since day: Int64?) throws -> [UsageKey: TrafficAmount] {
-        try database.read { database in
+    func usage(since day: Int64?, byEndpoint: Bool = true) throws -> [UsageKey: TrafficAmount] {
+        let sql =
+            byEndpoint
+            ? "SELECT * FROM usage WHERE day >= ?"
+            : """
+            SELECT day, '' AS endpoint, policy, budget, SUM(packets) AS packets, SUM(bytes) AS bytes
+            FROM usage WHERE day >= ? GROUP BY day, policy, budget
+            """
+        return try database.read { database in
             var found: [UsageKey: TrafficAmount] = [:]
-            for row in try Row.fetchAll(
-                database, sql: "SELECT * FROM usage WHERE day >= ?", arguments: [day ?? Int64.min])
-            {
+            for row in try Row.fetchAll(database, sql: sql, arguments: [day ?? Int64.min]) {
                 let key = UsageKey(
                     day: row["day"], endpoint: row["endpoint"], policy: row["policy"], budget: row["budget"])
                 found[key] = TrafficAmount(usage: row)

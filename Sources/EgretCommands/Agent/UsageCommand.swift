@@ -24,10 +24,12 @@ struct UsageCommand: ParsableCommand {
             """
     )
 
+    private static let defaultKeys = "endpoint,policy,destination"
+
     @Option(
         help: ArgumentHelp(
             "What to sum by: endpoint, policy, destination, day; several with commas between.", valueName: "keys"))
-    var by = "endpoint,policy,destination"
+    var by = UsageCommand.defaultKeys
 
     @Option(help: ArgumentHelp("The first day that counts.", valueName: "2026-11-01"))
     var since: String?
@@ -47,8 +49,9 @@ struct UsageCommand: ParsableCommand {
 
     func validate() throws {
         _ = try keys()
-        if forecast, since != nil {
-            throw ValidationError("--forecast is about the present month, and goes without --since.")
+        if forecast, since != nil || cost || by != UsageCommand.defaultKeys {
+            throw ValidationError(
+                "--forecast is about the present month by prices, and goes without --since, --by and --cost.")
         }
     }
 
@@ -78,7 +81,10 @@ struct UsageCommand: ParsableCommand {
 /// Usage as lines for people.
 enum UsageText {
     static func lines(of rows: [UsageRow], _ keys: [UsageQuery.Key], hasCost: Bool) -> [String] {
-        if rows.isEmpty { return ["nothing was counted: only traffic that a policy's budgets are about is"] }
+        if rows.isEmpty {
+            let what = hasCost ? "a policy's budgets, or price lists, are" : "a policy's budgets are"
+            return ["nothing was counted: only traffic that \(what) about is"]
+        }
         let keys = UsageQuery.Key.allCases.filter { keys.contains($0) }
         let hasLists = rows.contains { $0.priceList != nil }
         let left = Array(repeating: TextTable.Alignment.left, count: keys.count + (hasLists ? 1 : 0))

@@ -82,6 +82,19 @@ public struct BudgetPlan: Hashable, Sendable {
             self.earlier = earlier.map { Clause($0, after: [], groups: groups) }
         }
 
+        /// Hashes what tells clauses apart in practice.
+        ///
+        /// The addresses of groups and of earlier clauses may be many thousands, and are compared in no time where two
+        /// clauses have them from one place, as those of all endpoints do.
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(destinations.count)
+            hasher.combine(destinations.first)
+            hasher.combine(services)
+            hasher.combine(direction)
+            hasher.combine(groups.count)
+            hasher.combine(earlier.count)
+        }
+
         private static func groups(
             of destinations: [Destination], _ groups: [String: DestinationGroup]
         ) -> [String: DestinationGroup] {
