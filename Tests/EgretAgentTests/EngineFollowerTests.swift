@@ -232,7 +232,7 @@ struct EngineFollowerTests {
         withExtendedLifetime(folder) {}
     }
 
-    @Test("what a container could is not taken over by another one of its name in the same network")
+    @Test("what a container could is not taken over by another one of its name in the same network", .requiresRoot)
     func wayOfAnother() throws {
         // Of a namespace nobody asks what its processes can.
         func target(_ identifier: String) -> AttachedTarget {
