@@ -92,6 +92,7 @@ extension NetworkRecord {
             let superfluous = stale.map { rule in
                 let routes = inside.answerRoutes.filter { route in
                     route.destination.family == rule.family && route.table == rule.table
+                        && route.protocolNumber == AnswerRouting.protocolNumber
                         && !(isNeeded && route.table == wanted.table)
                 }
                 return NetworkFault(
@@ -187,10 +188,18 @@ extension NetworkLinks {
     /// Removes the routing rules for what is sent from addresses, in the connection's namespace. Their tables go with the link.
     ///
     /// - Parameter addresses: An endpoint's.
-    /// - Throws: An error that says what the kernel refused.
+    /// - Throws: An error that says what the kernel refused first; the other rules are removed all the same.
     public func removeAnswerRules(from addresses: [IPAddress]) throws {
+        var refusal: NetlinkError?
         for rules in try connection.routingRules().values {
-            for rule in rules where AnswerRouting.isOwn(rule, from: addresses) { try connection.remove(rule, []) }
+            for rule in rules where AnswerRouting.isOwn(rule, from: addresses) {
+                do throws(NetlinkError) {
+                    try connection.remove(rule, [])
+                } catch {
+                    refusal = refusal ?? error
+                }
+            }
         }
+        if let refusal { throw refusal }
     }
 }

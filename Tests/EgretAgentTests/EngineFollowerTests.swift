@@ -3,6 +3,7 @@
 
 import EgretLinux
 import EgretTesting
+import Foundation
 import Synchronization
 import Testing
 
@@ -87,6 +88,54 @@ struct EngineFollowerTests {
             for id in ["a", "b"] { engine.start(id) }
             try await eventually("both are attached") { keeper.attached == ["a", "b"] }
             #expect(engine.posts.isEmpty && keeper.killed.isEmpty)
+        }
+    }
+
+    @Test("a container that is not to run is killed also while policies cannot be put in force")
+    func killDespiteErrors() async throws {
+        let keeper = NotedKeeper(["a": [.hostNetwork: "it uses the host's network"]])
+        keeper.fail()
+        try await following(keeper, refused: [.hostNetwork]) {
+            engine.start("a")
+            try await eventually("it is gone") { keeper.attached.isEmpty && !keeper.killed.isEmpty }
+            #expect(engine.posts == ["/containers/a/kill?signal=KILL"])
+        }
+    }
+
+    @Test("a container whose name another one has is looked at again at once when that one goes meanwhile")
+    func nameOfOneThatGoes() async throws {
+        let keeper = NotedKeeper()
+        keeper.rival(of: "b", is: "a")
+        let beginning = ContinuousClock.now
+        try await following(keeper) {
+            engine.start("a")
+            try await eventually("the first is attached") { keeper.attached == ["a"] }
+            engine.start("b")
+            try await eventually("the other is looked at") { engine.isAsked("b") }
+            engine.end("a")
+            try await eventually("the other is attached") { keeper.attached == ["b"] }
+            // What waits without that is looked at every two seconds.
+            #expect(beginning.duration(to: .now) < .seconds(1.8))
+        }
+    }
+
+    @Test("a container that came in a turn of its own is not let go of by a list that is older")
+    func olderList() async throws {
+        let keeper = NotedKeeper()
+        try await following(keeper) {
+            engine.start("a")
+            try await eventually("the first is attached") { keeper.attached == ["a"] }
+            for id in ["b", "c"] { engine.hold(id) }
+            engine.start("b")
+            engine.omit("b")
+            engine.start("c", isTold: false)
+            engine.interrupt()
+            try await eventually("the engine is asked about all that the list has") { engine.isAsked("c") }
+            engine.release("b")
+            try await eventually("the second is attached") { keeper.attached == ["a", "b"] }
+            engine.release()
+            try await eventually("the list is told of") { keeper.catchUps == 2 }
+            #expect(Set(keeper.attached) == ["a", "b", "c"])
         }
     }
 
@@ -183,8 +232,26 @@ struct EngineFollowerTests {
         withExtendedLifetime(folder) {}
     }
 
-    @Test("the container that the agent runs in is known by its mounts")
-    func ownContainer() {
+    @Test("what a container could is not taken over by another one of its name in the same network", .requiresRoot)
+    func wayOfAnother() throws {
+        // Of a namespace nobody asks what its processes can.
+        func target(_ identifier: String) -> AttachedTarget {
+            AttachedTarget(
+                group: "docker", name: "a", kind: "Namespace", labels: [:], origin: "docker", identifier: identifier,
+                path: "/proc/self/ns/net")
+        }
+        let folder = try TemporaryDirectory()
+        let record = AttachedRecord(
+            target: target("first"), cookie: try NetworkNamespace.currentCookie(), links: [], wayToHost: "way")
+        try JSONEncoder().encode(record).write(to: URL(fileURLWithPath: folder.path + "/docker%2Fa.json"))
+        let attached = try AttachedEndpoints(directory: folder.path)
+        let ways = try ["first", "second"].map { try attached.attach(target($0)).wayToHost }
+        #expect(ways == ["way", nil])
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test("the container that the agent runs in is the one that has begun it, not one that shares its namespaces")
+    func ownContainer() throws {
         func target(_ path: String, _ kind: String = "Container") -> AttachedTarget {
             AttachedTarget(
                 group: "docker", name: "a", kind: kind, labels: [:], origin: "docker", identifier: "a", path: path)
@@ -192,5 +259,13 @@ struct EngineFollowerTests {
         #expect(target("/proc/self/ns/net").isAgents)
         #expect(!target("/proc/self/ns/net", "Namespace").isAgents)
         #expect(!target("/proc/0/ns/net").isAgents)
+        let parent = getppid()
+        if parent > 0 { #expect(target("/proc/\(parent)/ns/net").isAgents) }
+        let other = try RunningProgram(["sleep", "60"])
+        defer {
+            other.send(signal: 9)
+            _ = other.wait()
+        }
+        #expect(!target("/proc/\(other.processIdentifier)/ns/net").isAgents)
     }
 }

@@ -15,6 +15,10 @@ final class ScriptedEngine: ContainerEngine {
         var held: Set<String> = []
         /// The containers whose first process is another one at each question.
         var restless: Set<String> = []
+        /// The containers that are missing in the list, which is older than they are.
+        var omitted: Set<String> = []
+        /// The containers that were asked about.
+        var asked: Set<String> = []
         var refusal: EngineError?
         var posts: [String] = []
     }
@@ -47,8 +51,18 @@ final class ScriptedEngine: ContainerEngine {
     func tell(of id: String) { event.yield(#"{"Type":"container","Action":"start","Actor":{"ID":"\#(id)"}}"#) }
     /// Answers no questions about a container.
     func hold(_ id: String) { state.withLock { _ = $0.held.insert(id) } }
-    /// Answers questions about all containers again.
-    func release() { state.withLock { $0.held = [] } }
+    /// Answers questions about a container again, or about all.
+    func release(_ id: String? = nil) {
+        state.withLock { state in
+            if let id { _ = state.held.remove(id) } else { state.held = [] }
+        }
+    }
+    /// Leaves a container out of the list, which is older than it is.
+    func omit(_ id: String) { state.withLock { _ = $0.omitted.insert(id) } }
+    /// Whether anybody has asked about a container.
+    func isAsked(_ id: String) -> Bool { state.withLock { $0.asked.contains(id) } }
+    /// Ends the stream of events after those that were told; whoever follows may begin another.
+    func interrupt() { event.yield("") }
     /// Has a container's first process be another one at each question.
     func unsettle(_ id: String) { state.withLock { _ = $0.restless.insert(id) } }
     /// Does nothing that it is asked to; `nil` to do it again.
@@ -59,13 +73,15 @@ final class ScriptedEngine: ContainerEngine {
     func get<Document: Decodable & Sendable>(_ target: String, within limit: Duration) async throws -> Document {
         let id = String(target.dropFirst("/containers/".count).prefix { $0 != "/" && $0 != "?" })
         let beginning = ContinuousClock.now
+        state.withLock { _ = $0.asked.insert(id) }
         while state.withLock({ $0.held.contains(id) }) {
             if beginning.duration(to: .now) > limit { throw EngineError("\(target): no answer") }
             try await Task.sleep(for: .milliseconds(5))
         }
         let text = try state.withLock { state -> String in
             if id == "json" {
-                return "[" + state.processes.keys.sorted().map { #"{"Id":"\#($0)"}"# }.joined(separator: ",") + "]"
+                let told = state.processes.keys.filter { !state.omitted.contains($0) }
+                return "[" + told.sorted().map { #"{"Id":"\#($0)"}"# }.joined(separator: ",") + "]"
             }
             guard let process = state.processes[id] else { throw EngineError("there is no \(id)", status: 404) }
             if state.restless.contains(id) { state.processes[id] = process + 1 }
@@ -91,7 +107,10 @@ final class ScriptedEngine: ContainerEngine {
         take: @escaping @Sendable ([UInt8]) async throws -> Void
     ) async throws {
         try await begin()
-        for await line in events { try await take(Array(line.utf8)) }
+        for await line in events {
+            if line.isEmpty { return }
+            try await take(Array(line.utf8))
+        }
     }
 }
 
@@ -102,6 +121,10 @@ final class NotedKeeper: ContainerKeeper {
         var killed: [String] = []
         var remaining: [String: String] = [:]
         var catchUps = 0
+        /// By container, another one that has its name.
+        var rivals: [String: String] = [:]
+        /// Whether the kernel takes no policies.
+        var isFailing = false
     }
 
     private let state = Mutex(State())
@@ -116,6 +139,10 @@ final class NotedKeeper: ContainerKeeper {
     var killed: [String] { state.withLock { $0.killed } }
     /// Why containers that are not to run still do.
     var remaining: [String: String] { state.withLock { $0.remaining } }
+    /// Has a container not be attached while another one is; it is told so only when that one has gone.
+    func rival(of id: String, is other: String) { state.withLock { $0.rivals[id] = other } }
+    /// Has the kernel take no policies.
+    func fail() { state.withLock { $0.isFailing = true } }
     /// How often it was told of all that runs.
     var catchUps: Int { state.withLock { $0.catchUps } }
 
@@ -125,7 +152,7 @@ final class NotedKeeper: ContainerKeeper {
         of runtime: String, are targets: [AttachedTarget], besides unknown: [String]
     ) async throws -> [String] {
         state.withLock { state in
-            state.attached = targets.map(\.identifier)
+            state.attached = targets.map(\.identifier) + state.attached.filter { unknown.contains($0) }
             state.catchUps += 1
         }
         return []
@@ -134,9 +161,17 @@ final class NotedKeeper: ContainerKeeper {
     func attachedContainers(of runtime: String) async -> Set<String> { Set(attached) }
 
     func container(_ target: AttachedTarget) async throws -> Bool {
-        state.withLock { state in
-            if !state.attached.contains(target.identifier) { state.attached.append(target.identifier) }
+        let rival = state.withLock { $0.rivals[target.identifier] }
+        if let rival, attached.contains(rival) {
+            while attached.contains(rival) { try await Task.sleep(for: .milliseconds(1)) }
+            try await Task.sleep(for: .milliseconds(100))
+            return false
         }
+        let isFailing = state.withLock { state -> Bool in
+            if !state.attached.contains(target.identifier) { state.attached.append(target.identifier) }
+            return state.isFailing
+        }
+        if isFailing { throw EngineError("the kernel takes no policies") }
         return true
     }
 

@@ -89,6 +89,26 @@ extension NameProxyTests {
         #expect(bench.events.contains { if case .serverFailed = $0 { true } else { false } })
     }
 
+    @Test("a question that the rules do not allow any more goes to no other server")
+    func changedRules() throws {
+        let servers = try [NameBench.liar, NameBench.dnsmasq].map { try #require(NameServer($0)) }
+        let bench = try NameBench([.allow(0, "*.example.test")], servers: servers, trusted: [])
+        try bench.startLiar()
+        try bench.startDnsmasq()
+        let question = try RunningProgram([
+            "ip", "netns", "exec", NameBench.client, "dig", "@" + NameProxyTests.elsewhere, "+tries=1", "+time=8",
+            "silent.example.test",
+        ])
+        // The first server is asked by now, and has two seconds.
+        _ = try runProgram(["sleep", "1"])
+        bench.proxy.registry.set(
+            NameEndpoint(id: 1, addresses: NameBench.clientAddresses, rules: [], servers: servers),
+            now: BootClock.milliseconds)
+        let output = question.wait(timeout: .seconds(30)).standardOutput
+        #expect(output.contains("status: SERVFAIL"), "\(output)")
+        #expect(!bench.serverOutput.lowercased().contains("query[a] silent.example.test"))
+    }
+
     @Test("the server that a client has asked itself is not replaced, unless whoever configured both wants that")
     func meantServer() throws {
         let servers = try [NameBench.liar, NameBench.dnsmasq].map { try #require(NameServer($0)) }

@@ -3,8 +3,9 @@
 
 import EgretAddressing
 import EgretNetlinkWire
-import EgretNetworks
 import Testing
+
+@testable import EgretNetworks
 
 @Suite("By which link an endpoint of several networks answers")
 struct AnswerRoutingTests {
@@ -155,6 +156,17 @@ struct AnswerRoutingTests {
             try rule(from: "10.8.0.3", table: 1_728_053_252),
         ]
         #expect(scene.faults == [])
+    }
+
+    @Test("with a rule that is not needed any more go Egret's routes of its table; others' are theirs")
+    func routesOfOthers() throws {
+        var scene = try makeScene()
+        scene.led = []
+        scene.inside.routes.append(try everywhere(by: 3))
+        try lead(&scene)
+        scene.inside.answerRoutes[0].protocolNumber = 101
+        let old = NetworkFault.Mend.unlead(try rule(table: table), [scene.inside.answerRoutes[0]])
+        #expect(scene.faults.map(\.mend) == [old])
     }
 
     @Test("an isolated network's endpoint answers nobody outside, and a kernel without rules has none that are missing")

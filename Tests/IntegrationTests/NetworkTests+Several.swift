@@ -224,6 +224,37 @@ extension NetworkTests {
                 """)
     }
 
+    @Test("a rule that a namespace has made so that nobody can remove it keeps no connection")
+    func ruleToStay() throws {
+        try expect(
+            "nwstay",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
+            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            inside a /usr/bin/python3 -c 'import socket, struct
+            def put(kind, value): return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+            # RTM_NEWRULE from 10.8.0.2 lookup 0x67000099 protocol 101, FIB_RULE_PERMANENT.
+            rule = struct.pack("=8BI", 2, 0, 32, 0, 0, 0, 0, 1, 1) + put(2, socket.inet_aton("10.8.0.2"))
+            rule += put(6, struct.pack("=I", 99)) + put(15, struct.pack("=I", 0x67000099)) + put(21, bytes([101]))
+            s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+            s.send(struct.pack("=IHHII", 16 + len(rule), 32, 0x405, 1, 0) + rule)
+            print("made", struct.unpack_from("=i", s.recv(4096), 16)[0])'
+            egret network disconnect br1 a 2>&1 | grep -o 'warning: [^:]*'
+            inside a ip rule | grep -o 'from 10.8.0.2 lookup [0-9]*'
+            inside a ip -o link show type veth | wc -l; egret network rm br1 && echo gone
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                a has 10.8.0.2
+                made 0
+                warning: a keeps a routing rule for its answers
+                from 10.8.0.2 lookup 1728053401
+                1
+                gone
+                """)
+    }
+
     @Test("a port that is published on an adopted bridge leaves 127.0.0.1 to the host's own programs")
     func adoptedLoopback() throws {
         try expect(

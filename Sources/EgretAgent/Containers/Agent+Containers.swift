@@ -189,8 +189,10 @@ extension Agent {
     }
 
     private func refusal(of record: AttachedRecord, by refused: Swift.Set<ContainerBypass>) -> String? {
-        guard let attached = source.attached, !record.target.isAgents else { return nil }
-        return ContainerBypass.refusal(attached.bypasses(of: record), by: refused)
+        guard let attached = source.attached,
+            let reason = ContainerBypass.refusal(attached.bypasses(of: record), by: refused), !record.target.isAgents
+        else { return nil }
+        return reason
     }
 
     /// An engine's containers that are attached, but for those that are only expected.

@@ -106,7 +106,10 @@ final class AttachedEndpoints {
         var record = AttachedRecord(target: target, cookie: cookie, links: former?.links ?? [])
         // What was expected was a guess.
         if former?.cookie == 0 { record.links = [] }
-        if former?.cookie == cookie { record.wayToHost = former?.wayToHost }
+        // Another container of the same name, in the host's network or another's, has nothing of what the former one had.
+        if let former, former.cookie == cookie, former.target.identifier == target.identifier {
+            record.wayToHost = former.wayToHost
+        }
         if let former {
             record.told = former.target.origin == target.origin ? former.told : former.target.labels
             record.target.labels.merge(record.told ?? [:]) { own, _ in own }

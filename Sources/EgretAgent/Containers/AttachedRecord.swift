@@ -104,8 +104,29 @@ extension AttachedTarget {
         return nil
     }
 
-    /// Whether it is the container that the agent itself runs in: no other has the same mounts.
-    var isAgents: Bool { process.map { sharesWithHost("mnt", $0) } ?? false }
+    /// Whether it is the container that the agent itself runs in: its first process is the agent, or one that the agent comes
+    /// from.
+    ///
+    /// What they share says nothing: a container that may enter namespaces can have its first process be in any of the
+    /// agent's.
+    var isAgents: Bool {
+        guard let process, let first = AttachedTarget.number("Pid:", of: "\(process)") else { return false }
+        var next = AttachedTarget.number("Pid:", of: "/proc/self")
+        // A process has fewer before it; numbers that change meanwhile are not to lead in a circle.
+        for _ in 0..<256 {
+            guard let number = next, number > 0 else { return false }
+            if number == first { return true }
+            next = AttachedTarget.number("PPid:", of: "/proc/\(number)")
+        }
+        return false
+    }
+
+    /// A number that the status of a process tells.
+    private static func number(_ word: String, of process: String) -> Int? {
+        guard let status = try? File.readText("\(process)/status") else { return nil }
+        let line = status.split(separator: "\n").first { $0.hasPrefix(word) }
+        return line.flatMap { Int($0.dropFirst(word.count).filter { !$0.isWhitespace }) }
+    }
 
     /// The directory of a container's first process.
     private var process: Substring? {

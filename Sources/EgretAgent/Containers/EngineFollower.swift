@@ -147,6 +147,7 @@ struct EngineFollower: Sendable {
     ///
     /// - Returns: The containers that it is asked about again at once.
     private func catchUp() async throws -> [String] {
+        let before = await agent.attachedContainers(of: engine.name)
         let items: [EngineListItem] = try await connection.get(EngineFollower.running)
         let told = await answers(about: items.map(\.identifier))
         var targets: [AttachedTarget] = []
@@ -163,7 +164,11 @@ struct EngineFollower: Sendable {
             }
         }
         await owed.replace(with: unknown)
-        for id in try await agent.containers(of: engine.name, are: targets, besides: unknown) { await owed.add(id) }
+        // What has come in a turn of its own meanwhile may be newer than the list.
+        let newer = await agent.attachedContainers(of: engine.name).subtracting(before)
+        for id in try await agent.containers(of: engine.name, are: targets, besides: unknown + newer) {
+            await owed.add(id)
+        }
         log("\(engine.name) runs \(targets.count) container\(targets.count == 1 ? "" : "s")")
         for id in await refusedContainers() { await owed.add(id) }
         for id in await owed.identifiers { await turns.askAgain(about: id) }
@@ -220,18 +225,37 @@ struct EngineFollower: Sendable {
     }
 
     private func look(at id: String) async throws {
+        let ends = await owed.ends
         if let target = try await container(id)?.target(of: engine.name) {
-            guard try await agent.container(target), try await isSettled(target) else {
+            guard try await isHeld(target) else {
                 await owed.add(id)
+                // What it waits for may have gone before it was known to wait.
+                if await owed.ends != ends { await turns.ask(for: ContainerTurn(container: id)) }
                 return
             }
             await owed.remove(id)
         } else {
             try await agent.containerIsGone(id, of: engine.name)
             await owed.remove(id)
-            // Its name may be what another one waits for.
-            for other in await owed.identifiers { await turns.askAgain(about: other) }
+            // Its name may be what another one waits for, also one that is looked at just now.
+            for other in await owed.noteEnd() { await turns.ask(for: ContainerTurn(container: other)) }
         }
+    }
+
+    /// Has a container be held to its policies, or be killed if it is not to run.
+    ///
+    /// - Returns: Whether there is nothing left to do about it.
+    private func isHeld(_ target: AttachedTarget) async throws -> Bool {
+        let isAttached: Bool
+        do {
+            isAttached = try await agent.container(target)
+        } catch {
+            // One that is not to run is killed also while the kernel does not take policies.
+            _ = try? await isSettled(target)
+            throw error
+        }
+        guard isAttached else { return false }
+        return try await isSettled(target)
     }
 
     /// Has the engine kill a container that is not to run.
@@ -334,6 +358,14 @@ struct EngineFollower: Sendable {
 /// The containers that an engine has still to tell about.
 private actor OwedContainers {
     private(set) var identifiers: [String] = []
+    /// How many containers were seen to have ended.
+    private(set) var ends = 0
+
+    /// Notes that a container has ended, and returns those that are owed, of which one may have waited for that.
+    func noteEnd() -> [String] {
+        ends += 1
+        return identifiers
+    }
 
     func replace(with identifiers: [String]) { self.identifiers = identifiers }
 

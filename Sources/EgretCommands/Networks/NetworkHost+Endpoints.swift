@@ -288,7 +288,7 @@ extension NetworkHost {
         // Whatever somebody calls it by now: what is kept no longer is held to nothing.
         try links.remove { endpoint.isHostEnd($0) || endpoint.isFirstSeen($0) }
         // With a namespace that goes as well, so do its rules.
-        if !(endpoint.isCreated && isOnly(endpoint)) { try NetworkHost.removeAnswerRules(of: endpoint) }
+        if !(endpoint.isCreated && isOnly(endpoint)) { dropAnswerRules(of: endpoint) }
         try forgetSwitches(of: endpoint.hostInterface)
         try NetworkConnections(host.netfilter).forget(of: endpoint.addresses)
         // Another namespace may have the name by now.
@@ -298,6 +298,18 @@ extension NetworkHost {
             if cookie == endpoint.cookie || cookie == nil && endpoint.stage == .making {
                 try NetworkNamespace.remove(at: reference.path)
             }
+        }
+    }
+
+    /// Removes the routing rules by which an endpoint answers by its link.
+    ///
+    /// What cannot be removed is warned of, and keeps nothing else: who has `CAP_NET_ADMIN` in the namespace can make such a
+    /// rule that the kernel lets nobody remove (`FIB_RULE_PERMANENT`). It leads what that namespace sends, and nothing else.
+    private func dropAnswerRules(of endpoint: NetworkRecord.Endpoint) {
+        do {
+            try NetworkHost.removeAnswerRules(of: endpoint)
+        } catch {
+            Console.error(["egret: warning: \(endpoint.namespace) keeps a routing rule for its answers: \(error)"])
         }
     }
 

@@ -30,7 +30,7 @@ extension ProxyLoop {
 
     /// Asks another server where this one says that it cannot answer, if there is one that has not said so.
     private func passesOn(_ message: DNSMessage, _ question: PendingQuestion, _ id: UInt64) -> Bool {
-        guard message.isLeftToOthers else { return false }
+        guard message.isLeftToOthers, isCurrent(question) else { return false }
         var next = question
         next.failed.insert(question.server)
         guard next.passOn(now: now) else { return false }

@@ -178,10 +178,17 @@ extension ProxyLoop {
         }
     }
 
+    /// Whether the rules that have let a question through are in force still. Under others nobody is asked it any more: its
+    /// answer would not be used.
+    func isCurrent(_ question: PendingQuestion) -> Bool {
+        registry.update(question.endpoint, { $0.generation == question.generation }) == true
+    }
+
     /// Asks again, another server where there is one, or gives up.
     func nextAttempt(_ id: UInt64) {
         guard var question = pending.removeValue(forKey: id) else { return }
         detach(question)
+        guard isCurrent(question) else { return refuse(question, .serverFailure) }
         let (server, name) = (question.server, question.question.name)
         let goesOn = question.passOn(now: now)
         if let failure = question.failure {
