@@ -40,7 +40,8 @@ struct AgentDocumentationTests {
             }
             return ["mkdir -p $(dirname \(file.dropFirst(2)))", "cat >\(file.dropFirst(2)) <<'X'\n\(text)\nX"]
         }
-        return block.lines.map { line in
+        // What has no prompt is what a command prints.
+        return block.lines.filter { $0.hasPrefix("# ") || $0.hasPrefix("$ ") }.map { line in
             let command = String(line.dropFirst(2)).replacing(#/ {2,}#.*/#, with: "")
             if command.hasPrefix("systemctl") { return "begin" }
             // The options of an agent that listens: it takes over from the one that runs.
@@ -72,7 +73,7 @@ struct AgentDocumentationTests {
                 follow() { timeout 2 "$@"; [ $? = 124 ]; }
                 try() { "$@" >out 2>&1 || { echo "$* ends with $?:"; cat out; }; }
                 again() { kill $agent; wait $agent; begin "$@"; }
-                # What the page takes for granted: an address, certificates, and the policy with budgets.
+                # What the page takes for granted: an address, certificates, the policy with budgets, prices, a recorded run.
                 ip addr add 192.0.2.1/32 dev lo
                 key() { openssl req -newkey rsa:2048 -nodes -subj /CN=$1 -keyout $1.key -out $1.csr 2>/dev/null
                     openssl x509 -req -in $1.csr -CA servers.pem -CAkey servers.key -days 2 -out $1.pem \
@@ -82,6 +83,19 @@ struct AgentDocumentationTests {
                 cp servers.pem clients.pem; key server; key me
                 awk '/^```yaml/ { text = ""; next } /^```/ { if (text ~ /name: metered/) print text; text = "" }
                     { text = text $0 "\\n" }' \(reference) >metered.yaml
+                awk '/^```yaml/ { text = ""; next } /^```/ { if (text ~ /kind: PriceList/ && !n++) print text; text = "" }
+                    { text = text $0 "\\n" }' \(reference) | sed '/^---/,$d' >prices.yaml
+                cat >run.json <<'X'
+                { "version": 1, "lostConnections": false, "omittedDestinations": 0, "refused": [], "reached": [
+                  { "destination": "203.0.113.10", "service": "443/tcp", "sent": { "bytes": 1 }, "received": { "bytes": 1 } }
+                ] }
+                X
+                cat >proposed.yaml <<'X'
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: proposed }
+                spec: { egress: [{ action: allow, to: [{ cidr: 198.51.100.0/24 }] }] }
+                X
                 \(before)
                 answers() { for port in 5432 22; do egret explain --from shop/web --to shop/db --port $port | head -1; done; }
                 begin
