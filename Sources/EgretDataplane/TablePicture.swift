@@ -205,8 +205,8 @@ public final class TablePicture {
                 found.append(Drift(kind: .missing, object: object))
                 continue
             }
-            // What comes and goes by itself is no drift.
-            let isShared = set.contents.count == 0 || set.hasTimeouts
+            // What comes and goes by itself is no drift. Times do neither: where there are none, the rule never holds.
+            let isShared = set.hasTimeouts || set.contents.count == 0 && set.keyType != .time
             let hasShape =
                 record.keyType == set.keyType && record.furtherKeyTypes == set.furtherKeyTypes
                 && record.hasIntervals == set.hasIntervals && record.hasTimeouts == set.hasTimeouts
