@@ -473,7 +473,7 @@ final class KernelEnforcement: Enforcement {
         let ruleset = try dataplane.foreignGeneration()
         var found: [String] = []
         if ruleset != soundRuleset {
-            found = try dataplane.drift(of: plan.tablePrograms).map(\.description)
+            found = try dataplane.drift(of: plan.tablePrograms, areAll: true).map(\.description)
             if found.isEmpty { soundRuleset = ruleset }
         }
         if plan.hasNames { found += try diversion.drift() }
