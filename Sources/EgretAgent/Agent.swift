@@ -171,8 +171,10 @@ public actor Agent {
         if !hasTaken { return }
         noting("endpoints") { if try presentEndpoints() != endpointsPresent { try refresh() } }
         noting("times") {
+            // As the enforcement sees it: where a clock was set back a little, the times that it has will do.
             let isDue = enforcement.timesHoldUntil.map {
-                $0 - time < KernelEnforcement.horizonSeconds / 2 || $0 - time > KernelEnforcement.horizonSeconds + 60
+                $0 - time < KernelEnforcement.horizonSeconds / 2
+                    || $0 - time > KernelEnforcement.horizonSeconds + KernelEnforcement.formerSeconds
             }
             if isDue ?? false { enforced = try enforcement.apply(desired, at: time) }
         }

@@ -158,7 +158,7 @@ extension PolicyCompiler {
                     Rule(in: chain, [isFamily, .inPrefix(address, prefix), .verdict(verdict)])
                 }
             }
-        } else {
+        } else if !tables.intervals.isEmpty {
             output.program.sets.append(
                 Set(
                     name,

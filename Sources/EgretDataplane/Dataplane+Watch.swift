@@ -92,7 +92,7 @@ public final class TableWatch {
 extension Dataplane {
     /// Whether the kernel still holds every rule and membership of the programs.
     ///
-    /// Quicker than ``drift(of:)``: it reads just the chains and maps that the programs name, and says only yes or no.
+    /// Quicker than ``drift(of:areAll:)``: it reads just the chains and maps that the programs name, and says only yes or no.
     ///
     /// - Parameter programs: The programs; chains without rules and contents of their own sets are not looked at.
     /// - Returns: `false` also if a table is gone.

@@ -205,8 +205,8 @@ public final class TablePicture {
                 found.append(Drift(kind: .missing, object: object))
                 continue
             }
-            // What comes and goes by itself is no drift.
-            let isShared = set.contents.count == 0 || set.hasTimeouts
+            // What comes and goes by itself is no drift. Times do neither: where there are none, the rule never holds.
+            let isShared = set.hasTimeouts || set.contents.count == 0 && set.keyType != .time
             let hasShape =
                 record.keyType == set.keyType && record.furtherKeyTypes == set.furtherKeyTypes
                 && record.hasIntervals == set.hasIntervals && record.hasTimeouts == set.hasTimeouts
@@ -222,6 +222,26 @@ public final class TablePicture {
             let actual = Swift.Set(try elements(of: membership.name, in: program.table))
             if present.sets[membership.name] == nil || !actual.isSuperset(of: membership.sortedElements) {
                 found.append(Drift(kind: .missing, object: object))
+            }
+        }
+        return found
+    }
+
+    /// The sets that programs share, as far as they hold elements that none of the programs has put there.
+    fileprivate func strays(besides programs: [TableProgram]) throws(NetlinkError) -> [Drift] {
+        var meant: [Table: [String: Swift.Set<SetElement>]] = [:]
+        for program in programs {
+            for membership in program.memberships {
+                meant[program.table, default: [:]][membership.name, default: []].formUnion(membership.sortedElements)
+            }
+        }
+        var found: [Drift] = []
+        for program in programs {
+            for set in program.sets where set.contents.count == 0 && !set.hasTimeouts && set.keyType != .time {
+                let own = meant[program.table]?[set.name] ?? []
+                let actual = try elements(of: set.name, in: program.table)
+                if actual.allSatisfy(own.contains) { continue }
+                found.append(Drift(kind: .changed, object: "set \(program.table) \(set.name)"))
             }
         }
         return found
@@ -248,11 +268,18 @@ extension Dataplane {
     /// Compares programs with what the kernel holds, by object, in the programs' order.
     ///
     /// Counters' values do not matter, nor do objects that no program names.
-    public func drift(of programs: [TableProgram]) throws(NetlinkError) -> [Drift] {
+    ///
+    /// - Parameters:
+    ///   - programs: The programs.
+    ///   - areAll: Whether nobody else has elements in the sets that they share: what else is in them is named then.
+    /// - Returns: What is otherwise, the sets that programs share last.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func drift(of programs: [TableProgram], areAll: Bool = false) throws(NetlinkError) -> [Drift] {
         if programs.isEmpty { return [] }
         let picture = try picture(of: Swift.Set(programs.map(\.table)).sorted())
         var found: [Drift] = []
         for program in programs { found += try picture.drift(of: program) }
+        if areAll { found += try picture.strays(besides: programs) }
         return found
     }
 }

@@ -97,6 +97,9 @@ final class NotedKernel: Sendable {
         /// The names of the policies in force, as the last change had them.
         var policies: [String] = []
         var takings = 0
+        /// How often it was brought from one state to another.
+        var changes = 0
+        var timesHoldUntil: Int64?
         var drift: [String] = []
         var counters: [String: CounterValue] = [:]
         /// Errors to come, one for each attempt.
@@ -115,7 +118,7 @@ final class NotedEnforcement: Enforcement {
 
     init(_ kernel: NotedKernel) { self.kernel = kernel }
 
-    var timesHoldUntil: Int64? { nil }
+    var timesHoldUntil: Int64? { kernel.state.withLock { $0.timesHoldUntil } }
 
     private func put(_ state: DesiredState, isTaking: Bool) throws -> [EnforcedEndpoint] {
         var resolved = ResolvedState()
@@ -123,7 +126,7 @@ final class NotedEnforcement: Enforcement {
         // Limits that do not go together are refused as the kernel's are.
         _ = try EndpointDemands(resolved, state)
         try kernel.state.withLock { kernel in
-            if isTaking { kernel.takings += 1 }
+            if isTaking { kernel.takings += 1 } else { kernel.changes += 1 }
             if !kernel.failures.isEmpty, let failure = kernel.failures.removeFirst() { throw failure }
             kernel.policies = state.catalog.egressPolicies.map(\.name).sorted()
             kernel.drift = []

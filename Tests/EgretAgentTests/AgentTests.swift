@@ -287,6 +287,22 @@ struct AgentTests {
         #expect(await other.status().problem?.contains("revision 1") ?? false)
     }
 
+    @Test("times are worked out anew before they end, and if the clock goes back beyond them, but not in between")
+    func times() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        let now = bench.clock.withLock { $0 }
+        bench.kernel.state.withLock { $0.timesHoldUntil = now + KernelEnforcement.horizonSeconds }
+        for (step, expected) in [(-1_800, 0), (-1_801, 1), (3_601, 0), (8 * 86_400, 1)] {
+            bench.setClock(by: Int64(step))
+            let before = bench.kernel.state.withLock { $0.changes }
+            await agent.tick()
+            let after = bench.kernel.state.withLock { $0.changes }
+            #expect(after - before == expected, "after \(step) s")
+        }
+    }
+
     @Test("what is confirmed stays")
     func confirmed() async throws {
         let bench = try AgentBench()

@@ -59,6 +59,20 @@ struct BudgetDemandTests {
         #expect(Swift.Set(chains).count == chains.count)
     }
 
+    @Test("budgets that differ in the last of their destinations ask for different addresses")
+    func destinations() throws {
+        let budgets = try ["192.0.2.0/24", "198.51.100.0/24"].map { last in
+            TrafficBudget(
+                name: "to \(last)",
+                destinations: try ["203.0.113.0/24", last].map { .block(AddressBlock(try #require(IPPrefix($0)))) },
+                amount: ByteCount(bytes: 1_000))
+        }
+        let clauses = budgets.map { BudgetPlan.Clause($0, groups: [:]) }
+        #expect(clauses[0] != clauses[1] && clauses[0] == BudgetPlan.Clause(budgets[0], groups: [:]))
+        let program = try BudgetDemand([endpoint(1, budgets)]).plan.program
+        #expect(program.sets.count { $0.name.hasPrefix("far-") } == 2)
+    }
+
     @Test("links whose labels differ count for the accounts of their labels")
     func labels() throws {
         let shared = budget("x", .label("team"))

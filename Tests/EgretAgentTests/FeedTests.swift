@@ -192,6 +192,28 @@ struct FeedTests {
         }
     }
 
+    @Test("a list that a feed names by its digest stays for going back, whatever its URL has had since")
+    func digests() throws {
+        let folder = try TemporaryDirectory()
+        let archive = FeedArchive(directory: folder.path + "/feeds")
+        let url = "https://lists.example.org/partners"
+        let lists = ["203.0.113.7\n", "198.51.100.7\n"].map { Array($0.utf8) }
+        let feeds = lists.map { Feed(.url(url), sha256: SHA256.digest(of: $0)) }
+        for (number, list) in lists.enumerated() {
+            // As if the server had it.
+            try archive.keep(FeedArchive.Kept(bytes: list, validators: FeedFetcher.Validators()), of: url)
+            let keeper = FeedKeeper(archive, nil, uptime: { 0 }, log: { _ in })
+            #expect(try keeper.blocks(of: feeds[number]) == feeds[number].blocks(of: list))
+            keeper.keep([feeds[number]], in: number + 1, oldest: { 1 })
+        }
+        let later = FeedKeeper(archive, nil, uptime: { 0 }, log: { _ in })
+        #expect(try later.blocks(of: feeds[0]) == feeds[0].blocks(of: lists[0]))
+        #expect(later.blocks(of: Feed(.url(url))) != nil)
+        // What no revision that is kept may have needed goes.
+        later.keep([feeds[1]], in: 3, oldest: { 2 })
+        #expect(try files(in: folder.path + "/feeds", endingIn: [".list"]).count == 2)
+    }
+
     @Test("lists that nothing in force needs stay for going back: the latest, while a revision may have needed them")
     func past() throws {
         let folder = try TemporaryDirectory()

@@ -89,6 +89,23 @@ struct EquivalenceTests {
         }
     }
 
+    @Test("where tables hold all blocks of a family there is no further map that nothing is in")
+    func tablesAlone() throws {
+        let generation = try #require(Generation(rawValue: 1))
+        let blocks = try (0..<1_100).map { index in
+            try #require(IPPrefix(IPAddress(family: .ipv4, rawValue: UInt128(index) << 10), length: 24))
+        }
+        let rule = EgressRule(action: .allow, destinations: blocks.map { .block(AddressBlock($0)) })
+        let policies = PolicySet(policies: [EgressPolicy(name: "long", rules: [rule])])
+        let program = PolicyCompiler.compile(policies, generation: generation, logGroup: 1)
+        #expect(program.program.sets.map(\.name) == ["g1-ipv4-24"])
+        let outcome = Interpreter([program.program]).run(
+            Packet(Flow(to: IPAddress(family: .ipv4, rawValue: 1 << 8), protocol: .tcp, port: 1)),
+            from: program.egressChain)
+        #expect(outcome.verdict == .drop)
+        #expect(outcome.lookups == 1)
+    }
+
     @Test(
         "an endpoint's program decides in either direction as the evaluator does", arguments: 200..<215,
         TrafficDirection.allCases)

@@ -153,6 +153,32 @@ struct HostPlanTests {
         }
     }
 
+    @Test("as the times of rules move on and policies change, a plan goes on saying what the kernel was given")
+    func horizons() throws {
+        let start: Int64 = 1_800_000_000
+        var plan = HostPlan(logGroup: 5, horizon: start...start + 86_400)
+        var kernel = ModelKernel()
+        let office = Schedule(hours: [try #require(Schedule.Hours(start: 540, end: 1_020))])
+        func timed(_ port: UInt16) -> PolicySet {
+            let rule = EgressRule(action: .allow, services: [.ports(.tcp, PortRange(port))], schedule: office)
+            return PolicySet(policies: [EgressPolicy(name: "p", rules: [rule])])
+        }
+        var times: Swift.Set<[EgretNftables.Set]> = []
+        for step in 0..<12 {
+            var next = change([try endpoint(step % 4, step % 3)])
+            next.policies[HostPlanTests.egress[0]] = timed(443)
+            next.policies[HostPlanTests.egress[1]] = timed(8_000 + UInt16(step / 5))
+            if step % 2 == 1 {
+                let moment = start + Int64(step) * 86_400
+                next.horizon = moment...moment + 86_400
+            }
+            kernel.apply(try plan.apply(next))
+            #expect(kernel.state == ModelKernel(plan.tablePrograms).state, "step \(step)")
+            times.insert(plan.program(of: HostPlanTests.egress[0])?.program.sets ?? [])
+        }
+        #expect(times.count > 6)
+    }
+
     @Test("a plan has the programs that the kernel was given, and keeps of them the names of objects, and long lists")
     func outlines() throws {
         var plan = HostPlan(logGroup: 5)

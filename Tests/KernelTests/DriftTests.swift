@@ -78,6 +78,23 @@ struct DriftTests {
         }
     }
 
+    @Test("a time that somebody gives a rule that never holds is named")
+    func times() throws {
+        let bench = try KernelBench()
+        let over = Schedule(until: Schedule.LocalTime(CivilDate(dayNumber: 1)))
+        let policies = PolicySet.rules(EgressRule(action: .allow, schedule: over))
+        let programs = try BenchPrograms(
+            policies, bench.endpoint, generation: 7, horizon: 1_800_000_000...1_800_003_600)
+        try bench.install(programs)
+        #expect(try bench.dataplane.drift(of: [programs.base] + programs.all).isEmpty)
+        var set = try #require(programs.policy.program.sets.first { $0.keyType == .time })
+        #expect(set.contents.count == 0)
+        set.contents = .elements([SetElement(0, UInt128(Int64.max) - 1)])
+        try bench.dataplane.commit(Transaction([Transaction.Step(.addElements(set), in: BaseProgram.table)]))
+        let drift = try bench.dataplane.drift(of: [programs.base] + programs.all).map(\.description)
+        #expect(drift == ["set inet egret \(set.name) has changed"])
+    }
+
     @Test("fifty endpoints come and go one by one, and the tables are empty at the end")
     func manyEndpoints() throws {
         let bench = try KernelBench(endpoints: 50)

@@ -212,6 +212,19 @@ struct HostPlanChangeTests {
         try pods.apply(change)
     }
 
+    @Test("what somebody puts into the sets that endpoints share is named", arguments: PodBench.Layout.allCases)
+    func strays(layout: PodBench.Layout) throws {
+        let pods = try PodBench(layout, pods: 2)
+        try HostPlanChangeTests.enforce(Rules(), pods)
+        #expect(try pods.drift() == [])
+        try pods.bench.nft("add element inet egret-policy self4 { 10.9.9.8 . 10.9.9.9 }")
+        try pods.bench.nft("add element inet egret-policy from { 4711 : accept }")
+        #expect(
+            try pods.drift() == [
+                "set inet egret-policy from has changed", "set inet egret-policy self4 has changed",
+            ])
+    }
+
     @Test("when the switch is refused, the old policies hold and nothing of the new ones is left")
     func rollback() throws {
         let pods = try PodBench(.routed, pods: 2)

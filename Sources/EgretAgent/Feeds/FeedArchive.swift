@@ -8,8 +8,8 @@ import Foundation
 /// The last good list of each URL, on disk: what an agent that starts without the network goes on with, and what going
 /// back to a former revision needs.
 struct FeedArchive: Sendable {
-    /// The directory: a list and a note for each feed, named by the digest of the URL, and for those that no group names
-    /// the number of the revision that let them go.
+    /// The directory: a list and a note for each feed, named by the digest of what it is kept as, and for those that no group
+    /// names the number of the revision that let them go.
     let directory: String
     /// So many bytes of lists stay that only going back by several revisions may need.
     var room: Int64 = 256 << 20
@@ -25,6 +25,13 @@ struct FeedArchive: Sendable {
         var url: String
         var digest: String
         var validators: FeedFetcher.Validators
+    }
+
+    /// What a feed's list is kept as, the first that does being right: by its URL, and one that must have a certain digest by
+    /// that too, so that the URL's next list does not take its place.
+    static func keys(of feed: Feed) -> [String] {
+        guard case .url(let url) = feed.source else { return [] }
+        return (feed.sha256.map { ["\(url) \($0)"] } ?? []) + [url]
     }
 
     /// The last good list; `nil` if none is kept, or what is kept is damaged.
@@ -46,13 +53,13 @@ struct FeedArchive: Sendable {
             path(url, "json"), with: Array(try JSONEncoder().encode(note)), mode: 0o600, synchronized: true)
     }
 
-    /// Forgets the lists of URLs that no group names, but for those that going back may need.
+    /// Forgets the lists that no group needs, but for those that going back may need.
     ///
     /// What the revision in force has let go stays. Of what was let go before, the latest stays as far as there is room,
     /// and only while a revision is kept that may have needed it.
     ///
     /// - Parameters:
-    ///   - urls: The URLs that groups in force name.
+    ///   - urls: What the lists of groups in force are kept as.
     ///   - revision: The number of the revision in force.
     ///   - oldest: The number of the oldest revision that is kept.
     func forget(except urls: Swift.Set<String>, in revision: Int, oldest: Int) {

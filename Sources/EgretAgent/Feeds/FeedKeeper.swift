@@ -42,14 +42,19 @@ final class FeedKeeper: Sendable {
 
     /// The last good list of a feed; `nil` before the first. From then on the feed is kept.
     func blocks(of feed: Feed) -> [AddressBlock]? {
-        guard case .url(let url) = feed.source else { return nil }
+        let keys = FeedArchive.keys(of: feed)
+        if keys.isEmpty { return nil }
         if let entry = entries.withLock({ $0[feed] }) { return entry.state.blocks }
-        let kept = archive.read(url)
-        // The feed may ask for another digest than it did.
-        let blocks = kept.flatMap { try? feed.blocks(of: $0.bytes) }
-        let entry = Entry(
-            state: FeedState(feed, lastGood: blocks),
-            validators: blocks == nil ? FeedFetcher.Validators() : kept?.validators ?? FeedFetcher.Validators())
+        var blocks: [AddressBlock]?
+        var validators = FeedFetcher.Validators()
+        for key in keys {
+            // The feed may ask for another digest than it did.
+            guard let kept = archive.read(key), let found = try? feed.blocks(of: kept.bytes) else { continue }
+            if key != keys.first { keep(kept, of: feed) }
+            (blocks, validators) = (found, kept.validators)
+            break
+        }
+        let entry = Entry(state: FeedState(feed, lastGood: blocks), validators: validators)
         entries.withLock { $0[feed] = $0[feed] ?? entry }
         return blocks
     }
@@ -80,11 +85,8 @@ final class FeedKeeper: Sendable {
             return areOthers
         }
         guard hasGone || areOthers else { return }
-        let urls = feeds.compactMap { feed -> String? in
-            if case .url(let url) = feed.source { return url }
-            return nil
-        }
-        archive.forget(except: Swift.Set(urls), in: revision, oldest: oldest())
+        archive.forget(
+            except: Swift.Set(feeds.flatMap { FeedArchive.keys(of: $0) }), in: revision, oldest: oldest())
     }
 
     /// Begins to fetch what is due.
@@ -114,7 +116,7 @@ final class FeedKeeper: Sendable {
             switch try await fetcher.fetch(url, validators) {
             case .list(let bytes, let told):
                 change = state.receive(bytes, at: uptime())
-                if case .replaced = change { keep(FeedArchive.Kept(bytes: bytes, validators: told), of: url) }
+                if case .replaced = change { keep(FeedArchive.Kept(bytes: bytes, validators: told), of: feed) }
                 if state.failure == nil { fresh = told }
             case .unchanged: change = state.remain(at: uptime())
             }
@@ -130,11 +132,11 @@ final class FeedKeeper: Sendable {
         return report(change, url)
     }
 
-    private func keep(_ kept: FeedArchive.Kept, of url: String) {
+    private func keep(_ kept: FeedArchive.Kept, of feed: Feed) {
         do {
-            try archive.keep(kept, of: url)
+            for key in FeedArchive.keys(of: feed) { try archive.keep(kept, of: key) }
         } catch {
-            log("the list of \(url) is not kept for the next start: \(error)")
+            log("the list of \(feed.source) is not kept for the next start: \(error)")
         }
     }
 

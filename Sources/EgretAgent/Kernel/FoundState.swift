@@ -169,7 +169,8 @@ struct FoundState {
         // Times come and go with the calendar: they are compared by themselves.
         var lasting = program.program
         for place in lasting.sets.indices where lasting.sets[place].keyType == .time {
-            lasting.sets[place].contents = .elements([])
+            let present = try picture.elements(of: lasting.sets[place].name, in: HostBase.table)
+            lasting.sets[place].contents = .elements(present)
         }
         guard try picture.holds(lasting) else {
             refused.insert(generation.rawValue)

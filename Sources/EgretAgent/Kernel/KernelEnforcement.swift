@@ -24,6 +24,8 @@ final class KernelEnforcement: Enforcement {
     static let generations: ClosedRange<UInt16> = 0x8000...UInt16.max
     /// For so many seconds the kernel is given the times of rules ahead.
     static let horizonSeconds: Int64 = 14 * 86_400
+    /// And for so many back: clocks are set.
+    static let formerSeconds: Int64 = 3_600
 
     let dataplane: Dataplane
     private let route: NetlinkConnection
@@ -394,8 +396,7 @@ final class KernelEnforcement: Enforcement {
             policies: found.policies)
     }
 
-    /// An hour back: clocks are set.
-    private static func horizon(at time: Int64) -> ClosedRange<Int64> { time - 3_600...time + horizonSeconds }
+    private static func horizon(at time: Int64) -> ClosedRange<Int64> { time - formerSeconds...time + horizonSeconds }
 
     /// Notes that the kernel is at the plan.
     ///
@@ -472,7 +473,7 @@ final class KernelEnforcement: Enforcement {
         let ruleset = try dataplane.foreignGeneration()
         var found: [String] = []
         if ruleset != soundRuleset {
-            found = try dataplane.drift(of: plan.tablePrograms).map(\.description)
+            found = try dataplane.drift(of: plan.tablePrograms, areAll: true).map(\.description)
             if found.isEmpty { soundRuleset = ruleset }
         }
         if plan.hasNames { found += try diversion.drift() }

@@ -226,7 +226,7 @@ final class PodBench {
 
     /// The objects that are not as the plan says.
     func drift() throws -> [String] {
-        try bench.dataplane.drift(of: plan.tablePrograms.map { $0.moved(by: lead) }).map(\.description)
+        try bench.dataplane.drift(of: plan.tablePrograms.map { $0.moved(by: lead) }, areAll: true).map(\.description)
     }
 
     // MARK: - Packets
