@@ -23,7 +23,9 @@ struct RunPolicingTests {
                 map() { nft list maps inet | grep -o 'g[0-9]*-ipv4'; }
                 leaf() { nft list chains inet | grep -o 'g[0-9]*-r0'; }
                 f=$(mktemp)
-                egret run --report none --allow 203.0.113.10 -- sh -c "echo up >$f; exec sleep 30" 2>/dev/null &
+                # So many that they are in a map.
+                egret run --report none --allow 203.0.113.10 --allow 203.0.113.20 --allow 203.0.113.30 \\
+                    --allow 203.0.113.40 --allow 203.0.113.50 -- sh -c "echo up >$f; exec sleep 30" 2>/dev/null &
                 until [ -s $f ]; do sleep 0.02; done; rm $f
                 \(change) || echo refused
                 wait $!; echo $?

@@ -102,17 +102,6 @@ public struct BudgetPlan: Hashable, Sendable {
             for case .group(let name) in destinations { named[name] = groups[name] }
             return named
         }
-
-        /// Lists can be long, and every endpoint is asked with the same ones, which are equal at a glance: they are left to the
-        /// comparison.
-        public func hash(into hasher: inout Hasher) {
-            hasher.combine(direction)
-            hasher.combine(services)
-            hasher.combine(destinations.count)
-            hasher.combine(destinations.first)
-            hasher.combine(groups.keys.sorted())
-            hasher.combine(earlier.count)
-        }
     }
 
     /// A link of an endpoint's.
