@@ -15,20 +15,20 @@ struct EngineFollowerTests {
 
     /// Follows the engine for as long as the body takes.
     private func following(
-        _ keeper: NotedKeeper, refused: Set<ContainerBypass> = [],
+        _ keeper: NotedKeeper, refused: Set<ContainerBypass> = [], interval: Duration = .seconds(2),
         hasCaughtUp: @escaping @Sendable () -> Void = {}, _ body: () async throws -> Void
     ) async throws {
         let follower = EngineFollower(
             EngineFollower.Engine(name: "docker", socketPath: ""), at: engine, agent: keeper, refused: refused,
-            log: { _ in })
+            interval: interval, log: { _ in })
         let task = Task { await follower.run(hasCaughtUp) }
         defer { task.cancel() }
         try await body()
     }
 
-    /// Waits until something is so, at most ten seconds.
+    /// Waits until something is so, at most a minute, which a busy machine may need.
     private func eventually(_ what: Comment, _ isSo: () -> Bool) async throws {
-        for _ in 0..<1000 where !isSo() { try await Task.sleep(for: .milliseconds(10)) }
+        for _ in 0..<6000 where !isSo() { try await Task.sleep(for: .milliseconds(10)) }
         let hasCome = isSo()
         #expect(hasCome, what)
     }
@@ -106,16 +106,14 @@ struct EngineFollowerTests {
     func nameOfOneThatGoes() async throws {
         let keeper = NotedKeeper()
         keeper.rival(of: "b", is: "a")
-        let beginning = ContinuousClock.now
-        try await following(keeper) {
+        // Nothing is asked about again of itself.
+        try await following(keeper, interval: .seconds(3_600)) {
             engine.start("a")
             try await eventually("the first is attached") { keeper.attached == ["a"] }
             engine.start("b")
             try await eventually("the other is looked at") { engine.isAsked("b") }
             engine.end("a")
             try await eventually("the other is attached") { keeper.attached == ["b"] }
-            // What waits without that is looked at every two seconds.
-            #expect(beginning.duration(to: .now) < .seconds(1.8))
         }
     }
 

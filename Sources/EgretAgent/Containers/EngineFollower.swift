@@ -53,6 +53,8 @@ struct EngineFollower: Sendable {
     /// The ways past policies that no container may have.
     let refused: Swift.Set<ContainerBypass>
     let log: @Sendable (String) -> Void
+    /// How long it is until those are asked about again that the engine has not told about.
+    let interval: Duration
     private let owed = OwedContainers()
     private let turns = ContainerTurns()
 
@@ -67,12 +69,14 @@ struct EngineFollower: Sendable {
 
     init(
         _ engine: Engine, at connection: any ContainerEngine, agent: any ContainerKeeper,
-        refused: Swift.Set<ContainerBypass> = [], log: @escaping @Sendable (String) -> Void
+        refused: Swift.Set<ContainerBypass> = [], interval: Duration = .seconds(2),
+        log: @escaping @Sendable (String) -> Void
     ) {
         self.engine = engine
         self.connection = connection
         self.agent = agent
         self.refused = refused
+        self.interval = interval
         self.log = log
     }
 
@@ -291,7 +295,7 @@ struct EngineFollower: Sendable {
     private func askAgain() async {
         var rounds = 0
         while !Task.isCancelled {
-            try? await Task.sleep(for: .seconds(2))
+            try? await Task.sleep(for: interval)
             rounds += 1
             if rounds.isMultiple(of: EngineFollower.roundsBetweenLists) { try? await compare() }
             // A link may have come that no event told of.
