@@ -24,7 +24,9 @@ struct AuditTests {
                     # What came while no agent listened is counted, and not among the flows.
                     echo "beside one that decides, and is less strict"
                     policy two a "{ action: deny, ports: [23/tcp] }"; sed -i 's/^spec:/spec:\\n  default: allow/' two.yaml
-                    egret apply -f two.yaml >/dev/null; try3 10.9.0.4; inside a nc -w1 10.9.0.4 23; count
+                    egret apply -f two.yaml >/dev/null; try3 10.9.0.4
+                    # One packet: it would be sent again after a second.
+                    inside a timeout 0.9 nc 10.9.0.4 23; count
                     egret flows --denied | tail -n +2 | cut -d' ' -f3- | tr -s ' ' | grep -v 203
                     finish
                     """, timeout: .seconds(240))
