@@ -128,8 +128,8 @@ public struct PolicyReader {
         reader.result.groupReferences = Set(reader.groupReferences.map(\.name))
         if !isIncomplete { reader.checkGroupReferences() }
         for policy in reader.result.policies { reader.result.diagnostics += RuleDoubts.oppositeTimes(in: policy) }
-        reader.result.diagnostics += NameRuleProblems.find(in: reader.result.policies, groups: reader.result.groups)
-        reader.result.diagnostics += NameRuleProblems.find(in: reader.result.priceLists, groups: reader.result.groups)
+        reader.result.diagnostics += NameRuleProblems.find(
+            in: reader.result.policies, reader.result.priceLists, groups: reader.result.groups)
         if !reader.result.hasErrors {
             for policy in reader.result.policies { reader.result.diagnostics += RuleDoubts.find(in: policy) }
         }

@@ -79,10 +79,11 @@ struct PriceListDocumentTests {
     }
 
     @Test(
-        "budgets and routes for a group with names are refused, in whatever documents the two are",
+        "budgets, routes and audited rules for a group with names are refused, in whatever documents the two are",
         arguments: [
             "budgets: [{ name: b, to: [{ group: office }] }]",
             "routes: [{ to: [{ group: office }], via: { gateway: 192.0.2.1 } }]",
+            "mode: audit, egress: [{ action: deny, to: [{ group: office }] }]",
         ])
     func budgetsAndRoutes(_ spec: String) async throws {
         let agent = try await AgentBench().agent()

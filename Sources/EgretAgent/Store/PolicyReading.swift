@@ -78,7 +78,7 @@ struct PolicyReading: Sendable {
         // A document that names a group does not tell whether the group has domains.
         if groups.contains(where: { !$0.domains.isEmpty }),
             !PolicyReading.unsupported(catalog.egressPolicies, groups).isEmpty
-                || PolicyReading.lookForNames(catalog, groups)
+                || !NameRuleProblems.find(in: catalog.egressPolicies, catalog.priceLists, groups: groups).isEmpty
         {
             return false
         }
@@ -229,20 +229,6 @@ struct PolicyReading: Sendable {
                     suggestion: "write addresses, or leave out the routes")
             }
         }
-    }
-
-    /// Whether a budget, a route or a price is for a group that has names: it cannot be, which reading the documents
-    /// together tells.
-    private static func lookForNames(_ catalog: PolicyCatalog, _ groups: [DestinationGroup]) -> Bool {
-        let withNames = Swift.Set(groups.filter { !$0.domains.isEmpty }.map(\.name))
-        func haveNames(_ destinations: [Destination]) -> Bool {
-            destinations.contains { if case .group(let name) = $0 { withNames.contains(name) } else { false } }
-        }
-        return catalog.priceLists.contains { $0.entries.contains { haveNames($0.destinations) } }
-            || catalog.egressPolicies.contains { policy in
-                policy.budgets.contains { haveNames($0.destinations) }
-                    || policy.routes.contains { haveNames($0.destinations) }
-            }
     }
 
     private static func missing(_ url: String, _ group: DestinationGroup) -> Diagnostic {

@@ -2,26 +2,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Finds uses of names that the language has and this version cannot keep.
-enum NameRuleProblems {
-    /// The mistakes of some policies whose groups are known.
-    static func find(in policies: [EgressPolicy], groups: [DestinationGroup]) -> [Diagnostic] {
+package enum NameRuleProblems {
+    /// The mistakes of some policies and price lists whose groups are known.
+    package static func find(
+        in policies: [EgressPolicy], _ lists: [PriceList] = [], groups: [DestinationGroup]
+    ) -> [Diagnostic] {
         let named = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let withNames = Set(groups.filter { !$0.domains.isEmpty }.map(\.name))
-        return policies.flatMap { policy in
+        let ofPolicies = policies.flatMap { policy in
             policy.rules.filter { !PolicySet.patterns(of: $0, in: named).isEmpty }.compactMap {
                 problem($0, of: policy)
             }
                 + policy.routes.compactMap { problem("a route", $0.destinations, $0.location, withNames) }
                 + policy.budgets.compactMap { problem("a budget", $0.destinations, $0.location, withNames) }
         }
-    }
-
-    /// The mistakes of some price lists whose groups are known.
-    static func find(in lists: [PriceList], groups: [DestinationGroup]) -> [Diagnostic] {
-        let withNames = Set(groups.filter { !$0.domains.isEmpty }.map(\.name))
-        return lists.flatMap { list in
-            list.entries.compactMap { problem("a price", $0.destinations, $0.location, withNames) }
-        }
+        let prices = lists.flatMap(\.entries)
+        return ofPolicies + prices.compactMap { problem("a price", $0.destinations, $0.location, withNames) }
     }
 
     private static func problem(_ rule: EgressRule, of policy: EgressPolicy) -> Diagnostic? {
