@@ -1,7 +1,6 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-public import EgretAddressing
 public import EgretNetlinkWire
 
 extension NetlinkConnection {
@@ -19,13 +18,5 @@ extension NetlinkConnection {
             try RouteWire.addressesRequest(sequence: sequence)
         }
         .compactMap { (message) throws(WireError) in try RouteWire.decodeAddress(message) }
-    }
-
-    /// The routing rules of a family; those of kinds that are not known here are left out.
-    public func routingRules(_ family: AddressFamily) throws(NetlinkError) -> [RoutingRuleRecord] {
-        let messages = try dump("list routing rules") { sequence throws(WireError) in
-            try RouteWire.rulesRequest(family: family, sequence: sequence)
-        }
-        return messages.compactMap { try? RouteWire.decodeRule($0) }
     }
 }

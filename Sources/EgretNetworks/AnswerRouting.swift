@@ -17,8 +17,6 @@ enum AnswerRouting {
     /// The last place before the main table: rules that the namespace has besides are asked first, also those that
     /// ip(8) gives a place itself.
     static let priority: UInt32 = 32_765
-    /// `RTPROT_*` of what is made here, as of all routes and rules that Egret makes beside the main table.
-    static let protocolNumber: UInt8 = 101
 
     /// The table of a link.
     ///
@@ -30,12 +28,12 @@ enum AnswerRouting {
     static func rule(from address: IPAddress, link index: UInt32) -> RoutingRuleRecord {
         RoutingRuleRecord(
             family: address.family, priority: priority, source: IPPrefix(address), table: table(link: index),
-            protocolNumber: protocolNumber)
+            protocolNumber: RouteWire.ownProtocolNumber)
     }
 
     /// Whether a rule is one of these, for one of the addresses.
     static func isOwn(_ rule: RoutingRuleRecord, from addresses: [IPAddress]) -> Bool {
-        rule.protocolNumber == protocolNumber && tables.contains(rule.table)
+        rule.protocolNumber == RouteWire.ownProtocolNumber && tables.contains(rule.table)
             && addresses.contains { rule.source == IPPrefix($0) }
     }
 }
@@ -72,7 +70,7 @@ extension NetworkRecord {
         return routes.filter { $0.destination.family == family }.map { route in
             var route = route
             route.table = AnswerRouting.table(link: index)
-            route.protocolNumber = AnswerRouting.protocolNumber
+            route.protocolNumber = RouteWire.ownProtocolNumber
             return route
         }
     }
@@ -92,7 +90,7 @@ extension NetworkRecord {
             let superfluous = stale.map { rule in
                 let routes = inside.answerRoutes.filter { route in
                     route.destination.family == rule.family && route.table == rule.table
-                        && route.protocolNumber == AnswerRouting.protocolNumber
+                        && route.protocolNumber == RouteWire.ownProtocolNumber
                         && !(isNeeded && route.table == wanted.table)
                 }
                 return NetworkFault(
@@ -139,25 +137,6 @@ extension NetlinkConnection {
         return found
     }
 
-    /// Adds a routing rule; one that is there will do.
-    func add(_ rule: RoutingRuleRecord) throws(NetlinkError) {
-        try request("add a routing rule for table \(rule.table)", unless: .exists) { sequence throws(WireError) in
-            try RouteWire.addRule(rule, sequence: sequence)
-        }
-    }
-
-    /// Removes a routing rule, and routes; what is gone will do.
-    func remove(_ rule: RoutingRuleRecord, _ routes: [RouteRecord]) throws(NetlinkError) {
-        try request("remove a routing rule of table \(rule.table)", unless: .notFound) { sequence throws(WireError) in
-            try RouteWire.deleteRule(rule, sequence: sequence)
-        }
-        for route in routes {
-            try request("remove a route of table \(route.table)", unless: .notFound) { sequence throws(WireError) in
-                try RouteWire.deleteRoute(route, sequence: sequence)
-            }
-        }
-    }
-
     /// Has what an endpoint sends from its addresses of some families leave by their link.
     ///
     /// A kernel without routing rules has no tables to lead to, and nothing is made: `egret publish` says what that costs.
@@ -194,7 +173,7 @@ extension NetworkLinks {
         for rules in try connection.routingRules().values {
             for rule in rules where AnswerRouting.isOwn(rule, from: addresses) {
                 do throws(NetlinkError) {
-                    try connection.remove(rule, [])
+                    try connection.remove(rule)
                 } catch {
                     refusal = refusal ?? error
                 }

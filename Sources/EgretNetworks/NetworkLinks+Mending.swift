@@ -46,7 +46,8 @@ extension NetworkLinks {
         case .lead(let rule):
             try inside.add(rule)
         case .unlead(let rule, let routes):
-            try inside.remove(rule, routes)
+            try inside.remove(rule)
+            for route in routes { try inside.remove(route) }
         }
     }
 }

@@ -23,7 +23,7 @@ struct HostWayTables {
                 RoutingRuleRecord(
                     family: family, priority: RouteMark.rulePriority,
                     mark: RoutingRuleRecord.Mark(value: HostRouteMark.packet(way: number), mask: HostRouteMark.mask),
-                    table: HostRouteMark.table(way: number), protocolNumber: RouteTables.protocolNumber)
+                    table: HostRouteMark.table(way: number), protocolNumber: RouteWire.ownProtocolNumber)
             }
         }
         return AddressFamily.allCases.map { answering($0) } + leading
@@ -34,7 +34,7 @@ struct HostWayTables {
         return RoutingRuleRecord(
             family: family, priority: RouteMark.answerRulePriority, inputInterface: "lo",
             mark: RoutingRuleRecord.Mark(value: value, mask: mask), table: 254, suppressedPrefixLength: 0,
-            protocolNumber: RouteTables.protocolNumber)
+            protocolNumber: RouteWire.ownProtocolNumber)
     }
 
     private static func isOwn(_ rule: RoutingRuleRecord) -> Bool {
@@ -54,7 +54,7 @@ struct HostWayTables {
         let none = IPAddress(family: family, rawValue: 0)
         var route = RouteRecord(to: IPPrefix(none, length: 0) ?? IPPrefix(none))
         route.table = HostRouteMark.table(way: number)
-        route.protocolNumber = RouteTables.protocolNumber
+        route.protocolNumber = RouteWire.ownProtocolNumber
         return route
     }
 
@@ -71,9 +71,7 @@ struct HostWayTables {
         for family in AddressFamily.allCases {
             let present = try connection.routingRules(family)
             for rule in wanted where rule.family == family && !present.contains(rule) {
-                try connection.request("add a routing rule", unless: .exists) { sequence throws(WireError) in
-                    try RouteWire.addRule(rule, sequence: sequence)
-                }
+                try connection.add(rule)
             }
         }
     }
@@ -100,14 +98,10 @@ struct HostWayTables {
             if own.isEmpty { continue }
             for route in try connection.routes(family)
             where HostRouteMark.tables.contains(route.table) && !tables.contains(route.table) {
-                try connection.request("remove a route", unless: .notFound) { sequence throws(WireError) in
-                    try RouteWire.deleteRoute(route, sequence: sequence)
-                }
+                try connection.remove(route)
             }
             for rule in own where !kept.contains(rule) {
-                try connection.request("remove a routing rule", unless: .notFound) { sequence throws(WireError) in
-                    try RouteWire.deleteRule(rule, sequence: sequence)
-                }
+                try connection.remove(rule)
             }
         }
     }

@@ -26,9 +26,7 @@ public struct NameDiversion {
                     try RouteWire.addRoute(route, sequence: sequence)
                 }
                 if try connection.routingRules(family).contains(NameDiversion.rule(family)) { continue }
-                try connection.request("add a routing rule", unless: .exists) { sequence throws(WireError) in
-                    try RouteWire.addRule(NameDiversion.rule(family), sequence: sequence)
-                }
+                try connection.add(NameDiversion.rule(family))
             } catch {
                 if family == .ipv4 || error.code != .unsupported { throw error }
             }
@@ -39,12 +37,8 @@ public struct NameDiversion {
     public func remove() throws(NetlinkError) {
         for family in AddressFamily.allCases {
             for rule in try connection.routingRules(family) where rule.table == HostNames.routingTable {
-                try connection.request("remove a routing rule", unless: .notFound) { sequence throws(WireError) in
-                    try RouteWire.deleteRule(rule, sequence: sequence)
-                }
-                try connection.request("remove a route", unless: .notFound) { sequence throws(WireError) in
-                    try RouteWire.deleteRoute(NameDiversion.route(family), sequence: sequence)
-                }
+                try connection.remove(rule)
+                try connection.remove(NameDiversion.route(family))
             }
         }
     }
@@ -59,14 +53,14 @@ public struct NameDiversion {
         RoutingRuleRecord(
             family: family, priority: RouteMark.diversionRulePriority,
             mark: RoutingRuleRecord.Mark(value: HostNames.mark.value, mask: HostNames.mark.mask),
-            table: HostNames.routingTable, protocolNumber: RouteTables.protocolNumber)
+            table: HostNames.routingTable, protocolNumber: RouteWire.ownProtocolNumber)
     }
 
     private static func route(_ family: AddressFamily) -> RouteRecord {
         let none = IPAddress(family: family, rawValue: 0)
         var route = RouteRecord(to: IPPrefix(none, length: 0) ?? IPPrefix(none))
         route.table = HostNames.routingTable
-        route.protocolNumber = RouteTables.protocolNumber
+        route.protocolNumber = RouteWire.ownProtocolNumber
         route.kind = .local
         route.scope = family == .ipv4 ? 254 : 0
         // The loopback interface is the first of every network namespace (`LOOPBACK_IFINDEX` in `net/flow.h`).

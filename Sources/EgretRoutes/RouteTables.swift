@@ -8,9 +8,6 @@ import EgretNetlinkWire
 
 /// The routing rules and tables of one run.
 public struct RouteTables {
-    /// `RTPROT_*` of all that is made here: none of the numbers that `rt_protos` of iproute2 names.
-    public static let protocolNumber: UInt8 = 101
-
     private let connection: NetlinkConnection
     private let slot: Int
 
@@ -30,10 +27,8 @@ public struct RouteTables {
         for (input, mark) in marks {
             let rule = RoutingRuleRecord(
                 family: family, priority: RouteMark.rulePriority, inputInterface: input, mark: mark, table: table,
-                protocolNumber: RouteTables.protocolNumber)
-            try connection.request("add a routing rule", unless: .exists) { sequence throws(WireError) in
-                try RouteWire.addRule(rule, sequence: sequence)
-            }
+                protocolNumber: RouteWire.ownProtocolNumber)
+            try connection.add(rule)
         }
     }
 
@@ -44,10 +39,8 @@ public struct RouteTables {
         let rule = RoutingRuleRecord(
             family: family, priority: RouteMark.answerRulePriority, inputInterface: "lo",
             mark: RoutingRuleRecord.Mark(value: value, mask: mask), table: 254, suppressedPrefixLength: 0,
-            protocolNumber: RouteTables.protocolNumber)
-        try connection.request("add a routing rule", unless: .exists) { sequence throws(WireError) in
-            try RouteWire.addRule(rule, sequence: sequence)
-        }
+            protocolNumber: RouteWire.ownProtocolNumber)
+        try connection.add(rule)
     }
 
     /// Has packets that are led to the run's name check delivered on the host, wherever they go: `tproxy` alone does not.
@@ -59,10 +52,8 @@ public struct RouteTables {
         let rule = RoutingRuleRecord(
             family: family, priority: RouteMark.diversionRulePriority,
             mark: RoutingRuleRecord.Mark(value: value, mask: mask), table: table,
-            protocolNumber: RouteTables.protocolNumber)
-        try connection.request("add a routing rule", unless: .exists) { sequence throws(WireError) in
-            try RouteWire.addRule(rule, sequence: sequence)
-        }
+            protocolNumber: RouteWire.ownProtocolNumber)
+        try connection.add(rule)
         var local = route(way: 0, family)
         local.kind = .local
         local.scope = family == .ipv4 ? 254 : 0
@@ -78,7 +69,7 @@ public struct RouteTables {
         if RouteMark.tables(slot: slot).contains(rule.table) { return true }
         let (value, mask) = RouteMark.answers(slot: slot)
         return rule.mark == RoutingRuleRecord.Mark(value: value, mask: mask)
-            && rule.protocolNumber == RouteTables.protocolNumber
+            && rule.protocolNumber == RouteWire.ownProtocolNumber
     }
 
     /// Puts into a way's table what ends the search: without a route of its own, nothing falls through to others.
@@ -104,7 +95,7 @@ public struct RouteTables {
         let none = IPAddress(family: family, rawValue: 0)
         var route = RouteRecord(to: IPPrefix(none, length: 0) ?? IPPrefix(none))
         route.table = RouteMark.table(way: number, slot: slot)
-        route.protocolNumber = RouteTables.protocolNumber
+        route.protocolNumber = RouteWire.ownProtocolNumber
         return route
     }
 
@@ -125,9 +116,7 @@ public struct RouteTables {
             if own.isEmpty { continue }
             for route in try connection.routes(family) where tables.contains(route.table) {
                 // With its interface, a route goes by itself.
-                try connection.request("remove a route", unless: .notFound) { sequence throws(WireError) in
-                    try RouteWire.deleteRoute(route, sequence: sequence)
-                }
+                try connection.remove(route)
             }
             for rule in own {
                 try connection.request("remove a routing rule") { sequence throws(WireError) in

@@ -4,6 +4,10 @@
 public import EgretAddressing
 
 extension RouteWire {
+    /// `RTPROT_*` of the routes and rules that Egret makes beside the main table: none of the numbers that `rt_protos` of
+    /// iproute2 names.
+    public static let ownProtocolNumber: UInt8 = 101
+
     /// Adds a route. What exists is refused with `EEXIST`. Of several output links only the first is sent.
     public static func addRoute(_ route: RouteRecord, sequence: UInt32) throws(WireError) -> [UInt8] {
         try routeRequest(RouteMessage.newRoute, create, route, sequence)
