@@ -119,7 +119,7 @@ struct NetworkEndpoints: EndpointSource {
             for other in others {
                 endpoint.workload.addresses += other.endpoint.addresses
                 endpoint.workload.labels.merge(other.endpoint.workload.labels) { own, _ in own }
-                if other.leads(before: connection) { leads.subtract(other.families) }
+                if other.record.leads(before: connection.record) { leads.subtract(other.families) }
             }
             if !others.isEmpty { endpoint.leads = leads }
             return endpoint
@@ -164,13 +164,5 @@ struct NetworkEndpoints: EndpointSource {
                     direction: rate.isEgress ? .egress : .ingress, rate: BitRate(bitsPerSecond: rate.bitsPerSecond),
                     burst: rate.burstBytes.map { ByteCount(bytes: $0) })
             })
-    }
-}
-
-extension NetworkEndpoints.Connection {
-    /// Whether the namespace of both was connected here before.
-    fileprivate func leads(before other: NetworkEndpoints.Connection) -> Bool {
-        record.stage != .removing && record.sharesNamespace(with: other.record)
-            && (record.order ?? 0) < (other.record.order ?? 0)
     }
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import EgretAddressing
+public import EgretLinux
 
 extension NetworkRecord.Endpoint {
     /// Whether two are links of one namespace: as far as the kernel can say so, or by what it is called.
@@ -10,6 +11,25 @@ extension NetworkRecord.Endpoint {
     /// - Returns: Whether they are.
     public func sharesNamespace(with other: NetworkRecord.Endpoint) -> Bool {
         namespace == other.namespace || cookie != 0 && cookie == other.cookie
+    }
+
+    /// Whether the namespace of both was connected here before.
+    ///
+    /// - Parameter other: An endpoint of any network.
+    /// - Returns: Whether it leaves by this link rather than by the other's, where both networks lead out.
+    public func leads(before other: NetworkRecord.Endpoint) -> Bool {
+        stage != .removing && sharesNamespace(with: other) && (order ?? 0) < (other.order ?? 0)
+    }
+
+    /// Opens the endpoint's namespace.
+    ///
+    /// - Returns: The namespace; `nil` if it is gone, also where another one has its name.
+    /// - Throws: An error if the kernel does not tell which namespace it is.
+    public func openNamespace() throws -> Namespace? {
+        guard let present = try? NamespaceReference(namespace)?.open(),
+            try NamespaceReference.cookie(of: present) == cookie
+        else { return nil }
+        return present
     }
 }
 
@@ -23,11 +43,9 @@ extension Sequence where Element == NetworkRecord {
     public func families(leadingBefore endpoint: NetworkRecord.Endpoint) -> Set<AddressFamily> {
         var found: Set<AddressFamily> = []
         for network in self where !network.isIsolated {
-            let leads = network.endpoints.contains { other in
-                other.stage != .removing && other.sharesNamespace(with: endpoint)
-                    && (other.order ?? 0) < (endpoint.order ?? 0)
+            if network.endpoints.contains(where: { $0.leads(before: endpoint) }) {
+                found.formUnion(network.subnets.map(\.block.family))
             }
-            if leads { found.formUnion(network.subnets.map(\.block.family)) }
         }
         return found
     }

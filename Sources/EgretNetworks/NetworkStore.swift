@@ -180,9 +180,9 @@ public struct NetworkStore: Sendable {
         let isPresent = networks.allSatisfy { $0.bootID == bootID }
         if isPresent && !NetworkNamespace.seesAllProcesses { return false }
         for endpoint in networks.filter({ $0.bootID == bootID }).flatMap(\.endpoints) where endpoint.isCreated {
-            guard let reference = NamespaceReference(endpoint.namespace), let namespace = try? reference.open(),
-                try NamespaceReference.cookie(of: namespace) == endpoint.cookie
-            else { continue }
+            guard let reference = NamespaceReference(endpoint.namespace), try endpoint.openNamespace() != nil else {
+                continue
+            }
             try NetworkNamespace.remove(at: reference.path)
         }
         for name in try dockerNetworks() { try forget(dockerNetwork: name) }

@@ -265,9 +265,7 @@ extension NetworkHost {
     }
 
     private func leadOut(_ endpoint: NetworkRecord.Endpoint, _ network: NetworkRecord) throws {
-        guard let namespace = try? NamespaceReference(endpoint.namespace)?.open(),
-            try NamespaceReference.cookie(of: namespace) == endpoint.cookie
-        else { return }
+        guard let namespace = try endpoint.openNamespace() else { return }
         let inside = try namespace.visit { try NetlinkConnection.route() }
         let faults = network.faults(
             of: endpoint, host: try NamespaceState(reading: host.route), inside: try NamespaceState(reading: inside),
@@ -301,13 +299,16 @@ extension NetworkHost {
         }
     }
 
-    /// Removes the routing rules by which an endpoint answers by its link.
+    /// Removes the routing rules by which an endpoint answers by its link, if its namespace is there: they do not go with the
+    /// link.
     ///
     /// What cannot be removed is warned of, and keeps nothing else: who has `CAP_NET_ADMIN` in the namespace can make such a
     /// rule that the kernel lets nobody remove (`FIB_RULE_PERMANENT`). It leads what that namespace sends, and nothing else.
     private func dropAnswerRules(of endpoint: NetworkRecord.Endpoint) {
         do {
-            try NetworkHost.removeAnswerRules(of: endpoint)
+            guard let namespace = try endpoint.openNamespace() else { return }
+            let inside = NetworkLinks(try namespace.visit { try NetlinkConnection.route() })
+            try inside.removeAnswerRules(from: endpoint.addresses)
         } catch {
             Console.error(["egret: warning: \(endpoint.namespace) keeps a routing rule for its answers: \(error)"])
         }

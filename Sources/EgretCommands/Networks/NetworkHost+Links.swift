@@ -22,9 +22,7 @@ extension NetworkHost {
         guard var state = try? NamespaceState(reading: host.route) else { return }
         for endpoint in network.endpoints where endpoint.stage == .ready {
             do {
-                guard let namespace = try? NamespaceReference(endpoint.namespace)?.open(),
-                    try NamespaceReference.cookie(of: namespace) == endpoint.cookie
-                else { continue }
+                guard let namespace = try endpoint.openNamespace() else { continue }
                 try mend(endpoint, in: namespace, &network, &state)
             } catch {
                 repairs.append("\(endpoint.namespace) of \(network.name) is still to be put right: \(error)")
@@ -68,25 +66,11 @@ extension NetworkHost {
 
     /// Removes an endpoint's end of a link, if it is there.
     static func removeInside(_ endpoint: NetworkRecord.Endpoint) throws {
-        guard let namespace = try? NamespaceReference(endpoint.namespace)?.open(),
-            try NamespaceReference.cookie(of: namespace) == endpoint.cookie
-        else { return }
+        guard let namespace = try endpoint.openNamespace() else { return }
         let inside = NetworkLinks(try namespace.visit { try NetlinkConnection.route() })
         try inside.remove(endpoint.interface) {
             $0.kind == "veth" && $0.address?.description == endpoint.hardwareAddress
         }
-    }
-}
-
-extension NetworkHost {
-    /// Removes the routing rules by which an endpoint answers by its link, if its namespace is there: they do not go with the
-    /// link.
-    static func removeAnswerRules(of endpoint: NetworkRecord.Endpoint) throws {
-        guard let namespace = try? NamespaceReference(endpoint.namespace)?.open(),
-            try NamespaceReference.cookie(of: namespace) == endpoint.cookie
-        else { return }
-        let inside = NetworkLinks(try namespace.visit { try NetlinkConnection.route() })
-        try inside.removeAnswerRules(from: endpoint.addresses)
     }
 }
 

@@ -99,8 +99,7 @@ extension NetworkHost {
 
     /// Whether the namespace of an endpoint is there still, and no other of its name.
     func lives(_ endpoint: NetworkRecord.Endpoint) throws -> Bool {
-        guard let namespace = try? NamespaceReference(endpoint.namespace)?.open() else { return false }
-        return try NamespaceReference.cookie(of: namespace) == endpoint.cookie
+        try endpoint.openNamespace() != nil
     }
 
     /// Takes away what is left of an endpoint's link, which is then to be made again, with the same addresses and ports.
