@@ -79,8 +79,7 @@ struct RecordedCosts: Encodable {
         init(_ lists: [PriceList]) { bytes = lists.map { $0.entries.map { _ in 0 } } }
 
         mutating func add(_ count: UInt64, to entry: Int, of list: Int) {
-            let (sum, overflows) = bytes[list][entry].addingReportingOverflow(count)
-            bytes[list][entry] = overflows ? .max : sum
+            bytes[list][entry] = bytes[list][entry].addingClamped(count)
         }
     }
 
@@ -134,7 +133,7 @@ struct RecordedCosts: Encodable {
     }
 
     private static func cells(_ row: Row) -> [String] {
-        func money(_ micros: UInt64) -> String { "\(TrafficPrice.text(ofMicros: micros)) \(row.currency)" }
+        func money(_ micros: UInt64) -> String { TrafficPrice.text(ofMicros: micros, in: row.currency) }
         var cells = [row.priceList, row.destination, RoundedBytes.text(row.bytes), money(row.cost)]
         if let bytes = row.proposedBytes, let cost = row.proposedCost {
             cells += [RoundedBytes.text(bytes), money(cost)]
@@ -146,16 +145,12 @@ struct RecordedCosts: Encodable {
 extension RecordedCosts.Row {
     /// Both together.
     fileprivate func with(_ other: RecordedCosts.Row) -> RecordedCosts.Row {
-        func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {
-            let (sum, overflows) = left.addingReportingOverflow(right)
-            return overflows ? .max : sum
-        }
         var both = self
         both.destination = "all"
-        both.bytes = sum(bytes, other.bytes)
-        both.cost = sum(cost, other.cost)
-        if let bytes = proposedBytes { both.proposedBytes = sum(bytes, other.proposedBytes ?? 0) }
-        if let cost = proposedCost { both.proposedCost = sum(cost, other.proposedCost ?? 0) }
+        both.bytes = bytes.addingClamped(other.bytes)
+        both.cost = cost.addingClamped(other.cost)
+        if let bytes = proposedBytes { both.proposedBytes = bytes.addingClamped(other.proposedBytes ?? 0) }
+        if let cost = proposedCost { both.proposedCost = cost.addingClamped(other.proposedCost ?? 0) }
         return both
     }
 }

@@ -106,7 +106,7 @@ final class RunBudgets {
             return Use(
                 policy: entry.policy, budget: entry.budget.name, used: used, amount: entry.budget.amount?.bytes,
                 refused: counters[BudgetPlan.refusals(of: entry.account)]?.packets ?? 0,
-                cost: entry.budget.price.map { "\(TrafficPrice.text(ofMicros: $0.micros(of: used))) \($0.currency)" })
+                cost: entry.budget.price.map { TrafficPrice.text(ofMicros: $0.micros(of: used), in: $0.currency) })
         }
     }
 

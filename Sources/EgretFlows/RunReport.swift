@@ -19,10 +19,8 @@ public struct Traffic: Hashable, Sendable {
 
     /// Adds an amount; stops at the largest number.
     public static func += (left: inout Traffic, right: Traffic) {
-        let packets = left.packets.addingReportingOverflow(right.packets)
-        let bytes = left.bytes.addingReportingOverflow(right.bytes)
-        left.packets = packets.overflow ? .max : packets.partialValue
-        left.bytes = bytes.overflow ? .max : bytes.partialValue
+        left.packets = left.packets.addingClamped(right.packets)
+        left.bytes = left.bytes.addingClamped(right.bytes)
     }
 }
 

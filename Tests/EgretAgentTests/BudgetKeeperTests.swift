@@ -244,7 +244,7 @@ struct BudgetKeeperTests {
             try bench.send(3)
             for time in [Self.midnight + 2, Self.midnight + 3] {
                 try bench.restart()
-                bench.keeper.know([EgressPolicy(name: "p", rules: [], budgets: [daily])])
+                bench.keeper.know(PolicyCatalog(egressPolicies: [EgressPolicy(name: "p", rules: [], budgets: [daily])]))
                 try bench.keeper.keep([], at: time)
                 #expect(try bench.keeper.store.usage(since: nil).values.map(\.bytes) == [7 * Self.datagram])
             }

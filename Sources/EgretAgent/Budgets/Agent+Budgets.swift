@@ -11,7 +11,7 @@ extension Agent {
     /// Brings the kernel to the budgets of the policies in force.
     func keepBudgets() {
         guard let budgets, hasTaken else { return }
-        budgets.know(reading.catalog.egressPolicies, reading.catalog.priceLists)
+        budgets.know(reading.catalog)
         noting("budgets") { try budgets.keep(enforced, prices: Agent.prices(reading.catalog), at: now()) }
     }
 
@@ -66,7 +66,7 @@ extension Agent {
     public func budgetStates() throws -> [BudgetInfo] {
         guard let budgets else { return [] }
         countBudgets()
-        budgets.know(reading.catalog.egressPolicies, reading.catalog.priceLists)
+        budgets.know(reading.catalog)
         let time = now()
         return budgets.book.accounts(at: time).compactMap { account in
             guard !account.isOfPriceList, let budget = budgets.book.budget(of: account) else { return nil }
@@ -87,7 +87,7 @@ extension Agent {
     /// Changes what may be used of budgets in the present period.
     public func change(_ change: BudgetChange, author: String) throws -> [BudgetInfo] {
         guard let budgets else { throw APIError("notFound", "there are no budgets") }
-        budgets.know(reading.catalog.egressPolicies, reading.catalog.priceLists)
+        budgets.know(reading.catalog)
         let accounts = budgets.book.accounts(at: now()).filter {
             $0.policy == change.policy && $0.budget == change.budget && !$0.isOfPriceList
                 && (change.account == nil || $0.account == change.account)
@@ -152,7 +152,7 @@ extension Agent {
             }
             if let (cost, currency) = price ?? shares[key] {
                 let former = rows[row]?.1[currency] ?? 0
-                rows[row]?.1[currency] = former &+ cost < former ? .max : former &+ cost
+                rows[row]?.1[currency] = former.addingClamped(cost)
             }
         }
         return rows.map { row, sum in

@@ -149,7 +149,7 @@ struct BudgetBook: Sendable {
                 day: budget.period.day(at: time).dayNumber, endpoint: meter.endpoint, policy: meter.account.policy,
                 budget: meter.account.budget)
             changes.usage[key, default: TrafficAmount()] += fresh
-            change(meter.account, budget, at: time) { $0.used = $0.used.adding(fresh.bytes) }
+            change(meter.account, budget, at: time) { $0.used = $0.used.addingClamped(fresh.bytes) }
         }
     }
 
@@ -175,7 +175,7 @@ struct BudgetBook: Sendable {
                 day: period.day(at: time).dayNumber, endpoint: meter.endpoint, policy: meter.account.policy,
                 budget: meter.account.budget)
             changes.usage[key, default: TrafficAmount()] += fresh
-            if let budget { change(meter.account, budget, at: time) { $0.used = $0.used.adding(fresh.bytes) } }
+            if let budget { change(meter.account, budget, at: time) { $0.used = $0.used.addingClamped(fresh.bytes) } }
         }
     }
 
@@ -211,20 +211,20 @@ struct BudgetBook: Sendable {
     func left(of account: BudgetAccount, at time: Int64) -> UInt64? {
         guard let budget = budget(of: account), let amount = budget.amount else { return nil }
         let state = sum(account, budget, at: time)
-        let whole = amount.bytes.adding(state.granted)
+        let whole = amount.bytes.addingClamped(state.granted)
         return whole > state.used ? whole - state.used : 0
     }
 
     /// Whether an account that is given so much more has no more altogether than the kernel takes for a quota.
     func canGrant(_ bytes: UInt64, to account: BudgetAccount, at time: Int64) -> Bool {
         let amount = budget(of: account)?.amount?.bytes ?? 0
-        return amount.adding(state(of: account, at: time).granted).adding(bytes) <= BudgetPlan.quotaLimit
+        return amount.addingClamped(state(of: account, at: time).granted).addingClamped(bytes) <= BudgetPlan.quotaLimit
     }
 
     /// Adds to what may be used in the present period.
     mutating func grant(_ bytes: UInt64, to account: BudgetAccount, at time: Int64) {
         guard let budget = budget(of: account) else { return }
-        change(account, budget, at: time) { $0.granted = $0.granted.adding(bytes) }
+        change(account, budget, at: time) { $0.granted = $0.granted.addingClamped(bytes) }
     }
 
     /// Takes what is used so far for not used: as much is granted. What was counted stays counted.
@@ -260,7 +260,7 @@ struct BudgetBook: Sendable {
     private func part(of account: BudgetAccount, _ budget: TrafficBudget, at time: Int64) -> Int {
         guard let amount = budget.amount else { return 0 }
         let state = sum(account, budget, at: time)
-        let whole = amount.bytes.adding(state.granted)
+        let whole = amount.bytes.addingClamped(state.granted)
         let (high, low) = state.used.multipliedFullWidth(by: 100)
         return high < whole ? Int(clamping: whole.dividingFullWidth((high, low)).quotient) : .max
     }
@@ -269,8 +269,8 @@ struct BudgetBook: Sendable {
         let horizon = budget.period.horizon(at: time)
         return (stretches[account] ?? [:]).reduce(into: Stretch()) { sum, entry in
             if entry.key < horizon { return }
-            sum.used = sum.used.adding(entry.value.used)
-            sum.granted = sum.granted.adding(entry.value.granted)
+            sum.used = sum.used.addingClamped(entry.value.used)
+            sum.granted = sum.granted.addingClamped(entry.value.granted)
         }
     }
 
@@ -282,8 +282,8 @@ struct BudgetBook: Sendable {
             stretches[account]?[start] = nil
             changes.stretches.insert(Place(account: account, start: start))
             change(account, budget, at: time) {
-                $0.used = $0.used.adding(stretch.used)
-                $0.granted = $0.granted.adding(stretch.granted)
+                $0.used = $0.used.addingClamped(stretch.used)
+                $0.granted = $0.granted.addingClamped(stretch.granted)
             }
         }
     }
@@ -301,12 +301,5 @@ struct BudgetBook: Sendable {
             stretches[account]?[oldest] = nil
             changes.stretches.insert(Place(account: account, start: oldest))
         }
-    }
-}
-
-extension UInt64 {
-    fileprivate func adding(_ other: UInt64) -> UInt64 {
-        let (sum, overflows) = addingReportingOverflow(other)
-        return overflows ? .max : sum
     }
 }

@@ -253,11 +253,11 @@ final class BudgetKeeper {
     }
 
     /// Says which budgets the policies in force have, and what price lists count.
-    func know(_ policies: [EgressPolicy], _ lists: [PriceList] = []) {
-        var budgets = policies.flatMap { policy in
+    func know(_ catalog: PolicyCatalog) {
+        var budgets = catalog.egressPolicies.flatMap { policy in
             policy.budgets.map { (BudgetName(policy: policy.name, budget: $0.name), $0) }
         }
-        budgets += lists.flatMap { list in
+        budgets += catalog.priceLists.flatMap { list in
             list.entries.map { (BudgetName(policy: list.account, budget: $0.name), list.budget($0)) }
         }
         book.know(Dictionary(budgets, uniquingKeysWith: { first, _ in first }))

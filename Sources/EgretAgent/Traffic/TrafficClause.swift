@@ -71,10 +71,8 @@ struct TrafficAmount: Hashable, Sendable {
     var bytes: UInt64 = 0
 
     static func += (left: inout TrafficAmount, right: TrafficAmount) {
-        let packets = left.packets.addingReportingOverflow(right.packets)
-        let bytes = left.bytes.addingReportingOverflow(right.bytes)
-        left = TrafficAmount(
-            packets: packets.overflow ? .max : packets.partialValue, bytes: bytes.overflow ? .max : bytes.partialValue)
+        left.packets = left.packets.addingClamped(right.packets)
+        left.bytes = left.bytes.addingClamped(right.bytes)
     }
 
     /// What has come since an earlier reading of the same counter. A counter that has gone back was set to zero by somebody:

@@ -116,11 +116,11 @@ enum BudgetText {
     }
 
     private static func cost(_ micros: UInt64?, _ state: BudgetInfo) -> String {
-        micros.map { "\(TrafficPrice.text(ofMicros: $0)) \(state.currency ?? "")" } ?? "-"
+        micros.map { TrafficPrice.text(ofMicros: $0, in: state.currency ?? "") } ?? "-"
     }
 
     private static func row(_ state: BudgetInfo, isWide: Bool) -> [String] {
-        let whole = state.amount.map { $0 &+ state.granted < $0 ? .max : $0 &+ state.granted }
+        let whole = state.amount.map { $0.addingClamped(state.granted) }
         let percent = whole.map { " (\(Int((Double(state.used) * 100 / Double(max(1, $0))).rounded(.down)))%)" } ?? ""
         let cells = [
             state.policy, state.budget, state.account.isEmpty ? "-" : state.account,

@@ -108,19 +108,16 @@ enum UsageText {
             header: ["PRICE LIST", "DESTINATION", "USED", "FREE LEFT", "COST", "FORECAST", "WILL COST", "MONTH ENDS"],
             alignments: [.left, .left, .right, .right, .right, .right, .right, .left])
         for cost in costs {
+            func money(_ micros: UInt64) -> String { TrafficPrice.text(ofMicros: micros, in: cost.currency) }
             let left = cost.free.map { RoundedBytes.text($0 > cost.used ? $0 - cost.used : 0) } ?? "-"
             let cells = [
-                cost.priceList, cost.destination, RoundedBytes.text(cost.used), left, money(cost.cost, cost.currency),
-                RoundedBytes.text(cost.forecast), money(cost.costForecast, cost.currency),
+                cost.priceList, cost.destination, RoundedBytes.text(cost.used), left, money(cost.cost),
+                RoundedBytes.text(cost.forecast), money(cost.costForecast),
                 MomentText.text(of: Int64(cost.ends)),
             ]
             table.append(cells.map(\.withVisibleControls))
         }
         return table.lines
-    }
-
-    private static func money(_ micros: UInt64, _ currency: String) -> String {
-        "\(TrafficPrice.text(ofMicros: micros)) \(currency)"
     }
 
     private static func cell(_ row: UsageRow, _ key: UsageQuery.Key) -> String {
@@ -133,7 +130,7 @@ enum UsageText {
     }
 
     private static func cost(_ row: UsageRow) -> String {
-        let costs = row.cost.sorted { $0.key < $1.key }.map { money($1, $0) }
+        let costs = row.cost.sorted { $0.key < $1.key }.map { TrafficPrice.text(ofMicros: $1, in: $0) }
         return costs.isEmpty ? "-" : costs.joined(separator: ", ")
     }
 }

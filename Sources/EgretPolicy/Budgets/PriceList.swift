@@ -83,13 +83,7 @@ public struct PriceList: Hashable, Sendable {
         entries.firstIndex { entry in
             guard entry.direction.covers(direction) else { return false }
             if entry.destinations.isEmpty { return true }
-            return entry.destinations.contains { destination in
-                switch destination {
-                case .block(let block): block.contains(address)
-                case .builtIn(let group): group.blocks.contains { $0.contains(address) }
-                case .group(let name): groups[name]?.blocks.contains { $0.contains(address) } ?? false
-                }
-            }
+            return entry.destinations.contains { $0.blocks(groups).contains { $0.contains(address) } }
         }
     }
 
@@ -130,24 +124,19 @@ extension PriceList.Entry {
         var total: UInt64 = 0
         var charged: UInt64 = 0
         return days.map { parts in
-            let used = parts.reduce(UInt64(0)) { PriceList.Entry.sum($0, $1) }
-            total = PriceList.Entry.sum(total, used)
+            let used = parts.reduce(UInt64(0)) { $0.addingClamped($1) }
+            total = total.addingClamped(used)
             let cost = micros(of: total) - charged
             charged += cost
             var part: UInt64 = 0
             var given: UInt64 = 0
             return parts.map { bytes in
-                part = PriceList.Entry.sum(part, bytes)
+                part = part.addingClamped(bytes)
                 // Rounding the sums, not the parts, leaves nothing over.
                 let wanted = used == 0 ? 0 : UInt64(clamping: UInt128(cost) * UInt128(part) / UInt128(used))
                 defer { given = wanted }
                 return wanted - given
             }
         }
-    }
-
-    private static func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {
-        let (sum, overflows) = left.addingReportingOverflow(right)
-        return overflows ? .max : sum
     }
 }

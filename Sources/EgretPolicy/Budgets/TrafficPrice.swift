@@ -40,7 +40,12 @@ public struct TrafficPrice: Hashable, Sendable, CustomStringConvertible {
 
     /// `0.09 USD/GB`.
     public var description: String {
-        "\(TrafficPrice.text(ofMicros: micros)) \(currency)/\(unit.description.dropFirst())"
+        "\(TrafficPrice.text(ofMicros: micros, in: currency))/\(unit.description.dropFirst())"
+    }
+
+    /// Millionths with at least two decimals, and their currency: `0.09 USD`.
+    public static func text(ofMicros micros: UInt64, in currency: String) -> String {
+        "\(text(ofMicros: micros)) \(currency)"
     }
 
     /// Millionths as a decimal number with at least two decimals: `0.09`, `12.00`.
