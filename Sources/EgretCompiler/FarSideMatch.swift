@@ -85,14 +85,3 @@ struct FarSideMatch {
 
     private static func portSetName(_ ports: PortRange) -> String { "ports-\(ports.lowerBound)-\(ports.upperBound)" }
 }
-
-extension Destination {
-    /// The addresses; the host's own are never on a route.
-    func blocks(_ groups: [String: DestinationGroup]) -> [AddressBlock] {
-        switch self {
-        case .block(let block): [block]
-        case .builtIn(let group): group.blocks
-        case .group(let name): groups[name]?.blocks ?? []
-        }
-    }
-}

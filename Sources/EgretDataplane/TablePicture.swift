@@ -229,12 +229,7 @@ public final class TablePicture {
 
     /// The sets that programs share, as far as they hold elements that none of the programs has put there.
     fileprivate func strays(besides programs: [TableProgram]) throws(NetlinkError) -> [Drift] {
-        var meant: [Table: [String: Swift.Set<SetElement>]] = [:]
-        for program in programs {
-            for membership in program.memberships {
-                meant[program.table, default: [:]][membership.name, default: []].formUnion(membership.sortedElements)
-            }
-        }
+        let meant = programs.sharedElements
         var found: [Drift] = []
         for program in programs {
             for set in program.sets where set.contents.count == 0 && !set.hasTimeouts && set.keyType != .time {

@@ -46,3 +46,17 @@ public struct TableProgram: Hashable, Sendable {
             + counters.map { .deleteCounter($0.name) }
     }
 }
+
+extension Sequence where Element == TableProgram {
+    /// The elements that the programs have in sets of others, by table and set.
+    public var sharedElements: [Table: [String: Swift.Set<SetElement>]] {
+        var found: [Table: [String: Swift.Set<SetElement>]] = [:]
+        for program in self {
+            for set in program.memberships {
+                guard case .elements(let elements) = set.contents else { continue }
+                found[program.table, default: [:]][set.name, default: []].formUnion(elements)
+            }
+        }
+        return found
+    }
+}

@@ -216,6 +216,15 @@ public enum Destination: Hashable, Sendable {
     case builtIn(BuiltInGroup)
     /// A ``DestinationGroup`` of the same policy set, by name.
     case group(String)
+
+    /// The addresses; none where they are the host's own, or the group is unknown.
+    package func blocks(_ groups: [String: DestinationGroup]) -> [AddressBlock] {
+        switch self {
+        case .block(let block): [block]
+        case .builtIn(let group): group.blocks
+        case .group(let name): groups[name]?.blocks ?? []
+        }
+    }
 }
 
 /// One entry of a rule's `ports`: a protocol, or a part of one.

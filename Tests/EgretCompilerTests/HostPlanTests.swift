@@ -55,7 +55,7 @@ struct HostPlanTests {
     func oneMore() throws {
         var plan = HostPlan(logGroup: 5)
         _ = try plan.apply(change((0..<50).map { try endpoint($0) }))
-        #expect(plan.programs.count == 1)
+        #expect(plan.outlines.count == 1)
         let difference = try plan.apply(change([try endpoint(50)]))
         #expect(difference.arrival.isEmpty && difference.departure.isEmpty)
         let packets = difference.switching.steps.filter { $0.table == HostBase.table }
@@ -107,7 +107,7 @@ struct HostPlanTests {
         _ = try plan.apply(change((0..<500).map { try endpoint($0, 0, 0) }))
         let difference = try plan.apply(change((0..<500).map { try endpoint($0, 1, 0) }))
         #expect(difference.switching.steps.count < 40)
-        #expect(plan.programs.count == 2)
+        #expect(plan.outlines.count == 2)
     }
 
     @Test("a random sequence of changes leads where building anew does, but for numbers", arguments: 0..<20)
@@ -148,7 +148,7 @@ struct HostPlanTests {
             var other = ModelKernel(before.tablePrograms)
             other.apply(plan.difference(from: before))
             #expect(other.state == kernel.state, "seed \(seed), step \(step)")
-            let generations = plan.programs.values.map(\.generation.rawValue)
+            let generations = plan.outlines.values.map(\.generation.rawValue)
             #expect(Swift.Set(generations).count == generations.count)
         }
     }
@@ -190,8 +190,9 @@ struct HostPlanTests {
         let long = HostPlanTests.egress[1]
         first.policies[long] = PolicySet(policies: [EgressPolicy(name: "p", rules: [rule])])
         let given = try plan.apply(first).arrival
-        #expect(plan.programs.count == 3)
-        for (key, program) in plan.programs {
+        #expect(plan.outlines.count == 3)
+        for key in plan.outlines.keys {
+            let program = try #require(plan.program(of: key))
             #expect(given.contains(program.program))
             let outline = try #require(plan.outline(of: key))
             #expect(outline.program.rules.isEmpty == (key != long))
@@ -221,9 +222,8 @@ struct HostPlanTests {
             }
             #expect(named.count == count && named.allSatisfy { $0.verdict == .jump("names-0") })
         }
-        let rules = plan.programs.values.flatMap(\.program.rules).filter { $0.chain.hasSuffix("-names") }.map {
-            NftText.render($0)
-        }
+        let programs = plan.outlines.keys.compactMap { plan.program(of: $0) }
+        let rules = programs.flatMap(\.program.rules).filter { $0.chain.hasSuffix("-names") }.map { NftText.render($0) }
         let asking = plan.tablePrograms.flatMap(\.rules).filter { $0.chain == "names-ask" }.map { NftText.render($0) }
         #expect(asking.count == 4)
         for (rule, family) in [(1, "ipv4"), (2, "ipv6")] {

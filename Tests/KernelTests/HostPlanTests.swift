@@ -73,7 +73,7 @@ struct HostPlanTests {
             #expect(tally.kinds[kind, default: 0] > tally.asked / 20, "\(kind)")
         }
         try pods.clear()
-        #expect(pods.plan.programs.isEmpty)
+        #expect(pods.plan.outlines.isEmpty)
         #expect(try pods.drift() == [])
         print("host plan, \(layout): \(tally)")
     }

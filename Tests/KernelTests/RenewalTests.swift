@@ -32,7 +32,7 @@ struct RenewalTests {
             EgressRule(action: .deny, services: RenewalTests.udp(PodMeter.never), schedule: RenewalTests.always),
             otherwise: .allow)
         try HostPlanChangeTests.enforce(HostPlanChangeTests.Rules(egress: egress, ingress: ingress), pods)
-        let generations = pods.plan.programs.mapValues(\.generation)
+        let generations = pods.plan.outlines.mapValues(\.generation)
         let meter = try PodMeter(pods)
         let source = pods.pods[0]
         let frames = try [PodMeter.always, PodMeter.never].flatMap { port in
@@ -52,7 +52,7 @@ struct RenewalTests {
         let (came, went) = try (meter.arrived(), meter.read())
         #expect(went.never == 0, "of \(sent) packets sent")
         #expect(came.always > 1_000 && went.always == came.always, "an allowed packet was dropped")
-        #expect(pods.plan.programs.mapValues(\.generation) == generations, "no connection is judged anew")
+        #expect(pods.plan.outlines.mapValues(\.generation) == generations, "no connection is judged anew")
         #expect(try pods.drift() == [])
         print("renewal: 300 during \(sent) packets, \(went.always) arrived")
     }

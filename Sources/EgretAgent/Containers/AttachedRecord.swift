@@ -85,10 +85,8 @@ extension AttachedTarget {
     /// container has it there as well. `CAP_SYS_ADMIN` there enters namespaces (setns(2)), and `CAP_SYS_PTRACE` processes of
     /// the host's, where a container sees those.
     var wayToHost: String? {
-        guard let process, let status = try? File.readText("\(process)/status"), sharesWithHost("user", process)
-        else { return nil }
-        let line = status.split(separator: "\n").first { $0.hasPrefix("CapBnd:") }
-        let bits = line.flatMap { UInt64($0.dropFirst(7).filter { !$0.isWhitespace }, radix: 16) } ?? 0
+        guard let process, sharesWithHost("user", process) else { return nil }
+        let bits = AttachedTarget.number("CapBnd:", of: "\(process)", radix: 16) ?? 0
         // `linux/capability.h`.
         let (netAdmin, sysPtrace, sysAdmin): (UInt64, UInt64, UInt64) = (1 << 12, 1 << 19, 1 << 21)
         if bits & netAdmin != 0 {
@@ -122,10 +120,10 @@ extension AttachedTarget {
     }
 
     /// A number that the status of a process tells.
-    private static func number(_ word: String, of process: String) -> Int? {
+    private static func number(_ word: String, of process: String, radix: Int = 10) -> UInt64? {
         guard let status = try? File.readText("\(process)/status") else { return nil }
         let line = status.split(separator: "\n").first { $0.hasPrefix(word) }
-        return line.flatMap { Int($0.dropFirst(word.count).filter { !$0.isWhitespace }) }
+        return line.flatMap { UInt64($0.dropFirst(word.count).filter { !$0.isWhitespace }, radix: radix) }
     }
 
     /// The directory of a container's first process.

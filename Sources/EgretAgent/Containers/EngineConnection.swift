@@ -65,25 +65,11 @@ struct EngineConnection: ContainerEngine {
     /// - Returns: The document.
     /// - Throws: ``EngineError``, or an error of the connection's or of the document's.
     func get<Document: Decodable & Sendable>(_ target: String, within limit: Duration) async throws -> Document {
-        try await within(limit, target) { try await answer(target) }
-    }
-
-    private func answer<Document: Decodable & Sendable>(_ target: String) async throws -> Document {
-        try await exchange(target) { parts in
-            var body: [UInt8] = []
-            var status = 0
-            for try await part in parts {
-                switch part {
-                case .head(let head): status = Int(head.status.code)
-                case .body(let bytes):
-                    body += bytes.readableBytesView
-                    guard body.count <= EngineConnection.answerLimit else { throw EngineError("\(target): too long") }
-                case .end:
-                    guard status == 200 else { throw EngineError("\(target) was answered \(status)", status: status) }
-                    return try JSONDecoder().decode(Document.self, from: Data(body))
-                }
-            }
-            throw EngineError("\(target): the engine ended the connection")
+        try await within(limit, target) {
+            let (status, body, isWhole) = try await answer(target, .GET, upTo: EngineConnection.answerLimit)
+            guard isWhole else { throw EngineError("\(target): too long") }
+            guard status == 200 else { throw EngineError("\(target) was answered \(status)", status: status) }
+            return try JSONDecoder().decode(Document.self, from: Data(body))
         }
     }
 
@@ -93,23 +79,31 @@ struct EngineConnection: ContainerEngine {
     /// - Throws: ``EngineError``, or an error of the connection's.
     func post(_ target: String) async throws {
         try await within(EngineConnection.patience, target) {
-            try await exchange(target, .POST) { parts -> Void in
-                var body: [UInt8] = []
-                var status = 0
-                for try await part in parts {
-                    switch part {
-                    case .head(let head): status = Int(head.status.code)
-                    case .body(let bytes):
-                        body += bytes.readableBytesView.prefix(EngineConnection.reasonLimit - body.count)
-                    case .end:
-                        if (200..<300).contains(status) { return }
-                        let reason = (try? JSONDecoder().decode(EngineRefusal.self, from: Data(body)))?.message
-                        throw EngineError(
-                            "\(target) was answered \(status)" + (reason.map { ": \($0)" } ?? ""), status: status)
-                    }
+            let (status, body, _) = try await answer(target, .POST, upTo: EngineConnection.reasonLimit)
+            if (200..<300).contains(status) { return }
+            let reason = (try? JSONDecoder().decode(EngineRefusal.self, from: Data(body)))?.message
+            throw EngineError("\(target) was answered \(status)" + (reason.map { ": \($0)" } ?? ""), status: status)
+        }
+    }
+
+    /// What the engine answers: the status and the body, of which no more is read than the limit.
+    private func answer(
+        _ target: String, _ method: HTTPMethod, upTo limit: Int
+    ) async throws -> (status: Int, body: [UInt8], isWhole: Bool) {
+        try await exchange(target, method) { parts in
+            var body: [UInt8] = []
+            var status = 0
+            for try await part in parts {
+                switch part {
+                case .head(let head): status = Int(head.status.code)
+                case .body(let bytes):
+                    let isWhole = bytes.readableBytes <= limit - body.count
+                    body += bytes.readableBytesView.prefix(limit - body.count)
+                    if !isWhole { return (status, body, false) }
+                case .end: return (status, body, true)
                 }
-                throw EngineError("\(target): the engine ended the connection")
             }
+            throw EngineError("\(target): the engine ended the connection")
         }
     }
 

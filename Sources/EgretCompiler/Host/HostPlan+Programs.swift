@@ -142,14 +142,7 @@ extension HostPlan {
 
     /// The elements of shared maps and sets that the plan's endpoints have, by table and set.
     public var sharedElements: [Table: [String: Swift.Set<SetElement>]] {
-        var found: [Table: [String: Swift.Set<SetElement>]] = [:]
-        for program in hasBase ? bases + memberPrograms : [] {
-            for set in program.memberships {
-                guard case .elements(let elements) = set.contents else { continue }
-                found[program.table, default: [:]][set.name, default: []].formUnion(elements)
-            }
-        }
-        return found
+        (hasBase ? bases + memberPrograms : []).sharedElements
     }
 
     private func memberships(of endpoint: HostEndpoint) -> [Membership] {

@@ -137,13 +137,6 @@ public struct HostPlan: Hashable, Sendable {
         self.horizon = horizon
     }
 
-    /// The programs in use.
-    ///
-    /// - Complexity: Each is compiled again; ``outlines`` are at hand.
-    public var programs: [ProgramKey: PolicyProgram] {
-        Dictionary(uniqueKeysWithValues: entries.map { ($0, $1.program(of: $0, logGroup: logGroup)) })
-    }
-
     /// The programs in use, with the names of their objects, without rules and elements.
     public var outlines: [ProgramKey: PolicyProgram] { entries.mapValues(\.outline) }
 
