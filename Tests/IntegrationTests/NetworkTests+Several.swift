@@ -224,6 +224,35 @@ extension NetworkTests {
                 """)
     }
 
+    @Test("commands about a connection know its namespace by every name that it has, and by none that it has lost")
+    func anyName() throws {
+        try expect(
+            "nwany",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; ip netns add n; ip netns exec n sleep 300 & held=$!
+            for i in {1..200}; do [ "$(ip netns identify $held)" = n ] && break; sleep 0.05; done
+            egret network connect br0 pid:$held | sed 's/[0-9]* has/ has/'
+            egret publish 8080:80 n && egret publish 8081:81 /run/netns/n; answer n 80 81
+            ask 192.0.2.2 8080; egret network label br0 n app=web
+            egret network inspect br0 -o json | grep -c '"app" : "web"'
+            egret network disconnect br0 /run/netns/n && egret publish ls | tail -n +2 | wc -l
+            egret network connect br0 n --ip 10.9.0.2; ip netns del n; ip netns add n
+            egret publish 8080:80 n 2>&1 | head -1; egret publish 8080:80 pid:$held && ask 192.0.2.2 8080
+            egret network disconnect br0 n && egret network inspect br0 -o json | grep -c '"10.9.0.2"'
+            ip netns del n; finish
+            """,
+            prints: """
+                pid: has 10.9.0.2
+                192.0.2.2 80
+                1
+                0
+                n has 10.9.0.2
+                egret: n is not connected to any network
+                192.0.2.2 80
+                0
+                """)
+    }
+
     @Test("a rule that a namespace has made so that nobody can remove it keeps no connection")
     func ruleToStay() throws {
         try expect(
