@@ -268,6 +268,8 @@ extension NetworkTests {
             s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
             s.send(struct.pack("=IHHII", 16 + len(rule), 32, 0x405, 1, 0) + rule)
             print("made", struct.unpack_from("=i", s.recv(4096), 16)[0])'
+            inside a ip rule del priority 32765; egret network restore 2>&1 | cut -d';' -f1
+            inside a ip rule | grep -c 'from 10.8.0.2 lookup'; egret network restore 2>&1 | grep -c 'put right'
             egret network disconnect br1 a 2>&1 | grep -o 'warning: [^:]*'
             inside a ip rule | grep -o 'from 10.8.0.2 lookup [0-9]*'
             inside a ip -o link show type veth | wc -l; egret network rm br1 && echo gone
@@ -277,6 +279,10 @@ extension NetworkTests {
                 a has 10.9.0.2
                 a has 10.8.0.2
                 made 0
+                egret: put right for a of br1: a has lost its routing rule for what it sends from 10.8.0.2
+                egret: a has made a routing rule that nobody can remove: from 10.8.0.2 lookup 1728053401, priority 99
+                2
+                0
                 warning: a keeps a routing rule for its answers
                 from 10.8.0.2 lookup 1728053401
                 1
