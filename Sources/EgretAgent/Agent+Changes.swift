@@ -294,6 +294,7 @@ extension Agent {
     private func draft(
         of all: [StoredDocument], passedOver: [String: Int] = [:], isNew: Bool = true
     ) throws(APIError) -> Draft {
+        hasWorked = true
         let read = try PolicyReading(all, timeZones: timeZones, former: reading, isNew: isNew, feeds: feeds)
         var warnings = read.warnings + Agent.absentSources(read.catalog) + Agent.absentNodes(read)
         for (kind, count) in passedOver.sorted(by: { $0.key < $1.key }) {

@@ -247,6 +247,7 @@ public actor Agent {
 
     /// Has in force what feeds hold now.
     func takeFeeds() throws {
+        hasWorked = true
         let fresh = try PolicyReading(
             documents, timeZones: timeZones, former: reading, isNew: false, feeds: feeds)
         if fresh.catalog == reading.catalog { return hasNewLists = false }
@@ -284,7 +285,8 @@ public actor Agent {
     }
 
     private func compare(by authors: [String]) throws {
-        hasWorked = true
+        let former = enforcement.comparisons
+        defer { if enforcement.comparisons != former { hasWorked = true } }
         let drift = try enforcement.drift()
         // Endpoints that are gone take their chains with them.
         if drift.isEmpty { return }

@@ -101,6 +101,8 @@ final class NotedKernel: Sendable {
         var changes = 0
         var timesHoldUntil: Int64?
         var drift: [String] = []
+        /// How often there was something to compare: what others had changed.
+        var comparisons = 0
         var counters: [String: CounterValue] = [:]
         /// Errors to come, one for each attempt.
         var failures: [Failure?] = []
@@ -147,7 +149,13 @@ final class NotedEnforcement: Enforcement {
         EnforcementPreview(changed: [], cut: [:])
     }
     func holdsPolicies() throws -> Bool { kernel.state.withLock { !$0.policies.isEmpty } }
-    func drift() throws -> [String] { kernel.state.withLock { $0.drift } }
+    var comparisons: Int { kernel.state.withLock { $0.comparisons } }
+    func drift() throws -> [String] {
+        kernel.state.withLock { kernel in
+            if !kernel.drift.isEmpty { kernel.comparisons += 1 }
+            return kernel.drift
+        }
+    }
     func tidy() throws {}
     func counters() throws -> [String: CounterValue] { kernel.state.withLock { $0.counters } }
 }

@@ -534,6 +534,30 @@ struct AgentTests {
         #expect(await agent.status().problem == nil)
     }
 
+    @Test("memory is given back after work, and not every time that there was nothing to compare")
+    func memory() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        func isReturned() async -> Bool {
+            let before = await agent.lastReturn
+            for _ in 0..<3 {
+                bench.advance(31)
+                await agent.tick()
+            }
+            return await agent.lastReturn != before
+        }
+        let request = AgentBench.request(AgentBench.policy("one"))
+        #expect(await isReturned(), "what the start has needed")
+        #expect(await isReturned() == false, "three times there was nothing to compare")
+        _ = try await agent.plan(request)
+        #expect(await isReturned())
+        _ = try await agent.apply(request, author: "me")
+        #expect(await isReturned())
+        bench.kernel.state.withLock { $0.drift = ["table inet egret-policy is missing"] }
+        #expect(await isReturned())
+        #expect(await isReturned() == false)
+    }
+
     @Test("others' changes are mended, and who made them is told")
     func repair() async throws {
         let bench = try AgentBench()

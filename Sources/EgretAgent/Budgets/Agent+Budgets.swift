@@ -36,6 +36,8 @@ extension Agent {
     /// Mends what others have changed.
     func mendBudgets() {
         guard let budgets else { return }
+        let former = budgets.comparisons
+        defer { if budgets.comparisons != former { hasWorked = true } }
         noting("budgets") {
             let drift = try budgets.mend(at: now())
             if drift.isEmpty { return }

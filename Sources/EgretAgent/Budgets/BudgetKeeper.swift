@@ -38,6 +38,8 @@ final class BudgetKeeper {
     private(set) var refused: [BudgetAccount: CounterValue] = [:]
     /// How often parts of amounts were reached since the agent's start.
     private(set) var alerts = 0
+    /// How often the table was read and compared with what it is to hold, which takes much memory for a while.
+    private(set) var comparisons = 0
     private var ruleset: UInt32?
     /// Whether the table whose readings the book had is gone: removed, or made anew by somebody else.
     private var isLost = false
@@ -176,6 +178,7 @@ final class BudgetKeeper {
         guard let program, !isStale else { return [] }
         let now = try dataplane.rulesetGeneration()
         if now == ruleset { return [] }
+        comparisons += 1
         let drift = try dataplane.drift(of: [program]).map(\.description)
         if !drift.isEmpty {
             try read(at: time)
