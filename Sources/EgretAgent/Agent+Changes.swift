@@ -103,10 +103,8 @@ extension Agent {
                 deadline: confirmation, before: predecessor)
             number = begun
             enforced = try enforce(draft.reading, isFormer: isFormer, &report.warnings)
-            // What was tried as they came is a failure of the change's.
-            if hasTaken {
-                try budgets?.keep(enforced, prices: Agent.prices(draft.reading.catalog), at: now())
-            }
+            // Budgets that cannot be kept are a failure of the change's.
+            if hasTaken { try keepBudgets(of: draft.reading.catalog) }
             try store.commit(begun, former: isFormer ? .rolledBack : .superseded)
         } catch {
             throw undone(number, error)
@@ -171,6 +169,7 @@ extension Agent {
         if !hasTaken { return failure }
         do {
             enforced = try enforcement.take(to: desired, at: now())
+            keepBudgets()
         } catch {
             problem = "\(error)"
         }

@@ -40,14 +40,16 @@ final class AgentBench: Sendable {
     var storePath: String { "\(directory)/agent.sqlite" }
 
     /// A new agent on the same store, as after a crash of the one before.
-    func agent(defaultAction: DefaultAction = .allow, feeds: FeedKeeper? = nil) async throws -> Agent {
+    func agent(
+        defaultAction: DefaultAction = .allow, feeds: FeedKeeper? = nil, budgets: sending BudgetKeeper? = nil
+    ) async throws -> Agent {
         let agent = Agent(
             loop: group.next(), store: try PolicyStore(path: storePath), enforcement: NotedEnforcement(kernel),
             source: GivenEndpoints(bench: self), defaultAction: defaultAction,
             timeZones: SystemTimeZones.database(), networkNamespace: 1,
             now: { self.clock.withLock { $0 } },
             clock: BootClock(bootID: "start \(uptime.withLock { $0.start })") { self.uptime.withLock { $0.seconds } },
-            feeds: feeds,
+            feeds: feeds, budgets: budgets,
             log: { line in self.lines.withLock { $0.append(line) } })
         try await agent.start()
         return agent

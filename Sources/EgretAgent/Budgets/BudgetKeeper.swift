@@ -26,6 +26,8 @@ final class BudgetKeeper {
     private let kernel: String
     private(set) var book = BudgetBook()
     private var demand = BudgetDemand()
+    /// How often it was worked out what endpoints' budgets come to, which takes long for many endpoints.
+    private(set) var demands = 0
     /// What the kernel holds; `nil` for nothing.
     private var program: TableProgram?
     /// The number of the table that the book's readings are of.
@@ -63,6 +65,7 @@ final class BudgetKeeper {
 
     /// Brings the kernel to what endpoints' budgets, and price lists, ask for.
     func keep(_ endpoints: [EnforcedEndpoint], prices: [EndpointBudget] = [], at time: Int64) throws {
+        demands += 1
         let wanted = BudgetDemand(endpoints, prices: prices)
         if !isStale && wanted == demand { return }
         let present = isStale ? nil : program
