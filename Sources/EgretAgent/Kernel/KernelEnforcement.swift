@@ -55,6 +55,7 @@ final class KernelEnforcement: Enforcement {
     private(set) var enforced: [EnforcedEndpoint] = []
     /// The ruleset's number, without the enforcement's own transactions, when the kernel was last known to be at the plan.
     private var soundRuleset: UInt32?
+    private(set) var comparisons = 0
     /// Whether the kernel may be otherwise than the plan: until it is taken over again.
     private(set) var isStale = true
     /// Whether the kernel was ever brought anywhere, or was to be.
@@ -472,6 +473,7 @@ final class KernelEnforcement: Enforcement {
         // Equal numbers mean that nobody has committed anything since the kernel was as it should be.
         let ruleset = try dataplane.foreignGeneration()
         var found: [String] = []
+        if ruleset != soundRuleset || limits.isNeeded { comparisons += 1 }
         if ruleset != soundRuleset {
             found = try dataplane.drift(of: plan.tablePrograms, areAll: true).map(\.description)
             if found.isEmpty { soundRuleset = ruleset }
