@@ -259,8 +259,9 @@ public struct LimitProgram: Sendable {
             if limit.countsConnections {
                 let target = addChain("connections", limit, member, direction) { limit.countingConnections }
                 let end: LimitMatch.FarEnd = direction == .egress ? .destination : .beginner
+                let isMeant: [Statement] = [Direction.original.statement] + times
                 beginning += match.conditions(end).map {
-                    Rule(in: chain, [Direction.original.statement] + $0 + times + [.verdict(.jump(target))])
+                    Rule(in: chain, isMeant + $0 + [.verdict(.jump(target))])
                 }
             }
         }

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension TrafficLimit {
-    /// What it says, in a line: `internet 443/tcp: 5Mbit, 20 connections per policy when mon-fri (UTC)`.
+    /// What it says, in a line: `internet 443/tcp: 5Mbit, 20 connections per policy only mon-fri (UTC)`.
     public var summary: String {
         let match = (destinations.map(\.description) + services.map(\.description)).joined(separator: " ")
         let amounts = [
@@ -11,6 +11,6 @@ extension TrafficLimit {
         ]
         .compactMap(\.self).joined(separator: ", ")
         return (match.isEmpty ? "" : "\(match): ") + amounts + (scope == .endpoint ? "" : " per \(scope.rawValue)")
-            + (schedule.map { " when \($0)" } ?? "")
+            + (schedule.map { " only \($0)" } ?? "")
     }
 }
