@@ -125,8 +125,8 @@ struct RunSession {
         }
         if let limit = loaded.set.limits.first(where: { $0.schedule != nil }) {
             throw RunFailure(
-                message: "the limit \(limit.name ?? limit.summary) holds at some times only (when), and egret run does "
-                    + "not enforce times yet",
+                message: "the limit \(limit.name ?? limit.summary) is for some times (when), and egret run does not "
+                    + "enforce times yet",
                 advice: "remove when, or let the agent enforce the policy")
         }
     }
