@@ -102,8 +102,13 @@ struct ReadingTests {
         let directory = try TemporaryDirectory()
         let path = directory.path + "/job.yaml"
         for (when, isRefused) in [("when: { hours: [\"09:00-17:00\"] }", true), ("name: always", false)] {
-            let spec = "{ default: allow, \(spec.replacing("WHEN", with: when)) }"
-            try write("apiVersion: egret.dev/v1\nkind: EgressPolicy\nmetadata: { name: job }\nspec: \(spec)\n", to: path)
+            let text = """
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: job }
+                spec: { default: allow, \(spec.replacing("WHEN", with: when)) }
+                """
+            try write(text, to: path)
             if isRefused {
                 let error = #expect(throws: APIError.self) { try FilePolicies.check([path]) }
                 #expect(error?.message.hasPrefix("times of job need an agent") ?? false)
