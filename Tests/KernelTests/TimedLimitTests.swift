@@ -15,7 +15,7 @@ struct TimedLimitTests {
     private static let packets: UInt16 = 9_001
     private static let connections: UInt16 = 9_002
     /// 2026-11-23, a Monday.
-    private static let monday = CivilDate(dayNumber: 20_780).dayNumber * 86_400
+    private static let monday: Int64 = 20_780 * 86_400
 
     /// Ten packets at once, and three connections, on working days.
     private static func limits() throws -> [TrafficLimit] {
