@@ -10,7 +10,8 @@ extension TrafficLimit {
             newConnections.map { "\($0) new connections" }, packets.map { "\($0) packets" }, dscp.map { "dscp \($0)" },
         ]
         .compactMap(\.self).joined(separator: ", ")
+        let times = schedule.map { " only \($0)" } ?? ""
         return (match.isEmpty ? "" : "\(match): ") + amounts + (scope == .endpoint ? "" : " per \(scope.rawValue)")
-            + (schedule.map { " only \($0)" } ?? "")
+            + times
     }
 }
