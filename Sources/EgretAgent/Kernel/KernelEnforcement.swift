@@ -121,20 +121,20 @@ final class KernelEnforcement: Enforcement {
     /// The tables that nobody else may change.
     private static let tables = HostPlan.tables + [LimitProgram.table, LimitProgram.frameTable]
 
-    /// What the limits of endpoints come to.
-    private func limitProgram(_ demands: EndpointDemands) -> LimitProgram {
+    /// What the limits of endpoints come to, at the times that a plan has worked out.
+    private func limitProgram(_ demands: EndpointDemands, _ plan: HostPlan) -> LimitProgram {
         let program = LimitProgram(
             demands.limited.map { member in
                 var member = member
                 guard let link = member.attachment.index else { return member }
                 member.queueIndex = queue(of: link, .egress, demands)
                 return member
-            }, logGroup: KernelEnforcement.logGroup)
+            }, horizon: plan.horizon, logGroup: KernelEnforcement.logGroup)
         traffic.come(limits: program.refusals)
         return program
     }
 
-    var timesHoldUntil: Int64? { plan.hasTimes ? plan.horizon.upperBound : nil }
+    var timesHoldUntil: Int64? { plan.hasTimes || limits.hasTimes ? plan.horizon.upperBound : nil }
 
     // MARK: - Changing the kernel
 
@@ -196,7 +196,7 @@ final class KernelEnforcement: Enforcement {
         let difference = try next.apply(change)
         try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints)
         try routes.take(wanted.routes, localNetworks: wanted.localNetworks)
-        try limits.take(limitProgram(wanted))
+        try limits.take(limitProgram(wanted, next))
         announce(change.policies, of: next, adopted: adopted)
         let naming = naming(of: isPoliced ? Swift.Set(fresh.slots) : [], fresh, next, isWhole: true)
         if !isPoliced {
@@ -277,7 +277,9 @@ final class KernelEnforcement: Enforcement {
         if !step.demands.routes.isEmpty || !demands.routes.isEmpty {
             try routes.lead(step.demands.routes, localNetworks: step.demands.localNetworks)
         }
-        if !step.demands.limited.isEmpty || limits.isNeeded { try limits.change(to: limitProgram(step.demands)) }
+        if !step.demands.limited.isEmpty || limits.isNeeded {
+            try limits.change(to: limitProgram(step.demands, plan))
+        }
         announce(step.policies, of: plan)
         let naming = naming(of: step.affected.union(step.removed), resolved, plan, isWhole: !isPoliced)
         try names.change(naming) { fill in
