@@ -7,6 +7,7 @@ import EgretDataplane
 import EgretFlows
 import EgretLinux
 import EgretNetlink
+import EgretNetworks
 import EgretNftables
 import EgretRoutes
 import EgretRun
@@ -45,8 +46,12 @@ final class RunHost {
             if let generation = Generation(rawValue: record.generation) {
                 try KernelFlows.delete(mark: (generation.mark, Generation.mask), netfilter)
             }
-            try state.forget(record)
         }
+        if !dead.isEmpty {
+            // Those whose every packet is judged by the clock bear no mark.
+            try NetworkConnections(netfilter).forget(of: dead.flatMap(\.addresses))
+        }
+        for record in dead { try state.forget(record) }
         if !dead.isEmpty, try isAlone() { try restore() }
         return dead
     }

@@ -32,6 +32,8 @@ final class RunNames: Sendable {
         var denial: NameTable.Denial
         /// How much the command may ask, and hold.
         var limits: NameLimits
+        /// The time, in seconds since 1970.
+        var now: @Sendable () -> Int64
     }
 
     /// The netlink port by which the proxies put addresses into sets.
@@ -58,7 +60,7 @@ final class RunNames: Sendable {
             names.first { $0.number == rule }?.set(family) ?? ""
         }
         self.sets = sets
-        let log = RunNameLog(setting.policies, registry)
+        let log = RunNameLog(setting.policies, registry, now: setting.now)
         self.log = log
         registry.set(RunNames.endpoint(setting, log.judge), now: BootClock.milliseconds)
         questions = try NameProxy(
@@ -113,6 +115,16 @@ final class RunNames: Sendable {
     /// What was refused since the last call, in order.
     func takeLogEntries() -> [NameLogEntry] { log.takeEntries() }
 
+    /// Whether a rule's time may end connections that it has let through.
+    var cutsByTime: Bool { log.judge.cutsByTime }
+
+    /// Ends connections that may go on no more by the clock.
+    func endClosed() {
+        connections.reset { [log] endpoint, attempt in
+            log.judge.decide(endpoint, open: attempt).verdict != .allow
+        }
+    }
+
     /// Ends the proxies and their connections.
     ///
     /// - Returns: What they have seen, and let out.
@@ -132,6 +144,8 @@ final class RunNameLog: Sendable {
         var relayed: [Place: FlowCollector.Relayed] = [:]
         /// What waits to be written down.
         var entries: [NameLogEntry] = []
+        /// When connections that are open were let through, by where they come from.
+        var beginnings: [SocketAddress: Int64] = [:]
     }
 
     /// What waits at most; what goes beyond is in the report only.
@@ -143,10 +157,12 @@ final class RunNameLog: Sendable {
     }
 
     private let state = Mutex(State())
+    private let now: @Sendable () -> Int64
     private static let endpoint = 1
 
-    init(_ policies: PolicySet, _ registry: NameRegistry) {
-        judge = ConnectionJudge(policies, registry: registry)
+    init(_ policies: PolicySet, _ registry: NameRegistry, now: @escaping @Sendable () -> Int64) {
+        self.now = now
+        judge = ConnectionJudge(policies, registry: registry, time: now)
     }
 
     func names(of address: IPAddress) -> Swift.Set<DomainName> {
@@ -162,7 +178,11 @@ final class RunNameLog: Sendable {
     }
 
     func note(_ event: ConnectionEvent) {
-        if case .ended(let attempt, let volume) = event { noteEnd(attempt, volume) }
+        switch event {
+        case .relayed(let attempt): state.withLock { $0.beginnings[attempt.source] = now() }
+        case .ended(let attempt, let volume): noteEnd(attempt, volume)
+        case .refused, .denied, .notHeld, .unreachable, .limited: break
+        }
         let entry = NameLogEntry(event)
         state.withLock { state in
             state.journal.note(event)
@@ -179,12 +199,14 @@ final class RunNameLog: Sendable {
 
     private func noteEnd(_ attempt: ConnectionAttempt, _ volume: InternetSocket.Volume?) {
         let destination = attempt.destination
+        // By the rule that has let it through: that rule's time may be over.
+        let beginning = state.withLock { $0.beginnings.removeValue(forKey: attempt.source) } ?? now()
         var name: String?
         var decision = judge.evaluator.decide(
-            judge.flow(destination, names(of: destination.address), .nothing))
+            judge.flow(destination, names(of: destination.address), .nothing), at: beginning)
         if case .name(let spoken) = attempt.speech {
             name = spoken.name.lowercased()
-            decision = judge.decide(RunNameLog.endpoint, attempt)
+            decision = judge.decide(RunNameLog.endpoint, attempt, at: beginning)
         }
         let isAllowed = decision.verdict == .allow
         let header = RunNameLog.headerBytes(destination)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretAnalysis
 import EgretCompiler
 import EgretDataplane
 import EgretEvaluator
@@ -29,7 +30,12 @@ final class RunPlace {
     private let policies: PolicySet
     private let host: RunHost
     private let claim: StateDirectory.Claim
-    private let policyProgram: PolicyProgram
+    /// The policy as the kernel has it.
+    private var policyProgram: PolicyProgram
+    /// The first and last second, since 1970, for which the kernel has been given the times of rules and limits.
+    private var horizon: ClosedRange<Int64>
+    /// When giving it others has failed, if it has: another attempt takes its time.
+    private var failedRenewal: Int64?
     private var endpointProgram: EndpointProgram?
     private var isInstalled = false
     /// Whether what the command sends waits in an interface of its own.
@@ -40,6 +46,8 @@ final class RunPlace {
     private var isLimited = false
     /// What limits the run's connections and packets; `nil` if nothing does.
     private var limits: LimitProgram?
+    /// What that is made of.
+    private var limited: LimitProgram.Member?
     /// The rates of each direction.
     private var rates: [TrafficDirection: RateTree] = [:]
     /// The limits of the run: it shares them with nobody, whatever they say.
@@ -98,15 +106,22 @@ final class RunPlace {
     ) throws {
         self.host = host
         self.policies = policies
+        let horizon = ScheduleHorizon.seconds(at: WallTime.now.seconds)
+        self.horizon = horizon
         let evaluator = PolicyEvaluator(policies: policies)
         if evaluator.nameClauses.isEmpty { try resolvers.refuseWithoutProxy() }
         let chosen = resolvers.servers.map(\.address.address)
+        // A resolver that the command may ask at some time is named from its beginning on: that opens nothing.
+        let moments = TimeCases.moments(of: policies.policies, from: WallTime.now.seconds)
         let (sandbox, resolution) = try Sandbox.onThisHost(
             resolvers: chosen,
             exposedSockets: exposedSockets,
             user: user,
             hasProxy: !evaluator.nameClauses.isEmpty
-        ) { evaluator.decide(Flow(to: $0, protocol: .udp, port: 53)).verdict == .allow }
+        ) { resolver in
+            let question = Flow(to: resolver, protocol: .udp, port: 53)
+            return moments.contains { evaluator.decide(question, at: $0).verdict == .allow }
+        }
         // Before anything large is in memory: init keeps a copy of what changes later.
         let started = try NamespaceInit.begin(sandbox.setUp)
         let namespaces = started.namespaces
@@ -127,20 +142,22 @@ final class RunPlace {
             )
         }
         self.claim = claim
-        policyProgram = PolicyCompiler.compile(policies, generation: generation, logGroup: claim.record.logGroup)
+        policyProgram = PolicyCompiler.compile(
+            policies, generation: generation, logGroup: claim.record.logGroup, horizon: horizon)
         do {
             names = try RunPlace.names(
                 RunNames.Setting(
                     policies: policies, program: policyProgram, endpointAddresses: plan.endpointAddresses,
                     resolvers: chosen.isEmpty ? resolution.resolvers.map { NameServer($0) } : resolvers.servers,
                     areResolversChosen: !chosen.isEmpty, trust: resolvers.trust, denial: nameDenial,
-                    limits: nameLimits))
+                    limits: nameLimits, now: { WallTime.now.seconds }))
         } catch {
             try? namespaces.end()
             try? host.state.forget(claim.record)
             throw error
         }
-        collector = FlowCollector(policies: policies) { [names] in names?.names(of: $0) ?? [] }
+        collector = FlowCollector(
+            policies: policies, namesOf: { [names] in names?.names(of: $0) ?? [] }, clock: { WallTime.now.seconds })
         warnings = resolution.warnings
         do {
             try make(plan, network)
@@ -205,7 +222,8 @@ final class RunPlace {
             addresses: plan.endpointAddresses,
             mark: (policyProgram.generation.mark, Generation.mask),
             hostAddresses: network.addresses + plan.links.map(\.host),
-            proxyPort: names?.namesPort
+            proxyPort: names?.namesPort,
+            takesUnmarked: policies.cutsByTime
         )
         warnings += try obstacles(plan, link, network)
     }
@@ -292,13 +310,17 @@ final class RunPlace {
             number: record.slot, attachment: .link(endpoint.interface, index: endpoint.interfaceIndex),
             addresses: endpoint.addresses, network: "", limits: ownLimits, groups: policies.groups,
             shares: rates.mapValues(\.shares), queueIndex: classQueue)
-        let program = LimitProgram(
-            [member], in: LimitProgram.table(slot: record.slot), frameTable: LimitProgram.frameTable(slot: record.slot),
-            logGroup: record.logGroup)
+        let program = limitProgram(of: member, horizon)
         if program.isEmpty { return }
-        limits = program
+        (limits, limited) = (program, member)
         for table in program.programs { try host.dataplane.install([], on: table) }
         policing?.limits = program
+    }
+
+    private func limitProgram(of member: LimitProgram.Member, _ horizon: ClosedRange<Int64>) -> LimitProgram {
+        LimitProgram(
+            [member], in: LimitProgram.table(slot: record.slot), frameTable: LimitProgram.frameTable(slot: record.slot),
+            horizon: horizon, logGroup: record.logGroup)
     }
 
     /// What the command is held by besides its policy. Somebody else may have changed what was there before.
@@ -367,10 +389,68 @@ final class RunPlace {
         let corrections = budgetTimer().map { timer in
             [(timer.descriptor, { [unowned self] in try self.correctBudgets(timer) })]
         }
-        return (changes ?? []) + (queues ?? []) + (corrections ?? []) + (checks ?? []) + (namesLog ?? [])
+        var all: [(descriptor: Descriptor, serve: () throws -> Void)] =
+            (changes ?? []) + (queues ?? []) + (corrections ?? []) + (checks ?? []) + (namesLog ?? [])
             + (flows?.descriptors ?? []).map { descriptor in
                 (descriptor, { [unowned self] in _ = try self.note(output) })
             }
+        if let timer = timesTimer() {
+            all.append((timer.descriptor, { [unowned self] in try self.keepTimes(timer) }))
+        }
+        return all
+    }
+
+    // MARK: - Times
+
+    /// Rings when it is time to look after what holds at some times only; `nil` if nothing does.
+    private func timesTimer() -> Timer? {
+        guard policies.hasSchedules || policies.hasTimedLimits, let timer = try? Timer() else { return nil }
+        try? timer.set(after: timesPeriod)
+        return timer
+    }
+
+    /// The kernel knows the times of the next days by itself. The proxies must be told that one is over.
+    private var timesPeriod: Duration { names?.cutsByTime == true ? .seconds(1) : .seconds(60) }
+
+    private func keepTimes(_ timer: Timer) throws {
+        if let names, names.cutsByTime { names.endClosed() }
+        let time = WallTime.now.seconds
+        let isPaused = failedRenewal.map { abs(time - $0) < 60 } ?? false
+        if ScheduleHorizon.isDue(horizon, at: time) && !isPaused {
+            do {
+                try renewTimes(at: time)
+                failedRenewal = nil
+            } catch {
+                // What the kernel has will do for some days, and then nothing opens.
+                if failedRenewal == nil {
+                    Console.error(["egret: warning: cannot renew the times of rules: \(error); it is tried again"])
+                }
+                failedRenewal = time
+            }
+        }
+        try timer.set(after: timesPeriod)
+    }
+
+    /// Gives the kernel the times of the next days in place of those that it has, in one transaction. Nothing else changes:
+    /// connections stay as they were judged, and limits keep what they have counted.
+    private func renewTimes(at time: Int64) throws {
+        let horizon = ScheduleHorizon.seconds(at: time)
+        let policy = PolicyCompiler.compile(
+            policies, generation: policyProgram.generation, logGroup: record.logGroup, horizon: horizon)
+        let further = limited.map { limitProgram(of: $0, horizon) }
+        var changes = Transaction(policy.program.renewal(ofTimesOf: policyProgram.program))
+        if let further, let limits {
+            changes.steps += further.program.renewal(ofTimesOf: limits.program)
+            changes.steps += further.frames.renewal(ofTimesOf: limits.frames)
+        }
+        if !changes.steps.isEmpty { try host.dataplane.commit(changes) }
+        self.horizon = horizon
+        policyProgram = policy
+        policing?.policy = policy
+        if let further {
+            limits = further
+            policing?.limits = further
+        }
     }
 
     /// Rings when it is time to correct budgets for one another; `nil` if none needs it.
@@ -539,7 +619,11 @@ final class RunPlace {
         // Sockets with data that waits for its turn would hold the namespace, and so the link, for minutes.
         if !hasEnded || isLimited { attempt("remove the link") { try RunLink.remove(record, host.route) } }
         if isInstalled && hasAdmitted {
-            attempt("forget the connections") { try flows?.deleteOpen(host.netfilter) }
+            attempt("forget the connections") {
+                try flows?.deleteOpen(host.netfilter)
+                // Those whose every packet is judged by the clock bear no mark.
+                if policies.cutsByTime { try NetworkConnections(host.netfilter).forget(of: record.addresses) }
+            }
         }
         attempt("forget the run") {
             try host.state.forget(record)

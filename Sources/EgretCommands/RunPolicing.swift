@@ -21,8 +21,10 @@ final class RunPolicing {
     /// What limits the run's connections and packets; `nil` if nothing does.
     var limits: LimitProgram?
 
+    /// The run's policy, with the times that the kernel was given last. What the run changes itself is heard of by nobody.
+    var policy: PolicyProgram
+
     private let dataplane: Dataplane
-    private let policy: PolicyProgram
     private let endpoint: EndpointProgram
     private let names: NameProgram?
     private let budgets: TableProgram?

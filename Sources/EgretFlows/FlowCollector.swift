@@ -78,6 +78,9 @@ public struct FlowCollector: Sendable {
 
     private let evaluator: PolicyEvaluator
     private let namesOf: @Sendable (IPAddress) -> Set<DomainName>
+    private let clock: (@Sendable () -> Int64)?
+    /// The times of rules; `nil` where no rule depends on the time.
+    private var times: RuleTimes?
     private var reached: [ReachedKey: RunReport.Reached] = [:]
     private var refused: [RefusedKey: Traffic] = [:]
     private var loggedPackets: [RefusalReason: UInt64] = [:]
@@ -89,24 +92,34 @@ public struct FlowCollector: Sendable {
     /// - Parameters:
     ///   - policies: The policies.
     ///   - namesOf: The names by which the endpoint has held an address.
-    public init(policies: PolicySet, namesOf: @escaping @Sendable (IPAddress) -> Set<DomainName> = { _ in [] }) {
+    ///   - clock: The time, in seconds since 1970: from now on the endpoint obeys the policies. `nil` where no rule with a
+    ///     time is in force.
+    public init(
+        policies: PolicySet, namesOf: @escaping @Sendable (IPAddress) -> Set<DomainName> = { _ in [] },
+        clock: (@Sendable () -> Int64)? = nil
+    ) {
         self.namesOf = namesOf
+        self.clock = clock
         evaluator = PolicyEvaluator(policies: policies)
+        if evaluator.dependsOnTime, let clock { times = RuleTimes(policies, since: clock()) }
     }
 
     /// Notes a connection with its final, or at the run's end its present, account.
     ///
-    /// The clause is the evaluator's: the kernel keeps the account by connection, not by rule. What the kernel has
-    /// admitted is noted in any case.
+    /// The clause is the evaluator's: the kernel keeps the account by connection, not by rule. Where rules depend on the
+    /// time, it is the one that has let the connection out last. What the kernel has admitted is noted in any case.
     public mutating func note(_ connection: Connection) {
         let names = namesOf(connection.key.destination)
+        var moments: [Int64]?
+        if let clock { moments = times?.moments(until: clock()) }
         let decision =
-            admission(connection, isHost: connection.destinationIsHost, names)
+            admission(connection, isHost: connection.destinationIsHost, names, at: moments)
             // An address may have become the host's since the caller listed them, or ceased to be.
-            ?? admission(connection, isHost: !connection.destinationIsHost, names)
+            ?? admission(connection, isHost: !connection.destinationIsHost, names, at: moments)
         var name: String?
-        if !names.isEmpty, admission(connection, isHost: connection.destinationIsHost, [])?.clause != decision?.clause {
-            name = names.map(\.text).min()
+        if !names.isEmpty {
+            let unnamed = admission(connection, isHost: connection.destinationIsHost, [], at: moments)
+            if unnamed?.clause != decision?.clause { name = names.map(\.text).min() }
         }
         note(
             Relayed(
@@ -131,8 +144,11 @@ public struct FlowCollector: Sendable {
         reached[key] = line
     }
 
-    /// The decision that let the connection out; `nil` if the policy does not.
-    private func admission(_ connection: Connection, isHost: Bool, _ names: Set<DomainName>) -> Decision? {
+    /// The decision that let the connection out, at the first of some moments at which one does; `nil` if the policy does
+    /// not.
+    private func admission(
+        _ connection: Connection, isHost: Bool, _ names: Set<DomainName>, at moments: [Int64]?
+    ) -> Decision? {
         let flow = Flow(
             to: connection.key.destination,
             isHost: isHost,
@@ -141,8 +157,15 @@ public struct FlowCollector: Sendable {
             icmpType: connection.key.icmpType,
             names: names
         )
-        let decision = evaluator.decide(flow)
-        return decision.verdict == .allow ? decision : nil
+        guard let moments else {
+            let decision = evaluator.decide(flow)
+            return decision.verdict == .allow ? decision : nil
+        }
+        for moment in moments {
+            let decision = evaluator.decide(flow, at: moment)
+            if decision.verdict == .allow { return decision }
+        }
+        return nil
     }
 
     /// Notes a packet that the kernel refused and told about.

@@ -42,6 +42,9 @@ public final class KernelFlows {
     private let addresses: Swift.Set<IPAddress>
     private let hostAddresses: Swift.Set<IPAddress>
     private let proxyPort: UInt16?
+    private let takesUnmarked: Bool
+    /// Connections that nobody has marked.
+    private var unmarked: ConntrackWire.MarkFilter { ConntrackWire.MarkFilter(value: 0, mask: mark.mask) }
 
     /// 8 MiB: some twenty thousand records.
     private static let bufferBytes = 8 << 20
@@ -55,15 +58,19 @@ public final class KernelFlows {
     ///   - hostAddresses: The host's own.
     ///   - proxyPort: The port of the proxy that the endpoint's questions about names are led to: such connections, and
     ///     those that the host has taken in place of others, are the proxies' to account for. `nil` if there is none.
+    ///   - takesUnmarked: Whether connections without any mark are the endpoint's too: of those whose every packet is
+    ///     judged by the clock, none is marked, and what no rule lets out is no connection.
     /// - Throws: An error that says which part of the kernel refused.
     public init(
         logGroup: UInt16,
         addresses: [IPAddress],
         mark: (value: UInt32, mask: UInt32),
         hostAddresses: [IPAddress],
-        proxyPort: UInt16? = nil
+        proxyPort: UInt16? = nil,
+        takesUnmarked: Bool = false
     ) throws(NetlinkError) {
         self.proxyPort = proxyPort
+        self.takesUnmarked = takesUnmarked
         logs = try NetlinkConnection.packetLog(group: logGroup, receiveBuffer: KernelFlows.bufferBytes)
         ends = try NetlinkConnection.netfilterEvents(
             groups: [NfnetlinkGroup.conntrackDestroy],
@@ -99,12 +106,16 @@ public final class KernelFlows {
 
     /// The endpoint's connections that are still in the kernel's table.
     public func open(_ connection: NetlinkConnection) throws(NetlinkError) -> [FlowCollector.Connection] {
-        let messages = try connection.dump("list connections") { [mark] sequence throws(WireError) in
-            try ConntrackWire.dumpRequest(mark: mark, sequence: sequence)
+        var found: [FlowCollector.Connection] = []
+        for filter in takesUnmarked ? [mark, unmarked] : [mark] {
+            let messages = try connection.dump("list connections") { [filter] sequence throws(WireError) in
+                try ConntrackWire.dumpRequest(mark: filter, sequence: sequence)
+            }
+            found += messages.compactMap { message in
+                (try? ConntrackWire.decode(message)).flatMap { self.connection($0) }
+            }
         }
-        return messages.compactMap { message in
-            (try? ConntrackWire.decode(message)).flatMap { self.connection($0) }
-        }
+        return found
     }
 
     /// Forgets the endpoint's connections in the kernel's table.
@@ -148,7 +159,10 @@ public final class KernelFlows {
 
     /// The record as a connection of the endpoint's; `nil` if it is another's, or was never admitted.
     private func connection(_ record: ConnectionRecord) -> FlowCollector.Connection? {
-        guard addresses.contains(record.original.source), record.mark & mark.mask == mark.value else { return nil }
+        let bits = record.mark & mark.mask
+        guard addresses.contains(record.original.source), bits == mark.value || bits == 0 && takesUnmarked else {
+            return nil
+        }
         if let proxyPort, record.reply.destination == record.original.source {
             // Its source is as the endpoint sent it: it has not left the host.
             let isToHost = hostAddresses.contains(record.reply.source)

@@ -61,6 +61,18 @@ extension TableProgram {
     }
 }
 
+extension TableProgram {
+    /// What puts this program's times in the place of those of another, which is the same program otherwise.
+    ///
+    /// - Parameter former: The program that the table holds.
+    /// - Returns: The steps for one transaction, about elements of sets of times alone; none where the times agree.
+    public func renewal(ofTimesOf former: TableProgram) -> [Transaction.Step] {
+        var difference = TableDifference()
+        difference.add(sets.filter { $0.keyType == .time }, from: former.sets)
+        return difference.switching.map { Transaction.Step($0, in: table) }
+    }
+}
+
 extension TableDifference {
     fileprivate mutating func add(_ sets: [Set], from old: [Set]) {
         let present = Dictionary(old.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })

@@ -90,6 +90,14 @@ public struct PolicySet: Hashable, Sendable {
     /// Whether a rule holds at some times only.
     public var hasSchedules: Bool { policies.contains(where: \.hasSchedules) }
 
+    /// Whether a limit holds at some times only.
+    public var hasTimedLimits: Bool { policies.contains(where: \.hasTimedLimits) }
+
+    /// Whether a rule's time may end connections that it has let through.
+    public var cutsByTime: Bool {
+        policies.contains { $0.rules.contains { $0.schedule?.onClose == .cut } }
+    }
+
     /// The rule of a clause; `nil` if the clause is a default, or there is no such rule.
     public func rule(of clause: DecidingClause) -> EgressRule? {
         guard case .rule(let name, let index) = clause else { return nil }

@@ -23,9 +23,9 @@ final class KernelEnforcement: Enforcement {
     /// The generations of endpoints' programs; those of runs are below.
     static let generations: ClosedRange<UInt16> = 0x8000...UInt16.max
     /// For so many seconds the kernel is given the times of rules ahead.
-    static let horizonSeconds: Int64 = 14 * 86_400
+    static let horizonSeconds = ScheduleHorizon.aheadSeconds
     /// And for so many back: clocks are set.
-    static let formerSeconds: Int64 = 3_600
+    static let formerSeconds = ScheduleHorizon.formerSeconds
 
     let dataplane: Dataplane
     private let route: NetlinkConnection
@@ -168,7 +168,7 @@ final class KernelEnforcement: Enforcement {
         var next = HostPlan(
             logGroup: KernelEnforcement.logGroup,
             generations: GenerationAllocator(range: generations, resting: anew ? carried : former.union(carried)),
-            horizon: KernelEnforcement.horizon(at: time), quarantine: quarantine, firstProfile: held.nextProfile)
+            horizon: ScheduleHorizon.seconds(at: time), quarantine: quarantine, firstProfile: held.nextProfile)
         var found = FoundState(picture)
         names?.know(neighboursOf: state)
         try startNames(for: state, &next)
@@ -388,18 +388,13 @@ final class KernelEnforcement: Enforcement {
         } else {
             change.removed = Array(plan.endpoints.keys)
         }
-        let isCurrent =
-            plan.horizon.contains(time)
-            && plan.horizon.upperBound - time > KernelEnforcement.horizonSeconds / 2
-        if !isCurrent { change.horizon = KernelEnforcement.horizon(at: time) }
+        if ScheduleHorizon.isDue(plan.horizon, at: time) { change.horizon = ScheduleHorizon.seconds(at: time) }
         let difference = try plan.apply(change)
         let affected = found.keys.reduce(into: found.touched) { $0.formUnion(resolved.slots(with: $1)) }
         return Step(
             difference: difference, affected: affected, demands: wanted, removed: found.removed,
             policies: found.policies)
     }
-
-    private static func horizon(at time: Int64) -> ClosedRange<Int64> { time - formerSeconds...time + horizonSeconds }
 
     /// Notes that the kernel is at the plan.
     ///

@@ -17,7 +17,17 @@ public enum TimeCases {
     ///   earliest each, rising; `nil` alone if no rule depends on the time. Weekly hours are followed for 400 days, and for
     ///   400 days around every date that a rule names.
     public static func moments(of catalog: PolicyCatalog, from first: Int64) -> [Int64?] {
-        let schedules = Array(Set(catalog.egressPolicies.flatMap(\.rules).compactMap(\.schedule)))
+        moments(of: catalog.egressPolicies, from: first)
+    }
+
+    /// Finds the moments of policies; ``moments(of:from:)`` of a catalog says which these are.
+    ///
+    /// - Parameters:
+    ///   - policies: The policies.
+    ///   - first: Where time begins, in seconds since 1970-01-01T00:00Z.
+    /// - Returns: The moments, rising; `nil` alone if no rule depends on the time.
+    public static func moments(of policies: [EgressPolicy], from first: Int64) -> [Int64?] {
+        let schedules = Array(Set(policies.flatMap(\.rules).compactMap(\.schedule)))
         if schedules.isEmpty { return [nil] }
         var seen: Set<[Bool]> = []
         var moments: [Int64] = []

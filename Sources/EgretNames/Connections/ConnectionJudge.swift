@@ -34,7 +34,7 @@ public struct ConnectionJudge: Sendable {
         self.policies = policies
         self.registry = registry
         self.time = time
-        cutsByTime = policies.policies.contains { $0.rules.contains { $0.schedule?.onClose == .cut } }
+        cutsByTime = policies.cutsByTime
         evaluator = PolicyEvaluator(policies: policies)
         let clauses = evaluator.nameClauses
         traffic = clauses.filter { !$0.denies }.map(\.traffic)
@@ -85,20 +85,39 @@ public struct ConnectionJudge: Sendable {
     }
 
     private func decide(_ destination: SocketAddress, _ held: HeldNames, _ speech: Flow.Speech) -> Decision {
-        evaluator.decide(flow(destination, [], speech), heldBy: held, at: time())
+        decide(destination, held, speech, at: time())
+    }
+
+    private func decide(
+        _ destination: SocketAddress, _ held: HeldNames, _ speech: Flow.Speech, at moment: Int64?
+    ) -> Decision {
+        evaluator.decide(flow(destination, [], speech), heldBy: held, at: moment)
+    }
+
+    /// What the policies say now about a connection whose client has said this.
+    public func decide(_ endpoint: Int, _ attempt: ConnectionAttempt) -> Decision {
+        decide(endpoint, attempt, at: time())
     }
 
     /// What the policies say about a connection whose client has said this.
-    public func decide(_ endpoint: Int, _ attempt: ConnectionAttempt) -> Decision {
+    ///
+    /// - Parameters:
+    ///   - endpoint: Whose connection it is.
+    ///   - attempt: What was said.
+    ///   - moment: When, in seconds since 1970; `nil` is a time at which no rule with a time is in force.
+    /// - Returns: The decision.
+    public func decide(_ endpoint: Int, _ attempt: ConnectionAttempt, at moment: Int64?) -> Decision {
         switch attempt.speech {
         case .name(let spoken):
-            guard let name = DomainName(ascii: spoken.name) else { return decide(attempt.destination, [:], .nothing) }
+            guard let name = DomainName(ascii: spoken.name) else {
+                return decide(attempt.destination, [:], .nothing, at: moment)
+            }
             // Not every rule that covers the name: one that denies what it is an alias of stood before the others.
             let holders = attempt.rules.filter { clauses.indices.contains($0) }.map { (clauses[$0], Swift.Set([name])) }
             let held = HeldNames(holders) { first, _ in first }
-            return decide(attempt.destination, held, .name(name, spoken.version.application))
+            return decide(attempt.destination, held, .name(name, spoken.version.application), at: moment)
         case .nothing:
-            return decide(attempt.destination, held(endpoint, attempt.destination.address), .nothing)
+            return decide(attempt.destination, held(endpoint, attempt.destination.address), .nothing, at: moment)
         }
     }
 
