@@ -4,6 +4,7 @@
 import EgretAddressing
 import EgretFlows
 import EgretPolicy
+import Synchronization
 import Testing
 
 @Suite("gathering what the kernel tells")
@@ -108,6 +109,51 @@ struct FlowCollectorTests {
         var traffic = Traffic(packets: .max - 1, bytes: .max - 1)
         traffic += Traffic(packets: 5, bytes: 5)
         #expect(traffic == Traffic(packets: .max, bytes: .max))
+    }
+
+    /// A clock that a test moves.
+    private final class Clock: Sendable {
+        private let state: Mutex<Int64>
+
+        init(_ time: Int64) { state = Mutex(time) }
+
+        var time: Int64 {
+            get { state.withLock { $0 } }
+            set { state.withLock { $0 = newValue } }
+        }
+    }
+
+    @Test("a connection is put down to the rule that has let it out last, though that rule's time is over")
+    func times() throws {
+        let (morning, evening) = (
+            try #require(Schedule.Hours(start: 540, end: 1_020)), try #require(Schedule.Hours(start: 1_080, end: 1_200))
+        )
+        let rules = [morning, evening].map { hours in
+            EgressRule(
+                action: .allow, destinations: [.block(AddressBlock(IPPrefix(near)))],
+                services: [.ports(.tcp, PortRange(80))], schedule: Schedule(hours: [hours]))
+        }
+        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)])
+        // 2026-11-23.
+        let day: Int64 = 20_780 * 86_400
+        func clause(of port: UInt16, at times: [Int64]) -> DecidingClause? {
+            let clock = Clock(day + times[0])
+            var collector = FlowCollector(policies: policies, clock: { clock.time })
+            for time in times { clock.time = day + time }
+            collector.note(connection(port, 1, 1))
+            return collector.finish(refusedTotals: [:]).reached.first?.clause
+        }
+        let (early, late) = (allow, DecidingClause.rule(policy: "p", index: 1))
+        #expect(clause(of: 80, at: [36_000]) == early)
+        #expect(clause(of: 80, at: [36_000, 63_000]) == early)
+        #expect(clause(of: 80, at: [36_000, 66_000]) == late)
+        #expect(clause(of: 80, at: [36_000, 80_000]) == late)
+        #expect(clause(of: 80, at: [36_000, 5 * 86_400 + 63_000]) == early)
+        #expect(clause(of: 80, at: [20_000]) == nil)
+        #expect(clause(of: 80, at: [20_000, 63_000]) == early)
+        #expect(clause(of: 22, at: [36_000, 63_000]) == nil)
+        // The clock was set back.
+        #expect(clause(of: 80, at: [36_000, 20_000]) == early)
     }
 
     @Test("connections whose end the kernel could not tell are said to be lost")

@@ -54,6 +54,27 @@ struct ConnectionJudgeTests {
         #expect(try !goesOn(attempt, [allowing("b.example.test", pinning)]))
     }
 
+    @Test("a connection goes on as long as its rule's time, and was let through at another")
+    func times() throws {
+        let hours = try #require(Schedule.Hours(start: 540, end: 1_020))
+        let attempt = attempt(web, .name(SpokenName("a.example.test", .tls)))
+        let (noon, evening): (Int64, Int64) = (20_780 * 86_400 + 43_200, 20_780 * 86_400 + 72_000)
+        for closing in Schedule.ClosingAction.allCases {
+            var rule = try allowing("a.example.test")
+            rule.schedule = Schedule(hours: [hours], onClose: closing)
+            let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+            func judge(_ time: Int64) -> ConnectionJudge {
+                ConnectionJudge(policies, registry: NameRegistry(), time: { time })
+            }
+            #expect(judge(noon).decide(1, open: attempt).verdict == .allow)
+            #expect(judge(evening).decide(1, open: attempt).verdict != .allow)
+            #expect(judge(evening).decide(1, attempt).verdict != .allow)
+            #expect(judge(evening).decide(1, attempt, at: noon).clause == .rule(policy: "p", index: 0))
+            #expect(judge(noon).decide(1, attempt, at: nil).verdict != .allow)
+            #expect(judge(noon).cutsByTime == (closing == .cut))
+        }
+    }
+
     @Test("an address that is not public needs a rule that still permits it")
     func privateAddress() throws {
         let attempt = attempt(inside, .name(SpokenName("a.example.test", .tls)))
