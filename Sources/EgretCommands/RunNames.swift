@@ -120,9 +120,7 @@ final class RunNames: Sendable {
 
     /// Ends connections that may go on no more by the clock.
     func endClosed() {
-        connections.reset { [log] endpoint, attempt in
-            log.judge.decide(endpoint, open: attempt).verdict != .allow
-        }
+        connections.reset { [log] _, attempt in log.mustEnd(attempt) }
     }
 
     /// Ends the proxies and their connections.
@@ -195,6 +193,12 @@ final class RunNameLog: Sendable {
             defer { state.entries = [] }
             return state.entries
         }
+    }
+
+    /// Whether the time of a rule that cuts ends an open connection.
+    func mustEnd(_ attempt: ConnectionAttempt) -> Bool {
+        let beginning = state.withLock { $0.beginnings[attempt.source] }
+        return judge.decide(RunNameLog.endpoint, open: attempt, since: beginning).verdict != .allow
     }
 
     private func noteEnd(_ attempt: ConnectionAttempt, _ volume: InternetSocket.Volume?) {

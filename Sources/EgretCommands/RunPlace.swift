@@ -36,6 +36,8 @@ final class RunPlace {
     private var horizon: ClosedRange<Int64>
     /// When giving it others has failed, if it has: another attempt takes its time.
     private var failedRenewal: Int64?
+    /// Rings when it is time to look after what holds at some times only; `nil` if nothing does.
+    private var timesTimer: Timer?
     private var endpointProgram: EndpointProgram?
     private var isInstalled = false
     /// Whether what the command sends waits in an interface of its own.
@@ -226,6 +228,7 @@ final class RunPlace {
             takesUnmarked: policies.cutsByTime
         )
         warnings += try obstacles(plan, link, network)
+        try startTimes()
     }
 
     /// Starts what answers questions about names and reads names on connections, if the policy is about names.
@@ -394,7 +397,7 @@ final class RunPlace {
             + (flows?.descriptors ?? []).map { descriptor in
                 (descriptor, { [unowned self] in _ = try self.note(output) })
             }
-        if let timer = timesTimer() {
+        if let timer = timesTimer {
             all.append((timer.descriptor, { [unowned self] in try self.keepTimes(timer) }))
         }
         return all
@@ -402,11 +405,11 @@ final class RunPlace {
 
     // MARK: - Times
 
-    /// Rings when it is time to look after what holds at some times only; `nil` if nothing does.
-    private func timesTimer() -> Timer? {
-        guard policies.hasSchedules || policies.hasTimedLimits, let timer = try? Timer() else { return nil }
-        try? timer.set(after: timesPeriod)
-        return timer
+    private func startTimes() throws {
+        guard policies.hasSchedules || policies.hasTimedLimits else { return }
+        let timer = try Timer()
+        try timer.set(after: timesPeriod)
+        timesTimer = timer
     }
 
     /// The kernel knows the times of the next days by itself. The proxies must be told that one is over.

@@ -66,9 +66,12 @@ public struct PolicyEvaluator: Sendable {
     ///   - flow: The packet; its ``Flow/names`` play no part.
     ///   - holders: The names by which each rule holds the destination; other rules hold it by none.
     ///   - unixTime: As for ``decide(_:at:ignoring:)``.
+    ///   - beginning: When the connection began, if it is open: rules whose schedules drain then hold as they did at that
+    ///     time. `nil` for one that begins.
     /// - Returns: The same.
     public func decide(
-        _ flow: Flow, heldBy holders: [DecidingClause: Set<DomainName>], at unixTime: Int64? = nil
+        _ flow: Flow, heldBy holders: [DecidingClause: Set<DomainName>], at unixTime: Int64? = nil,
+        since beginning: Int64? = nil
     ) -> Decision {
         let covered = names.held(holders.values.reduce(into: []) { $0.formUnion($1) }, ignoring: [])
         var held: HeldNames = [:]
@@ -76,15 +79,16 @@ public struct PolicyEvaluator: Sendable {
             let both = names.intersection(holders[clause] ?? [])
             if !both.isEmpty { held[clause] = both }
         }
-        return decide(flow, holding: held, at: unixTime, ignoring: [])
+        return decide(flow, holding: held, at: unixTime, since: beginning, ignoring: [])
     }
 
     private func decide(
-        _ flow: Flow, holding held: HeldNames, at unixTime: Int64?, ignoring ignored: Set<DecidingClause>
+        _ flow: Flow, holding held: HeldNames, at unixTime: Int64?, since beginning: Int64? = nil,
+        ignoring ignored: Set<DecidingClause>
     ) -> Decision {
-        var decision = enforcing.decide(flow, holding: held, at: unixTime, ignoring: ignored)
+        var decision = enforcing.decide(flow, holding: held, at: unixTime, since: beginning, ignoring: ignored)
         guard let everything, decision.verdict == .allow else { return decision }
-        let strict = everything.decide(flow, holding: held, at: unixTime, ignoring: ignored)
+        let strict = everything.decide(flow, holding: held, at: unixTime, since: beginning, ignoring: ignored)
         if strict.verdict != .allow {
             decision.auditRefusal = AuditRefusal(verdict: strict.verdict, clause: strict.clause)
         }

@@ -74,6 +74,11 @@ package struct PreparedRule: Sendable {
         return unixTime.map { schedule.isOpen(at: $0) } ?? action.holdsBack
     }
 
+    /// Whether the rule holds for a connection: where its schedule drains, whether it did when that began.
+    func isOpen(at unixTime: Int64?, since beginning: Int64?) -> Bool {
+        isOpen(at: schedule?.onClose == .drain ? beginning ?? unixTime : unixTime)
+    }
+
     private func matchesDestination(of flow: Flow) -> Bool {
         let addresses = flow.destinationIsHost ? local : remote
         if addresses.contains(flow.destination) { return true }

@@ -35,16 +35,19 @@ package struct PreparedTiers: Sendable {
     ///   - flow: The flow.
     ///   - held: By which of the flow's names each rule may reach its address.
     ///   - time: When.
+    ///   - beginning: When the connection began, for rules whose time does not end it; `nil` for now.
     ///   - ignored: The clauses to leave out.
     /// - Returns: The decision.
     func decide(
-        _ flow: Flow, holding held: HeldNames, at time: Int64?, ignoring ignored: Set<DecidingClause>
+        _ flow: Flow, holding held: HeldNames, at time: Int64?, since beginning: Int64? = nil,
+        ignoring ignored: Set<DecidingClause>
     ) -> Decision {
         var passed: [DecidingClause] = []
         var closed: [DecidingClause] = []
         var isAnswered = false
         for (tier, rules) in tiers {
-            let rule = first(of: rules, for: flow, held, at: time, ignoring: ignored, &closed, &isAnswered)
+            let rule = first(
+                of: rules, for: flow, held, at: time, since: beginning, ignoring: ignored, &closed, &isAnswered)
             if let rule {
                 guard rule.action == .pass else {
                     return Decision(rule.action, by: rule.clause, passed: passed, closed: closed)
@@ -64,15 +67,15 @@ package struct PreparedTiers: Sendable {
     }
 
     private func first(
-        of rules: [PreparedRule], for flow: Flow, _ held: HeldNames, at time: Int64?,
+        of rules: [PreparedRule], for flow: Flow, _ held: HeldNames, at time: Int64?, since beginning: Int64?,
         ignoring ignored: Set<DecidingClause>,
         _ closed: inout [DecidingClause], _ isAnswered: inout Bool
     ) -> PreparedRule? {
         for rule in rules where !ignored.contains(rule.clause) {
             let names = held[rule.clause] ?? []
-            if rule.answers(flow, holding: names) && rule.isOpen(at: time) { isAnswered = true }
+            if rule.answers(flow, holding: names) && rule.isOpen(at: time, since: beginning) { isAnswered = true }
             if !rule.matches(flow, holding: names) { continue }
-            if rule.isOpen(at: time) { return rule }
+            if rule.isOpen(at: time, since: beginning) { return rule }
             if closed.last != rule.clause { closed.append(rule.clause) }
         }
         return nil

@@ -75,6 +75,32 @@ struct ConnectionJudgeTests {
         }
     }
 
+    @Test("an open connection goes on as its rule drains, until the time of another comes that cuts")
+    func drains() throws {
+        let attempt = attempt(web, .name(SpokenName("a.example.test", .tls)))
+        let office = Schedule(hours: [try #require(Schedule.Hours(start: 540, end: 1_020))])
+        let late = Schedule(hours: [try #require(Schedule.Hours(start: 1_200, end: 1_260))])
+        let (noon, evening, night): (Int64, Int64, Int64) = (43_200, 68_400, 73_000)
+        var (drained, cut) = (try allowing("a.example.test"), try allowing("b.example.test"))
+        drained.schedule = Schedule(hours: office.hours, onClose: .drain)
+        cut.schedule = office
+        let denying = EgressRule(
+            action: .deny, destinations: [.block(AddressBlock(IPPrefix(web)))], schedule: late)
+        let rules = [denying, drained, cut]
+        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)])
+        func goesOn(_ attempt: ConnectionAttempt, _ time: Int64, since beginning: Int64?) -> Bool {
+            let judge = ConnectionJudge(policies, registry: NameRegistry(), time: { time })
+            return judge.decide(1, open: attempt, since: beginning).verdict == .allow
+        }
+        #expect(goesOn(attempt, evening, since: noon))
+        #expect(!goesOn(attempt, evening, since: nil))
+        #expect(!goesOn(attempt, evening, since: evening))
+        #expect(!goesOn(attempt, night, since: noon))
+        let other = self.attempt(web, .name(SpokenName("b.example.test", .tls)))
+        #expect(goesOn(other, noon, since: noon))
+        #expect(!goesOn(other, evening, since: noon))
+    }
+
     @Test("an address that is not public needs a rule that still permits it")
     func privateAddress() throws {
         let attempt = attempt(inside, .name(SpokenName("a.example.test", .tls)))

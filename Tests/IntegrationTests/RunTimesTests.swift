@@ -25,10 +25,10 @@ struct RunTimesTests {
             except OSError: return None
             s.settimeout(0.7)
             return s
-        def talks(s, said=b"x"):
+        def talks(s, said=b"x", answer=b"x"):
             try:
                 s.sendall(said)
-                return int(s.recv(4096) != b"")
+                return int(s.recv(4096).startswith(answer))
             except (OSError, AttributeError): return 0
         def wait(moment): time.sleep(max(0, moment - time.time()))
         X
@@ -141,12 +141,14 @@ struct RunTimesTests {
                 """
                 soon 12
                 policy "name: cut, action: allow, to: [{ domains: [www.example.test] }], when: { until: '$at', timezone: Soon }" \\
-                    "name: later, action: allow, to: [{ domains: [files.example.test] }], when: { from: '$at', timezone: Soon }"
+                    "name: later, action: allow, to: [{ domains: [files.example.test] }], when: { from: '$at', timezone: Soon }" \\
+                    "name: drain, action: allow, to: [{ domains: [wikipedia.org] }], when: { until: '$at', timezone: Soon, onClose: drain }"
                 cat >client.py <<'X'
                 import sys
                 from talk import *
-                names = ["www.example.test", "files.example.test"]
-                def asks(s, name): return talks(s, b"HEAD / HTTP/1.1\\r\\nHost: %s\\r\\n\\r\\n" % name.encode())
+                names = ["www.example.test", "files.example.test", "wikipedia.org"]
+                def asks(s, name):
+                    return talks(s, b"HEAD / HTTP/1.1\\r\\nHost: %s\\r\\n\\r\\n" % name.encode(), b"HTTP/1.1 200")
                 first = [opened((name, 80)) for name in names]
                 print(*[asks(*pair) for pair in zip(first, names)])
                 wait(float(sys.argv[1]) + 2.5)
@@ -159,10 +161,11 @@ struct RunTimesTests {
                     print(line["name"], line["connections"], line["decidedBy"]["rule"])' | sort
                 """,
                 prints: """
-                    1 0
-                    0 0
-                    0 1
+                    1 0 1
+                    0 0 1
+                    0 1 0
                     files.example.test 1 times/later
+                    wikipedia.org 1 times/drain
                     www.example.test 1 times/cut
                     """)
         }

@@ -89,9 +89,10 @@ public struct ConnectionJudge: Sendable {
     }
 
     private func decide(
-        _ destination: SocketAddress, _ held: HeldNames, _ speech: Flow.Speech, at moment: Int64?
+        _ destination: SocketAddress, _ held: HeldNames, _ speech: Flow.Speech, at moment: Int64?,
+        since beginning: Int64? = nil
     ) -> Decision {
-        evaluator.decide(flow(destination, [], speech), heldBy: held, at: moment)
+        evaluator.decide(flow(destination, [], speech), heldBy: held, at: moment, since: beginning)
     }
 
     /// What the policies say now about a connection whose client has said this.
@@ -107,17 +108,26 @@ public struct ConnectionJudge: Sendable {
     ///   - moment: When, in seconds since 1970; `nil` is a time at which no rule with a time is in force.
     /// - Returns: The decision.
     public func decide(_ endpoint: Int, _ attempt: ConnectionAttempt, at moment: Int64?) -> Decision {
+        decide(endpoint, attempt, at: moment, since: nil)
+    }
+
+    private func decide(
+        _ endpoint: Int, _ attempt: ConnectionAttempt, at moment: Int64?, since beginning: Int64?
+    ) -> Decision {
+        let destination = attempt.destination
         switch attempt.speech {
         case .name(let spoken):
             guard let name = DomainName(ascii: spoken.name) else {
-                return decide(attempt.destination, [:], .nothing, at: moment)
+                return decide(destination, [:], .nothing, at: moment, since: beginning)
             }
             // Not every rule that covers the name: one that denies what it is an alias of stood before the others.
             let holders = attempt.rules.filter { clauses.indices.contains($0) }.map { (clauses[$0], Swift.Set([name])) }
             let held = HeldNames(holders) { first, _ in first }
-            return decide(attempt.destination, held, .name(name, spoken.version.application), at: moment)
+            let speech = Flow.Speech.name(name, spoken.version.application)
+            return decide(destination, held, speech, at: moment, since: beginning)
         case .nothing:
-            return decide(attempt.destination, held(endpoint, attempt.destination.address), .nothing, at: moment)
+            let held = held(endpoint, destination.address)
+            return decide(destination, held, .nothing, at: moment, since: beginning)
         }
     }
 
@@ -129,21 +139,28 @@ public struct ConnectionJudge: Sendable {
     /// - Parameters:
     ///   - endpoint: Whose connection it is.
     ///   - attempt: How it began.
+    ///   - beginning: When, in seconds since 1970: rules whose schedules drain hold as they did then. `nil` if all rules are
+    ///     to hold as they do now.
     /// - Returns: What they say now.
-    public func decide(_ endpoint: Int, open attempt: ConnectionAttempt) -> Decision {
-        let address = attempt.destination.address
+    public func decide(
+        _ endpoint: Int, open attempt: ConnectionAttempt, since beginning: Int64? = nil
+    ) -> Decision {
+        let (destination, now) = (attempt.destination, time())
+        let address = destination.address
         switch attempt.speech {
         case .name(let spoken):
-            guard let name = DomainName(ascii: spoken.name) else { return decide(attempt.destination, [:], .nothing) }
+            guard let name = DomainName(ascii: spoken.name) else {
+                return decide(destination, [:], .nothing, at: now, since: beginning)
+            }
             var current = attempt
             current.rules = registry.rules(of: endpoint, holding: address, by: name, now: BootClock.milliseconds)
-            if !current.rules.isEmpty { return decide(endpoint, current) }
+            if !current.rules.isEmpty { return decide(endpoint, current, at: now, since: beginning) }
             let speech = Flow.Speech.name(name, spoken.version.application)
-            return decide(attempt.destination, reaching(address, by: [name]), speech)
+            return decide(destination, reaching(address, by: [name]), speech, at: now, since: beginning)
         case .nothing:
             let live = held(endpoint, address)
             let all = reaching(address, by: attempt.names).merging(live) { before, now in before.union(now) }
-            return decide(attempt.destination, all, .nothing)
+            return decide(destination, all, .nothing, at: now, since: beginning)
         }
     }
 
