@@ -119,7 +119,8 @@ struct Interpreter {
                 outcome.lookups += 1
                 if let verdict = concatenated(selectors, name, packet, outcome)?.verdict { return .verdict(verdict) }
                 return nil
-            case .connectionStatus, .within, .beyond, .connectionsOver, .withinEach, .setPriority, .setTrafficClass:
+            case .connectionStatus, .within, .beyond, .connectionsOver, .withinEach, .beyondEach, .connectionsOverEach,
+                .setPriority, .setTrafficClass:
                 preconditionFailure("policies are not made of this: \(statement)")
             case .anonymousCounter, .trace: break
             case .inSet(let selector, let name):

@@ -55,6 +55,23 @@ extension PolicyReader {
         return isConsistent(limit, fields) ? limit : nil
     }
 
+    /// What of a limit cannot be held to for each destination by itself.
+    private static func unfitForDestinations(_ has: (String) -> Bool)
+        -> (field: String, message: String, suggestion: String)?
+    {
+        if let field = ["rate", "guarantee", "weight", "priority"].first(where: has) {
+            return (
+                field, "\(field) cannot be for each destination: there is no queue for every far address",
+                "write connections, newConnections or packets, or leave per out"
+            )
+        }
+        guard has("dscp") else { return nil }
+        return (
+            "dscp", "dscp marks every packet, and counts none for each destination",
+            "write it in a limit of its own, without per"
+        )
+    }
+
     /// Whether the fields of a limit go together.
     private mutating func isConsistent(_ limit: TrafficLimit, _ fields: DocumentFields) -> Bool {
         if fields.has("burst"), !fields.has("rate") {
@@ -68,6 +85,12 @@ extension PolicyReader {
                 DiagnosticCode.contradiction, at: fields.location(of: "guarantee"),
                 "the guarantee \(guarantee) is more than the rate \(rate), which the traffic never passes",
                 "write a guarantee of at most \(rate)")
+            return false
+        }
+        if limit.scope == .destination, let problem = PolicyReader.unfitForDestinations(fields.has) {
+            error(
+                DiagnosticCode.contradiction, at: fields.location(of: problem.field), problem.message,
+                problem.suggestion)
             return false
         }
         for field in ["guarantee", "weight", "priority"] where fields.has(field) {
