@@ -17,6 +17,9 @@ extension PolicyReader {
         ]
     )
 
+    /// What others might call a scope.
+    private static let scopeWords = ["source": "destination", "address": "destination", "peer": "destination"]
+
     private static let effects = ["rate", "guarantee", "connections", "newConnections", "packets", "dscp"]
 
     /// Reads the entries of `limits`.
@@ -34,7 +37,9 @@ extension PolicyReader {
         var limit = TrafficLimit(location: node.location)
         limit.name = fields["name"].flatMap { string($0, "name", expected: "a name") }
         limit.direction = fields["direction"].flatMap { word($0, "direction", as: TrafficDirection.self) }
-        limit.scope = fields["per"].flatMap { word($0, "per", as: TrafficLimit.Scope.self) } ?? .endpoint
+        limit.scope =
+            fields["per"].flatMap { word($0, "per", as: TrafficLimit.Scope.self, others: PolicyReader.scopeWords) }
+            ?? .endpoint
         limit.destinations = fields["to"].map { readLimitDestinations($0) } ?? []
         limit.services = fields["ports"].map { readServices($0) } ?? []
         limit.rate = fields["rate"].flatMap { readRate($0) }
