@@ -39,7 +39,8 @@ struct DestinationLimitProgramTests {
         #expect(chains.first == "connections-\(owner)")
         var expected: [String] = []
         for (word, verb, count) in [
-            ("open", "add", "ct count over 5"), ("begun", "update", "timeout 3600s limit rate over 90/hour burst 90 packets"),
+            ("open", "add", "ct count over 5"),
+            ("begun", "update", "timeout 3600s limit rate over 90/hour burst 90 packets"),
         ] {
             for (family, address, number) in [("ipv4", "ip", 4), ("ipv6", "ip6", 6)] {
                 let set = "@\(word)\(number)-\(owner)"

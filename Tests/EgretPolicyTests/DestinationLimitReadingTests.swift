@@ -42,7 +42,7 @@ struct DestinationLimitReadingTests {
         "a flag says it before everything else, but for rates",
         arguments: [
             (.connections, "destination=5", "5 connections per destination", nil),
-            (.newConnections, "destination=private:443=2/s", "private 443/tcp: 2/s new connections per destination", nil),
+            (.newConnections, "destination=private=2/s", "private: 2/s new connections per destination", nil),
             (.packets, "destination=ingress=9/s", "9/s packets per destination", .ingress),
             (.rate, "destination=1Mbit", nil, nil), (.connections, "destination=", nil, nil),
             (.connections, "destination=destination=3", nil, nil), (.connections, "internet=destination=3", nil, nil),
