@@ -129,7 +129,7 @@ extension KernelExpression {
         return .verdictMap(set)
     }
 
-    private static func each(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
+    private static func keptInSet(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
         guard fields.has(only: [1, 3, 4, 6, 7, 9]), try fields.isRegister(4),
             try fields.uint32(9, default: 0) == 0, let own = try fields.expression(7)
         else { return nil }
@@ -162,7 +162,7 @@ extension KernelExpression {
             return .limit(
                 rate: try fields.uint64(1), unit: try fields.uint64(2), burst: try fields.uint32(3, default: 0),
                 type: try fields.uint32(4, default: 0), flags: try fields.uint32(5, default: 0))
-        case "dynset": return try each(fields)
+        case "dynset": return try keptInSet(fields)
         case "connlimit":
             return .connectionLimit(count: try fields.uint32(1), flags: try fields.uint32(2, default: 0))
         case "reject":
