@@ -145,6 +145,24 @@ struct LimitTests {
                 """)
     }
 
+    @Test("a limit for some times is refused: nobody would renew its times during a run")
+    func times() throws {
+        let output = try script(
+            "ltimes",
+            """
+            cat >p.yaml <<X
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: times }
+            spec: { default: allow, limits: [{ connections: 3, when: { days: [mon] } }] }
+            X
+            egret run --policy p.yaml -- echo ran 2>&1 | head -1
+            """)
+        #expect(
+            output == "egret: the limit 3 connections only mon (UTC) is for some times (when), and egret run does not "
+                + "enforce times yet\n")
+    }
+
     @Test("packets get the code point that a limit says, of both families, and their checksums stay right")
     func marks() throws {
         let output = try script(

@@ -81,6 +81,7 @@ public struct LimitProgram: Sendable {
     public private(set) var refusals: [String: Refusal] = [:]
 
     private let logGroup: UInt16
+    private let horizon: ClosedRange<Int64>
     private let mostDestinations: UInt32?
     private var elements: [String: [SetElement]] = [:]
     private var known: Swift.Set<String> = []
@@ -94,23 +95,29 @@ public struct LimitProgram: Sendable {
     /// Whether nobody's packets are limited.
     public var isEmpty: Bool { program.rules.isEmpty && frames.rules.isEmpty }
 
+    /// Whether a limit holds at some times only.
+    public var hasTimes: Bool { (program.sets + frames.sets).contains { $0.keyType == .time } }
+
     /// Makes the program.
     ///
     /// - Parameters:
     ///   - members: The endpoints.
     ///   - table: Where it goes.
     ///   - frameTable: Where what is about frames goes.
+    ///   - horizon: The first and last second, since 1970, for which the times of limits are worked out. Outside, every
+    ///     limit holds.
     ///   - logGroup: The nfnetlink_log group that refused packets go to.
     ///   - mostDestinations: How many far addresses of a family a limit counts by themselves, for each endpoint; more are
     ///     refused. `nil` for as many as the kernel lets rules put into a set, 65,535.
     /// - Complexity: O(*m* × *l*) for *m* members with *l* limits each.
     public init(
         _ members: [Member], in table: Table = LimitProgram.table, frameTable: Table = LimitProgram.frameTable,
-        logGroup: UInt16, mostDestinations: UInt32? = nil
+        horizon: ClosedRange<Int64> = 0...0, logGroup: UInt16, mostDestinations: UInt32? = nil
     ) {
         program = TableProgram(table: table)
         frames = TableProgram(table: frameTable)
         self.logGroup = logGroup
+        self.horizon = horizon
         self.mostDestinations = mostDestinations
         for member in members {
             for direction in TrafficDirection.allCases { add(member, direction) }
@@ -196,8 +203,9 @@ public struct LimitProgram: Sendable {
             let chain = "wait-\(member.number)"
             program.chains.append(Chain(chain))
             for share in received {
+                let times = times(of: share.limit)
                 program.rules += match(share.limit, member.groups).conditions(.source).map {
-                    Rule(in: chain, $0 + [.setPriority(RateTree.priority(of: share.leaf)), .verdict(.accept)])
+                    Rule(in: chain, $0 + times + [.setPriority(RateTree.priority(of: share.leaf)), .verdict(.accept)])
                 }
             }
             // A forwarded IPv6 packet still has the class that it waited in at its sender's, which is nothing here.
@@ -215,10 +223,11 @@ public struct LimitProgram: Sendable {
         for share in sent {
             let match = match(share.limit, member.groups)
             for set in match.sets where known.insert("frames \(set.name)").inserted { frames.sets.append(set) }
+            let times = times(of: share.limit, ofFrames: true)
             let priority = Statement.setPriority(RateTree.priority(of: share.leaf))
             frames.rules += AddressFamily.allCases.flatMap { family in
                 match.conditions(family, .destination, ofFrames: true).map {
-                    Rule(in: chain, $0 + [priority, .forward(toInterface: queue)])
+                    Rule(in: chain, $0 + times + [priority, .forward(toInterface: queue)])
                 }
             }
         }
@@ -236,24 +245,26 @@ public struct LimitProgram: Sendable {
         for limit in member.limits where limit.holds(direction) {
             if limit.dscp == nil && limit.packets == nil && !limit.countsConnections { continue }
             let match = match(limit, member.groups)
+            let times = times(of: limit)
             let end: LimitMatch.FarEnd = direction == .egress ? .destination : .source
             if let mark = limit.dscp {
                 marking += AddressFamily.allCases.flatMap { family in
                     match.conditions(family, end).map {
-                        Rule(in: chain, $0 + [.setTrafficClass(family, mark.rawValue)])
+                        Rule(in: chain, $0 + times + [.setTrafficClass(family, mark.rawValue)])
                     }
                 }
             }
             if let packets = limit.packets {
                 let target = addChain("packets", [.passing(packets)], limit, member, direction, match.families, end)
-                passing += match.conditions(end).map { Rule(in: chain, $0 + [.verdict(.jump(target))]) }
+                passing += match.conditions(end).map { Rule(in: chain, $0 + times + [.verdict(.jump(target))]) }
             }
             if limit.countsConnections {
                 let end: LimitMatch.FarEnd = direction == .egress ? .destination : .beginner
                 let target = addChain(
                     "connections", limit.connectionCounts, limit, member, direction, match.families, end)
+                let isMeant: [Statement] = [Direction.original.statement] + times
                 beginning += match.conditions(end).map {
-                    Rule(in: chain, [Direction.original.statement] + $0 + [.verdict(.jump(target))])
+                    Rule(in: chain, isMeant + $0 + [.verdict(.jump(target))])
                 }
             }
         }
@@ -272,6 +283,23 @@ public struct LimitProgram: Sendable {
         matches[key] = match
         for set in match.sets where known.insert(set.name).inserted { program.sets.append(set) }
         return match
+    }
+
+    /// Goes on only at a limit's times; nothing where it always holds.
+    ///
+    /// The set is named by what the policy says of times, and what it holds comes and goes with the calendar.
+    private mutating func times(of limit: TrafficLimit, ofFrames: Bool = false) -> [Statement] {
+        guard let schedule = limit.schedule else { return [] }
+        var digest = StableDigest()
+        digest.add(schedule.description)
+        let name = "when-\(digest.text)"
+        if known.insert(ofFrames ? "frames \(name)" : name).inserted {
+            // A limit holds back: so it does also where nobody has worked out what the clock says.
+            let moments = ScheduleUse(schedule: schedule, holdsBack: true).moments(within: horizon)
+            let set = Set(name, keyType: .time, hasIntervals: true, contents: .elements(moments))
+            if ofFrames { frames.sets.append(set) } else { program.sets.append(set) }
+        }
+        return [.inSet(.time, name)]
     }
 
     /// The chain in which a limit is counted: the member's own, or one that all share which the limit counts together.
@@ -345,6 +373,7 @@ extension TrafficLimit {
         digest.add(connections.map { "\($0)" } ?? "")
         digest.add(newConnections?.description ?? "")
         digest.add(packets?.description ?? "")
+        if let schedule { digest.add(schedule.description) }
         return digest.text
     }
 }

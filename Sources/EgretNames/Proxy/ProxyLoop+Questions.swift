@@ -83,6 +83,7 @@ extension ProxyLoop {
                 return refuse(pending, .serverFailure)
             }
             pending.permission = permission
+            pending.servers = silentServers.ordered(servers, now: now)
             let id = nextQuestion
             nextQuestion += 1
             start(pending, id)

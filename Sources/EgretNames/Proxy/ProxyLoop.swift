@@ -61,6 +61,8 @@ final class ProxyLoop {
     /// Questions in the order of their deadlines: every attempt has the same time.
     var deadlines: [(at: UInt64, question: UInt64)] = []
     var firstDeadline = 0
+    /// The servers that were silent of late, of those that stand for each other.
+    var silentServers = SilentServers()
     var ports: [SocketAddress: [UpstreamPort]] = [:]
     /// All ports that are open, also those that take no more questions.
     var portCount = 0

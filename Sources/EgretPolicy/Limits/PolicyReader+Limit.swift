@@ -6,14 +6,15 @@ extension PolicyReader {
         name: "a limit",
         fields: [
             "name", "to", "ports", "rate", "burst", "guarantee", "weight", "priority", "connections",
-            "newConnections", "packets", "dscp", "direction", "per",
+            "newConnections", "packets", "dscp", "direction", "per", "when",
         ],
-        notSupportedYet: ["applications", "when"],
+        notSupportedYet: ["applications"],
         foreign: [
             "bandwidth": "write rate", "limit": "write rate", "speed": "write rate", "bps": "write rate",
             "ceiling": "write rate: it is what a limit never lets past", "ceil": "write rate",
             "pps": "write packets", "packetRate": "write packets", "connectionRate": "write newConnections",
             "mark": "write dscp", "egress": "write direction: egress", "ingress": "write direction: ingress",
+            "schedule": "write when", "time": "write when",
         ]
     )
 
@@ -51,6 +52,10 @@ extension PolicyReader {
         limit.newConnections = fields["newConnections"].flatMap { readEvents($0, "newConnections") }
         limit.packets = fields["packets"].flatMap { readEvents($0, "packets") }
         limit.dscp = fields["dscp"].flatMap { readMark($0) }
+        if let when = fields["when"] {
+            guard let schedule = readSchedule(when, of: "limit") else { return nil }
+            limit.schedule = schedule
+        }
         guard PolicyReader.effects.contains(where: fields.has) else {
             error(
                 DiagnosticCode.missingField, at: fields.node.location, "the limit limits nothing",
