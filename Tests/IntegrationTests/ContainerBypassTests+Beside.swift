@@ -136,7 +136,7 @@ extension ContainerBypassTests {
             def send(self, s, data):
                 data = ctypes.create_string_buffer(data, len(data)); self.do(26, s, 0, ctypes.addressof(data), len(data))
             def receive(self, s):
-                data = ctypes.create_string_buffer(4096); return data.raw[:self.do(27, s, 0, ctypes.addressof(data), 4096)]
+                data = ctypes.create_string_buffer(4096); count = self.do(27, s, 0, ctypes.addressof(data), 4096); return data.raw[:count]
         ring, who = Ring(), sys.argv[1]
         s = ring.connect(1, "203.0.113.10", 80); ring.send(s, b"GET / HTTP/1.0\r\n\r\n"); page = b""
         while b"hello" not in page:
@@ -153,7 +153,7 @@ extension ContainerBypassTests {
         import os, socket
         if os.path.exists("/shared/door"): os.remove("/shared/door")
         l = socket.socket(socket.AF_UNIX); l.bind("/shared/new"); l.listen(); os.rename("/shared/new", "/shared/door"); c = l.accept()[0]
-        socket.send_fds(c, [b"x"], [socket.socket(socket.AF_INET, socket.SOCK_DGRAM).fileno()]); c.recv(1); os.remove("/shared/door")
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); socket.send_fds(c, [b"x"], [s.fileno()]); c.recv(1); os.remove("/shared/door")
         X
         cat >/run/w/image/take.py <<'X'
         import socket, sys, time
