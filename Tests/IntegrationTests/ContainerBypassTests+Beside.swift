@@ -81,7 +81,7 @@ extension ContainerBypassTests {
                 c free $open; c web $open $policed; c side $open --network container:web; c farfree $far; c farweb $far $policed; settle 5
                 user() { d exec $1 /usr/bin/unshare $2 /usr/bin/python3 /battery.py $1_$3 $(address free) $(hardware free) $(hardware free) "" 2>>log; }
                 for n in free web side; do user $n -Ur user; user $n -Urn own; done
-                for n in farfree farweb; do d exec $n /usr/bin/bash /below.sh $n >/dev/null 2>>log & pids="$pids $!"; done
+                for n in farfree farweb; do d exec $n /usr/bin/timeout 90 /usr/bin/bash /below.sh $n >/dev/null 2>>log & pids="$pids $!"; done
                 for n in farfree farweb; do d exec $n /usr/bin/timeout 60 /usr/bin/bash -c 'until [ -e /tmp/moved ]; do sleep 0.1; done'; done
                 kill -9 $agent; wait $agent 2>/dev/null; begin $quarantine; settle 5
                 for n in farfree farweb; do d exec $n /usr/bin/touch /tmp/go; done; wait $pids
