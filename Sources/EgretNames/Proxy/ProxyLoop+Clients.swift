@@ -124,6 +124,16 @@ extension ProxyLoop {
         try? loop.change(stream.socket.descriptor, events, token: stream.token)
     }
 
+    /// Ends the connections of which everything that has come is answered: nobody else could answer what comes there. A message
+    /// that has not come whole is waited for.
+    func endDoneClients() {
+        for stream in Array(clients.values) {
+            if stream.events.contains(.readable) { serve(stream, .readable) }
+            guard stream.waiting == 0, stream.output.isEmpty, stream.framer.pendingCount == 0 else { continue }
+            close(stream)
+        }
+    }
+
     /// Ends a client's connection. Its questions go on, and their answers are dropped.
     func close(_ stream: ClientStream) {
         guard clients.removeValue(forKey: stream.token) != nil else { return }
