@@ -40,7 +40,8 @@ public enum AgentDaemon {
 
     /// Runs the agent until a signal ends it (`SIGTERM`, `SIGINT`). `SIGHUP` has it read the networks' endpoints again.
     ///
-    /// The kernel is left as it is at the end: what is in force stays so.
+    /// The kernel is left as it is at the end: what is in force stays so. What endpoints have asked by then is answered, and what
+    /// they ask later waits for the next agent, if the service manager keeps the sockets.
     ///
     /// - Parameters:
     ///   - options: How.
@@ -50,9 +51,12 @@ public enum AgentDaemon {
         // Before there are threads: each of them has the signals blocked.
         let signals = try SignalDescriptor(SignalSet([.terminate, .interrupt, .hangup]))
         let manager = ServiceManager()
+        let handed = HandedDescriptor.takeAll()
+        Environment.unset(HandedDescriptor.variables)
         let (process, server, listeners) = try wait {
             let process = try await AgentProcess.start(
-                options.places, reach: options.reach, feedAuthorities: options.feedAuthorities, log: log)
+                options.places, reach: options.reach, feedAuthorities: options.feedAuthorities, manager: manager,
+                handed: handed, log: log)
             do {
                 let server = try await AgentServer.start(
                     process.agent, at: options.socketPath, members: options.socketGroup)
