@@ -89,13 +89,13 @@ final class KeptSockets: Sendable {
         }
         // Not under the lock: the manager may be slow.
         let former = state.withLock { state in
-            defer { state = State(stored: Swift.Set(wanted.map(\.name))) }
+            defer { state = State(stored: Swift.Set(wanted.map { $0.name })) }
             return state
         }
         for name in former.inherited.keys.sorted() {
             log("names: what the service manager has kept as \(name) is not needed any more")
         }
-        let known = Swift.Set(wanted.filter { former.given[$0.name] === $0.socket }.map(\.name))
+        let known = Swift.Set(wanted.filter { former.given[$0.name] === $0.socket }.map { $0.name })
         for name in former.stored.subtracting(known).sorted() { manager.removeStored(name) }
         for (name, socket) in wanted where !known.contains(name) { manager.store(socket, name) }
         if !known.isEmpty { log("names: goes on with \(known.count) sockets of a former agent") }

@@ -74,6 +74,7 @@ extension ProxyLoop {
                 return close(stream)
             }
             stream.lastUse = now
+            stream.hasAsked = true
             stream.waiting += 1
             ask(message, stream.endpoint, .stream(stream.token), stream.destination.address)
             looked += 1
@@ -125,12 +126,12 @@ extension ProxyLoop {
     }
 
     /// Ends the connections of which everything that has come is answered: nobody else could answer what comes there. A message
-    /// that has not come whole is waited for.
+    /// that has not come whole is waited for, and for a moment the first one of a connection.
     func endDoneClients() {
         for stream in Array(clients.values) {
             if stream.events.contains(.readable) { serve(stream, .readable) }
             guard stream.waiting == 0, stream.output.isEmpty, stream.framer.pendingCount == 0 else { continue }
-            close(stream)
+            if stream.hasAsked || now >= stream.lastUse + ProxyLimits.firstMilliseconds { close(stream) }
         }
     }
 

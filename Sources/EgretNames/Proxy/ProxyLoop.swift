@@ -188,7 +188,10 @@ final class ProxyLoop {
 
     private func timeToWait() -> Int32 {
         if !unfinished.isEmpty { return 0 }
-        if let end { return end <= now ? 0 : Int32(clamping: min(end - now, timeToDeadline ?? end - now)) }
+        if let end {
+            let most: UInt64 = clients.isEmpty ? .max : ProxyLimits.finishingMilliseconds
+            return end <= now ? 0 : Int32(clamping: min(end - now, timeToDeadline ?? .max, most))
+        }
         let isIdle = clients.isEmpty && ports.isEmpty && !arePaused
         return timeToDeadline.map { Int32(clamping: min($0, 1_000)) } ?? (isIdle ? -1 : 1_000)
     }
