@@ -59,6 +59,57 @@ extension NameProxyTests {
         #expect(client.wait(timeout: .seconds(40)).standardOutput == "asked\n2\n2\n2\n2\n")
     }
 
+    @Test("more questions than an endpoint may have under way have waited, and each is answered")
+    func backlog() throws {
+        let bench = try NameBench([.allow(0, "www.example.test")])
+        let server = try bench.file(
+            "patient.py",
+            """
+            import collections, select, socket, time
+            s = socket.socket(type=socket.SOCK_DGRAM)
+            s.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)
+            s.bind(("\(NameBench.liar)", 53)); print("ready", flush=True)
+            queue = collections.deque()
+            while True:
+                wait = max(0, queue[0][0] - time.monotonic()) if queue else None
+                if select.select([s], [], [], wait)[0]:
+                    q, peer = s.recvfrom(4096)
+                    question = q[12:q.index(b"\\0", 12) + 5]
+                    record = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4\\xcb\\0\\x71\\x0a"
+                    answer = q[:2] + b"\\x81\\x80\\0\\1\\0\\1\\0\\0\\0\\0" + question + record
+                    queue.append((time.monotonic() + 0.1, answer, peer))
+                while queue and queue[0][0] <= time.monotonic(): s.sendto(*queue.popleft()[1:])
+            """)
+        try bench.startServer(["python3", server], ready: "ready")
+        let sockets = bench.proxy.sockets
+        bench.proxy.finish(within: .seconds(2))
+        let program = try bench.file(
+            "many.py",
+            """
+            import socket, struct
+            u = socket.socket(type=socket.SOCK_DGRAM); u.settimeout(10)
+            u.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)
+            for i in range(700):
+                q = struct.pack(">HHHHHH", i, 0x100, 1, 0, 0, 0) + b"\\3www\\7example\\4test\\0\\0\\1\\0\\1"
+                u.sendto(q, ("\(NameBench.liar)", 53))
+            print("asked")
+            ids = set()
+            try:
+                while len(ids) < 700:
+                    m = u.recv(2048)
+                    if m[7] == 1: ids.add(m[:2])
+            except OSError: pass
+            print(len(ids))
+            """)
+        let client = try start(program, on: bench, until: "asked")
+        let sets = try NameSets(table: "names") { _, rule, family in "rule\(rule)-\(family)" }
+        let next = try NameProxy(
+            registry: bench.proxy.registry, port: bench.proxy.port, former: sockets,
+            hooks: NameProxy.Hooks(commit: { endpoint, grants in try sets.commit(endpoint, grants) }))
+        defer { next.stop() }
+        #expect(client.wait(timeout: .seconds(60)).standardOutput == "asked\n700\n")
+    }
+
     @Test("a socket that does not fit is left alone, and another is opened at the port")
     func misfit() throws {
         let bench = try NameBench([.allow(0, "www.example.test")])

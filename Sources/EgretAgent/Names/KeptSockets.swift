@@ -44,9 +44,9 @@ final class KeptSockets: Sendable {
         self.manager = manager
         self.log = log
         var found = State()
-        for handed in handed {
-            found.inherited[handed.name, default: []].append(handed.descriptor)
-            found.stored.insert(handed.name)
+        for one in handed {
+            found.inherited[one.name, default: []].append(one.descriptor)
+            found.stored.insert(one.name)
         }
         state = Mutex(found)
     }

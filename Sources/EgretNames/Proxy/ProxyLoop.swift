@@ -76,6 +76,11 @@ final class ProxyLoop {
     /// Whether questions are taken from the sockets, and the tokens of these.
     private var isReading = false
     private var listening: [UInt64] = []
+    /// The UDP sockets in which questions may be that have waited for this proxy, and until when that matters.
+    var backlogged: Swift.Set<Int> = []
+    private var backlogEnd: UInt64 = 0
+    /// Whether no more of these are taken for the moment.
+    private(set) var isHoldingBack = false
     /// When the work ends, in milliseconds, if it is to be finished.
     private var end: UInt64?
 
@@ -146,6 +151,7 @@ final class ProxyLoop {
         case .held: return true
         case .working:
             if !isReading { startReading() }
+            catchUp()
             return true
         case .finishing(let until):
             if isReading { stopReading() }
@@ -166,6 +172,8 @@ final class ProxyLoop {
                 listening.append(try add(.listener(index), socket, .readable))
             }
             isReading = true
+            backlogged = Swift.Set(datagramSockets.indices)
+            backlogEnd = BootClock.milliseconds + ProxyLimits.backlogMilliseconds
         } catch {
             // For want of memory: it is tried again in the next round.
             stopReading()
@@ -175,10 +183,23 @@ final class ProxyLoop {
 
     /// Leaves what comes to the sockets for another one that has them open.
     private func stopReading() {
-        isReading = false
+        (isReading, isHoldingBack) = (false, false)
         for token in listening { sources[token] = nil }
         listening = []
         for socket in datagramSockets + listeners { loop.remove(socket.descriptor) }
+    }
+
+    /// Takes what has waited while there was no proxy as fast as servers answer: all at once it may be more than an endpoint may
+    /// have under way, or a server takes.
+    private func catchUp() {
+        if now >= backlogEnd { backlogged = [] }
+        let holdsBack = !backlogged.isEmpty && pending.count >= ProxyLimits.backlogQuestions
+        guard holdsBack != isHoldingBack else { return }
+        isHoldingBack = holdsBack
+        for token in listening {
+            guard case .datagrams(let index) = sources[token] else { continue }
+            try? loop.change(datagramSockets[index].descriptor, holdsBack ? [] : .readable, token: token)
+        }
     }
 
     private func receiveAllDatagrams() {
