@@ -45,6 +45,11 @@ struct KeptSocketsTests {
             while !receiver.outputSoFar.contains("bound") { _ = try runProgram(["sleep", "0.005"]) }
         }
 
+        deinit {
+            receiver.send(signal: 9)
+            _ = receiver.wait()
+        }
+
         var service: ServiceManager {
             var environment = Environment()
             environment["NOTIFY_SOCKET"] = address

@@ -113,7 +113,7 @@ struct ServiceManagerTests {
         }
     }
 
-    @Test("what is handed over closes on exec, and with its last reference")
+    @Test("what is handed over is taken at its number, and closes on exec")
     func taking() throws {
         let (read, write) = try Descriptor.pipe()
         let number = try read.numberToGiveAway()
@@ -123,13 +123,11 @@ struct ServiceManagerTests {
         environment["LISTEN_PID"] = "4711"
         environment["LISTEN_FDS"] = "1"
         environment["LISTEN_FDNAMES"] = "a"
-        do {
-            let handed = HandedDescriptor.takeAll(environment: environment, process: 4711, first: number)
-            #expect(handed.map(\.name) == ["a"] && handed.map(\.descriptor.number) == [number])
-            #expect(fcntl(number, F_GETFD) == FD_CLOEXEC)
-            try write.write("x")
-            #expect(try handed.first?.descriptor.read(upTo: 10) == [UInt8(ascii: "x")])
-        }
+        let handed = HandedDescriptor.takeAll(environment: environment, process: 4711, first: number)
+        #expect(handed.map(\.name) == ["a"] && handed.map(\.descriptor.number) == [number])
+        #expect(fcntl(number, F_GETFD) == FD_CLOEXEC)
+        try write.write("x")
+        #expect(try handed.first?.descriptor.read(upTo: 10) == [UInt8(ascii: "x")])
     }
 
     @Test("without a manager, or with an address that is nobody's, nothing happens")
