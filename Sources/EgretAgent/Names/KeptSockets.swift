@@ -80,9 +80,9 @@ final class KeptSockets: Sendable {
     }
 
     /// Has the store keep what the proxies listen at, and nothing else.
-    func keep(_ sockets: [(owner: Owner, sockets: [ListeningPlace: Descriptor])]) {
+    func keep(_ all: [(owner: Owner, sockets: [ListeningPlace: Descriptor])]) {
         var wanted: [(name: String, socket: Descriptor)] = []
-        for (owner, sockets) in sockets {
+        for (owner, sockets) in all {
             for place in ListeningPlace.allCases {
                 if let socket = sockets[place] { wanted.append((owner.name(place), socket)) }
             }
