@@ -11,6 +11,7 @@ import EgretPolicy
 import EgretSources
 import EgretTesting
 import GRDB
+import Synchronization
 import Testing
 
 @testable import EgretAgent
