@@ -77,6 +77,7 @@ public enum NftablesWire {
             return try lower(concatenating: selectors) + [
                 .limitEach(set: set, milliseconds: Statement.keySeconds * 1_000, rate: count, unit: 1, burst: burst)
             ]
+        case .addToSet(let selector, let set): return selector.loads + [.addElement(set: set)]
         case .setPriority(let value):
             return [.immediate(ByteOrder.hostBytes(value, count: 4)), .setMeta(key: .priority)]
         case .setTrafficClass(let family, let value): return try lower(trafficClass: value, family)
