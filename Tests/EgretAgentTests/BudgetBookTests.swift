@@ -21,7 +21,7 @@ struct BudgetBookTests {
     ) -> BudgetBook {
         var book = BudgetBook()
         let budget = TrafficBudget(
-            name: "daily", amount: ByteCount(bytes: amount), period: BudgetPeriod(period), alertAt: alertAt)
+            name: "daily", amount: BudgetAmount(bytes: amount), period: BudgetPeriod(period), alertAt: alertAt)
         book.keep([Self.account: budget], Self.meters, at: Self.day)
         return book
     }
@@ -370,7 +370,7 @@ struct BudgetBookTests {
         let names = (0..<9).map { BudgetAccount(policy: "p", budget: "daily", account: "a/\($0)") }
         for (number, account) in names.enumerated() {
             var book = BudgetBook()
-            let budget = TrafficBudget(name: "daily", amount: ByteCount(bytes: 1_000), period: BudgetPeriod(.day))
+            let budget = TrafficBudget(name: "daily", amount: BudgetAmount(bytes: 1_000), period: BudgetPeriod(.day))
             book.keep(
                 [account: budget], ["used-1": BudgetBook.Meter(endpoint: account.account, account: account)], at: 0)
             // The clock goes back all the time.

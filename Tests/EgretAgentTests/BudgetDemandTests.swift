@@ -29,7 +29,7 @@ struct BudgetDemandTests {
     }
 
     private func budget(_ name: String, _ scope: TrafficBudget.Scope = .endpoint) -> TrafficBudget {
-        TrafficBudget(name: name, amount: ByteCount(bytes: 1_000), scope: scope)
+        TrafficBudget(name: name, amount: BudgetAmount(bytes: 1_000), scope: scope)
     }
 
     private func account(_ budget: String, _ account: String = "shop/a") -> BudgetAccount {
@@ -65,7 +65,7 @@ struct BudgetDemandTests {
             TrafficBudget(
                 name: "to \(last)",
                 destinations: try ["203.0.113.0/24", last].map { .block(AddressBlock(try #require(IPPrefix($0)))) },
-                amount: ByteCount(bytes: 1_000))
+                amount: BudgetAmount(bytes: 1_000))
         }
         let clauses = budgets.map { BudgetPlan.Clause($0, groups: [:]) }
         #expect(clauses[0] != clauses[1] && clauses[0] == BudgetPlan.Clause(budgets[0], groups: [:]))

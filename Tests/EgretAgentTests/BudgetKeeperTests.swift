@@ -94,7 +94,7 @@ struct BudgetKeeperTests {
     ) throws -> TrafficBudget {
         TrafficBudget(
             name: name, services: [.ports(.udp, PortRange(39_999))],
-            amount: ByteCount(bytes: datagrams * Self.datagram), period: BudgetPeriod(length, zone: zone),
+            amount: BudgetAmount(bytes: datagrams * Self.datagram), period: BudgetPeriod(length, zone: zone),
             onExhausted: .cut)
     }
 

@@ -10,7 +10,7 @@ import Testing
 struct RunBudgetsTests {
     @Test("those of policies in audit mode count and hold nothing back, as under an agent")
     func audit() {
-        let budget = TrafficBudget(name: "b", amount: ByteCount(bytes: 1_000), onExhausted: .cut)
+        let budget = TrafficBudget(name: "b", amount: BudgetAmount(bytes: 1_000), onExhausted: .cut)
         let policies = PolicySet(policies: [
             EgressPolicy(name: "held", rules: [], budgets: [budget]),
             EgressPolicy(name: "looked-at", mode: .audit, rules: [], budgets: [budget]),

@@ -24,7 +24,7 @@ struct BudgetTests {
     func defaults() throws {
         var budget = try #require(try read("- amount: 1GB").first)
         budget.location = nil
-        #expect(budget == TrafficBudget(name: "budget 1", amount: ByteCount(bytes: 1_000_000_000)))
+        #expect(budget == TrafficBudget(name: "budget 1", amount: BudgetAmount(bytes: 1_000_000_000)))
     }
 
     @Test("every value of every field is read, and printed as it can be read again")

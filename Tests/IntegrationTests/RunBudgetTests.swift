@@ -76,7 +76,7 @@ struct RunBudgetTests {
                 sent 205600 None 0.2056 USD
                 web 0 1000000 None
                 egret: the budget web is per day, and a run's budget is for the run alone
-                --budget 5Gbit: error EGR0030: "5Gbit" is no amount of bytes; write a number and a unit, for example --budget 500MB
+                --budget 5Gbit: error EGR0030: "5Gbit" is no amount of bytes, packets or connections; write a number and a unit, for example --budget 500MB
                 0
                 """)
     }
