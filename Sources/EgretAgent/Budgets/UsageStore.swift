@@ -233,7 +233,8 @@ final class UsageStore {
                 arguments: StatementArguments(names))
         }
         try database.execute(
-            sql: "INSERT OR REPLACE INTO unit VALUES (?, ?, ?, ?)", arguments: StatementArguments(names + [unit.rawValue]))
+            sql: "INSERT OR REPLACE INTO unit VALUES (?, ?, ?, ?)",
+            arguments: StatementArguments(names + [unit.rawValue]))
     }
 
     /// Forgets what was used on all but the latest days.

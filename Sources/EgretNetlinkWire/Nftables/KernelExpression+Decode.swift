@@ -173,7 +173,7 @@ extension KernelExpression {
             return .limit(
                 rate: try fields.uint64(1), unit: try fields.uint64(2), burst: try fields.uint32(3, default: 0),
                 type: try fields.uint32(4, default: 0), flags: try fields.uint32(5, default: 0))
-        case "dynset": return fields.has(7) ? try limitEach(fields) : try addElement(fields)
+        case "dynset": return try fields.has(7) ? limitEach(fields) : addElement(fields)
         case "connlimit":
             return .connectionLimit(count: try fields.uint32(1), flags: try fields.uint32(2, default: 0))
         case "reject":

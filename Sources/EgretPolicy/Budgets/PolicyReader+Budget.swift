@@ -11,7 +11,8 @@ extension PolicyReader {
         foreign: [
             "bytes": "write amount: 100GB", "packets": "write amount: 1000000 packets",
             "connections": "write amount: 5000 connections", "quota": "write amount: 100GB",
-            "limit": "write amount: 100GB", "period": "write per: month", "timeZone": "write timezone", "tz": "write timezone",
+            "limit": "write amount: 100GB", "period": "write per: month", "timeZone": "write timezone",
+            "tz": "write timezone",
             "action": "write onExhausted", "onExceeded": "write onExhausted", "alerts": "write alertAt: [50%, 80%]",
             "cost": "write price: 0.09 USD/GB",
         ]
