@@ -42,7 +42,8 @@ public struct BudgetInfo: Codable, Hashable, Sendable {
     public init(
         policy: String, budget: String, account: String, endpoints: Int, unit: String = "bytes", used: UInt64,
         amount: UInt64? = nil, granted: UInt64 = 0, period: String, ends: Int? = nil, forecast: UInt64? = nil,
-        cost: UInt64? = nil, costForecast: UInt64? = nil, currency: String? = nil, onExhausted: String, isExhausted: Bool, refused: UInt64
+        cost: UInt64? = nil, costForecast: UInt64? = nil, currency: String? = nil, onExhausted: String,
+        isExhausted: Bool, refused: UInt64
     ) {
         self.policy = policy
         self.budget = budget
