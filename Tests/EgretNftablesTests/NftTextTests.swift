@@ -45,6 +45,8 @@ struct NftTextTests {
             (.counter("hits"), "counter name \"hits\""),
             (.limit("slow"), "limit name \"slow\""),
             (.quota("month"), "quota name \"month\""),
+            (.inSet(.evaluationNumber, "n"), "numgen inc mod 4294967295 offset 1 @n"),
+            (.addToSet(.packetMark(mask: 0), "closed"), "add @closed { meta mark & 0x00000000 }"),
             (
                 .log(group: 5, prefix: "a \"b\"\nc", snapLength: 128, queueThreshold: 10),
                 "log prefix \"a 'b' c\" group 5 snaplen 128 queue-threshold 10"
