@@ -59,6 +59,23 @@ struct BudgetDemandTests {
         #expect(Swift.Set(chains).count == chains.count)
     }
 
+    @Test("a budget of connections has a counter of those that begin beside the traffic's")
+    func connections() throws {
+        let entry = TrafficBudget(name: "x", amount: BudgetAmount(5, .connections))
+        let demand = try BudgetDemand([endpoint(1, [entry])])
+        #expect(demand.meters.count == 2)
+        #expect(Swift.Set(demand.meters.values.map(\.account)) == [account("x")])
+        let program = demand.plan.program
+        let names = program.counters.map(\.name)
+        #expect(demand.meters.keys.allSatisfy { names.contains($0) })
+        #expect(program.quotas == [])
+        #expect(BudgetPlan.bounds(in: program).values.map { $0 } == [5])
+        let counting = program.rules.filter { $0.chain.hasPrefix("used-from-") }.map { NftText.render($0) }
+        #expect(counting.count == 3 && counting[0].hasPrefix("counter name \"used-"))
+        #expect(counting[1] == "ct status confirmed return")
+        #expect(counting[2].hasPrefix("ct direction == original counter name \"opened-"))
+    }
+
     @Test("budgets that differ in the last of their destinations ask for different addresses")
     func destinations() throws {
         let budgets = try ["192.0.2.0/24", "198.51.100.0/24"].map { last in

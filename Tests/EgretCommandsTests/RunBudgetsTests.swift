@@ -19,4 +19,14 @@ struct RunBudgetsTests {
         #expect(found.map(\.policy) == ["held", "looked-at"])
         #expect(found.map(\.holdsBack) == [true, false])
     }
+
+    @Test("what was used is told in its unit")
+    func lines() {
+        func line(_ unit: String, _ used: UInt64, of amount: UInt64) -> String {
+            RunBudgets.Use(policy: "p", budget: "b", unit: unit, used: used, amount: amount, refused: 0, cost: nil).line
+        }
+        #expect(line("bytes", 1_200_000, of: 2_000_000) == "p b: 1.20 MB of 2.00 MB used")
+        #expect(line("packets", 1_200_000, of: 2_000_000) == "p b: 1200000 packets of 2000000 packets used")
+        #expect(line("connections", 1, of: 5) == "p b: 1 connection of 5 connections used")
+    }
 }

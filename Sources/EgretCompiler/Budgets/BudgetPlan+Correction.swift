@@ -40,6 +40,12 @@ extension BudgetPlan {
         public var steps: [EgretNftables.Operation]
         /// The last number that passes when they are taken.
         public var bound: UInt64
+
+        /// Creates a correction.
+        public init(steps: [EgretNftables.Operation], bound: UInt64) {
+            self.steps = steps
+            self.bound = bound
+        }
     }
 
     /// So many may come between a reading and what is made anew by it.
