@@ -337,6 +337,8 @@ struct BudgetKeeperTests {
             try bench.keep(at: Self.midnight + 1)
             #expect(try bench.counted("daily", at: Self.midnight + 1) == 10)
             #expect(bench.keeper.spent == [bench.account("daily")])
+            // The table that the former keeper has left stays, although nothing is left.
+            #expect(bench.keeper.refused[bench.account("daily")]?.packets == 25)
             try bench.keeper.grant(5, to: [bench.account("daily")], at: Self.midnight + 2)
             #expect(bench.keeper.spent == [])
             #expect(try bench.keeper.mend(at: Self.midnight + 2) == [])
@@ -423,11 +425,11 @@ struct BudgetKeeperTests {
             try bench.keep(at: Self.midnight)
             try bench.send(20)
             #expect(try bench.counted("daily", at: Self.midnight + 1) == 10)
-            for (budget, most) in [(try budget("daily", 7, .day), 7 * Self.datagram), (packets("daily", 6, .day), 6)] {
+            for (entry, most) in [(try budget("daily", 7, .day), 7 * Self.datagram), (packets("daily", 6, .day), 6)] {
                 var other = bench.endpoint
                 other.budgets = [
                     EndpointBudget(
-                        policy: "p", budget: budget, isEnforced: true, clause: BudgetPlan.Clause(budget, groups: [:]))
+                        policy: "p", budget: entry, isEnforced: true, clause: BudgetPlan.Clause(entry, groups: [:]))
                 ]
                 try bench.keeper.keep([other], at: Self.midnight + 2)
                 #expect(try bench.counted("daily", at: Self.midnight + 2) == 0)

@@ -96,8 +96,7 @@ final class BudgetKeeper {
                 leftovers[account] = min(left, BudgetPlan.leftover(of: amount))
             }
         }
-        let wanted = plan(at: time).program
-        if handle != nil, try dataplane.drift(of: [wanted]).isEmpty {
+        if let wanted = try programInKernel(at: time) {
             try dataplane.sweep([table], keeping: [wanted])
             hold(wanted)
         } else {
@@ -106,6 +105,21 @@ final class BudgetKeeper {
         book.forgetGone()
         isLost = false
         try adjust(at: time)
+    }
+
+    /// The program that the kernel holds, if it is one that it should.
+    ///
+    /// Accounts may have been used up since the former agent's last look: then they are asked with the others, and the table stays.
+    private func programInKernel(at time: Int64) throws -> TableProgram? {
+        if handle == nil { return nil }
+        let exhausted = leftovers
+        for spent in exhausted.isEmpty ? [exhausted] : [exhausted, [:]] {
+            leftovers = spent
+            let wanted = plan(at: time).program
+            if try dataplane.drift(of: [wanted]).isEmpty { return wanted }
+        }
+        leftovers = exhausted
+        return nil
     }
 
     /// The last numbers that pass, by what the kernel holds: whoever takes over goes on with them.
