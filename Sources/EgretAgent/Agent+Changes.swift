@@ -71,8 +71,10 @@ extension Agent {
     }
 
     private func put(
-        _ draft: Draft, author: String, message: String?, confirmWithin: Int? = nil, isFormer: Bool = false
+        _ draft: Draft, author: String, message: String?, confirmWithin: Int? = nil,
+        before predecessor: PolicyStore.Before = .current
     ) throws -> ChangeReport {
+        let isFormer = predecessor != .current
         var report = ChangeReport(objects: draft.objects, warnings: draft.warnings)
         if draft.objects.isEmpty, hasTaken, let revision {
             // What feeds hold may be otherwise all the same.
@@ -98,14 +100,12 @@ extension Agent {
         do {
             let begun = try store.begin(
                 draft.documents, time: Int(now()), author: author, message: message, confirmBy: deadline,
-                deadline: confirmation)
+                deadline: confirmation, before: predecessor)
             number = begun
             enforced = try enforce(draft.reading, isFormer: isFormer, &report.warnings)
-            // What was tried as they came is a failure of the change's.
-            if hasTaken {
-                try budgets?.keep(enforced, prices: Agent.prices(draft.reading.catalog), at: now())
-            }
-            try store.commit(begun)
+            // Budgets that cannot be kept are a failure of the change's.
+            if hasTaken { try keepBudgets(of: draft.reading.catalog) }
+            try store.commit(begun, former: isFormer ? .rolledBack : .superseded)
         } catch {
             throw undone(number, error)
         }
@@ -169,6 +169,7 @@ extension Agent {
         if !hasTaken { return failure }
         do {
             enforced = try enforcement.take(to: desired, at: now())
+            keepBudgets()
         } catch {
             problem = "\(error)"
         }
@@ -292,6 +293,7 @@ extension Agent {
     private func draft(
         of all: [StoredDocument], passedOver: [String: Int] = [:], isNew: Bool = true
     ) throws(APIError) -> Draft {
+        hasWorked = true
         let read = try PolicyReading(all, timeZones: timeZones, former: reading, isNew: isNew, feeds: feeds)
         var warnings = read.warnings + Agent.absentSources(read.catalog) + Agent.absentNodes(read)
         for (kind, count) in passedOver.sorted(by: { $0.key < $1.key }) {
@@ -346,6 +348,8 @@ extension Agent {
 
     /// Puts an earlier revision's documents in force again, as a new revision.
     ///
+    /// Whoever goes back once more goes further back: to what was in force before that earlier revision.
+    ///
     /// What cannot be read any more is refused. Limits that do not go together for endpoints that have come since are not:
     /// the report has a warning.
     public func rollback(to number: Int?, author: String) throws -> ChangeReport {
@@ -372,8 +376,12 @@ extension Agent {
                         + "apply what it had with the mistakes corrected: egret diff shows its text",
                     diagnostics: error.diagnostics), of: author)
         }
-        return try put(draft, author: author, message: Agent.message(target), isFormer: true)
+        return try put(
+            draft, author: author, message: Agent.message(target), before: .revision(predecessor(of: target)))
     }
+
+    /// Where going back from a revision leads, or from nothing.
+    private func predecessor(of target: Int?) throws -> Int? { try target.flatMap { try store.predecessor(of: $0) } }
 
     private static func message(_ target: Int?) -> String {
         target.map { "back to revision \($0)" } ?? "back to nothing"
@@ -410,7 +418,8 @@ extension Agent {
             isBack = true
         }
         let number = try store.begin(
-            documents, time: Int(now()), author: "the agent", message: Agent.message(target), confirmBy: nil)
+            documents, time: Int(now()), author: "the agent", message: Agent.message(target), confirmBy: nil,
+            before: .revision(predecessor(of: target)))
         try store.commit(number, former: .rolledBack, reason: "not confirmed in time")
         isBack = false
         changes += 1

@@ -36,11 +36,9 @@ public actor Agent {
     var endpointsPresent: [AgentEndpoint] = []
     /// The bridges that networks made for Docker have.
     var closedBridges: Swift.Set<BridgePattern> = []
+    /// What the kernel enforces; whoever changes it brings budgets there too, with the policies that it is of.
     var enforced: [EnforcedEndpoint] = [] {
-        didSet {
-            keepBudgets()
-            hasWorked = true
-        }
+        didSet { hasWorked = true }
     }
     /// Whether the agent has done something since it last gave memory back that takes much for a while.
     var hasWorked = false
@@ -176,7 +174,10 @@ public actor Agent {
                 $0 - time < KernelEnforcement.horizonSeconds / 2
                     || $0 - time > KernelEnforcement.horizonSeconds + KernelEnforcement.formerSeconds
             }
-            if isDue ?? false { enforced = try enforcement.apply(desired, at: time) }
+            if isDue ?? false {
+                enforced = try enforcement.apply(desired, at: time)
+                keepBudgets()
+            }
         }
         noting("names") { try names?.tick() }
         noting("queues") { if try enforcement.hearsOfQueues() { try compare(by: []) } }
@@ -207,6 +208,7 @@ public actor Agent {
         noting(traffic: "counters") { traffic.note(try enforcement.counters()) }
         try source.noteTakeOver()
         enforced = try takeWhatIsThere()
+        keepBudgets()
         hasTaken = true
         problem = nil
         try source.note(hasPolicies: !documents.isEmpty)
@@ -247,6 +249,7 @@ public actor Agent {
 
     /// Has in force what feeds hold now.
     func takeFeeds() throws {
+        hasWorked = true
         let fresh = try PolicyReading(
             documents, timeZones: timeZones, former: reading, isNew: false, feeds: feeds)
         if fresh.catalog == reading.catalog { return hasNewLists = false }
@@ -268,6 +271,7 @@ public actor Agent {
         closedBridges = try source.quarantine()
         do {
             enforced = try enforcement.apply(desired, at: now())
+            keepBudgets()
         } catch {
             // An endpoint may have gone in between.
             endpointsPresent = try presentEndpoints()
@@ -284,7 +288,8 @@ public actor Agent {
     }
 
     private func compare(by authors: [String]) throws {
-        hasWorked = true
+        let former = enforcement.comparisons
+        defer { if enforcement.comparisons != former { hasWorked = true } }
         let drift = try enforcement.drift()
         // Endpoints that are gone take their chains with them.
         if drift.isEmpty { return }

@@ -23,7 +23,7 @@ public protocol AgentService: Sendable {
     /// Puts an earlier revision's documents in force again, as a new revision.
     ///
     /// - Parameters:
-    ///   - number: The revision; `nil` for the one before the present one.
+    ///   - number: The revision; `nil` for what was in force before the present documents came.
     ///   - author: Who asks, for the history.
     /// - Returns: What has changed.
     /// - Throws: `APIError` for what is refused. Everything is then as before.

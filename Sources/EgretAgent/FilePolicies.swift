@@ -74,7 +74,9 @@ public enum FilePolicies {
         let reading = try PolicyReading(
             DocumentIndex.read(files).documents, timeZones: SystemTimeZones.database())
         let policies = reading.catalog.egressPolicies
-        if let policy = policies.first(where: \.hasSchedules) { throw needsAgent("times", of: policy.name) }
+        if let policy = policies.first(where: { $0.hasSchedules || $0.hasTimedLimits }) {
+            throw needsAgent("times", of: policy.name)
+        }
         if let policy = policies.first(where: { !$0.routes.isEmpty }) { throw needsAgent("routes", of: policy.name) }
         if let policy = policies.first(where: { !$0.budgets.isEmpty }) { throw needsAgent("budgets", of: policy.name) }
         if let list = reading.catalog.priceLists.first { throw needsAgent("prices", of: list.name) }

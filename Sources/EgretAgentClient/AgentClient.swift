@@ -41,7 +41,7 @@ public struct AgentClient: Sendable {
     /// Keeps the revision that waits for it.
     public func confirm() throws -> RevisionInfo { try send("POST", "/v1/confirm", within: changeTimeout) }
 
-    /// Puts an earlier revision's documents in force again; `nil` for the one before the present one.
+    /// Puts an earlier revision's documents in force again; `nil` for what was in force before the present ones.
     public func rollback(to number: Int? = nil) throws -> ChangeReport {
         try send("POST", "/v1/rollback" + (number.map { "?to=\($0)" } ?? ""), within: changeTimeout)
     }

@@ -123,6 +123,12 @@ struct RunSession {
                 message: "a rule holds at some times only (when), and egret run does not enforce times yet",
                 advice: "remove when, or ask egret explain --at what the policy does")
         }
+        if let limit = loaded.set.limits.first(where: { $0.schedule != nil }) {
+            throw RunFailure(
+                message: "the limit \(limit.name ?? limit.summary) is for some times (when), and egret run does not "
+                    + "enforce times yet",
+                advice: "remove when, or let the agent enforce the policy")
+        }
     }
 
     /// Waits for the host's lock, which can be interrupted; from then on nothing interrupts half-way.

@@ -31,10 +31,25 @@ enum AnswerRouting {
             protocolNumber: RouteWire.ownProtocolNumber)
     }
 
-    /// Whether a rule is one of these, for one of the addresses.
+    /// Whether a rule is one of these, for one of the addresses. Egret makes none that nobody can remove.
     static func isOwn(_ rule: RoutingRuleRecord, from addresses: [IPAddress]) -> Bool {
+        !rule.isPermanent && isLikeOwn(rule, from: addresses)
+    }
+
+    /// Whether a rule looks like one of these, which one may that the namespace has made for itself.
+    static func isLikeOwn(_ rule: RoutingRuleRecord, from addresses: [IPAddress]) -> Bool {
         rule.protocolNumber == RouteWire.ownProtocolNumber && tables.contains(rule.table)
             && addresses.contains { rule.source == IPPrefix($0) }
+    }
+}
+
+extension AnswerRouting {
+    /// Whether a rule does what another is to do, whoever has made it: the kernel adds no second one then.
+    static func does(_ rule: RoutingRuleRecord, as wanted: RoutingRuleRecord) -> Bool {
+        var rule = rule
+        rule.protocolNumber = wanted.protocolNumber
+        rule.isPermanent = wanted.isPermanent
+        return rule == wanted
     }
 }
 
@@ -99,9 +114,33 @@ extension NetworkRecord {
             }
             if !isNeeded { return superfluous }
             let words = "\(endpoint.namespace) has lost its routing rule for what it sends from \(address)"
-            let rule = rules.contains(wanted) ? [] : [NetworkFault(.route, words, .lead(wanted))]
+            let isThere = rules.contains { AnswerRouting.does($0, as: wanted) }
+            let rule = isThere ? [] : [NetworkFault(.route, words, .lead(wanted))]
             return superfluous + rule + tableFaults(endpoint, inner, inside, address)
         }
+    }
+
+    /// The rules in the place of Egret's that an endpoint's namespace has made so that the kernel lets nobody remove them. They
+    /// stay, and are no fault: nothing mends them.
+    ///
+    /// - Parameters:
+    ///   - endpoint: One of the network's.
+    ///   - inside: Its namespace.
+    /// - Returns: A sentence for each.
+    public func lastingRules(of endpoint: Endpoint, inside: NamespaceState) -> [String] {
+        let link = inside.links.first { $0.name == endpoint.interface }
+        let own = link.map { AnswerRouting.table(link: $0.index) }
+        var found: [String] = []
+        for address in endpoint.addresses {
+            for rule in inside.rules[address.family] ?? [] where rule.isPermanent && rule.table != own {
+                guard AnswerRouting.isLikeOwn(rule, from: [address]) else { continue }
+                let words = "from \(address) lookup \(rule.table), priority \(rule.priority)"
+                found.append(
+                    "\(endpoint.namespace) has made a routing rule that nobody can remove: \(words); what it sends from "
+                        + "there asks that table, and only a new namespace is rid of it")
+            }
+        }
+        return found
     }
 
     /// What is missing of the table for what an endpoint sends from an address.
@@ -171,7 +210,7 @@ extension NetworkLinks {
     public func removeAnswerRules(from addresses: [IPAddress]) throws {
         var refusal: NetlinkError?
         for rules in try connection.routingRules().values {
-            for rule in rules where AnswerRouting.isOwn(rule, from: addresses) {
+            for rule in rules where AnswerRouting.isLikeOwn(rule, from: addresses) {
                 do throws(NetlinkError) {
                     try connection.remove(rule)
                 } catch {

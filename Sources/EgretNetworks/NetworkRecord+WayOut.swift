@@ -33,6 +33,30 @@ extension NetworkRecord.Endpoint {
     }
 }
 
+extension NetworkRecord {
+    /// The endpoint that a namespace has here, whatever the namespace was called when it was connected.
+    ///
+    /// - Parameters:
+    ///   - reference: What somebody calls the namespace.
+    ///   - cookie: The kernel's cookie of what is called so now; `nil` if nothing is.
+    /// - Returns: The endpoint of this very namespace; if nothing can be opened by this name, or nobody knows yet which
+    ///   namespace an endpoint has, the one that was connected by this name.
+    public func endpoint(in reference: NamespaceReference, _ cookie: UInt64?) -> Endpoint? {
+        if let cookie, cookie != 0, let found = endpoints.first(where: { $0.cookie == cookie }) { return found }
+        return endpoints.first { $0.isCalled(reference) && (cookie == nil || $0.cookie == 0) }
+    }
+}
+
+extension NetworkRecord.Endpoint {
+    /// Whether its namespace was connected by this name: by this file, however that is written.
+    ///
+    /// - Parameter reference: What somebody calls a namespace.
+    /// - Returns: Whether it was. By now somebody else's namespace may have the name.
+    public func isCalled(_ reference: NamespaceReference) -> Bool {
+        NamespaceReference(namespace)?.path == reference.path
+    }
+}
+
 extension Sequence where Element == NetworkRecord {
     /// The families whose default routes are an earlier connection's to have: a namespace of several networks leaves by
     /// the one that it was connected to first, whatever the networks are called and in which order they are made again.

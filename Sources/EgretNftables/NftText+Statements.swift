@@ -30,6 +30,12 @@ extension NftText {
         case .withinEach(let selectors, let set, let count, let burst):
             "update @\(set) { \(selectors.map(render).joined(separator: " . ")) timeout \(Statement.keySeconds)s "
                 + limit("", count, 1, burst) + " }"
+        case .beyondEach(let selector, let set, let count, let seconds, let burst):
+            "update @\(set) { \(render(selector)) timeout "
+                + "\(Statement.rememberedSeconds(count, seconds: seconds, burst: burst))s "
+                + limit("over ", count, seconds, burst) + " }"
+        case .connectionsOverEach(let selector, let set, let count):
+            "add @\(set) { \(render(selector)) ct count over \(count) }"
         case .addToSet(let selector, let set): "add @\(set) { \(render(selector)) }"
         case .setPriority(let value):
             "meta priority set \(String(value >> 16, radix: 16)):\(String(value & 0xffff, radix: 16))"

@@ -156,6 +156,14 @@ public enum Statement: Hashable, Sendable {
     /// second with the same key. The set, of a size and dynamic, has an element with a time to live for each key; when it
     /// is full, nothing with a new key goes on.
     case withinEach([Selector], set: String, perSecond: UInt64, burst: UInt32)
+    /// `update @SET { A timeout 60s limit rate over COUNT/second burst PACKETS packets }`: goes on only if packets with the
+    /// same key have come more often than that. The set, dynamic and with times to live, has an element for each key, for
+    /// ``rememberedSeconds(_:seconds:burst:)``. When it is full, nothing with a new key goes on, and that key is not in it.
+    case beyondEach(Selector, set: String, UInt64, seconds: UInt64, burst: UInt32)
+    /// `add @SET { A ct count over COUNT }`: goes on only if more connections with the same key are open, of those that the
+    /// rule has seen. For the first packets of connections. The set, dynamic and without times to live, has an element for
+    /// each key with open connections. When it is full, nothing with a new key goes on, and that key is not in it.
+    case connectionsOverEach(Selector, set: String, UInt32)
     /// `add @SET { KEY }`: puts the selector's value into a set of a size that is dynamic. Goes no further if it has no room.
     case addToSet(Selector, String)
     /// Sets the packet's priority, which says the class of a queueing discipline that it waits in (`meta priority set`).
@@ -199,4 +207,17 @@ public enum Statement: Hashable, Sendable {
 extension Statement {
     /// How long a key of ``withinEach(_:set:perSecond:burst:)`` is remembered after its last packet, in seconds.
     public static let keySeconds: UInt64 = 60
+
+    /// How long a key of ``beyondEach(_:set:_:seconds:burst:)`` is remembered after its last packet, in seconds: until all
+    /// that may come at once might come again, so that nobody gains by being forgotten, and at least a minute.
+    ///
+    /// - Parameters:
+    ///   - count: How many packets may come.
+    ///   - seconds: In what time, up to a day.
+    ///   - burst: How many may come at once.
+    /// - Returns: Seconds, rounded up.
+    public static func rememberedSeconds(_ count: UInt64, seconds: UInt64, burst: UInt32) -> UInt64 {
+        let filling = min(seconds, 86_400) * UInt64(burst)
+        return max(keySeconds, (filling + max(count, 1) - 1) / max(count, 1))
+    }
 }

@@ -92,6 +92,9 @@ public struct EgressPolicy: Hashable, Sendable {
 extension EgressPolicy {
     /// Whether a rule holds at some times only.
     public var hasSchedules: Bool { rules.contains { $0.schedule != nil } }
+
+    /// Whether a limit holds at some times only.
+    public var hasTimedLimits: Bool { limits.contains { $0.schedule != nil } }
 }
 
 /// What happens to traffic that no rule of the workload tier matched.

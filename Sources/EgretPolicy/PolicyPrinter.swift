@@ -171,7 +171,7 @@ public enum PolicyPrinter {
         return fields
     }
 
-    private static func when(_ schedule: Schedule) -> String {
+    private static func when(_ schedule: Schedule, hasClosing: Bool = true) -> String {
         var fields: [(String, String)] = []
         if !schedule.days.isEmpty { fields.append(("days", list(schedule.dayWords))) }
         if !schedule.hours.isEmpty {
@@ -180,7 +180,7 @@ public enum PolicyPrinter {
         if let from = schedule.from { fields.append(("from", "\"\(from)\"")) }
         if let until = schedule.until { fields.append(("until", "\"\(until)\"")) }
         fields.append(("timezone", YAMLScalar.text(schedule.zone.name)))
-        fields.append(("onClose", schedule.onClose.rawValue))
+        if hasClosing { fields.append(("onClose", schedule.onClose.rawValue)) }
         return mapping(fields)
     }
 
@@ -192,6 +192,7 @@ public enum PolicyPrinter {
             limit.weight.map { "weight: \($0)" }, limit.priority.map { "priority: \($0)" },
             limit.connections.map { "connections: \($0)" }, limit.newConnections.map { "newConnections: \($0)" },
             limit.packets.map { "packets: \($0)" }, limit.dscp.map { "dscp: \($0)" },
+            limit.schedule.map { "when: \(when($0, hasClosing: false))" },
         ]
         .compactMap(\.self)
         if limit.isForEverything { return ["  - { \(fields.joined(separator: ", ")) }"] }

@@ -67,9 +67,16 @@ struct HostWayTables {
         try makeRules(HostWayTables.rules(ways))
     }
 
+    /// The routing rules of a family; whether somebody has made one so that nobody can remove it makes no difference.
+    private func rules(of family: AddressFamily) throws(NetlinkError) -> [RoutingRuleRecord] {
+        var rules = try connection.routingRules(family)
+        for place in rules.indices { rules[place].isPermanent = false }
+        return rules
+    }
+
     private func makeRules(_ wanted: [RoutingRuleRecord]) throws(NetlinkError) {
         for family in AddressFamily.allCases {
-            let present = try connection.routingRules(family)
+            let present = try rules(of: family)
             for rule in wanted where rule.family == family && !present.contains(rule) {
                 try connection.add(rule)
             }
@@ -92,7 +99,7 @@ struct HostWayTables {
         let tables = Swift.Set(ways.keys.map { HostRouteMark.table(way: $0) })
         for family in AddressFamily.allCases {
             // The host's routes may be many: they are read only if there is something to be found among them.
-            let own = try connection.routingRules(family).filter { HostWayTables.isOwn($0) }.sorted {
+            let own = try rules(of: family).filter { HostWayTables.isOwn($0) }.sorted {
                 $0.priority > $1.priority
             }
             if own.isEmpty { continue }
@@ -110,7 +117,7 @@ struct HostWayTables {
     func drift(_ ways: [Int: [AddressFamily]]) throws(NetlinkError) -> [String] {
         var found: [String] = []
         for family in AddressFamily.allCases {
-            let present = try connection.routingRules(family)
+            let present = try rules(of: family)
             found += HostWayTables.rules(ways).filter { $0.family == family && !present.contains($0) }
                 .map { "the \(family) routing rule of table \($0.table) is missing" }
             let tables = Swift.Set(try connection.routes(family).filter { $0.kind == .unreachable }.map(\.table))

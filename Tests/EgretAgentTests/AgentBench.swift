@@ -40,14 +40,16 @@ final class AgentBench: Sendable {
     var storePath: String { "\(directory)/agent.sqlite" }
 
     /// A new agent on the same store, as after a crash of the one before.
-    func agent(defaultAction: DefaultAction = .allow, feeds: FeedKeeper? = nil) async throws -> Agent {
+    func agent(
+        defaultAction: DefaultAction = .allow, feeds: FeedKeeper? = nil, budgets: sending BudgetKeeper? = nil
+    ) async throws -> Agent {
         let agent = Agent(
             loop: group.next(), store: try PolicyStore(path: storePath), enforcement: NotedEnforcement(kernel),
             source: GivenEndpoints(bench: self), defaultAction: defaultAction,
             timeZones: SystemTimeZones.database(), networkNamespace: 1,
             now: { self.clock.withLock { $0 } },
             clock: BootClock(bootID: "start \(uptime.withLock { $0.start })") { self.uptime.withLock { $0.seconds } },
-            feeds: feeds,
+            feeds: feeds, budgets: budgets,
             log: { line in self.lines.withLock { $0.append(line) } })
         try await agent.start()
         return agent
@@ -101,6 +103,8 @@ final class NotedKernel: Sendable {
         var changes = 0
         var timesHoldUntil: Int64?
         var drift: [String] = []
+        /// How often there was something to compare: what others had changed.
+        var comparisons = 0
         var counters: [String: CounterValue] = [:]
         /// Errors to come, one for each attempt.
         var failures: [Failure?] = []
@@ -147,7 +151,13 @@ final class NotedEnforcement: Enforcement {
         EnforcementPreview(changed: [], cut: [:])
     }
     func holdsPolicies() throws -> Bool { kernel.state.withLock { !$0.policies.isEmpty } }
-    func drift() throws -> [String] { kernel.state.withLock { $0.drift } }
+    var comparisons: Int { kernel.state.withLock { $0.comparisons } }
+    func drift() throws -> [String] {
+        kernel.state.withLock { kernel in
+            if !kernel.drift.isEmpty { kernel.comparisons += 1 }
+            return kernel.drift
+        }
+    }
     func tidy() throws {}
     func counters() throws -> [String: CounterValue] { kernel.state.withLock { $0.counters } }
 }

@@ -241,7 +241,7 @@ struct AgentTests {
         let report = try await agent.rollback(to: nil, author: "me")
         #expect(policies(bench) == ["one", "two"])
         #expect(report.warnings.count { $0.contains("overlap") && $0.contains("slowest") } == 1, "\(report.warnings)")
-        #expect(try await agent.history().map(\.state) == ["current", "superseded", "superseded"])
+        #expect(try await agent.history().map(\.state) == ["current", "rolled-back", "superseded"])
         #expect(await agent.status().problem == nil)
         // Without the endpoint nothing is to be told.
         bench.present.withLock { $0 = [] }
@@ -330,6 +330,43 @@ struct AgentTests {
         #expect(difference.text.contains("-spec: { egress: [{ action: allow, to: [{ cidr: 198.51.100.0/24 }] }] }"))
         #expect(difference.text.contains("+spec: { egress: [{ action: allow, to: [{ cidr: 203.0.113.0/24 }] }] }"))
         await #expect(throws: APIError.self) { try await agent.rollback(to: 99, author: "me") }
+    }
+
+    @Test("going back several times goes further back each time, and forward only to a revision that is named")
+    func severalRollbacks() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        for name in ["one", "two", "three"] {
+            _ = try await agent.apply(AgentBench.request(AgentBench.policy(name)), author: "me")
+        }
+        #expect(try await agent.rollback(to: nil, author: "me").revision == 4)
+        #expect(policies(bench) == ["one", "two"])
+        #expect(try await agent.rollback(to: nil, author: "me").revision == 5)
+        #expect(policies(bench) == ["one"])
+        #expect(
+            try await agent.history().map(\.state) == [
+                "current", "rolled-back", "rolled-back", "superseded", "superseded",
+            ])
+        // A change and the way back from it lead to where it came, and on from there.
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("four")), author: "me")
+        _ = try await agent.rollback(to: nil, author: "me")
+        #expect(policies(bench) == ["one"])
+        _ = try await agent.rollback(to: nil, author: "me")
+        #expect(policies(bench) == [])
+        #expect(try await agent.rollback(to: nil, author: "me").objects.isEmpty, "there is nothing before that")
+        _ = try await agent.rollback(to: 3, author: "me")
+        #expect(policies(bench) == ["one", "three", "two"])
+        _ = try await agent.rollback(to: nil, author: "me")
+        #expect(policies(bench) == ["one", "two"])
+        // So it is behind a change that nobody has confirmed.
+        var request = AgentBench.request(AgentBench.policy("five"))
+        request.confirmWithin = 60
+        _ = try await agent.apply(request, author: "me")
+        bench.advance(60)
+        await agent.tick()
+        #expect(policies(bench) == ["one", "two"])
+        _ = try await agent.rollback(to: nil, author: "me")
+        #expect(policies(bench) == ["one"])
     }
 
     @Test("an endpoint with several links is told of once, and each link is compared with itself")
@@ -495,6 +532,30 @@ struct AgentTests {
         await agent.tick()
         #expect(try await agent.history().map(\.state) == ["current", "rolled-back", "superseded"])
         #expect(await agent.status().problem == nil)
+    }
+
+    @Test("memory is given back after work, and not every time that there was nothing to compare")
+    func memory() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        func isReturned() async -> Bool {
+            let before = await agent.lastReturn
+            for _ in 0..<3 {
+                bench.advance(31)
+                await agent.tick()
+            }
+            return await agent.lastReturn != before
+        }
+        let request = AgentBench.request(AgentBench.policy("one"))
+        #expect(await isReturned(), "what the start has needed")
+        #expect(await isReturned() == false, "three times there was nothing to compare")
+        _ = try await agent.plan(request)
+        #expect(await isReturned())
+        _ = try await agent.apply(request, author: "me")
+        #expect(await isReturned())
+        bench.kernel.state.withLock { $0.drift = ["table inet egret-policy is missing"] }
+        #expect(await isReturned())
+        #expect(await isReturned() == false)
     }
 
     @Test("others' changes are mended, and who made them is told")

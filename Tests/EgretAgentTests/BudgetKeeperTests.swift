@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretAgentAPI
 import EgretCompiler
 import EgretDataplane
 import EgretLinux
@@ -141,6 +142,26 @@ struct BudgetKeeperTests {
             try bench.send(20)
             #expect(try bench.used("daily", at: end) == 10)
         }
+    }
+
+    @Test("what endpoints' budgets come to is worked out once for a change, and once for going back")
+    func once() async throws {
+        let bench = try AgentBench()
+        let keeper = try BudgetKeeper(
+            Dataplane(try NetlinkConnection.netfilter()),
+            UsageStore(path: bench.directory + "/usage.sqlite") { _ in }, kernel: "k")
+        let agent = try await bench.agent(budgets: keeper)
+        let start = await agent.budgetDemands
+        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        #expect(await agent.budgetDemands == start + 1)
+        _ = try await agent.rollback(to: nil, author: "me")
+        #expect(await agent.budgetDemands == start + 2)
+        bench.kernel.state.withLock { $0.failures = [NotedKernel.Failure(description: "no memory")] }
+        await #expect(throws: APIError.self) {
+            try await agent.apply(AgentBench.request(AgentBench.policy("two")), author: "me")
+        }
+        // What was in force before is brought back.
+        #expect(await agent.budgetDemands == start + 3)
     }
 
     @Test("the first price that matches counts, and what is counted is kept under the list's name")
@@ -511,4 +532,9 @@ struct BudgetKeeperTests {
             #expect(try bench.used("daily", at: Self.midnight + 4) == 20)
         }
     }
+}
+
+extension Agent {
+    /// How often it was worked out what endpoints' budgets come to.
+    fileprivate var budgetDemands: Int { budgets?.demands ?? 0 }
 }

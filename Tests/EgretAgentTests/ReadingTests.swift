@@ -95,6 +95,29 @@ struct ReadingTests {
         #expect(sound + unsound == 40 && unsound > 0)
     }
 
+    @Test(
+        "what files say of times needs an agent, in limits as in rules",
+        arguments: ["egress: [{ action: allow, WHEN }]", "limits: [{ rate: 1Mbit, WHEN }]"])
+    func filesWithTimes(spec: String) throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/job.yaml"
+        for (when, isRefused) in [("when: { hours: [\"09:00-17:00\"] }", true), ("name: always", false)] {
+            let text = """
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: job }
+                spec: { default: allow, \(spec.replacing("WHEN", with: when)) }
+                """
+            try write(text, to: path)
+            if isRefused {
+                let error = #expect(throws: APIError.self) { try FilePolicies.check([path]) }
+                #expect(error?.message.hasPrefix("times of job need an agent") ?? false)
+            } else {
+                try FilePolicies.check([path])
+            }
+        }
+    }
+
     /// Reading all the texts in one go is what says which mistakes there are.
     private func compareWithReadingTogether(
         _ documents: [StoredDocument], _ reading: PolicyReading?, _ words: [String]

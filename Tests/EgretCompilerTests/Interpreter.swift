@@ -119,8 +119,8 @@ struct Interpreter {
                 outcome.lookups += 1
                 if let verdict = concatenated(selectors, name, packet, outcome)?.verdict { return .verdict(verdict) }
                 return nil
-            case .connectionStatus, .within, .beyond, .connectionsOver, .withinEach, .addToSet, .setPriority,
-                .setTrafficClass:
+            case .connectionStatus, .within, .beyond, .connectionsOver, .withinEach, .beyondEach, .connectionsOverEach,
+                .addToSet, .setPriority, .setTrafficClass:
                 preconditionFailure("policies are not made of this: \(statement)")
             case .anonymousCounter, .trace: break
             case .inSet(let selector, let name):

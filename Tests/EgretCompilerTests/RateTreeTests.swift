@@ -70,6 +70,61 @@ struct RateTreeTests {
         #expect(throws: RateTree.Conflict.self) { try self.tree([limit("20Mbit"), slow, first]) }
     }
 
+    /// Minutes of every day.
+    private func at(_ start: Int64, _ end: Int64, _ limit: TrafficLimit) throws -> TrafficLimit {
+        var limit = limit
+        limit.schedule = Schedule(hours: [try #require(Schedule.Hours(start: start, end: end))])
+        return limit
+    }
+
+    @Test("a rate for some times lies within the one for all, beside those of other times, and within those of more")
+    func times() throws {
+        let tree = try tree([
+            limit("20Mbit"), at(540, 1_020, limit("8Mbit")), at(1_020, 540, limit("12Mbit")),
+            at(600, 660, limit("2Mbit", ["10.0.0.0/8"])),
+        ])
+        #expect(tree.rate == BitRate("20Mbit"))
+        #expect(tree.shares.map(\.limit.name) == ["2Mbit", "8Mbit", "12Mbit"])
+        let numbers = Dictionary(uniqueKeysWithValues: tree.shares.map { ($0.limit.name ?? "", $0.number) })
+        #expect(tree.shares.map(\.parent) == [numbers["8Mbit"], nil, nil])
+        #expect(tree.shares.map { $0.leaf == $0.number } == [true, false, true])
+        let always = try self.tree([at(540, 1_020, limit("2Mbit", ["10.1.0.0/16"])), limit("3Mbit", ["10.0.0.0/8"])])
+        #expect(always.shares.map(\.limit.name) == ["2Mbit", "3Mbit"])
+        #expect(always.shares[0].parent == always.shares[1].number)
+    }
+
+    @Test("beyond the times that are known the slowest of several is asked first, whatever lies within what")
+    func slowestFirst() throws {
+        let tree = try tree([
+            at(540, 1_020, limit("9Mbit", ["10.0.0.0/8"])), at(540, 1_020, limit("4Mbit", ["10.1.0.0/16"])),
+            at(1_020, 540, limit("1Mbit", ["10.0.0.0/8"])), at(1_020, 540, limit("6Mbit", ["11.0.0.0/8"])),
+        ])
+        #expect(tree.shares.map(\.limit.name) == ["1Mbit", "4Mbit", "6Mbit", "9Mbit"])
+        #expect(tree.shares[1].parent == tree.shares[3].number)
+        // What lies within a slower one is as slow, and comes before it all the same.
+        let inner = try self.tree([
+            at(540, 1_020, limit("2Mbit", ["10.0.0.0/8"])), at(600, 660, limit("5Mbit", ["10.1.0.0/16"])),
+        ])
+        #expect(inner.shares.map(\.limit.name) == ["5Mbit", "2Mbit"])
+        #expect(inner.shares[0].parent == inner.shares[1].number)
+    }
+
+    @Test("rates whose times overlap in part are refused, and so is one for all times beside a wider one for some")
+    func conflictsInTime() throws {
+        for limits in try [
+            [at(540, 1_020, limit("1Mbit")), at(1_000, 1_100, limit("2Mbit"))],
+            [limit("1Mbit", ["10.0.0.0/8"]), at(540, 1_020, limit("2Mbit"))],
+        ] {
+            let error = #expect(throws: RateTree.Conflict.self) { try tree(limits) }
+            #expect(error?.description.contains("overlap, in traffic and in times, and neither") ?? false)
+        }
+        let apart = try [
+            at(540, 1_020, limit("1Mbit", ["10.0.0.0/8"])), at(540, 1_020, limit("2Mbit", ["11.0.0.0/8"])),
+        ]
+        #expect(try tree(apart).shares.count == 2)
+        #expect(RateTree(slowestOf: apart, .egress).rate == BitRate("1Mbit"))
+    }
+
     @Test("a group without addresses of a family matches nothing of it, and limits of others are no shares")
     func sharing() throws {
         var shared = try limit("1Mbit", ["10.0.0.0/8"])
@@ -126,6 +181,24 @@ struct PoolTreeTests {
         }
     }
 
+    @Test("a shared rate for some times lies within the one for all times, or beside those of other times")
+    func times() throws {
+        let hours = try [(540, 1_020), (1_020, 540), (600, 700)].map {
+            try #require(Schedule.Hours(start: $0.0, end: $0.1))
+        }
+        var limits = try [limit("10Mbit", "p"), limit("8Mbit", "p"), limit("4Mbit", "p")]
+        limits[1].schedule = Schedule(hours: [hours[0]])
+        limits[2].schedule = Schedule(hours: [hours[1]])
+        let tree = try PoolTree([candidate(1, "n", limits), candidate(2, "n", limits)], .egress)
+        #expect(tree.shares.map(\.limit.name) == ["4Mbit", "8Mbit", "10Mbit"])
+        #expect(tree.shares.map(\.parent) == [tree.shares[2].number, tree.shares[2].number, nil])
+        #expect(Swift.Set(tree.shares.flatMap { [$0.number, $0.leaf] }).count == 4)
+        limits[2].schedule = Schedule(days: [.mon], hours: [hours[2]])
+        let inner = try PoolTree([candidate(1, "n", limits)], .egress)
+        #expect(inner.shares.map(\.limit.name) == ["4Mbit", "8Mbit", "10Mbit"])
+        #expect(inner.shares.first?.parent == inner.shares[1].number)
+    }
+
     @Test("what overlaps halfway, in traffic or in endpoints, is refused; joined, the slowest holds for everybody")
     func conflicts() throws {
         let (p, q) = try (limit("10Mbit", "p"), limit("20Mbit", "q"))
@@ -141,7 +214,9 @@ struct PoolTreeTests {
 
 @Suite("limits as programs")
 struct LimitProgramTests {
-    private func program(_ limits: [TrafficLimit], queue: UInt32? = nil) throws -> LimitProgram {
+    private func program(
+        _ limits: [TrafficLimit], queue: UInt32? = nil, horizon: ClosedRange<Int64> = 0...0
+    ) throws -> LimitProgram {
         let members = try (1...2).map { number in
             LimitProgram.Member(
                 number: number,
@@ -154,7 +229,7 @@ struct LimitProgramTests {
                 ],
                 queueIndex: queue)
         }
-        return LimitProgram(members, logGroup: 7)
+        return LimitProgram(members, horizon: horizon, logGroup: 7)
     }
 
     @Test("each endpoint counts by itself, and a policy's endpoints together")
@@ -205,5 +280,67 @@ struct LimitProgramTests {
         #expect(received.count == 2 && received[0].contains("ip saddr @far-"))
         #expect(received.last?.hasSuffix("meta priority set e9e8:2") ?? false)
         #expect(try program([TrafficLimit(destinations: [cidr], rate: BitRate("1Mbit"))]).frames.rules.isEmpty)
+    }
+    /// Ten days from a Monday's midnight on.
+    private static let horizon: ClosedRange<Int64> = 1_795_392_000...1_795_392_000 + 864_000
+
+    /// What the set of times holds, in seconds.
+    private func times(_ program: TableProgram) throws -> [Range<UInt128>] {
+        let sets = program.sets.filter { $0.keyType == .time }
+        #expect(sets.count == 1)
+        guard case .elements(let elements) = try #require(sets.first).contents else { return [] }
+        return elements.map { $0.lowerBound / 1_000_000_000..<($0.upperBound + 1) / 1_000_000_000 }
+    }
+
+    @Test("each rule of a limit asks the clock, and beyond the times that are worked out it holds")
+    func schedules() throws {
+        let hours = try #require(Schedule.Hours(start: 540, end: 1_020))
+        let cidr = Destination.block(AddressBlock(try #require(IPPrefix("198.51.100.0/24"))))
+        let limit = TrafficLimit(
+            destinations: [cidr], rate: BitRate("1Mbit"), connections: 5, packets: EventRate("20/s"),
+            dscp: TrafficClassMark("ef"), schedule: Schedule(days: [.mon], hours: [hours]), policy: "p")
+        let made = try program([limit], queue: 33, horizon: LimitProgramTests.horizon)
+        #expect(made.hasTimes)
+        let name = try #require(made.program.sets.first { $0.keyType == .time }).name
+        for prefix in ["from-1", "to-2", "wait-1"] {
+            let lines = made.program.rules.filter { $0.chain == prefix }.map { NftText.render($0) }
+            let asking = lines.filter { $0.contains("meta time @\(name)") }
+            // All but what passes over confirmed connections, and what has waited elsewhere before.
+            #expect(asking.count == lines.count - 1, "\(lines)")
+        }
+        let frames = made.frames.rules.filter { $0.chain == "endpoint-1" }.map { NftText.render($0) }
+        #expect(frames.filter { $0.contains("meta time @\(name) meta priority set e9e8:") }.count == 1)
+        let monday = UInt128(LimitProgramTests.horizon.lowerBound)
+        let expected = [
+            0..<monday, monday + 32_400..<monday + 61_200, monday + 604_800 + 32_400..<monday + 604_800 + 61_200,
+            monday + 864_001..<UInt128(Int64.max / 1_000_000_000),
+        ]
+        #expect(try times(made.program) == expected)
+        #expect(try times(made.frames) == expected)
+        // Nothing is worked out: it holds.
+        #expect(try times(program([limit]).program) == [1..<UInt128(Int64.max / 1_000_000_000)])
+    }
+
+    @Test("as the days pass, nothing of a limit changes but its times; another schedule is another limit")
+    func renewal() throws {
+        let limit = TrafficLimit(connections: 5, schedule: Schedule(days: [.mon]), policy: "p")
+        let first = try program([limit], horizon: LimitProgramTests.horizon)
+        let later = LimitProgramTests.horizon.lowerBound + 691_200
+        let next = try program([limit], horizon: later...later + 864_000)
+        let difference = next.program.difference(from: first.program)
+        #expect(difference.arrival.isEmpty && difference.departure.isEmpty && !difference.switching.isEmpty)
+        #expect(
+            difference.switching.allSatisfy {
+                switch $0 {
+                case .addElements(let set), .deleteElements(let set): set.keyType == .time
+                default: false
+                }
+            })
+        var others = [limit, limit, limit]
+        others[1].schedule = Schedule(days: [.tue])
+        others[2].schedule = nil
+        let names = try others.map { Swift.Set(try program([$0]).refusals.keys) }
+        #expect(names[0].isDisjoint(with: names[1]) && names[0].isDisjoint(with: names[2]))
+        #expect(try !program([others[2]]).hasTimes)
     }
 }

@@ -78,6 +78,26 @@ extension NameProxyTests {
         #expect((Duration.seconds(1.9)...Duration.seconds(5)).contains(silence))
     }
 
+    @Test("after a silence the next questions do not wait for the same server, but where it is meant")
+    func rememberedSilence() throws {
+        let servers = try [NameBench.liar, NameBench.dnsmasq].map { try #require(NameServer($0)) }
+        let bench = try NameBench([.allow(0, "*.example.test")], servers: servers, trusted: [NameBench.liar])
+        try bench.startDnsmasq()
+        try bench.startLiar()
+        func resolve(_ server: String, _ name: String) throws -> Duration {
+            let began = ContinuousClock.now
+            #expect(try bench.short(server, name) == ["203.0.113.10"], "\(name)")
+            return ContinuousClock.now - began
+        }
+        #expect(try resolve(NameProxyTests.elsewhere, "silent.example.test") > .seconds(1.9))
+        #expect(try resolve(NameProxyTests.elsewhere, "silent.example.test") < .seconds(1.5))
+        #expect(try resolve(NameProxyTests.elsewhere, "www.example.test") < .seconds(1.5))
+        #expect(!bench.serverOutput.contains("asked www"))
+        // The client asks it itself, and nobody else is asked instead.
+        #expect(try resolve(NameBench.liar, "meant.example.test") < .seconds(1.5))
+        #expect(bench.serverOutput.contains("asked meant"))
+    }
+
     @Test("a server over TLS that cannot be asked is told of, also where another answers")
     func failingEncrypted() throws {
         let certificates = try NameBench.Certificates()

@@ -66,6 +66,47 @@ struct NameServersTests {
         #expect(try asked(NameServersTests.many, failing: NameServersTests.many).count == 8)
     }
 
+    @Test("a server that was silent comes behind the others for 30 s; then one question tries it")
+    func silentServers() throws {
+        let servers = try servers(["192.0.2.1", "tls://192.0.2.2", "192.0.2.3"])
+        let (one, two, three) = (servers[0], servers[1], servers[2])
+        var silent = SilentServers()
+        #expect(silent.ordered(servers, now: 1_000) == servers)
+        silent.noteSilence(of: one, since: 1_000, now: 3_000)
+        #expect(silent.ordered(servers, now: 3_000) == [two, three, one])
+        #expect(silent.ordered(servers, now: 32_999) == [two, three, one])
+        #expect(silent.ordered([one], now: 3_000) == [one], "who is meant alone is asked")
+        #expect(silent.ordered(servers, now: 33_000) == servers)
+        #expect(silent.ordered(servers, now: 33_001) == [two, three, one], "another question tries it")
+        silent.noteSilence(of: one, since: 33_000, now: 35_000)
+        #expect(silent.ordered(servers, now: 64_999) == [two, three, one])
+        #expect(silent.ordered(servers, now: 65_000) == servers)
+        silent.noteAnswer(of: one, now: 65_010)
+        #expect(silent.ordered(servers, now: 65_011) == servers)
+        #expect(silent.ordered(servers, now: 65_012) == servers)
+    }
+
+    @Test("of several silent servers a question tries one; whoever has answered others meanwhile is not silent")
+    func severalSilentServers() throws {
+        let servers = try servers(["192.0.2.1", "192.0.2.2", "192.0.2.3"])
+        let (one, two, three) = (servers[0], servers[1], servers[2])
+        var silent = SilentServers()
+        for server in [one, two] { silent.noteSilence(of: server, since: 0, now: 2_000) }
+        #expect(silent.ordered(servers, now: 2_001) == [three, one, two])
+        #expect(silent.ordered(servers, now: 32_000) == [one, three, two])
+        #expect(silent.ordered(servers, now: 32_000) == [two, three, one])
+        #expect(silent.ordered(servers, now: 32_000) == [three, one, two])
+        silent.noteSilence(of: three, since: 32_000, now: 34_000)
+        #expect(silent.ordered(servers, now: 34_001) == servers, "where all are silent their order holds")
+        silent.noteAnswer(of: one, now: 40_000)
+        silent.noteSilence(of: one, since: 39_000, now: 41_000)
+        #expect(silent.ordered(servers, now: 41_001) == [one, two, three])
+        silent.noteSilence(of: one, since: 40_001, now: 42_001)
+        #expect(silent.ordered([one, two], now: 42_002) == [one, two])
+        silent.noteAnswer(of: two, now: 42_003)
+        #expect(silent.ordered(servers, now: 42_004) == [two, one, three])
+    }
+
     @Test("who is meant is asked alone; others come after it only where whoever configured them wants that")
     func meant() throws {
         let configured = try servers(["192.0.2.1", "tls://192.0.2.2#dns.example.test", "192.0.2.3"])

@@ -71,11 +71,11 @@ struct AnswerRoutingTests {
     }
 
     private func rule(
-        from source: String = "10.8.0.2", table: UInt32, protocolNumber: UInt8 = 101
+        from source: String = "10.8.0.2", table: UInt32, protocolNumber: UInt8 = 101, isPermanent: Bool = false
     ) throws -> RoutingRuleRecord {
         RoutingRuleRecord(
             family: .ipv4, priority: 32_765, source: IPPrefix(try address(source)), table: table,
-            protocolNumber: protocolNumber)
+            protocolNumber: protocolNumber, isPermanent: isPermanent)
     }
 
     /// What the namespace has where nothing is missing.
@@ -156,6 +156,25 @@ struct AnswerRoutingTests {
             try rule(from: "10.8.0.3", table: 1_728_053_252),
         ]
         #expect(scene.faults == [])
+    }
+
+    @Test("a rule that nobody can remove is told of and is no fault; one that leads as Egret's does will do")
+    func lasting() throws {
+        var scene = try makeScene()
+        try lead(&scene)
+        let endpoint = try #require(scene.network.endpoints.first)
+        scene.inside.rules[.ipv4]?.insert(try rule(table: 1_728_053_401, isPermanent: true), at: 0)
+        #expect(scene.faults == [])
+        let said = scene.network.lastingRules(of: endpoint, inside: scene.inside)
+        let made = "from 10.8.0.2 lookup 1728053401, priority 32765; "
+        #expect(said.map { $0.hasPrefix("a has made a routing rule that nobody can remove: " + made) } == [true])
+        scene.inside.rules[.ipv4]?.removeLast()
+        #expect(scene.faults.map(\.words) == [lostRule], "what is missing besides is put right")
+        for (maker, isPermanent) in [(101, true), (4, true), (4, false)] as [(UInt8, Bool)] {
+            scene.inside.rules = [.ipv4: [try rule(table: table, protocolNumber: maker, isPermanent: isPermanent)]]
+            #expect(scene.faults == [])
+            #expect(scene.network.lastingRules(of: endpoint, inside: scene.inside) == [])
+        }
     }
 
     @Test("with a rule that is not needed any more go Egret's routes of its table; others' are theirs")

@@ -55,6 +55,23 @@ struct WayOutTests {
         #expect(!endpoint("b", cookie: 0, order: 1).sharesNamespace(with: endpoint("a", cookie: 0, order: 2)))
     }
 
+    @Test("an endpoint is found by what its namespace is, and by its name where nothing else has that")
+    func called() throws {
+        let network = try network(
+            "br0", "10.9.0.0/24", endpoint("a", cookie: 7, order: 1), endpoint("pid:4711", cookie: 8, order: 2),
+            endpoint("/run/netns/c", cookie: 0, order: 3, stage: .waiting))
+        func found(_ text: String, _ cookie: UInt64?) throws -> String? {
+            network.endpoint(in: try #require(NamespaceReference(text)), cookie)?.namespace
+        }
+        #expect(try found("/proc/4711/ns/net", 7) == "a")
+        #expect(try found("b", 8) == "pid:4711")
+        #expect(try found("a", 8) == "pid:4711", "the name is another's by now")
+        #expect(try found("a", 9) == nil, "the name is a stranger's by now")
+        #expect(try found("/run/netns/a", nil) == "a")
+        #expect(try found("c", 9) == "/run/netns/c", "nobody knows yet which namespace that was")
+        #expect(try found("d", 0) == nil)
+    }
+
     @Test("an isolated network leads nobody out, nor one that is being left; old ones come before")
     func exceptions() throws {
         let last = endpoint("a", order: 1)

@@ -63,6 +63,39 @@ struct LimitReadingTests {
         #expect(again.limits == first.limits, "\(printed)")
     }
 
+    @Test("a limit holds at some times, which are told of, and read back as they were")
+    func times() throws {
+        let text = """
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: p }
+            spec:
+              default: allow
+              limits:
+              - { rate: 20Mbit }
+              - { rate: 5Mbit, when: { days: [mon-fri], hours: ["08:00-12:00", "13:00-18:00"], timezone: Europe/Zurich } }
+              - { to: [{ group: internet }], connections: 3, per: policy, when: { until: "2026-12-24T18:00" } }
+            """
+        let read = readPolicies(text)
+        #expect(read.diagnostics == [])
+        let policy = try #require(read.policies.first)
+        #expect(policy.hasTimedLimits && !policy.hasSchedules)
+        #expect(policy.limits.map(\.isTotal) == [true, false, false])
+        #expect(policy.limits.map(\.isForEverything) == [true, true, false])
+        #expect(
+            policy.limits.map(\.summary) == [
+                "20Mbit", "5Mbit only mon-fri 08:00-12:00, 13:00-18:00 (Europe/Zurich)",
+                "internet: 3 connections per policy only until 2026-12-24T18:00 (UTC)",
+            ])
+        // What holds at some times is no part of what always holds.
+        #expect(TrafficLimit.tightest(policy.limits, .egress)?.0 == BitRate("20Mbit"))
+        let printed = PolicyPrinter.yaml(policies: [policy])
+        #expect(!printed.contains("onClose"))
+        let again = try #require(readPolicies(printed).policies.first, "\(printed)")
+        #expect(again.limits.map(\.schedule) == policy.limits.map(\.schedule), "\(printed)")
+        #expect(again.limits.map(\.summary) == policy.limits.map(\.summary), "\(printed)")
+    }
+
     @Test(
         "a flag is a limit in a word",
         arguments: [

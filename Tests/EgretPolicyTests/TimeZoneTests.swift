@@ -117,6 +117,32 @@ struct TimeZoneTests {
         #expect(Schedule().isOpen(at: 1 << 40))
     }
 
+    @Test("of two schedules is known for certain that they are never open at once, or nothing is")
+    func apart() throws {
+        let hours = try [(540, 1_020), (1_020, 540), (1_320, 360)].map {
+            try #require(Schedule.Hours(start: $0.0, end: $0.1))
+        }
+        func schedule(
+            _ days: [Weekday] = [], _ hours: [Schedule.Hours] = [], _ from: Int64? = nil, _ until: Int64? = nil,
+            zone: TimeZoneRules = .utc
+        ) -> Schedule {
+            func time(_ day: Int64) -> Schedule.LocalTime { Schedule.LocalTime(CivilDate(dayNumber: day)) }
+            return Schedule(days: days, hours: hours, from: from.map(time), until: until.map(time), zone: zone)
+        }
+        let (day, night) = (schedule([], [hours[0]]), schedule([], [hours[1]]))
+        #expect(day.isApart(from: night) && night.isApart(from: day) && !day.isApart(from: day))
+        #expect(schedule([.mon]).isApart(from: schedule([.tue])))
+        // Monday's night reaches into Tuesday.
+        #expect(!schedule([.mon], [hours[2]]).isApart(from: schedule([.tue])))
+        #expect(schedule([.mon], [hours[2]]).isApart(from: schedule([.tue], [hours[0]])))
+        #expect(schedule([], [], nil, 100).isApart(from: schedule([], [], 101)))
+        #expect(!schedule([], [], nil, 100).isApart(from: schedule([], [], 100)))
+        // By the clocks of two zones only what is a day and more apart is.
+        let zurich = try #require(zones["Europe/Zurich"])
+        #expect(!day.isApart(from: schedule([], [hours[1]], zone: zurich)))
+        #expect(schedule([], [], nil, 100).isApart(from: schedule([], [], 102, zone: zurich)))
+    }
+
     @Test("no time traps, and no bytes do")
     func extremes() throws {
         let zurich = try #require(zones["Europe/Zurich"])

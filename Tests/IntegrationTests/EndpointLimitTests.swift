@@ -152,6 +152,97 @@ struct EndpointLimitTests {
         #expect(output == "11\n10\n100\n1110\n1110\n1110\n1111\n0\n0\n0\n")
     }
 
+    @Test("each endpoint has its connections to each far address, and what the kernel counted outlives the agent")
+    func destinations() throws {
+        let output = try script(
+            "egdest",
+            """
+            sed 's/10.9.0.4/10.9.0.3/' server.py >other-server.py; sed 's/10.9.0.4/10.9.0.3/' connect.py >other.py
+            inside b python3 other-server.py & other=$!; until inside b ss -ltn | grep -q :9000; do sleep 0.05; done
+            set_limits '{ connections: 2, per: destination, direction: egress }'
+            egret get endpoints a -o wide | grep -o 'egress 2 connections per destination'
+            mkfifo open; inside a python3 connect.py 3 keep <open & exec 9>open; sleep 2
+            inside a python3 other.py 3; inside b python3 connect.py 3
+            kill -9 $agent; wait $agent 2>/dev/null; begin 9>&-
+            inside a python3 connect.py 1; inside a python3 other.py 1
+            exec 9>&-; sleep 2; inside a python3 connect.py 3
+            egret flows --denied | grep -q 'EgressPolicy/shop  *limit 2 connections per destination' && echo told
+            egret delete EgressPolicy/shop >/dev/null; inside a python3 connect.py 4; kill $other; left
+            """)
+        #expect(
+            output == """
+                egress 2 connections per destination
+                110
+                110
+                110
+                0
+                1
+                110
+                told
+                1111
+                0
+                0
+                0
+
+                """)
+    }
+
+    @Test("limits hold at their times and not at others, and what was counted outlives the agent")
+    func times() throws {
+        let output = try script(
+            "egtimes",
+            """
+            past='{ until: 2020-01-01 }'; present='{ from: 2020-01-02 }'
+            set_limits "{ rate: 20Mbit, when: $present }, { rate: 2Mbit, when: $past }, { rate: 4Mbit, ports: [5202], when: $present }"
+            rate a 20; rate a 20 -R; rate a 4 -p 5202; rate a 4 -p 5202 -R
+            egret get endpoints a -o wide | grep -o '4Mbit only from 2020-01-02 (UTC)'
+            set_limits "{ rate: 6Mbit, per: policy, ports: [5201], when: $present }, { rate: 1Mbit, per: policy, when: $past }"
+            rate a 6; rate a 6 -R; rate b free -p 5202
+            set_limits "{ connections: 1, when: $past }, { connections: 3, direction: egress, when: $present }"
+            mkfifo open; inside a python3 connect.py 2 keep <open & exec 9>open; sleep 1
+            kill -9 $agent; wait $agent 2>/dev/null; begin 9>&-
+            inside a python3 connect.py 3; exec 9>&-; sleep 1
+            set_limits "{ connections: 2, ports: [9000], when: $present }, { rate: 3Mbit }, { rate: 5Mbit, ports: [9], when: $past }"
+            rate a 3; inside a python3 connect.py 4
+            set_limits "{ rate: 5Mbit, ports: [80], when: { hours: ['09:00-17:00'] } }, { rate: 3Mbit, when: { hours: ['12:00-20:00'] } }" \
+                2>&1 | grep -o 'overlap, in traffic and in times'
+            # A minute that begins in twenty seconds or later: until then nothing is held back, and then it is.
+            at=$(date -u -d '+80 sec' +%Y-%m-%dT%H:%M)
+            set_limits "{ rate: 4Mbit, when: { from: '$at' } }, { connections: 2, ports: [9000], when: { from: '$at' } }"
+            inside a python3 connect.py 4; rate a free
+            while [ $(date -u +%Y-%m-%dT%H:%M) != $at ]; do sleep 0.2; done
+            inside a python3 connect.py 4; rate a 4; rate a 4 -R
+            egret delete EgressPolicy/shop >/dev/null; inside a python3 connect.py 4; rate a free; left
+            """)
+        #expect(
+            output == """
+                20
+                20
+                4
+                4
+                4Mbit only from 2020-01-02 (UTC)
+                6
+                6
+                free
+                11
+                100
+                3
+                1100
+                overlap, in traffic and in times
+                1111
+                free
+                1100
+                4
+                4
+                1111
+                free
+                0
+                0
+                0
+
+                """)
+    }
+
     @Test(
         "endpoints of a policy share its rate, beside each one's own, in both directions",
         arguments: ["", "--mode routed"])

@@ -224,6 +224,35 @@ extension NetworkTests {
                 """)
     }
 
+    @Test("commands about a connection know its namespace by every name that it has, and by none that it has lost")
+    func anyName() throws {
+        try expect(
+            "nwany",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; ip netns add n; ip netns exec n sleep 300 & held=$!
+            for i in {1..200}; do [ "$(ip netns identify $held)" = n ] && break; sleep 0.05; done
+            egret network connect br0 pid:$held | sed 's/[0-9]* has/ has/'
+            egret publish 8080:80 n && egret publish 8081:81 /run/netns/n; answer n 80 81
+            ask 192.0.2.2 8080; egret network label br0 n app=web
+            egret network inspect br0 -o json | grep -c '"app" : "web"'
+            egret network disconnect br0 /run/netns/n && egret publish ls | tail -n +2 | wc -l
+            egret network connect br0 n --ip 10.9.0.2; ip netns del n; ip netns add n
+            egret publish 8080:80 n 2>&1 | head -1; egret publish 8080:80 pid:$held && ask 192.0.2.2 8080
+            egret network disconnect br0 n && egret network inspect br0 -o json | grep -c '"10.9.0.2"'
+            ip netns del n; finish
+            """,
+            prints: """
+                pid: has 10.9.0.2
+                192.0.2.2 80
+                1
+                0
+                n has 10.9.0.2
+                egret: n is not connected to any network
+                192.0.2.2 80
+                0
+                """)
+    }
+
     @Test("a rule that a namespace has made so that nobody can remove it keeps no connection")
     func ruleToStay() throws {
         try expect(
@@ -239,6 +268,8 @@ extension NetworkTests {
             s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
             s.send(struct.pack("=IHHII", 16 + len(rule), 32, 0x405, 1, 0) + rule)
             print("made", struct.unpack_from("=i", s.recv(4096), 16)[0])'
+            inside a ip rule del priority 32765; egret network restore 2>&1 | cut -d';' -f1
+            inside a ip rule | grep -c 'from 10.8.0.2 lookup'; egret network restore 2>&1 | grep -c 'put right'
             egret network disconnect br1 a 2>&1 | grep -o 'warning: [^:]*'
             inside a ip rule | grep -o 'from 10.8.0.2 lookup [0-9]*'
             inside a ip -o link show type veth | wc -l; egret network rm br1 && echo gone
@@ -248,6 +279,10 @@ extension NetworkTests {
                 a has 10.9.0.2
                 a has 10.8.0.2
                 made 0
+                egret: put right for a of br1: a has lost its routing rule for what it sends from 10.8.0.2
+                egret: a has made a routing rule that nobody can remove: from 10.8.0.2 lookup 1728053401, priority 99
+                2
+                0
                 warning: a keeps a routing rule for its answers
                 from 10.8.0.2 lookup 1728053401
                 1

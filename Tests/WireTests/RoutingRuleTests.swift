@@ -47,6 +47,19 @@ struct RoutingRuleTests {
         #expect(try RouteWire.decodeRule(message) == rule)
     }
 
+    @Test("a rule that the kernel lets nobody remove is read as such")
+    func permanent() throws {
+        // The rule of above with FIB_RULE_PERMANENT among the flags, as the kernel writes it.
+        let text = Self.dumpedSource.replacing("fc0000010000000008000f", with: "fc0000010100000008000f")
+        let message = try #require(try NetlinkMessage.parse(capture(text)).first)
+        var wanted = try answering("10.8.0.2")
+        #expect(try RouteWire.decodeRule(message) != wanted)
+        wanted.isPermanent = true
+        #expect(try RouteWire.decodeRule(message) == wanted)
+        let made = try #require(try NetlinkMessage.parse(RouteWire.addRule(wanted, sequence: 1)).first)
+        #expect(try RouteWire.decodeRule(made) == wanted)
+    }
+
     @Test("what is sent to make a rule reads back as the rule, for both families")
     func encode() throws {
         for family in AddressFamily.allCases {

@@ -10,9 +10,14 @@ extension Agent {
 
     /// Brings the kernel to the budgets of the policies in force.
     func keepBudgets() {
-        guard let budgets, hasTaken else { return }
-        budgets.know(reading.catalog)
-        noting("budgets") { try budgets.keep(enforced, prices: Agent.prices(reading.catalog), at: now()) }
+        if hasTaken { noting("budgets") { try keepBudgets(of: reading.catalog) } }
+    }
+
+    /// Brings the kernel to the budgets of a catalog that is in force, or is about to be.
+    func keepBudgets(of catalog: PolicyCatalog) throws {
+        guard let budgets else { return }
+        budgets.know(catalog)
+        try budgets.keep(enforced, prices: Agent.prices(catalog), at: now())
     }
 
     /// What the price lists of a catalog count.
@@ -36,6 +41,8 @@ extension Agent {
     /// Mends what others have changed.
     func mendBudgets() {
         guard let budgets else { return }
+        let former = budgets.comparisons
+        defer { if budgets.comparisons != former { hasWorked = true } }
         noting("budgets") {
             let drift = try budgets.mend(at: now())
             if drift.isEmpty { return }

@@ -26,6 +26,8 @@ final class BudgetKeeper {
     private let kernel: String
     private(set) var book = BudgetBook()
     private var demand = BudgetDemand()
+    /// How often it was worked out what endpoints' budgets come to, which takes long for many endpoints.
+    private(set) var demands = 0
     /// What the kernel holds; `nil` for nothing.
     private var program: TableProgram?
     /// The last numbers that pass, of accounts of packets and of connections, by the names of their sets: what it holds.
@@ -40,6 +42,8 @@ final class BudgetKeeper {
     private(set) var refused: [BudgetAccount: CounterValue] = [:]
     /// How often parts of amounts were reached since the agent's start.
     private(set) var alerts = 0
+    /// How often the table was read and compared with what it is to hold, which takes much memory for a while.
+    private(set) var comparisons = 0
     private var ruleset: UInt32?
     /// Whether the table whose readings the book had is gone: removed, or made anew by somebody else.
     private var isLost = false
@@ -63,6 +67,7 @@ final class BudgetKeeper {
 
     /// Brings the kernel to what endpoints' budgets, and price lists, ask for.
     func keep(_ endpoints: [EnforcedEndpoint], prices: [EndpointBudget] = [], at time: Int64) throws {
+        demands += 1
         let wanted = BudgetDemand(endpoints, prices: prices)
         if !isStale && wanted == demand { return }
         let present = isStale ? nil : program
@@ -220,6 +225,7 @@ final class BudgetKeeper {
         guard let program, !isStale else { return [] }
         let now = try dataplane.rulesetGeneration()
         if now == ruleset { return [] }
+        comparisons += 1
         let drift = try dataplane.drift(of: [program]).map(\.description)
         if !drift.isEmpty {
             try read(at: time)

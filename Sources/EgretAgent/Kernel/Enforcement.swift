@@ -112,6 +112,8 @@ protocol Enforcement: AnyObject {
     func preview(_ state: DesiredState, at time: Int64) throws -> EnforcementPreview
     /// What the kernel holds otherwise than it was last given, in nft's words.
     func drift() throws -> [String]
+    /// How often whole tables were read and compared with what they are to hold, which takes much memory for a while.
+    var comparisons: Int { get }
     /// Whether somebody else has changed queues or filters of links since this was last asked.
     func hearsOfQueues() throws -> Bool
     /// Whether the kernel holds policies, whoever has put them there.

@@ -167,21 +167,11 @@ struct FoundState {
         }
         let program = plan.program(of: policies, as: key, generation: generation)
         // Times come and go with the calendar: they are compared by themselves.
-        var lasting = program.program
-        for place in lasting.sets.indices where lasting.sets[place].keyType == .time {
-            let present = try picture.elements(of: lasting.sets[place].name, in: HostBase.table)
-            lasting.sets[place].contents = .elements(present)
-        }
-        guard try picture.holds(lasting) else {
+        guard try picture.holds(picture.withPresentTimes(program.program)) else {
             refused.insert(generation.rawValue)
             return
         }
-        for set in program.program.sets where set.keyType == .time {
-            let present = try picture.elements(of: set.name, in: HostBase.table)
-            if case .elements(let meant) = set.contents, Swift.Set(meant) == Swift.Set(present) { continue }
-            if let step = picture.removal(of: present, from: set.name, in: HostBase.table) { clearance.append(step) }
-            clearance.append(Transaction.Step(.addElements(set), in: HostBase.table))
-        }
+        clearance += try picture.renewal(ofTimesOf: program.program)
         plan.adopt(program, as: key, with: policies)
         adopted.insert(generation.rawValue)
     }

@@ -55,6 +55,7 @@ final class KernelEnforcement: Enforcement {
     private(set) var enforced: [EnforcedEndpoint] = []
     /// The ruleset's number, without the enforcement's own transactions, when the kernel was last known to be at the plan.
     private var soundRuleset: UInt32?
+    private(set) var comparisons = 0
     /// Whether the kernel may be otherwise than the plan: until it is taken over again.
     private(set) var isStale = true
     /// Whether the kernel was ever brought anywhere, or was to be.
@@ -120,20 +121,20 @@ final class KernelEnforcement: Enforcement {
     /// The tables that nobody else may change.
     private static let tables = HostPlan.tables + [LimitProgram.table, LimitProgram.frameTable]
 
-    /// What the limits of endpoints come to.
-    private func limitProgram(_ demands: EndpointDemands) -> LimitProgram {
+    /// What the limits of endpoints come to, at the times that a plan has worked out.
+    private func limitProgram(_ demands: EndpointDemands, _ plan: HostPlan) -> LimitProgram {
         let program = LimitProgram(
             demands.limited.map { member in
                 var member = member
                 guard let link = member.attachment.index else { return member }
                 member.queueIndex = queue(of: link, .egress, demands)
                 return member
-            }, logGroup: KernelEnforcement.logGroup)
+            }, horizon: plan.horizon, logGroup: KernelEnforcement.logGroup)
         traffic.come(limits: program.refusals)
         return program
     }
 
-    var timesHoldUntil: Int64? { plan.hasTimes ? plan.horizon.upperBound : nil }
+    var timesHoldUntil: Int64? { plan.hasTimes || limits.hasTimes ? plan.horizon.upperBound : nil }
 
     // MARK: - Changing the kernel
 
@@ -195,7 +196,7 @@ final class KernelEnforcement: Enforcement {
         let difference = try next.apply(change)
         try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints)
         try routes.take(wanted.routes, localNetworks: wanted.localNetworks)
-        try limits.take(limitProgram(wanted))
+        try limits.take(limitProgram(wanted, next))
         announce(change.policies, of: next, adopted: adopted)
         let naming = naming(of: isPoliced ? Swift.Set(fresh.slots) : [], fresh, next, isWhole: true)
         if !isPoliced {
@@ -276,7 +277,9 @@ final class KernelEnforcement: Enforcement {
         if !step.demands.routes.isEmpty || !demands.routes.isEmpty {
             try routes.lead(step.demands.routes, localNetworks: step.demands.localNetworks)
         }
-        if !step.demands.limited.isEmpty || limits.isNeeded { try limits.change(to: limitProgram(step.demands)) }
+        if !step.demands.limited.isEmpty || limits.isNeeded {
+            try limits.change(to: limitProgram(step.demands, plan))
+        }
         announce(step.policies, of: plan)
         let naming = naming(of: step.affected.union(step.removed), resolved, plan, isWhole: !isPoliced)
         try names.change(naming) { fill in
@@ -472,6 +475,7 @@ final class KernelEnforcement: Enforcement {
         // Equal numbers mean that nobody has committed anything since the kernel was as it should be.
         let ruleset = try dataplane.foreignGeneration()
         var found: [String] = []
+        if ruleset != soundRuleset || limits.isNeeded { comparisons += 1 }
         if ruleset != soundRuleset {
             found = try dataplane.drift(of: plan.tablePrograms, areAll: true).map(\.description)
             if found.isEmpty { soundRuleset = ruleset }

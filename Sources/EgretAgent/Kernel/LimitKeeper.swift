@@ -21,6 +21,9 @@ final class LimitKeeper {
     /// Whether anybody's connections or packets are limited.
     var isNeeded: Bool { installed.map { !$0.isEmpty } ?? false }
 
+    /// Whether a limit holds at some times only.
+    var hasTimes: Bool { installed?.hasTimes ?? false }
+
     /// Takes over tables in whatever state they are.
     func take(_ wanted: LimitProgram) throws {
         installed = nil
@@ -29,8 +32,11 @@ final class LimitKeeper {
             let table = program.table
             if program.rules.isEmpty {
                 try dataplane.removeTables([table])
-            } else if picture.tables.contains(table), try picture.holds(program) {
+            } else if picture.tables.contains(table), try picture.holds(picture.withPresentTimes(program)) {
                 try dataplane.sweep([table], keeping: [program])
+                // Times come and go with the calendar, and nobody's count begins anew by them.
+                let renewal = try picture.renewal(ofTimesOf: program)
+                if !renewal.isEmpty { try dataplane.commit(Transaction(renewal)) }
             } else {
                 try replace(with: program, isThere: picture.tables.contains(table))
             }

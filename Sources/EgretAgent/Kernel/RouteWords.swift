@@ -30,7 +30,7 @@ extension TrafficLimit {
         }
         let others = limits.compactMap { limit -> String? in
             var rest = limit
-            if limit.isForEverything, limit.scope == .endpoint { rest.rate = nil }
+            if limit.isTotal, limit.scope == .endpoint { rest.rate = nil }
             let isEmpty =
                 rest.rate == nil && rest.guarantee == nil && rest.dscp == nil && rest.packets == nil
                 && rest.connections == nil && rest.newConnections == nil

@@ -28,6 +28,14 @@ struct PolicyStore: Sendable {
         case failed
     }
 
+    /// Where going back from a revision leads.
+    enum Before: Equatable, Sendable {
+        /// To the revision in force when it was written.
+        case current
+        /// To where going back from the revision leads whose documents it has; `nil` for nothing.
+        case revision(Int?)
+    }
+
     /// The store cannot be used. The kernel stays as it is.
     struct Unusable: Error, CustomStringConvertible {
         var description: String
@@ -214,7 +222,10 @@ struct PolicyStore: Sendable {
             line: row["line"], text: row["text"])
     }
 
-    /// The revision that was in force before one, but for those that somebody went back from; `nil` if there was none.
+    /// The revision that going back from one leads to; `nil` if there was none before.
+    ///
+    /// That is the one that was in force before, but for those that were not confirmed. One that an earlier revision's documents
+    /// were put in force again by stands in that one's place: who goes back once more goes further back, never forward again.
     func predecessor(of number: Int) throws -> Int? {
         try database.read { database in
             var number: Int? = number
@@ -233,14 +244,18 @@ struct PolicyStore: Sendable {
     /// - Complexity: O(*n*) comparisons in the documents; what is written goes with what has changed.
     func begin(
         _ documents: [StoredDocument], time: Int, author: String, message: String?, confirmBy: Int?,
-        deadline: ConfirmationDeadline? = nil
+        deadline: ConfirmationDeadline? = nil, before: Before = .current
     ) throws -> Int {
         let known = latest.documents.withLock { documents in
             defer { documents = nil }
             return documents
         }
         let (number, kept) = try database.write { database in
-            let previous = try Int.fetchOne(database, sql: "SELECT number FROM revision WHERE state = 'current'")
+            let previous =
+                switch before {
+                case .current: try Int.fetchOne(database, sql: "SELECT number FROM revision WHERE state = 'current'")
+                case .revision(let number): number
+                }
             let last = try Int.fetchOne(database, sql: "SELECT max(number) FROM revision") ?? 0
             let number = last + 1
             try database.execute(

@@ -34,7 +34,8 @@ struct RollbackCommand: ParsableCommand {
         commandName: "rollback",
         abstract: "Put the policies of an earlier revision in force again.",
         discussion: """
-            That makes a new revision; the history stays. When the command ends, the kernel enforces it. Where its \
+            That makes a new revision; the history stays. Without --to it goes back by one change, and once more by one \
+            further: egret rollback --to puts any revision of the history in force, a later one too. When the command ends, the kernel enforces it. Where its \
             limits do not go together for endpoints that have come since, the slowest holds, and a warning says so.
 
             Examples:
@@ -45,7 +46,8 @@ struct RollbackCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A revision of egret history. Default: the one before the present one.", valueName: "revision"))
+            "A revision of egret history. Default: what was in force before the present policies came.",
+            valueName: "revision"))
     var to: Int?
 
     @OptionGroup var agent: AgentOptions

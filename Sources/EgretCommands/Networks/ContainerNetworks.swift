@@ -372,8 +372,9 @@ public enum ContainerNetworks {
 
     private static func publish(_ port: Port, _ wish: Wish, in network: Network, _ host: NetworkHost) throws {
         let record = host.networks[try host.place(of: network.name)]
+        let endpoint = record.endpoints.first { $0.attachment == wish.attachment }
         let isThere = record.ports.contains { other in
-            other.namespace == wish.namespace && other.stage == .ready && other.transport == port.transport
+            other.namespace == endpoint?.namespace && other.stage == .ready && other.transport == port.transport
                 && other.hostAddress == port.hostAddress && other.hostPort == port.hostPort
                 && other.targetPort == port.containerPort && other.count == 1
         }

@@ -103,7 +103,7 @@ struct NetworkLabelCommand: ParsableCommand {
     @Argument(help: "The network.")
     var network: String
 
-    @Argument(help: "The namespace, named as it was connected.")
+    @Argument(help: "The namespace: a name, pid:NUMBER, or a path.")
     var namespace: String
 
     @Argument(help: "KEY=VALUE, or KEY- to take it away.")

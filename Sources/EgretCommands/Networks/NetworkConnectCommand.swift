@@ -78,7 +78,7 @@ struct NetworkDisconnectCommand: ParsableCommand {
     @Argument(help: "The network.")
     var network: String
 
-    @Argument(help: "The namespace, named as it was connected.")
+    @Argument(help: "The namespace: a name, pid:NUMBER, or a path.")
     var namespace: String
 
     func run() throws {

@@ -158,7 +158,7 @@ extension NetworkHost {
             throw NetworkProblem(
                 "“\(wish.interface)” cannot be the name of an interface", advice: "leave it out for eth0")
         }
-        let (name, cookie) = (wish.namespace.description, try? NamespaceReference.cookie(of: wish.namespace.open()))
+        let (name, cookie) = (wish.namespace.description, NetworkHost.cookie(of: wish.namespace))
         if let other = network.endpoints.first(where: { $0.namespace == name || $0.cookie == cookie }) {
             let words = other.namespace == name ? "" : ", as \(other.namespace)"
             throw NetworkProblem("\(name) is connected to \(network.name) already\(words)")
@@ -195,16 +195,15 @@ extension NetworkHost {
         _ reference: NamespaceReference, of name: String, _ change: (inout EndpointIdentity) -> Void
     ) throws -> NetworkRecord.Endpoint {
         var network = networks[try place(of: name)]
-        guard let place = network.endpoints.firstIndex(where: { $0.namespace == reference.description }) else {
-            throw NetworkProblem(
-                "\(reference) is not connected to \(name)", advice: "egret network inspect \(name) shows what is")
+        guard var endpoint = network.endpoint(in: reference, NetworkHost.cookie(of: reference)) else {
+            throw NetworkHost.notConnected(reference, name)
         }
-        var identity = network.endpoints[place].who
+        var identity = endpoint.who
         change(&identity)
-        try check(identity, besides: network.endpoints[place].hostInterface)
-        network.endpoints[place].identity = identity
-        try keep(network)
-        return network.endpoints[place]
+        try check(identity, besides: endpoint.hostInterface)
+        endpoint.identity = identity
+        try note(endpoint, &network)
+        return endpoint
     }
 
     private func bridgeMTU(of network: NetworkRecord) throws -> UInt32? {
@@ -222,17 +221,27 @@ extension NetworkHost {
         throw NetworkProblem("there are no names left for links")
     }
 
-    /// Disconnects a namespace from a network.
+    /// Disconnects a namespace from a network. One that has lost its name to another is known by that name, unless the
+    /// other one is connected too.
     func disconnect(_ reference: NamespaceReference, from name: String) throws {
         var network = networks[try place(of: name)]
-        guard let place = network.endpoints.firstIndex(where: { $0.namespace == reference.description }) else {
-            throw NetworkProblem(
-                "\(reference) is not connected to \(name)", advice: "egret network inspect \(name) shows what is")
-        }
-        network.endpoints[place].stage = .removing
-        let endpoint = network.endpoints[place]
-        try keep(network)
+        let found =
+            network.endpoint(in: reference, NetworkHost.cookie(of: reference))
+            ?? network.endpoints.first { $0.isCalled(reference) }
+        guard var endpoint = found else { throw NetworkHost.notConnected(reference, name) }
+        endpoint.stage = .removing
+        try note(endpoint, &network)
         try forget(endpoint, &network)
+    }
+
+    /// The kernel's cookie of what is called so; `nil` if no namespace is.
+    static func cookie(of reference: NamespaceReference) -> UInt64? {
+        try? NamespaceReference.cookie(of: reference.open())
+    }
+
+    private static func notConnected(_ reference: NamespaceReference, _ name: String) -> NetworkProblem {
+        NetworkProblem(
+            "\(reference) is not connected to \(name)", advice: "egret network inspect \(name) shows what is")
     }
 
     /// Takes an endpoint away, with its published ports.

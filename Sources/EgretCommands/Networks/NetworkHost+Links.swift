@@ -45,10 +45,13 @@ extension NetworkHost {
     ) throws {
         let inside = try namespace.visit { try NetlinkConnection.route() }
         for _ in 0..<NetworkHost.mostFaults {
+            let present = try NamespaceState(reading: inside)
             let faults = network.faults(
-                of: endpoint, host: state, inside: try NamespaceState(reading: inside),
-                led: networks.families(leadingBefore: endpoint))
-            guard let fault = faults.first else { return }
+                of: endpoint, host: state, inside: present, led: networks.families(leadingBefore: endpoint))
+            guard let fault = faults.first else {
+                repairs += network.lastingRules(of: endpoint, inside: present)
+                return
+            }
             if fault.needsNewLink {
                 try unlink(endpoint, &network)
                 repairs.append("\(endpoint.namespace) of \(network.name) gets another link: \(fault.words)")

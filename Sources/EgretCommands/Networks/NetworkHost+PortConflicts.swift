@@ -19,9 +19,10 @@ extension NetworkHost {
         let transport = wish.ports.transport
         var found: [String] = []
         // An adopted bridge lets nothing from 127.0.0.0/8 through, so that those programs keep their clients.
+        let cookie = NetworkHost.cookie(of: wish.namespace)
         let isAdopted = networks.contains { network in
             network.isAdopted && (wish.network == nil || wish.network == network.name)
-                && network.endpoints.contains { $0.namespace == wish.namespace.description }
+                && network.endpoint(in: wish.namespace, cookie) != nil
         }
         let listening = NetworkHost.listeners(transport).filter { listener in
             guard ports.contains(listener.port), !(isAdopted && listener.address.leadsHome) else { return false }

@@ -23,16 +23,19 @@ struct PortWish {
 extension NetworkHost {
     /// Publishes a port of an endpoint.
     ///
+    /// - Returns: The endpoint, and its network.
     /// - Throws: An error that says what is wrong; nothing is changed then.
-    func publish(_ wish: PortWish) throws {
-        var network = networks[try networkOf(wish.namespace, named: wish.network)]
+    @discardableResult
+    func publish(_ wish: PortWish) throws -> (network: NetworkRecord, endpoint: NetworkRecord.Endpoint) {
+        let connection = try connection(of: wish.namespace, in: wish.network)
+        var network = connection.network
         try checkSound(network.name)
         if network.isIsolated {
             throw NetworkProblem("\(network.name) is isolated: nothing from outside comes in")
         }
         let port = NetworkRecord.Port(
             number: (networks.flatMap(\.ports).map(\.number).max() ?? 0) + 1,
-            namespace: wish.namespace.description,
+            namespace: connection.endpoint.namespace,
             transport: wish.ports.transport,
             hostAddress: wish.hostAddress,
             hostPort: wish.ports.host,
@@ -57,6 +60,7 @@ extension NetworkHost {
             return kept
         }
         try keep(network)
+        return (network, connection.endpoint)
     }
 
     /// Puts the rules of published ports in place.
@@ -131,36 +135,37 @@ extension NetworkHost {
         return names.map { "net/ipv4/conf/\($0)/route_localnet" }
     }
 
-    /// The network that a namespace's ports are published in.
-    private func networkOf(_ namespace: NamespaceReference, named name: String?) throws -> Int {
-        let places = networks.indices.filter { place in
-            networks[place].endpoints.contains { $0.namespace == namespace.description && $0.stage == .ready }
-        }
+    /// The endpoint that a namespace's ports are published for, and its network.
+    private func connection(
+        of namespace: NamespaceReference, in name: String?
+    ) throws -> (network: NetworkRecord, endpoint: NetworkRecord.Endpoint) {
+        let cookie = NetworkHost.cookie(of: namespace)
+        let found = networks.compactMap { network in
+            network.endpoint(in: namespace, cookie).map { (network: network, endpoint: $0) }
+        }.filter { $0.endpoint.stage == .ready }
         if let name {
-            let place = try place(of: name)
-            if places.contains(place) { return place }
+            let wanted = networks[try place(of: name)].name
+            if let one = found.first(where: { $0.network.name == wanted }) { return one }
             throw NetworkProblem(
                 "\(namespace) is not connected to \(name)", advice: "egret network connect \(name) \(namespace)")
         }
-        guard let place = places.first else {
+        guard let one = found.first else {
             throw NetworkProblem(
                 "\(namespace) is not connected to any network", advice: "egret network connect NETWORK \(namespace)")
         }
-        guard places.count == 1 else {
-            let names = places.map { networks[$0].name }.joined(separator: " and ")
+        guard found.count == 1 else {
+            let names = found.map { $0.network.name }.joined(separator: " and ")
             throw NetworkProblem("\(namespace) is connected to \(names)", advice: "say which: --network NAME")
         }
-        return place
+        return one
     }
 
     /// What is in the way of answers from published ports, one line for each family: they go where the endpoint's rules and
     /// routes lead. If somebody's rules go before Egret's, or Egret's are gone, that may be another network, and that
     /// refuses addresses that are not its own.
-    func obstacles(toAnswersOf namespace: NamespaceReference, in network: NetworkRecord) throws -> [String] {
-        guard let endpoint = network.endpoints.first(where: { $0.namespace == namespace.description }) else {
-            return []
-        }
-        let inside = try namespace.open().visit { try NetlinkConnection.route() }
+    func obstacles(toAnswersOf endpoint: NetworkRecord.Endpoint, in network: NetworkRecord) throws -> [String] {
+        guard let namespace = try endpoint.openNamespace() else { return [] }
+        let inside = try namespace.visit { try NetlinkConnection.route() }
         let links = NetworkLinks(inside)
         return try endpoint.addresses.compactMap { address in
             guard let link = try links.wayOut(from: address), link != endpoint.interface,
@@ -168,8 +173,8 @@ extension NetworkHost {
                     other.endpoints.contains { $0.cookie == endpoint.cookie && $0.interface == link }
                 })
             else { return nil }
-            return "\(namespace) answers from \(address) by \(link), and \(other.name) refuses what is not from its "
-                + "own addresses: callers from elsewhere than \(network.name) get no answer. egret network restore puts "
+            return "\(endpoint.namespace) answers from \(address) by \(link), and \(other.name) refuses what is not "
+                + "from its own addresses: callers from elsewhere than \(network.name) get no answer. egret network restore puts "
                 + "Egret's routing rule back, if it is gone; --network \(other.name) reaches the same ports"
         }
     }

@@ -32,7 +32,7 @@ struct PublishPortCommand: ParsableCommand {
     @Argument(help: "HOST-PORT:PORT/PROTOCOL; ranges of equal size are FIRST-LAST.")
     var ports: String
 
-    @Argument(help: "The namespace, named as it was connected.")
+    @Argument(help: "The namespace: a name, pid:NUMBER, or a path.")
     var namespace: String
 
     @Option(name: .customLong("host-ip"), help: ArgumentHelp("The host's address. Default: all.", valueName: "address"))
@@ -74,18 +74,13 @@ struct PublishPortCommand: ParsableCommand {
             }
             try NetworkHost.change { host in
                 let conflicts = (try? host.conflicts(with: wish)) ?? []
-                try host.publish(wish)
+                let (network, endpoint) = try host.publish(wish)
                 Console.error(conflicts.map { "egret: warning: \($0)" })
-                let network = host.networks.first { network in
-                    network.endpoints.contains { $0.namespace == wish.namespace.description }
-                        && (wish.network == nil || wish.network == network.name)
-                }
                 // It is published by then: what cannot be told is no failure.
-                let obstacles = try? network.map { network in
-                    try host.obstacles(toPortsOf: network)
-                        + host.obstacles(toAnswersOf: wish.namespace, in: network)
-                        + host.strangeGateways(of: network, wish.hostAddress)
-                }
+                let obstacles =
+                    try? host.obstacles(toPortsOf: network)
+                    + host.obstacles(toAnswersOf: endpoint, in: network)
+                    + host.strangeGateways(of: network, wish.hostAddress)
                 Console.error((obstacles ?? []).map { "egret: warning: \($0)" })
             }
         }

@@ -81,6 +81,8 @@ public struct LimitProgram: Sendable {
     public private(set) var refusals: [String: Refusal] = [:]
 
     private let logGroup: UInt16
+    private let horizon: ClosedRange<Int64>
+    private let mostDestinations: UInt32?
     private var elements: [String: [SetElement]] = [:]
     private var known: Swift.Set<String> = []
     private var matches: [MatchKey: LimitMatch] = [:]
@@ -93,21 +95,30 @@ public struct LimitProgram: Sendable {
     /// Whether nobody's packets are limited.
     public var isEmpty: Bool { program.rules.isEmpty && frames.rules.isEmpty }
 
+    /// Whether a limit holds at some times only.
+    public var hasTimes: Bool { (program.sets + frames.sets).contains { $0.keyType == .time } }
+
     /// Makes the program.
     ///
     /// - Parameters:
     ///   - members: The endpoints.
     ///   - table: Where it goes.
     ///   - frameTable: Where what is about frames goes.
+    ///   - horizon: The first and last second, since 1970, for which the times of limits are worked out. Outside, every
+    ///     limit holds.
     ///   - logGroup: The nfnetlink_log group that refused packets go to.
+    ///   - mostDestinations: How many far addresses of a family a limit counts by themselves, for each endpoint; more are
+    ///     refused. `nil` for as many as the kernel lets rules put into a set, 65,535.
     /// - Complexity: O(*m* × *l*) for *m* members with *l* limits each.
     public init(
         _ members: [Member], in table: Table = LimitProgram.table, frameTable: Table = LimitProgram.frameTable,
-        logGroup: UInt16
+        horizon: ClosedRange<Int64> = 0...0, logGroup: UInt16, mostDestinations: UInt32? = nil
     ) {
         program = TableProgram(table: table)
         frames = TableProgram(table: frameTable)
         self.logGroup = logGroup
+        self.horizon = horizon
+        self.mostDestinations = mostDestinations
         for member in members {
             for direction in TrafficDirection.allCases { add(member, direction) }
             addClasses(member)
@@ -192,8 +203,9 @@ public struct LimitProgram: Sendable {
             let chain = "wait-\(member.number)"
             program.chains.append(Chain(chain))
             for share in received {
+                let times = times(of: share.limit)
                 program.rules += match(share.limit, member.groups).conditions(.source).map {
-                    Rule(in: chain, $0 + [.setPriority(RateTree.priority(of: share.leaf)), .verdict(.accept)])
+                    Rule(in: chain, $0 + times + [.setPriority(RateTree.priority(of: share.leaf)), .verdict(.accept)])
                 }
             }
             // A forwarded IPv6 packet still has the class that it waited in at its sender's, which is nothing here.
@@ -211,10 +223,11 @@ public struct LimitProgram: Sendable {
         for share in sent {
             let match = match(share.limit, member.groups)
             for set in match.sets where known.insert("frames \(set.name)").inserted { frames.sets.append(set) }
+            let times = times(of: share.limit, ofFrames: true)
             let priority = Statement.setPriority(RateTree.priority(of: share.leaf))
             frames.rules += AddressFamily.allCases.flatMap { family in
                 match.conditions(family, .destination, ofFrames: true).map {
-                    Rule(in: chain, $0 + [priority, .forward(toInterface: queue)])
+                    Rule(in: chain, $0 + times + [priority, .forward(toInterface: queue)])
                 }
             }
         }
@@ -232,25 +245,26 @@ public struct LimitProgram: Sendable {
         for limit in member.limits where limit.holds(direction) {
             if limit.dscp == nil && limit.packets == nil && !limit.countsConnections { continue }
             let match = match(limit, member.groups)
+            let times = times(of: limit)
             let end: LimitMatch.FarEnd = direction == .egress ? .destination : .source
             if let mark = limit.dscp {
                 marking += AddressFamily.allCases.flatMap { family in
                     match.conditions(family, end).map {
-                        Rule(in: chain, $0 + [.setTrafficClass(family, mark.rawValue)])
+                        Rule(in: chain, $0 + times + [.setTrafficClass(family, mark.rawValue)])
                     }
                 }
             }
             if let packets = limit.packets {
-                let target = addChain("packets", limit, member, direction) {
-                    [[.beyond(UInt64(packets.count), seconds: packets.unit.seconds, burst: packets.burst)]]
-                }
-                passing += match.conditions(end).map { Rule(in: chain, $0 + [.verdict(.jump(target))]) }
+                let target = addChain("packets", [.passing(packets)], limit, member, direction, match.families, end)
+                passing += match.conditions(end).map { Rule(in: chain, $0 + times + [.verdict(.jump(target))]) }
             }
             if limit.countsConnections {
-                let target = addChain("connections", limit, member, direction) { limit.countingConnections }
                 let end: LimitMatch.FarEnd = direction == .egress ? .destination : .beginner
+                let target = addChain(
+                    "connections", limit.connectionCounts, limit, member, direction, match.families, end)
+                let isMeant: [Statement] = [Direction.original.statement] + times
                 beginning += match.conditions(end).map {
-                    Rule(in: chain, [Direction.original.statement] + $0 + [.verdict(.jump(target))])
+                    Rule(in: chain, isMeant + $0 + [.verdict(.jump(target))])
                 }
             }
         }
@@ -271,15 +285,32 @@ public struct LimitProgram: Sendable {
         return match
     }
 
+    /// Goes on only at a limit's times; nothing where it always holds.
+    ///
+    /// The set is named by what the policy says of times, and what it holds comes and goes with the calendar.
+    private mutating func times(of limit: TrafficLimit, ofFrames: Bool = false) -> [Statement] {
+        guard let schedule = limit.schedule else { return [] }
+        var digest = StableDigest()
+        digest.add(schedule.description)
+        let name = "when-\(digest.text)"
+        if known.insert(ofFrames ? "frames \(name)" : name).inserted {
+            // A limit holds back: so it does also where nobody has worked out what the clock says.
+            let moments = ScheduleUse(schedule: schedule, holdsBack: true).moments(within: horizon)
+            let set = Set(name, keyType: .time, hasIntervals: true, contents: .elements(moments))
+            if ofFrames { frames.sets.append(set) } else { program.sets.append(set) }
+        }
+        return [.inSet(.time, name)]
+    }
+
     /// The chain in which a limit is counted: the member's own, or one that all share which the limit counts together.
     private mutating func addChain(
-        _ kind: String, _ limit: TrafficLimit, _ member: Member, _ direction: TrafficDirection,
-        _ conditions: () -> [[Statement]]
+        _ kind: String, _ counts: [LimitCount], _ limit: TrafficLimit, _ member: Member, _ direction: TrafficDirection,
+        _ families: [AddressFamily], _ end: LimitMatch.FarEnd
     ) -> String {
         let digest = limit.digest(direction)
         let owner: String
         switch limit.scope {
-        case .endpoint: owner = "\(member.owner)"
+        case .endpoint, .destination: owner = "\(member.owner)"
         case .policy: owner = "all"
         case .network:
             var network = StableDigest()
@@ -290,7 +321,19 @@ public struct LimitProgram: Sendable {
         let refusing = refusal(limit, direction, digest)
         guard known.insert(name).inserted else { return name }
         program.chains.append(Chain(name))
-        program.rules += conditions().map { Rule(in: name, $0 + [.verdict(.goto(refusing))]) }
+        var conditions: [[Statement]] = []
+        if limit.scope == .destination {
+            for count in counts {
+                for family in families {
+                    let each = count.each(end, family, of: "\(owner)-\(digest)", size: mostDestinations)
+                    program.sets.append(each.set)
+                    conditions += each.conditions
+                }
+            }
+        } else {
+            conditions = counts.map { [$0.statement] }
+        }
+        program.rules += conditions.map { Rule(in: name, $0 + [.verdict(.goto(refusing))]) }
         return name
     }
 
@@ -318,12 +361,6 @@ extension TrafficLimit {
     /// Whether connections are counted.
     var countsConnections: Bool { connections != nil || newConnections != nil }
 
-    /// What refuses a connection that begins.
-    var countingConnections: [[Statement]] {
-        (connections.map { [[.connectionsOver($0)]] } ?? [])
-            + (newConnections.map { [[.beyond(UInt64($0.count), seconds: $0.unit.seconds, burst: $0.count)]] } ?? [])
-    }
-
     /// What tells the limit from every other: the same text is the same limit, also after a restart.
     func digest(_ direction: TrafficDirection) -> String {
         var digest = StableDigest()
@@ -336,11 +373,7 @@ extension TrafficLimit {
         digest.add(connections.map { "\($0)" } ?? "")
         digest.add(newConnections?.description ?? "")
         digest.add(packets?.description ?? "")
+        if let schedule { digest.add(schedule.description) }
         return digest.text
     }
-}
-
-extension EventRate {
-    /// How many packets may come at once: a tenth of a second's, and at least a handful.
-    var burst: UInt32 { max(10, UInt32(clamping: UInt64(count) / unit.seconds / 10)) }
 }

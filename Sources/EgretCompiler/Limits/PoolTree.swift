@@ -51,7 +51,7 @@ public struct PoolTree: Hashable, Sendable {
                 // Limits that say the same but for these are different ones, and all hold.
                 let says = [limit.direction?.rawValue, limit.rate?.description, limit.burst?.description]
                 let key = ([digest] + says.map { $0 ?? "" }).joined(separator: "\n")
-                let match = "\(limit.destinations) \(limit.services)"
+                let match = "\(limit.destinations) \(limit.services) \(limit.schedule?.description ?? "")"
                 let extent = known[match] ?? LimitExtent(limit, candidate.groups)
                 known[match] = extent
                 pools[key, default: Pool(limit: limit, extent: extent, name: digest)].members.insert(candidate.number)
@@ -67,7 +67,7 @@ public struct PoolTree: Hashable, Sendable {
             }
         }
         let numbers = PoolTree.numbers(order.map(\.name))
-        let inside = order.indices.sorted { (outer[$1].count, $0) < (outer[$0].count, $1) }
+        let inside = RateTree.order(order.map(\.limit), outer)
         for index in inside {
             let hasInner = outer.contains { $0.contains(index) }
             let share = RateTree.Share(

@@ -61,7 +61,7 @@ public struct RateTree: Hashable, Sendable {
     {
         if let tightest = TrafficLimit.tightest(limits, direction) { (rate, burst) = tightest }
         let parts = limits.filter {
-            $0.holds(direction) && !$0.isForEverything && $0.scope == .endpoint
+            $0.holds(direction) && !$0.isTotal && $0.scope == .endpoint
                 && ($0.rate != nil || $0.guarantee != nil)
         }
         if parts.isEmpty { return }
@@ -71,7 +71,7 @@ public struct RateTree: Hashable, Sendable {
         if let part = parts.first(where: { $0.guarantee != nil }), rate == nil {
             throw Conflict(
                 description: "the limit \(part.name ?? part.summary) guarantees a part of a rate, and no limit says "
-                    + "how fast everything may be: write a limit with a rate, without to and ports, beside it")
+                    + "how fast everything may be: write a limit with a rate, without to, ports and when, beside it")
         }
         let extents = parts.map { LimitExtent($0, groups) }
         try RateTree.check(parts, extents)
@@ -83,7 +83,7 @@ public struct RateTree: Hashable, Sendable {
             return (rates[0], inner) < (rates[1], outer)
         }
         let outer = parts.indices.map { inner in parts.indices.filter { isWithin(inner, $0) } }
-        let order = parts.indices.sorted { (outer[$1].count, $0) < (outer[$0].count, $1) }
+        let order = RateTree.order(parts, outer)
         shares = order.map { index in
             let parent = order.first { outer[index].contains($0) }
             let hasInner = outer.contains { $0.contains(index) }
@@ -93,6 +93,26 @@ public struct RateTree: Hashable, Sendable {
                 parent: parent.map { RateTree.number($0) })
         }
         try checkGuarantees()
+    }
+
+    /// The order in which shares are asked: those that lie within others before these.
+    ///
+    /// Where some hold at some times only, the slower of two goes first. Beyond the times that somebody has worked out
+    /// all hold, also those that do not at any one time: a packet then waits in the slowest class that is for it.
+    ///
+    /// - Parameters:
+    ///   - limits: The limits.
+    ///   - outer: For each the places of those that it lies within.
+    /// - Returns: The places of all.
+    static func order(_ limits: [TrafficLimit], _ outer: [[Int]]) -> [Int] {
+        let isTimed = limits.contains { $0.schedule != nil }
+        let ceilings = limits.indices.map { place -> UInt64 in
+            if !isTimed { return 0 }
+            return ([place] + outer[place]).compactMap { limits[$0].rate?.bitsPerSecond }.min() ?? .max
+        }
+        return limits.indices.sorted {
+            (ceilings[$0], outer[$1].count, $0) < (ceilings[$1], outer[$0].count, $1)
+        }
     }
 
     /// The slowest of all rates of an endpoint's own, for everything: it holds to each of them, and to more.
@@ -143,21 +163,24 @@ public struct RateTree: Hashable, Sendable {
                 let (left, right) = (extents[first], extents[second])
                 if left.isWithin(right) || right.isWithin(left) || left.isApart(from: right) { continue }
                 let words = [first, second].map { parts[$0].name ?? parts[$0].summary }
+                let how = (left.schedule ?? right.schedule) == nil ? "" : ", in traffic and in times"
                 throw Conflict(
-                    description: "the limits \(words[0]) and \(words[1]) overlap, and neither lies within the other: "
-                        + "write them so that one covers all that the other does, or nothing of it")
+                    description: "the limits \(words[0]) and \(words[1]) overlap\(how), and neither lies within "
+                        + "the other: write them so that one covers all that the other does, or nothing of it")
             }
         }
     }
 }
 
-/// What a limit is about, as sets.
+/// What a limit is about, as sets, and when it holds.
 struct LimitExtent: Sendable {
     let addresses: [RangeSet<UInt128>]
     let services: [Service]
+    let schedule: Schedule?
 
     init(_ limit: TrafficLimit, _ groups: [String: DestinationGroup]) {
         services = limit.services
+        schedule = limit.schedule
         if limit.destinations.isEmpty {
             addresses = AddressFamily.allCases.map { _ in .everything }
         } else {
@@ -172,12 +195,26 @@ struct LimitExtent: Sendable {
         zip(addresses, other.addresses).allSatisfy { $0.subtracting($1).isEmpty }
             && (other.services.isEmpty
                 || !services.isEmpty && services.allSatisfy { inner in other.services.contains { inner.isWithin($0) } })
+            && holdsOnly(with: other)
+    }
+
+    /// Whether the other holds whenever this one does, for certain.
+    private func holdsOnly(with other: LimitExtent) -> Bool {
+        guard let theirs = other.schedule else { return true }
+        return schedule.map { theirs.covers($0) } ?? false
     }
 
     func isApart(from other: LimitExtent) -> Bool {
         zip(addresses, other.addresses).allSatisfy { $0.subtracting($1) == $0 }
             || (!services.isEmpty && !other.services.isEmpty
                 && services.allSatisfy { mine in other.services.allSatisfy { mine.isApart(from: $0) } })
+            || isApartInTime(from: other)
+    }
+
+    /// Whether the two never hold at once, for certain.
+    private func isApartInTime(from other: LimitExtent) -> Bool {
+        guard let schedule, let theirs = other.schedule else { return false }
+        return schedule.isApart(from: theirs)
     }
 }
 

@@ -24,6 +24,7 @@ extension ProxyLoop {
         }
         pending[id] = nil
         detach(question)
+        if question.servers.count > 1 { silentServers.noteAnswer(of: question.server, now: now) }
         if !passesOn(message, question, id) { judge(message, layout, bytes, question) }
         return true
     }

@@ -207,7 +207,12 @@ extension ProxyLoop {
         while firstDeadline < deadlines.count, deadlines[firstDeadline].at <= now {
             let (at, id) = deadlines[firstDeadline]
             firstDeadline += 1
-            if pending[id]?.deadline == at { nextAttempt(id) }
+            guard let question = pending[id], question.deadline == at else { continue }
+            if question.servers.count > 1 {
+                let since = at - ProxyLimits.attemptMilliseconds
+                silentServers.noteSilence(of: question.server, since: since, now: now)
+            }
+            nextAttempt(id)
         }
         if firstDeadline == deadlines.count {
             deadlines.removeAll(keepingCapacity: true)

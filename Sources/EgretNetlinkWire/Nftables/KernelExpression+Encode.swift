@@ -27,7 +27,7 @@ extension KernelExpression {
         case .log: "log"
         case .limit: "limit"
         case .connectionLimit: "connlimit"
-        case .limitEach, .addElement: "dynset"
+        case .each, .addElement: "dynset"
         case .evaluationNumber: "numgen"
         case .reject: "reject"
         case .masquerade: "masq"
@@ -151,17 +151,14 @@ extension KernelExpression {
             writer.putBigEndian(3, burst)
             writer.putBigEndian(4, type)
             writer.putBigEndian(5, flags)
-        case .limitEach(let set, let milliseconds, let rate, let unit, let burst):
+        case .each(let set, let milliseconds, let own):
             try writer.putString(1, set)
-            writer.putBigEndian(3, UInt32(1))
+            writer.putBigEndian(3, UInt32(milliseconds == 0 ? 0 : 1))
             writer.putBigEndian(4, KernelExpression.register)
-            writer.putBigEndian(6, milliseconds)
+            if milliseconds != 0 { writer.putBigEndian(6, milliseconds) }
             try writer.nest(7) { (writer) throws(WireError) in
-                try writer.putString(1, "limit")
-                try writer.nest(2) { (writer) throws(WireError) in
-                    try KernelExpression.limit(rate: rate, unit: unit, burst: burst, type: 0, flags: 0)
-                        .encodeAction(into: &writer)
-                }
+                try writer.putString(1, own.kernelName)
+                try writer.nest(2) { (writer) throws(WireError) in try own.encodeAction(into: &writer) }
             }
         case .addElement(let set):
             try writer.putString(1, set)

@@ -120,9 +120,10 @@ public enum KernelExpression: Hashable, Sendable {
     case limit(rate: UInt64, unit: UInt64, burst: UInt32, type: UInt32, flags: UInt32)
     /// Goes on while at most, or with flag 1 (`NFT_CONNLIMIT_F_INV`) while more than, so many connections are open.
     case connectionLimit(count: UInt32, flags: UInt32)
-    /// Keeps the register in a set, for a time, and goes on while the packets with it are within a limit of its own
-    /// (`NFT_DYNSET_OP_UPDATE`). `unit` is in seconds.
-    case limitEach(set: String, milliseconds: UInt64, rate: UInt64, unit: UInt64, burst: UInt32)
+    /// Keeps the register in a set, and goes on if an expression that the element has for itself does: a limit, for a
+    /// time from the last packet on (`NFT_DYNSET_OP_UPDATE`), or a number of connections, without a time
+    /// (`NFT_DYNSET_OP_ADD`).
+    indirect case each(set: String, milliseconds: UInt64, KernelExpression)
     /// Puts the register into a set (`NFT_DYNSET_OP_ADD`), and goes on if it is there then.
     case addElement(set: String)
     /// Writes the register into the packet. `checksumType` 1 corrects the Internet checksum at `checksumOffset`.

@@ -22,6 +22,8 @@ public struct RoutingRuleRecord: Hashable, Sendable {
     public var suppressedPrefixLength: UInt32?
     /// `RTPROT_*`, who made it.
     public var protocolNumber: UInt8
+    /// Whether the kernel lets nobody remove it (`FIB_RULE_PERMANENT`).
+    public var isPermanent: Bool
 
     /// Bits of the packet mark.
     public struct Mark: Hashable, Sendable {
@@ -46,7 +48,8 @@ public struct RoutingRuleRecord: Hashable, Sendable {
         mark: Mark? = nil,
         table: UInt32,
         suppressedPrefixLength: UInt32? = nil,
-        protocolNumber: UInt8 = 4
+        protocolNumber: UInt8 = 4,
+        isPermanent: Bool = false
     ) {
         self.family = family
         self.priority = priority
@@ -56,6 +59,7 @@ public struct RoutingRuleRecord: Hashable, Sendable {
         self.table = table
         self.suppressedPrefixLength = suppressedPrefixLength
         self.protocolNumber = protocolNumber
+        self.isPermanent = isPermanent
     }
 }
 
@@ -78,6 +82,9 @@ extension RouteWire {
         }
     }
 
+    /// `FIB_RULE_PERMANENT`.
+    private static let permanent: UInt32 = 1
+
     private static func ruleRequest(
         _ type: UInt16,
         _ flags: UInt16,
@@ -92,7 +99,7 @@ extension RouteWire {
             writer.append([
                 rule.family.socketFamily, 0, sourceLength, 0, UInt8(exactly: rule.table) ?? 0, 0, 0, Fra.lookUpTable,
             ])
-            writer.appendHost(UInt32(0))
+            writer.appendHost(rule.isPermanent ? permanent : UInt32(0))
             if let source = rule.source, source.length > 0 {
                 try writer.putBytes(Fra.source, source.address.networkBytes)
             }
@@ -118,6 +125,7 @@ extension RouteWire {
         let header = Array(reader.rest)
         guard header.count == 12 else { throw WireError(.truncated, "rule header") }
         guard let family = AddressFamily(socketFamily: header[0]), header[7] == Fra.lookUpTable else { return nil }
+        let flags = ByteReader.host(header[8...], as: UInt32.self)
         var rule = RoutingRuleRecord(family: family, priority: 0, table: UInt32(header[4]), protocolNumber: 0)
         var value: UInt32 = 0
         var mask: UInt32?
@@ -143,6 +151,7 @@ extension RouteWire {
             }
         }
         if let mask { rule.mark = RoutingRuleRecord.Mark(value: value, mask: mask) }
+        rule.isPermanent = flags & permanent != 0
         return rule
     }
 }

@@ -6,16 +6,20 @@ extension PolicyReader {
         name: "a limit",
         fields: [
             "name", "to", "ports", "rate", "burst", "guarantee", "weight", "priority", "connections",
-            "newConnections", "packets", "dscp", "direction", "per",
+            "newConnections", "packets", "dscp", "direction", "per", "when",
         ],
-        notSupportedYet: ["applications", "when"],
+        notSupportedYet: ["applications"],
         foreign: [
             "bandwidth": "write rate", "limit": "write rate", "speed": "write rate", "bps": "write rate",
             "ceiling": "write rate: it is what a limit never lets past", "ceil": "write rate",
             "pps": "write packets", "packetRate": "write packets", "connectionRate": "write newConnections",
             "mark": "write dscp", "egress": "write direction: egress", "ingress": "write direction: ingress",
+            "schedule": "write when", "time": "write when",
         ]
     )
+
+    /// What others might call a scope.
+    private static let scopeWords = ["source": "destination", "address": "destination", "peer": "destination"]
 
     private static let effects = ["rate", "guarantee", "connections", "newConnections", "packets", "dscp"]
 
@@ -34,7 +38,9 @@ extension PolicyReader {
         var limit = TrafficLimit(location: node.location)
         limit.name = fields["name"].flatMap { string($0, "name", expected: "a name") }
         limit.direction = fields["direction"].flatMap { word($0, "direction", as: TrafficDirection.self) }
-        limit.scope = fields["per"].flatMap { word($0, "per", as: TrafficLimit.Scope.self) } ?? .endpoint
+        limit.scope =
+            fields["per"].flatMap { word($0, "per", as: TrafficLimit.Scope.self, others: PolicyReader.scopeWords) }
+            ?? .endpoint
         limit.destinations = fields["to"].map { readLimitDestinations($0) } ?? []
         limit.services = fields["ports"].map { readServices($0) } ?? []
         limit.rate = fields["rate"].flatMap { readRate($0) }
@@ -46,6 +52,10 @@ extension PolicyReader {
         limit.newConnections = fields["newConnections"].flatMap { readEvents($0, "newConnections") }
         limit.packets = fields["packets"].flatMap { readEvents($0, "packets") }
         limit.dscp = fields["dscp"].flatMap { readMark($0) }
+        if let when = fields["when"] {
+            guard let schedule = readSchedule(when, of: "limit") else { return nil }
+            limit.schedule = schedule
+        }
         guard PolicyReader.effects.contains(where: fields.has) else {
             error(
                 DiagnosticCode.missingField, at: fields.node.location, "the limit limits nothing",
@@ -53,6 +63,23 @@ extension PolicyReader {
             return nil
         }
         return isConsistent(limit, fields) ? limit : nil
+    }
+
+    /// What of a limit cannot be held to for each destination by itself.
+    private static func unfitForDestinations(_ has: (String) -> Bool)
+        -> (field: String, message: String, suggestion: String)?
+    {
+        if let field = ["rate", "guarantee", "weight", "priority"].first(where: has) {
+            return (
+                field, "\(field) cannot be for each destination: there is no queue for every far address",
+                "write connections, newConnections or packets, or leave per out"
+            )
+        }
+        guard has("dscp") else { return nil }
+        return (
+            "dscp", "dscp marks every packet, and counts none for each destination",
+            "write it in a limit of its own, without per"
+        )
     }
 
     /// Whether the fields of a limit go together.
@@ -68,6 +95,12 @@ extension PolicyReader {
                 DiagnosticCode.contradiction, at: fields.location(of: "guarantee"),
                 "the guarantee \(guarantee) is more than the rate \(rate), which the traffic never passes",
                 "write a guarantee of at most \(rate)")
+            return false
+        }
+        if limit.scope == .destination, let problem = PolicyReader.unfitForDestinations(fields.has) {
+            error(
+                DiagnosticCode.contradiction, at: fields.location(of: problem.field), problem.message,
+                problem.suggestion)
             return false
         }
         for field in ["guarantee", "weight", "priority"] where fields.has(field) {

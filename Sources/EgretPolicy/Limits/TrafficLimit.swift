@@ -11,6 +11,9 @@ public struct TrafficLimit: Hashable, Sendable {
         case policy
         /// That of all endpoints of one network that obey the policy.
         case network
+        /// Each endpoint's by itself, and of that what goes to, or comes from, each far address. For numbers of
+        /// connections and packets, not for rates.
+        case destination
     }
 
     /// What its author called it.
@@ -41,6 +44,8 @@ public struct TrafficLimit: Hashable, Sendable {
     public var packets: EventRate?
     /// The differentiated-services field that packets get (RFC 2474).
     public var dscp: TrafficClassMark?
+    /// When it holds; `nil` for always.
+    public var schedule: Schedule?
     /// The policy that it stands in; `nil` for none yet.
     public var policy: String?
     /// Where it is written.
@@ -52,7 +57,7 @@ public struct TrafficLimit: Hashable, Sendable {
         services: [Service] = [], scope: Scope = .endpoint, rate: BitRate? = nil, burst: ByteCount? = nil,
         guarantee: BitRate? = nil, weight: UInt16? = nil, priority: UInt8? = nil, connections: UInt32? = nil,
         newConnections: EventRate? = nil, packets: EventRate? = nil, dscp: TrafficClassMark? = nil,
-        policy: String? = nil, location: SourceLocation? = nil
+        schedule: Schedule? = nil, policy: String? = nil, location: SourceLocation? = nil
     ) {
         self.name = name
         self.direction = direction
@@ -68,21 +73,25 @@ public struct TrafficLimit: Hashable, Sendable {
         self.newConnections = newConnections
         self.packets = packets
         self.dscp = dscp
+        self.schedule = schedule
         self.policy = policy
         self.location = location
     }
 
-    /// Whether it is about all traffic of its directions.
+    /// Whether it is about all traffic of its directions, at whatever times.
     public var isForEverything: Bool { destinations.isEmpty && services.isEmpty }
+
+    /// Whether it is about all traffic of its directions, always.
+    public var isTotal: Bool { isForEverything && schedule == nil }
 
     /// Whether it is about a direction.
     public func holds(_ direction: TrafficDirection) -> Bool { self.direction == nil || self.direction == direction }
 
     /// What remains of some limits that all hold for everything an endpoint sends or receives: for each direction, the
-    /// slowest rate, with the smallest burst that any of them says. Limits for a part of the traffic, and shared ones,
-    /// do not count.
+    /// slowest rate, with the smallest burst that any of them says. Limits for a part of the traffic or for some times,
+    /// and shared ones, do not count.
     public static func tightest(_ limits: [TrafficLimit], _ direction: TrafficDirection) -> (BitRate, ByteCount?)? {
-        let rates = limits.filter { $0.holds(direction) && $0.isForEverything && $0.scope == .endpoint }
+        let rates = limits.filter { $0.holds(direction) && $0.isTotal && $0.scope == .endpoint }
             .compactMap { limit in limit.rate.map { ($0, limit.burst) } }
         guard let rate = rates.map({ $0.0 }).min() else { return nil }
         guard let smallest = rates.compactMap({ $0.1 }).min() else { return (rate, nil) }

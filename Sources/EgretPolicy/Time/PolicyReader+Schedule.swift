@@ -12,14 +12,23 @@ extension PolicyReader {
         ]
     )
 
+    /// Of what decides nothing about connections: there is nothing to close.
+    private static let plainScheduleSchema: DocumentFields.Schema = {
+        var schema = PolicyReader.scheduleSchema
+        schema.fields.removeAll { $0 == "onClose" }
+        schema.foreign["onClose"] = "remove it: rules end connections or let them go on, and all else goes by the clock"
+        return schema
+    }()
+
     private static let closingWords = [
         "close": "cut", "kill": "cut", "drop": "cut", "deny": "cut", "keep": "drain", "finish": "drain",
     ]
 
-    /// Reads `when`.
-    mutating func readSchedule(_ node: DocumentNode) -> Schedule? {
+    /// Reads `when` of a rule, or of something else (`limit`), which has no `onClose`.
+    mutating func readSchedule(_ node: DocumentNode, of owner: String = "rule") -> Schedule? {
         let mistakes = result.diagnostics.count
-        guard let fields = fields(node, PolicyReader.scheduleSchema) else { return nil }
+        let schema = owner == "rule" ? PolicyReader.scheduleSchema : PolicyReader.plainScheduleSchema
+        guard let fields = fields(node, schema) else { return nil }
         let days = fields["days"].map { readDays($0) } ?? []
         let hours = fields["hours"].map { readHours($0) } ?? []
         let zone = fields["timezone"].map { readTimeZone($0) } ?? .utc
@@ -33,21 +42,21 @@ extension PolicyReader {
         if !["days", "hours", "from", "until"].contains(where: { fields.has($0) }) {
             error(
                 DiagnosticCode.empty, at: node.location, "when names no time",
-                "write days, hours, from or until; leave when out for a rule that always holds"
+                "write days, hours, from or until; leave when out for a \(owner) that always holds"
             )
             return nil
         }
         let schedule = Schedule(days: days, hours: hours, from: from, until: until, zone: zone, onClose: onClose)
-        checkBounds(of: schedule, fields)
+        checkBounds(of: schedule, fields, owner)
         return schedule
     }
 
-    private mutating func checkBounds(of schedule: Schedule, _ fields: DocumentFields) {
+    private mutating func checkBounds(of schedule: Schedule, _ fields: DocumentFields, _ owner: String) {
         guard let from = schedule.from, let until = schedule.until else { return }
         let place = fields["until"]?.location ?? fields.node.location
         if schedule.bounds.isEmpty {
             error(
-                DiagnosticCode.neverOpen, at: place, "the rule ends before it begins: from \(from) until \(until)",
+                DiagnosticCode.neverOpen, at: place, "the \(owner) ends before it begins: from \(from) until \(until)",
                 "write an until that is later than from")
             return
         }
@@ -55,7 +64,7 @@ extension PolicyReader {
         guard !schedule.isOpen(at: first), schedule.nextChange(after: first) == nil else { return }
         error(
             DiagnosticCode.neverOpen, at: place,
-            "the rule never holds: none of its hours lies between \(from) and \(until)",
+            "the \(owner) never holds: none of its hours lies between \(from) and \(until)",
             "write other days or hours, or a longer time")
     }
 

@@ -18,6 +18,13 @@ extension Schedule {
         }
     }
 
+    /// Whether the two are never open at once, for certain: with different zones only those that have no day in common
+    /// from `from` to `until` are known not to be.
+    public func isApart(from other: Schedule) -> Bool {
+        if !bounds.overlaps(other.bounds) { return true }
+        return zone == other.zone && !overlaps(other)
+    }
+
     /// Whether both are open at some time, as far as their weeks tell; `false` if their zones differ.
     func overlaps(_ other: Schedule) -> Bool {
         guard zone == other.zone, bounds.overlaps(other.bounds) else { return false }
