@@ -211,7 +211,7 @@ struct BudgetBookTests {
     @Test("the log says of how much a part was reached, and what was granted belongs to it")
     func words() {
         let event = BudgetKeeper.Event(account: Self.account, percent: 80, isSpent: false)
-        let budget = TrafficBudget(name: "daily", amount: ByteCount("100GB"), alertAt: [80])
+        let budget = TrafficBudget(name: "daily", amount: BudgetAmount("100GB"), alertAt: [80])
         #expect(
             Agent.words(event, budget, granted: 0) == "the budget daily of a/b (p): 80% of 100GB are used")
         #expect(
