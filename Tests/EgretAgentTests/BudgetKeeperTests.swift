@@ -446,7 +446,10 @@ struct BudgetKeeperTests {
             try bench.keep(at: Self.midnight)
             try bench.send(20)
             #expect(try bench.counted("daily", at: Self.midnight + 1) == 10)
-            for (entry, most) in [(try budget("daily", 7, .day), 7 * Self.datagram), (packets("daily", 6, .day), 6)] {
+            let entries: [(TrafficBudget, UInt64)] = [
+                (try budget("daily", 7, .day), 7 * Self.datagram), (packets("daily", 6, .day), 6),
+            ]
+            for (entry, most) in entries {
                 var other = bench.endpoint
                 other.budgets = [
                     EndpointBudget(
