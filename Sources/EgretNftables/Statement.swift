@@ -84,6 +84,9 @@ public enum Selector: Hashable, Sendable {
     /// `socket cgroupv2 level N`: the ancestor, so many steps below the root, of the cgroup that the packet's socket was
     /// made in. Not for packets without a socket of this host: the rule then goes no further.
     case socketCgroup(level: UInt8)
+    /// `numgen inc mod 4294967295 offset 1`: which time this is that the rule asks, from 1 on, over all processors. Behind
+    /// 2^32 - 1 it is 1 again, and with a rule that is made anew. Only for look-ups in sets of intervals.
+    case evaluationNumber
 }
 
 /// Bits of `ct state` (`NF_CT_STATE_*_BIT` in `linux/netfilter/nf_conntrack_common.h`).
@@ -161,6 +164,8 @@ public enum Statement: Hashable, Sendable {
     /// rule has seen. For the first packets of connections. The set, dynamic and without times to live, has an element for
     /// each key with open connections. When it is full, nothing with a new key goes on, and that key is not in it.
     case connectionsOverEach(Selector, set: String, UInt32)
+    /// `add @SET { KEY }`: puts the selector's value into a set of a size that is dynamic. Goes no further if it has no room.
+    case addToSet(Selector, String)
     /// Sets the packet's priority, which says the class of a queueing discipline that it waits in (`meta priority set`).
     case setPriority(UInt32)
     /// Sets the packet's differentiated-services code point, 0 to 63. The rule must already have matched the family.

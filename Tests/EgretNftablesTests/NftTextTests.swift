@@ -45,6 +45,8 @@ struct NftTextTests {
             (.counter("hits"), "counter name \"hits\""),
             (.limit("slow"), "limit name \"slow\""),
             (.quota("month"), "quota name \"month\""),
+            (.inSet(.evaluationNumber, "n"), "numgen inc mod 4294967295 offset 1 @n"),
+            (.addToSet(.packetMark(mask: 0), "closed"), "add @closed { meta mark & 0x00000000 }"),
             (
                 .beyondEach(.ipv4Destination, set: "s", 20, seconds: 1, burst: 20),
                 "update @s { ip daddr timeout 60s limit rate over 20/second burst 20 packets }"

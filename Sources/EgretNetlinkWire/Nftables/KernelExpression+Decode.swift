@@ -68,6 +68,10 @@ extension KernelExpression {
             let comparison = try fields.uint32(2)
             guard try fields.isRegister(1), comparison <= 1, let value = try fields.value(3) else { return nil }
             return .compare(isEqual: comparison == 0, value)
+        case "numgen":
+            guard fields.has(only: [1, 2, 3, 4]), try fields.uint32(3) == 0 else { return nil }
+            return try loading(
+                .evaluationNumber(modulus: try fields.uint32(2), offset: try fields.uint32(4, default: 0)), fields)
         case "byteorder":
             guard try fields.isRegister(1), try fields.isRegister(2), try fields.uint32(3) == 1 else { return nil }
             return .byteOrder(length: try fields.uint32(4), unit: try fields.uint32(5))
@@ -143,6 +147,18 @@ extension KernelExpression {
         return .each(set: try fields.string(1), milliseconds: milliseconds, own)
     }
 
+    private static func addElement(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
+        guard fields.has(only: [1, 3, 4, 6, 9]), try fields.uint32(3) == 0, try fields.isRegister(4),
+            try fields.uint32(9, default: 0) == 0
+        else { return nil }
+        // The kernel always tells of a time to live, and none is 0.
+        if fields.has(6) {
+            let milliseconds = try fields.uint64(6)
+            if milliseconds != 0 { return nil }
+        }
+        return .addElement(set: try fields.string(1))
+    }
+
     private static func action(_ name: String, _ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
         switch name {
         case "objref":
@@ -162,7 +178,7 @@ extension KernelExpression {
             return .limit(
                 rate: try fields.uint64(1), unit: try fields.uint64(2), burst: try fields.uint32(3, default: 0),
                 type: try fields.uint32(4, default: 0), flags: try fields.uint32(5, default: 0))
-        case "dynset": return try keptInSet(fields)
+        case "dynset": return try fields.has(7) ? keptInSet(fields) : addElement(fields)
         case "connlimit":
             return .connectionLimit(count: try fields.uint32(1), flags: try fields.uint32(2, default: 0))
         case "reject":

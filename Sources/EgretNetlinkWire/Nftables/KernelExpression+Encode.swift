@@ -27,7 +27,8 @@ extension KernelExpression {
         case .log: "log"
         case .limit: "limit"
         case .connectionLimit: "connlimit"
-        case .each: "dynset"
+        case .each, .addElement: "dynset"
+        case .evaluationNumber: "numgen"
         case .reject: "reject"
         case .masquerade: "masq"
         case .forward: "fwd"
@@ -93,6 +94,11 @@ extension KernelExpression {
             writer.putBigEndian(1, KernelExpression.socketCgroupKey)
             writer.putBigEndian(2, KernelExpression.register)
             writer.putBigEndian(3, level)
+        case .evaluationNumber(let modulus, let offset):
+            writer.putBigEndian(1, register)
+            writer.putBigEndian(2, modulus)
+            writer.putBigEndian(3, UInt32(0))
+            writer.putBigEndian(4, offset)
         case .immediate(let data):
             writer.putBigEndian(1, register)
             try writer.putData(2, data)
@@ -154,6 +160,10 @@ extension KernelExpression {
                 try writer.putString(1, own.kernelName)
                 try writer.nest(2) { (writer) throws(WireError) in try own.encodeAction(into: &writer) }
             }
+        case .addElement(let set):
+            try writer.putString(1, set)
+            writer.putBigEndian(3, UInt32(0))
+            writer.putBigEndian(4, KernelExpression.register)
         case .connectionLimit(let count, let flags):
             writer.putBigEndian(1, count)
             writer.putBigEndian(2, flags)
