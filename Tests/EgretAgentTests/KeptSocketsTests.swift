@@ -56,6 +56,11 @@ struct KeptSocketsTests {
             return ServiceManager(environment: environment)
         }
 
+        /// Waits until it has heard so much: until then what was sent to it holds the sockets open.
+        func hear(_ count: Int) throws {
+            while receiver.outputSoFar.split(separator: "\n").count <= count { _ = try runProgram(["sleep", "0.005"]) }
+        }
+
         /// What it has heard in all.
         func end() -> [String] {
             service.stopping()
@@ -127,6 +132,7 @@ struct KeptSocketsTests {
         var handed = try copies(first)
         first.finish(within: .seconds(1))
         first.stop()
+        try manager.hear(handed.count)
         // UDP where TCP should be, and something that nobody knows.
         handed.removeAll { $0.name == "questions-tcp4" || $0.name == "checks-tcp6" }
         let datagrams = try #require(handed.first { $0.name == "questions-udp4" }?.descriptor)
