@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -50,6 +51,8 @@ int32_t egret_set_nonblocking(int32_t descriptor, int32_t on) {
 }
 
 int32_t egret_descriptor_flags(int32_t descriptor) { RETRY(fcntl(descriptor, F_GETFD)); }
+
+int32_t egret_close_on_exec(int32_t descriptor) { RETRY(fcntl(descriptor, F_SETFD, FD_CLOEXEC)); }
 
 static int32_t copy_status(int result, const struct stat *from, struct egret_file_status *to) {
     if (result < 0) return -errno;
@@ -127,3 +130,5 @@ int64_t egret_realtime(int64_t *nanoseconds) {
 }
 
 char **egret_environment(void) { return environ; }
+
+int32_t egret_unset_environment(const char *name) { return unsetenv(name) < 0 ? -errno : 0; }

@@ -23,6 +23,13 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
+#ifndef IP_TRANSPARENT
+#define IP_TRANSPARENT 19
+#endif
+#ifndef IPV6_TRANSPARENT
+#define IPV6_TRANSPARENT 75
+#endif
+
 #ifndef SOL_NETLINK
 #define SOL_NETLINK 270
 #endif
@@ -145,6 +152,23 @@ int32_t egret_own_endpoint(int32_t descriptor, struct egret_endpoint *own) {
     if (getsockname(descriptor, (struct sockaddr *)&address, &length) < 0) return -errno;
     read_address(own, (struct sockaddr *)&address);
     return 0;
+}
+
+int32_t egret_read_socket(int32_t descriptor, struct egret_socket_state *state) {
+    memset(state, 0, sizeof *state);
+    int32_t family = 0;
+    int32_t result = egret_get_option(descriptor, SOL_SOCKET, SO_DOMAIN, &family);
+    if (result < 0) return result;
+    if (family != AF_INET && family != AF_INET6) return -EAFNOSUPPORT;
+    if ((result = egret_get_option(descriptor, SOL_SOCKET, SO_TYPE, &state->type)) < 0) return result;
+    if ((result = egret_get_option(descriptor, SOL_SOCKET, SO_PROTOCOL, &state->protocol)) < 0) return result;
+    if ((result = egret_get_option(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &state->is_listening)) < 0) return result;
+    result = family == AF_INET ? egret_get_option(descriptor, IPPROTO_IP, IP_TRANSPARENT, &state->is_transparent)
+                               : egret_get_option(descriptor, IPPROTO_IPV6, IPV6_TRANSPARENT, &state->is_transparent);
+    if (result < 0) return result;
+    socklen_t length = sizeof state->network;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_NETNS_COOKIE, &state->network, &length) < 0) return -errno;
+    return egret_own_endpoint(descriptor, &state->own);
 }
 
 int32_t egret_connect(int32_t descriptor, const struct egret_endpoint *peer) {

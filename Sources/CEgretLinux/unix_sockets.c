@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -56,15 +57,32 @@ int32_t egret_unix_connect(const char *path, size_t length) {
     return result < 0 ? closing(descriptor) : descriptor;
 }
 
-int32_t egret_unix_send(const char *path, size_t length, const void *bytes, size_t count) {
+int32_t egret_unix_send(const char *path, size_t length, const void *bytes, size_t count, int32_t attached) {
     struct sockaddr_un address;
     socklen_t size = unix_address(&address, path, length);
     if (size == 0) return -ENAMETOOLONG;
+    union {
+        struct cmsghdr header;
+        uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    memset(&control, 0, sizeof control);
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {.msg_name = &address, .msg_namelen = size, .msg_iov = &part, .msg_iovlen = 1};
+    if (attached >= 0) {
+        int number = attached;
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(sizeof number);
+        struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof number);
+        memcpy(CMSG_DATA(rights), &number, sizeof number);
+    }
     int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return -errno;
     ssize_t sent;
     do {
-        sent = sendto(descriptor, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
+        sent = sendmsg(descriptor, &message, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) return closing(descriptor);
     close(descriptor);

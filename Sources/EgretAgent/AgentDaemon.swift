@@ -40,7 +40,8 @@ public enum AgentDaemon {
 
     /// Runs the agent until a signal ends it (`SIGTERM`, `SIGINT`). `SIGHUP` has it read the networks' endpoints again.
     ///
-    /// The kernel is left as it is at the end: what is in force stays so.
+    /// The kernel is left as it is at the end: what is in force stays so. What endpoints have asked by then is answered, and what
+    /// they ask later waits for the next agent, if the service manager keeps the sockets.
     ///
     /// - Parameters:
     ///   - options: How.
@@ -50,9 +51,31 @@ public enum AgentDaemon {
         // Before there are threads: each of them has the signals blocked.
         let signals = try SignalDescriptor(SignalSet([.terminate, .interrupt, .hangup]))
         let manager = ServiceManager()
-        let (process, server, listeners) = try wait {
+        let (process, server, listeners) = try start(options, manager, log)
+        manager.ready("in force")
+        log("listening at \(options.socketPath)")
+        let watchdog = Task { await manager.keepAlive { await process.agent.isAlive() } }
+        try follow(signals, process.agent, log)
+        manager.stopping()
+        watchdog.cancel()
+        try wait {
+            for listener in listeners { await listener.stop() }
+            await server.stop(within: .seconds(10))
+            await process.stop()
+        }
+        log("ended; the kernel goes on with what it was last given")
+    }
+
+    /// Starts everything. What the service manager has handed over is nobody's but the agent's on return: it may close it.
+    private static func start(
+        _ options: Options, _ manager: ServiceManager, _ log: @escaping @Sendable (String) -> Void
+    ) throws -> (AgentProcess, AgentServer, [RemoteListener]) {
+        let handed = HandedDescriptor.takeAll()
+        Environment.unset(HandedDescriptor.variables)
+        return try wait {
             let process = try await AgentProcess.start(
-                options.places, reach: options.reach, feedAuthorities: options.feedAuthorities, log: log)
+                options.places, reach: options.reach, feedAuthorities: options.feedAuthorities, manager: manager,
+                handed: handed, log: log)
             do {
                 let server = try await AgentServer.start(
                     process.agent, at: options.socketPath, members: options.socketGroup)
@@ -67,18 +90,6 @@ public enum AgentDaemon {
                 throw error
             }
         }
-        manager.ready("in force")
-        log("listening at \(options.socketPath)")
-        let watchdog = Task { await manager.keepAlive { await process.agent.isAlive() } }
-        try follow(signals, process.agent, log)
-        manager.stopping()
-        watchdog.cancel()
-        try wait {
-            for listener in listeners { await listener.stop() }
-            await server.stop(within: .seconds(10))
-            await process.stop()
-        }
-        log("ended; the kernel goes on with what it was last given")
     }
 
     /// Listens at TCP ports.

@@ -88,13 +88,15 @@ public final class AgentProcess: Sendable {
     ///   - places: Where it keeps what it knows.
     ///   - reach: What it holds to policies.
     ///   - feedAuthorities: A file of certificates in PEM that servers of feeds are trusted by, besides the system's.
+    ///   - manager: Keeps sockets for the next agent.
+    ///   - handed: What it has handed to this process: what a former agent had it keep.
     ///   - log: Takes lines for whoever runs the agent; called on any thread.
     /// - Returns: The agent with its threads; ``stop()`` ends them.
     /// - Throws: ``AlreadyRunning``; an error that says why the store cannot be used, or the kernel not be brought there.
     ///   The kernel is then as it was.
     public static func start(
         _ places: Places = Places(), reach: Reach = Reach(), feedAuthorities: String? = nil,
-        log: @escaping @Sendable (String) -> Void
+        manager: ServiceManager? = nil, handed: [HandedDescriptor] = [], log: @escaping @Sendable (String) -> Void
     ) async throws -> AgentProcess {
         try Directory.make(places.state, mode: 0o700)
         guard let lock = try FileLock.tryAcquire("\(places.state)/agent.lock") else {
@@ -118,7 +120,8 @@ public final class AgentProcess: Sendable {
                 reach.nameServers.isEmpty ? HostResolvers.addresses().map { NameServer($0) } : reach.nameServers
             },
             areServersChosen: !reach.nameServers.isEmpty, trust: reach.serverTrust, denial: reach.nameDenial,
-            limits: reach.nameLimits, now: { WallTime.now.seconds })
+            limits: reach.nameLimits, kept: manager.map { KeptSockets($0, handed: handed, log: log) },
+            now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
             traffic: traffic, names: (setting, book))
@@ -146,6 +149,7 @@ public final class AgentProcess: Sendable {
             now: { WallTime.now.seconds }, traffic: traffic, trafficStore: trafficStore, clock: clock,
             feeds: feeds, names: names, budgets: budgets, log: log)
         try await agent.start()
+        names?.settle()
         routes.start(log: log) { authors in Task { await agent.kernelChanged(by: authors) } }
         let engines = reach.engines.sorted { $0.key < $1.key }.map { name, path in
             EngineFollower(
@@ -229,12 +233,18 @@ public final class AgentProcess: Sendable {
     private let names: NameService?
     private let listener: LogListener?
 
-    /// Ends the threads. The kernel goes on with what it was last given.
+    /// How long servers have for the answers to what endpoints have asked before the agent's end.
+    private static let patience: Duration = .seconds(2)
+
+    /// Ends the threads, when what endpoints have asked is answered. The kernel goes on with what it was last given.
     public func stop() async {
         ticking.cancel()
         for task in following { task.cancel() }
         watch.stop()
-        names?.stop()
+        // On the watch's thread, which has nothing to do any more: this may wait.
+        if let names {
+            try? await watchers.runIfActive { names.finish(within: AgentProcess.patience) }
+        }
         await routes.stop()
         await listener?.stop()
         await agent.keepCounts()

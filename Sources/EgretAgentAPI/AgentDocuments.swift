@@ -243,7 +243,7 @@ public struct EndpointInfo: Codable, Hashable, Sendable {
     public var ingress: [String]
     /// The routes of its policies, in the order of asking, and what each leads to now; `nil` if there are none.
     public var routes: [String]?
-    /// The rates that its policies limit it to; `nil` if there are none.
+    /// The limits that its policies set; `nil` if there are none.
     public var limits: [String]?
     /// What it has resolved and may reach by name now; `nil` if no policy of its has rules about names.
     public var names: HeldNames?

@@ -11,17 +11,19 @@ public struct BudgetInfo: Codable, Hashable, Sendable {
     public var account: String
     /// How many endpoints use it now.
     public var endpoints: Int
-    /// Bytes that are used in the present period, IP headers included.
+    /// What it is of: `bytes`, `packets` or `connections`.
+    public var unit: String
+    /// How much of that is used in the present period; bytes with IP headers.
     public var used: UInt64
-    /// How many bytes may be used in a period; `nil` for what is only counted.
+    /// How much may be used in a period; `nil` for what is only counted.
     public var amount: UInt64?
-    /// How many bytes more may be used in this one.
+    /// How much more may be used in this one.
     public var granted: UInt64
     /// The period: `month`, `{ rolling: 24h }`.
     public var period: String
     /// When the period ends, in seconds since 1970; `nil` for one without end.
     public var ends: Int?
-    /// Bytes that will have been used by then if it goes on as it did so far; `nil` for a period without end.
+    /// How much will have been used by then if it goes on as it did so far; `nil` for a period without end.
     public var forecast: UInt64?
     /// What the used bytes cost, in millionths of the currency's unit; `nil` without a price.
     public var cost: UInt64?
@@ -38,14 +40,16 @@ public struct BudgetInfo: Codable, Hashable, Sendable {
 
     /// Creates a state.
     public init(
-        policy: String, budget: String, account: String, endpoints: Int, used: UInt64, amount: UInt64? = nil,
-        granted: UInt64 = 0, period: String, ends: Int? = nil, forecast: UInt64? = nil, cost: UInt64? = nil,
-        costForecast: UInt64? = nil, currency: String? = nil, onExhausted: String, isExhausted: Bool, refused: UInt64
+        policy: String, budget: String, account: String, endpoints: Int, unit: String = "bytes", used: UInt64,
+        amount: UInt64? = nil, granted: UInt64 = 0, period: String, ends: Int? = nil, forecast: UInt64? = nil,
+        cost: UInt64? = nil, costForecast: UInt64? = nil, currency: String? = nil, onExhausted: String,
+        isExhausted: Bool, refused: UInt64
     ) {
         self.policy = policy
         self.budget = budget
         self.account = account
         self.endpoints = endpoints
+        self.unit = unit
         self.used = used
         self.amount = amount
         self.granted = granted
@@ -69,15 +73,20 @@ public struct BudgetChange: Codable, Hashable, Sendable {
     public var budget: String
     /// The endpoint's name or the label's value; `nil` for all.
     public var account: String?
-    /// How many bytes are granted; `nil` for the whole amount again.
+    /// How much is granted; `nil` for the whole amount again.
     public var grant: UInt64?
+    /// Of what: `packets` or `connections`, as the budget is; `nil` is bytes.
+    public var unit: String?
 
     /// Creates a change.
-    public init(policy: String, budget: String, account: String? = nil, grant: UInt64? = nil) {
+    public init(
+        policy: String, budget: String, account: String? = nil, grant: UInt64? = nil, unit: String? = nil
+    ) {
         self.policy = policy
         self.budget = budget
         self.account = account
         self.grant = grant
+        self.unit = unit
     }
 }
 

@@ -46,7 +46,10 @@ struct PolicyOptions: ParsableArguments {
     @Option(
         name: .customLong("budget"),
         help: ArgumentHelp(
-            "How much the command may send in all: 5GB, or ingress=5GB, or both=5GB. Then nothing passes any more.",
+            """
+            How much the command may send in all: 5GB, or ingress=5GB, or both=5GB; also '1000 packets' and \
+            '100 connections'. Then nothing passes any more.
+            """,
             valueName: "amount")
     )
     var budgets: [String] = []

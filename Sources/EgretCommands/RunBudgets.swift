@@ -12,9 +12,11 @@ final class RunBudgets {
     struct Use: Encodable, Hashable {
         var policy: String
         var budget: String
-        /// Bytes, IP headers included.
+        /// What it is of: `bytes`, `packets` or `connections`.
+        var unit: String
+        /// How much of that was used; bytes with IP headers.
         var used: UInt64
-        /// How many bytes might be used; absent where they were only counted.
+        /// How much might be used; absent where it was only counted.
         var amount: UInt64?
         /// Packets that were held back.
         var refused: UInt64
@@ -26,6 +28,8 @@ final class RunBudgets {
     let program: TableProgram
     private let budgets: [EgressBudget]
     private let dataplane: Dataplane
+    /// The last numbers that pass, of budgets of packets and of connections, by the names of their sets.
+    private var bounds: [String: UInt64]
 
     /// A budget, and whose it is.
     struct EgressBudget {
@@ -36,6 +40,20 @@ final class RunBudgets {
         var isEnforced: Bool
 
         var holdsBack: Bool { isEnforced && budget.amount != nil && budget.onExhausted != .alert }
+
+        /// What the kernel is to know of it, with what is left.
+        func planned(left: UInt64) -> BudgetPlan.Account {
+            BudgetPlan.Account(name: account, left: left, unit: budget.unit, onExhausted: budget.onExhausted)
+        }
+
+        /// What was used, by counters.
+        func used(_ counters: [String: CounterValue]) -> UInt64 {
+            switch budget.unit {
+            case .bytes: counters[BudgetPlan.counter(of: account)]?.bytes ?? 0
+            case .packets: counters[BudgetPlan.counter(of: account)]?.packets ?? 0
+            case .connections: counters[BudgetPlan.opened(of: account)]?.packets ?? 0
+            }
+        }
     }
 
     static func budgets(of policies: PolicySet) -> [EgressBudget] {
@@ -56,10 +74,7 @@ final class RunBudgets {
         if budgets.isEmpty { return nil }
         self.dataplane = dataplane
         var plan = BudgetPlan(table: BudgetPlan.table(slot: slot))
-        plan.accounts = budgets.filter(\.holdsBack).map { entry in
-            BudgetPlan.Account(
-                name: entry.account, left: entry.budget.amount?.bytes ?? 0, onExhausted: entry.budget.onExhausted)
-        }
+        plan.accounts = budgets.filter(\.holdsBack).map { $0.planned(left: $0.budget.amount?.count ?? 0) }
         let link = BudgetPlan.Link(
             attachment: .link(endpoint.interface, index: endpoint.interfaceIndex), addresses: endpoint.addresses)
         plan.members = [
@@ -68,43 +83,68 @@ final class RunBudgets {
                 meters: budgets.map { entry in
                     BudgetPlan.Meter(
                         name: entry.account, clause: BudgetPlan.Clause(entry.budget, groups: policies.groups),
-                        account: entry.holdsBack ? entry.account : nil)
+                        account: entry.holdsBack ? entry.account : nil,
+                        countsConnections: entry.budget.unit == .connections)
                 })
         ]
         program = plan.program
+        bounds = BudgetPlan.bounds(in: program)
         var transaction = Transaction([Transaction.Step(.addTable, in: program.table)])
         for operation in program.installation { transaction.append(operation, in: program.table) }
         try dataplane.commit(transaction)
     }
 
-    /// Whether budgets are several that hold packets back: what one drops, others' quotas have counted.
-    var needCorrection: Bool { budgets.count { $0.holdsBack } > 1 }
+    /// Whether budgets are several that hold packets back: what one drops, others' quotas have counted. So is one that is of more
+    /// than the kernel can number.
+    var needCorrection: Bool {
+        let holding = budgets.filter(\.holdsBack)
+        return holding.count > 1
+            || holding.contains { $0.budget.unit != .bytes && $0.budget.amount?.count ?? 0 > BudgetPlan.tallyLimit }
+    }
 
     /// Gives quotas what is left by the counters of what passed.
     func correct() throws {
         guard let found = try dataplane.meters(in: program.table) else { return }
+        // What is left is read behind what has asked: no more may pass than are left, whatever has come in between.
+        let areOfBytes = budgets.allSatisfy { $0.budget.unit == .bytes }
+        let counters = try areOfBytes ? found.counters : dataplane.counters(in: program.table)
         var changes = Transaction()
+        var corrected = bounds
         for entry in budgets where entry.holdsBack {
-            guard let amount = entry.budget.amount?.bytes, let quota = found.quotas[BudgetPlan.quota(of: entry.account)]
-            else { continue }
-            let used = found.counters[BudgetPlan.counter(of: entry.account)]?.bytes ?? 0
-            let account = BudgetPlan.Account(
-                name: entry.account, left: amount > used ? amount - used : 0, onExhausted: entry.budget.onExhausted)
-            let steps = BudgetPlan.correction(
-                of: account, amount: amount, bytes: quota.bytes, used: quota.used,
-                leftover: BudgetPlan.leftover(ofAmount: amount))
+            guard let amount = entry.budget.amount else { continue }
+            let used = entry.used(counters)
+            let account = entry.planned(left: amount.count > used ? amount.count - used : 0)
+            var steps: [EgretNftables.Operation]?
+            if amount.unit == .bytes {
+                guard let quota = found.quotas[BudgetPlan.quota(of: entry.account)] else { continue }
+                steps = BudgetPlan.correction(
+                    of: account, amount: amount.count, bytes: quota.bytes, used: quota.used,
+                    leftover: BudgetPlan.leftover(of: amount))
+            } else {
+                let numbers = BudgetPlan.numbers(of: account)
+                guard let bound = bounds[numbers], let asked = found.counters[BudgetPlan.asked(of: account)] else {
+                    continue
+                }
+                let correction = BudgetPlan.correction(
+                    ofTally: account, amount: amount.count, bound: bound, asked: asked.packets)
+                steps = correction?.steps
+                if let correction { corrected[numbers] = correction.bound }
+            }
             for step in steps ?? [] { changes.append(step, in: program.table) }
         }
-        if !changes.steps.isEmpty { try dataplane.commit(changes) }
+        if changes.steps.isEmpty { return }
+        try dataplane.commit(changes)
+        bounds = corrected
     }
 
     /// What was used; to be asked before the table goes.
     func uses() throws -> [Use] {
         let counters = try dataplane.counters(in: program.table)
         return budgets.map { entry in
-            let used = counters[BudgetPlan.counter(of: entry.account)]?.bytes ?? 0
+            let used = entry.used(counters)
             return Use(
-                policy: entry.policy, budget: entry.budget.name, used: used, amount: entry.budget.amount?.bytes,
+                policy: entry.policy, budget: entry.budget.name, unit: entry.budget.unit.rawValue, used: used,
+                amount: entry.budget.amount?.count,
                 refused: counters[BudgetPlan.refusals(of: entry.account)]?.packets ?? 0,
                 cost: entry.budget.price.map { TrafficPrice.text(ofMicros: $0.micros(of: used), in: $0.currency) })
         }
@@ -119,9 +159,10 @@ final class RunBudgets {
 extension RunBudgets.Use {
     /// `command-line budget 1: 1.20 MB of 2.00 MB used, 3 packets held back, costs 0.01 USD`.
     var line: String {
-        let whole = amount.map { " of \(RoundedBytes.text($0))" } ?? ""
+        let unit = BudgetAmount.Unit(rawValue: unit) ?? .bytes
+        let whole = amount.map { " of \(RoundedBytes.text($0, unit))" } ?? ""
         let held = refused == 0 ? "" : ", \(refused) \(refused == 1 ? "packet" : "packets") held back"
         let costs = cost.map { ", costs \($0)" } ?? ""
-        return "\(policy) \(budget): \(RoundedBytes.text(used))\(whole) used\(held)\(costs)".withVisibleControls
+        return "\(policy) \(budget): \(RoundedBytes.text(used, unit))\(whole) used\(held)\(costs)".withVisibleControls
     }
 }

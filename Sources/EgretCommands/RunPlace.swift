@@ -56,7 +56,7 @@ final class RunPlace {
     private var ownLimits: [TrafficLimit] {
         policies.limits.map { limit in
             var limit = limit
-            limit.scope = .endpoint
+            if limit.scope != .destination { limit.scope = .endpoint }
             return limit
         }
     }

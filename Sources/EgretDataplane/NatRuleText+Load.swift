@@ -163,7 +163,7 @@ struct RegisterLoad {
         case .ipv6Address: IPAddress(family: .ipv6, rawValue: value).description
         case .inetProtocol: "\(IPProtocol(rawValue: UInt8(truncatingIfNeeded: value)))"
         case .etherAddress: MACAddress(rawValue: UInt64(truncatingIfNeeded: value)).description
-        case .inetService, .icmpType, .icmpv6Type, .mark, .interfaceIndex, .time, .cgroup: "\(value)"
+        case .integer, .inetService, .icmpType, .icmpv6Type, .mark, .interfaceIndex, .time, .cgroup: "\(value)"
         }
     }
 

@@ -206,7 +206,7 @@ public final class TablePicture {
                 continue
             }
             // What comes and goes by itself is no drift. Times do neither: where there are none, the rule never holds.
-            let isShared = set.hasTimeouts || set.contents.count == 0 && set.keyType != .time
+            let isShared = set.hasTimeouts || set.isDynamic || set.contents.count == 0 && set.keyType != .time
             let hasShape =
                 record.keyType == set.keyType && record.furtherKeyTypes == set.furtherKeyTypes
                 && record.hasIntervals == set.hasIntervals && record.hasTimeouts == set.hasTimeouts
@@ -232,7 +232,8 @@ public final class TablePicture {
         let meant = programs.sharedElements
         var found: [Drift] = []
         for program in programs {
-            for set in program.sets where set.contents.count == 0 && !set.hasTimeouts && set.keyType != .time {
+            for set in program.sets
+            where set.contents.count == 0 && !set.hasTimeouts && !set.isDynamic && set.keyType != .time {
                 let own = meant[program.table]?[set.name] ?? []
                 let actual = try elements(of: set.name, in: program.table)
                 if actual.allSatisfy(own.contains) { continue }

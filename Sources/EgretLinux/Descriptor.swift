@@ -26,6 +26,16 @@ public final class Descriptor: Sendable {
         if isOwned { egret_close(number) }
     }
 
+    /// Takes a descriptor that whoever started this process has left open for it, and has it close on exec.
+    ///
+    /// - Parameter number: Its number; nobody else may know it, as it is closed when the last reference goes.
+    /// - Throws: ``LinuxError`` if nothing is open there.
+    public init(inherited number: Int32) throws(LinuxError) {
+        try check(egret_close_on_exec(number), "take descriptor", "\(number)")
+        self.number = number
+        isOwned = true
+    }
+
     /// Descriptor 0, never closed.
     public static let standardInput = Descriptor(borrowing: 0)
     /// Descriptor 1, never closed.

@@ -26,6 +26,13 @@ public struct Environment: Hashable, Sendable {
         return Environment(entries: entries)
     }
 
+    /// Takes variables out of the environment of this process.
+    ///
+    /// Call it where no other thread uses the environment.
+    public static func unset(_ names: [String]) {
+        for name in names { _ = unsafe egret_unset_environment(name) }
+    }
+
     /// The value of a variable; setting it replaces the first entry and removes the others, `nil` removes all.
     public subscript(name: String) -> String? {
         get {

@@ -30,15 +30,17 @@ public enum UnixSocket {
     /// - Parameters:
     ///   - text: The datagram.
     ///   - path: The path of a datagram socket; a name of the abstract namespace begins with `@`.
+    ///   - attached: What the receiver gets a copy of (`SCM_RIGHTS`).
     /// - Throws: `LinuxError` if nobody receives there.
-    public static func send(_ text: String, to path: String) throws(LinuxError) {
+    public static func send(_ text: String, to path: String, with attached: Descriptor? = nil) throws(LinuxError) {
         var name = Array(path.utf8)
         if name.first == UInt8(ascii: "@") { name[0] = 0 }
         let bytes = Array(text.utf8)
         let result = unsafe name.withUnsafeBytes { name in
             unsafe bytes.withUnsafeBytes { bytes in
                 unsafe egret_unix_send(
-                    name.assumingMemoryBound(to: CChar.self).baseAddress, name.count, bytes.baseAddress, bytes.count)
+                    name.assumingMemoryBound(to: CChar.self).baseAddress, name.count, bytes.baseAddress, bytes.count,
+                    attached?.number ?? -1)
             }
         }
         try check(result, "send to", path)

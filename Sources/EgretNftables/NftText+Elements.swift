@@ -32,7 +32,7 @@ extension NftText {
         case .etherAddress: MACAddress(rawValue: UInt64(truncatingIfNeeded: value)).description
         case .mark: hexadecimal(value, digits: 8)
         case .time, .cgroup: String(value)
-        case .inetProtocol, .inetService, .icmpType, .icmpv6Type, .interfaceIndex: String(value)
+        case .integer, .inetProtocol, .inetService, .icmpType, .icmpv6Type, .interfaceIndex: String(value)
         }
     }
 
@@ -67,6 +67,7 @@ extension DataType {
     /// nft's word for the type.
     var nftName: String {
         switch self {
+        case .integer: "integer"
         case .ipv4Address: "ipv4_addr"
         case .ipv6Address: "ipv6_addr"
         case .etherAddress: "ether_addr"

@@ -30,6 +30,13 @@ extension NftText {
         case .withinEach(let selectors, let set, let count, let burst):
             "update @\(set) { \(selectors.map(render).joined(separator: " . ")) timeout \(Statement.keySeconds)s "
                 + limit("", count, 1, burst) + " }"
+        case .beyondEach(let selector, let set, let count, let seconds, let burst):
+            "update @\(set) { \(render(selector)) timeout "
+                + "\(Statement.rememberedSeconds(count, seconds: seconds, burst: burst))s "
+                + limit("over ", count, seconds, burst) + " }"
+        case .connectionsOverEach(let selector, let set, let count):
+            "add @\(set) { \(render(selector)) ct count over \(count) }"
+        case .addToSet(let selector, let set): "add @\(set) { \(render(selector)) }"
         case .setPriority(let value):
             "meta priority set \(String(value >> 16, radix: 16)):\(String(value & 0xffff, radix: 16))"
         case .setTrafficClass(let family, let value):
@@ -98,6 +105,7 @@ extension NftText {
         case .neighbourTarget: "@th,64,128"
         case .destinationAddressType: "fib daddr type"
         case .socketCgroup(let level): "socket cgroupv2 level \(level)"
+        case .evaluationNumber: "numgen inc mod \(UInt32.max) offset 1"
         }
     }
 
@@ -120,7 +128,7 @@ extension NftText {
         case .time: NftText.value(value, .time)
         case .inputName(let length), .outputName(let length): name(value, length)
         case .inputInterface, .outputInterface, .sourcePort, .destinationPort, .connectionTargetPort, .icmpType,
-            .icmpv6Type, .arpOperation, .destinationAddressType, .socketCgroup:
+            .icmpv6Type, .arpOperation, .destinationAddressType, .socketCgroup, .evaluationNumber:
             String(value)
         }
     }

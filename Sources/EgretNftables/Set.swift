@@ -8,6 +8,8 @@ public import EgretAddressing
 /// The raw value is nft's number for the type (`enum datatypes` in nftables' `include/datatype.h`), kept by the
 /// kernel unread so that `nft list` can print elements as what they are.
 public enum DataType: UInt32, Hashable, Sendable, CaseIterable {
+    /// `integer`, 4 bytes here; big endian, as intervals need it.
+    case integer = 4
     /// `ipv4_addr`, 4 bytes.
     case ipv4Address = 7
     /// `ipv6_addr`, 16 bytes.
@@ -36,7 +38,7 @@ public enum DataType: UInt32, Hashable, Sendable, CaseIterable {
         switch self {
         case .inetProtocol, .icmpType, .icmpv6Type: 1
         case .inetService: 2
-        case .ipv4Address, .mark, .interfaceIndex: 4
+        case .integer, .ipv4Address, .mark, .interfaceIndex: 4
         case .etherAddress: 6
         case .time, .cgroup: 8
         case .ipv6Address: 16
@@ -64,7 +66,10 @@ public struct Set: Hashable, Sendable {
     public var size: UInt32?
     /// Whether elements may have a time to live (`flags timeout`).
     public var hasTimeouts = false
-    /// Whether rules put elements in by themselves (`flags dynamic`): ``Statement/withinEach(_:set:perSecond:burst:)``.
+    /// Whether rules put elements in by themselves (`flags dynamic`): ``Statement/withinEach(_:set:perSecond:burst:)``,
+    /// ``Statement/beyondEach(_:set:_:seconds:burst:)``, ``Statement/connectionsOverEach(_:set:_:)``,
+    /// ``Statement/addToSet(_:_:)``. Without a size, the kernel lets rules put up to 65,535 in, and takes room as it is needed;
+    /// for a size it takes all of it at once.
     public var isDynamic = false
     /// What it holds when the transaction that adds it commits.
     public var contents: SetContents

@@ -84,6 +84,9 @@ public enum Selector: Hashable, Sendable {
     /// `socket cgroupv2 level N`: the ancestor, so many steps below the root, of the cgroup that the packet's socket was
     /// made in. Not for packets without a socket of this host: the rule then goes no further.
     case socketCgroup(level: UInt8)
+    /// `numgen inc mod 4294967295 offset 1`: which time this is that the rule asks, from 1 on, over all processors. Behind
+    /// 2^32 - 1 it is 1 again, and with a rule that is made anew. Only for look-ups in sets of intervals.
+    case evaluationNumber
 }
 
 /// Bits of `ct state` (`NF_CT_STATE_*_BIT` in `linux/netfilter/nf_conntrack_common.h`).
@@ -153,6 +156,16 @@ public enum Statement: Hashable, Sendable {
     /// second with the same key. The set, of a size and dynamic, has an element with a time to live for each key; when it
     /// is full, nothing with a new key goes on.
     case withinEach([Selector], set: String, perSecond: UInt64, burst: UInt32)
+    /// `update @SET { A timeout 60s limit rate over COUNT/second burst PACKETS packets }`: goes on only if packets with the
+    /// same key have come more often than that. The set, dynamic and with times to live, has an element for each key, for
+    /// ``rememberedSeconds(_:seconds:burst:)``. When it is full, nothing with a new key goes on, and that key is not in it.
+    case beyondEach(Selector, set: String, UInt64, seconds: UInt64, burst: UInt32)
+    /// `add @SET { A ct count over COUNT }`: goes on only if more connections with the same key are open, of those that the
+    /// rule has seen. For the first packets of connections. The set, dynamic and without times to live, has an element for
+    /// each key with open connections. When it is full, nothing with a new key goes on, and that key is not in it.
+    case connectionsOverEach(Selector, set: String, UInt32)
+    /// `add @SET { KEY }`: puts the selector's value into a set of a size that is dynamic. Goes no further if it has no room.
+    case addToSet(Selector, String)
     /// Sets the packet's priority, which says the class of a queueing discipline that it waits in (`meta priority set`).
     case setPriority(UInt32)
     /// Sets the packet's differentiated-services code point, 0 to 63. The rule must already have matched the family.
@@ -194,4 +207,17 @@ public enum Statement: Hashable, Sendable {
 extension Statement {
     /// How long a key of ``withinEach(_:set:perSecond:burst:)`` is remembered after its last packet, in seconds.
     public static let keySeconds: UInt64 = 60
+
+    /// How long a key of ``beyondEach(_:set:_:seconds:burst:)`` is remembered after its last packet, in seconds: until all
+    /// that may come at once might come again, so that nobody gains by being forgotten, and at least a minute.
+    ///
+    /// - Parameters:
+    ///   - count: How many packets may come.
+    ///   - seconds: In what time, up to a day.
+    ///   - burst: How many may come at once.
+    /// - Returns: Seconds, rounded up.
+    public static func rememberedSeconds(_ count: UInt64, seconds: UInt64, burst: UInt32) -> UInt64 {
+        let filling = min(seconds, 86_400) * UInt64(burst)
+        return max(keySeconds, (filling + max(count, 1) - 1) / max(count, 1))
+    }
 }

@@ -319,14 +319,20 @@ struct AgentCommandTests {
             let grant = try await egret(path, ["budget", "grant", "web", "monthly", "5GB", "--account", "default/web"])
             #expect(grant.standardOutput.hasPrefix("POLICY  BUDGET"))
             #expect(try await egret(path, ["budget", "reset", "web", "monthly"]).status == 0)
+            for words in [["500", "packets"], ["1 connection"]] {
+                #expect(try await egret(path, ["budget", "grant", "web", "monthly"] + words).status == 0)
+            }
             #expect(
                 service.calls.map(\.name) == [
                     #"usage ["endpoint", "policy"] 2026-11-01 with prices"#,
                     #"usage ["endpoint", "policy"] -"#, "costs", "budgets",
                     "grant 5000000000 web monthly default/web", "reset web monthly -",
+                    "grant 500 packets web monthly -", "grant 1 connections web monthly -",
                 ])
             #expect(try await egret(path, ["usage", "--by", "colour"]).status == 64)
-            #expect(try await egret(path, ["budget", "grant", "web", "monthly", "5Gbit"]).status == 64)
+            for wrong in ["5Gbit", "5", "0 packets", "9223372036854775808 connections"] {
+                #expect(try await egret(path, ["budget", "grant", "web", "monthly", wrong]).status == 64, "\(wrong)")
+            }
         }
     }
 

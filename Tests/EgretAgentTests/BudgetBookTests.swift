@@ -21,7 +21,7 @@ struct BudgetBookTests {
     ) -> BudgetBook {
         var book = BudgetBook()
         let budget = TrafficBudget(
-            name: "daily", amount: ByteCount(bytes: amount), period: BudgetPeriod(period), alertAt: alertAt)
+            name: "daily", amount: BudgetAmount(bytes: amount), period: BudgetPeriod(period), alertAt: alertAt)
         book.keep([Self.account: budget], Self.meters, at: Self.day)
         return book
     }
@@ -41,6 +41,82 @@ struct BudgetBookTests {
         book.note(amount(100), at: Self.day + 4)
         #expect(book.left(of: Self.account, at: Self.day + 4) == 500)
         #expect(book.changes.usage.values.map(\.bytes) == [500])
+    }
+
+    /// A book with a budget of something, counted by two counters.
+    private func book(of amount: BudgetAmount) -> BudgetBook {
+        var book = BudgetBook()
+        keep(amount, in: &book, at: Self.day)
+        return book
+    }
+
+    private func keep(_ amount: BudgetAmount, in book: inout BudgetBook, at time: Int64) {
+        let budget = TrafficBudget(name: "daily", amount: amount, period: BudgetPeriod(.day), alertAt: [50])
+        let meter = BudgetBook.Meter(endpoint: "a/b", account: Self.account)
+        book.keep([Self.account: budget], ["used-1": meter, "opened-1": meter], at: time)
+    }
+
+    private static let shown = [
+        "used-1": TrafficAmount(packets: 30, bytes: 9_000), "opened-1": TrafficAmount(packets: 2, bytes: 120),
+    ]
+
+    @Test(
+        "a budget uses what it is of, and usage has the traffic",
+        arguments: [
+            (BudgetAmount(10_000, .bytes), 1_000), (BudgetAmount(40, .packets), 10), (BudgetAmount(3, .connections), 1),
+        ] as [(BudgetAmount, UInt64)])
+    func units(_ amount: BudgetAmount, _ left: UInt64) {
+        var book = book(of: amount)
+        for time in 1...2 as ClosedRange<Int64> { book.note(Self.shown, at: Self.day + time) }
+        #expect(book.left(of: Self.account, at: Self.day + 2) == left)
+        #expect(Array(book.changes.usage.values) == [TrafficAmount(packets: 30, bytes: 9_000)])
+        #expect(book.reached(at: Self.day + 2, spent: []).map { $0.percent } == [50])
+        book.grant(1, to: Self.account, at: Self.day + 2)
+        #expect(book.left(of: Self.account, at: Self.day + 2) == left + 1)
+        book.reset(Self.account, at: Self.day + 2)
+        #expect(book.left(of: Self.account, at: Self.day + 2) == amount.count)
+        #expect(book.left(of: Self.account, at: Self.day + 86_400) == amount.count)
+    }
+
+    @Test("a budget that is of something else begins anew, and its unit is kept with what is used")
+    func otherUnit() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/usage.sqlite"
+        let store = try UsageStore(path: path) { _ in }
+        var book = book(of: BudgetAmount(10_000, .bytes))
+        book.note(Self.shown, at: Self.day + 1)
+        try store.save(book, kernel: "k 7")
+        book.markWritten()
+        #expect(try store.load(kernel: "k 7").units == [:])
+        keep(BudgetAmount(40, .packets), in: &book, at: Self.day + 2)
+        #expect(book.left(of: Self.account, at: Self.day + 2) == 40)
+        #expect(book.accounts(at: Self.day + 2) == [Self.account])
+        book.note(["used-1": TrafficAmount(packets: 35, bytes: 9_500)], at: Self.day + 3)
+        #expect(book.left(of: Self.account, at: Self.day + 3) == 35)
+        try store.save(book, kernel: "k 7")
+        var next = try UsageStore(path: path) { _ in }.load(kernel: "k 7")
+        #expect(next.units == [Self.account: .packets])
+        #expect(next.stretches == book.stretches)
+        keep(BudgetAmount(40, .packets), in: &next, at: Self.day + 4)
+        #expect(next.left(of: Self.account, at: Self.day + 4) == 35)
+        keep(BudgetAmount(10_000, .bytes), in: &next, at: Self.day + 5)
+        #expect(next.left(of: Self.account, at: Self.day + 5) == 10_000)
+        next.note(["used-1": TrafficAmount(packets: 36, bytes: 9_600)], at: Self.day + 6)
+        #expect(next.left(of: Self.account, at: Self.day + 6) == 9_900)
+        try store.save(next, kernel: "k 7")
+        #expect(try store.load(kernel: "k 7").units == [:])
+        #expect(try store.usage(since: nil).values.map(\.bytes) == [9_600])
+    }
+
+    @Test("connections that an endpoint began while no agent ran count once, although it is gone when one starts")
+    func goneConnections() {
+        let budget = TrafficBudget(name: "daily", amount: BudgetAmount(3, .connections), period: BudgetPeriod(.day))
+        let meter = BudgetBook.Meter(endpoint: "a/b", account: Self.account)
+        var book = BudgetBook(stretches: [:], readings: [:], meters: ["used-1": meter, "opened-1": meter])
+        book.know([BudgetName(policy: "p", budget: "daily"): budget])
+        for _ in 0..<2 { book.noteGone(Self.shown, besides: [:], at: Self.day + 1) }
+        #expect(book.left(of: Self.account, at: Self.day + 1) == 1)
+        #expect(Array(book.changes.usage.values) == [TrafficAmount(packets: 30, bytes: 9_000)])
     }
 
     @Test("a new period has the whole amount, and what is granted ends with its period")
@@ -135,7 +211,7 @@ struct BudgetBookTests {
     @Test("the log says of how much a part was reached, and what was granted belongs to it")
     func words() {
         let event = BudgetKeeper.Event(account: Self.account, percent: 80, isSpent: false)
-        let budget = TrafficBudget(name: "daily", amount: ByteCount("100GB"), alertAt: [80])
+        let budget = TrafficBudget(name: "daily", amount: BudgetAmount("100GB"), alertAt: [80])
         #expect(
             Agent.words(event, budget, granted: 0) == "the budget daily of a/b (p): 80% of 100GB are used")
         #expect(
@@ -370,7 +446,7 @@ struct BudgetBookTests {
         let names = (0..<9).map { BudgetAccount(policy: "p", budget: "daily", account: "a/\($0)") }
         for (number, account) in names.enumerated() {
             var book = BudgetBook()
-            let budget = TrafficBudget(name: "daily", amount: ByteCount(bytes: 1_000), period: BudgetPeriod(.day))
+            let budget = TrafficBudget(name: "daily", amount: BudgetAmount(bytes: 1_000), period: BudgetPeriod(.day))
             book.keep(
                 [account: budget], ["used-1": BudgetBook.Meter(endpoint: account.account, account: account)], at: 0)
             // The clock goes back all the time.

@@ -29,7 +29,7 @@ struct BudgetDemandTests {
     }
 
     private func budget(_ name: String, _ scope: TrafficBudget.Scope = .endpoint) -> TrafficBudget {
-        TrafficBudget(name: name, amount: ByteCount(bytes: 1_000), scope: scope)
+        TrafficBudget(name: name, amount: BudgetAmount(bytes: 1_000), scope: scope)
     }
 
     private func account(_ budget: String, _ account: String = "shop/a") -> BudgetAccount {
@@ -59,13 +59,30 @@ struct BudgetDemandTests {
         #expect(Swift.Set(chains).count == chains.count)
     }
 
+    @Test("a budget of connections has a counter of those that begin beside the traffic's")
+    func connections() throws {
+        let entry = TrafficBudget(name: "x", amount: BudgetAmount(5, .connections))
+        let demand = try BudgetDemand([endpoint(1, [entry])])
+        #expect(demand.meters.count == 2)
+        #expect(Swift.Set(demand.meters.values.map(\.account)) == [account("x")])
+        let program = demand.plan.program
+        let names = program.counters.map(\.name)
+        #expect(demand.meters.keys.allSatisfy { names.contains($0) })
+        #expect(program.quotas == [])
+        #expect(BudgetPlan.bounds(in: program).values.map { $0 } == [5])
+        let counting = program.rules.filter { $0.chain.hasPrefix("used-from-") }.map { NftText.render($0) }
+        #expect(counting.count == 3 && counting[0].hasPrefix("counter name \"used-"))
+        #expect(counting[1] == "ct status confirmed return")
+        #expect(counting[2].hasPrefix("ct direction == original counter name \"opened-"))
+    }
+
     @Test("budgets that differ in the last of their destinations ask for different addresses")
     func destinations() throws {
         let budgets = try ["192.0.2.0/24", "198.51.100.0/24"].map { last in
             TrafficBudget(
                 name: "to \(last)",
                 destinations: try ["203.0.113.0/24", last].map { .block(AddressBlock(try #require(IPPrefix($0)))) },
-                amount: ByteCount(bytes: 1_000))
+                amount: BudgetAmount(bytes: 1_000))
         }
         let clauses = budgets.map { BudgetPlan.Clause($0, groups: [:]) }
         #expect(clauses[0] != clauses[1] && clauses[0] == BudgetPlan.Clause(budgets[0], groups: [:]))

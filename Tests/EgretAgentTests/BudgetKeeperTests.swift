@@ -11,6 +11,7 @@ import EgretPolicy
 import EgretSources
 import EgretTesting
 import GRDB
+import Synchronization
 import Testing
 
 @testable import EgretAgent
@@ -75,10 +76,30 @@ struct BudgetKeeperTests {
         }
 
         func used(_ budget: String, at time: Int64) throws -> UInt64 {
+            try counted(budget, at: time) / BudgetKeeperTests.datagram
+        }
+
+        /// What is used of a budget, in its unit.
+        func counted(_ budget: String, at time: Int64) throws -> UInt64 {
             _ = try keeper.tick(at: time)
-            return keeper.book.state(
-                of: BudgetAccount(policy: "p", budget: budget, account: "shop/a"), at: time
-            ).used / BudgetKeeperTests.datagram
+            return keeper.book.state(of: account(budget), at: time).used
+        }
+
+        func account(_ budget: String) -> BudgetAccount {
+            BudgetAccount(policy: "p", budget: budget, account: "shop/a")
+        }
+
+        /// Begins so many flows of datagrams to somebody who takes them, each with as many datagrams.
+        func begin(_ flows: Int, datagrams: Int = 1) throws {
+            let text = """
+                import contextlib, socket
+                r = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); r.bind(("127.0.0.1", 39999))
+                flows = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for i in range(\(flows))]
+                for s in flows * \(datagrams):
+                    with contextlib.suppress(OSError): s.sendto(b"x" * 1000, ("127.0.0.1", 39999))
+                """
+            let output = try runProgram(["python3", "-c", text])
+            #expect(output.succeeded, "\(output.standardError)")
         }
     }
 
@@ -95,7 +116,7 @@ struct BudgetKeeperTests {
     ) throws -> TrafficBudget {
         TrafficBudget(
             name: name, services: [.ports(.udp, PortRange(39_999))],
-            amount: ByteCount(bytes: datagrams * Self.datagram), period: BudgetPeriod(length, zone: zone),
+            amount: BudgetAmount(bytes: datagrams * Self.datagram), period: BudgetPeriod(length, zone: zone),
             onExhausted: .cut)
     }
 
@@ -317,6 +338,177 @@ struct BudgetKeeperTests {
             try bench.send(10)
             #expect(try bench.used("large", at: Self.midnight + 86_400) == 20)
             #expect(try bench.used("small", at: Self.midnight + 86_400) == 10)
+        }
+    }
+
+    // MARK: - Packets and connections
+
+    private func packets(_ name: String, _ count: UInt64, _ length: BudgetPeriod.Length) -> TrafficBudget {
+        TrafficBudget(
+            name: name, services: [.ports(.udp, PortRange(39_999))], amount: BudgetAmount(count, .packets),
+            period: BudgetPeriod(length), onExhausted: .cut)
+    }
+
+    @Test("of packets exactly as many pass as there may, without an agent, and a period's end and a grant give more")
+    func countsPackets() throws {
+        try with([packets("daily", 10, .day)]) { bench in
+            try bench.keep(at: Self.midnight)
+            try bench.restart()
+            try bench.send(10)
+            try bench.send(25)
+            try bench.keep(at: Self.midnight + 1)
+            #expect(try bench.counted("daily", at: Self.midnight + 1) == 10)
+            #expect(bench.keeper.spent == [bench.account("daily")])
+            // The table that the former keeper has left stays, although nothing is left.
+            #expect(bench.keeper.refused[bench.account("daily")]?.packets == 25)
+            try bench.keeper.grant(5, to: [bench.account("daily")], at: Self.midnight + 2)
+            #expect(bench.keeper.spent == [])
+            #expect(try bench.keeper.mend(at: Self.midnight + 2) == [])
+            try bench.send(20)
+            #expect(try bench.counted("daily", at: Self.midnight + 3) == 15)
+            // Over a period's end, nothing opens without an agent.
+            try bench.restart()
+            try bench.send(5)
+            try bench.keep(at: Self.midnight + 86_400)
+            #expect(try bench.counted("daily", at: Self.midnight + 86_400) == 0)
+            try bench.send(4)
+            #expect(try bench.counted("daily", at: Self.midnight + 86_401) == 4)
+            try bench.keeper.grant(3, to: [bench.account("daily")], at: Self.midnight + 86_402)
+            #expect(try bench.keeper.mend(at: Self.midnight + 86_402) == [])
+            try bench.send(2)
+            try bench.restart()
+            try bench.send(2)
+            try bench.keep(at: Self.midnight + 86_403)
+            #expect(try bench.counted("daily", at: Self.midnight + 86_403) == 8)
+            try bench.send(20)
+            #expect(try bench.counted("daily", at: Self.midnight + 86_404) == 13)
+            try bench.keeper.reset([bench.account("daily")], at: Self.midnight + 86_405)
+            try bench.send(30)
+            #expect(try bench.counted("daily", at: Self.midnight + 86_406) == 23)
+        }
+    }
+
+    @Test("many processors together send no packet too many")
+    func sharedNumbers() throws {
+        try with([packets("all", 5_000, .total)]) { bench in
+            try bench.keep(at: Self.midnight)
+            let text = """
+                import multiprocessing, socket
+                def send():
+                    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                    for i in range(4000): s.sendto(b"x", ("127.0.0.1", 39999))
+                senders = [multiprocessing.get_context("fork").Process(target=send) for i in range(4)]
+                for s in senders: s.start()
+                for s in senders: s.join()
+                """
+            #expect(try runProgram(["python3", "-c", text]).succeeded)
+            #expect(try bench.counted("all", at: Self.midnight + 1) == 5_000)
+        }
+    }
+
+    @Test("what one budget drops, another of packets has whole when it is looked at next")
+    func droppedPackets() throws {
+        try with([packets("large", 1_000, .total), packets("small", 10, .day)]) { bench in
+            try bench.keep(at: Self.midnight)
+            try bench.send(300)
+            #expect(try bench.counted("large", at: Self.midnight + 1) == 10)
+            #expect(try bench.keeper.mend(at: Self.midnight + 1) == [])
+            try bench.send(3_000)
+            #expect(try bench.counted("large", at: Self.midnight + 86_400) == 10)
+            try bench.send(10)
+            #expect(try bench.counted("large", at: Self.midnight + 86_400) == 20)
+            #expect(try bench.counted("small", at: Self.midnight + 86_400) == 10)
+        }
+    }
+
+    @Test("a table that somebody has changed is made anew, with what is left of packets")
+    func changedNumbers() throws {
+        try with([packets("daily", 10, .day)]) { bench in
+            try bench.keep(at: Self.midnight)
+            try bench.send(4)
+            #expect(try bench.counted("daily", at: Self.midnight + 1) == 4)
+            // With the connection the table's owner goes.
+            try bench.restart()
+            let set = BudgetPlan.numbers(
+                of: BudgetPlan.Account(
+                    name: BudgetPlan.name(of: ["account", "p", "daily", "shop/a"]), left: 0, unit: .packets,
+                    onExhausted: .cut))
+            #expect(try runProgram(["nft", "flush", "set", "inet", "egret-budgets", set]).succeeded)
+            try bench.restart()
+            try bench.keep(at: Self.midnight + 2)
+            try bench.send(20)
+            #expect(try bench.counted("daily", at: Self.midnight + 3) == 10)
+        }
+    }
+
+    @Test("a budget that is of something else from now on begins anew")
+    func otherUnit() throws {
+        try with([packets("daily", 10, .day)]) { bench in
+            try bench.keep(at: Self.midnight)
+            try bench.send(20)
+            #expect(try bench.counted("daily", at: Self.midnight + 1) == 10)
+            let entries: [(TrafficBudget, UInt64)] = [
+                (try budget("daily", 7, .day), 7 * Self.datagram), (packets("daily", 6, .day), 6),
+            ]
+            for (entry, most) in entries {
+                var other = bench.endpoint
+                other.budgets = [
+                    EndpointBudget(
+                        policy: "p", budget: entry, isEnforced: true, clause: BudgetPlan.Clause(entry, groups: [:]))
+                ]
+                try bench.keeper.keep([other], at: Self.midnight + 2)
+                #expect(try bench.counted("daily", at: Self.midnight + 2) == 0)
+                #expect(try bench.keeper.mend(at: Self.midnight + 2) == [])
+                try bench.send(20)
+                #expect(try bench.counted("daily", at: Self.midnight + 3) == most)
+            }
+            #expect(try bench.keeper.store.usage(since: nil).values.map(\.packets).reduce(0, +) == 23)
+        }
+    }
+
+    /// What the namespace sends to itself: there, a connection begins where it leaves.
+    private func connections(_ count: UInt64, _ action: TrafficBudget.Exhaustion) -> TrafficBudget {
+        TrafficBudget(
+            name: "daily", direction: .ingress, amount: BudgetAmount(count, .connections), period: BudgetPeriod(.day),
+            onExhausted: action)
+    }
+
+    @Test("of connections exactly as many begin as there may, without an agent, and they go on")
+    func countsConnections() throws {
+        try with([connections(3, .deny)]) { bench in
+            func packets() throws -> UInt64 {
+                try bench.keeper.store.usage(since: nil).values.map(\.packets).reduce(0, +)
+            }
+            try bench.keep(at: Self.midnight)
+            try bench.restart()
+            try bench.begin(5, datagrams: 4)
+            try bench.keep(at: Self.midnight + 1)
+            #expect(try bench.counted("daily", at: Self.midnight + 1) == 3)
+            #expect(try packets() == 12)
+            try bench.keeper.grant(2, to: [bench.account("daily")], at: Self.midnight + 2)
+            try bench.begin(1, datagrams: 2)
+            #expect(try bench.counted("daily", at: Self.midnight + 3) == 4)
+            try bench.begin(4)
+            #expect(try bench.counted("daily", at: Self.midnight + 4) == 5)
+            #expect(try packets() == 15)
+            #expect(try bench.counted("daily", at: Self.midnight + 86_400) == 0)
+            try bench.begin(4)
+            #expect(try bench.counted("daily", at: Self.midnight + 86_401) == 3)
+        }
+    }
+
+    @Test("with cut, nothing passes any more when one more would begin")
+    func cutsConnections() throws {
+        try with([connections(3, .cut)]) { bench in
+            try bench.keep(at: Self.midnight)
+            try bench.begin(3, datagrams: 4)
+            #expect(try bench.counted("daily", at: Self.midnight + 1) == 3)
+            #expect(bench.keeper.refused[bench.account("daily")]?.packets == 0)
+            // The first datagram of the first is the one too many.
+            try bench.begin(2, datagrams: 3)
+            #expect(try bench.counted("daily", at: Self.midnight + 2) == 3)
+            #expect(bench.keeper.refused[bench.account("daily")]?.packets == 6)
+            #expect(try bench.keeper.store.usage(since: nil).values.map(\.packets).reduce(0, +) == 12)
         }
     }
 

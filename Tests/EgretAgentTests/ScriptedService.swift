@@ -204,7 +204,8 @@ final class ScriptedService: AgentService {
     }
 
     func change(_ change: BudgetChange, author: String) async throws -> [BudgetInfo] {
-        let what = change.grant.map { "grant \($0)" } ?? "reset"
+        let unit = change.unit.map { " \($0)" } ?? ""
+        let what = change.grant.map { "grant \($0)\(unit)" } ?? "reset"
         try await note(Call(name: "\(what) \(change.policy) \(change.budget) \(change.account ?? "-")", author: author))
         return ScriptedService.budgets
     }

@@ -58,6 +58,78 @@ struct ServiceManagerTests {
                 """)
     }
 
+    @Test("a descriptor arrives with its name, and is taken back by it")
+    func store() async throws {
+        let folder = try TemporaryDirectory()
+        let address = folder.path + "/notify"
+        let receiver = try RunningProgram([
+            "/usr/bin/python3", "-u", "-c",
+            """
+            import os, socket, sys
+            server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            server.bind(sys.argv[1])
+            print("bound")
+            for _ in range(3):
+                text, descriptors, _, _ = socket.recv_fds(server, 65536, 8)
+                print(repr(text.decode()), [os.read(one, 100).decode() for one in descriptors])
+            """, address,
+        ])
+        while !receiver.outputSoFar.contains("bound") { try await Task.sleep(for: .milliseconds(5)) }
+        let manager = manager(["NOTIFY_SOCKET": address])
+        let (read, write) = try Descriptor.pipe()
+        try write.write("through the descriptor")
+        manager.store(read, "questions-udp4")
+        manager.removeStored("questions-udp4")
+        manager.ready("in force")
+        let output = receiver.wait()
+        #expect(
+            output.standardOutput == """
+                bound
+                'FDSTORE=1\\nFDNAME=questions-udp4\\nFDPOLL=0' ['through the descriptor']
+                'FDSTOREREMOVE=1\\nFDNAME=questions-udp4' []
+                'READY=1\\nSTATUS=in force' []
+
+                """, "\(output.standardError)")
+    }
+
+    @Test("what is handed over has its names, and is this process's own or nobody's")
+    func handed() {
+        func names(_ variables: [String: String]) -> [String] {
+            var environment = Environment()
+            for (name, value) in variables { environment[name] = value }
+            return HandedDescriptor.names(in: environment, of: 4711)
+        }
+        let own = ["LISTEN_PID": "4711", "LISTEN_FDS": "2"]
+        #expect(names(own.merging(["LISTEN_FDNAMES": "a:b"]) { $1 }) == ["a", "b"])
+        #expect(names(own.merging(["LISTEN_FDNAMES": ":"]) { $1 }) == ["", ""])
+        for odd in ["", "a", "a:b:c"] {
+            #expect(names(own.merging(["LISTEN_FDNAMES": odd]) { $1 }) == ["unknown", "unknown"])
+        }
+        #expect(names(own) == ["unknown", "unknown"])
+        #expect(names(["LISTEN_PID": "4712", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b"]).isEmpty)
+        #expect(names(["LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b"]).isEmpty)
+        for odd in ["0", "-1", "x", "", "99999999999999999999", "100000"] {
+            #expect(names(["LISTEN_PID": "4711", "LISTEN_FDS": odd]).isEmpty)
+        }
+    }
+
+    @Test("what is handed over is taken at its number, and closes on exec")
+    func taking() throws {
+        let (read, write) = try Descriptor.pipe()
+        let number = try read.numberToGiveAway()
+        // Closed on exec it would be no use to the process that it is for.
+        #expect(fcntl(number, F_SETFD, 0) == 0)
+        var environment = Environment()
+        environment["LISTEN_PID"] = "4711"
+        environment["LISTEN_FDS"] = "1"
+        environment["LISTEN_FDNAMES"] = "a"
+        let handed = HandedDescriptor.takeAll(environment: environment, process: 4711, first: number)
+        #expect(handed.map(\.name) == ["a"] && handed.map(\.descriptor.number) == [number])
+        #expect(fcntl(number, F_GETFD) == FD_CLOEXEC)
+        try write.write("x")
+        #expect(try handed.first?.descriptor.read(upTo: 10) == [UInt8(ascii: "x")])
+    }
+
     @Test("without a manager, or with an address that is nobody's, nothing happens")
     func absent() {
         #expect(!manager([:]).isPresent)

@@ -119,7 +119,8 @@ struct Interpreter {
                 outcome.lookups += 1
                 if let verdict = concatenated(selectors, name, packet, outcome)?.verdict { return .verdict(verdict) }
                 return nil
-            case .connectionStatus, .within, .beyond, .connectionsOver, .withinEach, .setPriority, .setTrafficClass:
+            case .connectionStatus, .within, .beyond, .connectionsOver, .withinEach, .beyondEach, .connectionsOverEach,
+                .addToSet, .setPriority, .setTrafficClass:
                 preconditionFailure("policies are not made of this: \(statement)")
             case .anonymousCounter, .trace: break
             case .inSet(let selector, let name):
@@ -210,7 +211,7 @@ struct Interpreter {
         case .packetMark(let mask): UInt128(outcome.packetMark & mask)
         case .tcpFlags(let mask): packet.tcpFlags.map { UInt128($0 & mask) }
         case .etherSource, .etherSourceAndType, .arpOperation, .arpSenderEther, .arpSenderIPv4, .neighbourTarget,
-            .inputName, .outputName, .socketCgroup:
+            .inputName, .outputName, .socketCgroup, .evaluationNumber:
             nil
         }
     }

@@ -45,6 +45,17 @@ struct NftTextTests {
             (.counter("hits"), "counter name \"hits\""),
             (.limit("slow"), "limit name \"slow\""),
             (.quota("month"), "quota name \"month\""),
+            (.inSet(.evaluationNumber, "n"), "numgen inc mod 4294967295 offset 1 @n"),
+            (.addToSet(.packetMark(mask: 0), "closed"), "add @closed { meta mark & 0x00000000 }"),
+            (
+                .beyondEach(.ipv4Destination, set: "s", 20, seconds: 1, burst: 20),
+                "update @s { ip daddr timeout 60s limit rate over 20/second burst 20 packets }"
+            ),
+            (
+                .beyondEach(.ipv6Source, set: "s", 1, seconds: 3_600, burst: 10),
+                "update @s { ip6 saddr timeout 36000s limit rate over 1/hour burst 10 packets }"
+            ),
+            (.connectionsOverEach(.ipv4Source, set: "s", 2), "add @s { ip saddr ct count over 2 }"),
             (
                 .log(group: 5, prefix: "a \"b\"\nc", snapLength: 128, queueThreshold: 10),
                 "log prefix \"a 'b' c\" group 5 snaplen 128 queue-threshold 10"
@@ -63,6 +74,15 @@ struct NftTextTests {
     )
     func statement(_ statement: Statement, _ text: String) {
         #expect(NftText.render(statement) == text)
+    }
+
+    @Test(
+        "a key is remembered until all that may come at once may come again, and for a minute at least",
+        arguments: [
+            (20, 1, 20, 60), (600, 60, 600, 60), (1_000, 3_600, 1_000, 3_600), (1, 3_600, 10, 36_000), (7, 60, 10, 86),
+        ] as [(UInt64, UInt64, UInt32, UInt64)])
+    func remembered(count: UInt64, seconds: UInt64, burst: UInt32, expected: UInt64) {
+        #expect(Statement.rememberedSeconds(count, seconds: seconds, burst: burst) == expected)
     }
 
     @Test("a rule is its statements and its comment")

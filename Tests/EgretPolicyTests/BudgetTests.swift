@@ -24,7 +24,7 @@ struct BudgetTests {
     func defaults() throws {
         var budget = try #require(try read("- amount: 1GB").first)
         budget.location = nil
-        #expect(budget == TrafficBudget(name: "budget 1", amount: ByteCount(bytes: 1_000_000_000)))
+        #expect(budget == TrafficBudget(name: "budget 1", amount: BudgetAmount(bytes: 1_000_000_000)))
     }
 
     @Test("every value of every field is read, and printed as it can be read again")
@@ -36,6 +36,8 @@ struct BudgetTests {
             "{ name: d, amount: 5MB, per: hour, scope: \"label:team\", direction: both, onExhausted: alert }",
             "{ name: e, amount: 5MB, per: { rolling: 36h }, onExhausted: deny, price: 0.09 USD/GB }",
             "{ name: f, per: total, price: 12 EUR/TiB }",
+            "{ name: g, amount: 1000000 packets, per: hour, onExhausted: cut, alertAt: [50%] }",
+            "{ name: h, amount: 5000 connections, per: day, scope: policy, ports: [443/tcp] }",
         ]
         let budgets = try read(texts.map { "- \($0)" }.joined(separator: "\n"))
         #expect(budgets.count == texts.count)
@@ -45,6 +47,28 @@ struct BudgetTests {
         let again = try #require(readPolicies(PolicyPrinter.yaml(policies: [policy])).policies.first)
         #expect(again.budgets.map(withoutPlace) == budgets.map(withoutPlace))
     }
+
+    @Test(
+        "an amount is read with its unit, and written as it can be read again",
+        arguments: [
+            ("100GB", 100_000_000_000, .bytes, "100GB"), ("1 packet", 1, .packets, "1 packet"),
+            ("1000000 packets", 1_000_000, .packets, "1000000 packets"),
+            ("5000connections", 5_000, .connections, "5000 connections"),
+            ("1 connections", 1, .connections, "1 connection"),
+        ] as [(String, UInt64, BudgetAmount.Unit, String)])
+    func amounts(_ text: String, _ count: UInt64, _ unit: BudgetAmount.Unit, _ written: String) throws {
+        let amount = try #require(BudgetAmount(text))
+        #expect(amount == BudgetAmount(count, unit))
+        #expect(amount.description == written && BudgetAmount(written) == amount)
+    }
+
+    @Test(
+        "what is no amount is refused",
+        arguments: [
+            "", "packets", "5", "5 GB", "5k packets", "1.5 packets", "-1 packets", "5 packets/s", "5 Packets",
+            "99999999999999999999 packets", "5 packets ",
+        ])
+    func wrongAmounts(_ text: String) { #expect(BudgetAmount(text) == nil) }
 
     private func withoutPlace(_ budget: TrafficBudget) -> TrafficBudget {
         var budget = budget

@@ -7,7 +7,7 @@ import Testing
 /// Rules about names for endpoints of the agent, in an internet whose names friend resolves.
 @Suite("names of endpoints", .serialized, .requiresRoot)
 struct AgentNameTests {
-    private static let helpers =
+    static let helpers =
         AgentScript.begin + """
             start() { begin --dns 198.51.100.20 "$@"; }
             killed() { kill -9 $agent; wait $agent 2>/dev/null; }
@@ -43,7 +43,7 @@ struct AgentNameTests {
 
             """
 
-    private func expect(
+    func expect(
         _ name: String, _ script: String, prints expected: String, leavesAll: Bool = false,
         within timeout: Duration = .seconds(300), location: SourceLocation = #_sourceLocation
     ) throws {

@@ -99,6 +99,76 @@ struct BudgetTests {
                 """)
     }
 
+    @Test("of packets exactly as many pass as there may, also without an agent, and it goes on after its restart")
+    func packets() throws {
+        try expect(
+            """
+            102800
+            daily shop/a 100 True
+            51400
+            daily shop/a 150 True
+            150 packets
+            is of packets
+            154200
+            0 tables
+
+            """,
+            of: """
+                build
+                policy '{ name: daily, amount: 100 packets, per: day, onExhausted: cut }'
+                kill -9 $agent; wait $agent 2>/dev/null; transfer 200
+                begin; sleep 1.2; used | grep shop/a
+                egret budget grant metered daily 50 packets --account shop/a >/dev/null
+                kill -9 $agent; wait $agent 2>/dev/null; transfer 100
+                begin; sleep 1.2; used | grep shop/a
+                egret budget ls | grep shop/a | grep -om1 '150 packets' | head -1
+                egret budget grant metered daily 5GB 2>&1 | grep -o 'is of packets'
+                total
+                egret delete EgressPolicy/metered >/dev/null
+                echo $(nft list tables | grep -c egret-budgets) tables
+                """)
+    }
+
+    @Test("of connections exactly as many begin as there may, also without an agent, and those go on")
+    func connections() throws {
+        try expect(
+            """
+            5
+            go on
+            hourly shop/a 5 True
+            2
+            go on
+            hourly shop/a 7 True
+
+            """,
+            of: """
+                build
+                policy '{ name: hourly, amount: 5 connections, per: total }'
+                inside b python3 -c '
+                import socket, threading
+                def echo(c):
+                    while (data := c.recv(9)): c.sendall(data)
+                s = socket.create_server(("10.9.0.3", 9999))
+                while True: threading.Thread(target=echo, args=(s.accept()[0],), daemon=True).start()' & server=$!
+                listening
+                cat >client.py <<'X'
+                import socket
+                open = []
+                for i in range(8):
+                    try: open.append(socket.create_connection(("10.9.0.3", 9999), timeout=1.5))
+                    except OSError: pass
+                print(len(open))
+                for c in open: c.sendall(b"x")
+                if all(c.recv(1) == b"x" for c in open): print("go on")
+                X
+                inside a python3 client.py; sleep 1.2; used | grep shop/a
+                egret budget grant metered hourly '2 connections' --account shop/a >/dev/null
+                kill -9 $agent; wait $agent 2>/dev/null; inside a python3 client.py
+                begin; sleep 1.2; used | grep shop/a
+                kill $server
+                """)
+    }
+
     @Test("price lists count every endpoint's traffic by where it goes, and price it by the month")
     func priceList() throws {
         try expect(

@@ -500,6 +500,9 @@ struct ContainerTests {
                 X
                 p run --rm --annotation egret.policy=web --name one --rootfs $PWD/image /bin/sh -c "
                     for a in 203.0.113.10 203.0.113.11; do $page \$a 80 | grep -q hello && echo one reaches \$a; done" 2>/dev/null
+                echo "a connection of the host's, handed over (C10)"; exec 3<>/dev/tcp/203.0.113.10/80
+                p run --rm --preserve-fds 1 --annotation egret.policy=web --name given --rootfs $PWD/image /bin/sh -c '
+                    printf "GET / HTTP/1.0\r\n\r\n" >&3; grep -m1 -o hello <&3' 2>/dev/null; exec 3>&-
                 start --name two --annotation egret.policy=web
                 for i in {1..100}; do egret get endpoints podman/two >/dev/null 2>&1 && break; sleep 0.05; done; endpoints
                 p run --rm --network container:two --rootfs $PWD/image /bin/sh -c "
@@ -517,6 +520,8 @@ struct ContainerTests {
                 web reaches 203.0.113.11
                 by a hook
                 one reaches 203.0.113.11
+                a connection of the host's, handed over (C10)
+                hello
                 podman/two podman0 policed
                 the guest reaches 203.0.113.11
                 the agent does not run

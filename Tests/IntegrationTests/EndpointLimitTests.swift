@@ -152,6 +152,41 @@ struct EndpointLimitTests {
         #expect(output == "11\n10\n100\n1110\n1110\n1110\n1111\n0\n0\n0\n")
     }
 
+    @Test("each endpoint has its connections to each far address, and what the kernel counted outlives the agent")
+    func destinations() throws {
+        let output = try script(
+            "egdest",
+            """
+            sed 's/10.9.0.4/10.9.0.3/' server.py >other-server.py; sed 's/10.9.0.4/10.9.0.3/' connect.py >other.py
+            inside b python3 other-server.py & other=$!; until inside b ss -ltn | grep -q :9000; do sleep 0.05; done
+            set_limits '{ connections: 2, per: destination, direction: egress }'
+            egret get endpoints a -o wide | grep -o 'egress 2 connections per destination'
+            mkfifo open; inside a python3 connect.py 3 keep <open & exec 9>open; sleep 2
+            inside a python3 other.py 3; inside b python3 connect.py 3
+            kill -9 $agent; wait $agent 2>/dev/null; begin 9>&-
+            inside a python3 connect.py 1; inside a python3 other.py 1
+            exec 9>&-; sleep 2; inside a python3 connect.py 3
+            egret flows --denied | grep -q 'EgressPolicy/shop  *limit 2 connections per destination' && echo told
+            egret delete EgressPolicy/shop >/dev/null; inside a python3 connect.py 4; kill $other; left
+            """)
+        #expect(
+            output == """
+                egress 2 connections per destination
+                110
+                110
+                110
+                0
+                1
+                110
+                told
+                1111
+                0
+                0
+                0
+
+                """)
+    }
+
     @Test("limits hold at their times and not at others, and what was counted outlives the agent")
     func times() throws {
         let output = try script(

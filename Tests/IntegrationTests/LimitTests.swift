@@ -116,6 +116,35 @@ struct LimitTests {
         #expect(output == "held\nheld\n100 received\n")
     }
 
+    @Test("each far address has as many connections and packets by itself, of both families, and no more")
+    func destinations() throws {
+        let output = try script(
+            "ldest",
+            """
+            far='192.0.2.2:9000 2001:db8:ffff::2:9000 192.0.2.2:9001'
+            quietly --connections destination=2 -- python3 connect.py 3 $far
+            quietly --new-connections destination=1/h -- python3 connect.py 2 $far
+            quietly --connections destination=192.0.2.0/24:9000=1 -- python3 connect.py 2 $far
+            quietly --packets destination=egress=1/h -- sh -c '
+                for far in 192.0.2.2 2001:db8:ffff::2; do ping -q -i 0.002 -W 1 -c 14 $far; done' |
+                grep -o '[0-9]* received'
+            egret run --allow host --connections destination=1 --user nobody -- python3 connect.py 2 192.0.2.2:9000 2>&1 |
+                grep -o 'limit 1 connections per destination *deny *[0-9]*' | tr -s ' '
+            quietly --rate destination=1Mbit -- true || echo refused
+            """)
+        #expect(
+            output == """
+                110110000
+                101000
+                101111
+                10 received
+                10 received
+                limit 1 connections per destination deny 1
+                refused
+
+                """)
+    }
+
     @Test("packets get the code point that a limit says, of both families, and their checksums stay right")
     func marks() throws {
         let output = try script(

@@ -447,6 +447,37 @@ struct NetworkTests {
                 """)
     }
 
+    @Test("a restoration that was stopped before a namespace had its name goes on, and is not taken for another's")
+    func unfinished() throws {
+        try expect(
+            "nwhalf",
+            """
+            waits() { python3 -c 'import glob, json, sys
+            for path in glob.glob(sys.argv[1] + "/*/br0.json"):
+                record = json.load(open(path))
+                for endpoint in record["endpoints"]: endpoint["stage"] = "waiting"
+                json.dump(record, open(path, "w"))' $EGRET_STATE_DIRECTORY; }
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 f --create
+            # As it is between the two: noted with the cookie of a namespace that is gone, and a file that holds nothing.
+            ip netns del f; while ip link show egn0 >/dev/null 2>&1; do sleep 0.02; done; : > /run/netns/f
+            waits
+            egret network restore 2>/dev/null; egret network ls | tail -n +2
+            ip netns exec f ping -c 1 -W 1 10.9.0.1 | grep -o '1 received'
+            # Who has removed it meanwhile does not want it.
+            ip netns del f; while ip link show egn0 >/dev/null 2>&1; do sleep 0.02; done
+            waits
+            egret network restore 2>&1; egret network ls | tail -n +2
+            finish
+            """,
+            prints: """
+                f has 10.9.0.2
+                br0   bridge  10.9.0.0/24          1          0
+                1 received
+                egret: gave up f of br0: its namespace is gone
+                br0   bridge  10.9.0.0/24          0          0
+                """)
+    }
+
     @Test("what others remove comes back, and addresses of namespaces that are gone are given again")
     func repair() throws {
         try expect(

@@ -76,8 +76,46 @@ struct RunBudgetTests {
                 sent 205600 None 0.2056 USD
                 web 0 1000000 None
                 egret: the budget web is per day, and a run's budget is for the run alone
-                --budget 5Gbit: error EGR0030: "5Gbit" is no amount of bytes; write a number and a unit, for example --budget 500MB
+                --budget 5Gbit: error EGR0030: "5Gbit" is no amount of bytes, packets or connections; write a number and a unit, for example --budget 500MB
                 0
+                """)
+    }
+
+    @Test("counts packets and connections to the last one, and tells of them")
+    func counted() throws {
+        try expect(
+            "runcounted",
+            budgets: ["{ name: begun, amount: 3 connections }"],
+            """
+            cat >send.py <<'X'
+            import socket, sys, time
+            flows = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for i in range(int(sys.argv[1]))]
+            for s in flows * int(sys.argv[2]): s.sendto(b"x" * 1000, ("192.0.2.2", 9999)); time.sleep(0.001)
+            X
+            receive() {
+                python3 -c '
+            import socket
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("192.0.2.2", 9999)); s.settimeout(30)
+            print("ready", flush=True); n = 0
+            try:
+                while True: s.recv(65536); n += 1; s.settimeout(2)
+            except TimeoutError: print(n)' >received & receiver=$!; until grep -q ready received; do sleep 0.02; done
+            }
+            receive; egret run --allow host --budget '50 packets' -- python3 send.py 1 200 2>report; wait $receiver
+            tail -1 received; grep -A1 budgets report
+            receive; egret run --policy policy.yaml --report json --report-file json -- python3 send.py 8 2
+            wait $receiver; tail -1 received
+            python3 -c '
+            import json
+            for b in json.load(open("json"))["budgets"]:
+                print(b["budget"], b["unit"], b["used"], b["amount"], b["refused"])'
+            """,
+            prints: """
+                50
+                budgets
+                  command-line budget 1: 50 packets of 50 packets used, 150 packets held back
+                6
+                begun connections 3 3 10
                 """)
     }
 

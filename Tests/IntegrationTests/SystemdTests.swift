@@ -112,6 +112,48 @@ struct SystemdTests {
                 """)
     }
 
+    @Test("systemd keeps the agent's sockets for names over restarts and failures, as long as they are needed")
+    func sockets() throws {
+        try expect(
+            """
+            becomes ActiveState active; becomes NFileDescriptorStore 0
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create --label app=a >/dev/null
+            cat >one.yaml <<X
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: one }
+            spec: { selects: { matchLabels: { app: a } }, egress: [{ action: allow, to: [{ domains: [www.example.test] }] }] }
+            X
+            egret apply -f $PWD/one.yaml >/dev/null 2>&1; becomes NFileDescriptorStore 6
+            sockets() { set -- $(inside sh -c 'cat /run/egret/names-*.ports')
+                inside ss -Hlntue "( sport = :$1 or sport = :$2 )" | grep -o 'ino:[0-9]*' | sort; }
+            sockets >before; wc -l <before
+            same() { becomes ActiveState active; becomes StatusText "in force"; sockets | cmp - before && echo the same sockets; }
+            inside systemctl restart egret-agent; same
+            inside systemctl kill -s KILL egret-agent; becomes NRestarts 1; same; becomes NFileDescriptorStore 6
+            inside systemctl stop egret-agent; becomes NFileDescriptorStore 0
+            inside systemctl start egret-agent; becomes NFileDescriptorStore 6
+            egret delete EgressPolicy/one >/dev/null; becomes NFileDescriptorStore 0
+            """,
+            prints: """
+                ActiveState active
+                NFileDescriptorStore 0
+                NFileDescriptorStore 6
+                6
+                ActiveState active
+                StatusText in force
+                the same sockets
+                NRestarts 1
+                ActiveState active
+                StatusText in force
+                the same sockets
+                NFileDescriptorStore 6
+                NFileDescriptorStore 0
+                NFileDescriptorStore 6
+                NFileDescriptorStore 0
+                """)
+    }
+
     @Test("the agent's unit may enter namespaces that others have connected")
     func attaching() throws {
         try expect(

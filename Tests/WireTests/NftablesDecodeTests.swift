@@ -110,6 +110,30 @@ struct NftablesDecodeTests {
         #expect(last.processName == "nft" && last.processID != nil)
     }
 
+    @Test("rules that number what asks them, and that add to a set, come back as they are sent")
+    func tally() throws {
+        let messages = try NetlinkMessage.parse(NftablesCapture.tally)
+        let key = Selector.packetMark(mask: 0)
+        let rules: [[Statement]] = [
+            [.inSet(key, "closed"), .verdict(.goto("spent"))],
+            [.counter("asked"), .inSet(.evaluationNumber, "numbers"), .verdict(.return)],
+            [.addToSet(key, "closed")], [.verdict(.goto("spent"))],
+        ]
+        let records = try messages.filter { $0.type == 0xa06 }.map { try NftablesWire.decodeRule($0) }
+        #expect(try records.map(\.expressions) == rules.map { try NftablesWire.lower($0) })
+        // Ours, read back.
+        let table = Table(family: .inet, name: "t")
+        let steps = rules.map { Transaction.Step(.addRule(Rule(in: "check", $0)), in: table) }
+        let sent = try NetlinkMessage.parse(NftablesWire.encode(Transaction(steps), firstSequence: 1).bytes)
+            .filter { $0.type == 0xa06 }.map { try NftablesWire.decodeRule($0) }
+        #expect(sent.map(\.expressions) == records.map(\.expressions))
+        let sets = try messages.filter { $0.type == 0xa09 }.map { try NftablesWire.decodeSet($0) }
+        #expect(sets.map(\.name) == ["numbers", "closed"])
+        #expect(sets.map(\.keyType) == [.integer, .mark])
+        #expect(sets.map(\.hasIntervals) == [true, false])
+        #expect(sets.map(\.isDynamic) == [false, true])
+    }
+
     @Test("an expression without a form keeps its bytes")
     func other() throws {
         let expression = KernelExpression.other(name: "quota", data: [1, 2, 3, 4])

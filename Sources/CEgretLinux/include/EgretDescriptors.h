@@ -103,6 +103,7 @@ int32_t egret_duplicate(int32_t descriptor, int32_t minimum);
 int32_t egret_pipe(int32_t *read_end, int32_t *write_end);
 int32_t egret_set_nonblocking(int32_t descriptor, int32_t on);
 int32_t egret_descriptor_flags(int32_t descriptor);
+int32_t egret_close_on_exec(int32_t descriptor);
 int32_t egret_status_of_descriptor(int32_t descriptor, struct egret_file_status *status);
 int32_t egret_status_of_path(const char *path, int32_t follow, struct egret_file_status *status);
 int32_t egret_flock(int32_t descriptor, int32_t operation);
@@ -128,6 +129,8 @@ int64_t egret_boottime_seconds(void);
 int64_t egret_realtime(int64_t *nanoseconds);
 /// The environment of this process: a NULL-terminated array.
 char **egret_environment(void);
+/// Takes a variable out of it.
+int32_t egret_unset_environment(const char *name);
 
 /// The symbolic name of an errno, such as "ENOENT", or NULL.
 const char *egret_errno_name(int32_t number);

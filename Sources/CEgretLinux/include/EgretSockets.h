@@ -72,12 +72,24 @@ struct egret_reported_error {
     struct egret_endpoint reporter;
 };
 
+/// What a UDP or TCP socket is, and where.
+struct egret_socket_state {
+    struct egret_endpoint own;
+    uint64_t network; // SO_NETNS_COOKIE
+    int32_t type;     // SOCK_DGRAM or SOCK_STREAM
+    int32_t protocol;
+    int32_t is_listening;
+    int32_t is_transparent;
+};
+
 static const int32_t egret_errno_in_progress = 115; // EINPROGRESS
 
 int32_t egret_bind_any(int32_t descriptor, int32_t family);
 /// The socket's own address and port.
 int32_t egret_own_endpoint(int32_t descriptor, struct egret_endpoint *own);
 int32_t egret_connect(int32_t descriptor, const struct egret_endpoint *peer);
+/// What the kernel says of a socket; -EAFNOSUPPORT for one that is not of IPv4 or IPv6, -ENOTSOCK for what is none.
+int32_t egret_read_socket(int32_t descriptor, struct egret_socket_state *state);
 /// Makes a socket report ICMP errors with their senders, and never fragment.
 int32_t egret_report_errors(int32_t descriptor, int32_t family);
 int32_t egret_forbid_fragments(int32_t descriptor, int32_t family);

@@ -20,8 +20,9 @@ size_t egret_unix_path_limit(void);
 int32_t egret_unix_bind(const char *path, size_t length);
 /// A stream socket connected to whoever listens at a path.
 int32_t egret_unix_connect(const char *path, size_t length);
-/// Sends one datagram to a path; a path whose first byte is zero is a name of the abstract namespace.
-int32_t egret_unix_send(const char *path, size_t length, const void *bytes, size_t count);
+/// Sends one datagram to a path; a path whose first byte is zero is a name of the abstract namespace. The receiver gets a
+/// copy of the descriptor `attached` with it (SCM_RIGHTS), if that is not negative.
+int32_t egret_unix_send(const char *path, size_t length, const void *bytes, size_t count, int32_t attached);
 /// Who holds the other end.
 int32_t egret_peer_credentials(int32_t descriptor, struct egret_peer *peer);
 /// The other end's groups beside its own (SO_PEERGROUPS). Returns their number; -ERANGE if there are more than `room`.

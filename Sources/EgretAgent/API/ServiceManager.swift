@@ -35,6 +35,19 @@ public struct ServiceManager: Sendable {
     /// The agent is alive.
     public func alive() { send("WATCHDOG=1", nil) }
 
+    /// Has the manager keep a descriptor, and hand it to the unit's next process: `FileDescriptorStoreMax=` allows it to.
+    ///
+    /// - Parameters:
+    ///   - descriptor: The descriptor.
+    ///   - name: What the next process knows it by: letters, digits and dashes.
+    public func store(_ descriptor: Descriptor, _ name: String) {
+        // It stays there whatever happens to it (FDPOLL=0): the next process looks at it anyway.
+        send("FDSTORE=1\nFDNAME=\(name)\nFDPOLL=0", nil, descriptor)
+    }
+
+    /// Has the manager keep the descriptors of a name no longer.
+    public func removeStored(_ name: String) { send("FDSTOREREMOVE=1\nFDNAME=\(name)", nil) }
+
     /// Says that the agent is alive, twice as often as it must be heard, until the task is cancelled. Returns at once where
     /// nobody wants to hear it.
     ///
@@ -49,9 +62,9 @@ public struct ServiceManager: Sendable {
     }
 
     /// A message is lost if nobody takes it: the agent works on.
-    private func send(_ state: String?, _ status: String?) {
+    private func send(_ state: String?, _ status: String?, _ attached: Descriptor? = nil) {
         guard let path else { return }
         let line = status.map { "STATUS=" + $0.split(whereSeparator: \.isNewline).joined(separator: " ") }
-        try? UnixSocket.send([state, line].compactMap(\.self).joined(separator: "\n"), to: path)
+        try? UnixSocket.send([state, line].compactMap(\.self).joined(separator: "\n"), to: path, with: attached)
     }
 }

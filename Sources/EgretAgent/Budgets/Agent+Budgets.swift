@@ -58,7 +58,7 @@ extension Agent {
     static func words(_ event: BudgetKeeper.Event, _ budget: TrafficBudget, granted: UInt64) -> String {
         let whose = event.account.account.isEmpty ? "" : " of \(event.account.account)"
         let name = "the budget \(event.account.budget)\(whose) (\(event.account.policy))"
-        let more = granted == 0 ? "" : " and \(ByteCount(bytes: granted)) more"
+        let more = granted == 0 ? "" : " and \(BudgetAmount(granted, budget.unit)) more"
         let amount = budget.amount.map { " of \($0)\(more)" } ?? ""
         if event.percent < 100 { return "\(name): \(event.percent)%\(amount) are used" }
         return event.isSpent
@@ -80,12 +80,14 @@ extension Agent {
             let state = budgets.book.state(of: account, at: time)
             let ends = budget.period.end(at: time)
             let forecast = ends.map { _ in budget.period.forecast(of: state.used, at: time) }
+            // What is used of packets and connections has no price.
+            let price = budget.unit == .bytes ? budget.price : nil
             return BudgetInfo(
                 policy: account.policy, budget: account.budget, account: account.account,
-                endpoints: budgets.users[account] ?? 0, used: state.used, amount: budget.amount?.bytes,
-                granted: state.granted, period: budget.period.description, ends: ends.map { Int($0) },
-                forecast: forecast, cost: budget.price?.micros(of: state.used),
-                costForecast: forecast.flatMap { budget.price?.micros(of: $0) }, currency: budget.price?.currency,
+                endpoints: budgets.users[account] ?? 0, unit: budget.unit.rawValue, used: state.used,
+                amount: budget.amount?.count, granted: state.granted, period: budget.period.description,
+                ends: ends.map { Int($0) }, forecast: forecast, cost: price?.micros(of: state.used),
+                costForecast: forecast.flatMap { price?.micros(of: $0) }, currency: price?.currency,
                 onExhausted: budget.amount == nil ? "count" : budget.onExhausted.description,
                 isExhausted: budgets.spent.contains(account), refused: budgets.refused[account]?.packets ?? 0)
         }
@@ -105,21 +107,27 @@ extension Agent {
                 "notFound", "there is no budget \(change.budget)\(whose) in the policy \(change.policy)",
                 advice: "egret budget ls shows which there are")
         }
-        guard budgets.book.budget(of: accounts[0])?.amount != nil else {
+        guard let unit = budgets.book.budget(of: accounts[0])?.amount?.unit else {
             throw APIError("invalid", "the budget \(change.budget) has no amount: it only counts")
         }
-        if let bytes = change.grant {
-            let time = now()
-            guard accounts.allSatisfy({ budgets.book.canGrant(bytes, to: $0, at: time) }) else {
+        if let more = change.grant {
+            guard change.unit ?? BudgetAmount.Unit.bytes.rawValue == unit.rawValue else {
                 throw APIError(
-                    "invalid", "with so much more, the budget \(change.budget) has more bytes than can be counted",
-                    advice: "all together may be 2^63 - 1 bytes: grant less")
+                    "invalid", "the budget \(change.budget) is of \(unit.rawValue)",
+                    advice: "grant \(unit.rawValue), for example \(unit == .bytes ? "5GB" : "500 \(unit.rawValue)")")
             }
-            try budgets.grant(bytes, to: accounts, at: now())
+            let time = now()
+            guard accounts.allSatisfy({ budgets.book.canGrant(more, to: $0, at: time) }) else {
+                throw APIError(
+                    "invalid",
+                    "with so much more, the budget \(change.budget) has more \(unit.rawValue) than can be counted",
+                    advice: "all together may be 2^63 - 1 \(unit.rawValue): grant less")
+            }
+            try budgets.grant(more, to: accounts, at: now())
         } else {
             try budgets.reset(accounts, at: now())
         }
-        let what = change.grant.map { "\(ByteCount(bytes: $0)) more" } ?? "the whole amount again"
+        let what = change.grant.map { "\(BudgetAmount($0, unit)) more" } ?? "the whole amount again"
         log("\(author) gave the budget \(change.budget) of the policy \(change.policy) \(what)")
         let changed = Swift.Set(accounts.map(\.account))
         return try budgetStates().filter {
@@ -196,11 +204,14 @@ extension Agent {
                 text.add(name, labels, value)
             }
         }
-        add("egret_budget_used_bytes", "Bytes that are used in the present period.") { account, _ in
-            budgets.book.state(of: account, at: time).used
-        }
-        add("egret_budget_left_bytes", "Bytes that are left of the present period's.") { account, _ in
-            budgets.book.left(of: account, at: time)
+        for (unit, word) in [(BudgetAmount.Unit.bytes, "Bytes"), (.packets, "Packets"), (.connections, "Connections")]
+        where unit == .bytes || states.contains(where: { $0.value.unit == unit }) {
+            add("egret_budget_used_\(unit.rawValue)", "\(word) that are used in the present period.") {
+                $1.unit == unit ? budgets.book.state(of: $0, at: time).used : nil
+            }
+            add("egret_budget_left_\(unit.rawValue)", "\(word) that are left of the present period's.") {
+                $1.unit == unit ? budgets.book.left(of: $0, at: time) : nil
+            }
         }
         add("egret_budget_exhausted", "1 if packets are held back because the budget is used up.") { account, budget in
             budget.amount.map { _ in budgets.spent.contains(account) ? 1 : 0 }

@@ -32,7 +32,7 @@ struct UsageKey: Hashable, Sendable {
 
 /// What is used of budgets, when: pure, told by readings of the kernel's counters.
 struct BudgetBook: Sendable {
-    /// What is used of an account in a stretch of time.
+    /// What is used of an account in a stretch of time, in its unit.
     struct Stretch: Hashable, Sendable {
         var used: UInt64 = 0
         var granted: UInt64 = 0
@@ -54,6 +54,8 @@ struct BudgetBook: Sendable {
     struct Changes: Hashable, Sendable {
         var usage: [UsageKey: TrafficAmount] = [:]
         var stretches: Swift.Set<Place> = []
+        /// The accounts that are of something else than they were.
+        var units: Swift.Set<BudgetAccount> = []
         var readings: [String: TrafficAmount] = [:]
         var gone: Swift.Set<String> = []
         /// The counters that count something else than they did, or nothing any more.
@@ -76,6 +78,8 @@ struct BudgetBook: Sendable {
     /// What counters count, by their names.
     private(set) var meters: [String: Meter] = [:]
     private(set) var stretches: [BudgetAccount: [Int64: Stretch]] = [:]
+    /// What the stretches of accounts are of, where that is not bytes.
+    private(set) var units: [BudgetAccount: BudgetAmount.Unit] = [:]
     private(set) var readings: [String: TrafficAmount] = [:]
     /// The part of its amount, in per cent, that was last told of an account.
     private var told: [BudgetAccount: Int] = [:]
@@ -86,9 +90,10 @@ struct BudgetBook: Sendable {
     /// Begins with what a former agent has left: what counters counted, it is told of endpoints that are gone by now.
     init(
         stretches: [BudgetAccount: [Int64: Stretch]], readings: [String: TrafficAmount],
-        meters: [String: Meter] = [:]
+        meters: [String: Meter] = [:], units: [BudgetAccount: BudgetAmount.Unit] = [:]
     ) {
         self.stretches = stretches
+        self.units = units
         self.readings = readings
         self.meters = meters
     }
@@ -109,7 +114,10 @@ struct BudgetBook: Sendable {
 
     /// Forgets accounts that nobody uses now.
     mutating func forget(_ accounts: [BudgetAccount]) {
-        for account in accounts where budgets[account] == nil { stretches[account] = nil }
+        for account in accounts where budgets[account] == nil {
+            stretches[account] = nil
+            units[account] = nil
+        }
     }
 
     /// Forgets what counters were read at that count nothing now: the kernel has them no more.
@@ -145,11 +153,7 @@ struct BudgetBook: Sendable {
             changes.readings[name] = amount
             changes.gone.remove(name)
             if fresh == TrafficAmount() { continue }
-            let key = UsageKey(
-                day: budget.period.day(at: time).dayNumber, endpoint: meter.endpoint, policy: meter.account.policy,
-                budget: meter.account.budget)
-            changes.usage[key, default: TrafficAmount()] += fresh
-            change(meter.account, budget, at: time) { $0.used = $0.used.addingClamped(fresh.bytes) }
+            use(fresh, of: name, meter, budget, at: time)
         }
     }
 
@@ -169,14 +173,25 @@ struct BudgetBook: Sendable {
             readings[name] = amount
             changes.readings[name] = amount
             changes.gone.remove(name)
-            let budget = budget(of: meter.account)
+            use(fresh, of: name, meter, budget(of: meter.account), at: time)
+        }
+    }
+
+    /// Writes down what a counter has counted: as usage what of traffic it has, as used what of the budget's unit it has.
+    private mutating func use(
+        _ fresh: TrafficAmount, of counter: String, _ meter: Meter, _ budget: TrafficBudget?, at time: Int64
+    ) {
+        let isOfConnections = BudgetPlan.isOfConnections(counter)
+        if !isOfConnections {
             let period = budget?.period ?? BudgetPeriod(.total)
             let key = UsageKey(
                 day: period.day(at: time).dayNumber, endpoint: meter.endpoint, policy: meter.account.policy,
                 budget: meter.account.budget)
             changes.usage[key, default: TrafficAmount()] += fresh
-            if let budget { change(meter.account, budget, at: time) { $0.used = $0.used.addingClamped(fresh.bytes) } }
         }
+        guard let budget, isOfConnections == (budget.unit == .connections) else { return }
+        let used = budget.unit == .bytes ? fresh.bytes : fresh.packets
+        change(meter.account, budget, at: time) { $0.used = $0.used.addingClamped(used) }
     }
 
     /// What was written has not changed since.
@@ -207,31 +222,31 @@ struct BudgetBook: Sendable {
         return sum(account, budget, at: time)
     }
 
-    /// How many bytes are left; `nil` for what is only counted.
+    /// How much is left, in the budget's unit; `nil` for what is only counted.
     func left(of account: BudgetAccount, at time: Int64) -> UInt64? {
         guard let budget = budget(of: account), let amount = budget.amount else { return nil }
         let state = sum(account, budget, at: time)
-        let whole = amount.bytes.addingClamped(state.granted)
+        let whole = amount.count.addingClamped(state.granted)
         return whole > state.used ? whole - state.used : 0
     }
 
     /// Whether an account that is given so much more has no more altogether than the kernel takes for a quota.
-    func canGrant(_ bytes: UInt64, to account: BudgetAccount, at time: Int64) -> Bool {
-        let amount = budget(of: account)?.amount?.bytes ?? 0
-        return amount.addingClamped(state(of: account, at: time).granted).addingClamped(bytes) <= BudgetPlan.quotaLimit
+    func canGrant(_ more: UInt64, to account: BudgetAccount, at time: Int64) -> Bool {
+        let amount = budget(of: account)?.amount?.count ?? 0
+        return amount.addingClamped(state(of: account, at: time).granted).addingClamped(more) <= BudgetPlan.quotaLimit
     }
 
-    /// Adds to what may be used in the present period.
-    mutating func grant(_ bytes: UInt64, to account: BudgetAccount, at time: Int64) {
+    /// Adds to what may be used in the present period, in the budget's unit.
+    mutating func grant(_ more: UInt64, to account: BudgetAccount, at time: Int64) {
         guard let budget = budget(of: account) else { return }
-        change(account, budget, at: time) { $0.granted = $0.granted.addingClamped(bytes) }
+        change(account, budget, at: time) { $0.granted = $0.granted.addingClamped(more) }
     }
 
     /// Takes what is used so far for not used: as much is granted. What was counted stays counted.
     ///
     /// It is granted where it was used: what leaves a rolling window takes with it what was granted for it.
     mutating func reset(_ account: BudgetAccount, at time: Int64) {
-        guard let budget = budget(of: account) else { return }
+        guard let budget = budget(of: account), isCounted(account, in: budget.unit) else { return }
         let horizon = budget.period.horizon(at: time)
         for (start, stretch) in stretches[account] ?? [:] where start >= horizon && stretch.granted < stretch.used {
             stretches[account]?[start]?.granted = stretch.used
@@ -260,12 +275,18 @@ struct BudgetBook: Sendable {
     private func part(of account: BudgetAccount, _ budget: TrafficBudget, at time: Int64) -> Int {
         guard let amount = budget.amount else { return 0 }
         let state = sum(account, budget, at: time)
-        let whole = amount.bytes.addingClamped(state.granted)
+        let whole = amount.count.addingClamped(state.granted)
         let (high, low) = state.used.multipliedFullWidth(by: 100)
         return high < whole ? Int(clamping: whole.dividingFullWidth((high, low)).quotient) : .max
     }
 
+    /// Whether what is known of an account is of a unit: what was used of another one says nothing.
+    private func isCounted(_ account: BudgetAccount, in unit: BudgetAmount.Unit) -> Bool {
+        units[account] ?? .bytes == unit
+    }
+
     private func sum(_ account: BudgetAccount, _ budget: TrafficBudget, at time: Int64) -> Stretch {
+        guard isCounted(account, in: budget.unit) else { return Stretch() }
         let horizon = budget.period.horizon(at: time)
         return (stretches[account] ?? [:]).reduce(into: Stretch()) { sum, entry in
             if entry.key < horizon { return }
@@ -276,7 +297,9 @@ struct BudgetBook: Sendable {
 
     /// Of a clock that has gone back: what was counted at later times is counted now.
     private mutating func gather(_ account: BudgetAccount, at time: Int64) {
-        guard let budget = budgets[account], let known = stretches[account], !known.isEmpty else { return }
+        guard let budget = budgets[account], let known = stretches[account], !known.isEmpty,
+            isCounted(account, in: budget.unit)
+        else { return }
         let present = budget.period.stretch(at: time).lowerBound
         for (start, stretch) in known where start > present {
             stretches[account]?[start] = nil
@@ -293,6 +316,14 @@ struct BudgetBook: Sendable {
     ) {
         // Prices are of months of usage: nobody asks what is left of them, and they take no budget's place.
         if account.isOfPriceList { return }
+        if !isCounted(account, in: budget.unit) {
+            for start in stretches[account, default: [:]].keys {
+                changes.stretches.insert(Place(account: account, start: start))
+            }
+            stretches[account] = nil
+            units[account] = budget.unit == .bytes ? nil : budget.unit
+            changes.units.insert(account)
+        }
         let start = budget.period.stretch(at: time).lowerBound
         body(&stretches[account, default: [:]][start, default: Stretch()])
         changes.stretches.insert(Place(account: account, start: start))

@@ -30,6 +30,8 @@ final class BudgetKeeper {
     private(set) var demands = 0
     /// What the kernel holds; `nil` for nothing.
     private var program: TableProgram?
+    /// The last numbers that pass, of accounts of packets and of connections, by the names of their sets: what it holds.
+    private var bounds: [String: UInt64] = [:]
     /// The number of the table that the book's readings are of.
     private var handle: UInt64?
     /// Whether the kernel may be otherwise than endpoints' budgets ask for: until they are kept again.
@@ -91,32 +93,69 @@ final class BudgetKeeper {
         }
         try dataplane.claim([table])
         try store.forget(butLatest: BudgetBook.days)
+        bounds = try boundsInKernel()
         let quotas = try read(at: time)
         for (name, account) in demand.accounts where quotas[BudgetPlan.quota(of: name)]?.left == 0 {
             leftovers[account] = 0
             if let left = book.left(of: account, at: time), let amount = book.budgets[account]?.amount {
-                leftovers[account] = min(left, BudgetPlan.leftover(ofAmount: amount.bytes))
+                leftovers[account] = min(left, BudgetPlan.leftover(of: amount))
             }
         }
-        let wanted = plan(at: time).program
-        if handle != nil, try dataplane.drift(of: [wanted]).isEmpty {
+        if let wanted = try programInKernel(at: time) {
             try dataplane.sweep([table], keeping: [wanted])
-            program = wanted
+            hold(wanted)
         } else {
-            try replace(with: wanted)
+            try replace(at: time)
         }
         book.forgetGone()
         isLost = false
         try adjust(at: time)
     }
 
-    private func replace(with wanted: TableProgram) throws {
+    /// The program that the kernel holds, if it is one that it should.
+    ///
+    /// Accounts may have been used up since the former agent's last look: then they are asked with the others, and the table stays.
+    private func programInKernel(at time: Int64) throws -> TableProgram? {
+        if handle == nil { return nil }
+        let exhausted = leftovers
+        for spent in exhausted.isEmpty ? [exhausted] : [exhausted, [:]] {
+            leftovers = spent
+            let wanted = plan(at: time).program
+            if try dataplane.drift(of: [wanted]).isEmpty { return wanted }
+        }
+        leftovers = exhausted
+        return nil
+    }
+
+    /// The last numbers that pass, by what the kernel holds: whoever takes over goes on with them.
+    ///
+    /// A set with other numbers than there should be has none: it is changed, and the table is made anew.
+    private func boundsInKernel() throws -> [String: UInt64] {
+        let table = BudgetPlan.hostTable
+        if handle == nil || demand.plan.accounts.allSatisfy({ $0.unit == .bytes }) { return [:] }
+        let picture = try dataplane.picture(of: [table])
+        var found: [String: UInt64] = [:]
+        for name in picture.holdings[table]?.sets ?? [] where BudgetPlan.isOfNumbers(name) {
+            found[name] = BudgetPlan.bound(in: try picture.elements(of: name, in: table))
+        }
+        return found
+    }
+
+    /// Knows what the kernel holds from now on.
+    private func hold(_ wanted: TableProgram) {
+        program = wanted
+        bounds = BudgetPlan.bounds(in: wanted)
+    }
+
+    private func replace(at time: Int64) throws {
+        // In a table that is made anew, everything is counted from nothing.
+        let wanted = plan(at: time, counting: [:]).program
         var transaction = Transaction()
         if handle != nil { transaction.append(.deleteTable, in: wanted.table) }
         transaction.append(dataplane.addition(of: wanted.table), in: wanted.table)
         for operation in wanted.installation { transaction.append(operation, in: wanted.table) }
         try dataplane.commit(transaction)
-        program = wanted
+        hold(wanted)
         handle = nil
         isLost = false
     }
@@ -137,11 +176,12 @@ final class BudgetKeeper {
         for operations in [difference.arrival, difference.switching, difference.departure] where !operations.isEmpty {
             try dataplane.commit(Transaction(operations.map { Transaction.Step($0, in: BudgetPlan.hostTable) }))
         }
-        program = wanted
+        hold(wanted)
     }
 
     private func forgetTable() {
         program = nil
+        bounds = [:]
         handle = nil
         isLost = false
         leftovers = [:]
@@ -149,8 +189,12 @@ final class BudgetKeeper {
         book.forgetReadings()
     }
 
-    private func plan(at time: Int64) -> BudgetPlan {
-        demand.plan { account in (book.left(of: account, at: time) ?? 0, spent.contains(account)) }
+    private func plan(at time: Int64) -> BudgetPlan { plan(at: time, counting: bounds) }
+
+    private func plan(at time: Int64, counting bounds: [String: UInt64]) -> BudgetPlan {
+        var plan = demand.plan { account in (book.left(of: account, at: time) ?? 0, spent.contains(account)) }
+        plan.setBounds(bounds)
+        return plan
     }
 
     // MARK: - What is used
@@ -185,7 +229,7 @@ final class BudgetKeeper {
         let drift = try dataplane.drift(of: [program]).map(\.description)
         if !drift.isEmpty {
             try read(at: time)
-            try replace(with: plan(at: time).program)
+            try replace(at: time)
             try adjust(at: time)
             try save()
         }
@@ -193,7 +237,8 @@ final class BudgetKeeper {
         return drift
     }
 
-    /// Reads what the kernel shows into the book. Returns its quotas.
+    /// Reads what the kernel shows into the book. Returns its quotas, and what stands in their place for accounts of packets and
+    /// of connections.
     @discardableResult
     private func read(at time: Int64) throws -> [String: QuotaValue] {
         guard let found = try dataplane.meters(in: BudgetPlan.hostTable) else {
@@ -211,7 +256,14 @@ final class BudgetKeeper {
             found.counters.mapValues { TrafficAmount(packets: $0.packets, bytes: $0.bytes) }, at: time)
         refused = [:]
         for (name, account) in demand.accounts { refused[account] = found.counters[BudgetPlan.refusals(of: name)] }
-        return found.quotas
+        var quotas = found.quotas
+        for account in demand.plan.accounts where account.unit != .bytes {
+            guard let bound = bounds[BudgetPlan.numbers(of: account)],
+                let asked = found.counters[BudgetPlan.asked(of: account)]
+            else { continue }
+            quotas[BudgetPlan.quota(of: account.name)] = QuotaValue(bytes: bound, used: asked.packets)
+        }
+        return quotas
     }
 
     /// Counts what the kernel has counted of endpoints that went while no agent ran.
@@ -229,26 +281,52 @@ final class BudgetKeeper {
     private func adjust(at time: Int64) throws {
         var quotas = try read(at: time)
         if isLost, program != nil {
-            try replace(with: plan(at: time).program)
+            try replace(at: time)
             quotas = try read(at: time)
+        }
+        var accounts = plan(at: time).accounts
+        // What is left is read behind what has asked: no more may pass than are left, whatever has come in between.
+        if accounts.contains(where: { tally($0, quotas)?.steps.isEmpty == false }) {
+            try read(at: time)
+            accounts = plan(at: time).accounts
         }
         var changes = Transaction()
         var remaining: [BudgetAccount: UInt64] = [:]
-        for planned in plan(at: time).accounts {
+        var corrected: [String: UInt64] = [:]
+        for planned in accounts {
             guard let account = demand.accounts[planned.name], let amount = book.budgets[account]?.amount,
                 let quota = quotas[BudgetPlan.quota(of: planned.name)]
             else { continue }
-            let correction = BudgetPlan.correction(
-                of: planned, amount: amount.bytes, bytes: quota.bytes, used: quota.used,
-                leftover: leftovers[account] ?? BudgetPlan.leftover(ofAmount: amount.bytes))
+            var correction: [EgretNftables.Operation]?
+            if planned.unit == .bytes {
+                correction = BudgetPlan.correction(
+                    of: planned, amount: amount.count, bytes: quota.bytes, used: quota.used,
+                    leftover: leftovers[account] ?? BudgetPlan.leftover(of: amount))
+            } else if let tally = tally(planned, quotas) {
+                correction = tally.steps
+                if !tally.steps.isEmpty { corrected[BudgetPlan.numbers(of: planned)] = tally.bound }
+            }
             if correction == nil { remaining[account] = planned.left }
             for step in correction ?? [] { changes.append(step, in: BudgetPlan.hostTable) }
         }
         if !changes.steps.isEmpty { try dataplane.commit(changes) }
+        if !corrected.isEmpty {
+            bounds.merge(corrected) { _, new in new }
+            program?.setBounds(corrected)
+        }
         let areOthers = Swift.Set(remaining.keys) != spent
         leftovers = remaining
         guard areOthers, let program else { return }
         try bring(from: program, to: plan(at: time).program)
+    }
+
+    /// What is to be done about an account of packets or connections; `nil` for one that is used up, and for one of bytes.
+    private func tally(_ planned: BudgetPlan.Account, _ quotas: [String: QuotaValue]) -> BudgetPlan.TallyCorrection? {
+        guard planned.unit != .bytes, let account = demand.accounts[planned.name],
+            let amount = book.budgets[account]?.amount, let quota = quotas[BudgetPlan.quota(of: planned.name)]
+        else { return nil }
+        return BudgetPlan.correction(
+            ofTally: planned, amount: amount.count, bound: quota.bytes, asked: quota.used)
     }
 
     /// Forgets accounts of endpoints that have been gone the longest, if there are too many.
@@ -279,9 +357,9 @@ final class BudgetKeeper {
     // MARK: - What is changed by hand
 
     /// Adds to what accounts may use in the present period.
-    func grant(_ bytes: UInt64, to accounts: [BudgetAccount], at time: Int64) throws {
+    func grant(_ more: UInt64, to accounts: [BudgetAccount], at time: Int64) throws {
         try read(at: time)
-        for account in accounts { book.grant(bytes, to: account, at: time) }
+        for account in accounts { book.grant(more, to: account, at: time) }
         try save()
         try adjust(at: time)
     }

@@ -73,7 +73,8 @@ struct BudgetDemand: Equatable {
         for (name, found) in groups.sorted(by: { $0.key < $1.key }) { add(found, of: name) }
         plan.accounts = accounts.sorted { $0.value < $1.value }.compactMap { name, account in
             budgets[account].map {
-                BudgetPlan.Account(name: name, left: $0.amount?.bytes ?? 0, onExhausted: $0.onExhausted)
+                BudgetPlan.Account(
+                    name: name, left: $0.amount?.count ?? 0, unit: $0.unit, onExhausted: $0.onExhausted)
             }
         }
     }
@@ -110,11 +111,14 @@ struct BudgetDemand: Equatable {
         _ entry: EndpointBudget, _ account: BudgetAccount, of endpoint: String, _ name: String
     ) -> BudgetPlan.Meter {
         budgets[account] = entry.budget
-        meters[BudgetPlan.counter(of: name)] = BudgetBook.Meter(endpoint: endpoint, account: account)
-        guard entry.holdsBack else { return BudgetPlan.Meter(name: name, clause: entry.clause, account: nil) }
+        var meter = BudgetPlan.Meter(
+            name: name, clause: entry.clause, account: nil, countsConnections: entry.budget.unit == .connections)
+        for counter in meter.counters { meters[counter] = BudgetBook.Meter(endpoint: endpoint, account: account) }
+        guard entry.holdsBack else { return meter }
         let kernelName = BudgetPlan.name(of: ["account", account.policy, account.budget, account.account])
         accounts[kernelName] = account
-        return BudgetPlan.Meter(name: name, clause: entry.clause, account: kernelName)
+        meter.account = kernelName
+        return meter
     }
 
     /// The plan with what is left, and what is used up, of accounts now.

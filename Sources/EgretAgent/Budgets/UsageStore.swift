@@ -60,13 +60,18 @@ final class UsageStore {
 
     private static func open(_ path: String) throws -> DatabaseQueue {
         let database = try prepared(path)
-        // A file of this version that an earlier Egret has made is without it, and an earlier Egret passes it over.
+        // A file of this version that an earlier Egret has made is without them, and an earlier Egret passes them over. What is
+        // used of accounts without a unit is bytes.
         try database.write { database in
             try database.execute(
                 sql: """
                     CREATE TABLE IF NOT EXISTS meter (
                         name TEXT PRIMARY KEY, endpoint TEXT, policy TEXT, budget TEXT, account TEXT
-                    ) WITHOUT ROWID
+                    ) WITHOUT ROWID;
+                    CREATE TABLE IF NOT EXISTS unit (
+                        policy TEXT, budget TEXT, account TEXT, unit TEXT NOT NULL,
+                        PRIMARY KEY (policy, budget, account)
+                    ) WITHOUT ROWID;
                     """)
         }
         return database
@@ -143,7 +148,12 @@ final class UsageStore {
                     endpoint: row["endpoint"],
                     account: BudgetAccount(policy: row["policy"], budget: row["budget"], account: row["account"]))
             }
-            return BudgetBook(stretches: stretches, readings: readings, meters: meters)
+            var units: [BudgetAccount: BudgetAmount.Unit] = [:]
+            for row in try Row.fetchAll(database, sql: "SELECT * FROM unit") {
+                let account = BudgetAccount(policy: row["policy"], budget: row["budget"], account: row["account"])
+                units[account] = BudgetAmount.Unit(rawValue: row["unit"])
+            }
+            return BudgetBook(stretches: stretches, readings: readings, meters: meters, units: units)
         }
     }
 
@@ -182,6 +192,7 @@ final class UsageStore {
                     ])
             }
             for name in changes.meters { try UsageStore.write(book.meters[name], name, database) }
+            for account in changes.units { try UsageStore.write(book.units[account], of: account, database) }
             for place in changes.stretches {
                 let (account, stretch) = (place.account, book.stretches[place.account]?[place.start])
                 if let stretch {
@@ -211,6 +222,19 @@ final class UsageStore {
             arguments: [
                 name, meter.endpoint, meter.account.policy, meter.account.budget, meter.account.account,
             ])
+    }
+
+    /// Writes of what an account's use is; `nil` for bytes.
+    private static func write(_ unit: BudgetAmount.Unit?, of account: BudgetAccount, _ database: Database) throws {
+        let names = [account.policy, account.budget, account.account]
+        guard let unit else {
+            return try database.execute(
+                sql: "DELETE FROM unit WHERE policy = ? AND budget = ? AND account = ?",
+                arguments: StatementArguments(names))
+        }
+        try database.execute(
+            sql: "INSERT OR REPLACE INTO unit VALUES (?, ?, ?, ?)",
+            arguments: StatementArguments(names + [unit.rawValue]))
     }
 
     /// Forgets what was used on all but the latest days.
@@ -246,6 +270,7 @@ final class UsageStore {
                 try database.execute(
                     sql: "DELETE FROM stretch WHERE policy = ? AND budget = ? AND account = ?",
                     arguments: [account.policy, account.budget, account.account])
+                try UsageStore.write(nil, of: account, database)
             }
             return Array(gone)
         }

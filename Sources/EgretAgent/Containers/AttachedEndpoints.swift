@@ -109,6 +109,7 @@ final class AttachedEndpoints {
         // Another container of the same name, in the host's network or another's, has nothing of what the former one had.
         if let former, former.cookie == cookie, former.target.identifier == target.identifier {
             record.wayToHost = former.wayToHost
+            record.wayToClock = former.wayToClock
         }
         if let former {
             record.told = former.target.origin == target.origin ? former.told : former.target.labels
@@ -331,15 +332,17 @@ final class AttachedEndpoints {
         let others = records.values.filter { $0.cookie == record.cookie && $0.target.id != former?.target.id }
         otherLinks[record.target.id] = nil
         record.wayToHost = record.target.wayToHost ?? record.wayToHost
+        record.wayToClock = record.target.wayToClock ?? record.wayToClock
         if record.cookie == ownCookie {
             record.problem = AttachedEndpoints.isInHostNetwork
             return
         }
         let host = others.first { !$0.target.isGuest }
+        let ways = [record.wayToHost, record.wayToClock].compactMap(\.self)
         if record.target.isGuest || host != nil {
             let name = host?.target.id ?? "another container"
             let shared = "it shares the network of \(name), whose policies hold for both"
-            record.problem = ([shared] + (record.wayToHost.map { [$0] } ?? [])).joined(separator: "; ")
+            record.problem = ([shared] + ways).joined(separator: "; ")
             return
         }
         let number = try connection.get("ask for the number of a namespace") { sequence throws(WireError) in
@@ -349,7 +352,7 @@ final class AttachedEndpoints {
         // What was expected of itself is nobody else's.
         let owners = records.values.filter { $0.cookie != record.cookie && $0.target.id != former?.target.id }
         waiting.remove(record.target.id)
-        var problems = record.wayToHost.map { [$0] } ?? []
+        var problems = ways
         let present = try NamespaceLink.all(in: namespace)
         let waysOut = present.filter { !$0.isPoliced }.compactMap(\.wayOut)
         if !waysOut.isEmpty { otherLinks[record.target.id] = waysOut.joined(separator: "; ") }

@@ -49,7 +49,10 @@ extension NameService {
         guard !change.isEmpty, let sets = proxies.withLock({ $0?.sets }) else { return try body({}) }
         let now = EgretLinux.BootClock.milliseconds
         var stale: Swift.Set<NameElement> = []
-        defer { end(change) }
+        defer {
+            end(change)
+            begin()
+        }
         return try registry.changing {
             var grants: [(member: NameMember, grants: [NameGrant])] = []
             let links = Swift.Set(change.members.map(\.link))

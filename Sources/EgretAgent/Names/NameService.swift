@@ -15,7 +15,7 @@ import Synchronization
 /// The names of all endpoints: the two proxies, what they may let out, and what they tell.
 ///
 /// Both are threads of the agent. They start with the first policy that has rules about names. When the agent ends, no name
-/// resolves and nothing opens.
+/// resolves and nothing opens; where somebody keeps their sockets, questions and connections wait there for the next agent.
 final class NameService: Sendable {
     /// Where things are, and who is asked.
     struct Setting: Sendable {
@@ -33,6 +33,8 @@ final class NameService: Sendable {
         var denial: NameTable.Denial = .refused
         /// How much each endpoint may ask, and hold.
         var limits = NameLimits()
+        /// Keeps the proxies' sockets over the agent's end; `nil` where nobody does.
+        var kept: KeptSockets?
         /// The time, in seconds since 1970.
         var now: @Sendable () -> Int64
     }
@@ -91,8 +93,9 @@ final class NameService: Sendable {
     /// Whether there is anything to do for names.
     var isRunning: Bool { proxies.withLock { $0 != nil } }
 
-    /// Starts the proxies if they do not run, at the ports that a former agent's had if they are free: what is led there
-    /// in the kernel goes on.
+    /// Starts the proxies if they do not run, at the ports that a former agent's had if they are free, and with its sockets if
+    /// they were kept: what is led there in the kernel goes on. They read nothing before the first ``change(_:_:)``, so that
+    /// what waits there finds its endpoint.
     ///
     /// - Throws: An error if sockets cannot be had, or the notes not be written.
     func start() throws {
@@ -108,10 +111,12 @@ final class NameService: Sendable {
                 state.servers = setting.servers()
             }
             let (sets, hooks) = (try makeSets(), self.connectionHooks)
+            let formerQuestions = setting.kept?.take(.questions, at: former?.questions) ?? [:]
+            let formerChecks = setting.kept?.take(.checks, at: former?.checks) ?? [:]
             let questions = try NameService.atPort(former?.questions) { (port) throws(LinuxError) in
                 try NameProxy(
-                    registry: registry, port: port, isTransparent: true, trust: setting.trust,
-                    hooks: questionHooks(sets))
+                    registry: registry, port: port, isTransparent: true, former: port == 0 ? [:] : formerQuestions,
+                    isHeld: true, trust: setting.trust, hooks: questionHooks(sets))
             }
             var settings = ConnectionProxy.Settings()
             settings.isTransparent = false
@@ -120,8 +125,12 @@ final class NameService: Sendable {
             settings.connections = 65_536
             settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
             let connections = try NameService.atPort(former?.checks) { (port) throws(LinuxError) in
-                try ConnectionProxy(registry: registry, port: port, settings: settings, hooks: hooks)
+                try ConnectionProxy(
+                    registry: registry, port: port, settings: settings, former: port == 0 ? [:] : formerChecks,
+                    isHeld: true, hooks: hooks)
             }
+            // Beside the note of the ports: what is kept and what is noted go together.
+            defer { setting.kept?.keep([(.questions, questions.sockets), (.checks, connections.sockets)]) }
             proxies = Proxies(questions: questions, connections: connections, sets: sets)
             try File.replace(
                 "\(setting.path).ports", with: Array("\(questions.port) \(connections.port)\n".utf8), mode: 0o600)
@@ -143,6 +152,29 @@ final class NameService: Sendable {
         return try make(0)
     }
 
+    /// Has the proxies work, if they wait for that.
+    func begin() {
+        let running = proxies.withLock { $0 }
+        running?.connections.begin()
+        running?.questions.begin()
+    }
+
+    /// Has nothing kept that nobody uses, once the policies of the agent's start are in force.
+    func settle() {
+        if !isRunning { setting.kept?.forget() }
+    }
+
+    /// Ends the proxies at the end of the process, when the questions that were read have their answers. What has come since
+    /// is the next agent's, if the sockets are kept.
+    ///
+    /// - Parameter limit: How long the answers may take.
+    func finish(within limit: Duration) {
+        // They stay known, so that nobody starts others.
+        let running = proxies.withLock { $0 }
+        running?.connections.stop()
+        running?.questions.finish(within: limit)
+    }
+
     /// Ends the proxies and their connections.
     func stop() {
         let running = proxies.withLock { proxies in
@@ -157,6 +189,7 @@ final class NameService: Sendable {
     /// Ends the proxies where nobody has rules about names any more, and takes the notes away.
     func end() {
         stop()
+        setting.kept?.forget()
         journal.remove()
         try? File.remove("\(setting.path).ports")
     }

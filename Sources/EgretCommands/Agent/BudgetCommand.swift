@@ -14,6 +14,7 @@ struct BudgetCommand: ParsableCommand {
             Examples:
               sudo egret budget ls
               sudo egret budget grant build-jobs monthly 5GB
+              sudo egret budget grant build-jobs hourly 500 connections
               sudo egret budget reset build-jobs monthly --account team-a
             """,
         subcommands: [BudgetListCommand.self, BudgetGrantCommand.self, BudgetResetCommand.self]
@@ -49,21 +50,27 @@ struct BudgetGrantCommand: ParsableCommand {
 
     @OptionGroup var budget: BudgetArguments
 
-    @Argument(help: ArgumentHelp("How much more.", valueName: "5GB"))
-    var amount: String
+    @Argument(
+        help: ArgumentHelp(
+            "How much more: 5GB, or 500 packets, or 500 connections, as the budget is.", valueName: "5GB"))
+    var amount: [String]
 
     @OptionGroup var agent: AgentOptions
 
+    private var text: String { amount.joined(separator: " ") }
+
     func validate() throws {
-        guard let count = ByteCount(amount), count.bytes > 0 else {
-            throw ValidationError("\(amount) is no amount of bytes: write a number and a unit, for example 5GB.")
+        guard let amount = BudgetAmount(text), amount.count > 0 else {
+            throw ValidationError(
+                "\(text) is no amount of bytes, packets or connections: write a number and a unit, for example 5GB.")
         }
-        guard count.bytes <= UInt64(Int64.max) else {
-            throw ValidationError("\(amount) is more than can be counted: a budget has at most 2^63 - 1 bytes.")
+        guard amount.count <= BudgetAmount.most else {
+            throw ValidationError(
+                "\(text) is more than can be counted: a budget has at most 2^63 - 1 \(amount.unit.rawValue).")
         }
     }
 
-    func run() throws { try budget.change(agent.client, grant: ByteCount(amount)?.bytes) }
+    func run() throws { try budget.change(agent.client, grant: BudgetAmount(text)) }
 }
 
 struct BudgetResetCommand: ParsableCommand {
@@ -90,10 +97,11 @@ struct BudgetArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Only for this endpoint, or this value of the label.", valueName: "name"))
     var account: String?
 
-    func change(_ client: AgentClient, grant: UInt64?) throws {
+    func change(_ client: AgentClient, grant: BudgetAmount?) throws {
         try asking {
+            let unit = grant.flatMap { $0.unit == .bytes ? nil : $0.unit.rawValue }
             let states = try client.change(
-                BudgetChange(policy: policy, budget: name, account: account, grant: grant))
+                BudgetChange(policy: policy, budget: name, account: account, grant: grant?.count, unit: unit))
             Console.output(BudgetText.lines(of: states, isWide: false).map { $0 + "\n" }.joined())
         }
     }
@@ -119,19 +127,23 @@ enum BudgetText {
         micros.map { TrafficPrice.text(ofMicros: $0, in: state.currency ?? "") } ?? "-"
     }
 
+    private static func amount(_ count: UInt64, _ state: BudgetInfo) -> String {
+        RoundedBytes.text(count, BudgetAmount.Unit(rawValue: state.unit) ?? .bytes)
+    }
+
     private static func row(_ state: BudgetInfo, isWide: Bool) -> [String] {
         let whole = state.amount.map { $0.addingClamped(state.granted) }
         let percent = whole.map { " (\(Int((Double(state.used) * 100 / Double(max(1, $0))).rounded(.down)))%)" } ?? ""
         let cells = [
             state.policy, state.budget, state.account.isEmpty ? "-" : state.account,
-            RoundedBytes.text(state.used) + percent, whole.map { RoundedBytes.text($0) } ?? "-", state.period,
-            state.forecast.map { RoundedBytes.text($0) } ?? "-",
+            amount(state.used, state) + percent, whole.map { amount($0, state) } ?? "-", state.period,
+            state.forecast.map { amount($0, state) } ?? "-",
             state.isExhausted ? "exhausted: \(state.onExhausted)" : "open",
         ]
         return isWide
             ? cells + [
                 cost(state.cost, state), cost(state.costForecast, state),
-                RoundedBytes.text(state.granted), state.ends.map { MomentText.text(of: Int64($0)) } ?? "-",
+                amount(state.granted, state), state.ends.map { MomentText.text(of: Int64($0)) } ?? "-",
                 "\(state.refused)", "\(state.endpoints)",
             ] : cells
     }
@@ -139,6 +151,11 @@ enum BudgetText {
 
 /// Amounts for reading, not for reckoning: `1.53 GB`.
 enum RoundedBytes {
+    /// Packets and connections are counted out: `4711 packets`.
+    static func text(_ count: UInt64, _ unit: BudgetAmount.Unit) -> String {
+        unit == .bytes ? text(count) : BudgetAmount(count, unit).description
+    }
+
     static func text(_ bytes: UInt64) -> String {
         let units: [(UInt64, String)] = [
             (1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB"),

@@ -20,6 +20,7 @@ struct LimitCommand: ParsableCommand {
             Examples:
               sudo egret limit shop/web --rate 10Mbit --rate internet=2Mbit
               sudo egret limit docker/db --connections 100 --new-connections 20/s
+              sudo egret limit shop/crawler --connections destination=4
               sudo egret limit shop/web --clear
             """
     )
@@ -113,7 +114,8 @@ struct LimitOptions: ParsableArguments {
             "How fast traffic may be, in each direction: 20Mbit; or egress=20Mbit, ingress=20Mbit, internet=2Mbit.",
             discussion: """
                 Before the equals sign stands a direction, or a destination as --allow takes it, but for names. The \
-                next three take the same. May be given more than once: all hold.
+                next three take the same, and destination= before it or alone, which counts for each far address by \
+                itself: destination=20, destination=internet=20. May be given more than once: all hold.
                 """,
             valueName: "rate")
     )
@@ -121,7 +123,8 @@ struct LimitOptions: ParsableArguments {
 
     @Option(
         name: .customLong("connections"),
-        help: ArgumentHelp("How many connections may be open at once: 100, or internet=20.", valueName: "number")
+        help: ArgumentHelp(
+            "How many connections may be open at once: 100, internet=20, or destination=5.", valueName: "number")
     )
     var connections: [String] = []
 

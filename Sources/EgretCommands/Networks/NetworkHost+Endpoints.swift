@@ -302,7 +302,7 @@ extension NetworkHost {
         if endpoint.isCreated, isOnly(endpoint), let reference = NamespaceReference(endpoint.namespace) {
             let cookie = try? NamespaceReference.cookie(of: reference.open())
             // Of a namespace that did not come so far there is an empty file.
-            if cookie == endpoint.cookie || cookie == nil && endpoint.stage == .making {
+            if cookie == endpoint.cookie || cookie == nil && endpoint.stage != .ready {
                 try NetworkNamespace.remove(at: reference.path)
             }
         }

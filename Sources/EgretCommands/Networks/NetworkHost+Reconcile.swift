@@ -235,7 +235,9 @@ extension NetworkHost {
         var endpoint = endpoint
         let namespace = try? reference.open()
         let cookie = try namespace.map { try NamespaceReference.cookie(of: $0) }
-        if endpoint.cookie != 0, cookie != endpoint.cookie {
+        // Whoever makes one notes it before it has its name: stopped in between, an empty file is left of it.
+        let isUnfinished = cookie == nil && endpoint.isCreated && File.exists(reference.path)
+        if endpoint.cookie != 0, cookie != endpoint.cookie, !isUnfinished {
             // What is called so now is somebody else's, who must not get its addresses and policies.
             try forget(endpoint, &network)
             repairs.append("gave up \(endpoint.namespace) of \(network.name): its namespace is gone")
@@ -247,7 +249,7 @@ extension NetworkHost {
         } else if !endpoint.isCreated {
             return try forget(endpoint, &network)
         } else {
-            // A file that is left from before the restart holds nothing.
+            // A file that is left, also from before the machine's restart, holds nothing.
             try NetworkNamespace.remove(at: reference.path)
             try create(reference, for: &endpoint, &network)
         }

@@ -20,7 +20,7 @@ extension BudgetPlan {
         // Members may have a counter together: links of one endpoint that otherwise count differently.
         var counted: Swift.Set<String> = []
         for meter in members.flatMap(\.meters) where counted.insert(meter.name).inserted {
-            program.counters.append(Counter(BudgetPlan.counter(of: meter.name)))
+            program.counters += meter.counters.map { Counter($0) }
         }
         for member in members { BudgetPlan.add(member, stages, &matches, to: &program) }
         program.sets += matches.sets
@@ -29,15 +29,23 @@ extension BudgetPlan {
         return program
     }
 
-    /// The steps that give an account another amount, whatever has been used: its quota is made anew.
+    /// The steps that give an account another amount, whatever has been used: its quota, or what counts in its place, is made
+    /// anew.
     ///
     /// - Parameter account: The account as it is to be.
     /// - Returns: Steps for one transaction.
     public static func renewal(of account: Account) -> [EgretNftables.Operation] {
-        [
-            .flushChain(account.check), .deleteQuota(account.quota.name), .addQuota(account.quota),
-            .addRule(account.asking),
-        ]
+        var steps: [EgretNftables.Operation] = [.flushChain(account.check)]
+        if let tally = Tally(of: account) {
+            steps.append(.deleteCounter(tally.counter.name))
+            for set in tally.sets { steps.append(.deleteSet(set.name)) }
+            steps.append(.addCounter(tally.counter))
+            for set in tally.sets { steps.append(.addSet(set)) }
+        } else {
+            steps += [.deleteQuota(account.quota.name), .addQuota(account.quota)]
+        }
+        for rule in account.asking { steps.append(.addRule(rule)) }
+        return steps
     }
 
     // MARK: - Whose packet it is
@@ -178,6 +186,15 @@ extension BudgetPlan {
                     Rule(in: chain, $0 + [effect])
                 }
             }
+            let counting = stage.step == .count ? meters.filter(\.countsConnections) : []
+            if counting.isEmpty { continue }
+            // Of a connection, the first packet counts: it is confirmed when that has passed.
+            program.rules.append(Rule(in: chain, BudgetPlan.isNotFirst + [.verdict(.return)]))
+            for meter in counting {
+                program.rules += matches.conditions(meter.clause, stage.direction).map {
+                    Rule(in: chain, BudgetPlan.isTracked + $0 + [.counter(BudgetPlan.opened(of: meter.name))])
+                }
+            }
         }
     }
 
@@ -236,9 +253,19 @@ extension BudgetPlan {
 
     private func spending(_ account: Account, _ program: inout TableProgram) -> [Rule] {
         let refusal: [Statement] = [.counter(BudgetPlan.refusals(of: account.name)), .verdict(.drop)]
-        program.quotas.append(account.quota)
+        if let tally = Tally(of: account) {
+            program.counters.append(tally.counter)
+            program.sets += tally.sets
+        } else {
+            program.quotas.append(account.quota)
+        }
         let actions: [Rule] =
             switch account.onExhausted {
+            case .deny where account.unit == .connections:
+                [
+                    Rule(in: account.spent, BudgetPlan.isNotFirst + [.verdict(.return)]),
+                    Rule(in: account.spent, BudgetPlan.isTracked + refusal),
+                ]
             case .deny:
                 [Rule(in: account.spent, [Direction.original.statement, .connectionState(in: .new)] + refusal)]
             case .cut: [Rule(in: account.spent, refusal)]
@@ -255,8 +282,13 @@ extension BudgetPlan {
             program.limits.append(
                 RateLimit(account.throttle(rate), bytesPerSecond: rate.bytesPerSecond, burst: burst))
         }
-        return [account.asking] + actions
+        return account.asking + actions
     }
+
+    /// Goes on with packets of connections of which a packet has passed.
+    fileprivate static let isNotFirst: [Statement] = [.connectionStatus(in: .confirmed)]
+    /// Goes on with packets of connections that are their beginner's.
+    fileprivate static let isTracked: [Statement] = [Direction.original.statement]
 }
 
 extension BudgetPlan.Clause {
@@ -279,8 +311,22 @@ extension BudgetPlan.Account {
 
     fileprivate func throttle(_ rate: BitRate) -> String { "throttle-\(name)-\(rate.bitsPerSecond)" }
 
-    /// Uses the packet's bytes, and goes where it is decided what happens if there were not so many left.
-    fileprivate var asking: Rule {
-        Rule(in: check, [.quota(BudgetPlan.quota(of: name)), .verdict(.goto(spent))])
+    /// Uses the packet's bytes, or the packet, or the connection that it begins, and goes where it is decided what happens if
+    /// there was not so much left.
+    fileprivate var asking: [Rule] {
+        guard let tally = BudgetPlan.Tally(of: self) else {
+            return [Rule(in: check, [.quota(BudgetPlan.quota(of: name)), .verdict(.goto(spent))])]
+        }
+        var rules = [Rule(in: check, [tally.isClosed, .verdict(.goto(spent))])]
+        var isCounted: [Statement] = []
+        if unit == .connections {
+            rules.append(Rule(in: check, BudgetPlan.isNotFirst + [.verdict(.return)]))
+            isCounted = BudgetPlan.isTracked
+        }
+        rules.append(Rule(in: check, isCounted + tally.passes + [.verdict(.return)]))
+        // Should that not be noted, for want of memory, the packet is still too many.
+        rules.append(Rule(in: check, isCounted + [tally.closes]))
+        rules.append(Rule(in: check, isCounted + [.verdict(.goto(spent))]))
+        return rules
     }
 }

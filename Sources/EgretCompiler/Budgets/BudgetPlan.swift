@@ -13,17 +13,26 @@ public struct BudgetPlan: Hashable, Sendable {
     public struct Account: Hashable, Sendable {
         /// The name that its objects carry.
         public var name: String
-        /// How much is left at the beginning, in bytes.
+        /// How much is left at the beginning, in its unit.
         public var left: UInt64
+        /// What it is of.
+        public var unit: BudgetAmount.Unit
+        /// The number of the last packet, or connection, that passes, where the kernel counts them already; `nil` where it begins
+        /// to: then so many pass as are left. Of bytes a quota knows it.
+        public var bound: UInt64?
         /// What happens when none is left.
         public var onExhausted: TrafficBudget.Exhaustion
         /// Whether none is left: it is asked before those that have something left, so that what it drops uses nothing.
         public var isSpent: Bool
 
         /// Creates an account.
-        public init(name: String, left: UInt64, onExhausted: TrafficBudget.Exhaustion, isSpent: Bool = false) {
+        public init(
+            name: String, left: UInt64, unit: BudgetAmount.Unit = .bytes, onExhausted: TrafficBudget.Exhaustion,
+            isSpent: Bool = false
+        ) {
             self.name = name
             self.left = left
+            self.unit = unit
             self.onExhausted = onExhausted
             self.isSpent = isSpent
         }
@@ -37,12 +46,20 @@ public struct BudgetPlan: Hashable, Sendable {
         public var clause: Clause
         /// What they use up; `nil` if they are only counted.
         public var account: String?
+        /// Whether the connections that begin are counted beside the packets.
+        public var countsConnections: Bool
 
         /// Creates a meter.
-        public init(name: String, clause: Clause, account: String?) {
+        public init(name: String, clause: Clause, account: String?, countsConnections: Bool = false) {
             self.name = name
             self.clause = clause
             self.account = account
+            self.countsConnections = countsConnections
+        }
+
+        /// The names of its counters.
+        public var counters: [String] {
+            [BudgetPlan.counter(of: name)] + (countsConnections ? [BudgetPlan.opened(of: name)] : [])
         }
     }
 
@@ -168,6 +185,10 @@ public struct BudgetPlan: Hashable, Sendable {
     public static func refusals(of account: String) -> String { "refused-\(account)" }
     /// The name of a meter's counter.
     public static func counter(of meter: String) -> String { "used-\(meter)" }
+    /// The name of a meter's counter of the first packets of connections.
+    public static func opened(of meter: String) -> String { "opened-\(meter)" }
+    /// Whether a counter is one of the first packets of connections, by its name.
+    public static func isOfConnections(_ counter: String) -> Bool { counter.hasPrefix("opened-") }
 }
 
 extension Service {

@@ -48,6 +48,9 @@ struct LimitMatch: Sendable {
         self.addresses = addresses
     }
 
+    /// The families that it is about.
+    var families: [AddressFamily] { AddressFamily.allCases.filter { addresses.keys.contains($0) } }
+
     /// One list of statements for each kind of packet of a family; none if nothing of the family can match.
     func conditions(_ family: AddressFamily, _ end: FarEnd, ofFrames: Bool = false) -> [[Statement]] {
         guard let set = addresses[family] else { return [] }

@@ -82,6 +82,7 @@ public struct LimitProgram: Sendable {
 
     private let logGroup: UInt16
     private let horizon: ClosedRange<Int64>
+    private let mostDestinations: UInt32?
     private var elements: [String: [SetElement]] = [:]
     private var known: Swift.Set<String> = []
     private var matches: [MatchKey: LimitMatch] = [:]
@@ -106,15 +107,18 @@ public struct LimitProgram: Sendable {
     ///   - horizon: The first and last second, since 1970, for which the times of limits are worked out. Outside, every
     ///     limit holds.
     ///   - logGroup: The nfnetlink_log group that refused packets go to.
+    ///   - mostDestinations: How many far addresses of a family a limit counts by themselves, for each endpoint; more are
+    ///     refused. `nil` for as many as the kernel lets rules put into a set, 65,535.
     /// - Complexity: O(*m* × *l*) for *m* members with *l* limits each.
     public init(
         _ members: [Member], in table: Table = LimitProgram.table, frameTable: Table = LimitProgram.frameTable,
-        horizon: ClosedRange<Int64> = 0...0, logGroup: UInt16
+        horizon: ClosedRange<Int64> = 0...0, logGroup: UInt16, mostDestinations: UInt32? = nil
     ) {
         program = TableProgram(table: table)
         frames = TableProgram(table: frameTable)
         self.logGroup = logGroup
         self.horizon = horizon
+        self.mostDestinations = mostDestinations
         for member in members {
             for direction in TrafficDirection.allCases { add(member, direction) }
             addClasses(member)
@@ -251,14 +255,13 @@ public struct LimitProgram: Sendable {
                 }
             }
             if let packets = limit.packets {
-                let target = addChain("packets", limit, member, direction) {
-                    [[.beyond(UInt64(packets.count), seconds: packets.unit.seconds, burst: packets.burst)]]
-                }
+                let target = addChain("packets", [.passing(packets)], limit, member, direction, match.families, end)
                 passing += match.conditions(end).map { Rule(in: chain, $0 + times + [.verdict(.jump(target))]) }
             }
             if limit.countsConnections {
-                let target = addChain("connections", limit, member, direction) { limit.countingConnections }
                 let end: LimitMatch.FarEnd = direction == .egress ? .destination : .beginner
+                let target = addChain(
+                    "connections", limit.connectionCounts, limit, member, direction, match.families, end)
                 let isMeant: [Statement] = [Direction.original.statement] + times
                 beginning += match.conditions(end).map {
                     Rule(in: chain, isMeant + $0 + [.verdict(.jump(target))])
@@ -301,13 +304,13 @@ public struct LimitProgram: Sendable {
 
     /// The chain in which a limit is counted: the member's own, or one that all share which the limit counts together.
     private mutating func addChain(
-        _ kind: String, _ limit: TrafficLimit, _ member: Member, _ direction: TrafficDirection,
-        _ conditions: () -> [[Statement]]
+        _ kind: String, _ counts: [LimitCount], _ limit: TrafficLimit, _ member: Member, _ direction: TrafficDirection,
+        _ families: [AddressFamily], _ end: LimitMatch.FarEnd
     ) -> String {
         let digest = limit.digest(direction)
         let owner: String
         switch limit.scope {
-        case .endpoint: owner = "\(member.owner)"
+        case .endpoint, .destination: owner = "\(member.owner)"
         case .policy: owner = "all"
         case .network:
             var network = StableDigest()
@@ -318,7 +321,19 @@ public struct LimitProgram: Sendable {
         let refusing = refusal(limit, direction, digest)
         guard known.insert(name).inserted else { return name }
         program.chains.append(Chain(name))
-        program.rules += conditions().map { Rule(in: name, $0 + [.verdict(.goto(refusing))]) }
+        var conditions: [[Statement]] = []
+        if limit.scope == .destination {
+            for count in counts {
+                for family in families {
+                    let each = count.each(end, family, of: "\(owner)-\(digest)", size: mostDestinations)
+                    program.sets.append(each.set)
+                    conditions += each.conditions
+                }
+            }
+        } else {
+            conditions = counts.map { [$0.statement] }
+        }
+        program.rules += conditions.map { Rule(in: name, $0 + [.verdict(.goto(refusing))]) }
         return name
     }
 
@@ -346,12 +361,6 @@ extension TrafficLimit {
     /// Whether connections are counted.
     var countsConnections: Bool { connections != nil || newConnections != nil }
 
-    /// What refuses a connection that begins.
-    var countingConnections: [[Statement]] {
-        (connections.map { [[.connectionsOver($0)]] } ?? [])
-            + (newConnections.map { [[.beyond(UInt64($0.count), seconds: $0.unit.seconds, burst: $0.count)]] } ?? [])
-    }
-
     /// What tells the limit from every other: the same text is the same limit, also after a restart.
     func digest(_ direction: TrafficDirection) -> String {
         var digest = StableDigest()
@@ -367,9 +376,4 @@ extension TrafficLimit {
         if let schedule { digest.add(schedule.description) }
         return digest.text
     }
-}
-
-extension EventRate {
-    /// How many packets may come at once: a tenth of a second's, and at least a handful.
-    var burst: UInt32 { max(10, UInt32(clamping: UInt64(count) / unit.seconds / 10)) }
 }

@@ -37,10 +37,29 @@ public final class InternetSocket {
         let socket = try InternetSocket(type: egret_sock_dgram, isIPv6: own.isIPv6)
         if isTransparent { try socket.setTransparent() }
         try socket.bind(own, reuse: false)
-        let family = own.isIPv6 ? egret_af_inet6 : egret_af_inet
-        try check(egret_tell_destinations(socket.descriptor.number, family), "ask for datagrams' destinations")
-        try check(egret_set_buffer(socket.descriptor.number, 0, Int32(clamping: receiveBuffer)), "set a buffer")
+        try socket.tellDestinations(receiveBuffer)
         return socket
+    }
+
+    /// A UDP socket that another process has opened as ``datagrams(at:receiveBuffer:isTransparent:)`` does; ``SocketState``
+    /// says whether it has. What has come to it is there.
+    public static func datagrams(adopting descriptor: Descriptor, receiveBuffer: Int) throws(LinuxError)
+        -> InternetSocket
+    {
+        let socket = try InternetSocket(adopting: descriptor)
+        try socket.tellDestinations(receiveBuffer)
+        return socket
+    }
+
+    private convenience init(adopting descriptor: Descriptor) throws(LinuxError) {
+        self.init(descriptor, isIPv6: try SocketState(of: descriptor).own.isIPv6)
+        try descriptor.setNonBlocking(true)
+    }
+
+    private func tellDestinations(_ receiveBuffer: Int) throws(LinuxError) {
+        let family = isIPv6 ? egret_af_inet6 : egret_af_inet
+        try check(egret_tell_destinations(descriptor.number, family), "ask for datagrams' destinations")
+        try check(egret_set_buffer(descriptor.number, 0, Int32(clamping: receiveBuffer)), "set a buffer")
     }
 
     /// A UDP socket that talks to one peer, from a port of the kernel's choice, which is random.
@@ -53,6 +72,16 @@ public final class InternetSocket {
     /// A TCP socket that others connect to.
     public static func listener(at own: SocketAddress, backlog: Int32 = 128) throws(LinuxError) -> InternetSocket {
         try listener(at: own, backlog: backlog, isTransparent: false)
+    }
+
+    /// A TCP socket at which another process has listened; ``SocketState`` says whether it has. Whoever waits to be accepted
+    /// still does.
+    public static func listener(adopting descriptor: Descriptor, backlog: Int32 = 128) throws(LinuxError)
+        -> InternetSocket
+    {
+        let socket = try InternetSocket(adopting: descriptor)
+        try check(egret_listen(descriptor.number, backlog), "listen")
+        return socket
     }
 
     static func listener(at own: SocketAddress, backlog: Int32, isTransparent: Bool) throws(LinuxError)

@@ -72,6 +72,9 @@ public final class ConnectionProxy: Sendable {
 
         /// The defaults.
         public init() {}
+
+        /// Whether the sockets are transparent (`IP_TRANSPARENT`).
+        public var needsTransparency: Bool { isTransparent || hasStandIn }
     }
 
     /// The endpoints, and what they hold.
@@ -81,6 +84,10 @@ public final class ConnectionProxy: Sendable {
     private let loop: EventLoop
     private let orders: RelayOrders
     private let thread: Mutex<WorkThread?>
+    private let places: Mutex<[ListeningPlace: Descriptor]>
+
+    /// The sockets, until the work has ended: whoever keeps copies of them open can hand them to another proxy.
+    public var sockets: [ListeningPlace: Descriptor] { places.withLock { $0 } }
 
     /// Opens the sockets and starts to work.
     ///
@@ -88,16 +95,27 @@ public final class ConnectionProxy: Sendable {
     ///   - registry: The endpoints, the same as the `NameProxy`'s.
     ///   - wanted: The port, 0 for one that is free.
     ///   - settings: How it stands in the way.
+    ///   - former: The sockets of a former proxy at the same port, to be used again: who waits there is accepted. Those that do
+    ///     not fit (``ListeningPlace/mismatch(of:port:isTransparent:)``) are left alone.
+    ///   - isHeld: Whether nobody is accepted before ``begin()``: who comes before its endpoint is known is reset.
     ///   - hooks: What is called.
     /// - Throws: `LinuxError` if a socket cannot be had, or the port is taken. A host without IPv6 is none.
     public init(
-        registry: NameRegistry, port wanted: UInt16 = 0, settings: Settings = Settings(), hooks: Hooks = Hooks()
+        registry: NameRegistry, port wanted: UInt16 = 0, settings: Settings = Settings(),
+        former: [ListeningPlace: Descriptor] = [:], isHeld: Bool = false, hooks: Hooks = Hooks()
     ) throws(LinuxError) {
         self.registry = registry
         loop = try EventLoop()
-        let listeners = try ConnectionProxy.open(wanted, settings)
+        let fitting = former.filter { place, socket in
+            place.mismatch(of: socket, port: wanted, isTransparent: settings.needsTransparency) == nil
+        }
+        let listeners = try ConnectionProxy.open(wanted, settings, fitting)
         port = try listeners[0].ownAddress().port
-        let orders = RelayOrders()
+        places = Mutex(
+            Dictionary(
+                zip([ListeningPlace.stream4, .stream6], listeners.map(\.descriptor)),
+                uniquingKeysWith: { first, _ in first }))
+        let orders = RelayOrders(isHeld: isHeld)
         self.orders = orders
         let work = try RelayLoop(
             registry: registry, hooks: hooks, settings: settings, loop: loop, listeners: listeners, port: port)
@@ -107,7 +125,13 @@ public final class ConnectionProxy: Sendable {
 
     deinit { stop() }
 
-    /// Ends the work and all connections, and waits for it.
+    /// Begins to accept, where the proxy was told to wait for that.
+    public func begin() {
+        if orders.begin() { loop.wake() }
+    }
+
+    /// Ends the work and all connections, and waits for it. Nobody else is accepted: who has the sockets open too finds there who
+    /// has come since.
     public func stop() {
         orders.stop()
         loop.wake()
@@ -116,6 +140,7 @@ public final class ConnectionProxy: Sendable {
             return thread
         }
         started?.join()
+        places.withLock { $0 = [:] }
     }
 
     /// Resets connections that may go on no more: after an endpoint's rules have changed.
@@ -128,18 +153,22 @@ public final class ConnectionProxy: Sendable {
         loop.wake()
     }
 
-    private static func open(_ wanted: UInt16, _ settings: Settings) throws(LinuxError) -> [InternetSocket] {
-        func listener(_ own: SocketAddress) throws(LinuxError) -> InternetSocket {
-            try settings.isTransparent || settings.hasStandIn
+    private static func open(_ wanted: UInt16, _ settings: Settings, _ former: [ListeningPlace: Descriptor])
+        throws(LinuxError) -> [InternetSocket]
+    {
+        func listener(_ place: ListeningPlace, _ port: UInt16) throws(LinuxError) -> InternetSocket {
+            if let socket = former[place] { return try .listener(adopting: socket, backlog: 1_024) }
+            let own = place.address(port)
+            return try settings.needsTransparency
                 ? .transparentListener(at: own) : .listener(at: own, backlog: 1_024)
         }
         var last = LinuxError(.again, operation: "find a free port")
         for _ in 0..<(wanted == 0 ? 32 : 1) {
             do throws(LinuxError) {
-                let first = try listener(SocketAddress(ipv4: 0, port: wanted))
+                let first = try listener(.stream4, wanted)
                 let port = try first.ownAddress().port
                 do throws(LinuxError) {
-                    return [first, try listener(SocketAddress(ipv6: 0, port: port))]
+                    return [first, try listener(.stream6, port)]
                 } catch {
                     // EAFNOSUPPORT: a kernel without IPv6.
                     if error.errno == .familyNotSupported { return [first] }
@@ -163,7 +192,22 @@ private final class Handle: @unchecked Sendable {
 final class RelayOrders: Sendable {
     typealias Test = @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool
 
-    private let state = Mutex((isStopped: false, tests: [Test]()))
+    private let state: Mutex<(isHeld: Bool, isStopped: Bool, tests: [Test])>
+
+    init(isHeld: Bool = false) { state = Mutex((isHeld: isHeld, isStopped: false, tests: [])) }
+
+    /// Whether nobody is accepted yet.
+    var isHeld: Bool { state.withLock { $0.isHeld } }
+
+    /// Has the work begin.
+    ///
+    /// - Returns: Whether it was held until now.
+    func begin() -> Bool {
+        state.withLock { state in
+            defer { state.isHeld = false }
+            return state.isHeld
+        }
+    }
 
     var isStopped: Bool { state.withLock { $0.isStopped } }
 

@@ -23,6 +23,7 @@ final class RelayLoop {
     private var counts: [Int: Int] = [:]
     private var nextToken: UInt64 = 16
     private var arePaused = false
+    private var isAccepting = false
     var largePipes = 0
     var now: UInt64 = BootClock.milliseconds
     private var nextTick: UInt64 = 0
@@ -40,14 +41,25 @@ final class RelayLoop {
         ownPort = port
         let (seconds, attoseconds) = settings.patience.components
         patience = UInt64(max(0, seconds)) * 1_000 + UInt64(max(0, attoseconds)) / 1_000_000_000_000_000
-        for (index, socket) in listeners.enumerated() {
-            try loop.add(socket.descriptor, .readable, token: UInt64(index))
+    }
+
+    private func startAccepting() {
+        do throws(LinuxError) {
+            for (index, socket) in listeners.enumerated() {
+                try loop.add(socket.descriptor, .readable, token: UInt64(index))
+            }
+            isAccepting = true
+        } catch {
+            // For want of memory: it is tried again in the next round.
+            for socket in listeners { loop.remove(socket.descriptor) }
+            arePaused = true
         }
     }
 
     /// Works until it is told to stop.
     func run(_ orders: RelayOrders) {
         while !orders.isStopped {
+            if !isAccepting, !orders.isHeld { startAccepting() }
             var events: [(UInt64, EventLoop.Events)] = []
             do {
                 try loop.wait(milliseconds: hurried.isEmpty && !arePaused ? -1 : 250) { events.append(($0, $1)) }

@@ -52,8 +52,12 @@ public final class NameProxy: Sendable {
     /// The port of all four sockets, UDP and TCP, IPv4 and IPv6.
     public let port: UInt16
     private let loop: EventLoop
-    private let stopFlag = StopFlag()
+    private let stage: ProxyStage
     private let thread: Mutex<WorkThread?>
+    private let places: Mutex<[ListeningPlace: Descriptor]>
+
+    /// The sockets, until the work has ended: whoever keeps copies of them open can hand them to another proxy.
+    public var sockets: [ListeningPlace: Descriptor] { places.withLock { $0 } }
 
     /// Opens the sockets and starts to work.
     ///
@@ -62,53 +66,105 @@ public final class NameProxy: Sendable {
     ///   - wanted: The port, 0 for one that is free.
     ///   - isTransparent: Whether questions may be translated to an address that is not this host's, if a routing rule has
     ///     them delivered here: needs `CAP_NET_ADMIN`.
+    ///   - former: The sockets of a former proxy at the same port, to be used again: what waits there is answered. Those that
+    ///     do not fit (``ListeningPlace/mismatch(of:port:isTransparent:)``) are left alone.
+    ///   - isHeld: Whether nothing is read before ``begin()``: what asks before its endpoint is known gets no answer.
     ///   - trust: Whom servers over TLS must be vouched for by; without it none of them is asked.
     ///   - hooks: What is called.
     /// - Throws: `LinuxError` if a socket cannot be had, or the port is taken. A host without IPv6 is none.
     public init(
-        registry: NameRegistry, port wanted: UInt16 = 0, isTransparent: Bool = false, trust: ServerTrust? = nil,
-        hooks: Hooks
+        registry: NameRegistry, port wanted: UInt16 = 0, isTransparent: Bool = false,
+        former: [ListeningPlace: Descriptor] = [:], isHeld: Bool = false, trust: ServerTrust? = nil, hooks: Hooks
     ) throws(LinuxError) {
         self.registry = registry
         loop = try EventLoop()
-        let sockets = try NameProxy.open(wanted, isTransparent)
+        let fitting = former.filter { place, socket in
+            place.mismatch(of: socket, port: wanted, isTransparent: isTransparent) == nil
+        }
+        let sockets = try NameProxy.open(wanted, isTransparent, fitting)
         port = sockets.port
+        places = Mutex(sockets.places)
+        let stage = ProxyStage(isHeld ? .held : .working)
+        self.stage = stage
         let work = try ProxyLoop(
             registry: registry, hooks: hooks, loop: loop, datagrams: sockets.datagrams, listeners: sockets.listeners,
             port: sockets.port, trust: trust)
         let handle = Handle(work)
-        let stopFlag = self.stopFlag
-        let started = try WorkThread("egret-names") { handle.work.run { stopFlag.isSet } }
+        let started = try WorkThread("egret-names") { handle.work.run(stage) }
         thread = Mutex(started)
     }
 
     deinit { stop() }
 
+    /// Begins to read, where the proxy was told to wait for that.
+    public func begin() {
+        if stage.begin() { loop.wake() }
+    }
+
     /// Ends the work, and waits for it. Questions that wait get no answer.
     public func stop() {
-        stopFlag.set()
+        stage.stop()
+        join()
+    }
+
+    /// Ends the work when every question that was read has its answer, and waits for that.
+    ///
+    /// Nothing more is taken from the sockets: who has them open too finds there what has come since. Connections of clients
+    /// that were accepted are served until nothing more comes there.
+    ///
+    /// - Parameter limit: How long it may take. What has no answer then gets none.
+    public func finish(within limit: Duration) {
+        let (seconds, attoseconds) = limit.components
+        let milliseconds = max(0, seconds) * 1_000 + max(0, attoseconds) / 1_000_000_000_000_000
+        stage.finish(until: BootClock.milliseconds + UInt64(milliseconds))
+        join()
+    }
+
+    private func join() {
         loop.wake()
         let started = thread.withLock { thread in
             defer { thread = nil }
             return thread
         }
         started?.join()
+        places.withLock { $0 = [:] }
     }
 
     private struct Sockets {
-        var datagrams: [InternetSocket]
-        var listeners: [InternetSocket]
+        var datagrams: [InternetSocket] = []
+        var listeners: [InternetSocket] = []
+        var places: [ListeningPlace: Descriptor] = [:]
         var port: UInt16
+
+        mutating func add(_ datagrams: InternetSocket, _ place: ListeningPlace) {
+            self.datagrams.append(datagrams)
+            places[place] = datagrams.descriptor
+        }
+
+        mutating func add(listener: InternetSocket, _ place: ListeningPlace) {
+            listeners.append(listener)
+            places[place] = listener.descriptor
+        }
     }
 
     /// Sockets of both families and protocols on one port.
-    private static func open(_ wanted: UInt16, _ isTransparent: Bool) throws(LinuxError) -> Sockets {
-        func datagrams(_ own: SocketAddress) throws(LinuxError) -> InternetSocket {
-            try .datagrams(at: own, receiveBuffer: 4 << 20, isTransparent: isTransparent)
+    private static func open(_ wanted: UInt16, _ isTransparent: Bool, _ former: [ListeningPlace: Descriptor])
+        throws(LinuxError) -> Sockets
+    {
+        func datagrams(_ place: ListeningPlace, _ port: UInt16) throws(LinuxError) -> InternetSocket {
+            if let socket = former[place] { return try .datagrams(adopting: socket, receiveBuffer: 4 << 20) }
+            return try .datagrams(at: place.address(port), receiveBuffer: 4 << 20, isTransparent: isTransparent)
         }
-        func listener(_ own: SocketAddress) throws(LinuxError) -> InternetSocket {
-            let socket: InternetSocket =
-                try isTransparent ? .transparentListener(at: own, backlog: 128) : .listener(at: own)
+        func listener(_ place: ListeningPlace, _ port: UInt16) throws(LinuxError) -> InternetSocket {
+            let socket: InternetSocket
+            let own = place.address(port)
+            if let former = former[place] {
+                socket = try .listener(adopting: former, backlog: 128)
+            } else if isTransparent {
+                socket = try .transparentListener(at: own, backlog: 128)
+            } else {
+                socket = try .listener(at: own)
+            }
             // By itself the kernel would keep megabytes of each client's questions.
             try socket.setBuffers(bytes: 131_072)
             return socket
@@ -116,13 +172,14 @@ public final class NameProxy: Sendable {
         var last = LinuxError(.again, operation: "find a free port")
         for _ in 0..<(wanted == 0 ? 32 : 1) {
             do throws(LinuxError) {
-                let first = try datagrams(SocketAddress(ipv4: 0, port: wanted))
+                let first = try datagrams(.datagrams4, wanted)
                 let port = try first.ownAddress().port
-                var sockets = Sockets(
-                    datagrams: [first], listeners: [try listener(SocketAddress(ipv4: 0, port: port))], port: port)
+                var sockets = Sockets(port: port)
+                sockets.add(first, .datagrams4)
+                sockets.add(listener: try listener(.stream4, port), .stream4)
                 do throws(LinuxError) {
-                    sockets.datagrams.append(try datagrams(SocketAddress(ipv6: 0, port: port)))
-                    sockets.listeners.append(try listener(SocketAddress(ipv6: 0, port: port)))
+                    sockets.add(try datagrams(.datagrams6, port), .datagrams6)
+                    sockets.add(listener: try listener(.stream6, port), .stream6)
                 } catch {
                     // EAFNOSUPPORT: a kernel without IPv6.
                     if error.errno != .familyNotSupported { throw error }
@@ -140,11 +197,4 @@ public final class NameProxy: Sendable {
 private final class Handle: @unchecked Sendable {
     let work: ProxyLoop
     init(_ work: ProxyLoop) { self.work = work }
-}
-
-/// Tells the thread to stop.
-private final class StopFlag: Sendable {
-    private let flag = Atomic(false)
-    var isSet: Bool { flag.load(ordering: .acquiring) }
-    func set() { flag.store(true, ordering: .releasing) }
 }

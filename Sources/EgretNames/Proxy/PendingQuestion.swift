@@ -147,6 +147,14 @@ enum ProxyLimits {
     static let unreadBytes = 131_072
     /// How long a connection may be without a question or an answer, in milliseconds.
     static let idleMilliseconds: UInt64 = 15_000
+    /// How long a new connection may be without a question, in milliseconds, where the work is to be finished.
+    static let firstMilliseconds: UInt64 = 200
+    /// How often connections are looked at then, in milliseconds.
+    static let finishingMilliseconds: UInt64 = 20
+    /// Questions that wait for an answer while those are taken that have waited for the proxy.
+    static let backlogQuestions = 128
+    /// How long that holds others up at most, in milliseconds.
+    static let backlogMilliseconds: UInt64 = 1_000
     /// Ports from which one server is asked.
     static let portsPerServer = 16
     /// Ports from which all servers are asked. A policy may let the client name the servers.

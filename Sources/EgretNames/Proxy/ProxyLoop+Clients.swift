@@ -74,6 +74,7 @@ extension ProxyLoop {
                 return close(stream)
             }
             stream.lastUse = now
+            stream.hasAsked = true
             stream.waiting += 1
             ask(message, stream.endpoint, .stream(stream.token), stream.destination.address)
             looked += 1
@@ -122,6 +123,16 @@ extension ProxyLoop {
         guard events != stream.events else { return }
         stream.events = events
         try? loop.change(stream.socket.descriptor, events, token: stream.token)
+    }
+
+    /// Ends the connections of which everything that has come is answered: nobody else could answer what comes there. A message
+    /// that has not come whole is waited for, and for a moment the first one of a connection.
+    func endDoneClients() {
+        for stream in Array(clients.values) {
+            if stream.events.contains(.readable) { serve(stream, .readable) }
+            guard stream.waiting == 0, stream.output.isEmpty, stream.framer.pendingCount == 0 else { continue }
+            if stream.hasAsked || now >= stream.lastUse + ProxyLimits.firstMilliseconds { close(stream) }
+        }
     }
 
     /// Ends a client's connection. Its questions go on, and their answers are dropped.

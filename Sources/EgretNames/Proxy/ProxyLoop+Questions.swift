@@ -8,7 +8,10 @@ import EgretLinux
 extension ProxyLoop {
     /// Takes the datagrams that have come to a socket.
     func receiveDatagrams(_ index: Int) {
-        guard let (datagrams, _) = try? receiver.receive(from: datagramSockets[index]) else { return }
+        guard !isHoldingBack, let (datagrams, mayBeMore) = try? receiver.receive(from: datagramSockets[index]) else {
+            return
+        }
+        if !mayBeMore { backlogged.remove(index) }
         for datagram in datagrams {
             guard let endpoint = registry.endpoint(at: datagram.peer.address) else { continue }
             // A flood costs little more than its datagrams: what is too much is dropped unread.

@@ -75,6 +75,16 @@ final class ProxyLoop {
     private var nextTick: UInt64 = 0
     /// Whether nobody is accepted, for want of descriptors.
     var arePaused = false
+    /// Whether questions are taken from the sockets, and the tokens of these.
+    private var isReading = false
+    private var listening: [UInt64] = []
+    /// The UDP sockets in which questions may be that have waited for this proxy, and until when that matters.
+    var backlogged: Swift.Set<Int> = []
+    private var backlogEnd: UInt64 = 0
+    /// Whether no more of these are taken for the moment.
+    private(set) var isHoldingBack = false
+    /// When the work ends, in milliseconds, if it is to be finished.
+    private var end: UInt64?
 
     init(
         registry: NameRegistry, hooks: NameProxy.Hooks, loop: EventLoop, datagrams: [InternetSocket],
@@ -89,14 +99,12 @@ final class ProxyLoop {
         destinations = try OriginalDestinations()
         hostAddresses = try HostAddresses()
         encrypted = trust.map { EncryptedServers($0) { loop.wake() } }
-        for (index, socket) in datagrams.enumerated() { try add(.datagrams(index), socket, .readable) }
-        for (index, socket) in listeners.enumerated() { try add(.listener(index), socket, .readable) }
     }
 
-    /// Works until it is told to stop.
-    func run(until shouldStop: () -> Bool) {
+    /// Works until it is told to stop, or has finished.
+    func run(_ stage: ProxyStage) {
         defer { encrypted?.stop() }
-        while !shouldStop() {
+        while goesOn(stage.step) {
             var events: [(UInt64, EventLoop.Events)] = []
             do {
                 try loop.wait(milliseconds: timeToWait()) { events.append(($0, $1)) }
@@ -137,16 +145,85 @@ final class ProxyLoop {
         if streams > 0 { receiveAllDatagrams() }
     }
 
+    /// Does what the present step wants besides the rounds.
+    ///
+    /// - Returns: Whether there is another round.
+    private func goesOn(_ step: ProxyStage.Step) -> Bool {
+        switch step {
+        case .held: return true
+        case .working:
+            if !isReading { startReading() }
+            catchUp()
+            return true
+        case .finishing(let until):
+            if isReading { stopReading() }
+            end = until
+            now = BootClock.milliseconds
+            endDoneClients()
+            return now < until && !(pending.isEmpty && ready.isEmpty && clients.isEmpty)
+        case .stopped: return false
+        }
+    }
+
+    private func startReading() {
+        do throws(LinuxError) {
+            for (index, socket) in datagramSockets.enumerated() {
+                listening.append(try add(.datagrams(index), socket, .readable))
+            }
+            for (index, socket) in listeners.enumerated() {
+                listening.append(try add(.listener(index), socket, .readable))
+            }
+            isReading = true
+            backlogged = Swift.Set(datagramSockets.indices)
+            backlogEnd = BootClock.milliseconds + ProxyLimits.backlogMilliseconds
+        } catch {
+            // For want of memory: it is tried again in the next round.
+            stopReading()
+            arePaused = true
+        }
+    }
+
+    /// Leaves what comes to the sockets for another one that has them open.
+    private func stopReading() {
+        (isReading, isHoldingBack) = (false, false)
+        for token in listening { sources[token] = nil }
+        listening = []
+        for socket in datagramSockets + listeners { loop.remove(socket.descriptor) }
+    }
+
+    /// Takes what has waited while there was no proxy as fast as servers answer: all at once it may be more than an endpoint may
+    /// have under way, or a server takes.
+    private func catchUp() {
+        if now >= backlogEnd { backlogged = [] }
+        let holdsBack = !backlogged.isEmpty && pending.count >= ProxyLimits.backlogQuestions
+        guard holdsBack != isHoldingBack else { return }
+        isHoldingBack = holdsBack
+        for token in listening {
+            guard case .datagrams(let index) = sources[token] else { continue }
+            try? loop.change(datagramSockets[index].descriptor, holdsBack ? [] : .readable, token: token)
+        }
+    }
+
     private func receiveAllDatagrams() {
+        guard isReading else { return }
         for index in datagramSockets.indices { receiveDatagrams(index) }
     }
 
     private func timeToWait() -> Int32 {
         if !unfinished.isEmpty { return 0 }
+        if let end {
+            let most: UInt64 = clients.isEmpty ? .max : ProxyLimits.finishingMilliseconds
+            return end <= now ? 0 : Int32(clamping: min(end - now, timeToDeadline ?? .max, most))
+        }
         let isIdle = clients.isEmpty && ports.isEmpty && !arePaused
-        guard firstDeadline < deadlines.count else { return isIdle ? -1 : 1_000 }
+        return timeToDeadline.map { Int32(clamping: min($0, 1_000)) } ?? (isIdle ? -1 : 1_000)
+    }
+
+    /// How long it is until the next question's time is over; `nil` if none waits.
+    private var timeToDeadline: UInt64? {
+        guard firstDeadline < deadlines.count else { return nil }
         let at = deadlines[firstDeadline].at
-        return at <= now ? 0 : Int32(clamping: min(at - now, 1_000))
+        return at <= now ? 0 : at - now
     }
 
     private func handle(_ token: UInt64, _ events: EventLoop.Events) {

@@ -55,6 +55,8 @@ final class ClientStream {
     var output: [UInt8] = []
     var waiting = 0
     var lastUse: UInt64
+    /// Whether a whole message has come.
+    var hasAsked = false
     /// Whether the client has said that it sends no more.
     var isEnded = false
     var events: EventLoop.Events = .readable

@@ -68,6 +68,10 @@ extension KernelExpression {
             let comparison = try fields.uint32(2)
             guard try fields.isRegister(1), comparison <= 1, let value = try fields.value(3) else { return nil }
             return .compare(isEqual: comparison == 0, value)
+        case "numgen":
+            guard fields.has(only: [1, 2, 3, 4]), try fields.uint32(3) == 0 else { return nil }
+            return try loading(
+                .evaluationNumber(modulus: try fields.uint32(2), offset: try fields.uint32(4, default: 0)), fields)
         case "byteorder":
             guard try fields.isRegister(1), try fields.isRegister(2), try fields.uint32(3) == 1 else { return nil }
             return .byteOrder(length: try fields.uint32(4), unit: try fields.uint32(5))
@@ -129,13 +133,30 @@ extension KernelExpression {
         return .verdictMap(set)
     }
 
-    private static func limitEach(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
-        guard fields.has(only: [1, 3, 4, 6, 7, 9]), try fields.uint32(3) == 1, try fields.isRegister(4),
-            try fields.uint32(9, default: 0) == 0, let inner = try fields.expression(7),
-            case .limit(let rate, let unit, let burst, 0, 0) = inner
+    private static func keptInSet(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
+        guard fields.has(only: [1, 3, 4, 6, 7, 9]), try fields.isRegister(4),
+            try fields.uint32(9, default: 0) == 0, let own = try fields.expression(7)
         else { return nil }
-        return .limitEach(
-            set: try fields.string(1), milliseconds: try fields.uint64(6), rate: rate, unit: unit, burst: burst)
+        // The kernel says a time of 0 where there is none.
+        let milliseconds = try fields.uint64(6, default: 0)
+        switch (try fields.uint32(3), own) {
+        case (0, .connectionLimit) where milliseconds == 0: break
+        case (1, .limit) where milliseconds != 0: break
+        default: return nil
+        }
+        return .each(set: try fields.string(1), milliseconds: milliseconds, own)
+    }
+
+    private static func addElement(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
+        guard fields.has(only: [1, 3, 4, 6, 9]), try fields.uint32(3) == 0, try fields.isRegister(4),
+            try fields.uint32(9, default: 0) == 0
+        else { return nil }
+        // The kernel always tells of a time to live, and none is 0.
+        if fields.has(6) {
+            let milliseconds = try fields.uint64(6)
+            if milliseconds != 0 { return nil }
+        }
+        return .addElement(set: try fields.string(1))
     }
 
     private static func action(_ name: String, _ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
@@ -157,7 +178,7 @@ extension KernelExpression {
             return .limit(
                 rate: try fields.uint64(1), unit: try fields.uint64(2), burst: try fields.uint32(3, default: 0),
                 type: try fields.uint32(4, default: 0), flags: try fields.uint32(5, default: 0))
-        case "dynset": return try limitEach(fields)
+        case "dynset": return try fields.has(7) ? keptInSet(fields) : addElement(fields)
         case "connlimit":
             return .connectionLimit(count: try fields.uint32(1), flags: try fields.uint32(2, default: 0))
         case "reject":
@@ -222,6 +243,11 @@ private struct ExpressionFields {
 
     func uint64(_ type: UInt16) throws(WireError) -> UInt64 {
         try require(type).bigEndian(UInt64.self)
+    }
+
+    func uint64(_ type: UInt16, default value: UInt64) throws(WireError) -> UInt64 {
+        guard let attribute = find(type) else { return value }
+        return try attribute.bigEndian(UInt64.self)
     }
 
     func string(_ type: UInt16) throws(WireError) -> String {

@@ -27,7 +27,8 @@ extension KernelExpression {
         case .log: "log"
         case .limit: "limit"
         case .connectionLimit: "connlimit"
-        case .limitEach: "dynset"
+        case .each, .addElement: "dynset"
+        case .evaluationNumber: "numgen"
         case .reject: "reject"
         case .masquerade: "masq"
         case .forward: "fwd"
@@ -93,6 +94,11 @@ extension KernelExpression {
             writer.putBigEndian(1, KernelExpression.socketCgroupKey)
             writer.putBigEndian(2, KernelExpression.register)
             writer.putBigEndian(3, level)
+        case .evaluationNumber(let modulus, let offset):
+            writer.putBigEndian(1, register)
+            writer.putBigEndian(2, modulus)
+            writer.putBigEndian(3, UInt32(0))
+            writer.putBigEndian(4, offset)
         case .immediate(let data):
             writer.putBigEndian(1, register)
             try writer.putData(2, data)
@@ -145,18 +151,19 @@ extension KernelExpression {
             writer.putBigEndian(3, burst)
             writer.putBigEndian(4, type)
             writer.putBigEndian(5, flags)
-        case .limitEach(let set, let milliseconds, let rate, let unit, let burst):
+        case .each(let set, let milliseconds, let own):
             try writer.putString(1, set)
-            writer.putBigEndian(3, UInt32(1))
+            writer.putBigEndian(3, UInt32(milliseconds == 0 ? 0 : 1))
             writer.putBigEndian(4, KernelExpression.register)
-            writer.putBigEndian(6, milliseconds)
+            if milliseconds != 0 { writer.putBigEndian(6, milliseconds) }
             try writer.nest(7) { (writer) throws(WireError) in
-                try writer.putString(1, "limit")
-                try writer.nest(2) { (writer) throws(WireError) in
-                    try KernelExpression.limit(rate: rate, unit: unit, burst: burst, type: 0, flags: 0)
-                        .encodeAction(into: &writer)
-                }
+                try writer.putString(1, own.kernelName)
+                try writer.nest(2) { (writer) throws(WireError) in try own.encodeAction(into: &writer) }
             }
+        case .addElement(let set):
+            try writer.putString(1, set)
+            writer.putBigEndian(3, UInt32(0))
+            writer.putBigEndian(4, KernelExpression.register)
         case .connectionLimit(let count, let flags):
             writer.putBigEndian(1, count)
             writer.putBigEndian(2, flags)

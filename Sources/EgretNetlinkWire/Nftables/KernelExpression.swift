@@ -94,6 +94,9 @@ public enum KernelExpression: Hashable, Sendable {
     case fib(result: UInt32, flags: UInt32)
     /// Loads the number of the control group of the packet's socket, at a level below the root (`NFT_SOCKET_CGROUPV2`).
     case socketCgroup(level: UInt32)
+    /// Loads how often the expression has been asked before, modulo a number, and with the offset (`NFT_NG_INCREMENTAL`), in
+    /// the machine's byte order. What it has come to is the kernel's.
+    case evaluationNumber(modulus: UInt32, offset: UInt32)
     /// Replaces the register by `(register & mask) ^ xor`.
     case bitwise(mask: [UInt8], xor: [UInt8])
     /// Goes on only if the register is, or is not, these bytes.
@@ -117,9 +120,12 @@ public enum KernelExpression: Hashable, Sendable {
     case limit(rate: UInt64, unit: UInt64, burst: UInt32, type: UInt32, flags: UInt32)
     /// Goes on while at most, or with flag 1 (`NFT_CONNLIMIT_F_INV`) while more than, so many connections are open.
     case connectionLimit(count: UInt32, flags: UInt32)
-    /// Keeps the register in a set, for a time, and goes on while the packets with it are within a limit of its own
-    /// (`NFT_DYNSET_OP_UPDATE`). `unit` is in seconds.
-    case limitEach(set: String, milliseconds: UInt64, rate: UInt64, unit: UInt64, burst: UInt32)
+    /// Keeps the register in a set, and goes on if an expression that the element has for itself does: a limit, for a
+    /// time from the last packet on (`NFT_DYNSET_OP_UPDATE`), or a number of connections, without a time
+    /// (`NFT_DYNSET_OP_ADD`).
+    indirect case each(set: String, milliseconds: UInt64, KernelExpression)
+    /// Puts the register into a set (`NFT_DYNSET_OP_ADD`), and goes on if it is there then.
+    case addElement(set: String)
     /// Writes the register into the packet. `checksumType` 1 corrects the Internet checksum at `checksumOffset`.
     case writePayload(
         PayloadBase, offset: UInt32, length: UInt32, checksumType: UInt32, checksumOffset: UInt32)

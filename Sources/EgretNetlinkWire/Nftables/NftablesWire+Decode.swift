@@ -48,12 +48,15 @@ extension NftablesWire {
     /// Decodes `NFT_MSG_NEWSET` or `NFT_MSG_DELSET`.
     public static func decodeSet(_ message: NetlinkMessage) throws(WireError) -> SetRecord {
         let body = try NftablesBody(message, [NftMessage.newSet, NftMessage.deleteSet])
-        let keyTypes = DataType.parts(of: try body.uint32(Nfta.Set.keyType) ?? 0) ?? []
+        var keyTypes = DataType.parts(of: try body.uint32(Nfta.Set.keyType) ?? 0) ?? []
+        // Others' integers are of any length.
+        let keyLength = try body.uint32(Nfta.Set.keyLength) ?? 0
+        if keyTypes.contains(.integer), keyTypes.count > 1 || keyLength != 4 { keyTypes = [] }
         var record = SetRecord(
             table: Table(family: body.family, name: try body.string(Nfta.Set.table)),
             name: try body.string(Nfta.Set.name),
             keyType: keyTypes.first,
-            keyLength: try body.uint32(Nfta.Set.keyLength) ?? 0,
+            keyLength: keyLength,
             flags: try body.uint32(Nfta.Set.flags) ?? 0,
             dataType: try body.uint32(Nfta.Set.dataType),
             handle: try body.uint64(Nfta.Set.handle) ?? 0

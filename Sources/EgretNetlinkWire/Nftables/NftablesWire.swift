@@ -74,9 +74,17 @@ public enum NftablesWire {
             return [.limit(rate: count, unit: seconds, burst: burst, type: 0, flags: 1)]
         case .connectionsOver(let count): return [.connectionLimit(count: count, flags: 1)]
         case .withinEach(let selectors, let set, let count, let burst):
+            let limit = KernelExpression.limit(rate: count, unit: 1, burst: burst, type: 0, flags: 0)
             return try lower(concatenating: selectors) + [
-                .limitEach(set: set, milliseconds: Statement.keySeconds * 1_000, rate: count, unit: 1, burst: burst)
+                .each(set: set, milliseconds: Statement.keySeconds * 1_000, limit)
             ]
+        case .beyondEach(let selector, let set, let count, let seconds, let burst):
+            let remembered = Statement.rememberedSeconds(count, seconds: seconds, burst: burst)
+            let limit = KernelExpression.limit(rate: count, unit: seconds, burst: burst, type: 0, flags: 1)
+            return selector.loads + [.each(set: set, milliseconds: remembered * 1_000, limit)]
+        case .connectionsOverEach(let selector, let set, let count):
+            return selector.loads + [.each(set: set, milliseconds: 0, .connectionLimit(count: count, flags: 1))]
+        case .addToSet(let selector, let set): return selector.loads + [.addElement(set: set)]
         case .setPriority(let value):
             return [.immediate(ByteOrder.hostBytes(value, count: 4)), .setMeta(key: .priority)]
         case .setTrafficClass(let family, let value): return try lower(trafficClass: value, family)

@@ -12,7 +12,7 @@ extension Selector {
             1
         case .etherType, .sourcePort, .destinationPort, .connectionTargetPort, .arpOperation: 2
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionState, .ipv4Source,
-            .ipv4Destination, .arpSenderIPv4, .destinationAddressType:
+            .ipv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber:
             4
         case .etherSource, .arpSenderEther: 6
         case .etherSourceAndType, .time, .socketCgroup: 8
@@ -89,6 +89,8 @@ extension Selector {
         case .neighbourTarget: [.payload(.transport, offset: 8, length: 16)]
         case .destinationAddressType: [.fib(result: 3, flags: 2)]
         case .socketCgroup(let level): [.socketCgroup(level: UInt32(level))]
+        case .evaluationNumber:
+            [.evaluationNumber(modulus: .max, offset: 1), .byteOrder(length: 4, unit: 4)]
         }
     }
 }

@@ -125,7 +125,7 @@ extension RouteWire {
         let header = Array(reader.rest)
         guard header.count == 12 else { throw WireError(.truncated, "rule header") }
         guard let family = AddressFamily(socketFamily: header[0]), header[7] == Fra.lookUpTable else { return nil }
-        let flags = ByteReader.host(header[8...], as: UInt32.self)
+        let flags = ByteOrder.host(header[8...], as: UInt32.self)
         var rule = RoutingRuleRecord(family: family, priority: 0, table: UInt32(header[4]), protocolNumber: 0)
         var value: UInt32 = 0
         var mask: UInt32?

@@ -3,15 +3,15 @@
 
 /// The grammar of `--budget`.
 enum BudgetSyntax {
-    /// Reads `5GB`, `ingress=5GB` or `both=5GB`: a total, after which nothing passes.
+    /// Reads `5GB`, `ingress=5GB`, `both=5GB` or `1000 packets`: a total, after which nothing passes.
     static func budget(
         _ text: String, named name: String, at location: SourceLocation
     ) throws(SyntaxProblem) -> TrafficBudget {
         let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let amount = parts[parts.count - 1]
-        guard let count = ByteCount(amount), count.bytes > 0, count.bytes <= UInt64(Int64.max) else {
+        guard let count = BudgetAmount(amount), count.count > 0, count.count <= BudgetAmount.most else {
             throw SyntaxProblem(
-                DiagnosticCode.amount, "\(quoted(amount)) is no amount of bytes",
+                DiagnosticCode.amount, "\(quoted(amount)) is no amount of bytes, packets or connections",
                 suggestion: "write a number and a unit, for example --budget 500MB")
         }
         guard let direction = parts.count == 1 ? .egress : TrafficBudget.Direction(rawValue: parts[0]) else {

@@ -9,8 +9,10 @@ extension PolicyReader {
         ],
         notSupportedYet: ["applications", "when"],
         foreign: [
-            "bytes": "write amount: 100GB", "quota": "write amount: 100GB", "limit": "write amount: 100GB",
-            "period": "write per: month", "timeZone": "write timezone", "tz": "write timezone",
+            "bytes": "write amount: 100GB", "packets": "write amount: 1000000 packets",
+            "connections": "write amount: 5000 connections", "quota": "write amount: 100GB",
+            "limit": "write amount: 100GB", "period": "write per: month", "timeZone": "write timezone",
+            "tz": "write timezone",
             "action": "write onExhausted", "onExceeded": "write onExhausted", "alerts": "write alertAt: [50%, 80%]",
             "cost": "write price: 0.09 USD/GB",
         ]
@@ -58,6 +60,7 @@ extension PolicyReader {
         budget.alertAt = fields["alertAt"].map { readAlerts($0) } ?? []
         budget.price = fields["price"].flatMap { readPrice($0) }
         checkBudget(fields)
+        checkUnit(budget, fields)
         return result.diagnostics.count == mistakes ? budget : nil
     }
 
@@ -73,6 +76,22 @@ extension PolicyReader {
             _ = required(
                 "amount", in: fields, of: "the budget",
                 suggestion: "write for example amount: 100GB; what is only to be counted has a name or a price")
+        }
+    }
+
+    /// What goes with bytes alone, and what cannot be said of connections.
+    private mutating func checkUnit(_ budget: TrafficBudget, _ fields: DocumentFields) {
+        if budget.unit != .bytes, fields.has("price") {
+            error(
+                DiagnosticCode.contradiction, at: fields.location(of: "price"),
+                "a price is for bytes, and the budget is of \(budget.unit.rawValue)",
+                "write the price in an entry of its own, without an amount or with one of bytes")
+        }
+        if budget.unit == .connections, budget.direction != .egress, fields.has("ports") {
+            error(
+                DiagnosticCode.contradiction, at: fields.location(of: "ports"),
+                "ports of a budget are the far side's, and who connects to an endpoint has any port",
+                "leave ports out, or write direction: egress")
         }
     }
 
@@ -98,18 +117,12 @@ extension PolicyReader {
         return peers.destinations
     }
 
-    private mutating func readAmount(_ node: DocumentNode) -> ByteCount? {
-        if let count = ByteCount(node.text), count.bytes > 0, count.bytes <= UInt64(Int64.max) { return count }
-        let words = node.text.split(separator: " ")
-        if words.count == 2, ["packets", "connections"].contains(words[1]) {
-            error(
-                DiagnosticCode.notSupportedYet, at: node.location, "a budget of \(words[1]) is not supported yet",
-                "write an amount of bytes, for example 100GB")
-        } else {
-            error(
-                DiagnosticCode.amount, at: node.location, "\(quoted(node.text)) is no amount of bytes",
-                "write a number and a unit, for example 500MB or 100GiB")
-        }
+    private mutating func readAmount(_ node: DocumentNode) -> BudgetAmount? {
+        if let amount = BudgetAmount(node.text), amount.count > 0, amount.count <= BudgetAmount.most { return amount }
+        error(
+            DiagnosticCode.amount, at: node.location,
+            "\(quoted(node.text)) is no amount of bytes, packets or connections",
+            "write a number and a unit, for example 500MB, 1000000 packets or 5000 connections")
         return nil
     }
 

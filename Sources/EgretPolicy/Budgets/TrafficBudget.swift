@@ -39,7 +39,7 @@ public struct TrafficBudget: Hashable, Sendable {
     public enum Exhaustion: Hashable, Sendable, CustomStringConvertible {
         /// No connection begins; those that are open go on, and still count.
         case deny
-        /// Nothing passes any more.
+        /// Nothing passes any more, of connections that are open as well.
         case cut
         /// No more than so much in a second.
         case throttle(BitRate)
@@ -66,7 +66,7 @@ public struct TrafficBudget: Hashable, Sendable {
     /// Which packets count.
     public var direction: Direction
     /// How much; `nil` only counts.
-    public var amount: ByteCount?
+    public var amount: BudgetAmount?
     /// For which time.
     public var period: BudgetPeriod
     /// Whose traffic counts together.
@@ -83,7 +83,7 @@ public struct TrafficBudget: Hashable, Sendable {
     /// Creates a budget.
     public init(
         name: String, destinations: [Destination] = [], services: [Service] = [], direction: Direction = .egress,
-        amount: ByteCount? = nil, period: BudgetPeriod = BudgetPeriod(.total), scope: Scope = .endpoint,
+        amount: BudgetAmount? = nil, period: BudgetPeriod = BudgetPeriod(.total), scope: Scope = .endpoint,
         onExhausted: Exhaustion = .deny, alertAt: [Int] = [], price: TrafficPrice? = nil,
         location: SourceLocation? = nil
     ) {
@@ -99,6 +99,9 @@ public struct TrafficBudget: Hashable, Sendable {
         self.price = price
         self.location = location
     }
+
+    /// What is counted of it: bytes where it has no amount.
+    public var unit: BudgetAmount.Unit { amount?.unit ?? .bytes }
 
     /// The value that the traffic of an endpoint counts under.
     ///

@@ -6,6 +6,7 @@
 ///     20Mbit              in each direction by itself
 ///     egress=20Mbit       in one direction
 ///     internet=2Mbit      to and from a destination, as the flags for rules write it
+///     destination=20      for each far address by itself; before any of the others, but not for rates
 public enum FlagLimit: String, Hashable, Sendable, CaseIterable {
     /// How fast.
     case rate = "--rate"
@@ -28,7 +29,10 @@ public enum FlagLimit: String, Hashable, Sendable, CaseIterable {
     {
         let location = SourceLocation(file: "\(rawValue) \(text)", line: 0, column: 1)
         var limit = TrafficLimit(location: location)
-        let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let each = "\(TrafficLimit.Scope.destination.rawValue)="
+        if text.hasPrefix(each) { limit.scope = .destination }
+        let parts = text.dropFirst(limit.scope == .destination ? each.count : 0)
+            .split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         do throws(SyntaxProblem) {
             try read(parts.last ?? text, into: &limit)
         } catch {
@@ -57,7 +61,14 @@ public enum FlagLimit: String, Hashable, Sendable, CaseIterable {
 
     private func read(_ text: String, into limit: inout TrafficLimit) throws(SyntaxProblem) {
         switch self {
-        case .rate: limit.rate = try RateSyntax.rate(text)
+        case .rate:
+            if limit.scope == .destination {
+                throw SyntaxProblem(
+                    DiagnosticCode.contradiction,
+                    "a rate cannot be for each destination: there is no queue for every far address",
+                    suggestion: "write --connections, --new-connections or --packets, or leave destination= out")
+            }
+            limit.rate = try RateSyntax.rate(text)
         case .connections:
             guard let number = UInt32(text), (1...1_000_000).contains(number), text.allSatisfy(\.isNumber) else {
                 throw SyntaxProblem(

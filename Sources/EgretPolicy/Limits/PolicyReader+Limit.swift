@@ -18,6 +18,9 @@ extension PolicyReader {
         ]
     )
 
+    /// What others might call a scope.
+    private static let scopeWords = ["source": "destination", "address": "destination", "peer": "destination"]
+
     private static let effects = ["rate", "guarantee", "connections", "newConnections", "packets", "dscp"]
 
     /// Reads the entries of `limits`.
@@ -35,7 +38,9 @@ extension PolicyReader {
         var limit = TrafficLimit(location: node.location)
         limit.name = fields["name"].flatMap { string($0, "name", expected: "a name") }
         limit.direction = fields["direction"].flatMap { word($0, "direction", as: TrafficDirection.self) }
-        limit.scope = fields["per"].flatMap { word($0, "per", as: TrafficLimit.Scope.self) } ?? .endpoint
+        limit.scope =
+            fields["per"].flatMap { word($0, "per", as: TrafficLimit.Scope.self, others: PolicyReader.scopeWords) }
+            ?? .endpoint
         limit.destinations = fields["to"].map { readLimitDestinations($0) } ?? []
         limit.services = fields["ports"].map { readServices($0) } ?? []
         limit.rate = fields["rate"].flatMap { readRate($0) }
@@ -60,6 +65,23 @@ extension PolicyReader {
         return isConsistent(limit, fields) ? limit : nil
     }
 
+    /// What of a limit cannot be held to for each destination by itself.
+    private static func unfitForDestinations(_ has: (String) -> Bool)
+        -> (field: String, message: String, suggestion: String)?
+    {
+        if let field = ["rate", "guarantee", "weight", "priority"].first(where: has) {
+            return (
+                field, "\(field) cannot be for each destination: there is no queue for every far address",
+                "write connections, newConnections or packets, or leave per out"
+            )
+        }
+        guard has("dscp") else { return nil }
+        return (
+            "dscp", "dscp marks every packet, and counts none for each destination",
+            "write it in a limit of its own, without per"
+        )
+    }
+
     /// Whether the fields of a limit go together.
     private mutating func isConsistent(_ limit: TrafficLimit, _ fields: DocumentFields) -> Bool {
         if fields.has("burst"), !fields.has("rate") {
@@ -73,6 +95,12 @@ extension PolicyReader {
                 DiagnosticCode.contradiction, at: fields.location(of: "guarantee"),
                 "the guarantee \(guarantee) is more than the rate \(rate), which the traffic never passes",
                 "write a guarantee of at most \(rate)")
+            return false
+        }
+        if limit.scope == .destination, let problem = PolicyReader.unfitForDestinations(fields.has) {
+            error(
+                DiagnosticCode.contradiction, at: fields.location(of: problem.field), problem.message,
+                problem.suggestion)
             return false
         }
         for field in ["guarantee", "weight", "priority"] where fields.has(field) {

@@ -11,6 +11,9 @@ public struct TrafficLimit: Hashable, Sendable {
         case policy
         /// That of all endpoints of one network that obey the policy.
         case network
+        /// Each endpoint's by itself, and of that what goes to, or comes from, each far address. For numbers of
+        /// connections and packets, not for rates.
+        case destination
     }
 
     /// What its author called it.

@@ -1,0 +1,57 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretDocuments
+import EgretPolicy
+import Testing
+
+@Suite("limits for each destination")
+struct DestinationLimitReadingTests {
+    @Test("they are read, and what is printed of them is read back")
+    func printing() throws {
+        let text = """
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: p }
+            spec:
+              default: allow
+              limits:
+              - { connections: 5, per: destination }
+              - { to: [{ group: internet }], ports: [443/tcp], newConnections: 20/min, per: destination, direction: egress }
+              - { name: clients, packets: 1000/s, connections: 10, per: destination, direction: ingress }
+            """
+        let read = PolicyFiles.read([(name: "p.yaml", bytes: Array(text.utf8))])
+        #expect(read.diagnostics == [])
+        let policy = try #require(read.policies.first)
+        #expect(policy.limits.allSatisfy { $0.scope == .destination })
+        #expect(
+            policy.limits.map(\.summary) == [
+                "5 connections per destination", "internet 443/tcp: 20/min new connections per destination",
+                "10 connections, 1000/s packets per destination",
+            ])
+        let printed = PolicyPrinter.yaml(policies: [policy])
+        #expect(printed.contains("per: destination"))
+        var again = try #require(PolicyFiles.read([(name: "q.yaml", bytes: Array(printed.utf8))]).policies.first)
+        var first = policy
+        for place in first.limits.indices { first.limits[place].location = nil }
+        for place in again.limits.indices { again.limits[place].location = nil }
+        #expect(again.limits == first.limits, "\(printed)")
+    }
+
+    @Test(
+        "a flag says it before everything else, but for rates",
+        arguments: [
+            (.connections, "destination=5", "5 connections per destination", nil),
+            (.newConnections, "destination=private=2/s", "private: 2/s new connections per destination", nil),
+            (.packets, "destination=ingress=9/s", "9/s packets per destination", .ingress),
+            (.rate, "destination=1Mbit", nil, nil), (.connections, "destination=", nil, nil),
+            (.connections, "destination=destination=3", nil, nil), (.connections, "internet=destination=3", nil, nil),
+        ] as [(FlagLimit, String, String?, TrafficDirection?)])
+    func flags(flag: FlagLimit, text: String, summary: String?, direction: TrafficDirection?) {
+        let (limit, diagnostics) = flag.parse(text)
+        #expect(limit?.summary == summary && limit?.direction == direction)
+        #expect(limit == nil || limit?.scope == .destination)
+        #expect(diagnostics.isEmpty == (summary != nil))
+        #expect(diagnostics.allSatisfy { $0.location?.file == "\(flag.rawValue) \(text)" })
+    }
+}

@@ -1,0 +1,55 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretNetlinkWire
+import EgretNftables
+import Testing
+
+@Suite("rules whose sets' elements count for themselves")
+struct ElementRuleTests {
+    private static let table = Table(family: .inet, name: "t")
+    private static let rules = [
+        Rule(
+            in: "c",
+            [
+                .equal(.networkProtocol, 2), .connectionsOverEach(.ipv4Destination, set: "c4", 2), .verdict(.drop),
+            ]),
+        Rule(
+            in: "c",
+            [
+                .equal(.networkProtocol, 10), .beyondEach(.ipv6Source, set: "n6", 1, seconds: 3_600, burst: 10),
+                .verdict(.drop),
+            ]),
+    ]
+
+    private func decoded(_ bytes: [UInt8]) throws -> [RuleRecord] {
+        try NetlinkMessage.parse(bytes).filter { $0.type == 0xa06 }.map { try NftablesWire.decodeRule($0) }
+    }
+
+    @Test("the kernel lists them as the expressions that statements become")
+    func listed() throws {
+        let records = try decoded(ElementCapture.rules)
+        #expect(records.count == 2)
+        for (record, rule) in zip(records, ElementRuleTests.rules) {
+            #expect(try record.expressions == NftablesWire.lower(rule.statements), "\(NftText.render(rule))")
+        }
+    }
+
+    @Test("what is sent reads the same, and names no time where the set has none")
+    func sent() throws {
+        let each = Rule(
+            in: "c", [.withinEach([.inputInterface, .ipv4Source], set: "a", perSecond: 5, burst: 9), .verdict(.drop)])
+        let rules = ElementRuleTests.rules + [each]
+        let steps = rules.map { Transaction.Step(.addRule($0), in: ElementRuleTests.table) }
+        let records = try decoded(NftablesWire.encode(Transaction(steps), firstSequence: 0).bytes)
+        #expect(records.count == rules.count)
+        for (record, rule) in zip(records, rules) {
+            #expect(try record.expressions == NftablesWire.lower(rule.statements), "\(NftText.render(rule))")
+        }
+        let sets = records.compactMap { record -> UInt64? in
+            for case .each(_, let milliseconds, _) in record.expressions { return milliseconds }
+            return nil
+        }
+        #expect(sets == [0, 36_000_000, 60_000])
+    }
+}
