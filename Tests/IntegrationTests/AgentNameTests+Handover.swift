@@ -137,7 +137,7 @@ extension AgentNameTests {
                     sleep 0.3; restart 1; wait $slow; cat slow
                     # A connection while there is no agent.
                     get a --resolve www.example.test:443:203.0.113.10 https://www.example.test
-                    reaches READY 2; grep -o 'goes on with .*' log; cat stored
+                    reaches READY 2; grep -o 'goes on with .* agent' log; cat stored
                     wait $asking; cat asked
                     # Nobody has rules about names any more.
                     egret delete EgressPolicy/a >/dev/null

@@ -125,7 +125,7 @@ struct RouteTests {
             : > v4.log; : > v6.log; sleep 1; sort -u v4.log v6.log
             ip -n ${P}h link set up1 up; expect v4 '10.1.0.2 *' | cut -d' ' -f1-2; expect v6 'fd00:1::2 *' | cut -d' ' -f1-2
             # When the run has ended, what still comes for it is for nobody, and the host itself says so, by its own way.
-            h nft 'table inet quiet { chain output { type filter hook output priority 0; tcp flags & (rst | ack) == rst drop; } }'
+            h nft 'add table inet q; add chain inet q o { type filter hook output priority 0; }; add rule inet q o tcp flags & (rst | ack) == rst drop'
             kill $(pgrep -P $run) $run 2>/dev/null || true; wait $run 2>/dev/null || true; sleep 0.3
             packets() { tcpdump -nr up$1.pcap "$2" 2>/dev/null; }
             for i in 1 2 3; do

@@ -57,7 +57,7 @@ extension NetworkHost {
             interface: wish.interface,
             hostInterface: try freeLinkName(),
             hostIndex: 0,
-            hardwareAddress: (wish.hardwareAddress ?? .random()).description,
+            hardwareAddress: (wish.hardwareAddress ?? network.hardwareAddress(for: addresses)).description,
             hostHardwareAddress: MACAddress.randomForPort().description,
             addresses: addresses,
             sourceAddresses: wish.sourceAddresses,

@@ -1,0 +1,34 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretNetworks
+import Testing
+
+@Suite("Hardware addresses of endpoints")
+struct HardwareAddressTests {
+    private func address(for texts: String..., besides taken: String? = nil) throws -> String {
+        var network = NetworkRecord(
+            NetworkSpec(
+                name: "br0", mode: .bridge, subnets: [Subnet(try #require(IPPrefix("10.9.0.0/24")))], isIsolated: false),
+            bootID: "")
+        if let taken {
+            network.endpoints = [
+                NetworkRecord.Endpoint(
+                    namespace: "n", cookie: 7, isCreated: false, interface: "eth0", hostInterface: "egn0", hostIndex: 5,
+                    hardwareAddress: taken, hostHardwareAddress: "fe:ff:00:00:00:01", addresses: [],
+                    sourceAddresses: [],
+                    order: 1, stage: .ready)
+            ]
+        }
+        return network.hardwareAddress(for: try texts.map { try #require(IPAddress($0)) }).description
+    }
+
+    @Test("whoever has an address has the hardware address that goes with it, and nobody has another's")
+    func derived() throws {
+        #expect(try address(for: "10.9.0.2") == "02:45:0a:09:00:02")
+        #expect(try address(for: "10.9.0.2", "fd00::2") == "02:45:0a:09:00:02")
+        #expect(try address(for: "fd00:9::2") == "02:45:fd:00:00:0b")
+        #expect(try address(for: "10.9.0.2", besides: "02:45:0a:09:00:02") != "02:45:0a:09:00:02")
+    }
+}
