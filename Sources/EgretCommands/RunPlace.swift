@@ -619,8 +619,9 @@ final class RunPlace {
         }
         let hasLeft = !isInstalled || attempt("remove the policy") { try removePolicy() }
         if hasQueue { attempt("remove the queue") { try host.removeQueue(of: record) } }
-        // Sockets with data that waits for its turn would hold the namespace, and so the link, for minutes.
-        if !hasEnded || isLimited { attempt("remove the link") { try RunLink.remove(record, host.route) } }
+        // Sockets with data that waits for its turn, or was cut off, would hold the namespace, and so the link, for minutes.
+        let isHeld = isLimited || policies.cutsByTime
+        if !hasEnded || isHeld { attempt("remove the link") { try RunLink.remove(record, host.route) } }
         if isInstalled && hasAdmitted {
             attempt("forget the connections") {
                 try flows?.deleteOpen(host.netfilter)
