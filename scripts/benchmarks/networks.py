@@ -52,8 +52,10 @@ class Chain:
         result = self.previous.get(number)
         for plugin in self.plugins if command == "ADD" else reversed(self.plugins):
             config = dict(plugin, cniVersion="0.4.0", name="bench")
-            config["runtimeConfig"] = {
-                "portMappings": [{"hostPort": 10000 + number, "containerPort": 80, "protocol": "tcp"}]}
+            # As a runtime does, only to those that say they can.
+            if plugin.get("capabilities", {}).get("portMappings"):
+                config["runtimeConfig"] = {
+                    "portMappings": [{"hostPort": 10000 + number, "containerPort": 80, "protocol": "tcp"}]}
             if result:
                 config["prevResult"] = result
             output = run("nsenter", f"--net=/run/netns/{self.host}", f"{PLUGINS}/{plugin['type']}",
