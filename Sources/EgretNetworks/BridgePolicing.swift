@@ -107,7 +107,7 @@ public struct BridgePolicing {
         return record
     }
 
-    /// Changes a bridge as its record says. What is so already stays; ports that are gone do not matter.
+    /// Changes a bridge as its record says. What is so already stays; ports that are gone or another bridge's do not matter.
     public func apply(_ record: BridgeRecord) throws {
         for item in record.switches where try Sysctl(item.path).read() != item.ours {
             if item.path == BridgePolicing.forwarding(record.bridge) {
@@ -116,7 +116,7 @@ public struct BridgePolicing {
                 try Sysctl(item.path).write(item.ours)
             }
         }
-        for port in record.ports.sorted() { try ignoringAbsence { try setIsolated(true, try link(port).index) } }
+        for port in record.ports.sorted() { try setIsolated(true, port, of: record.bridge) }
         if record.proxies.isEmpty { return }
         let index = try link(record.bridge).index
         for address in record.proxies.sorted() { try setProxy(address, index, isAnswered: true) }
@@ -151,7 +151,7 @@ public struct BridgePolicing {
             try ignoringAbsence { try setProxy(address, try link(record.bridge).index, isAnswered: false) }
         }
         for port in record.ports.subtracting(kept?.ports ?? []).sorted() {
-            try ignoringAbsence { try setIsolated(false, try link(port).index) }
+            try setIsolated(false, port, of: record.bridge)
         }
         for item in record.switches.reversed() where !(kept?.switches.contains(item) ?? false) {
             if try Sysctl(item.path).read() == item.ours { try Sysctl(item.path).write(item.original) }
@@ -193,9 +193,16 @@ public struct BridgePolicing {
             })
     }
 
-    private func setIsolated(_ isIsolated: Bool, _ index: UInt32) throws(NetlinkError) {
-        try connection.request("isolate a bridge's port") { sequence throws(WireError) in
-            try RouteWire.setPort(index, isIsolated: isIsolated, sequence: sequence)
+    /// Isolates a port, or no more. A link of that name that is no port of the bridge, any more or at all, is somebody else's.
+    private func setIsolated(_ isIsolated: Bool, _ port: InterfaceName, of bridge: InterfaceName) throws {
+        try ignoringAbsence {
+            let found = try link(port)
+            guard let present = found.isIsolatedPort, present != isIsolated,
+                try found.masterIndex == link(bridge).index
+            else { return }
+            try connection.request("isolate a bridge's port") { sequence throws(WireError) in
+                try RouteWire.setPort(found.index, isIsolated: isIsolated, sequence: sequence)
+            }
         }
     }
 
