@@ -122,11 +122,11 @@ final class RunBudgets {
                     leftover: BudgetPlan.leftover(of: amount))
             } else {
                 let numbers = BudgetPlan.numbers(of: account)
-                guard let bound = bounds[numbers], let asked = found.counters[BudgetPlan.asked(of: account)] else {
-                    continue
-                }
+                guard let bound = bounds[numbers],
+                    let asked = BudgetPlan.asked(of: account, bound: bound, { found.counters[$0]?.packets })
+                else { continue }
                 let correction = BudgetPlan.correction(
-                    ofTally: account, amount: amount.count, bound: bound, asked: asked.packets)
+                    ofTally: account, amount: amount.count, bound: bound, asked: asked)
                 steps = correction?.steps
                 if let correction { corrected[numbers] = correction.bound }
             }

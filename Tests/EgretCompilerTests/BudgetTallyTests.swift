@@ -50,7 +50,8 @@ struct BudgetTallyTests {
             rules("check-a") == [
                 "meta mark & 0x00000000 @closed-connections-a goto spent-a", "ct status confirmed return",
                 "ct direction == original counter name \"asked-connections-a\" \(number) @numbers-connections-a return",
-                "ct direction == original add @closed-connections-a { meta mark & 0x00000000 }",
+                "ct direction == original counter name \"shut-connections-a\" "
+                    + "add @closed-connections-a { meta mark & 0x00000000 }",
                 "ct direction == original goto spent-a",
             ])
         #expect(
@@ -62,7 +63,7 @@ struct BudgetTallyTests {
             rules("check-a") == [
                 "meta mark & 0x00000000 @closed-packets-a goto spent-a",
                 "counter name \"asked-packets-a\" \(number) @numbers-packets-a return",
-                "add @closed-packets-a { meta mark & 0x00000000 }", "goto spent-a",
+                "counter name \"shut-packets-a\" add @closed-packets-a { meta mark & 0x00000000 }", "goto spent-a",
             ])
     }
 
@@ -112,6 +113,22 @@ struct BudgetTallyTests {
             #expect(found.bound == 10 && found.steps.first == .flushChain("check-a"))
             #expect(found.steps.contains(.deleteSet("closed-packets-a")))
         }
+    }
+
+    @Test("one that is closed is used up, also where more was given while a packet closed it")
+    func closed() throws {
+        func asked(_ counters: [String: UInt64]) -> UInt64? {
+            BudgetPlan.asked(of: account(20), bound: 29) { counters[$0] }
+        }
+        #expect(asked([:]) == nil)
+        #expect(asked(["asked-packets-a": 11]) == 11)
+        #expect(asked(["asked-packets-a": 11, "shut-packets-a": 0]) == 11)
+        #expect(asked(["asked-packets-a": 11, "shut-packets-a": 1]) == 29)
+        #expect(asked(["asked-packets-a": 31, "shut-packets-a": 2]) == 31)
+        let found = try #require(correction(20, of: 10, bound: 29, asked: 29))
+        #expect(found.bound == 20)
+        #expect(found.steps.contains(.deleteCounter("shut-packets-a")))
+        #expect(found.steps.contains(.addCounter(Counter("shut-packets-a"))))
     }
 
     @Test("numbers that come to their end begin anew with half of what is left, and the last ones are used")
