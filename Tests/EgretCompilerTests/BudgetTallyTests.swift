@@ -105,6 +105,19 @@ struct BudgetTallyTests {
         #expect(correction(89, of: 100, bound: 100, asked: 10)?.bound == 99)
     }
 
+    @Test("an amount that becomes a little less than what is used is used up at once, and little that is left is exact")
+    func lessThanUsed() throws {
+        #expect(correction(0, of: 999_600, bound: 1_000_000, asked: 999_700)?.bound == 999_700)
+        #expect(correction(100, of: 999_600, bound: 1_000_000, asked: 999_500)?.bound == 999_600)
+        #expect(correction(100, of: 999_600, bound: 999_610, asked: 999_500)?.steps == [])
+        func steps(_ left: UInt64) -> [EgretNftables.Operation]? {
+            BudgetPlan.correction(
+                of: account(left, .bytes), amount: 1_000_000, bytes: 1_010_000, used: 1_000_500, leftover: 65_536)
+        }
+        #expect(steps(0) == [.addQuota(Quota("left-a", bytes: 1_000_500))])
+        #expect(steps(9_000) == [])
+    }
+
     @Test("what is used up stays so, and what has more again begins anew")
     func renewal() throws {
         for asked in [100, 101] as [UInt64] {
