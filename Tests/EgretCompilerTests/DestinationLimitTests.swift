@@ -66,7 +66,8 @@ struct DestinationLimitProgramTests {
                 network: "n", limits: [limit, other], groups: [:])
             let made = LimitProgram([member], logGroup: 7)
             for chain in ["from-1", "to-1"] {
-                #expect(rules(made, in: chain).count { $0.contains(" jump ") || $0.hasPrefix("jump ") } == 2)
+                let jumps = rules(made, in: chain).filter { $0.contains("jump ") }
+                #expect(jumps.count == 2, "\(jumps)")
             }
         }
     }
