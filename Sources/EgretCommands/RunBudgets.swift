@@ -24,12 +24,10 @@ final class RunBudgets {
         var cost: String?
     }
 
-    /// What the kernel holds.
-    let program: TableProgram
+    /// What the kernel holds, as it was last corrected.
+    private(set) var program: TableProgram
     private let budgets: [EgressBudget]
     private let dataplane: Dataplane
-    /// The last numbers that pass, of budgets of packets and of connections, by the names of their sets.
-    private var bounds: [String: UInt64]
 
     /// A budget, and whose it is.
     struct EgressBudget {
@@ -88,7 +86,6 @@ final class RunBudgets {
                 })
         ]
         program = plan.program
-        bounds = BudgetPlan.bounds(in: program)
         var transaction = Transaction([Transaction.Step(.addTable, in: program.table)])
         for operation in program.installation { transaction.append(operation, in: program.table) }
         try dataplane.commit(transaction)
@@ -109,6 +106,8 @@ final class RunBudgets {
         let areOfBytes = budgets.allSatisfy { $0.budget.unit == .bytes }
         let counters = try areOfBytes ? found.counters : dataplane.counters(in: program.table)
         var changes = Transaction()
+        // The last numbers that pass, by the names of their sets.
+        let bounds = BudgetPlan.bounds(in: program)
         var corrected = bounds
         for entry in budgets where entry.holdsBack {
             guard let amount = entry.budget.amount else { continue }
@@ -122,11 +121,11 @@ final class RunBudgets {
                     leftover: BudgetPlan.leftover(of: amount))
             } else {
                 let numbers = BudgetPlan.numbers(of: account)
-                guard let bound = bounds[numbers], let asked = found.counters[BudgetPlan.asked(of: account)] else {
-                    continue
-                }
+                guard let bound = bounds[numbers],
+                    let asked = BudgetPlan.asked(of: account, bound: bound, { found.counters[$0]?.packets })
+                else { continue }
                 let correction = BudgetPlan.correction(
-                    ofTally: account, amount: amount.count, bound: bound, asked: asked.packets)
+                    ofTally: account, amount: amount.count, bound: bound, asked: asked)
                 steps = correction?.steps
                 if let correction { corrected[numbers] = correction.bound }
             }
@@ -134,7 +133,7 @@ final class RunBudgets {
         }
         if changes.steps.isEmpty { return }
         try dataplane.commit(changes)
-        bounds = corrected
+        program.setBounds(corrected)
     }
 
     /// What was used; to be asked before the table goes.

@@ -468,6 +468,7 @@ final class RunPlace {
     private func correctBudgets(_ timer: Timer) throws {
         // Without it budgets hold back more, never less: the next one comes in a second.
         try? budgets?.correct()
+        policing?.budgets = budgets?.program
         try timer.set(after: RunPlace.budgetPeriod)
     }
 

@@ -24,10 +24,12 @@ final class RunPolicing {
     /// The run's policy, with the times that the kernel was given last. What the run changes itself is heard of by nobody.
     var policy: PolicyProgram
 
+    /// The run's budgets, as they were last corrected; `nil` if it has none.
+    var budgets: TableProgram?
+
     private let dataplane: Dataplane
     private let endpoint: EndpointProgram
     private let names: NameProgram?
-    private let budgets: TableProgram?
     private let ownNames: [String]
     private let routesTable: Table
     private let limitsTables: [Table]
@@ -80,8 +82,8 @@ final class RunPolicing {
     private func isOwn(_ change: TableChanges.Change) -> Bool {
         if change.table == routesTable { return routes != nil }
         if limitsTables.contains(change.table) { return limits != nil }
-        // The kernel itself tells of a quota that is used up.
-        if change.table == budgets?.table { return change.isRemoval }
+        // The kernel itself tells of a quota that is used up. What is added to a set could let more pass.
+        if change.table == budgets?.table { return change.isRemoval || change.isAddedElement }
         guard let object = change.object else { return false }
         return ownNames.contains { object == $0 || object.hasPrefix($0 + "-") }
     }

@@ -7,6 +7,7 @@ import EgretCompiler
 import EgretDataplane
 import EgretLinux
 import EgretNetlink
+import EgretNftables
 import EgretPolicy
 import EgretSources
 import EgretTesting
@@ -438,6 +439,31 @@ struct BudgetKeeperTests {
             try bench.keep(at: Self.midnight + 2)
             try bench.send(20)
             #expect(try bench.counted("daily", at: Self.midnight + 3) == 10)
+        }
+    }
+
+    @Test("a packet that closes an account while it is given more does not keep it closed")
+    func closedMeanwhile() throws {
+        try with([packets("daily", 10, .day)]) { bench in
+            try bench.keep(at: Self.midnight)
+            try bench.send(9)
+            #expect(try bench.counted("daily", at: Self.midnight + 1) == 9)
+            try bench.send(2)
+            // What the former keeper worked out before the last two packets came, and committed after them.
+            try bench.restart()
+            let account = BudgetPlan.Account(
+                name: BudgetPlan.name(of: ["account", "p", "daily", "shop/a"]), left: 20, unit: .packets,
+                onExhausted: .cut)
+            let late = try #require(BudgetPlan.correction(ofTally: account, amount: 10, bound: 10, asked: 9))
+            #expect(late.bound == 29)
+            try Dataplane(NetlinkConnection.netfilter()).commit(
+                Transaction(late.steps.map { Transaction.Step($0, in: BudgetPlan.hostTable) }))
+            try bench.keep(at: Self.midnight + 86_400)
+            // The tenth, of which nobody knew yet.
+            #expect(try bench.counted("daily", at: Self.midnight + 86_400) == 1)
+            #expect(bench.keeper.spent == [])
+            try bench.send(20)
+            #expect(try bench.counted("daily", at: Self.midnight + 86_401) == 10)
         }
     }
 

@@ -50,7 +50,8 @@ struct BudgetTallyTests {
             rules("check-a") == [
                 "meta mark & 0x00000000 @closed-connections-a goto spent-a", "ct status confirmed return",
                 "ct direction == original counter name \"asked-connections-a\" \(number) @numbers-connections-a return",
-                "ct direction == original add @closed-connections-a { meta mark & 0x00000000 }",
+                "ct direction == original counter name \"shut-connections-a\" "
+                    + "add @closed-connections-a { meta mark & 0x00000000 }",
                 "ct direction == original goto spent-a",
             ])
         #expect(
@@ -62,7 +63,7 @@ struct BudgetTallyTests {
             rules("check-a") == [
                 "meta mark & 0x00000000 @closed-packets-a goto spent-a",
                 "counter name \"asked-packets-a\" \(number) @numbers-packets-a return",
-                "add @closed-packets-a { meta mark & 0x00000000 }", "goto spent-a",
+                "counter name \"shut-packets-a\" add @closed-packets-a { meta mark & 0x00000000 }", "goto spent-a",
             ])
     }
 
@@ -104,6 +105,19 @@ struct BudgetTallyTests {
         #expect(correction(89, of: 100, bound: 100, asked: 10)?.bound == 99)
     }
 
+    @Test("an amount that becomes a little less than what is used is used up at once, and little that is left is exact")
+    func lessThanUsed() throws {
+        #expect(correction(0, of: 999_600, bound: 1_000_000, asked: 999_700)?.bound == 999_700)
+        #expect(correction(100, of: 999_600, bound: 1_000_000, asked: 999_500)?.bound == 999_600)
+        #expect(correction(100, of: 999_600, bound: 999_610, asked: 999_500)?.steps == [])
+        func steps(_ left: UInt64) -> [EgretNftables.Operation]? {
+            BudgetPlan.correction(
+                of: account(left, .bytes), amount: 1_000_000, bytes: 1_010_000, used: 1_000_500, leftover: 65_536)
+        }
+        #expect(steps(0) == [.addQuota(Quota("left-a", bytes: 1_000_500))])
+        #expect(steps(9_000) == [])
+    }
+
     @Test("what is used up stays so, and what has more again begins anew")
     func renewal() throws {
         for asked in [100, 101] as [UInt64] {
@@ -112,6 +126,22 @@ struct BudgetTallyTests {
             #expect(found.bound == 10 && found.steps.first == .flushChain("check-a"))
             #expect(found.steps.contains(.deleteSet("closed-packets-a")))
         }
+    }
+
+    @Test("one that is closed is used up, also where more was given while a packet closed it")
+    func closed() throws {
+        func asked(_ counters: [String: UInt64]) -> UInt64? {
+            BudgetPlan.asked(of: account(20), bound: 29) { counters[$0] }
+        }
+        #expect(asked([:]) == nil)
+        #expect(asked(["asked-packets-a": 11]) == 11)
+        #expect(asked(["asked-packets-a": 11, "shut-packets-a": 0]) == 11)
+        #expect(asked(["asked-packets-a": 11, "shut-packets-a": 1]) == 29)
+        #expect(asked(["asked-packets-a": 31, "shut-packets-a": 2]) == 31)
+        let found = try #require(correction(20, of: 10, bound: 29, asked: 29))
+        #expect(found.bound == 20)
+        #expect(found.steps.contains(.deleteCounter("shut-packets-a")))
+        #expect(found.steps.contains(.addCounter(Counter("shut-packets-a"))))
     }
 
     @Test("numbers that come to their end begin anew with half of what is left, and the last ones are used")

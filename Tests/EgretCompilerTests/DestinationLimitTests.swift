@@ -53,6 +53,25 @@ struct DestinationLimitProgramTests {
         #expect(rules(made, in: "connections-\(owner)") == expected)
     }
 
+    @Test("limits that say the same count a packet once")
+    func sameWords() throws {
+        for scope in [TrafficLimit.Scope.endpoint, .destination] {
+            let limit = TrafficLimit(
+                direction: .egress, scope: scope, newConnections: EventRate(count: 90, unit: .hour),
+                packets: EventRate(count: 50), policy: "p")
+            var other = limit
+            other.direction = nil
+            let member = LimitProgram.Member(
+                number: 1, attachment: .link(try #require(InterfaceName("egn1")), index: 1), addresses: [],
+                network: "n", limits: [limit, other], groups: [:])
+            let made = LimitProgram([member], logGroup: 7)
+            for chain in ["from-1", "to-1"] {
+                let jumps = rules(made, in: chain).filter { $0.contains("jump ") }
+                #expect(jumps.count == 2, "\(jumps)")
+            }
+        }
+    }
+
     @Test("sets are made by what they hold: each endpoint's own, of the families that the limit is about")
     func sets() throws {
         let block = Destination.block(AddressBlock(try #require(IPPrefix("198.51.100.0/24"))))

@@ -81,6 +81,37 @@ struct RunBudgetTests {
                 """)
     }
 
+    @Test("goes on when budgets were corrected for one another, and ends when somebody else touches them")
+    func corrected() throws {
+        try expect(
+            "runcorrected",
+            budgets: [
+                "{ name: large, amount: 1000 packets, onExhausted: cut }",
+                "{ name: small, amount: 10 packets, onExhausted: cut }",
+            ],
+            """
+            cat >send.py <<'X'
+            import socket, time
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            for i in range(60): s.sendto(b"x" * 1000, ("192.0.2.2", 9999)); time.sleep(0.001)
+            X
+            begin() {
+                rm -f sent go
+                egret run --policy policy.yaml --report none -- sh -c \
+                    'python3 send.py; touch sent; until [ -e go ]; do sleep 0.05; done; echo goes on' & run=$!
+                until [ -e sent ]; do sleep 0.05; done; sleep 2.5
+            }
+            begin; egret run --allow host --report none -- true; touch go; wait $run; echo $?
+            begin; table=$(nft list tables inet | grep -o 'egret-budgets-[0-9]*')
+            nft add element inet $table from '{ lo : accept }'; sleep 1; touch go; wait $run; echo $?
+            """,
+            prints: """
+                goes on
+                0
+                125
+                """)
+    }
+
     @Test("counts packets and connections to the last one, and tells of them")
     func counted() throws {
         try expect(

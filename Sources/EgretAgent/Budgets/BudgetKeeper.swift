@@ -259,9 +259,9 @@ final class BudgetKeeper {
         var quotas = found.quotas
         for account in demand.plan.accounts where account.unit != .bytes {
             guard let bound = bounds[BudgetPlan.numbers(of: account)],
-                let asked = found.counters[BudgetPlan.asked(of: account)]
+                let asked = BudgetPlan.asked(of: account, bound: bound, { found.counters[$0]?.packets })
             else { continue }
-            quotas[BudgetPlan.quota(of: account.name)] = QuotaValue(bytes: bound, used: asked.packets)
+            quotas[BudgetPlan.quota(of: account.name)] = QuotaValue(bytes: bound, used: asked)
         }
         return quotas
     }

@@ -28,7 +28,7 @@ extension BudgetPlan {
         if used >= bytes { return account.left <= leftover ? nil : renewal(of: account) }
         let left = bytes - used
         let distance = left > account.left ? left - account.left : account.left - left
-        if distance <= min(grain, max(amount / 32, 3_000)) { return [] }
+        if account.left > 0, distance <= min(grain, max(amount / 32, 3_000)) { return [] }
         let (sum, overflows) = used.addingReportingOverflow(account.left)
         let wanted = overflows ? quotaLimit : min(sum, quotaLimit)
         return wanted == bytes ? [] : [.addQuota(Quota(quota(of: account.name), bytes: wanted))]
@@ -73,9 +73,10 @@ extension BudgetPlan {
             return renewal(ofTally: account, left: account.left / 2)
         }
         let wanted = min(sum, tallyLimit)
-        // Differences that small are those of two readings that are not made at one moment.
+        // Differences that small are those of two readings that are not made at one moment. Of an amount that was changed there
+        // are such, too: the less is left, the smaller they may be, and none where nothing is.
         let distance = wanted > bound ? wanted - bound : bound - wanted
-        if distance <= min(1_000, amount / 1_000) { return TallyCorrection(steps: [], bound: bound) }
+        if distance <= min(1_000, amount / 1_000, account.left / 8) { return TallyCorrection(steps: [], bound: bound) }
         let sets = (Tally.numbers(of: account, to: bound), Tally.numbers(of: account, to: wanted))
         return TallyCorrection(steps: [.deleteElements(sets.0), .addElements(sets.1)], bound: wanted)
     }

@@ -37,9 +37,9 @@ extension BudgetPlan {
     public static func renewal(of account: Account) -> [EgretNftables.Operation] {
         var steps: [EgretNftables.Operation] = [.flushChain(account.check)]
         if let tally = Tally(of: account) {
-            steps.append(.deleteCounter(tally.counter.name))
+            for counter in tally.counters { steps.append(.deleteCounter(counter.name)) }
             for set in tally.sets { steps.append(.deleteSet(set.name)) }
-            steps.append(.addCounter(tally.counter))
+            for counter in tally.counters { steps.append(.addCounter(counter)) }
             for set in tally.sets { steps.append(.addSet(set)) }
         } else {
             steps += [.deleteQuota(account.quota.name), .addQuota(account.quota)]
@@ -254,7 +254,7 @@ extension BudgetPlan {
     private func spending(_ account: Account, _ program: inout TableProgram) -> [Rule] {
         let refusal: [Statement] = [.counter(BudgetPlan.refusals(of: account.name)), .verdict(.drop)]
         if let tally = Tally(of: account) {
-            program.counters.append(tally.counter)
+            program.counters += tally.counters
             program.sets += tally.sets
         } else {
             program.quotas.append(account.quota)
@@ -325,7 +325,7 @@ extension BudgetPlan.Account {
         }
         rules.append(Rule(in: check, isCounted + tally.passes + [.verdict(.return)]))
         // Should that not be noted, for want of memory, the packet is still too many.
-        rules.append(Rule(in: check, isCounted + [tally.closes]))
+        rules.append(Rule(in: check, isCounted + tally.closes))
         rules.append(Rule(in: check, isCounted + [.verdict(.goto(spent))]))
         return rules
     }

@@ -9,30 +9,34 @@ extension BudgetPlan {
     ///
     /// A rule numbers what asks it (`numgen inc`), over all processors, and a set holds the numbers that pass. The first number
     /// that does not closes the account by an element in another set, which is asked first: so it stays closed, although
-    /// numbers begin anew behind 2^32 - 1. A counter says how many have asked, as a quota does itself.
+    /// numbers begin anew behind 2^32 - 1. A counter says how many have asked, as a quota does itself, and another one whether
+    /// one of them has closed it: that one may have asked before more was given, and have closed it afterwards.
     struct Tally {
-        /// Counts what asks.
-        let counter: Counter
+        private let asked: Counter
+        private let closings: Counter
         private let numbers: EgretNftables.Set
         private let closing: EgretNftables.Set
 
         /// Works out what an account needs; `nil` for one of bytes.
         init?(of account: Account) {
             if account.unit == .bytes { return nil }
-            counter = Counter(BudgetPlan.asked(of: account))
+            asked = Counter(BudgetPlan.asked(of: account))
+            closings = Counter(BudgetPlan.closings(of: account))
             numbers = Tally.numbers(of: account, to: min(account.bound ?? account.left, BudgetPlan.tallyLimit))
             closing = Tally.closing(of: account)
         }
 
+        /// Count what asks, and what closes.
+        var counters: [Counter] { [asked, closings] }
         /// The sets that rules ask.
         var sets: [EgretNftables.Set] { [numbers, closing] }
 
         /// Goes on if there was one too many once.
         var isClosed: Statement { .inSet(Tally.key, closing.name) }
         /// Remembers that there was one too many.
-        var closes: Statement { .addToSet(Tally.key, closing.name) }
+        var closes: [Statement] { [.counter(closings.name), .addToSet(Tally.key, closing.name)] }
         /// Counts, and goes on if it is not one too many.
-        var passes: [Statement] { [.counter(counter.name), .inSet(.evaluationNumber, numbers.name)] }
+        var passes: [Statement] { [.counter(asked.name), .inSet(.evaluationNumber, numbers.name)] }
 
         /// A value that all packets have: 0.
         private static let key = Selector.packetMark(mask: 0)
@@ -58,6 +62,22 @@ extension BudgetPlan {
     ///
     /// The unit is in the names: an account that is of something else from now on begins with nothing.
     public static func asked(of account: Account) -> String { "asked-\(account.unit.rawValue)-\(account.name)" }
+
+    /// The name of the counter of what has closed an account of packets or connections.
+    public static func closings(of account: Account) -> String { "shut-\(account.unit.rawValue)-\(account.name)" }
+
+    /// How many have asked an account of packets or connections: as many as may pass, or more, where it is closed.
+    ///
+    /// - Parameters:
+    ///   - account: The account.
+    ///   - bound: The last number that passes.
+    ///   - packets: What a counter has counted, by its name; `nil` for one that is not there.
+    /// - Returns: The number; `nil` if the kernel has nothing of the account.
+    public static func asked(of account: Account, bound: UInt64, _ packets: (String) -> UInt64?) -> UInt64? {
+        guard let asked = packets(BudgetPlan.asked(of: account)) else { return nil }
+        let isClosed = packets(closings(of: account)) ?? 0 > 0
+        return isClosed ? max(asked, bound) : asked
+    }
 
     private static let numbersPrefix = "numbers-"
 

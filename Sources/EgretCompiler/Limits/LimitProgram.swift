@@ -242,6 +242,8 @@ public struct LimitProgram: Sendable {
         var marking: [Rule] = []
         var passing: [Rule] = []
         var beginning: [Rule] = []
+        // Limits that say the same count in one chain, and a packet counts there once.
+        var led: Swift.Set<String> = []
         for limit in member.limits where limit.holds(direction) {
             if limit.dscp == nil && limit.packets == nil && !limit.countsConnections { continue }
             let match = match(limit, member.groups)
@@ -256,12 +258,15 @@ public struct LimitProgram: Sendable {
             }
             if let packets = limit.packets {
                 let target = addChain("packets", [.passing(packets)], limit, member, direction, match.families, end)
-                passing += match.conditions(end).map { Rule(in: chain, $0 + times + [.verdict(.jump(target))]) }
+                if led.insert(target).inserted {
+                    passing += match.conditions(end).map { Rule(in: chain, $0 + times + [.verdict(.jump(target))]) }
+                }
             }
             if limit.countsConnections {
                 let end: LimitMatch.FarEnd = direction == .egress ? .destination : .beginner
                 let target = addChain(
                     "connections", limit.connectionCounts, limit, member, direction, match.families, end)
+                if !led.insert(target).inserted { continue }
                 let isMeant: [Statement] = [Direction.original.statement] + times
                 beginning += match.conditions(end).map {
                     Rule(in: chain, isMeant + $0 + [.verdict(.jump(target))])
