@@ -142,8 +142,6 @@ final class RunNameLog: Sendable {
         var relayed: [Place: FlowCollector.Relayed] = [:]
         /// What waits to be written down.
         var entries: [NameLogEntry] = []
-        /// When connections that are open were let through, by where they come from.
-        var beginnings: [SocketAddress: Int64] = [:]
     }
 
     /// What waits at most; what goes beyond is in the report only.
@@ -156,10 +154,12 @@ final class RunNameLog: Sendable {
 
     private let state = Mutex(State())
     private let now: @Sendable () -> Int64
+    private let times: ConnectionTimes
     private static let endpoint = 1
 
     init(_ policies: PolicySet, _ registry: NameRegistry, now: @escaping @Sendable () -> Int64) {
         self.now = now
+        times = ConnectionTimes(now: now)
         judge = ConnectionJudge(policies, registry: registry, time: now)
     }
 
@@ -176,11 +176,8 @@ final class RunNameLog: Sendable {
     }
 
     func note(_ event: ConnectionEvent) {
-        switch event {
-        case .relayed(let attempt): state.withLock { $0.beginnings[attempt.source] = now() }
-        case .ended(let attempt, let volume): noteEnd(attempt, volume)
-        case .refused, .denied, .notHeld, .unreachable, .limited: break
-        }
+        if case .ended(let attempt, let volume) = event { noteEnd(attempt, volume) }
+        times.note(event, of: RunNameLog.endpoint)
         let entry = NameLogEntry(event)
         state.withLock { state in
             state.journal.note(event)
@@ -197,14 +194,14 @@ final class RunNameLog: Sendable {
 
     /// Whether the time of a rule that cuts ends an open connection.
     func mustEnd(_ attempt: ConnectionAttempt) -> Bool {
-        let beginning = state.withLock { $0.beginnings[attempt.source] }
+        let beginning = times.beginning(of: attempt, of: RunNameLog.endpoint)
         return judge.decide(RunNameLog.endpoint, open: attempt, since: beginning).verdict != .allow
     }
 
     private func noteEnd(_ attempt: ConnectionAttempt, _ volume: InternetSocket.Volume?) {
         let destination = attempt.destination
         // By the rule that has let it through: that rule's time may be over.
-        let beginning = state.withLock { $0.beginnings.removeValue(forKey: attempt.source) } ?? now()
+        let beginning = times.beginning(of: attempt, of: RunNameLog.endpoint) ?? now()
         var name: String?
         var decision = judge.evaluator.decide(
             judge.flow(destination, names(of: destination.address), .nothing), at: beginning)

@@ -13,7 +13,7 @@ extension NameService {
         if !isRunning { return }
         let now = EgretLinux.BootClock.milliseconds
         if state.withLock({ $0.entries.values.contains { $0.judge.cutsByTime } }) {
-            resetConnections { [self] in judge($0)?.cutsByTime ?? false }
+            resetConnections(anew: []) { [self] in judge($0)?.cutsByTime ?? false }
         }
         refreshServers()
         age(now)

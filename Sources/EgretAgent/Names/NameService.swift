@@ -67,6 +67,8 @@ final class NameService: Sendable {
     let setting: Setting
     let journal: HoldingsJournal
     private let sender: BatchSender
+    /// When open connections were let through.
+    private let times: ConnectionTimes
     let state = Mutex(State())
     let proxies = Mutex<Proxies?>(nil)
 
@@ -80,6 +82,7 @@ final class NameService: Sendable {
         self.setting = setting
         self.sender = sender
         self.book = book
+        times = ConnectionTimes(now: setting.now)
         journal = HoldingsJournal(path: "\(setting.path).holdings", bootID: setting.bootID)
     }
 
@@ -220,7 +223,7 @@ final class NameService: Sendable {
             })
     }
 
-    private var connectionHooks: ConnectionProxy.Hooks {
+    var connectionHooks: ConnectionProxy.Hooks {
         ConnectionProxy.Hooks(
             begin: { [self] endpoint, destination in
                 // From here it would reach another endpoint past that one's policies and its network's isolation.
@@ -230,7 +233,26 @@ final class NameService: Sendable {
             allows: { [self] endpoint, attempt in
                 judge(endpoint)?.decide(endpoint, attempt).verdict == .allow
             },
-            event: { [self] endpoint, event in book.note(endpoint, event, judge(endpoint)) })
+            event: { [self] endpoint, event in
+                times.note(event, of: endpoint)
+                book.note(endpoint, event, judge(endpoint))
+            })
+    }
+
+    /// Whether an open connection may go on no more.
+    ///
+    /// - Parameters:
+    ///   - attempt: How it began.
+    ///   - endpoint: Whose it is.
+    ///   - isAnew: Whether its endpoint has other rules than when it was judged last: then all of them hold as they do now, as
+    ///     in the kernel. Else those whose schedules drain hold as they did then.
+    /// - Returns: Whether it is to be ended.
+    func mustEnd(_ attempt: ConnectionAttempt, of endpoint: Int, isAnew: Bool) -> Bool {
+        guard let judge = judge(endpoint) else { return true }
+        let beginning = isAnew ? nil : times.beginning(of: attempt, of: endpoint)
+        guard judge.decide(endpoint, open: attempt, since: beginning).verdict == .allow else { return true }
+        if isAnew { times.noteJudgement(of: attempt, of: endpoint) }
+        return false
     }
 
     func judge(_ endpoint: Int) -> ConnectionJudge? { state.withLock { $0.entries[endpoint]?.judge } }
