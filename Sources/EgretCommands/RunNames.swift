@@ -118,8 +118,9 @@ final class RunNames: Sendable {
     /// Whether a rule's time may end connections that it has let through.
     var cutsByTime: Bool { log.judge.cutsByTime }
 
-    /// Ends connections that may go on no more by the clock.
+    /// Ends connections that may go on no more by the clock. To be called about once a second.
     func endClosed() {
+        guard log.haveTimesChanged() else { return }
         connections.reset { [log] _, attempt in log.mustEnd(attempt) }
     }
 
@@ -155,11 +156,13 @@ final class RunNameLog: Sendable {
     private let state = Mutex(State())
     private let now: @Sendable () -> Int64
     private let times: ConnectionTimes
+    private let changes: Mutex<ScheduleChanges>
     private static let endpoint = 1
 
     init(_ policies: PolicySet, _ registry: NameRegistry, now: @escaping @Sendable () -> Int64) {
         self.now = now
         times = ConnectionTimes(now: now)
+        changes = Mutex(ScheduleChanges(of: policies))
         judge = ConnectionJudge(policies, registry: registry, time: now)
     }
 
@@ -191,6 +194,9 @@ final class RunNameLog: Sendable {
             return state.entries
         }
     }
+
+    /// Whether rules have begun or ceased to hold since the last call.
+    func haveTimesChanged() -> Bool { changes.withLock { $0.haveHappened(by: now()) } }
 
     /// Whether the time of a rule that cuts ends an open connection.
     func mustEnd(_ attempt: ConnectionAttempt) -> Bool {

@@ -169,7 +169,9 @@ struct NameServiceTests {
         event(1, .relayed(drained))
         event(1, .relayed(cut))
         #expect(!mustEnd(drained) && !mustEnd(cut))
+        #expect(service.changedByTime() == [1] && service.changedByTime().isEmpty)
         clock.time = evening
+        #expect(service.changedByTime() == [1] && service.changedByTime().isEmpty)
         event(1, .relayed(later))
         #expect(!mustEnd(drained) && mustEnd(cut) && mustEnd(later))
         event(1, .ended(later, nil))
@@ -186,6 +188,7 @@ struct NameServiceTests {
         try enter([rule("a.example.test", .drain)], 10)
         #expect(!mustEnd(drained, isAnew: true))
         clock.time = evening
+        #expect(service.changedByTime().isEmpty, "nothing is cut")
         #expect(!mustEnd(drained))
         // What has ended is nobody's: the next one from there is another.
         event(1, .ended(drained, nil))

@@ -42,6 +42,14 @@ final class NameService: Sendable {
     struct Entry: Sendable {
         var member: NameMember
         var judge: ConnectionJudge
+        /// Whether the time makes a difference.
+        var changes: ScheduleChanges
+
+        init(member: NameMember, judge: ConnectionJudge) {
+            self.member = member
+            self.judge = judge
+            changes = ScheduleChanges(of: member.policies)
+        }
     }
 
     struct State {
