@@ -86,12 +86,13 @@ extension NameService {
 
     /// The numbers whose connections meet other rules from now on than they have met.
     private func otherRules(_ change: NameChange) -> Swift.Set<Int> {
-        let known = state.withLock { $0.entries.mapValues(\.member) }
-        let same = change.members.filter { member in
-            let former = known[member.slot]
-            return former?.link == member.link && former?.generation == member.generation
+        let others = state.withLock { state in
+            change.members.filter { member in
+                let former = state.entries[member.slot]?.member
+                return former?.link != member.link || former?.generation != member.generation
+            }
         }
-        return Swift.Set(change.members.map(\.slot) + change.removed).subtracting(same.map(\.slot))
+        return Swift.Set(others.map(\.slot) + change.removed)
     }
 
     /// The numbers that are other links' from now on: what their former endpoints have resolved is not the new ones'.

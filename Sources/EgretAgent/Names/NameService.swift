@@ -110,8 +110,8 @@ final class NameService: Sendable {
     ///
     /// - Throws: An error if sockets cannot be had, or the notes not be written.
     func start() throws {
-        try proxies.withLock { proxies in
-            if proxies != nil { return }
+        let opened = try proxies.withLock { proxies -> Proxies? in
+            if proxies != nil { return nil }
             // A connection takes up to six descriptors.
             try? CurrentProcess.raiseOpenFileLimit()
             let former = formerPorts
@@ -140,12 +140,17 @@ final class NameService: Sendable {
                     registry: registry, port: port, settings: settings, former: port == 0 ? [:] : formerChecks,
                     isHeld: true, hooks: hooks)
             }
-            // Beside the note of the ports: what is kept and what is noted go together.
-            defer { setting.kept?.keep([(.questions, questions.sockets), (.checks, connections.sockets)]) }
-            proxies = Proxies(questions: questions, connections: connections, sets: sets)
-            try File.replace(
-                "\(setting.path).ports", with: Array("\(questions.port) \(connections.port)\n".utf8), mode: 0o600)
+            let made = Proxies(questions: questions, connections: connections, sets: sets)
+            proxies = made
+            return made
         }
+        guard let opened else { return }
+        let (questions, connections) = (opened.questions, opened.connections)
+        // Beside the note of the ports, as what is kept and what is noted go together; not under the lock, as the manager may be
+        // slow.
+        defer { setting.kept?.keep([(.questions, questions.sockets), (.checks, connections.sockets)]) }
+        try File.replace(
+            "\(setting.path).ports", with: Array("\(questions.port) \(connections.port)\n".utf8), mode: 0o600)
     }
 
     /// The ports that a former agent has led questions to: they are to be had again if they can be.
