@@ -324,7 +324,8 @@ let package = Package(
             dependencies: [
                 "EgretAddressing", "EgretPolicy", "EgretAgentAPI", "EgretCompiler", "EgretDocuments", "EgretLinux",
                 "EgretDataplane", "EgretFlows", "EgretNetlink", "EgretNetworks", "EgretNftables", "EgretSources",
-                "EgretDNSWire", "EgretNames", "EgretAgent", "EgretAgentClient", "EgretTesting", "egret",
+                "EgretDNSWire", "EgretGreetingWire", "EgretNames", "EgretAgent", "EgretAgentClient", "EgretTesting",
+                "egret",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -170,10 +170,7 @@ public actor Agent {
         noting("endpoints") { if try presentEndpoints() != endpointsPresent { try refresh() } }
         noting("times") {
             // As the enforcement sees it: where a clock was set back a little, the times that it has will do.
-            let isDue = enforcement.timesHoldUntil.map {
-                $0 - time < KernelEnforcement.horizonSeconds / 2
-                    || $0 - time > KernelEnforcement.horizonSeconds + KernelEnforcement.formerSeconds
-            }
+            let isDue = enforcement.timesHoldUntil.map { ScheduleHorizon.isDue(until: $0, at: time) }
             if isDue ?? false {
                 enforced = try enforcement.apply(desired, at: time)
                 keepBudgets()

@@ -118,8 +118,9 @@ final class RunNames: Sendable {
     /// Whether a rule's time may end connections that it has let through.
     var cutsByTime: Bool { log.judge.cutsByTime }
 
-    /// Ends connections that may go on no more by the clock.
+    /// Ends connections that may go on no more by the clock. To be called about once a second.
     func endClosed() {
+        guard log.haveTimesChanged() else { return }
         connections.reset { [log] _, attempt in log.mustEnd(attempt) }
     }
 
@@ -142,8 +143,6 @@ final class RunNameLog: Sendable {
         var relayed: [Place: FlowCollector.Relayed] = [:]
         /// What waits to be written down.
         var entries: [NameLogEntry] = []
-        /// When connections that are open were let through, by where they come from.
-        var beginnings: [SocketAddress: Int64] = [:]
     }
 
     /// What waits at most; what goes beyond is in the report only.
@@ -156,10 +155,14 @@ final class RunNameLog: Sendable {
 
     private let state = Mutex(State())
     private let now: @Sendable () -> Int64
+    private let times: ConnectionTimes
+    private let changes: Mutex<ScheduleChanges>
     private static let endpoint = 1
 
     init(_ policies: PolicySet, _ registry: NameRegistry, now: @escaping @Sendable () -> Int64) {
         self.now = now
+        times = ConnectionTimes(now: now)
+        changes = Mutex(ScheduleChanges(of: policies))
         judge = ConnectionJudge(policies, registry: registry, time: now)
     }
 
@@ -176,11 +179,8 @@ final class RunNameLog: Sendable {
     }
 
     func note(_ event: ConnectionEvent) {
-        switch event {
-        case .relayed(let attempt): state.withLock { $0.beginnings[attempt.source] = now() }
-        case .ended(let attempt, let volume): noteEnd(attempt, volume)
-        case .refused, .denied, .notHeld, .unreachable, .limited: break
-        }
+        if case .ended(let attempt, let volume) = event { noteEnd(attempt, volume) }
+        times.note(event, of: RunNameLog.endpoint)
         let entry = NameLogEntry(event)
         state.withLock { state in
             state.journal.note(event)
@@ -195,16 +195,19 @@ final class RunNameLog: Sendable {
         }
     }
 
+    /// Whether rules have begun or ceased to hold since the last call.
+    func haveTimesChanged() -> Bool { changes.withLock { $0.haveHappened(by: now()) } }
+
     /// Whether the time of a rule that cuts ends an open connection.
     func mustEnd(_ attempt: ConnectionAttempt) -> Bool {
-        let beginning = state.withLock { $0.beginnings[attempt.source] }
+        let beginning = times.beginning(of: attempt, of: RunNameLog.endpoint)
         return judge.decide(RunNameLog.endpoint, open: attempt, since: beginning).verdict != .allow
     }
 
     private func noteEnd(_ attempt: ConnectionAttempt, _ volume: InternetSocket.Volume?) {
         let destination = attempt.destination
         // By the rule that has let it through: that rule's time may be over.
-        let beginning = state.withLock { $0.beginnings.removeValue(forKey: attempt.source) } ?? now()
+        let beginning = times.beginning(of: attempt, of: RunNameLog.endpoint) ?? now()
         var name: String?
         var decision = judge.evaluator.decide(
             judge.flow(destination, names(of: destination.address), .nothing), at: beginning)

@@ -23,4 +23,14 @@ public enum ScheduleHorizon {
     public static func isDue(_ seconds: ClosedRange<Int64>, at time: Int64) -> Bool {
         !seconds.contains(time) || seconds.upperBound - time <= aheadSeconds / 2
     }
+
+    /// Whether times are to be worked out anew that ``seconds(at:)`` has bounded before.
+    ///
+    /// - Parameters:
+    ///   - last: The last second for which they were worked out.
+    ///   - time: Now, in seconds since 1970.
+    /// - Returns: As ``isDue(_:at:)``.
+    public static func isDue(until last: Int64, at time: Int64) -> Bool {
+        isDue(last - aheadSeconds - formerSeconds...last, at: time)
+    }
 }

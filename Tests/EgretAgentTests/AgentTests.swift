@@ -3,6 +3,7 @@
 
 import EgretAddressing
 import EgretAgentAPI
+import EgretCompiler
 import EgretLinux
 import EgretPolicy
 import EgretTesting
@@ -293,7 +294,7 @@ struct AgentTests {
         let agent = try await bench.agent()
         _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
         let now = bench.clock.withLock { $0 }
-        bench.kernel.state.withLock { $0.timesHoldUntil = now + KernelEnforcement.horizonSeconds }
+        bench.kernel.state.withLock { $0.timesHoldUntil = now + ScheduleHorizon.aheadSeconds }
         for (step, expected) in [(-1_800, 0), (-1_801, 1), (3_601, 0), (8 * 86_400, 1)] {
             bench.setClock(by: Int64(step))
             let before = bench.kernel.state.withLock { $0.changes }

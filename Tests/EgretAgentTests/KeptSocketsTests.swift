@@ -42,7 +42,7 @@ struct KeptSocketsTests {
                     print(lines[0].split("=")[0], lines[1].split("=")[1], len(descriptors))
                 """, address,
             ])
-            while !receiver.outputSoFar.contains("bound") { _ = try runProgram(["sleep", "0.005"]) }
+            try hear(0)
         }
 
         deinit {
@@ -58,7 +58,11 @@ struct KeptSocketsTests {
 
         /// Waits until it has heard so much: until then what was sent to it holds the sockets open.
         func hear(_ count: Int) throws {
-            while receiver.outputSoFar.split(separator: "\n").count <= count { _ = try runProgram(["sleep", "0.005"]) }
+            for _ in 0..<2_000 {
+                if receiver.outputSoFar.split(separator: "\n").count > count { return }
+                _ = try runProgram(["sleep", "0.005"])
+            }
+            throw LabError("waiting for \(count) messages", reason: receiver.outputSoFar)
         }
 
         /// What it has heard in all.

@@ -5,6 +5,7 @@ import EgretAddressing
 import EgretCompiler
 import EgretDNSWire
 import EgretDataplane
+import EgretGreetingWire
 import EgretLinux
 import EgretNames
 import EgretNetlink
@@ -51,12 +52,13 @@ struct NameServiceTests {
     }
 
     private func service(
-        _ directory: TemporaryDirectory, denial: NameTable.Denial = .refused, limits: NameLimits = NameLimits()
+        _ directory: TemporaryDirectory, denial: NameTable.Denial = .refused, limits: NameLimits = NameLimits(),
+        now: @escaping @Sendable () -> Int64 = { 0 }
     ) throws -> NameService {
         NameService(
             NameService.Setting(
                 path: "\(directory.path)/names", bootID: "one", servers: { [] }, denial: denial, limits: limits,
-                now: { 0 }),
+                now: now),
             by: Dataplane(try NetlinkConnection.netfilter()).batchSender,
             book: NameBook(traffic: TrafficBook(), now: { 0 }, log: { _ in }))
     }
@@ -118,6 +120,79 @@ struct NameServiceTests {
             generation: try #require(Generation(rawValue: 7)), policies: policies)
         let endpoint = service.endpoint(member, [], ConnectionJudge(policies, registry: service.registry))
         #expect(endpoint.denial == denial && endpoint.limits == limits && limits != NameLimits())
+    }
+
+    /// A time that tests set, in seconds since 1970.
+    private final class Clock: Sendable {
+        private let state: Mutex<Int64>
+        var time: Int64 {
+            get { state.withLock { $0 } }
+            set { state.withLock { $0 = newValue } }
+        }
+
+        init(_ time: Int64) { state = Mutex(time) }
+    }
+
+    @Test("connections go on as their rules drain, beside one that cuts, until other rules come")
+    func draining() throws {
+        let hours = [try #require(Schedule.Hours(start: 540, end: 1_020))]
+        let (morning, noon, evening): (Int64, Int64, Int64) = (3_600, 43_200, 68_400)
+        let clock = Clock(noon)
+        let service = try service(try TemporaryDirectory(), now: { clock.time })
+        func rule(_ name: String, _ onClose: Schedule.ClosingAction?) throws -> EgressRule {
+            EgressRule(
+                action: .allow, domains: [try DomainPattern.parse(name)],
+                schedule: onClose.map { Schedule(hours: hours, onClose: $0) })
+        }
+        func enter(_ rules: [EgressRule], _ number: UInt16) throws {
+            let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)])
+            let member = NameMember(
+                slot: 1, link: "veth1#4", addresses: [NameServiceTests.first],
+                generation: try #require(Generation(rawValue: number)), policies: policies)
+            let judge = ConnectionJudge(policies, registry: service.registry, time: { clock.time })
+            service.state.withLock { $0.entries[1] = NameService.Entry(member: member, judge: judge) }
+        }
+        func attempt(_ name: String, _ host: UInt8 = 10) -> ConnectionAttempt {
+            ConnectionAttempt(
+                source: SocketAddress(NameServiceTests.first, port: 40_000),
+                destination: SocketAddress(.v4(IPv4Address(203, 0, 113, host)), port: 443),
+                speech: .name(SpokenName(name, .tls)), rules: [0])
+        }
+        let event = service.connectionHooks.event
+        func mustEnd(_ attempt: ConnectionAttempt, isAnew: Bool = false) -> Bool {
+            service.mustEnd(attempt, of: 1, isAnew: isAnew)
+        }
+        try enter([rule("a.example.test", .drain), rule("b.example.test", .cut)], 7)
+        // From the same port of the client to another server, at another time.
+        let (drained, cut) = (attempt("a.example.test"), attempt("b.example.test", 11))
+        let later = attempt("a.example.test", 12)
+        event(1, .relayed(drained))
+        event(1, .relayed(cut))
+        #expect(!mustEnd(drained) && !mustEnd(cut))
+        #expect(service.changedByTime() == [1] && service.changedByTime().isEmpty)
+        clock.time = evening
+        #expect(service.changedByTime() == [1] && service.changedByTime().isEmpty)
+        event(1, .relayed(later))
+        #expect(!mustEnd(drained) && mustEnd(cut) && mustEnd(later))
+        event(1, .ended(later, nil))
+        #expect(!mustEnd(drained))
+        // Other rules: what they say now counts, and from then on what they said then.
+        #expect(mustEnd(drained, isAnew: true))
+        try enter([rule("a.example.test", nil), rule("b.example.test", .cut)], 8)
+        #expect(!mustEnd(drained, isAnew: true))
+        event(1, .ended(drained, nil))
+        clock.time = morning
+        try enter([rule("a.example.test", nil)], 9)
+        event(1, .relayed(drained))
+        clock.time = noon
+        try enter([rule("a.example.test", .drain)], 10)
+        #expect(!mustEnd(drained, isAnew: true))
+        clock.time = evening
+        #expect(service.changedByTime().isEmpty, "nothing is cut")
+        #expect(!mustEnd(drained))
+        // What has ended is nobody's: the next one from there is another.
+        event(1, .ended(drained, nil))
+        #expect(mustEnd(drained))
     }
 
     /// The pairs in the set of the first rule of the program.

@@ -71,9 +71,11 @@ struct ScheduleHorizonTests {
         let seconds = ScheduleHorizon.seconds(at: now)
         for time in [now, now + 86_400, now + 7 * 86_400 - 1, now - 3_600] {
             #expect(!ScheduleHorizon.isDue(seconds, at: time))
+            #expect(!ScheduleHorizon.isDue(until: seconds.upperBound, at: time))
         }
         for time in [now + 7 * 86_400, now + 14 * 86_400, now + 400 * 86_400, now - 3_601, 0] {
             #expect(ScheduleHorizon.isDue(seconds, at: time))
+            #expect(ScheduleHorizon.isDue(until: seconds.upperBound, at: time))
         }
     }
 }

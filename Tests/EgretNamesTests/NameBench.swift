@@ -51,7 +51,7 @@ final class NameBench {
     init(
         _ rules: [NameRule], limits: NameLimits = NameLimits(), denial: NameTable.Denial = .refused,
         servers: [NameServer] = [], trusted: [String] = [knot, knot6, unbound, dnsmasq, liar], setSize: Int = 4_096,
-        trust: ServerTrust? = nil
+        trust: ServerTrust? = nil, pauseAfterSilence: Duration = .seconds(30)
     ) throws {
         directory = try TemporaryDirectory()
         forwarding = try runProgram(["sysctl", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"]).standardOutput
@@ -65,7 +65,7 @@ final class NameBench {
         let sets = try NameSets(table: "names") { _, rule, family in "rule\(rule)-\(family)" }
         let log = events
         proxy = try NameProxy(
-            registry: registry, trust: trust,
+            registry: registry, trust: trust, pauseAfterSilence: pauseAfterSilence,
             hooks: NameProxy.Hooks(
                 commit: { endpoint, grants in
                     if log.commitsFail.withLock({ $0 }) { throw CommitRefused() }

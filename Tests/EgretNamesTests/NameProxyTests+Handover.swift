@@ -19,6 +19,15 @@ extension NameProxyTests {
         throw LabError("starting \(program)", reason: client.outputSoFar)
     }
 
+    /// Waits until the server that was started last has a question: the proxy has read it then.
+    private func waitForQuestion(_ bench: NameBench) throws {
+        for _ in 0..<2_000 {
+            if bench.serverOutput.contains("asked") { return }
+            _ = try runProgram(["sleep", "0.005"])
+        }
+        throw LabError("waiting for a question", reason: bench.serverOutput)
+    }
+
     @Test("what is asked between two proxies waits in the sockets, over both families and protocols, and is answered")
     func handover() throws {
         let bench = try NameBench([.allow(0, "www.example.test")])
@@ -139,7 +148,7 @@ extension NameProxyTests {
             s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("\(NameBench.liar)", 53)); print("ready", flush=True)
             while True:
                 q, peer = s.recvfrom(4096)
-                time.sleep(1)
+                print("asked", flush=True); time.sleep(1)
                 question = q[12:q.index(b"\\0", 12) + 5]
                 record = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4\\xcb\\0\\x71\\x0a"
                 s.sendto(q[:2] + b"\\x81\\x80\\0\\1\\0\\1\\0\\0\\0\\0" + question + record, peer)
@@ -148,16 +157,17 @@ extension NameProxyTests {
         let program = try bench.file(
             "ask.py",
             """
-            import socket, struct, time
+            import socket, struct
             def q(name): return struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + name + b"\\0\\0\\1\\0\\1"
             c = socket.create_connection(("\(NameBench.liar)", 53), 5); c.settimeout(20)
             m = q(b"\\4evil\\4test"); c.sendall(struct.pack(">H", len(m)) + m); print("refused", c.recv(512)[5] & 15)
             u = socket.socket(type=socket.SOCK_DGRAM); u.settimeout(20)
             u.sendto(q(b"\\3www\\7example\\4test"), ("\(NameBench.liar)", 53))
-            time.sleep(0.3); print("asked")
+            print("asked")
             print("answers", u.recv(512)[7]); print("ended", c.recv(512) == b"")
             """)
         let client = try start(program, on: bench, until: "asked")
+        try waitForQuestion(bench)
         let begin = ContinuousClock.now
         bench.proxy.finish(within: .seconds(20))
         #expect(ContinuousClock.now - begin < .seconds(10))
@@ -172,18 +182,19 @@ extension NameProxyTests {
             """
             import socket
             s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("\(NameBench.liar)", 53)); print("ready", flush=True)
-            while True: s.recvfrom(4096)
+            while True: s.recvfrom(4096); print("asked", flush=True)
             """)
         try bench.startServer(["python3", server], ready: "ready")
         let program = try bench.file(
             "mute-ask.py",
             """
-            import socket, struct, time
+            import socket, struct
             q = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\\3www\\7example\\4test\\0\\0\\1\\0\\1"
             u = socket.socket(type=socket.SOCK_DGRAM); u.sendto(q, ("\(NameBench.liar)", 53))
-            time.sleep(0.3); print("asked")
+            print("asked")
             """)
         let client = try start(program, on: bench, until: "asked")
+        try waitForQuestion(bench)
         let begin = ContinuousClock.now
         bench.proxy.finish(within: .milliseconds(300))
         let took = ContinuousClock.now - begin

@@ -191,29 +191,29 @@ struct EndpointLimitTests {
     func times() throws {
         let output = try script(
             "egtimes",
-            """
-            past='{ until: 2020-01-01 }'; present='{ from: 2020-01-02 }'
-            set_limits "{ rate: 20Mbit, when: $present }, { rate: 2Mbit, when: $past }, { rate: 4Mbit, ports: [5202], when: $present }"
-            rate a 20; rate a 20 -R; rate a 4 -p 5202; rate a 4 -p 5202 -R
-            egret get endpoints a -o wide | grep -o '4Mbit only from 2020-01-02 (UTC)'
-            set_limits "{ rate: 6Mbit, per: policy, ports: [5201], when: $present }, { rate: 1Mbit, per: policy, when: $past }"
-            rate a 6; rate a 6 -R; rate b free -p 5202
-            set_limits "{ connections: 1, when: $past }, { connections: 3, direction: egress, when: $present }"
-            mkfifo open; inside a python3 connect.py 2 keep <open & exec 9>open; sleep 1
-            kill -9 $agent; wait $agent 2>/dev/null; begin 9>&-
-            inside a python3 connect.py 3; exec 9>&-; sleep 1
-            set_limits "{ connections: 2, ports: [9000], when: $present }, { rate: 3Mbit }, { rate: 5Mbit, ports: [9], when: $past }"
-            rate a 3; inside a python3 connect.py 4
-            set_limits "{ rate: 5Mbit, ports: [80], when: { hours: ['09:00-17:00'] } }, { rate: 3Mbit, when: { hours: ['12:00-20:00'] } }" \
-                2>&1 | grep -o 'overlap, in traffic and in times'
-            # A minute that begins in twenty seconds or later: until then nothing is held back, and then it is.
-            at=$(date -u -d '+80 sec' +%Y-%m-%dT%H:%M)
-            set_limits "{ rate: 4Mbit, when: { from: '$at' } }, { connections: 2, ports: [9000], when: { from: '$at' } }"
-            inside a python3 connect.py 4; rate a free
-            while [ $(date -u +%Y-%m-%dT%H:%M) != $at ]; do sleep 0.2; done
-            inside a python3 connect.py 4; rate a 4; rate a 4 -R
-            egret delete EgressPolicy/shop >/dev/null; inside a python3 connect.py 4; rate a free; left
-            """)
+            TimesScript.soon + """
+                past='{ until: 2020-01-01 }'; present='{ from: 2020-01-02 }'
+                set_limits "{ rate: 20Mbit, when: $present }, { rate: 2Mbit, when: $past }, { rate: 4Mbit, ports: [5202], when: $present }"
+                rate a 20; rate a 20 -R; rate a 4 -p 5202; rate a 4 -p 5202 -R
+                egret get endpoints a -o wide | grep -o '4Mbit only from 2020-01-02 (UTC)'
+                set_limits "{ rate: 6Mbit, per: policy, ports: [5201], when: $present }, { rate: 1Mbit, per: policy, when: $past }"
+                rate a 6; rate a 6 -R; rate b free -p 5202
+                set_limits "{ connections: 1, when: $past }, { connections: 3, direction: egress, when: $present }"
+                mkfifo open; inside a python3 connect.py 2 keep <open & exec 9>open; sleep 1
+                export TZDIR=$PWD; kill -9 $agent; wait $agent 2>/dev/null; begin 9>&-
+                inside a python3 connect.py 3; exec 9>&-; sleep 1
+                set_limits "{ connections: 2, ports: [9000], when: $present }, { rate: 3Mbit }, { rate: 5Mbit, ports: [9], when: $past }"
+                rate a 3; inside a python3 connect.py 4
+                set_limits "{ rate: 5Mbit, ports: [80], when: { hours: ['09:00-17:00'] } }, { rate: 3Mbit, when: { hours: ['12:00-20:00'] } }" \
+                    2>&1 | grep -o 'overlap, in traffic and in times'
+                # Until then nothing is held back, and then it is.
+                soon 30; from="{ from: '$at', timezone: Soon }"
+                set_limits "{ rate: 4Mbit, when: $from }, { connections: 2, ports: [9000], when: $from }"
+                inside a python3 connect.py 4; rate a free
+                while [ $(date +%s) -lt $end ]; do sleep 0.2; done
+                inside a python3 connect.py 4; rate a 4; rate a 4 -R
+                egret delete EgressPolicy/shop >/dev/null; inside a python3 connect.py 4; rate a free; left
+                """)
         #expect(
             output == """
                 20

@@ -191,6 +191,38 @@ struct NetworkDoctorTests {
         #expect(lines[2] == "Nothing is in the way.")
     }
 
+    @Test("a namespace that was attached is known to the agent by each of its names")
+    func attached() throws {
+        let lab = try DoctorLab()
+        let directory = try TemporaryDirectory()
+        let script = """
+            cd \(directory.path)
+            export EGRET_AGENT_SOCKET=$PWD/agent.sock
+            egret agent --state $PWD/agent --socket $PWD/agent.sock >log 2>&1 & agent=$!
+            trap 'kill $agent; wait $agent || true' EXIT
+            for i in {1..200}; do egret get status >/dev/null 2>&1 && break; sleep 0.05; done
+            egret attach netns:$N --name test/web >/dev/null
+            cat >policy.yaml <<'END'
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: pings }
+            spec:
+              selects: { namespaces: [test] }
+              egress: [{ name: resolver, action: allow, to: [{ cidr: 8.8.8.8/32 }], ports: [icmp] }]
+            END
+            egret apply -f policy.yaml >/dev/null
+            n sleep 60 & sleeper=$!
+            for i in {1..200}; do [ /proc/$sleeper/ns/net -ef /run/netns/$N ] && break; sleep 0.05; done
+            for name in $N netns:$N /run/netns/$N pid:$sleeper; do
+                egret doctor $name --to 8.8.8.8 | grep -o 'allowed by rule 1 "resolver" of the policy pings' || true
+            done
+            kill $sleeper
+            """
+        let output = try lab.onHost(script)
+        let line = #"allowed by rule 1 "resolver" of the policy pings"# + "\n"
+        #expect(output.standardOutput == String(repeating: line, count: 4), "\(output.standardError)")
+    }
+
     @Test("where no policy decides, the verdict is what the agent was told by --default")
     func networkDefault() throws {
         let lab = try DoctorLab(.script(NetworkDoctorTests.bridge))

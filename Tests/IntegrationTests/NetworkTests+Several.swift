@@ -237,7 +237,7 @@ extension NetworkTests {
             egret network inspect br0 -o json | grep -c '"app" : "web"'
             egret network disconnect br0 /run/netns/n && egret publish ls | tail -n +2 | wc -l
             egret network connect br0 n --ip 10.9.0.2; ip netns del n; ip netns add n
-            egret publish 8080:80 n 2>&1 | head -1; egret publish 8080:80 pid:$held && ask 192.0.2.2 8080
+            egret publish 8080:80 n 2>&1 | head -1; egret network connect br0 /run/netns/n 2>&1 | head -1; egret publish 8080:80 pid:$held && ask 192.0.2.2 8080
             egret network disconnect br0 n && egret network inspect br0 -o json | grep -c '"10.9.0.2"'
             ip netns del n; finish
             """,
@@ -248,8 +248,28 @@ extension NetworkTests {
                 0
                 n has 10.9.0.2
                 egret: n is not connected to any network
+                egret: another namespace was connected to br0 as n, and is gone or has lost that name
                 192.0.2.2 80
                 0
+                """)
+    }
+
+    @Test("a namespace of several networks is labelled in each of them, and keeps its one name")
+    func labels() throws {
+        try expect(
+            "nwlabels",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
+            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            egret network label br0 a app=web; egret network label br1 a app=api
+            for n in br0 br1; do egret network inspect $n -o json | grep -o '"app" : "[a-z]*"'; done
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                a has 10.8.0.2
+                "app" : "web"
+                "app" : "api"
                 """)
     }
 

@@ -461,6 +461,9 @@ struct NetworkTests {
             # As it is between the two: noted with the cookie of a namespace that is gone, and a file that holds nothing.
             ip netns del f; while ip link show egn0 >/dev/null 2>&1; do sleep 0.02; done; : > /run/netns/f
             waits
+            # What somebody has mounted there stays.
+            : > other; mount --bind other /run/netns/f; egret network restore 2>&1 | grep -o 'f of br0 is still to be restored'
+            umount /run/netns/f
             egret network restore 2>/dev/null; egret network ls | tail -n +2
             ip netns exec f ping -c 1 -W 1 10.9.0.1 | grep -o '1 received'
             # Who has removed it meanwhile does not want it.
@@ -471,6 +474,7 @@ struct NetworkTests {
             """,
             prints: """
                 f has 10.9.0.2
+                f of br0 is still to be restored
                 br0   bridge  10.9.0.0/24          1          0
                 1 received
                 egret: gave up f of br0: its namespace is gone

@@ -7,43 +7,34 @@ import Testing
 /// Rules that hold at some times only, as a command meets them.
 @Suite("a run whose rules have times", .serialized, .requiresRoot)
 struct RunTimesTests {
-    /// `soon 10` makes a time zone whose clocks come to a full minute in ten seconds, and sets `at` to that minute and
-    /// `end` to its moment. `policy` writes one with these rules. `talk.py` says something on connections.
-    private static let helpers = """
-        cat >zone.py <<'X'
-        import struct, sys, time
-        end = int(time.time()) + int(sys.argv[1]); ahead = -end % 60
-        head = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4)
-        body = struct.pack(">lbb", ahead, 0, 0) + b"TTT\\0"
-        open("Soon", "wb").write((head + body) * 2 + b"\\n<TTT>-0:00:%02d\\n" % ahead)
-        print(time.strftime("%Y-%m-%dT%H:%M", time.gmtime(end + ahead)), end)
-        X
-        cat >talk.py <<'X'
-        import socket, time
-        def opened(place):
-            try: s = socket.create_connection(place, 0.7)
-            except OSError: return None
-            s.settimeout(0.7)
-            return s
-        def talks(s, said=b"x", answer=b"x"):
-            try:
-                s.sendall(said)
-                return int(s.recv(4096).startswith(answer))
-            except (OSError, AttributeError): return 0
-        def wait(moment): time.sleep(max(0, moment - time.time()))
-        X
-        soon() { read at end < <(python3 zone.py $1); export TZDIR=$PWD; }
-        policy() {
-            { printf '%s\\n' 'apiVersion: egret.dev/v1' 'kind: EgressPolicy' 'metadata: { name: times }' spec: '  egress:'
-            printf '  - { %s }\\n' "$@"; } >p.yaml
-        }
-        lines() {
-            python3 -c 'import json
-        for line in sorted(json.load(open("report"))["'$1'"], key=lambda l: l["destination"]):
-            if "decidedBy" in line: print(line["destination"], line["service"], line["decidedBy"]["rule"])'
-        }
+    /// `policy` writes one with these rules. `talk.py` says something on connections.
+    private static let helpers =
+        TimesScript.soon + """
+            cat >talk.py <<'X'
+            import socket, time
+            def opened(place):
+                try: s = socket.create_connection(place, 0.7)
+                except OSError: return None
+                s.settimeout(0.7)
+                return s
+            def talks(s, said=b"x", answer=b"x"):
+                try:
+                    s.sendall(said)
+                    return int(s.recv(4096).startswith(answer))
+                except (OSError, AttributeError): return 0
+            def wait(moment): time.sleep(max(0, moment - time.time()))
+            X
+            policy() {
+                { printf '%s\\n' 'apiVersion: egret.dev/v1' 'kind: EgressPolicy' 'metadata: { name: times }' spec: '  egress:'
+                printf '  - { %s }\\n' "$@"; } >p.yaml
+            }
+            lines() {
+                python3 -c 'import json
+            for line in sorted(json.load(open("report"))["'$1'"], key=lambda l: l["destination"]):
+                if "decidedBy" in line: print(line["destination"], line["service"], line["decidedBy"]["rule"])'
+            }
 
-        """
+            """
 
     private func expect(
         _ internet: TestInternet, _ script: String, prints expected: String,

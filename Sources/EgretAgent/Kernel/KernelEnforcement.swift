@@ -22,10 +22,6 @@ final class KernelEnforcement: Enforcement {
     static let logGroup: UInt16 = 40_959
     /// The generations of endpoints' programs; those of runs are below.
     static let generations: ClosedRange<UInt16> = 0x8000...UInt16.max
-    /// For so many seconds the kernel is given the times of rules ahead.
-    static let horizonSeconds = ScheduleHorizon.aheadSeconds
-    /// And for so many back: clocks are set.
-    static let formerSeconds = ScheduleHorizon.formerSeconds
 
     let dataplane: Dataplane
     private let route: NetlinkConnection

@@ -49,8 +49,9 @@ extension NameService {
         guard !change.isEmpty, let sets = proxies.withLock({ $0?.sets }) else { return try body({}) }
         let now = EgretLinux.BootClock.milliseconds
         var stale: Swift.Set<NameElement> = []
+        let others = otherRules(change)
         defer {
-            end(change)
+            end(change, anew: others)
             begin()
         }
         return try registry.changing {
@@ -81,6 +82,17 @@ extension NameService {
             try? sets.remove(stale)
             return result
         }
+    }
+
+    /// The numbers whose connections meet other rules from now on than they have met.
+    private func otherRules(_ change: NameChange) -> Swift.Set<Int> {
+        let others = state.withLock { state in
+            change.members.filter { member in
+                let former = state.entries[member.slot]?.member
+                return former?.link != member.link || former?.generation != member.generation
+            }
+        }
+        return Swift.Set(others.map(\.slot) + change.removed)
     }
 
     /// The numbers that are other links' from now on: what their former endpoints have resolved is not the new ones'.
@@ -150,16 +162,16 @@ extension NameService {
     }
 
     /// Ends connections that may go on no more.
-    private func end(_ change: NameChange) {
+    private func end(_ change: NameChange, anew others: Swift.Set<Int>) {
         let changed = Swift.Set(change.members.map(\.slot) + change.removed)
-        resetConnections { changed.contains($0) }
+        resetConnections(anew: others) { changed.contains($0) }
     }
 
-    func resetConnections(of isConcerned: @escaping @Sendable (Int) -> Bool) {
+    /// Ends connections of some endpoints that may go on no more; those of `others` meet other rules than they have met.
+    func resetConnections(anew others: Swift.Set<Int>, of isConcerned: @escaping @Sendable (Int) -> Bool) {
         let connections = proxies.withLock { $0?.connections }
         connections?.reset { [self] endpoint, attempt in
-            guard isConcerned(endpoint) else { return false }
-            return judge(endpoint)?.decide(endpoint, open: attempt).verdict != .allow
+            isConcerned(endpoint) && mustEnd(attempt, of: endpoint, isAnew: others.contains(endpoint))
         }
     }
 

@@ -12,9 +12,8 @@ extension NameService {
     func tick() throws {
         if !isRunning { return }
         let now = EgretLinux.BootClock.milliseconds
-        if state.withLock({ $0.entries.values.contains { $0.judge.cutsByTime } }) {
-            resetConnections { [self] in judge($0)?.cutsByTime ?? false }
-        }
+        let changed = changedByTime()
+        if !changed.isEmpty { resetConnections(anew: []) { changed.contains($0) } }
         refreshServers()
         age(now)
         if journal.isDue {
@@ -23,6 +22,21 @@ extension NameService {
                 return inherited.map { ($0.key, $0.value) }
                     + members.map { ($0.link, registry.holdings(of: $0.slot, now: now)) }
             }
+        }
+    }
+
+    /// The endpoints whose open connections a rule's time may have ended since the last call.
+    func changedByTime() -> Swift.Set<Int> {
+        let time = setting.now()
+        return state.withLock { state in
+            var changed: Swift.Set<Int> = []
+            for (slot, entry) in state.entries where entry.judge.cutsByTime {
+                var changes = entry.changes
+                guard changes.haveHappened(by: time) else { continue }
+                changed.insert(slot)
+                state.entries[slot]?.changes = changes
+            }
+            return changed
         }
     }
 

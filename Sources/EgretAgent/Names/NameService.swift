@@ -42,6 +42,14 @@ final class NameService: Sendable {
     struct Entry: Sendable {
         var member: NameMember
         var judge: ConnectionJudge
+        /// Whether the time makes a difference.
+        var changes: ScheduleChanges
+
+        init(member: NameMember, judge: ConnectionJudge) {
+            self.member = member
+            self.judge = judge
+            changes = ScheduleChanges(of: member.policies)
+        }
     }
 
     struct State {
@@ -67,6 +75,8 @@ final class NameService: Sendable {
     let setting: Setting
     let journal: HoldingsJournal
     private let sender: BatchSender
+    /// When open connections were let through.
+    private let times: ConnectionTimes
     let state = Mutex(State())
     let proxies = Mutex<Proxies?>(nil)
 
@@ -80,6 +90,7 @@ final class NameService: Sendable {
         self.setting = setting
         self.sender = sender
         self.book = book
+        times = ConnectionTimes(now: setting.now)
         journal = HoldingsJournal(path: "\(setting.path).holdings", bootID: setting.bootID)
     }
 
@@ -99,8 +110,8 @@ final class NameService: Sendable {
     ///
     /// - Throws: An error if sockets cannot be had, or the notes not be written.
     func start() throws {
-        try proxies.withLock { proxies in
-            if proxies != nil { return }
+        let opened = try proxies.withLock { proxies -> Proxies? in
+            if proxies != nil { return nil }
             // A connection takes up to six descriptors.
             try? CurrentProcess.raiseOpenFileLimit()
             let former = formerPorts
@@ -129,12 +140,17 @@ final class NameService: Sendable {
                     registry: registry, port: port, settings: settings, former: port == 0 ? [:] : formerChecks,
                     isHeld: true, hooks: hooks)
             }
-            // Beside the note of the ports: what is kept and what is noted go together.
-            defer { setting.kept?.keep([(.questions, questions.sockets), (.checks, connections.sockets)]) }
-            proxies = Proxies(questions: questions, connections: connections, sets: sets)
-            try File.replace(
-                "\(setting.path).ports", with: Array("\(questions.port) \(connections.port)\n".utf8), mode: 0o600)
+            let made = Proxies(questions: questions, connections: connections, sets: sets)
+            proxies = made
+            return made
         }
+        guard let opened else { return }
+        let (questions, connections) = (opened.questions, opened.connections)
+        // Beside the note of the ports, as what is kept and what is noted go together; not under the lock, as the manager may be
+        // slow.
+        defer { setting.kept?.keep([(.questions, questions.sockets), (.checks, connections.sockets)]) }
+        try File.replace(
+            "\(setting.path).ports", with: Array("\(questions.port) \(connections.port)\n".utf8), mode: 0o600)
     }
 
     /// The ports that a former agent has led questions to: they are to be had again if they can be.
@@ -220,7 +236,7 @@ final class NameService: Sendable {
             })
     }
 
-    private var connectionHooks: ConnectionProxy.Hooks {
+    var connectionHooks: ConnectionProxy.Hooks {
         ConnectionProxy.Hooks(
             begin: { [self] endpoint, destination in
                 // From here it would reach another endpoint past that one's policies and its network's isolation.
@@ -230,7 +246,26 @@ final class NameService: Sendable {
             allows: { [self] endpoint, attempt in
                 judge(endpoint)?.decide(endpoint, attempt).verdict == .allow
             },
-            event: { [self] endpoint, event in book.note(endpoint, event, judge(endpoint)) })
+            event: { [self] endpoint, event in
+                times.note(event, of: endpoint)
+                book.note(endpoint, event, judge(endpoint))
+            })
+    }
+
+    /// Whether an open connection may go on no more.
+    ///
+    /// - Parameters:
+    ///   - attempt: How it began.
+    ///   - endpoint: Whose it is.
+    ///   - isAnew: Whether its endpoint has other rules than when it was judged last: then all of them hold as they do now, as
+    ///     in the kernel. Else those whose schedules drain hold as they did then.
+    /// - Returns: Whether it is to be ended.
+    func mustEnd(_ attempt: ConnectionAttempt, of endpoint: Int, isAnew: Bool) -> Bool {
+        guard let judge = judge(endpoint) else { return true }
+        let beginning = isAnew ? nil : times.beginning(of: attempt, of: endpoint)
+        guard judge.decide(endpoint, open: attempt, since: beginning).verdict == .allow else { return true }
+        if isAnew { times.noteJudgement(of: attempt, of: endpoint) }
+        return false
     }
 
     func judge(_ endpoint: Int) -> ConnectionJudge? { state.withLock { $0.entries[endpoint]?.judge } }

@@ -94,7 +94,7 @@ struct DoctorCommand: ParsableCommand {
             case .process, .path: .file(reference.path)
             }
         let doctor = try Doctor(probe, in: namespace, at: place, networks: kept.kept) { KernelRuleset($0) }
-        func examine() throws -> Diagnosis { try explained(doctor.examine(), probe, kept, text) }
+        func examine() throws -> Diagnosis { try explained(doctor.examine(), probe, kept) }
         var diagnosis = try examine()
         var repairs: [String] = []
         if fix {
@@ -127,14 +127,14 @@ struct DoctorCommand: ParsableCommand {
 
     /// The diagnosis with what Egret itself knows of the endpoint: what was changed, what was meant, and by which rule.
     private func explained(
-        _ diagnosis: Diagnosis, _ probe: Probe, _ kept: KeptEndpoint, _ name: String
+        _ diagnosis: Diagnosis, _ probe: Probe, _ kept: KeptEndpoint
     ) throws -> Diagnosis {
         var diagnosis = diagnosis
         let networks = kept.links.map { KeptNetwork($0.network) }
         if diagnosis.finding != nil, !diagnosis.respectIsolation(networks, to: probe.destination) {
             diagnosis.explain(by: try kept.deviations(by: diagnosis.hostEnd, to: probe.destination))
         }
-        if let opinion = PolicyOpinion.of(probe, from: kept, named: name) {
+        if let opinion = PolicyOpinion.of(probe, from: kept) {
             diagnosis.add(policy: opinion.reason, isAllowed: opinion.isAllowed)
         }
         return diagnosis

@@ -15,15 +15,23 @@ struct KeptEndpoint {
     /// All networks of the host.
     let networks: [NetworkRecord]
     private let namespace: Namespace
+    private let cookie: UInt64
 
     /// Reads what is kept.
     init(_ namespace: Namespace) throws {
         self.namespace = namespace
         let cookie = try NamespaceReference.cookie(of: namespace)
+        self.cookie = cookie
         networks = try NetworkHost.read()
         links = networks.flatMap { network in
             network.endpoints.filter { $0.cookie == cookie }.map { (network: network, endpoint: $0) }
         }
+    }
+
+    /// Whether somebody's name of a namespace is one of the endpoint's, which may have several: `web`, `/run/netns/web` and
+    /// `/proc/4711/ns/net`.
+    func isCalled(_ name: String) -> Bool {
+        NamespaceReference(name).flatMap { NetworkHost.cookie(of: $0) } == cookie
     }
 
     /// The networks, as the doctor needs to know them.

@@ -23,16 +23,13 @@ struct PolicyOpinion {
     /// - Parameters:
     ///   - probe: The packet.
     ///   - endpoint: Who sends it.
-    ///   - namespace: How the endpoint's namespace was named, for one that is nobody's network's.
     /// - Returns: `nil` where nobody keeps policies for the endpoint, or cannot be asked.
-    static func of(_ probe: Probe, from endpoint: KeptEndpoint, named namespace: String) -> PolicyOpinion? {
-        if let opinion = try? agents(probe, endpoint, namespace) { return opinion }
+    static func of(_ probe: Probe, from endpoint: KeptEndpoint) -> PolicyOpinion? {
+        if let opinion = try? agents(probe, endpoint) { return opinion }
         return try? files(probe, endpoint)
     }
 
-    private static func agents(
-        _ probe: Probe, _ endpoint: KeptEndpoint, _ namespace: String
-    ) throws -> PolicyOpinion? {
+    private static func agents(_ probe: Probe, _ endpoint: KeptEndpoint) throws -> PolicyOpinion? {
         let address = AgentAddress(chosen: Environment.current[AgentAPI.socketVariable])
         guard File.exists(address.socketPath) else { return nil }
         let client = AgentClient(address)
@@ -40,9 +37,9 @@ struct PolicyOpinion {
         guard try status.networkNamespace == NetworkNamespace.currentCookie() else { return nil }
         let known = try client.endpoints()
         let names = endpoint.links.map { "\($0.endpoint.who.group)/\($0.endpoint.who.name)" }
-        guard let name = known.first(where: { names.contains($0.name) || $0.namespace == namespace })?.name else {
-            return nil
-        }
+        // One that somebody else has connected is known by its namespace.
+        let found = known.first { names.contains($0.name) } ?? known.first { endpoint.isCalled($0.namespace) }
+        guard let name = found?.name else { return nil }
         let files = try ManifestFiles([], or: client)
         return try opinion(
             probe, files, name, workloads: nil, files.links, source: "the agent's revision \(status.revision)")

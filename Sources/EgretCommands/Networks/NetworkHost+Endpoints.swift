@@ -159,7 +159,13 @@ extension NetworkHost {
                 "“\(wish.interface)” cannot be the name of an interface", advice: "leave it out for eth0")
         }
         let (name, cookie) = (wish.namespace.description, NetworkHost.cookie(of: wish.namespace))
-        if let other = network.endpoints.first(where: { $0.namespace == name || $0.cookie == cookie }) {
+        let same = network.endpoints.first { $0.cookie == cookie }
+        if let other = same ?? network.endpoints.first(where: { $0.isCalled(wish.namespace) }) {
+            if same == nil, cookie != nil, other.cookie != 0 {
+                throw NetworkProblem(
+                    "another namespace was connected to \(network.name) as \(other.namespace), and is gone or has lost that name",
+                    advice: "egret network disconnect \(network.name) \(name)")
+            }
             let words = other.namespace == name ? "" : ", as \(other.namespace)"
             throw NetworkProblem("\(name) is connected to \(network.name) already\(words)")
         }
@@ -200,7 +206,8 @@ extension NetworkHost {
         }
         var identity = endpoint.who
         change(&identity)
-        try check(identity, besides: endpoint.hostInterface)
+        try check(
+            identity, besides: endpoint.hostInterface, of: endpoint.cookie == 0 ? nil : endpoint.cookie)
         endpoint.identity = identity
         try note(endpoint, &network)
         return endpoint

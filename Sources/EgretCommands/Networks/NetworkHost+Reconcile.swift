@@ -249,8 +249,9 @@ extension NetworkHost {
         } else if !endpoint.isCreated {
             return try forget(endpoint, &network)
         } else {
-            // A file that is left, also from before the machine's restart, holds nothing.
-            try NetworkNamespace.remove(at: reference.path)
+            // A file that is left, also from before the machine's restart, holds nothing. What is mounted there is somebody's,
+            // although it cannot be entered now, and keeps the file from being removed (EBUSY).
+            try File.remove(reference.path)
             try create(reference, for: &endpoint, &network)
         }
         try attach(&endpoint, reference, &network)

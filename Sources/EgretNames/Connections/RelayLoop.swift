@@ -39,8 +39,7 @@ final class RelayLoop {
         self.listeners = listeners
         hostAddresses = try HostAddresses()
         ownPort = port
-        let (seconds, attoseconds) = settings.patience.components
-        patience = UInt64(max(0, seconds)) * 1_000 + UInt64(max(0, attoseconds)) / 1_000_000_000_000_000
+        patience = settings.patience.milliseconds
     }
 
     private func startAccepting() {

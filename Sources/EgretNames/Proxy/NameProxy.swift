@@ -70,11 +70,13 @@ public final class NameProxy: Sendable {
     ///     do not fit (``ListeningPlace/mismatch(of:port:isTransparent:)``) are left alone.
     ///   - isHeld: Whether nothing is read before ``begin()``: what asks before its endpoint is known gets no answer.
     ///   - trust: Whom servers over TLS must be vouched for by; without it none of them is asked.
+    ///   - pause: For how long others are asked first after a server was silent.
     ///   - hooks: What is called.
     /// - Throws: `LinuxError` if a socket cannot be had, or the port is taken. A host without IPv6 is none.
     public init(
         registry: NameRegistry, port wanted: UInt16 = 0, isTransparent: Bool = false,
-        former: [ListeningPlace: Descriptor] = [:], isHeld: Bool = false, trust: ServerTrust? = nil, hooks: Hooks
+        former: [ListeningPlace: Descriptor] = [:], isHeld: Bool = false, trust: ServerTrust? = nil,
+        pauseAfterSilence pause: Duration = .seconds(30), hooks: Hooks
     ) throws(LinuxError) {
         self.registry = registry
         loop = try EventLoop()
@@ -88,7 +90,7 @@ public final class NameProxy: Sendable {
         self.stage = stage
         let work = try ProxyLoop(
             registry: registry, hooks: hooks, loop: loop, datagrams: sockets.datagrams, listeners: sockets.listeners,
-            port: sockets.port, trust: trust)
+            port: sockets.port, trust: trust, silentServers: SilentServers(pause: pause.milliseconds))
         let handle = Handle(work)
         let started = try WorkThread("egret-names") { handle.work.run(stage) }
         thread = Mutex(started)
@@ -114,9 +116,7 @@ public final class NameProxy: Sendable {
     ///
     /// - Parameter limit: How long it may take. What has no answer then gets none.
     public func finish(within limit: Duration) {
-        let (seconds, attoseconds) = limit.components
-        let milliseconds = max(0, seconds) * 1_000 + max(0, attoseconds) / 1_000_000_000_000_000
-        stage.finish(until: BootClock.milliseconds + UInt64(milliseconds))
+        stage.finish(until: BootClock.milliseconds + limit.milliseconds)
         join()
     }
 

@@ -62,7 +62,7 @@ final class ProxyLoop {
     var deadlines: [(at: UInt64, question: UInt64)] = []
     var firstDeadline = 0
     /// The servers that were silent of late, of those that stand for each other.
-    var silentServers = SilentServers()
+    var silentServers: SilentServers
     var ports: [SocketAddress: [UpstreamPort]] = [:]
     /// All ports that are open, also those that take no more questions.
     var portCount = 0
@@ -88,7 +88,7 @@ final class ProxyLoop {
 
     init(
         registry: NameRegistry, hooks: NameProxy.Hooks, loop: EventLoop, datagrams: [InternetSocket],
-        listeners: [InternetSocket], port: UInt16, trust: ServerTrust?
+        listeners: [InternetSocket], port: UInt16, trust: ServerTrust?, silentServers: SilentServers
     ) throws(LinuxError) {
         self.registry = registry
         self.hooks = hooks
@@ -96,6 +96,7 @@ final class ProxyLoop {
         datagramSockets = datagrams
         self.listeners = listeners
         ownPort = port
+        self.silentServers = silentServers
         destinations = try OriginalDestinations()
         hostAddresses = try HostAddresses()
         encrypted = trust.map { EncryptedServers($0) { loop.wake() } }

@@ -7,12 +7,13 @@
 /// A server that is meant in particular stands alone, and is asked however it fared.
 struct SilentServers {
     /// How long the others are asked first, in milliseconds.
-    static let pauseMilliseconds: UInt64 = 30_000
-
+    private let pause: UInt64
     /// When servers that have answered nothing are tried again.
     private var trials: [NameServer: UInt64] = [:]
     /// When servers were last heard of.
     private var heard: [NameServer: UInt64] = [:]
+
+    init(pause milliseconds: UInt64 = 30_000) { pause = milliseconds }
 
     /// Puts the servers of a question in the order in which they are to be asked.
     ///
@@ -31,7 +32,7 @@ struct SilentServers {
                     last.append(server)
                     continue
                 }
-                trials[server] = now + SilentServers.pauseMilliseconds
+                trials[server] = now + pause
             }
             first.append(server)
         }
@@ -47,7 +48,7 @@ struct SilentServers {
     ///   - now: The time in milliseconds.
     mutating func noteSilence(of server: NameServer, since: UInt64, now: UInt64) {
         if let last = heard[server], last >= since { return }
-        trials[server] = now + SilentServers.pauseMilliseconds
+        trials[server] = now + pause
     }
 
     /// Notes that a server has answered, whatever it said.

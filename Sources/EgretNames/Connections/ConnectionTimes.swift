@@ -1,0 +1,63 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretLinux
+import Synchronization
+
+/// When open connections were let through: rules whose schedules drain hold for them as they did then.
+public final class ConnectionTimes: Sendable {
+    /// A client may have connections to several destinations from one port.
+    private struct Place: Hashable {
+        var endpoint: Int
+        var source: SocketAddress
+        var destination: SocketAddress
+
+        init(_ endpoint: Int, _ attempt: ConnectionAttempt) {
+            self.endpoint = endpoint
+            source = attempt.source
+            destination = attempt.destination
+        }
+    }
+
+    private let moments = Mutex<[Place: Int64]>([:])
+    private let now: @Sendable () -> Int64
+
+    /// Begins without any connection.
+    ///
+    /// - Parameter now: The time, in seconds since 1970.
+    public init(now: @escaping @Sendable () -> Int64) { self.now = now }
+
+    /// Notes what the proxy for connections tells: one that was let through is remembered until it ends.
+    ///
+    /// - Parameters:
+    ///   - event: What has happened.
+    ///   - endpoint: Whose connection it is.
+    public func note(_ event: ConnectionEvent, of endpoint: Int) {
+        switch event {
+        case .relayed(let attempt): noteJudgement(of: attempt, of: endpoint)
+        case .ended(let attempt, _):
+            moments.withLock { _ = $0.removeValue(forKey: Place(endpoint, attempt)) }
+        case .refused, .denied, .notHeld, .unreachable, .limited: break
+        }
+    }
+
+    /// Notes that a connection may go on by what all rules say now.
+    ///
+    /// - Parameters:
+    ///   - attempt: How it began.
+    ///   - endpoint: Whose connection it is.
+    public func noteJudgement(of attempt: ConnectionAttempt, of endpoint: Int) {
+        let time = now()
+        moments.withLock { $0[Place(endpoint, attempt)] = time }
+    }
+
+    /// When an open connection was let through.
+    ///
+    /// - Parameters:
+    ///   - attempt: How it began.
+    ///   - endpoint: Whose connection it is.
+    /// - Returns: The time, in seconds since 1970; `nil` for a connection that is not known.
+    public func beginning(of attempt: ConnectionAttempt, of endpoint: Int) -> Int64? {
+        moments.withLock { $0[Place(endpoint, attempt)] }
+    }
+}
