@@ -121,6 +121,11 @@ int32_t egret_packet_bind(int32_t descriptor, int32_t interface_index, uint16_t 
     RETRY(bind(descriptor, (struct sockaddr *)&address, sizeof address));
 }
 
+int64_t egret_send_frame(int32_t descriptor, const void *bytes, size_t count, int32_t interface_index) {
+    struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_ifindex = interface_index};
+    RETRY(sendto(descriptor, bytes, count, 0, (struct sockaddr *)&address, sizeof address));
+}
+
 int32_t egret_packet_promiscuous(int32_t descriptor, int32_t interface_index) {
     struct packet_mreq request = {.mr_ifindex = interface_index, .mr_type = PACKET_MR_PROMISC};
     RETRY(setsockopt(descriptor, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request));

@@ -44,6 +44,34 @@ public struct PacketSocket: Sendable {
     }
 }
 
+/// Sends whole link-layer frames through any interface of the network namespace in which it was opened, and receives nothing.
+/// Needs `CAP_NET_RAW`.
+public struct FrameSender: Sendable {
+    private let descriptor: Descriptor
+
+    /// Opens a socket.
+    ///
+    /// - Throws: ``LinuxError`` without `CAP_NET_RAW`.
+    public init() throws(LinuxError) {
+        descriptor = Descriptor(
+            owning: try check(egret_socket(egret_af_packet, egret_sock_raw, 0), "open a packet socket"))
+    }
+
+    /// Sends a frame as it is, link-layer header included.
+    ///
+    /// - Parameters:
+    ///   - frame: The frame.
+    ///   - interfaceIndex: The interface.
+    /// - Throws: ``LinuxError`` if there is no such interface, or it is down.
+    public func send(_ frame: [UInt8], on interfaceIndex: UInt32) throws(LinuxError) {
+        let sent = unsafe frame.withUnsafeBytes {
+            unsafe egret_send_frame(
+                descriptor.number, $0.baseAddress, $0.count, Int32(truncatingIfNeeded: interfaceIndex))
+        }
+        try check(sent, "send a frame on interface", "\(interfaceIndex)")
+    }
+}
+
 /// IP packets with a header of the sender's making. Needs `CAP_NET_RAW`.
 public struct RawIPSocket: Sendable {
     /// The open socket, for ``Poll``.

@@ -14,12 +14,16 @@ public struct NeighbourAnnouncement: Hashable, Sendable {
     public var hardware: MACAddress
     /// Who is told.
     public var receiver: MACAddress
+    /// The receiver's port, by its index: a bridge does not know where those are that have said nothing for a while, and
+    /// sends what is for them to all.
+    public var port: UInt32
 
     /// So many are sent at once; more would take longer than endpoints need to ask by themselves.
     public static let limit = 10_000
 
     /// Prepares an announcement.
-    public init(_ address: IPAddress, at hardware: MACAddress, to receiver: MACAddress) {
+    public init(_ address: IPAddress, at hardware: MACAddress, to receiver: MACAddress, through port: UInt32) {
+        self.port = port
         self.address = address
         self.hardware = hardware
         self.receiver = receiver
@@ -47,11 +51,11 @@ public struct NeighbourAnnouncement: Hashable, Sendable {
     ///
     /// Needs `CAP_NET_RAW`. What cannot be sent is passed over: endpoints ask again by themselves.
     ///
-    /// - Parameters:
-    ///   - announcements: Up to ``limit`` of them.
-    ///   - bridge: The index of the bridge.
-    public static func send(_ announcements: [NeighbourAnnouncement], on bridge: UInt32) {
-        guard let socket = try? PacketSocket(interfaceIndex: Int32(truncatingIfNeeded: bridge)) else { return }
-        for announcement in announcements.prefix(limit) { try? socket.send(announcement.frame) }
+    /// - Parameter announcements: Up to ``limit`` of them.
+    public static func send(_ announcements: [NeighbourAnnouncement]) {
+        guard let sender = try? FrameSender() else { return }
+        for announcement in announcements.prefix(limit) {
+            try? sender.send(announcement.frame, on: announcement.port)
+        }
     }
 }

@@ -49,6 +49,8 @@ int64_t egret_netlink_receive(int32_t descriptor, void *bytes, size_t count, int
 /// Binds an AF_PACKET socket to an interface, for one ethertype or, with 0, for all of them.
 int32_t egret_packet_bind(int32_t descriptor, int32_t interface_index, uint16_t ethertype);
 int32_t egret_packet_promiscuous(int32_t descriptor, int32_t interface_index);
+/// Sends a frame, link-layer header included, through an interface that the AF_PACKET socket need not be bound to.
+int64_t egret_send_frame(int32_t descriptor, const void *bytes, size_t count, int32_t interface_index);
 /// Sends an IPv4 packet, header included, to the destination in its header.
 int64_t egret_send_ipv4(int32_t descriptor, const void *bytes, size_t count, const uint8_t destination[4]);
 /// Sends the payload of an IPv6 packet; `scope` is an interface index, or zero.

@@ -47,10 +47,14 @@ struct BridgeKeeper {
         var announcements: [NeighbourAnnouncement] = []
         let pairs = newcomers.lazy.flatMap { one in endpoints.lazy.map { (one, $0) } }
         for (one, other) in pairs where one != other && announcements.count < NeighbourAnnouncement.limit {
-            announcements += one.addresses.map { .init($0, at: hardware, to: other.hardwareAddress) }
-            announcements += other.addresses.map { .init($0, at: hardware, to: one.hardwareAddress) }
+            for (own, told) in [(one, other), (other, one)] {
+                announcements += own.addresses.map {
+                    NeighbourAnnouncement(
+                        $0, at: hardware, to: told.hardwareAddress, through: told.interfaceIndex)
+                }
+            }
         }
-        NeighbourAnnouncement.send(announcements, on: bridge.index)
+        NeighbourAnnouncement.send(announcements)
     }
 
     /// Puts back the bridges that no policed endpoint is on any more.
