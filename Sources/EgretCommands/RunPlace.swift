@@ -25,31 +25,31 @@ final class RunPlace {
     /// What the user should know before the command starts.
     private(set) var warnings: [String] = []
     /// What went wrong at the end; none of it concerns the command.
-    private(set) var problems: [String] = []
+    var problems: [String] = []
 
-    private let policies: PolicySet
-    private let host: RunHost
+    let policies: PolicySet
+    let host: RunHost
     private let claim: StateDirectory.Claim
     /// The policy as the kernel has it.
-    private var policyProgram: PolicyProgram
+    var policyProgram: PolicyProgram
     /// The first and last second, since 1970, for which the kernel has been given the times of rules and limits.
-    private var horizon: ClosedRange<Int64>
+    var horizon: ClosedRange<Int64>
     /// When giving it others has failed, if it has: another attempt takes its time.
-    private var failedRenewal: Int64?
+    var failedRenewal: Int64?
     /// Rings when it is time to look after what holds at some times only; `nil` if nothing does.
-    private var timesTimer: Timer?
-    private var endpointProgram: EndpointProgram?
-    private var isInstalled = false
+    var timesTimer: Timer?
+    var endpointProgram: EndpointProgram?
+    var isInstalled = false
     /// Whether what the command sends waits in an interface of its own.
-    private var hasQueue = false
+    var hasQueue = false
     /// The index of that interface, if what the command sends waits in classes.
     private var classQueue: UInt32?
     /// Whether its link is slower than its sockets.
-    private var isLimited = false
+    var isLimited = false
     /// What limits the run's connections and packets; `nil` if nothing does.
-    private var limits: LimitProgram?
+    var limits: LimitProgram?
     /// What that is made of.
-    private var limited: LimitProgram.Member?
+    var limited: LimitProgram.Member?
     /// The rates of each direction.
     private var rates: [TrafficDirection: RateTree] = [:]
     /// The limits of the run: it shares them with nobody, whatever they say.
@@ -61,28 +61,28 @@ final class RunPlace {
         }
     }
     /// Whether the kernel may hold connections that the policy has admitted.
-    private var hasAdmitted = true
-    private let namespaces: NamespaceInit
-    private var child: ChildProcess?
-    private var flows: KernelFlows?
-    private var policing: RunPolicing?
+    var hasAdmitted = true
+    let namespaces: NamespaceInit
+    var child: ChildProcess?
+    var flows: KernelFlows?
+    var policing: RunPolicing?
     /// Whether the run's queues are as they were made; `nil` if no rate is limited.
-    private var queueWatch: QueueWatch?
-    private var routes: RouteKeeper?
-    private var hasRoutes = false
+    var queueWatch: QueueWatch?
+    var routes: RouteKeeper?
+    var hasRoutes = false
     /// What may be reached by name; `nil` if the policy is about no names.
-    private let names: RunNames?
+    let names: RunNames?
     /// What became of names, once the run has ended.
-    private(set) var nameReport: NameReport?
+    var nameReport: NameReport?
     private var nameProgram: NameProgram?
-    private var budgets: RunBudgets?
+    var budgets: RunBudgets?
     /// What was used of budgets, when the run has ended.
-    private(set) var budgetUses: [RunBudgets.Use] = []
+    var budgetUses: [RunBudgets.Use] = []
     /// Whether the rules were changed or gone before the run's end.
-    private(set) var hasLostPolicing = false
-    private var collector: FlowCollector
+    var hasLostPolicing = false
+    var collector: FlowCollector
 
-    private var record: RunRecord { claim.record }
+    var record: RunRecord { claim.record }
 
     /// Makes the place: when this returns, a command started in it is policed from its first instruction on.
     ///
@@ -237,7 +237,7 @@ final class RunPlace {
     }
 
     /// All that polices this run alone.
-    private func programs(_ endpoint: EndpointProgram) -> [TableProgram] {
+    func programs(_ endpoint: EndpointProgram) -> [TableProgram] {
         [policyProgram.program, endpoint.packets, endpoint.frames] + (nameProgram.map { [$0.program] } ?? [])
     }
 
@@ -320,7 +320,7 @@ final class RunPlace {
         policing?.limits = program
     }
 
-    private func limitProgram(of member: LimitProgram.Member, _ horizon: ClosedRange<Int64>) -> LimitProgram {
+    func limitProgram(of member: LimitProgram.Member, _ horizon: ClosedRange<Int64>) -> LimitProgram {
         LimitProgram(
             [member], in: LimitProgram.table(slot: record.slot), frameTable: LimitProgram.frameTable(slot: record.slot),
             horizon: horizon, logGroup: record.logGroup)
@@ -342,7 +342,7 @@ final class RunPlace {
     }
 
     /// Stops the run's traffic if the rules that police it are not what they were.
-    private func checkPolicing() throws {
+    func checkPolicing() throws {
         guard try policing?.isBroken() == true else { return }
         try RunLink.stop(record, host.route)
         hasLostPolicing = true
@@ -353,7 +353,7 @@ final class RunPlace {
     }
 
     /// Stops the run's traffic if its rate is not limited any more as it was.
-    private func checkQueues() throws {
+    func checkQueues() throws {
         guard try queueWatch?.isBroken() == true else { return }
         try RunLink.stop(record, host.route)
         hasLostPolicing = true
@@ -361,301 +361,6 @@ final class RunPlace {
             message:
                 "somebody changed the queues that limit the command's rate; its traffic and the command were stopped",
             advice: "tc qdisc and tc class do this; the report is incomplete")
-    }
-
-    /// Starts the command.
-    func start(_ command: SandboxedCommand) throws -> ChildProcess {
-        let child = try ChildProcess.spawn(
-            joining: namespaces.processes,
-            command.operations(joining: namespaces, filter: SeccompFilter.egress().program())
-        )
-        self.child = child
-        // Each connection by name takes descriptors. The command has started with the limit that Egret had.
-        if names != nil { try? CurrentProcess.raiseOpenFileLimit() }
-        return child
-    }
-
-    /// What to wait for while the command runs, and what to do with it.
-    func sources(noting output: RunOutput) -> [(descriptor: Descriptor, serve: () throws -> Void)] {
-        let changes = policing.map { policing in
-            [(policing.descriptor, { [unowned self] in try self.checkPolicing() })]
-        }
-        let namesLog = nameLogTimer(output).map { timer in
-            [(timer.descriptor, { [unowned self] in try self.logNames(output, timer) })]
-        }
-        let checks = routes.map { routes in
-            [(routes.descriptor, { [unowned self] in try self.keep(routes, telling: output) })]
-        }
-        let queues = queueWatch.map { watch in
-            [(watch.descriptor, { [unowned self] in try self.checkQueues() })]
-        }
-        let corrections = budgetTimer().map { timer in
-            [(timer.descriptor, { [unowned self] in try self.correctBudgets(timer) })]
-        }
-        var all: [(descriptor: Descriptor, serve: () throws -> Void)] =
-            (changes ?? []) + (queues ?? []) + (corrections ?? []) + (checks ?? []) + (namesLog ?? [])
-            + (flows?.descriptors ?? []).map { descriptor in
-                (descriptor, { [unowned self] in _ = try self.note(output) })
-            }
-        if let timer = timesTimer {
-            all.append((timer.descriptor, { [unowned self] in try self.keepTimes(timer) }))
-        }
-        return all
-    }
-
-    // MARK: - Times
-
-    private func startTimes() throws {
-        guard policies.hasSchedules || policies.hasTimedLimits else { return }
-        let timer = try Timer()
-        try timer.set(after: timesPeriod)
-        timesTimer = timer
-    }
-
-    /// The kernel knows the times of the next days by itself. The proxies must be told that one is over.
-    private var timesPeriod: Duration { names?.cutsByTime == true ? .seconds(1) : .seconds(60) }
-
-    private func keepTimes(_ timer: Timer) throws {
-        if let names, names.cutsByTime { names.endClosed() }
-        let time = WallTime.now.seconds
-        let isPaused = failedRenewal.map { abs(time - $0) < 60 } ?? false
-        if ScheduleHorizon.isDue(horizon, at: time) && !isPaused {
-            do {
-                try renewTimes(at: time)
-                failedRenewal = nil
-            } catch {
-                // What the kernel has will do for some days, and then nothing opens.
-                if failedRenewal == nil {
-                    Console.error(["egret: warning: cannot renew the times of rules: \(error); it is tried again"])
-                }
-                failedRenewal = time
-            }
-        }
-        try timer.set(after: timesPeriod)
-    }
-
-    /// Gives the kernel the times of the next days in place of those that it has, in one transaction. Nothing else changes:
-    /// connections stay as they were judged, and limits keep what they have counted.
-    private func renewTimes(at time: Int64) throws {
-        let horizon = ScheduleHorizon.seconds(at: time)
-        let policy = PolicyCompiler.compile(
-            policies, generation: policyProgram.generation, logGroup: record.logGroup, horizon: horizon)
-        let further = limited.map { limitProgram(of: $0, horizon) }
-        var changes = Transaction(policy.program.renewal(ofTimesOf: policyProgram.program))
-        if let further, let limits {
-            changes.steps += further.program.renewal(ofTimesOf: limits.program)
-            changes.steps += further.frames.renewal(ofTimesOf: limits.frames)
-        }
-        if !changes.steps.isEmpty { try host.dataplane.commit(changes) }
-        self.horizon = horizon
-        policyProgram = policy
-        policing?.policy = policy
-        if let further {
-            limits = further
-            policing?.limits = further
-        }
-    }
-
-    /// Rings when it is time to correct budgets for one another; `nil` if none needs it.
-    private func budgetTimer() -> Timer? {
-        guard budgets?.needCorrection == true, let timer = try? Timer() else { return nil }
-        try? timer.set(after: RunPlace.budgetPeriod)
-        return timer
-    }
-
-    private static let budgetPeriod = Duration.seconds(1)
-
-    private func correctBudgets(_ timer: Timer) throws {
-        // Without it budgets hold back more, never less: the next one comes in a second.
-        try? budgets?.correct()
-        policing?.budgets = budgets?.program
-        try timer.set(after: RunPlace.budgetPeriod)
-    }
-
-    /// Rings when it is time to write down what was refused of names; `nil` if nobody wants that written.
-    private func nameLogTimer(_ output: RunOutput) -> Timer? {
-        guard names != nil, output.hasLog, let timer = try? Timer() else { return nil }
-        try? timer.set(after: RunPlace.nameLogPeriod)
-        return timer
-    }
-
-    private static let nameLogPeriod = Duration.milliseconds(100)
-
-    private func logNames(_ output: RunOutput, _ timer: Timer?) throws {
-        for entry in names?.takeLogEntries() ?? [] { output.log(entry) }
-        try timer?.set(after: RunPlace.nameLogPeriod)
-    }
-
-    /// Looks after the ways of routes.
-    private func keep(_ routes: RouteKeeper, telling output: RunOutput) throws {
-        output.tell(try routes.serve())
-        guard routes.hasNewInterfaces, let link = InterfaceName(record.interface) else { return }
-        do {
-            let lock = try host.state.lock()
-            defer { withExtendedLifetime(lock) {} }
-            try host.openForwarding(link: link, try HostNetwork(host.route), routes: routes.interfaces)
-            routes.hasNewInterfaces = false
-        } catch let error as LinuxError {
-            // It has gone again in this moment.
-            if error.errno != .noEntry { throw error }
-        }
-    }
-
-    /// - Returns: Whether there may be more.
-    private func note(_ output: RunOutput) throws -> Bool {
-        guard let events = try flows?.pending() else { return false }
-        for record in events.records {
-            guard let meaning = meaning(of: record.prefix) else { continue }
-            output.log(record, meaning, ClauseText(policies))
-            switch meaning {
-            case .audited: collector.noteAudited()
-            case .refused(let reason):
-                collector.noteRefused(
-                    record.key, isHost: record.destinationIsHost, reason: reason, bytes: record.bytes)
-            }
-        }
-        for connection in events.connections { collector.note(connection) }
-        if events.lostConnections { collector.noteLostConnections() }
-        return events.mayHaveMore
-    }
-
-    /// What a log record's prefix, which is also a counter's name, stands for.
-    private func meaning(of name: String) -> LogMeaning? {
-        if let clause = policyProgram.clause(named: name) {
-            switch clause.effect {
-            case .allow: return nil
-            case .audit: return .audited(clause.clause)
-            case .deny: return .refused(.clause(clause.clause, rejected: false))
-            case .reject: return .refused(.clause(clause.clause, rejected: true))
-            }
-        }
-        if let refusal = limits?.refusals[name] { return .refused(.limit(refusal.words)) }
-        guard let counters = endpointProgram?.counters else { return nil }
-        switch name {
-        case counters.spoofed: return .refused(.spoofed)
-        case counters.invalid: return .refused(.invalid)
-        case counters.inbound: return .refused(.inbound)
-        default: return nil
-        }
-    }
-
-    // MARK: - The end
-
-    /// Ends everything that still runs in the place, and takes the place away.
-    ///
-    /// What cannot be taken away is said in ``problems``; the next run tries again.
-    func end(noting output: RunOutput) -> RunReport {
-        attempt("end the command's processes") { try endProcesses() }
-        endNames()
-        attempt("write down what was refused of names") { try logNames(output, nil) }
-        attempt("read what the kernel logged") { while try note(output) {} }
-        var totals: [RefusalReason: Traffic] = [:]
-        var audited: UInt64 = 0
-        attempt("read the counters") { (totals, audited) = try readCounters() }
-        attempt("read what was used of budgets") { budgetUses = try budgets?.uses() ?? [] }
-        attempt("read the open connections") {
-            if !hasAdmitted { return }
-            for connection in try flows?.open(host.netfilter) ?? [] { collector.note(connection) }
-        }
-        let mustHaveReached = hasAdmitted && flows != nil && names == nil
-        let report = collector.finish(refusedTotals: totals, hasAdmitted: mustHaveReached, audited: audited)
-        attempt("take the host's lock") {
-            let lock = try host.state.lock()
-            withExtendedLifetime(lock) { dismantle() }
-        }
-        return report
-    }
-
-    /// Ends the proxies, and notes what they have let out.
-    private func endNames() {
-        guard let names, nameReport == nil else { return }
-        let (report, relayed) = names.end()
-        nameReport = report
-        for connections in relayed { collector.note(connections) }
-    }
-
-    private func endProcesses() throws {
-        try namespaces.end(waitingFor: child.map { [$0] } ?? [])
-    }
-
-    /// What was refused, and how many packets were audited; notes whether anything was admitted.
-    private func readCounters() throws -> (refused: [RefusalReason: Traffic], audited: UInt64) {
-        var totals: [RefusalReason: Traffic] = [:]
-        var audited: UInt64 = 0
-        var hasAdmitted = false
-        let own = limits.map { [$0.program.table] } ?? []
-        for table in [BaseProgram.table, BaseProgram.frameTable] + own {
-            for (name, value) in try host.dataplane.counters(in: table) {
-                if case .refused(let reason) = meaning(of: name) {
-                    totals[reason, default: Traffic()] += Traffic(packets: value.packets, bytes: value.bytes)
-                } else if value.packets > 0, let clause = policyProgram.clause(named: name) {
-                    hasAdmitted = true
-                    if clause.effect == .audit { audited += value.packets }
-                }
-            }
-        }
-        // What goes to the proxies bears the policy's mark too, and no clause counts it.
-        self.hasAdmitted = hasAdmitted || names != nil
-        return (totals, audited)
-    }
-
-    /// Takes away what was made. The caller holds the lock.
-    ///
-    /// Sockets can outlive their process and send on. So the link goes down before the policy leaves. The link itself
-    /// goes with the command's network namespace, which nothing holds any more: waiting for the kernel to take it out
-    /// of use would double the time that a short command takes. What holds a namespace all the same (a socket that the
-    /// command has passed to somebody) holds a link that is down; `egret gc` removes it.
-    private func dismantle() {
-        let hasEnded = attempt("end the command's processes") { try endProcesses() }
-        attempt("stop the link") { try RunLink.stop(record, host.route) }
-        endNames()
-        if hasRoutes || names != nil {
-            attempt("remove the routes") { try RouteKeeper.remove(slot: record.slot, host.route, host.routeRules) }
-        }
-        if let limits {
-            attempt("remove the limits") { try host.dataplane.removeTables(limits.programs.map(\.table)) }
-        }
-        if budgets != nil {
-            attempt("remove the budgets") { try RunBudgets.remove(slot: record.slot, host.dataplane) }
-        }
-        let hasLeft = !isInstalled || attempt("remove the policy") { try removePolicy() }
-        if hasQueue { attempt("remove the queue") { try host.removeQueue(of: record) } }
-        // Sockets with data that waits for its turn, or was cut off, would hold the namespace, and so the link, for minutes.
-        let isHeld = isLimited || policies.cutsByTime
-        if !hasEnded || isHeld { attempt("remove the link") { try RunLink.remove(record, host.route) } }
-        if isInstalled && hasAdmitted {
-            attempt("forget the connections") {
-                try flows?.deleteOpen(host.netfilter)
-                // Those whose every packet is judged by the clock bear no mark.
-                if policies.cutsByTime { try NetworkConnections(host.netfilter).forget(of: record.addresses) }
-            }
-        }
-        attempt("forget the run") {
-            try host.state.forget(record)
-            if hasLeft { try host.state.removeIfEmpty() } else { try host.restoreIfLast() }
-        }
-    }
-
-    /// Takes away what polices this run; if no other is left, all that runs share as well.
-    private func removePolicy() throws {
-        if try !host.isAlone(besides: record) {
-            guard let endpointProgram, !hasLostPolicing else { return try host.removeRemains(of: record) }
-            try host.dataplane.remove(programs(endpointProgram))
-        } else {
-            try host.restore()
-        }
-    }
-
-    /// - Returns: Whether it went well.
-    @discardableResult
-    private func attempt(_ what: String, _ body: () throws -> Void) -> Bool {
-        do {
-            try body()
-            return true
-        } catch {
-            problems.append("cannot \(what): \(error)")
-            return false
-        }
     }
 }
 
