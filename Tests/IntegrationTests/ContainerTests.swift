@@ -254,7 +254,7 @@ struct ContainerTests {
                 docker/x lan free
                 does not tell of its container stuck
                 1
-                it has the capability NET_ADMIN in the host's user namespace, and can connect itself to the host's network anew; eth0 has an address of docker/one's
+                it has the capability NET_ADMIN in the host's user namespace, and can connect itself to the host's network anew; it has the capability SYS_TIME in the host's user namespace, and can set the clock that rules with times go by; eth0 has an address of docker/one's
                 attached besides
                 docker/one lan 10.8.0.2
                 egret: docker/one is a container of docker's, whose labels come from there
