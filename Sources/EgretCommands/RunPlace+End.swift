@@ -1,16 +1,15 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretAddressing
 import EgretCompiler
 import EgretDataplane
 import EgretFlows
 import EgretLinux
-import EgretNames
 import EgretNetworks
+import EgretNftables
 import EgretPolicy
+import EgretRoutes
 import EgretRun
-import EgretShaping
 
 /// The end of the run: nothing stays of its place.
 extension RunPlace {

@@ -4,14 +4,13 @@
 import EgretAddressing
 import EgretCompiler
 import EgretDataplane
-import EgretEvaluator
 import EgretFlows
 import EgretLinux
-import EgretNames
 import EgretNftables
 import EgretPolicy
 import EgretRoutes
 import EgretRun
+import EgretShaping
 
 /// What happens while the command runs.
 extension RunPlace {

@@ -211,8 +211,8 @@ struct NetworkDoctorTests {
               egress: [{ name: resolver, action: allow, to: [{ cidr: 8.8.8.8/32 }], ports: [icmp] }]
             END
             egret apply -f policy.yaml >/dev/null
-            n sleep 60 & sleeper=$!
-            for i in {1..200}; do [ /proc/$sleeper/ns/net -ef /run/netns/$N ] && break; sleep 0.05; done
+            n sh -c 'echo $$ >sleeper; exec sleep 60' &
+            for i in {1..200}; do [ -s sleeper ] && break; sleep 0.05; done; sleeper=$(cat sleeper)
             for name in $N netns:$N /run/netns/$N pid:$sleeper; do
                 egret doctor $name --to 8.8.8.8 | grep -o 'allowed by rule 1 "resolver" of the policy pings' || true
             done
