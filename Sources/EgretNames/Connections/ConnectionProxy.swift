@@ -147,7 +147,7 @@ public final class ConnectionProxy: Sendable {
     ///
     /// - Parameter mustEnd: Is asked, on the proxy's thread, of every connection that has said a name or passed without
     ///   one; `rules` of the attempt are the numbers of those by which it began, which other rules may have by now:
-    ///   ``ConnectionJudge/decide(_:open:)`` heeds that. What it has said since does not matter.
+    ///   ``ConnectionJudge/decide(_:open:since:)`` heeds that. What it has said since does not matter.
     public func reset(where mustEnd: @escaping @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool) {
         orders.add(mustEnd)
         loop.wake()
