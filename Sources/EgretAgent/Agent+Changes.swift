@@ -81,14 +81,12 @@ extension Agent {
             if draft.reading.catalog != reading.catalog {
                 let before = enforced
                 do {
-                    enforced = try enforce(draft.reading, isFormer: isFormer, &report.warnings)
+                    // The groups of prices may be others.
+                    hold(try enforce(draft.reading, isFormer: isFormer, &report.warnings), of: draft.reading)
                 } catch {
                     throw undone(nil, error)
                 }
                 report.endpoints = Agent.changes(from: before, to: enforced)
-                reading = draft.reading
-                // The groups of prices may be others.
-                keepBudgets()
             }
             report.revision = revision.number
             return report
@@ -102,9 +100,9 @@ extension Agent {
                 draft.documents, time: Int(now()), author: author, message: message, confirmBy: deadline,
                 deadline: confirmation, before: predecessor)
             number = begun
-            enforced = try enforce(draft.reading, isFormer: isFormer, &report.warnings)
+            let endpoints = try enforce(draft.reading, isFormer: isFormer, &report.warnings)
             // Budgets that cannot be kept are a failure of the change's.
-            if hasTaken { try keepBudgets(of: draft.reading.catalog) }
+            try hold(endpoints, budgetsOf: draft.reading.catalog)
             try store.commit(begun, former: isFormer ? .rolledBack : .superseded)
         } catch {
             throw undone(number, error)
@@ -168,8 +166,7 @@ extension Agent {
         if let number { try? store.fail(number, reason: "\(error)") }
         if !hasTaken { return failure }
         do {
-            enforced = try enforcement.take(to: desired, at: now())
-            keepBudgets()
+            hold(try enforcement.take(to: desired, at: now()))
         } catch {
             problem = "\(error)"
         }
@@ -411,10 +408,8 @@ extension Agent {
             let old = try target.map { try store.documents(of: $0) } ?? []
             let draft = try draft(of: old, isNew: false)
             // For endpoints that have come since limits may not go together, and nobody waits to mend them.
-            enforced = try enforce(draft.reading, refusingConflicts: false)
+            hold(try enforce(draft.reading, refusingConflicts: false), of: draft.reading)
             documents = draft.documents
-            reading = draft.reading
-            keepBudgets()
             isBack = true
         }
         let number = try store.begin(

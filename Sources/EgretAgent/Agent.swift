@@ -36,8 +36,8 @@ public actor Agent {
     var endpointsPresent: [AgentEndpoint] = []
     /// The bridges that networks made for Docker have.
     var closedBridges: Swift.Set<BridgePattern> = []
-    /// What the kernel enforces; whoever changes it brings budgets there too, with the policies that it is of.
-    var enforced: [EnforcedEndpoint] = [] {
+    /// What the kernel enforces. It is noted together with the budgets that it asks for.
+    private(set) var enforced: [EnforcedEndpoint] = [] {
         didSet { hasWorked = true }
     }
     /// Whether the agent has done something since it last gave memory back that takes much for a while.
@@ -171,10 +171,7 @@ public actor Agent {
         noting("times") {
             // As the enforcement sees it: where a clock was set back a little, the times that it has will do.
             let isDue = enforcement.timesHoldUntil.map { ScheduleHorizon.isDue(until: $0, at: time) }
-            if isDue ?? false {
-                enforced = try enforcement.apply(desired, at: time)
-                keepBudgets()
-            }
+            if isDue ?? false { hold(try enforcement.apply(desired, at: time)) }
         }
         noting("names") { try names?.tick() }
         noting("queues") { if try enforcement.hearsOfQueues() { try compare(by: []) } }
@@ -204,11 +201,27 @@ public actor Agent {
     private func take() throws {
         noting(traffic: "counters") { traffic.note(try enforcement.counters()) }
         try source.noteTakeOver()
-        enforced = try takeWhatIsThere()
-        keepBudgets()
+        hold(try takeWhatIsThere())
         hasTaken = true
         problem = nil
         try source.note(hasPolicies: !documents.isEmpty)
+    }
+
+    /// Notes what the kernel enforces now, and brings it to the budgets of that.
+    ///
+    /// - Parameters:
+    ///   - endpoints: What it enforces.
+    ///   - fresh: The policies that are in force from now on; `nil` for those that were.
+    func hold(_ endpoints: [EnforcedEndpoint], of fresh: PolicyReading? = nil) {
+        enforced = endpoints
+        if let fresh { reading = fresh }
+        keepBudgets()
+    }
+
+    /// Notes what the kernel enforces of policies that are in force only if their budgets can be kept too.
+    func hold(_ endpoints: [EnforcedEndpoint], budgetsOf catalog: PolicyCatalog) throws {
+        enforced = endpoints
+        if hasTaken { try keepBudgets(of: catalog) }
     }
 
     /// Takes over. A link may go at any moment: then it is done with those that are there.
@@ -250,9 +263,7 @@ public actor Agent {
         let fresh = try PolicyReading(
             documents, timeZones: timeZones, former: reading, isNew: false, feeds: feeds)
         if fresh.catalog == reading.catalog { return hasNewLists = false }
-        enforced = try enforcement.apply(desired(fresh), at: now())
-        reading = fresh
-        keepBudgets()
+        hold(try enforcement.apply(desired(fresh), at: now()), of: fresh)
         hasNewLists = false
         log("feeds have changed, and what they hold is in force")
     }
@@ -267,8 +278,7 @@ public actor Agent {
         endpointsPresent = try presentEndpoints()
         closedBridges = try source.quarantine()
         do {
-            enforced = try enforcement.apply(desired, at: now())
-            keepBudgets()
+            hold(try enforcement.apply(desired, at: now()))
         } catch {
             // An endpoint may have gone in between.
             endpointsPresent = try presentEndpoints()

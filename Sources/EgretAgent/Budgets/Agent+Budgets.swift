@@ -89,7 +89,7 @@ extension Agent {
                 ends: ends.map { Int($0) }, forecast: forecast, cost: price?.micros(of: state.used),
                 costForecast: forecast.flatMap { price?.micros(of: $0) }, currency: price?.currency,
                 onExhausted: budget.amount == nil ? "count" : budget.onExhausted.description,
-                isExhausted: budgets.spent.contains(account), refused: budgets.refused[account]?.packets ?? 0)
+                isExhausted: budgets.isSpent(account), refused: budgets.refused[account]?.packets ?? 0)
         }
     }
 
@@ -214,7 +214,7 @@ extension Agent {
             }
         }
         add("egret_budget_exhausted", "1 if packets are held back because the budget is used up.") { account, budget in
-            budget.amount.map { _ in budgets.spent.contains(account) ? 1 : 0 }
+            budget.amount.map { _ in budgets.isSpent(account) ? 1 : 0 }
         }
         text.add(
             "egret_budget_alerts_total", "counter",

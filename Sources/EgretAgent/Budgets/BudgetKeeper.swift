@@ -60,6 +60,9 @@ final class BudgetKeeper {
     /// The accounts that hold packets back now.
     var spent: Swift.Set<BudgetAccount> { Swift.Set(leftovers.keys) }
 
+    /// Whether an account holds packets back now.
+    func isSpent(_ account: BudgetAccount) -> Bool { leftovers[account] != nil }
+
     /// How many endpoints use each account.
     var users: [BudgetAccount: Int] { demand.users }
 
@@ -192,7 +195,7 @@ final class BudgetKeeper {
     private func plan(at time: Int64) -> BudgetPlan { plan(at: time, counting: bounds) }
 
     private func plan(at time: Int64, counting bounds: [String: UInt64]) -> BudgetPlan {
-        var plan = demand.plan { account in (book.left(of: account, at: time) ?? 0, spent.contains(account)) }
+        var plan = demand.plan { account in (book.left(of: account, at: time) ?? 0, isSpent(account)) }
         plan.setBounds(bounds)
         return plan
     }
@@ -215,7 +218,7 @@ final class BudgetKeeper {
         alerts += reached.count
         try save()
         try compact()
-        return reached.map { Event(account: $0.account, percent: $0.percent, isSpent: spent.contains($0.account)) }
+        return reached.map { Event(account: $0.account, percent: $0.percent, isSpent: isSpent($0.account)) }
     }
 
     /// What the kernel holds otherwise than it should is mended: what is left is known from the book.

@@ -132,8 +132,7 @@ final class UsageStore {
         try database.read { database in
             var stretches: [BudgetAccount: [Int64: BudgetBook.Stretch]] = [:]
             for row in try Row.fetchAll(database, sql: "SELECT * FROM stretch") {
-                let account = BudgetAccount(policy: row["policy"], budget: row["budget"], account: row["account"])
-                stretches[account, default: [:]][row["start"]] = BudgetBook.Stretch(
+                stretches[BudgetAccount(usage: row), default: [:]][row["start"]] = BudgetBook.Stretch(
                     used: UInt64(clamping: row["used"] as Int64), granted: UInt64(clamping: row["granted"] as Int64))
             }
             var readings: [String: TrafficAmount] = [:]
@@ -144,14 +143,11 @@ final class UsageStore {
             }
             var meters: [String: BudgetBook.Meter] = [:]
             for row in try Row.fetchAll(database, sql: "SELECT * FROM meter") {
-                meters[row["name"]] = BudgetBook.Meter(
-                    endpoint: row["endpoint"],
-                    account: BudgetAccount(policy: row["policy"], budget: row["budget"], account: row["account"]))
+                meters[row["name"]] = BudgetBook.Meter(endpoint: row["endpoint"], account: BudgetAccount(usage: row))
             }
             var units: [BudgetAccount: BudgetAmount.Unit] = [:]
             for row in try Row.fetchAll(database, sql: "SELECT * FROM unit") {
-                let account = BudgetAccount(policy: row["policy"], budget: row["budget"], account: row["account"])
-                units[account] = BudgetAmount.Unit(rawValue: row["unit"])
+                units[BudgetAccount(usage: row)] = BudgetAmount.Unit(rawValue: row["unit"])
             }
             return BudgetBook(stretches: stretches, readings: readings, meters: meters, units: units)
         }
@@ -262,9 +258,7 @@ final class UsageStore {
             let rows = try Row.fetchAll(
                 database,
                 sql: "SELECT policy, budget, account FROM stretch GROUP BY 1, 2, 3 ORDER BY MAX(serial), 1, 2, 3")
-            let accounts = rows.map {
-                BudgetAccount(policy: $0["policy"], budget: $0["budget"], account: $0["account"])
-            }
+            let accounts = rows.map { BudgetAccount(usage: $0) }
             let gone = accounts.filter { !kept.contains($0) }.prefix(max(0, accounts.count - limit))
             for account in gone {
                 try database.execute(
@@ -300,6 +294,12 @@ final class UsageStore {
             }
             return found
         }
+    }
+}
+
+extension BudgetAccount {
+    fileprivate init(usage row: Row) {
+        self.init(policy: row["policy"], budget: row["budget"], account: row["account"])
     }
 }
 

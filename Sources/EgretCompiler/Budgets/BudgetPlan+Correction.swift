@@ -29,8 +29,7 @@ extension BudgetPlan {
         let left = bytes - used
         let distance = left > account.left ? left - account.left : account.left - left
         if account.left > 0, distance <= min(grain, max(amount / 32, 3_000)) { return [] }
-        let (sum, overflows) = used.addingReportingOverflow(account.left)
-        let wanted = overflows ? quotaLimit : min(sum, quotaLimit)
+        let wanted = min(used.addingClamped(account.left), quotaLimit)
         return wanted == bytes ? [] : [.addQuota(Quota(quota(of: account.name), bytes: wanted))]
     }
 

@@ -131,8 +131,7 @@ public struct RateTree: Hashable, Sendable {
             if own == 0 { continue }
             sums[share.number] = own
             let outer = share.parent ?? RateTree.total
-            let (sum, overflows) = (sums[outer] ?? 0).addingReportingOverflow(own)
-            sums[outer] = overflows ? .max : sum
+            sums[outer] = (sums[outer] ?? 0).addingClamped(own)
         }
         return sums
     }
