@@ -34,6 +34,7 @@ final class RunHost {
     @discardableResult
     func removeDeadRuns() throws -> [RunRecord] {
         let dead = try state.deadRuns()
+        if dead.isEmpty { return [] }
         for record in dead {
             try RunLink.remove(record, route)
             try removeQueue(of: record)
@@ -47,12 +48,10 @@ final class RunHost {
                 try KernelFlows.delete(mark: (generation.mark, Generation.mask), netfilter)
             }
         }
-        if !dead.isEmpty {
-            // Those whose every packet is judged by the clock bear no mark.
-            try NetworkConnections(netfilter).forget(of: dead.flatMap(\.addresses))
-        }
+        // Those whose every packet is judged by the clock bear no mark.
+        try NetworkConnections(netfilter).forget(of: dead.flatMap(\.addresses))
         for record in dead { try state.forget(record) }
-        if !dead.isEmpty, try isAlone() { try restore() }
+        if try isAlone() { try restore() }
         return dead
     }
 

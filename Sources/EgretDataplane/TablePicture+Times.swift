@@ -25,13 +25,6 @@ extension TablePicture {
     /// - Returns: The steps for one transaction; none where the times are the program's.
     /// - Throws: `NetlinkError` if the kernel cannot be asked.
     public func renewal(ofTimesOf program: TableProgram) throws(NetlinkError) -> [Transaction.Step] {
-        var steps: [Transaction.Step] = []
-        for set in program.sets where set.keyType == .time {
-            let present = try elements(of: set.name, in: program.table)
-            if case .elements(let meant) = set.contents, Swift.Set(meant) == Swift.Set(present) { continue }
-            if let step = removal(of: present, from: set.name, in: program.table) { steps.append(step) }
-            steps.append(Transaction.Step(.addElements(set), in: program.table))
-        }
-        return steps
+        program.renewal(ofTimesOf: try withPresentTimes(program))
     }
 }

@@ -35,7 +35,8 @@ package struct PreparedTiers: Sendable {
     ///   - flow: The flow.
     ///   - held: By which of the flow's names each rule may reach its address.
     ///   - time: When.
-    ///   - beginning: When the connection began, for rules whose time does not end it; `nil` for now.
+    ///   - beginning: When the connection began, if it is open: rules whose schedules drain hold as they did then. `nil` for
+    ///     one that begins.
     ///   - ignored: The clauses to leave out.
     /// - Returns: The decision.
     func decide(

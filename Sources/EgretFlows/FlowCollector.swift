@@ -110,8 +110,8 @@ public struct FlowCollector: Sendable {
     /// time, it is the one that has let the connection out last. What the kernel has admitted is noted in any case.
     public mutating func note(_ connection: Connection) {
         let names = namesOf(connection.key.destination)
-        var moments: [Int64]?
-        if let clock { moments = times?.moments(until: clock()) }
+        var moments: [Int64?] = [nil]
+        if let clock, let known = times?.moments(until: clock()) { moments = known }
         let decision =
             admission(connection, isHost: connection.destinationIsHost, names, at: moments)
             // An address may have become the host's since the caller listed them, or ceased to be.
@@ -147,7 +147,7 @@ public struct FlowCollector: Sendable {
     /// The decision that let the connection out, at the first of some moments at which one does; `nil` if the policy does
     /// not.
     private func admission(
-        _ connection: Connection, isHost: Bool, _ names: Set<DomainName>, at moments: [Int64]?
+        _ connection: Connection, isHost: Bool, _ names: Set<DomainName>, at moments: [Int64?]
     ) -> Decision? {
         let flow = Flow(
             to: connection.key.destination,
@@ -157,10 +157,6 @@ public struct FlowCollector: Sendable {
             icmpType: connection.key.icmpType,
             names: names
         )
-        guard let moments else {
-            let decision = evaluator.decide(flow)
-            return decision.verdict == .allow ? decision : nil
-        }
         for moment in moments {
             let decision = evaluator.decide(flow, at: moment)
             if decision.verdict == .allow { return decision }

@@ -6,7 +6,7 @@ import EgretPolicy
 /// The moments at which rules began or ceased to hold while an endpoint was obeying them: at each other moment since the
 /// beginning, the same rules held as at one of these.
 struct RuleTimes: Sendable {
-    private let schedules: [Schedule]
+    private let schedules: Set<Schedule>
     /// Rising.
     private var moments: [Int64]
     /// Until when they are known.
@@ -21,7 +21,7 @@ struct RuleTimes: Sendable {
     ///   - policies: The policies.
     ///   - start: Since when they are obeyed, in seconds since 1970.
     init(_ policies: PolicySet, since start: Int64) {
-        schedules = Array(Set(policies.policies.flatMap(\.rules).compactMap(\.schedule)))
+        schedules = policies.policies.schedules
         moments = [start]
         last = start
     }
@@ -29,14 +29,7 @@ struct RuleTimes: Sendable {
     /// The moments until now, the latest first: now itself, and then those at which something changed.
     mutating func moments(until now: Int64) -> [Int64] {
         if now > last {
-            var changes: Set<Int64> = []
-            for schedule in schedules {
-                for window in schedule.windows(from: last, through: now) {
-                    if window.lowerBound > last { changes.insert(window.lowerBound) }
-                    if window.upperBound <= now { changes.insert(window.upperBound) }
-                }
-            }
-            moments = Array((moments + changes.sorted()).suffix(RuleTimes.limit))
+            moments = Array((moments + schedules.changes(after: last, through: now)).suffix(RuleTimes.limit))
             last = now
         }
         return [now] + moments.reversed()

@@ -76,7 +76,26 @@ struct TimeZoneTests {
             }
             let ends = windows.flatMap { [$0.lowerBound, $0.upperBound] }.filter { $0 > first && $0 <= last }
             #expect(changes == ends, "\(schedule) from \(first) through \(last)")
+            #expect([schedule].changes(after: first, through: last) == ends)
         }
+    }
+
+    @Test("the changes of several schedules come in order and each once, one at the beginning not and one at the end too")
+    func changes() throws {
+        let day: Int64 = 20_780 * 86_400
+        let schedules = [
+            Schedule(hours: [try #require(Schedule.Hours(start: 540, end: 1_020))]),
+            Schedule(hours: [try #require(Schedule.Hours(start: 600, end: 1_020))]),
+        ]
+        let (nine, ten, five) = (day + 32_400, day + 36_000, day + 61_200)
+        #expect(schedules.changes(after: day, through: day + 86_400) == [nine, ten, five])
+        #expect(schedules.changes(after: nine - 1, through: five) == [nine, ten, five])
+        #expect(schedules.changes(after: nine, through: five - 1) == [ten])
+        #expect(schedules.changes(after: five, through: nine).isEmpty)
+        #expect([Schedule()].changes(after: day, through: day + 86_400).isEmpty)
+        let rules = [schedules[0], schedules[1], schedules[0], nil].map { EgressRule(action: .allow, schedule: $0) }
+        let policies = [EgressPolicy(name: "p", rules: rules), EgressPolicy(name: "q", rules: [rules[1]])]
+        #expect(policies.schedules == Set(schedules))
     }
 
     @Test("local times that clocks skip or show twice are the first moment at which they show that time or a later one")

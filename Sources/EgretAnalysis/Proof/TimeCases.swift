@@ -27,19 +27,13 @@ public enum TimeCases {
     ///   - first: Where time begins, in seconds since 1970-01-01T00:00Z.
     /// - Returns: The moments, rising; `nil` alone if no rule depends on the time.
     public static func moments(of policies: [EgressPolicy], from first: Int64) -> [Int64?] {
-        let schedules = Array(Set(policies.flatMap(\.rules).compactMap(\.schedule)))
+        let schedules = Array(policies.schedules)
         if schedules.isEmpty { return [nil] }
         var seen: Set<[Bool]> = []
         var moments: [Int64] = []
         for span in spans(schedules, from: first) {
-            var changes: Set<Int64> = [span.lowerBound]
-            for schedule in schedules {
-                for window in schedule.windows(from: span.lowerBound, through: span.upperBound) {
-                    changes.insert(window.lowerBound)
-                    if window.upperBound <= span.upperBound { changes.insert(window.upperBound) }
-                }
-            }
-            for moment in changes.sorted() where seen.insert(schedules.map { $0.isOpen(at: moment) }).inserted {
+            let changes = schedules.changes(after: span.lowerBound, through: span.upperBound)
+            for moment in [span.lowerBound] + changes where seen.insert(schedules.map { $0.isOpen(at: moment) }).inserted {
                 moments.append(moment)
             }
         }

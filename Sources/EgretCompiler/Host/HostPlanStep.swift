@@ -137,10 +137,7 @@ struct HostPlanStep {
             let program = PolicyCompiler.compile(
                 entry.policies, for: .endpoint(key.direction), generation: former.generation, logGroup: plan.logGroup,
                 horizon: horizon)
-            for (old, new) in zip(former.program.sets, program.program.sets) where old != new {
-                difference.switching.append(.deleteElements(old), in: HostBase.table)
-                difference.switching.append(.addElements(new), in: HostBase.table)
-            }
+            difference.switching.steps += program.program.renewal(ofTimesOf: former.program)
             plan.entries[key]?.put(program, of: entry.policies, horizon: horizon)
         }
     }

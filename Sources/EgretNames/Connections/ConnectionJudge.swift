@@ -58,7 +58,7 @@ public struct ConnectionJudge: Sendable {
     /// - Returns: What becomes of it.
     public func beginning(_ endpoint: Int, _ destination: SocketAddress) -> ConnectionProxy.Beginning {
         func allows(_ held: HeldNames, _ speech: Flow.Speech) -> Bool {
-            decide(destination, held, speech).verdict == .allow
+            decide(destination, held, speech, at: time()).verdict == .allow
         }
         if !deniesNames && allows([:], .nothing) { return .pass }
         let held = held(endpoint, destination.address)
@@ -82,10 +82,6 @@ public struct ConnectionJudge: Sendable {
         return holders.reduce(into: [:]) { held, holder in
             if clauses.indices.contains(holder.key) { held[clauses[holder.key]] = [holder.value] }
         }
-    }
-
-    private func decide(_ destination: SocketAddress, _ held: HeldNames, _ speech: Flow.Speech) -> Decision {
-        decide(destination, held, speech, at: time())
     }
 
     private func decide(

@@ -17,7 +17,7 @@ public struct ScheduleChanges: Sendable {
     ///
     /// - Parameter policies: The policies whose rules have times.
     public init(of policies: PolicySet) {
-        schedules = Swift.Set(policies.policies.flatMap(\.rules).compactMap(\.schedule))
+        schedules = policies.policies.schedules
     }
 
     /// Asks.

@@ -75,9 +75,9 @@ final class ProxyLoop {
     private var nextTick: UInt64 = 0
     /// Whether nobody is accepted, for want of descriptors.
     var arePaused = false
-    /// Whether questions are taken from the sockets, and the tokens of these.
-    private var isReading = false
+    /// The tokens of the sockets from which questions are taken.
     private var listening: [UInt64] = []
+    private var isReading: Bool { !listening.isEmpty }
     /// The UDP sockets in which questions may be that have waited for this proxy, and until when that matters.
     var backlogged: Swift.Set<Int> = []
     private var backlogEnd: UInt64 = 0
@@ -174,7 +174,6 @@ final class ProxyLoop {
             for (index, socket) in listeners.enumerated() {
                 listening.append(try add(.listener(index), socket, .readable))
             }
-            isReading = true
             backlogged = Swift.Set(datagramSockets.indices)
             backlogEnd = BootClock.milliseconds + ProxyLimits.backlogMilliseconds
         } catch {
@@ -186,7 +185,7 @@ final class ProxyLoop {
 
     /// Leaves what comes to the sockets for another one that has them open.
     private func stopReading() {
-        (isReading, isHoldingBack) = (false, false)
+        isHoldingBack = false
         for token in listening { sources[token] = nil }
         listening = []
         for socket in datagramSockets + listeners { loop.remove(socket.descriptor) }

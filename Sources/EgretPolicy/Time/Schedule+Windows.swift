@@ -89,6 +89,31 @@ extension Schedule {
     }
 }
 
+extension Sequence where Element == Schedule {
+    /// The moments in a time at which one of the schedules begins or ceases to be open: at each other moment of it, the same are
+    /// open as at the last of these before, or where there is none, at the beginning.
+    ///
+    /// - Parameters:
+    ///   - first: When the time begins, in seconds since 1970-01-01T00:00Z: a change at that moment is not told.
+    ///   - last: When it ends: a change at that moment is told.
+    /// - Returns: The moments, rising, each once.
+    public func changes(after first: Int64, through last: Int64) -> [Int64] {
+        var changes: Set<Int64> = []
+        for schedule in self {
+            for window in schedule.windows(from: first, through: last) {
+                if window.lowerBound > first { changes.insert(window.lowerBound) }
+                if window.upperBound <= last { changes.insert(window.upperBound) }
+            }
+        }
+        return changes.sorted()
+    }
+}
+
+extension Sequence where Element == EgressPolicy {
+    /// The schedules of the policies' rules.
+    public var schedules: Set<Schedule> { Set(flatMap(\.rules).compactMap(\.schedule)) }
+}
+
 extension Schedule.Hours {
     /// From midnight to midnight.
     static let wholeDay = Schedule.Hours(unchecked: 0, 1_440)
