@@ -205,15 +205,15 @@ public final class TablePicture {
                 found.append(Drift(kind: .missing, object: object))
                 continue
             }
-            // What comes and goes by itself is no drift. Times do neither: where there are none, the rule never holds.
-            let isShared = set.hasTimeouts || set.isDynamic || set.contents.count == 0 && set.keyType != .time
             let hasShape =
                 record.keyType == set.keyType && record.furtherKeyTypes == set.furtherKeyTypes
                 && record.hasIntervals == set.hasIntervals && record.hasTimeouts == set.hasTimeouts
                 && record.isDynamic == set.isDynamic && record.mapsToVerdict == set.mapsToVerdict
             if !hasShape {
                 found.append(Drift(kind: .changed, object: object))
-            } else if !isShared, try elements(of: set.name, in: program.table) != set.sortedElements {
+            } else if !set.changesByItself, !set.isFilledByOthers,
+                try elements(of: set.name, in: program.table) != set.sortedElements
+            {
                 found.append(Drift(kind: .changed, object: object))
             }
         }
@@ -232,8 +232,7 @@ public final class TablePicture {
         let meant = programs.sharedElements
         var found: [Drift] = []
         for program in programs {
-            for set in program.sets
-            where set.contents.count == 0 && !set.hasTimeouts && !set.isDynamic && set.keyType != .time {
+            for set in program.sets where set.isFilledByOthers && !set.changesByItself {
                 let own = meant[program.table]?[set.name] ?? []
                 let actual = try elements(of: set.name, in: program.table)
                 if actual.allSatisfy(own.contains) { continue }
@@ -242,6 +241,14 @@ public final class TablePicture {
         }
         return found
     }
+}
+
+extension Set {
+    /// Whether rules put elements in, or the kernel forgets some: what comes and goes by itself is no drift.
+    fileprivate var changesByItself: Bool { hasTimeouts || isDynamic }
+
+    /// Whether what it holds is other programs' to say. Of times it is not: where there are none, the rule never holds.
+    fileprivate var isFilledByOthers: Bool { contents.count == 0 && keyType != .time }
 }
 
 extension SetElement {

@@ -26,43 +26,21 @@ struct HostWayTables {
                     table: HostRouteMark.table(way: number), protocolNumber: RouteWire.ownProtocolNumber)
             }
         }
-        return AddressFamily.allCases.map { answering($0) } + leading
-    }
-
-    private static func answering(_ family: AddressFamily) -> RoutingRuleRecord {
-        let (value, mask) = HostRouteMark.answers
-        return RoutingRuleRecord(
-            family: family, priority: RouteMark.answerRulePriority, inputInterface: "lo",
-            mark: RoutingRuleRecord.Mark(value: value, mask: mask), table: 254, suppressedPrefixLength: 0,
-            protocolNumber: RouteWire.ownProtocolNumber)
+        return AddressFamily.allCases.map { RoutingRuleRecord.answering($0, HostRouteMark.answers) } + leading
     }
 
     private static func isOwn(_ rule: RoutingRuleRecord) -> Bool {
-        HostRouteMark.tables.contains(rule.table) || rule == answering(rule.family)
-    }
-
-    /// What ends the search in a way's table: nothing falls through to others.
-    private static func end(_ number: Int, _ family: AddressFamily) -> RouteRecord {
-        var end = route(number, family)
-        end.kind = .unreachable
-        end.scope = 0
-        end.metric = 0xffff_fffe
-        return end
-    }
-
-    private static func route(_ number: Int, _ family: AddressFamily) -> RouteRecord {
-        let none = IPAddress(family: family, rawValue: 0)
-        var route = RouteRecord(to: IPPrefix(none, length: 0) ?? IPPrefix(none))
-        route.table = HostRouteMark.table(way: number)
-        route.protocolNumber = RouteWire.ownProtocolNumber
-        return route
+        HostRouteMark.tables.contains(rule.table)
+            || rule == RoutingRuleRecord.answering(rule.family, HostRouteMark.answers)
     }
 
     /// Makes what ways need; what is there will do. The rules for answers come first: where they are not, nothing is.
     func make(_ ways: [Int: [AddressFamily]]) throws(NetlinkError) {
         try makeRules(HostWayTables.rules(ways).filter { $0.table == 254 })
         for (number, families) in ways {
-            for family in families { try add(HostWayTables.end(number, family)) }
+            for family in families {
+                try connection.add(RouteRecord.end(of: HostRouteMark.table(way: number), family))
+            }
         }
         try makeRules(HostWayTables.rules(ways))
     }
@@ -85,12 +63,8 @@ struct HostWayTables {
 
     /// Adds a way's default route; one that is there will do.
     func addDefault(way number: Int, _ family: AddressFamily, gateway: IPAddress?, link: UInt32) throws(NetlinkError) {
-        var way = HostWayTables.route(number, family)
-        way.gateway = gateway
-        way.outputIndices = [link]
-        way.scope = family == .ipv4 && gateway == nil ? 253 : 0
-        way.isOnLink = gateway != nil
-        try add(way)
+        let table = HostRouteMark.table(way: number)
+        try connection.add(RouteRecord.wayOut(in: table, family, gateway: gateway, link: link))
     }
 
     /// Removes the rules and routes of all ways but these; nothing stays if there are none.
@@ -127,11 +101,5 @@ struct HostWayTables {
             }
         }
         return found
-    }
-
-    private func add(_ route: RouteRecord) throws(NetlinkError) {
-        try connection.request("add a route to table \(route.table)", unless: .exists) { sequence throws(WireError) in
-            try RouteWire.addRoute(route, sequence: sequence)
-        }
     }
 }

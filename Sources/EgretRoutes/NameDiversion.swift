@@ -19,12 +19,8 @@ public struct NameDiversion {
     public func make() throws(NetlinkError) {
         for family in AddressFamily.allCases {
             do throws(NetlinkError) {
-                let route = NameDiversion.route(family)
                 // The rule last: it must not lead to an empty table.
-                try connection.request("add a route to table \(route.table)", unless: .exists) {
-                    sequence throws(WireError) in
-                    try RouteWire.addRoute(route, sequence: sequence)
-                }
+                try connection.add(NameDiversion.route(family))
                 if try connection.routingRules(family).contains(NameDiversion.rule(family)) { continue }
                 try connection.add(NameDiversion.rule(family))
             } catch {
@@ -50,21 +46,10 @@ public struct NameDiversion {
     }
 
     private static func rule(_ family: AddressFamily) -> RoutingRuleRecord {
-        RoutingRuleRecord(
-            family: family, priority: RouteMark.diversionRulePriority,
-            mark: RoutingRuleRecord.Mark(value: HostNames.mark.value, mask: HostNames.mark.mask),
-            table: HostNames.routingTable, protocolNumber: RouteWire.ownProtocolNumber)
+        RoutingRuleRecord.diverting(family, HostNames.mark, to: HostNames.routingTable)
     }
 
     private static func route(_ family: AddressFamily) -> RouteRecord {
-        let none = IPAddress(family: family, rawValue: 0)
-        var route = RouteRecord(to: IPPrefix(none, length: 0) ?? IPPrefix(none))
-        route.table = HostNames.routingTable
-        route.protocolNumber = RouteWire.ownProtocolNumber
-        route.kind = .local
-        route.scope = family == .ipv4 ? 254 : 0
-        // The loopback interface is the first of every network namespace (`LOOPBACK_IFINDEX` in `net/flow.h`).
-        route.outputIndices = [1]
-        return route
+        RouteRecord.delivery(in: HostNames.routingTable, family)
     }
 }

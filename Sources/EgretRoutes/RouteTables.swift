@@ -35,34 +35,17 @@ public struct RouteTables {
     /// Leads the host's answers by the main table where that has a route for them; by their way's where it has no more
     /// than a default route.
     func addAnswerRule(_ family: AddressFamily) throws(NetlinkError) {
-        let (value, mask) = RouteMark.answers(slot: slot)
-        let rule = RoutingRuleRecord(
-            family: family, priority: RouteMark.answerRulePriority, inputInterface: "lo",
-            mark: RoutingRuleRecord.Mark(value: value, mask: mask), table: 254, suppressedPrefixLength: 0,
-            protocolNumber: RouteWire.ownProtocolNumber)
-        try connection.add(rule)
+        try connection.add(RoutingRuleRecord.answering(family, RouteMark.answers(slot: slot)))
     }
 
     /// Has packets that are led to the run's name check delivered on the host, wherever they go: `tproxy` alone does not.
     ///
     /// ``remove()`` takes it away again.
     public func addDiversion(_ family: AddressFamily) throws(NetlinkError) {
-        let (value, mask) = RouteMark.diversion(slot: slot)
         let table = RouteMark.diversionTable(slot: slot)
-        let rule = RoutingRuleRecord(
-            family: family, priority: RouteMark.diversionRulePriority,
-            mark: RoutingRuleRecord.Mark(value: value, mask: mask), table: table,
-            protocolNumber: RouteWire.ownProtocolNumber)
-        try connection.add(rule)
-        var local = route(way: 0, family)
-        local.kind = .local
-        local.scope = family == .ipv4 ? 254 : 0
-        local.outputIndices = [RouteTables.loopbackIndex]
-        try add(local)
+        try connection.add(RoutingRuleRecord.diverting(family, RouteMark.diversion(slot: slot), to: table))
+        try connection.add(RouteRecord.delivery(in: table, family))
     }
-
-    /// The loopback interface is the first of every network namespace (`LOOPBACK_IFINDEX` in `net/flow.h`).
-    private static let loopbackIndex: UInt32 = 1
 
     /// Whether a rule is one of the run's.
     private func isOwn(_ rule: RoutingRuleRecord) -> Bool {
@@ -74,35 +57,13 @@ public struct RouteTables {
 
     /// Puts into a way's table what ends the search: without a route of its own, nothing falls through to others.
     func addEnd(way number: Int, _ family: AddressFamily) throws(NetlinkError) {
-        var end = route(way: number, family)
-        end.kind = .unreachable
-        end.scope = 0
-        end.metric = 0xffff_fffe
-        try add(end)
+        try connection.add(RouteRecord.end(of: RouteMark.table(way: number, slot: slot), family))
     }
 
     /// Adds a way's default route; one that is there will do.
     func addDefault(way number: Int, _ family: AddressFamily, gateway: IPAddress?, link: UInt32) throws(NetlinkError) {
-        var way = route(way: number, family)
-        way.gateway = gateway
-        way.outputIndices = [link]
-        way.scope = family == .ipv4 && gateway == nil ? 253 : 0
-        way.isOnLink = gateway != nil
-        try add(way)
-    }
-
-    private func route(way number: Int, _ family: AddressFamily) -> RouteRecord {
-        let none = IPAddress(family: family, rawValue: 0)
-        var route = RouteRecord(to: IPPrefix(none, length: 0) ?? IPPrefix(none))
-        route.table = RouteMark.table(way: number, slot: slot)
-        route.protocolNumber = RouteWire.ownProtocolNumber
-        return route
-    }
-
-    private func add(_ route: RouteRecord) throws(NetlinkError) {
-        try connection.request("add a route to table \(route.table)", unless: .exists) { sequence throws(WireError) in
-            try RouteWire.addRoute(route, sequence: sequence)
-        }
+        let table = RouteMark.table(way: number, slot: slot)
+        try connection.add(RouteRecord.wayOut(in: table, family, gateway: gateway, link: link))
     }
 
     /// Removes all rules and routes of the run, whichever of them are there.

@@ -15,7 +15,7 @@ enum DoctorRepair {
         let endpoints = networks.flatMap(\.endpoints)
         let bridges = networks.filter { $0.mode == .bridge && !$0.isAdopted }.map(\.name)
         let links = endpoints.filter { $0.stage == .ready }.map(\.hostInterface)
-        let cookie = try? NamespaceReference.cookie(of: reference.open())
+        let cookie = NetworkHost.cookie(of: reference)
         let isOwnNamespace = endpoints.contains { $0.cookie != 0 && $0.cookie == cookie }
         return finding.isAbout(
             interfaces: Swift.Set(bridges + links),

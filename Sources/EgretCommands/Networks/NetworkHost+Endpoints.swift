@@ -307,7 +307,7 @@ extension NetworkHost {
         try NetworkConnections(host.netfilter).forget(of: endpoint.addresses)
         // Another namespace may have the name by now.
         if endpoint.isCreated, isOnly(endpoint), let reference = NamespaceReference(endpoint.namespace) {
-            let cookie = try? NamespaceReference.cookie(of: reference.open())
+            let cookie = NetworkHost.cookie(of: reference)
             // Of a namespace that did not come so far there is an empty file.
             if cookie == endpoint.cookie || cookie == nil && endpoint.stage != .ready {
                 try NetworkNamespace.remove(at: reference.path)
