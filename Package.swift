@@ -324,7 +324,7 @@ let package = Package(
             dependencies: [
                 "EgretAddressing", "EgretPolicy", "EgretAgentAPI", "EgretCompiler", "EgretDocuments", "EgretLinux",
                 "EgretDataplane", "EgretFlows", "EgretNetlink", "EgretNetworks", "EgretNftables", "EgretSources",
-                "EgretDNSWire", "EgretGreetingWire", "EgretNames", "EgretAgent", "EgretAgentClient", "EgretTesting",
+                "EgretDNSWire", "EgretNetlinkWire", "EgretGreetingWire", "EgretNames", "EgretAgent", "EgretAgentClient", "EgretTesting",
                 "egret",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "NIOCore", package: "swift-nio"),

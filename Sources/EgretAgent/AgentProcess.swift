@@ -136,12 +136,14 @@ public final class AgentProcess: Sendable {
             Dataplane(try NetlinkConnection.netfilter()),
             try UsageStore(path: "\(places.state)/usage.sqlite", log: log),
             kernel: "\(try NetworkStore.currentBootID()) \(namespace)")
+        let links = try WatchedLinks()
         let agent = Agent(
             loop: group.next(), store: try PolicyStore(path: "\(places.state)/agent.sqlite"), enforcement: enforcement,
             source: HostEndpoints(
-                networks: try NetworkEndpoints(),
+                networks: try NetworkEndpoints(links: links),
                 attached: try AttachedEndpoints(
-                    directory: "\(places.runtime)/endpoints-\(namespace)", followed: Swift.Set(reach.engines.keys)),
+                    directory: "\(places.runtime)/endpoints-\(namespace)", followed: Swift.Set(reach.engines.keys),
+                    links: links),
                 groups: try AttachedGroups(directory: "\(places.runtime)/groups-\(namespace)"),
                 fileNote: FilePolicies.note(places.runtime, namespace)),
             defaultAction: reach.defaultAction, timeZones: SystemTimeZones.database(),

@@ -25,13 +25,15 @@ final class AttachedEndpoints {
 
     private let directory: String
     private let connection: NetlinkConnection
-    private let links: NetworkLinks
+    private let links: WatchedLinks
     private let ownCookie: UInt64
     /// The engines that are followed.
     private let followed: Swift.Set<String>
     private var records: [String: AttachedRecord] = [:]
     /// The host's links when the namespaces were last looked at.
     private var seen: Swift.Set<LinkRecord.Place> = []
+    /// The state of the links then.
+    private var seenVersion: Int?
     /// The kernel's numbers of the namespaces, as far as it has given them any.
     private var numbers: [UInt64: Int32] = [:]
     /// The endpoints that wait for an address that another one still has.
@@ -50,13 +52,14 @@ final class AttachedEndpoints {
     /// - Parameters:
     ///   - directory: Where records are kept; it is there for as long as there are any.
     ///   - followed: The engines that are followed.
+    ///   - links: The host's links; `nil` to watch them for this alone.
     /// - Throws: An error if the directory cannot be used, a record not be read, or the kernel not be asked. To go on without
     ///   a record would be to take an endpoint's policies away.
-    init(directory: String, followed: Swift.Set<String> = []) throws {
+    init(directory: String, followed: Swift.Set<String> = [], links: WatchedLinks? = nil) throws {
         self.directory = directory
         self.followed = followed
         connection = try NetlinkConnection.route()
-        links = NetworkLinks(connection)
+        self.links = try links ?? WatchedLinks()
         ownCookie = try NetworkNamespace.currentCookie()
         guard File.exists(directory) else { return }
         for name in try Directory.names(in: directory) where name.hasSuffix(".json") {
@@ -134,14 +137,13 @@ final class AttachedEndpoints {
     /// - Throws: An error if the kernel cannot be asked, or the record not be kept.
     func expect(_ target: AttachedTarget, bridge: String) throws -> Bool {
         guard records[target.id] == nil, let (hardware, addresses) = target.addresses?.first else { return false }
-        let present = try links.all()
-        let byIndex = Dictionary(present.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+        let present = try links.current(knowsOtherEnds: true)
         let known = records.values.flatMap(\.links)
-        let found = present.filter { link in
+        let found = present.values.filter { link in
             guard link.kind == "veth", link.masterIndex == nil, link.peerNamespaceID == nil,
-                let host = link.peerIndex.flatMap({ byIndex[$0] }), host.peerIndex == link.index
+                let host = link.peerIndex.flatMap({ present[$0] }), host.peerIndex == link.index
             else { return false }
-            return host.masterIndex.flatMap { byIndex[$0]?.name } == bridge
+            return host.masterIndex.flatMap { present[$0]?.name } == bridge
                 && !known.contains { $0.hostIndex == host.index }
         }
         guard found.count == 1, let link = found.first, let peer = link.peerIndex else { return false }
@@ -251,12 +253,11 @@ final class AttachedEndpoints {
     /// The endpoints that are there.
     func endpoints() throws -> [AgentEndpoint] {
         if records.isEmpty { return [] }
-        let present = try links.all()
-        let places = Swift.Set(present.map(\.place))
-        let changed = places.symmetricDifference(seen)
+        let present = try links.current(knowsOtherEnds: true)
+        let places = links.version == seenVersion ? seen : Swift.Set(present.values.map(\.place))
+        let changed = links.version == seenVersion ? [] : places.symmetricDifference(seen)
         let indices = Swift.Set(changed.map(\.index))
         let namespaces = Swift.Set(changed.compactMap(\.namespace))
-        let byIndex = Dictionary(present.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
         for record in all {
             let number = numbers[record.cookie]
             // Of a namespace that has no link nothing else tells that it is gone.
@@ -264,10 +265,10 @@ final class AttachedEndpoints {
                 record.links.isEmpty || waiting.contains(record.target.id)
                 || record.links.contains { indices.contains($0.hostIndex) }
                 || !changed.isEmpty && (number.map { namespaces.contains($0) } ?? true)
-            if isConcerned { try lookAgain(record, byIndex) }
+            if isConcerned { try lookAgain(record, present) }
         }
-        seen = places
-        return all.flatMap { endpoints(of: $0, byIndex) }
+        (seen, seenVersion) = (places, links.version)
+        return all.flatMap { endpoints(of: $0, present) }
     }
 
     private func endpoints(of record: AttachedRecord, _ present: [UInt32: LinkRecord]) -> [AgentEndpoint] {
@@ -321,8 +322,8 @@ final class AttachedEndpoints {
     }
 
     private func isPresent(_ record: AttachedRecord) -> Bool {
-        let present = (try? links.all().map(\.index)) ?? []
-        return record.links.contains { present.contains($0.hostIndex) }
+        let present = (try? links.current()) ?? [:]
+        return record.links.contains { present[$0.hostIndex] != nil }
     }
 
     /// Notes the links of a namespace that were not known yet, if they are nobody else's.
