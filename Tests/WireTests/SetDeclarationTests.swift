@@ -51,11 +51,12 @@ struct SetDeclarationTests {
             case .inetProtocol, .icmpType, .icmpv6Type: 0
             default: 2
             }
-        let number = withUnsafeBytes(of: order) { Array($0) }
+        let number: [UInt8] = withUnsafeBytes(of: order) { Array($0) }
         let several = Set("several", concatenating: type, [.inetService])
         let sets = [Set("one", keyType: type), Set("map", keyType: type, mapsToVerdict: true), several]
         let kept = try SetDeclarationTests.batch(sets).map { try SetDeclarationTests.kept($0) }
-        #expect(kept == [[0, 4] + number, [0, 4] + number, [0, 4, 0, 0, 0, 0]])
+        let expected: [[UInt8]?] = [[0, 4] + number, [0, 4] + number, [0, 4, 0, 0, 0, 0]]
+        #expect(kept == expected)
     }
 
     @Test("numbers and times as parts of longer keys are refused: nft would not read their declaration")
