@@ -42,7 +42,7 @@ struct SetDeclarationTests {
         #expect(try ours.map { try SetDeclarationTests.kept($0)?.count } == [34, 22, 56, 44])
     }
 
-    @Test("about all others nft keeps the byte order of keys alone", arguments: DataType.allCases)
+    @Test("beside all others stands the byte order of their keys alone", arguments: DataType.allCases)
     func orders(_ type: DataType) throws {
         if type == .integer || type == .time { return }
         let order: UInt32 =
