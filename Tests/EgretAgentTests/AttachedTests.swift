@@ -103,6 +103,34 @@ struct AttachedTests {
         withExtendedLifetime(folder) {}
     }
 
+    @Test(
+        "capabilities that lead to the host are told of, each for what it is; those that engines give to all are not",
+        arguments: [
+            ("NET_ADMIN", "can connect itself to the host's network anew"),
+            ("SYS_ADMIN", "can enter the host's network"),
+            ("SYS_MODULE", "can put code into the host's kernel"),
+            ("SYS_RAWIO", "can have devices write to the host's memory"),
+            ("SYS_BOOT", "can have the host begin another kernel"), ("DAC_READ_SEARCH", "can open files of the host's"),
+        ])
+    func waysToHost(_ name: String, _ deed: String) throws {
+        let capability = try #require(HostCapability.allCases.first { $0.name == name })
+        // Docker's own, `00000000a80425fb`.
+        let usual: UInt64 = 0xa804_25fb
+        let way = HostCapability.wayToHost(usual | capability.bit, seesHostProcesses: false)
+        #expect(way == "it has the capability \(name) in the host's user namespace, and \(deed)")
+        #expect(HostCapability.wayToHost(usual, seesHostProcesses: true) == nil)
+    }
+
+    @Test("to trace processes leads to the host from among its processes, and to set the clock leads nowhere")
+    func otherWays() {
+        let trace = HostCapability.sysPtrace.bit
+        #expect(HostCapability.wayToHost(trace, seesHostProcesses: true)?.contains("SYS_PTRACE") == true)
+        #expect(HostCapability.wayToHost(trace, seesHostProcesses: false) == nil)
+        #expect(HostCapability.wayToHost(HostCapability.sysTime.bit, seesHostProcesses: true) == nil)
+        #expect(HostCapability.wayToClock(HostCapability.sysTime.bit)?.contains("SYS_TIME") == true)
+        #expect(HostCapability.wayToClock(trace) == nil)
+    }
+
     @Test("what is not in force for one of an endpoint's links is not in force for it")
     func areEnforced() {
         func endpoint(_ conditions: [Condition]) -> EndpointInfo {
