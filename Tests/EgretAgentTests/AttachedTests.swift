@@ -131,6 +131,71 @@ struct AttachedTests {
         #expect(HostCapability.wayToClock(trace) == nil)
     }
 
+    /// What is to be attached of a container whose first process shows nothing.
+    private func target(_ name: String, _ grant: String, _ users: ContainerUsers?) throws -> AttachedTarget {
+        let text = """
+            {"Id":"\(name)-number","Name":"/\(name)","State":{"Running":true,"Pid":99999999},"Config":{},
+            "NetworkSettings":{},"HostConfig":\(grant)}
+            """
+        let container = try JSONDecoder().decode(EngineContainer.self, from: Data(text.utf8))
+        return try #require(container.target(of: "docker", users: users))
+    }
+
+    @Test(
+        "what a container was given counts, whatever its first process has, if it was given it among the host's users",
+        arguments: [
+            (#""Privileged":true"#, .host, "NET_ADMIN"), (#""CapAdd":["CAP_SYS_ADMIN"]"#, .host, "SYS_ADMIN"),
+            (#""CapAdd":["sys_module"]"#, .host, "SYS_MODULE"),
+            (#""CapAdd":["ALL"],"CapDrop":["NET_ADMIN","CAP_SYS_ADMIN"]"#, .host, "SYS_MODULE"),
+            (#""CapAdd":["NET_ADMIN"],"CapDrop":["ALL"]"#, .host, "NET_ADMIN"),
+            (#""CapAdd":["NET_ADMIN"]"#, .remapped, nil), (#""CapAdd":["NET_ADMIN"]"#, nil, nil),
+            (#""CapAdd":["NET_ADMIN"],"UsernsMode":"host""#, .remapped, "NET_ADMIN"),
+            (#""CapAdd":["NET_ADMIN"],"UsernsMode":"host""#, .rootless, nil),
+            (#""CapAdd":["NET_ADMIN"],"UsernsMode":"host""#, nil, nil),
+            (#""CapAdd":["NET_ADMIN"],"UsernsMode":"private""#, .host, nil),
+            (#""CapAdd":["SYS_PTRACE"]"#, .host, nil),
+            (#""CapAdd":["SYS_PTRACE"],"PidMode":"host""#, .host, "SYS_PTRACE"),
+            (#""CapAdd":null,"CapDrop":null,"Privileged":false,"UsernsMode":"""#, .host, nil),
+        ] as [(String, ContainerUsers?, String?)])
+    func given(_ grant: String, _ users: ContainerUsers?, _ name: String?) throws {
+        let way = try target("web", "{\(grant)}", users).wayToHost
+        #expect((way != nil) == (name != nil))
+        if let name { #expect(way?.contains(name) == true) }
+    }
+
+    @Test(
+        "an engine says whose users its containers have",
+        arguments: [
+            (#"{"SecurityOptions":["name=apparmor","name=seccomp,profile=default"]}"#, .host), ("{}", .host),
+            (#"{"SecurityOptions":null}"#, .host),
+            (#"{"SecurityOptions":["name=seccomp,profile=default","name=userns"]}"#, .remapped),
+            (#"{"SecurityOptions":["name=rootless","name=userns"]}"#, .rootless),
+        ] as [(String, ContainerUsers)])
+    func users(_ text: String, _ users: ContainerUsers) throws {
+        let information = try JSONDecoder().decode(EngineInformation.self, from: Data(text.utf8))
+        #expect(information.users == users)
+    }
+
+    @Test("a container that was started in the host's network is taken to be there, and its guests, whoever has left")
+    func leftHostNetwork() throws {
+        let folder = try TemporaryDirectory()
+        var targets: [AttachedTarget] = []
+        for (name, mode) in [
+            ("left", "host"), ("guest", "container:left-number"), ("named", "container:left"), ("own", "bridge"),
+            ("other", "container:own-number"),
+        ] {
+            let target = try target(name, #"{"NetworkMode":"\#(mode)"}"#, .host)
+            targets.append(target)
+            let record = AttachedRecord(target: target, cookie: 1, links: [])
+            try JSONEncoder().encode(record).write(to: URL(fileURLWithPath: folder.path + "/docker%2F\(name).json"))
+        }
+        let attached = try AttachedEndpoints(directory: folder.path)
+        #expect(Set(attached.all.map(\.target)) == Set(targets))
+        let there = attached.all.filter { attached.bypasses(of: $0)[.hostNetwork] != nil }
+        #expect(there.map(\.target.name) == ["guest", "left", "named"])
+        withExtendedLifetime(folder) {}
+    }
+
     @Test("what is not in force for one of an endpoint's links is not in force for it")
     func areEnforced() {
         func endpoint(_ conditions: [Condition]) -> EndpointInfo {

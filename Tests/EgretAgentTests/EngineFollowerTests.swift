@@ -56,6 +56,34 @@ struct EngineFollowerTests {
         }
     }
 
+    @Test("a container is told of with what it was given, and whose users the engine's containers have")
+    func grants() async throws {
+        let keeper = NotedKeeper()
+        engine.grant("a", #"{"CapAdd":["CAP_SYS_ADMIN"]}"#)
+        engine.grant("b", #"{"NetworkMode":"host"}"#)
+        engine.inform(#"{"SecurityOptions":["name=seccomp,profile=default","name=userns"]}"#)
+        engine.start("a", isTold: false)
+        try await following(keeper) {
+            engine.start("b")
+            try await eventually("both are attached") { Set(keeper.attached) == ["a", "b"] }
+            let admin = ContainerGrant(capabilities: HostCapability.sysAdmin.bit, hasHostUsers: false)
+            #expect(keeper.grant(of: "a") == admin)
+            #expect(keeper.grant(of: "b") == ContainerGrant(usesHostNetwork: true, hasHostUsers: false))
+        }
+    }
+
+    @Test("while an engine does not tell whose users its containers have nothing is said of that, and then it is")
+    func unknownUsers() async throws {
+        let keeper = NotedKeeper()
+        engine.start("a", isTold: false)
+        try await following(keeper, interval: .milliseconds(10)) {
+            try await eventually("it is attached") { keeper.attached == ["a"] }
+            #expect(keeper.grant(of: "a") == ContainerGrant())
+            engine.inform("{}")
+            try await eventually("it is looked at again") { keeper.grant(of: "a")?.hasHostUsers == true }
+        }
+    }
+
     @Test("without a rule that says so nothing is killed")
     func report() async throws {
         let keeper = NotedKeeper(["a": [.hostNetwork: "it uses the host's network"]])

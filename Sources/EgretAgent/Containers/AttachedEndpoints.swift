@@ -213,10 +213,24 @@ final class AttachedEndpoints {
     func bypasses(of record: AttachedRecord) -> [ContainerBypass: String] {
         let links = [otherLinks[record.target.id], obstacles[record.target.id]].compactMap(\.self)
         var found: [ContainerBypass: String] = [:]
-        if record.cookie == ownCookie { found[.hostNetwork] = AttachedEndpoints.isInHostNetwork }
+        if sharesHostNetwork(record.target, record.cookie) { found[.hostNetwork] = AttachedEndpoints.isInHostNetwork }
         if !links.isEmpty { found[.otherLinks] = links.joined(separator: "; ") }
         found[.privileged] = record.wayToHost
         return found
+    }
+
+    /// Whether what a target sends leaves from the host's network, as the kernel shows, or as its engine tells: a first process
+    /// that has left may have others stay.
+    private func sharesHostNetwork(_ target: AttachedTarget, _ cookie: UInt64) -> Bool {
+        func isThere(_ target: AttachedTarget, _ cookie: UInt64) -> Bool {
+            cookie == ownCookie || target.grant?.usesHostNetwork ?? false
+        }
+        if isThere(target, cookie) { return true }
+        guard let owner = target.grant?.networkOwner else { return false }
+        return records.values.contains { record in
+            record.target.origin == target.origin && [record.target.identifier, record.target.name].contains(owner)
+                && isThere(record.target, record.cookie)
+        }
     }
 
     private static let isInHostNetwork = "it uses the host's network, which no policy for endpoints is about"
@@ -333,7 +347,7 @@ final class AttachedEndpoints {
         otherLinks[record.target.id] = nil
         record.wayToHost = record.target.wayToHost ?? record.wayToHost
         record.wayToClock = record.target.wayToClock ?? record.wayToClock
-        if record.cookie == ownCookie {
+        if sharesHostNetwork(record.target, record.cookie) {
             record.problem = AttachedEndpoints.isInHostNetwork
             return
         }

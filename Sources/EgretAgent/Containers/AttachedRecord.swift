@@ -26,6 +26,8 @@ struct AttachedTarget: Codable, Hashable, Sendable {
     var addresses: [String: [IPAddress]]?
     /// The image that it was made of, where its engine tells.
     var image: ImageReference?
+    /// What it was given when it was started, where its engine tells.
+    var grant: ContainerGrant?
 
     /// `group/name`.
     var id: String { "\(group)/\(name)" }
@@ -45,6 +47,7 @@ extension AttachedTarget {
         isGuest = try values.decodeIfPresent(Bool.self, forKey: .isGuest) ?? false
         addresses = try values.decodeIfPresent([String: [IPAddress]].self, forKey: .addresses)
         image = try values.decodeIfPresent(ImageReference.self, forKey: .image)
+        grant = try values.decodeIfPresent(ContainerGrant.self, forKey: .grant)
     }
 }
 
@@ -81,18 +84,25 @@ struct AttachedRecord: Codable, Hashable, Sendable {
 extension AttachedTarget {
     /// Why a container's policies are not to be relied upon: its processes can get into the host's network; `nil` if they
     /// cannot.
+    ///
+    /// There are two witnesses, of which one is enough: the kernel, of what the first process has now, and the engine, of what it
+    /// had when it was started.
     var wayToHost: String? {
-        HostCapability.wayToHost(
-            capabilitiesOnHost, seesHostProcesses: process.map { sharesWithHost("pid", $0) } ?? false)
+        let seesHostProcesses = grant?.seesHostProcesses ?? false || process.map { sharesWithHost("pid", $0) } ?? false
+        return HostCapability.wayToHost(capabilitiesOnHost, seesHostProcesses: seesHostProcesses)
     }
 
     /// Why a container's rules with times, and everybody's, are not to be relied upon; `nil` if they are.
     var wayToClock: String? { HostCapability.wayToClock(capabilitiesOnHost) }
 
-    /// What its first process, and whatever that starts, may ever do in the host's user namespace.
+    /// What its processes may ever do in the host's user namespace: its first one and whatever that starts, and those that were
+    /// there before it gave something up.
     private var capabilitiesOnHost: UInt64 {
-        guard let process, sharesWithHost("user", process) else { return 0 }
-        return AttachedTarget.number("CapBnd:", of: "\(process)", radix: 16) ?? 0
+        let shares = process.map { sharesWithHost("user", $0) } ?? false
+        let present = shares ? process.flatMap { AttachedTarget.number("CapBnd:", of: "\($0)", radix: 16) } : nil
+        // As long as the engine has not said whose users it has, the kernel says so.
+        let given = grant?.hasHostUsers ?? shares ? grant?.capabilities : nil
+        return (present ?? 0) | (given ?? 0)
     }
 
     /// Whether it is the container that the agent itself runs in: its first process is the agent, or one that the agent comes
