@@ -196,6 +196,31 @@ struct AttachedTests {
         withExtendedLifetime(folder) {}
     }
 
+    @Test("what could not be attached is judged as what is, and is noted if it remains; of another's name nothing is")
+    func unattached() throws {
+        let folder = try TemporaryDirectory()
+        let first = AttachedRecord(target: try target("web", "{}", .host), cookie: 1, links: [])
+        try JSONEncoder().encode(first).write(to: URL(fileURLWithPath: folder.path + "/docker%2Fweb.json"))
+        let attached = try AttachedEndpoints(directory: folder.path)
+        var second = try target("web", #"{"NetworkMode":"host","CapAdd":["SYS_ADMIN"]}"#, .host)
+        second.identifier = "second"
+        let guest = try target("guest", #"{"NetworkMode":"container:second"}"#, .host)
+        for target in [second, guest] { #expect(attached.refuse(target, "it cannot be attached")) }
+        let judged = attached.judged(of: "docker")
+        #expect(judged.map { $0.target.identifier }.sorted() == ["guest-number", "second", "web-number"])
+        let ways = Dictionary(uniqueKeysWithValues: judged.map { ($0.target.identifier, Set($0.bypasses.keys)) })
+        #expect(ways == ["web-number": [], "second": [.hostNetwork, .privileged], "guest-number": [.hostNetwork]])
+        #expect(attached.judged(of: "podman").isEmpty)
+        #expect(attached.noteRemaining(second, "the engine does not kill it"))
+        #expect(!attached.noteRemaining(second, "the engine does not kill it"))
+        // It is tried again, and cannot be attached again.
+        #expect(!attached.refuse(second, "it cannot be attached"))
+        let problems = attached.unattached.map { $0.problem }
+        #expect(problems == ["it cannot be attached", "it cannot be attached; the engine does not kill it"])
+        #expect(attached.problem(of: first) == nil)
+        withExtendedLifetime(folder) {}
+    }
+
     @Test("what is not in force for one of an endpoint's links is not in force for it")
     func areEnforced() {
         func endpoint(_ conditions: [Condition]) -> EndpointInfo {

@@ -130,6 +130,21 @@ struct EngineFollowerTests {
         }
     }
 
+    @Test("a container that is not to run is killed also if it cannot be attached")
+    func killUnattached() async throws {
+        let keeper = NotedKeeper([
+            "a": [.hostNetwork: "it uses the host's network"], "b": [.privileged: "it has a capability"],
+        ])
+        for id in ["a", "b"] { keeper.reject(id) }
+        try await following(keeper, refused: [.hostNetwork]) {
+            for id in ["a", "b", "c"] { engine.start(id) }
+            try await eventually("one is killed") { !keeper.killed.isEmpty }
+            try await eventually("the last is attached") { keeper.attached == ["c"] }
+            #expect(engine.posts == ["/containers/a/kill?signal=KILL"])
+            #expect(keeper.killed == ["docker/a: it uses the host's network"])
+        }
+    }
+
     @Test("a container whose name another one has is looked at again at once when that one goes meanwhile")
     func nameOfOneThatGoes() async throws {
         let keeper = NotedKeeper()

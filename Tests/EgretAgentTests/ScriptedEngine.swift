@@ -139,6 +139,8 @@ final class NotedKeeper: ContainerKeeper {
         var catchUps = 0
         /// By container, another one that has its name.
         var rivals: [String: String] = [:]
+        /// The containers that cannot be attached.
+        var strangers: Set<String> = []
         /// Whether the kernel takes no policies.
         var isFailing = false
     }
@@ -159,6 +161,8 @@ final class NotedKeeper: ContainerKeeper {
     var remaining: [String: String] { state.withLock { $0.remaining } }
     /// Has a container not be attached while another one is; it is told so only when that one has gone.
     func rival(of id: String, is other: String) { state.withLock { $0.rivals[id] = other } }
+    /// Has a container not be attached.
+    func reject(_ id: String) { state.withLock { _ = $0.strangers.insert(id) } }
     /// Has the kernel take no policies.
     func fail() { state.withLock { $0.isFailing = true } }
     /// How often it was told of all that runs.
@@ -189,6 +193,7 @@ final class NotedKeeper: ContainerKeeper {
             try await Task.sleep(for: .milliseconds(100))
             return false
         }
+        if state.withLock({ $0.strangers.contains(target.identifier) }) { return false }
         let isFailing = state.withLock { state -> Bool in
             if !state.attached.contains(target.identifier) { state.attached.append(target.identifier) }
             return state.isFailing

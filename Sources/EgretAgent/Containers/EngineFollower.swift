@@ -261,8 +261,9 @@ struct EngineFollower: Sendable {
             _ = try? await isSettled(target)
             throw error
         }
-        guard isAttached else { return false }
-        return try await isSettled(target)
+        let isSettled = try await isSettled(target)
+        // What cannot be attached is not to run either if it has what none may have.
+        return isAttached && isSettled
     }
 
     /// Has the engine kill a container that is not to run.
