@@ -397,11 +397,11 @@ final class AttachedEndpoints {
         into namespace: Namespace, _ record: inout AttachedRecord, instead former: AttachedRecord?
     ) throws {
         let others = records.values.filter { $0.cookie == record.cookie && $0.target.id != former?.target.id }
-        otherLinks[record.target.id] = nil
         record.wayToHost = record.target.wayToHost ?? record.wayToHost
         record.wayToClock = record.target.wayToClock ?? record.wayToClock
         if sharesHostNetwork(record.target, record.cookie) {
             record.problem = AttachedEndpoints.isInHostNetwork
+            otherLinks[record.target.id] = nil
             return
         }
         let host = others.first { !$0.target.isGuest }
@@ -410,6 +410,7 @@ final class AttachedEndpoints {
             let name = host?.target.id ?? "another container"
             let shared = "it shares the network of \(name), whose policies hold for both"
             record.problem = ([shared] + ways).joined(separator: "; ")
+            otherLinks[record.target.id] = nil
             return
         }
         let number = try connection.get("ask for the number of a namespace") { sequence throws(WireError) in
@@ -422,7 +423,7 @@ final class AttachedEndpoints {
         var problems = ways
         let present = try NamespaceLink.all(in: namespace)
         let waysOut = AttachedEndpoints.waysOut(of: present)
-        if !waysOut.isEmpty { otherLinks[record.target.id] = waysOut.joined(separator: "; ") }
+        otherLinks[record.target.id] = waysOut.isEmpty ? nil : waysOut.joined(separator: "; ")
         problems += waysOut
         for link in present {
             guard let index = link.hostIndex, let hardware = link.hardwareAddress else { continue }
