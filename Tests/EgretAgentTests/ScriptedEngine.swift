@@ -211,12 +211,18 @@ final class NotedKeeper: ContainerKeeper {
         }
     }
 
-    func refusal(of identifier: String, of runtime: String, by refused: Set<ContainerBypass>) async -> String? {
-        ContainerBypass.refusal(bypasses[identifier] ?? [:], by: refused)
+    func refusal(of identifier: String, of runtime: String, by refusals: ContainerRefusals) async -> String? {
+        guard let target = state.withLock({ $0.targets[identifier] }) else { return nil }
+        return refusals.reason(against: target, bypasses[identifier] ?? [:])
     }
 
-    func refusedContainers(of runtime: String, by refused: Set<ContainerBypass>) async -> [String] {
-        attached.filter { ContainerBypass.refusal(bypasses[$0] ?? [:], by: refused) != nil }
+    func refusedContainers(of runtime: String, by refusals: ContainerRefusals) async -> [String] {
+        var refused: [String] = []
+        for id in attached {
+            let reason = await refusal(of: id, of: runtime, by: refusals)
+            if reason != nil { refused.append(id) }
+        }
+        return refused
     }
 
     func containerIsKilled(_ target: AttachedTarget, because reason: String) async {

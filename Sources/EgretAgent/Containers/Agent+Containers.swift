@@ -160,22 +160,22 @@ extension Agent {
     /// - Parameters:
     ///   - identifier: The container's number.
     ///   - runtime: Its engine.
-    ///   - refused: The ways past policies that no container may have.
+    ///   - refusals: Which containers are not to run.
     /// - Returns: The ways that it has, in words.
-    func refusal(of identifier: String, of runtime: String, by refused: Swift.Set<ContainerBypass>) -> String? {
+    func refusal(of identifier: String, of runtime: String, by refusals: ContainerRefusals) -> String? {
         guard let attached = source.attached else { return nil }
         let judged = attached.judged(of: runtime).filter { $0.target.identifier == identifier }
         for container in judged {
-            if let reason = refusal(of: container.target, for: container.bypasses, by: refused) { return reason }
+            if let reason = refusal(of: container.target, for: container.bypasses, by: refusals) { return reason }
         }
         for container in judged { _ = attached.noteRemaining(container.target, nil) }
         return nil
     }
 
     /// The numbers of an engine's containers that are not to run and are still there.
-    func refusedContainers(of runtime: String, by refused: Swift.Set<ContainerBypass>) -> [String] {
+    func refusedContainers(of runtime: String, by refusals: ContainerRefusals) -> [String] {
         (source.attached?.judged(of: runtime) ?? [])
-            .filter { refusal(of: $0.target, for: $0.bypasses, by: refused) != nil }
+            .filter { refusal(of: $0.target, for: $0.bypasses, by: refusals) != nil }
             .map { $0.target.identifier }
     }
 
@@ -193,9 +193,9 @@ extension Agent {
     }
 
     private func refusal(
-        of target: AttachedTarget, for bypasses: [ContainerBypass: String], by refused: Swift.Set<ContainerBypass>
+        of target: AttachedTarget, for bypasses: [ContainerBypass: String], by refusals: ContainerRefusals
     ) -> String? {
-        guard let reason = ContainerBypass.refusal(bypasses, by: refused), !target.isAgents else { return nil }
+        guard let reason = refusals.reason(against: target, bypasses), !target.isAgents else { return nil }
         return reason
     }
 

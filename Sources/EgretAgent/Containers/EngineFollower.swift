@@ -26,9 +26,9 @@ protocol ContainerKeeper: Sendable {
     /// Forgets a container that runs no longer.
     func containerIsGone(_ identifier: String, of runtime: String) async throws
     /// Why a container is not to run; `nil` if it may.
-    func refusal(of identifier: String, of runtime: String, by refused: Swift.Set<ContainerBypass>) async -> String?
+    func refusal(of identifier: String, of runtime: String, by refusals: ContainerRefusals) async -> String?
     /// The numbers of an engine's containers that are not to run and are still there.
-    func refusedContainers(of runtime: String, by refused: Swift.Set<ContainerBypass>) async -> [String]
+    func refusedContainers(of runtime: String, by refusals: ContainerRefusals) async -> [String]
     /// Notes that a container is dead because it was not to run.
     func containerIsKilled(_ target: AttachedTarget, because reason: String) async
     /// Notes that a container which is not to run could not be killed.
@@ -50,8 +50,8 @@ struct EngineFollower: Sendable {
     let engine: Engine
     let connection: any ContainerEngine
     let agent: any ContainerKeeper
-    /// The ways past policies that no container may have.
-    let refused: Swift.Set<ContainerBypass>
+    /// Which containers are not to run.
+    let refusals: ContainerRefusals
     let log: @Sendable (String) -> Void
     /// How long it is until those are asked about again that the engine has not told about.
     let interval: Duration
@@ -60,23 +60,23 @@ struct EngineFollower: Sendable {
     private let users = KnownUsers()
 
     init(
-        _ engine: Engine, agent: any ContainerKeeper, refused: Swift.Set<ContainerBypass>, group: any EventLoopGroup,
+        _ engine: Engine, agent: any ContainerKeeper, refusals: ContainerRefusals, group: any EventLoopGroup,
         log: @escaping @Sendable (String) -> Void
     ) {
         self.init(
-            engine, at: EngineConnection(socketPath: engine.socketPath, group: group), agent: agent, refused: refused,
+            engine, at: EngineConnection(socketPath: engine.socketPath, group: group), agent: agent, refusals: refusals,
             log: log)
     }
 
     init(
         _ engine: Engine, at connection: any ContainerEngine, agent: any ContainerKeeper,
-        refused: Swift.Set<ContainerBypass> = [], interval: Duration = .seconds(2),
+        refusals: ContainerRefusals = ContainerRefusals(), interval: Duration = .seconds(2),
         log: @escaping @Sendable (String) -> Void
     ) {
         self.engine = engine
         self.connection = connection
         self.agent = agent
-        self.refused = refused
+        self.refusals = refusals
         self.interval = interval
         self.log = log
     }
@@ -270,9 +270,9 @@ struct EngineFollower: Sendable {
     ///
     /// - Returns: Whether there is nothing left to do about it.
     private func isSettled(_ target: AttachedTarget) async throws -> Bool {
-        if refused.isEmpty { return true }
+        if refusals.ways.isEmpty { return true }
         let id = target.identifier
-        guard let reason = await agent.refusal(of: id, of: engine.name, by: refused) else { return true }
+        guard let reason = await agent.refusal(of: id, of: engine.name, by: refusals) else { return true }
         // What was looked at was found by the number of its process, which may have become another's meanwhile.
         guard try await self.target(id)?.path == target.path else { return false }
         do {
@@ -292,7 +292,7 @@ struct EngineFollower: Sendable {
     }
 
     private func refusedContainers() async -> [String] {
-        refused.isEmpty ? [] : await agent.refusedContainers(of: engine.name, by: refused)
+        refusals.ways.isEmpty ? [] : await agent.refusedContainers(of: engine.name, by: refusals)
     }
 
     /// Asks about those containers again that the engine has not told about.
