@@ -261,9 +261,9 @@ struct EngineFollower: Sendable {
             _ = try? await isSettled(target)
             throw error
         }
-        let isSettled = try await isSettled(target)
         // What cannot be attached is not to run either if it has what none may have.
-        return isAttached && isSettled
+        let mayStay = try await isSettled(target)
+        return isAttached && mayStay
     }
 
     /// Has the engine kill a container that is not to run.
