@@ -63,12 +63,16 @@ struct BudgetTests {
     }
 
     @Test(
-        "what is no amount is refused",
+        "what is neither an amount nor a price is refused as both",
         arguments: [
             "", "packets", "5", "5 GB", "5k packets", "1.5 packets", "-1 packets", "5 packets/s", "5 Packets",
-            "99999999999999999999 packets", "5 packets ",
+            "99999999999999999999 packets", "5 packets ", "9", "9 USD", "9 usd/GB", "9 USD/Gbit", "-1 USD/GB",
+            "0.0000001 USD/GB", "9 USD/10GB", "9 USD/.5GB", "9 USD/", "9 USD/1GB",
         ])
-    func wrongAmounts(_ text: String) { #expect(BudgetAmount(text) == nil) }
+    func neither(_ text: String) {
+        #expect(BudgetAmount(text) == nil)
+        #expect(TrafficPrice(text) == nil)
+    }
 
     private func withoutPlace(_ budget: TrafficBudget) -> TrafficBudget {
         var budget = budget
@@ -136,14 +140,6 @@ struct BudgetTests {
         #expect(price == TrafficPrice(micros: micros, currency: currency, unit: ByteCount(bytes: unit)))
         #expect(TrafficPrice(price.description) == price)
     }
-
-    @Test(
-        "what is no price is refused",
-        arguments: [
-            "", "9", "9 USD", "9 usd/GB", "9 USD/Gbit", "-1 USD/GB", "0.0000001 USD/GB", "9 USD/10GB", "9 USD/.5GB",
-            "9 USD/", "9 USD/1GB",
-        ])
-    func wrongPrices(_ text: String) { #expect(TrafficPrice(text) == nil) }
 
     @Test("costs are rounded down, and neither overflow nor trap")
     func costs() throws {
