@@ -409,6 +409,26 @@ struct NameTableTests {
         #expect(try grants(&table, "c.example.com", many, now: 10_000_000).count == 4)
     }
 
+    @Test("addresses of all rules together are capped, counted once for each rule, and what is held goes on")
+    func addressCap() throws {
+        var limits = NameLimits.reading(["addresses=3"]).limits
+        limits.newNameBurst = 100
+        let rules = [try rule(0, "example.com"), try rule(1, "*.example.com", "example.com")]
+        var table = NameTable(rules: rules, limits: limits, now: 0)
+        #expect(try grants(&table, "example.com", [NameTableTests.web]).count == 2)
+        #expect(try grants(&table, "a.example.com", [.v4(IPv4Address(198, 51, 100, 1))]).count == 1)
+        let permission = try permission(&table, "b.example.com")
+        let record = DNSRecord(try name("b.example.com"), .v4(IPv4Address(198, 51, 100, 2)), timeToLive: 60)
+        switch table.answer(answer(permission, [record]), to: permission, now: 0) {
+        case .refuse(let code, let event):
+            #expect(code == .refused && event == .limited(try name("b.example.com"), .addresses))
+        case .pass: Issue.record("there was no room")
+        }
+        #expect(table.held == (2, 3))
+        // What is held costs no more room, also by another name.
+        #expect(try grants(&table, "c.example.com", [NameTableTests.web]).isEmpty)
+    }
+
     @Test("one answer has no more addresses than the limit, and grants just those that it has")
     func manyAddresses() throws {
         var limits = NameLimits()
