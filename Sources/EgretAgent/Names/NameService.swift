@@ -229,7 +229,7 @@ final class NameService: Sendable {
                 guard let link else { return }
                 try journal.append(holdings, link: link)
             },
-            event: { [self] _, event in book.note(event) },
+            event: { [self] endpoint, event in book.note(event, of: endpoint) },
             question: { [self] _ in book.noteQuestion() },
             refusal: { [self] endpoint, event, server, isStream in
                 book.noteRefusal(endpoint, event, server: server, isStream: isStream, judge(endpoint))
@@ -261,7 +261,11 @@ final class NameService: Sendable {
     ///     in the kernel. Else those whose schedules drain hold as they did then.
     /// - Returns: Whether it is to be ended.
     func mustEnd(_ attempt: ConnectionAttempt, of endpoint: Int, isAnew: Bool) -> Bool {
-        guard let judge = judge(endpoint) else { return true }
+        // A number, or an address, may have passed on to another endpoint: what the former one has begun is not the new one's.
+        guard let entry = state.withLock({ $0.entries[endpoint] }),
+            entry.member.addresses.contains(attempt.source.address)
+        else { return true }
+        let judge = entry.judge
         let beginning = isAnew ? nil : times.beginning(of: attempt, of: endpoint)
         guard judge.decide(endpoint, open: attempt, since: beginning).verdict == .allow else { return true }
         if isAnew { times.noteJudgement(of: attempt, of: endpoint) }
