@@ -254,6 +254,30 @@ struct NameTableTests {
         #expect(passage.changed?.answers == Array(records.prefix(3)))
     }
 
+    @Test(
+        "an element lives for the shortest lifetime on the way to its address, and nobody is told a longer one",
+        arguments: [
+            // The alias, two addresses; what the client may keep, and the element's life.
+            ([UInt32(300), 300, 300], UInt32(300), UInt64(360)), ([40, 300, 300], 40, 100), ([300, 300, 35], 35, 95),
+            ([300, 1, 300], 1, 90), ([0x8000_0001, 300, 300], 0, 90), ([300, 300, .max], 0, 90),
+            ([90_000, 80_000, 70_000], 3_600, 3_660),
+        ])
+    func mixedLifetimes(_ lifetimes: [UInt32], _ longest: UInt32, _ seconds: UInt64) throws {
+        var table = NameTable(rules: [try rule(0, "api.example.com")], now: 0)
+        let permission = try permission(&table, "api.example.com")
+        let (api, edge) = (try name("api.example.com"), try name("edge.cdn.test"))
+        let second = IPAddress.v4(IPv4Address(203, 0, 113, 11))
+        let records = [
+            DNSRecord(api, .cname, timeToLive: lifetimes[0], .name(edge)),
+            DNSRecord(edge, NameTableTests.web, timeToLive: lifetimes[1]),
+            DNSRecord(edge, second, timeToLive: lifetimes[2]),
+        ]
+        let passage = try passage(table.answer(answer(permission, records), to: permission, now: 0))
+        #expect(passage.grants.map(\.address) == [NameTableTests.web, second])
+        #expect(passage.grants.allSatisfy { $0.lifetimeMilliseconds == seconds * 1_000 })
+        #expect(passage.longestLifetime == longest)
+    }
+
     @Test("aliases in a circle, too many, or two of one name are no answer")
     func badAliases() throws {
         var table = NameTable(rules: [try rule(0, "n0.example.com")], now: 0)
