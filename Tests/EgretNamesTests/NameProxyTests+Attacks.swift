@@ -226,6 +226,21 @@ extension NameProxyTests {
         #expect(holdings.isEmpty)
     }
 
+    @Test("an answer with more addresses than there is room for is refused, and told with the server that was asked")
+    func addressCap() throws {
+        let limits = NameLimits.reading(["addresses-per-rule=2"]).limits
+        let bench = try NameBench([.allow(0, "*.example.test")], limits: limits)
+        try bench.startKnot()
+        #expect(try bench.short(NameBench.knot, "www.example.test").count == 2)
+        #expect(try bench.dig(NameBench.knot, "+tcp", "closed.example.test").contains("status: NOERROR"))
+        #expect(try bench.dig(NameBench.knot, "+tcp", "evil.example.test").contains("status: REFUSED"))
+        let refusals = bench.events.refusals.withLock { $0 }
+        let name = try #require(DNSName("evil.example.test"))
+        #expect(refusals.map { $0.why } == [.limited(name, .addresses)])
+        #expect(refusals.first?.server == IPAddress(NameBench.knot) && refusals.first?.isStream == true)
+        #expect(bench.events.contains { $0 == .limited(name, .addresses) })
+    }
+
     @Test("questions that wait and connections that ask are limited, each with its event")
     func crowds() throws {
         var limits = NameLimits()

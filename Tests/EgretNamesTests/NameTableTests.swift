@@ -258,10 +258,10 @@ struct NameTableTests {
         "an element lives for the shortest lifetime on the way to its address, and nobody is told a longer one",
         arguments: [
             // The alias, two addresses; what the client may keep, and the element's life.
-            ([UInt32(300), 300, 300], UInt32(300), UInt64(360)), ([40, 300, 300], 40, 100), ([300, 300, 35], 35, 95),
+            ([300, 300, 300], 300, 360), ([40, 300, 300], 40, 100), ([300, 300, 35], 35, 95),
             ([300, 1, 300], 1, 90), ([0x8000_0001, 300, 300], 0, 90), ([300, 300, .max], 0, 90),
             ([90_000, 80_000, 70_000], 3_600, 3_660),
-        ])
+        ] as [([UInt32], UInt32, UInt64)])
     func mixedLifetimes(_ lifetimes: [UInt32], _ longest: UInt32, _ seconds: UInt64) throws {
         var table = NameTable(rules: [try rule(0, "api.example.com")], now: 0)
         let permission = try permission(&table, "api.example.com")

@@ -185,7 +185,7 @@ extension AgentNameTests {
                 """)
     }
 
-    @Test("what a service manager promises and does not hand over is told; the agent works, and ends when it is told to")
+    @Test("what a service manager promises and does not hand over is told, and the agent works and ends as ever")
     func promised() throws {
         try expect(
             "anpromised",

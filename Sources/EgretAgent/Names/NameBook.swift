@@ -46,8 +46,8 @@ final class NameBook: Sendable {
     private let state = Mutex(Figures())
     /// What the log says last about a server, and when it did.
     private let lastFailure = Mutex<(text: String, time: Int64)>((text: "", time: Int64.min / 2))
-    /// When the log has said last that an endpoint had reached a limit.
-    private let lastLimits = Mutex<[ReachedLimit: Int64]>([:])
+    /// When the log has said last that an endpoint had reached a limit, and when that was looked through.
+    private let lastLimits = Mutex<(times: [ReachedLimit: Int64], tidied: Int64)>((times: [:], tidied: Int64.min))
     private let traffic: TrafficBook
     private let now: @Sendable () -> Int64
     private let log: @Sendable (String) -> Void
@@ -96,10 +96,12 @@ final class NameBook: Sendable {
         let isNew = lastLimits.withLock { last in
             // A clock that was set back has the log say it again.
             func isRecent(_ moment: Int64) -> Bool { moment <= time && time - moment < 60 }
-            if last[reached].map(isRecent) == true { return false }
-            if last.count >= NameBook.limitsInLog { last = last.filter { isRecent($0.value) } }
-            guard last.count < NameBook.limitsInLog else { return false }
-            last[reached] = time
+            if last.times[reached].map(isRecent) == true { return false }
+            if last.times.count >= NameBook.limitsInLog, last.tidied != time {
+                last = (times: last.times.filter { isRecent($0.value) }, tidied: time)
+            }
+            guard last.times.count < NameBook.limitsInLog else { return false }
+            last.times[reached] = time
             return true
         }
         if isNew { log("names: endpoint-\(reached.endpoint) has reached a limit: \(reached.limit.rawValue)") }
