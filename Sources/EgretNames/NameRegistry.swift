@@ -42,7 +42,8 @@ public final class NameRegistry: Sendable {
     /// Starts with no endpoint: nothing is answered.
     public init() {}
 
-    /// Adds an endpoint, or replaces it. It then holds nothing; the next question meets the new rules.
+    /// Adds an endpoint, or replaces it. It then holds nothing; the next question meets the new rules. What was spent of its
+    /// limits stays spent, unless these are others.
     public func set(_ endpoint: NameEndpoint, now: UInt64) {
         _ = set(endpoint, holding: [], now: now)
     }
@@ -62,6 +63,7 @@ public final class NameRegistry: Sendable {
             for address in endpoint.addresses { state.byAddress[address] = endpoint.id }
             var table = NameTable(
                 rules: endpoint.rules, limits: endpoint.limits, denial: endpoint.denial, now: now)
+            if let old { table.keepBudgets(of: old.table) }
             let grants = table.takeOver(holdings, now: now)
             table.committed(grants, now: now)
             var entry = Entry(

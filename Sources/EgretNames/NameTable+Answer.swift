@@ -108,15 +108,19 @@ struct AliasChain {
         guard question.type != .cname, message.answers.contains(where: { $0.type == .cname }) else { return }
         var aliases: [DNSName: (DNSName, UInt32)] = [:]
         for record in message.answers {
-            guard record.type == .cname, case .name(let target) = record.data else { continue }
+            guard record.type == .cname, record.recordClass == DNSQuestion.internetClass,
+                case .name(let target) = record.data
+            else { continue }
+            let other = aliases[record.name]
             // Two aliases of one name are no answer (RFC 2181, section 10.1).
-            if let other = aliases[record.name], other.0 != target { return nil }
-            aliases[record.name] = (target, record.timeToLive)
+            if let other, other.0 != target { return nil }
+            let lifetime = record.timeToLive.asLifetime
+            aliases[record.name] = (target, min(lifetime, other?.1 ?? lifetime))
         }
         while let last = names.last, let (target, lifetime) = aliases[last] {
             guard names.count <= limit, !names.contains(target) else { return nil }
             names.append(target)
-            shortestLifetime = min(shortestLifetime, lifetime.asLifetime)
+            shortestLifetime = min(shortestLifetime, lifetime)
         }
     }
 }

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretDNSWire
+import EgretPolicy
 import Testing
 
 @testable import EgretNames
@@ -38,6 +40,33 @@ struct NameRegistryCountsTests {
         #expect(registry.connectionBegan(of: 1) == nil)
         registry.connectionEnded(of: 1, next)
         #expect(registry.connectionBegan(of: 1) == next)
+    }
+
+    @Test("a change of rules gives no new names; another endpoint with the number, or with other limits, has its own")
+    func budgets() throws {
+        let registry = NameRegistry()
+        var limits = NameLimits.reading(["new-names=1/min", "new-names-burst=2"]).limits
+        func enter(_ patterns: String...) throws {
+            let rule = NameRule(number: 0, patterns: try patterns.map { try DomainPattern.parse($0) })
+            registry.set(NameEndpoint(id: 1, addresses: [first], rules: [rule], limits: limits), now: 0)
+        }
+        func mayAsk(_ text: String) throws -> Bool {
+            let question = DNSQuestion(try #require(DNSName(text)), .a)
+            let judgment = registry.update(1) { $0.table.ask(question, now: 0) }
+            if case .forward = judgment { return true }
+            return false
+        }
+        try enter("*.example.com")
+        #expect(try mayAsk("a.example.com") && mayAsk("b.example.com") && !mayAsk("c.example.com"))
+        try enter("*.example.com", "*.example.org")
+        #expect(try !mayAsk("c.example.com") && !mayAsk("c.example.org") && mayAsk("a.example.com"))
+        registry.remove(1)
+        try enter("*.example.com")
+        #expect(try mayAsk("c.example.com"))
+        #expect(try mayAsk("d.example.com") && !mayAsk("e.example.com"))
+        limits.newNameBurst = 3
+        try enter("*.example.com")
+        #expect(try mayAsk("e.example.com"))
     }
 
     @Test("a connection is its endpoint's as long as that has the number and the address")

@@ -278,6 +278,24 @@ struct NameTableTests {
         #expect(passage.longestLifetime == longest)
     }
 
+    @Test("an alias that stands there twice counts as the shorter one, and one of another class leads nowhere")
+    func repeatedAliases() throws {
+        var table = NameTable(rules: [try rule(0, "api.example.com")], now: 0)
+        let permission = try permission(&table, "api.example.com")
+        let (api, edge) = (try name("api.example.com"), try name("edge.cdn.test"))
+        let address = DNSRecord(edge, NameTableTests.web, timeToLive: 300)
+        func alias(_ lifetime: UInt32) -> DNSRecord { DNSRecord(api, .cname, timeToLive: lifetime, .name(edge)) }
+        for lifetimes in [[40, 300], [300, 40]] as [[UInt32]] {
+            let answer = answer(permission, lifetimes.map { alias($0) } + [address])
+            let passage = try passage(table.answer(answer, to: permission, now: 0))
+            #expect(passage.longestLifetime == 40)
+        }
+        var chaos = alias(300)
+        chaos.recordClass = 3
+        let passage = try passage(table.answer(answer(permission, [chaos, address]), to: permission, now: 0))
+        #expect(passage.grants.isEmpty && passage.changed?.answers == [])
+    }
+
     @Test("aliases in a circle, too many, or two of one name are no answer")
     func badAliases() throws {
         var table = NameTable(rules: [try rule(0, "n0.example.com")], now: 0)

@@ -43,7 +43,10 @@ extension ProxyLoop {
     func ask(_ bytes: [UInt8], _ endpoint: Int, _ client: PendingQuestion.Client, _ destination: IPAddress) {
         guard let (message, _) = try? DNSMessage.read(bytes) else { return malformed(bytes, endpoint, client) }
         // An answer to an answer would begin a game without end.
-        guard !message.flags.isResponse else { return drop(client) }
+        guard !message.flags.isResponse else {
+            _ = registry.update(endpoint) { $0.table.takeQuestion(now: now) }
+            return drop(client)
+        }
         guard message.flags.operation == 0 else { return malformed(bytes, endpoint, client, .notImplemented) }
         guard message.extended?.version ?? 0 == 0 else { return malformed(bytes, endpoint, client, .badVersion) }
         guard let question = message.questions.first, message.questions.count == 1, message.answers.isEmpty,
