@@ -195,6 +195,24 @@ struct NameServiceTests {
         #expect(mustEnd(drained))
     }
 
+    @Test("where the proxies listen is noted by the next attempt, if it could not be by the first")
+    func notes() throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/names.ports"
+        let service = try service(directory)
+        try Directory.make(path)
+        #expect(throws: (any Error).self) { try service.start() }
+        try Directory.remove(path)
+        try service.start()
+        defer { service.end() }
+        let ports = try #require(service.ports)
+        #expect(try File.readText(path) == "\(ports.questions) \(ports.checks)\n")
+        // Not again.
+        try File.remove(path)
+        try service.start()
+        #expect(throws: (any Error).self) { try File.readText(path) }
+    }
+
     @Test("a connection from an address that is its endpoint's no more ends, though the name is allowed")
     func passedOn() throws {
         let service = try service(try TemporaryDirectory())

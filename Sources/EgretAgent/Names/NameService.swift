@@ -79,6 +79,8 @@ final class NameService: Sendable {
     private let times: ConnectionTimes
     let state = Mutex(State())
     let proxies = Mutex<Proxies?>(nil)
+    /// Whether it is noted where the proxies listen.
+    private let areNoted = Mutex(false)
 
     /// Prepares for names; nothing is started yet.
     ///
@@ -144,13 +146,26 @@ final class NameService: Sendable {
             proxies = made
             return made
         }
-        guard let opened else { return }
-        let (questions, connections) = (opened.questions, opened.connections)
         // Beside the note of the ports, as what is kept and what is noted go together; not under the lock, as the manager may be
         // slow.
-        defer { setting.kept?.keep([(.questions, questions.sockets), (.checks, connections.sockets)]) }
-        try File.replace(
-            "\(setting.path).ports", with: Array("\(questions.port) \(connections.port)\n".utf8), mode: 0o600)
+        defer {
+            if let opened {
+                setting.kept?.keep([(.questions, opened.questions.sockets), (.checks, opened.connections.sockets)])
+            }
+        }
+        try notePorts(areNew: opened != nil)
+    }
+
+    /// Notes where the proxies listen for the next agent, unless that is done.
+    private func notePorts(areNew: Bool) throws {
+        guard let ports else { return }
+        try areNoted.withLock { isDone in
+            if areNew { isDone = false }
+            if isDone { return }
+            try File.replace(
+                "\(setting.path).ports", with: Array("\(ports.questions) \(ports.checks)\n".utf8), mode: 0o600)
+            isDone = true
+        }
     }
 
     /// The ports that a former agent has led questions to: they are to be had again if they can be.
@@ -207,7 +222,10 @@ final class NameService: Sendable {
         stop()
         setting.kept?.forget()
         journal.remove()
-        try? File.remove("\(setting.path).ports")
+        areNoted.withLock { isDone in
+            isDone = false
+            try? File.remove("\(setting.path).ports")
+        }
     }
 
     private func makeSets() throws(LinuxError) -> NameSets {

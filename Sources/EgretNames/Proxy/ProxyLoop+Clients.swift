@@ -17,10 +17,11 @@ extension ProxyLoop {
             }
             guard let (socket, peer) = accepted else { return }
             // Out of scope, the connection is closed.
-            guard clients.count < ProxyLimits.connections, let endpoint = registry.endpoint(at: peer.address),
-                let destination = socket.originalDestination(), destination.port == 53
+            guard let endpoint = registry.endpoint(at: peer.address), let destination = socket.originalDestination(),
+                destination.port == 53
             else { continue }
-            guard let incarnation = registry.connectionBegan(of: endpoint) else {
+            guard clients.count < ProxyLimits.connections, let incarnation = registry.connectionBegan(of: endpoint)
+            else {
                 hooks.event(endpoint, .limited(.root, .connections))
                 continue
             }
