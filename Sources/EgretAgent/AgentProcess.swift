@@ -151,7 +151,8 @@ public final class AgentProcess: Sendable {
             now: { WallTime.now.seconds }, traffic: traffic, trafficStore: trafficStore, clock: clock,
             feeds: feeds, names: names, budgets: budgets, log: log)
         try await agent.start()
-        names?.settle()
+        // Where the kernel is left as it is, what it leads to is too.
+        if await agent.hasTaken { names?.settle() }
         routes.start(log: log) { authors in Task { await agent.kernelChanged(by: authors) } }
         let engines = reach.engines.sorted { $0.key < $1.key }.map { name, path in
             EngineFollower(
