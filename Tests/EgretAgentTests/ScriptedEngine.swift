@@ -173,12 +173,14 @@ final class NotedKeeper: ContainerKeeper {
     func containers(
         of runtime: String, are targets: [AttachedTarget], besides unknown: [String]
     ) async throws -> [String] {
-        state.withLock { state in
+        state.withLock { state -> [String] in
             for target in targets { state.targets[target.identifier] = target }
-            state.attached = targets.map(\.identifier) + state.attached.filter { unknown.contains($0) }
+            let known = targets.map(\.identifier)
+            state.attached =
+                known.filter { !state.strangers.contains($0) } + state.attached.filter { unknown.contains($0) }
             state.catchUps += 1
+            return known.filter { state.strangers.contains($0) }
         }
-        return []
     }
 
     func attachedContainers(of runtime: String) async -> Set<String> { Set(attached) }

@@ -6,6 +6,7 @@ import EgretDNSWire
 import EgretLinux
 import EgretNames
 import EgretTesting
+import Synchronization
 import Testing
 
 /// Questions over TCP, of clients that mean no good.

@@ -51,7 +51,7 @@ struct SetDeclarationTests {
             case .inetProtocol, .icmpType, .icmpv6Type: 0
             default: 2
             }
-        let number: [UInt8] = withUnsafeBytes(of: order) { Array($0) }
+        let number = unsafe withUnsafeBytes(of: order) { unsafe Array($0) }
         let several = Set("several", concatenating: type, [.inetService])
         let sets = [Set("one", keyType: type), Set("map", keyType: type, mapsToVerdict: true), several]
         let kept = try SetDeclarationTests.batch(sets).map { try SetDeclarationTests.kept($0) }
