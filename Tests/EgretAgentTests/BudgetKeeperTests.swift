@@ -342,6 +342,34 @@ struct BudgetKeeperTests {
         }
     }
 
+    @Test("what the kernel refuses when an account is used up is brought to it again")
+    func refusedSwitch() throws {
+        try with([budget("daily", 10, .day)]) { bench in
+            let dataplane = Dataplane(try NetlinkConnection.netfilter())
+            let store = try UsageStore(path: bench.directory.path + "/usage.sqlite") { _ in }
+            bench.keeper = try BudgetKeeper(dataplane, store, kernel: "k")
+            try bench.keep(at: Self.midnight)
+            // What jumps to the chain in which the account is asked keeps it from being removed.
+            let asking = "from-" + BudgetPlan.name(of: ["endpoint", "shop/a"])
+            var obstacle = Transaction()
+            obstacle.append(.createChain(Chain("obstacle")), in: BudgetPlan.hostTable)
+            obstacle.append(.addRule(Rule(in: "obstacle", [.verdict(.jump(asking))])), in: BudgetPlan.hostTable)
+            try dataplane.commit(obstacle)
+            try bench.send(20)
+            #expect(throws: NetlinkError.self) { _ = try bench.keeper.tick(at: Self.midnight + 1) }
+            #expect(bench.keeper.isStale)
+            try bench.keep(at: Self.midnight + 2)
+            #expect(!bench.keeper.isStale)
+            let listing = try runProgram(["nft", "list", "table", "inet", "egret-budgets"])
+            #expect(!listing.standardOutput.contains("chain \(asking)"))
+            #expect(listing.standardOutput.contains("chain spent-\(asking)"))
+            #expect(try bench.keeper.mend(at: Self.midnight + 3) == [])
+            try bench.send(5)
+            #expect(try bench.used("daily", at: Self.midnight + 3) == 10)
+            #expect(bench.keeper.spent == [bench.account("daily")])
+        }
+    }
+
     // MARK: - Packets and connections
 
     private func packets(_ name: String, _ count: UInt64, _ length: BudgetPeriod.Length) -> TrafficBudget {

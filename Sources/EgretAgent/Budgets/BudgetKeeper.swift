@@ -320,7 +320,13 @@ final class BudgetKeeper {
         let areOthers = Swift.Set(remaining.keys) != spent
         leftovers = remaining
         guard areOthers, let program else { return }
-        try bring(from: program, to: plan(at: time).program)
+        do {
+            try bring(from: program, to: plan(at: time).program)
+        } catch {
+            // Some of it may have come: what is there is looked at before anything else is brought.
+            isStale = true
+            throw error
+        }
     }
 
     /// What is to be done about an account of packets or connections; `nil` for one that is used up, and for one of bytes.
