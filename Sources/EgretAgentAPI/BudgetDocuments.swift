@@ -65,6 +65,31 @@ public struct BudgetInfo: Codable, Hashable, Sendable {
     }
 }
 
+extension BudgetInfo {
+    /// Reads a state. An agent that knows of bytes alone does not say what it is of.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            policy: try values.decode(String.self, forKey: .policy),
+            budget: try values.decode(String.self, forKey: .budget),
+            account: try values.decode(String.self, forKey: .account),
+            endpoints: try values.decode(Int.self, forKey: .endpoints),
+            unit: try values.decodeIfPresent(String.self, forKey: .unit) ?? "bytes",
+            used: try values.decode(UInt64.self, forKey: .used),
+            amount: try values.decodeIfPresent(UInt64.self, forKey: .amount),
+            granted: try values.decode(UInt64.self, forKey: .granted),
+            period: try values.decode(String.self, forKey: .period),
+            ends: try values.decodeIfPresent(Int.self, forKey: .ends),
+            forecast: try values.decodeIfPresent(UInt64.self, forKey: .forecast),
+            cost: try values.decodeIfPresent(UInt64.self, forKey: .cost),
+            costForecast: try values.decodeIfPresent(UInt64.self, forKey: .costForecast),
+            currency: try values.decodeIfPresent(String.self, forKey: .currency),
+            onExhausted: try values.decode(String.self, forKey: .onExhausted),
+            isExhausted: try values.decode(Bool.self, forKey: .isExhausted),
+            refused: try values.decode(UInt64.self, forKey: .refused))
+    }
+}
+
 /// A change of what may be used of budgets in the present period.
 public struct BudgetChange: Codable, Hashable, Sendable {
     /// The policy's name.
