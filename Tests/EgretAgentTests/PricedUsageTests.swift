@@ -6,6 +6,7 @@ import EgretAgentAPI
 import EgretCompiler
 import EgretNftables
 import EgretPolicy
+import EgretTesting
 import Foundation
 import Testing
 
@@ -88,6 +89,39 @@ struct PricedUsageTests {
                     cost: 450_000, currency: "USD", ends: Int(Self.november) + 30 * 86_400,
                     forecast: 30 * Self.gigabyte, costForecast: 1_400_000))
         #expect(infos[0].cost == 0 && infos[0].free == nil)
+    }
+
+    @Test("of a list that has counted since the middle of the month, the forecast is by the days since")
+    func firstDay() throws {
+        let usage = [try key("2026-11-11", "shop/a"): amount(5), try key("2026-11-12", "shop/b"): amount(10)]
+        let first = try #require(CivilDate("2026-11-11")).dayNumber
+        let infos = PricedUsage(usage, [try list()]).present(
+            at: Self.november + 15 * 86_400, firstDays: ["cloud": first])
+        // Three gigabytes a day, for twenty days.
+        #expect(infos.last?.forecast == 60 * Self.gigabyte)
+        let former = PricedUsage(usage, [try list()]).present(
+            at: Self.november + 15 * 86_400, firstDays: ["cloud": first - 30])
+        #expect(former.last?.forecast == 30 * Self.gigabyte)
+    }
+
+    @Test("the first day of a list is that on which the first of its prices counted anything")
+    func storedFirstDay() throws {
+        let directory = try TemporaryDirectory()
+        let store = try UsageStore(path: directory.path + "/usage.sqlite") { _ in }
+        #expect(try store.firstDay(of: "PriceList/cloud") == nil)
+        let list = try list()
+        for (name, day) in [("internet", 3), ("zone", 1), ("internet", 9)] as [(String, Int64)] {
+            let account = BudgetAccount(policy: "PriceList/cloud", budget: name, account: "shop/a")
+            let entry = try #require(list.entries.first { $0.name == name })
+            var book = BudgetBook()
+            book.keep(
+                [account: list.budget(entry)], ["used-1": BudgetBook.Meter(endpoint: "shop/a", account: account)],
+                at: Self.november)
+            book.note(["used-1": TrafficAmount(packets: 1, bytes: 7)], at: Self.november + day * 86_400)
+            try store.save(book, kernel: "k 7")
+        }
+        #expect(try store.firstDay(of: "PriceList/cloud") == Self.november / 86_400 + 1)
+        #expect(try store.firstDay(of: "PriceList/other") == nil)
     }
 
     // MARK: - What is counted

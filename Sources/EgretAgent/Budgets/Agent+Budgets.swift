@@ -79,7 +79,7 @@ extension Agent {
             guard !account.isOfPriceList, let budget = budgets.book.budget(of: account) else { return nil }
             let state = budgets.book.state(of: account, at: time)
             let ends = budget.period.end(at: time)
-            let forecast = ends.map { _ in budget.period.forecast(of: state.used, at: time) }
+            let forecast = budgets.book.forecast(of: account, at: time)
             // What is used of packets and connections has no price.
             let price = budget.unit == .bytes ? budget.price : nil
             return BudgetInfo(
@@ -185,7 +185,10 @@ extension Agent {
         // The month of any zone has begun since.
         let day = BudgetPeriod(.day).day(at: time).dayNumber - 33
         let usage = try budgets.store.usage(since: day, byEndpoint: false)
-        return PricedUsage(usage, reading.catalog.priceLists).present(at: time)
+        let lists = reading.catalog.priceLists
+        var firstDays: [String: Int64] = [:]
+        for list in lists { firstDays[list.name] = try budgets.store.firstDay(of: list.account) }
+        return PricedUsage(usage, lists).present(at: time, firstDays: firstDays)
     }
 
     // MARK: - Figures

@@ -99,14 +99,20 @@ struct PricedUsage {
     }
 
     /// What the months that a moment is in have come to, and what they will.
-    func present(at time: Int64) -> [CostInfo] {
+    ///
+    /// - Parameters:
+    ///   - time: The moment.
+    ///   - firstDays: The days on which lists first counted anything, by their names: of days before, nothing is known.
+    /// - Returns: One for each price, in the order of the lists.
+    func present(at time: Int64, firstDays: [String: Int64] = [:]) -> [CostInfo] {
         lists.flatMap { list -> [CostInfo] in
             let period = list.period
+            let begin = firstDays[list.name].map { period.zone.firstMoment(ofLocalTime: $0 * 86_400) } ?? 0
             let month = PriceList.month(of: period.day(at: time))
             return list.entries.map { entry in
                 let keys = months[Place(list, entry, month)] ?? []
                 let used = keys.reduce(into: TrafficAmount()) { $0 += usage[$1] ?? TrafficAmount() }.bytes
-                let forecast = period.forecast(of: used, at: time)
+                let forecast = period.forecast(of: used, at: time, since: begin)
                 return CostInfo(
                     priceList: list.name, destination: entry.name, used: used, free: entry.free?.bytes,
                     cost: entry.micros(of: used), currency: list.currency,

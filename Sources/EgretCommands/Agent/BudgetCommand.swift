@@ -25,7 +25,10 @@ struct BudgetListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls",
         abstract: "List budgets, what is used of them, and what will be by the period's end.",
-        discussion: "The forecast is what will have been used if it goes on as it did since the period began."
+        discussion: """
+            The forecast is what will have been used if it goes on as it did since the period began, or since the budget \
+            counts, where that was later.
+            """
     )
 
     @OptionGroup var agent: AgentOptions

@@ -133,12 +133,14 @@ extension BudgetPeriod {
     /// - Parameters:
     ///   - used: What is used so far.
     ///   - time: Now.
+    ///   - begin: When counting began: of what came before in the period, nothing is known. One that is still to come is none.
     /// - Returns: Bytes; those used so far where no time has gone.
-    public func forecast(of used: UInt64, at time: Int64) -> UInt64 {
+    public func forecast(of used: UInt64, at time: Int64, since begin: Int64 = 0) -> UInt64 {
         let stretch = stretch(at: time)
+        let first = begin <= time ? max(stretch.lowerBound, begin) : stretch.lowerBound
         // In the first minute there is nothing to go by.
-        let gone = UInt64(clamping: max(60, time - stretch.lowerBound))
-        let whole = UInt64(clamping: stretch.upperBound - stretch.lowerBound)
+        let gone = UInt64(clamping: max(60, time - first))
+        let whole = UInt64(clamping: stretch.upperBound - first)
         let (high, low) = used.multipliedFullWidth(by: max(whole, gone))
         return high < gone ? gone.dividingFullWidth((high, low)).quotient : .max
     }
