@@ -126,6 +126,20 @@ extension ScheduleUse {
     }
 }
 
+extension Schedule {
+    /// The set of the times at which something holds that holds back: beyond those that have been worked out, all.
+    ///
+    /// It is named by what the policy says of times; what it holds comes and goes with the calendar.
+    func timesOfHolding(within horizon: ClosedRange<Int64>) -> EgretNftables.Set {
+        var digest = StableDigest()
+        digest.add(description)
+        // It also holds where nobody has worked out what the clock says.
+        let moments = ScheduleUse(schedule: self, holdsBack: true).moments(within: horizon)
+        return EgretNftables.Set(
+            "when-\(digest.text)", keyType: .time, hasIntervals: true, contents: .elements(moments))
+    }
+}
+
 // MARK: - Effects
 
 extension PolicyCompiler {

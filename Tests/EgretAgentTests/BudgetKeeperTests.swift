@@ -370,6 +370,66 @@ struct BudgetKeeperTests {
         }
     }
 
+    // MARK: - Times
+
+    /// Days are those of the kernel's clock, which nobody moves.
+    private func schedule(fromDay first: Int64? = nil, untilDay last: Int64? = nil, _ now: Int64) -> Schedule {
+        func day(_ distance: Int64) -> Schedule.LocalTime {
+            Schedule.LocalTime(CivilDate(dayNumber: now / 86_400 + distance))
+        }
+        return Schedule(from: first.map(day), until: last.map(day))
+    }
+
+    @Test("a budget with times counts and holds back at these alone, and whoever takes over leaves what has counted")
+    func times() throws {
+        let now = WallTime.now.seconds
+        var (open, closed) = (try budget("open", 10, .total), try budget("closed", 3, .total))
+        open.schedule = schedule(fromDay: -2, now)
+        closed.schedule = schedule(untilDay: -2, now)
+        try with([open, closed]) { bench in
+            try bench.keep(at: now)
+            try bench.send(20)
+            #expect(try bench.used("open", at: now + 1) == 10)
+            #expect(try bench.used("closed", at: now + 1) == 0)
+            #expect(bench.keeper.spent == [bench.account("open")])
+            #expect(try bench.keeper.mend(at: now + 1) == [])
+            let refused = try #require(bench.keeper.refused[bench.account("open")]?.packets)
+            #expect(refused == 10)
+            // Half of the days are over: others come in their place, and nothing else changes.
+            let later = now + 8 * 86_400
+            #expect(try bench.used("open", at: later) == 10)
+            #expect(try bench.keeper.mend(at: later) == [])
+            try bench.restart()
+            try bench.keep(at: later + 8 * 86_400)
+            #expect(try bench.keeper.mend(at: later + 8 * 86_400) == [])
+            #expect(bench.keeper.refused[bench.account("open")]?.packets == refused)
+            // Somebody has set the clock: the times are those of now again.
+            #expect(try bench.used("open", at: now + 2) == 10)
+            try bench.keeper.grant(2 * Self.datagram, to: [bench.account("open")], at: now + 2)
+            try bench.send(5)
+            #expect(try bench.used("open", at: now + 3) == 12)
+            #expect(try bench.used("closed", at: now + 3) == 0)
+        }
+    }
+
+    @Test("beyond the times that are in the kernel a budget counts, until somebody has worked them out")
+    func unknownTimes() throws {
+        let now = WallTime.now.seconds
+        var closed = try budget("closed", 3, .total)
+        closed.schedule = schedule(untilDay: -2, now)
+        let before = now - 60 * 86_400
+        try with([closed]) { bench in
+            try bench.keep(at: before)
+            try bench.send(2)
+            #expect(try bench.used("closed", at: before + 1) == 2)
+            #expect(try bench.used("closed", at: now) == 2)
+            #expect(try bench.keeper.mend(at: now) == [])
+            try bench.send(5)
+            #expect(try bench.used("closed", at: now + 1) == 2)
+            #expect(bench.keeper.spent == [])
+        }
+    }
+
     // MARK: - Packets and connections
 
     private func packets(_ name: String, _ count: UInt64, _ length: BudgetPeriod.Length) -> TrafficBudget {

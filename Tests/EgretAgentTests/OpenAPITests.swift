@@ -63,8 +63,8 @@ struct OpenAPITests {
             "BudgetInfo",
             BudgetInfo(
                 policy: "p", budget: "b", account: "a", endpoints: 1, unit: "packets", used: 1, amount: 1, granted: 1,
-                period: "month", ends: 1, forecast: 1, cost: 1, costForecast: 1, currency: "USD", onExhausted: "deny",
-                isExhausted: true, refused: 1)
+                period: "month", when: "mon (UTC)", isOpen: true, ends: 1, forecast: 1, cost: 1, costForecast: 1,
+                currency: "USD", onExhausted: "deny", isExhausted: true, refused: 1)
         ),
         ("BudgetChange", BudgetChange(policy: "p", budget: "b", account: "a", grant: 1, unit: "packets")),
         (

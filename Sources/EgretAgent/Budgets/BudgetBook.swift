@@ -235,7 +235,7 @@ struct BudgetBook: Sendable {
     func forecast(of account: BudgetAccount, at time: Int64) -> UInt64? {
         guard let budget = budget(of: account), budget.period.end(at: time) != nil else { return nil }
         let used = sum(account, budget, at: time).used
-        return budget.period.forecast(of: used, at: time, since: beginnings[account] ?? 0)
+        return budget.period.forecast(of: used, at: time, since: beginnings[account] ?? 0, during: budget.schedule)
     }
 
     /// How much is left, in the budget's unit; `nil` for what is only counted.

@@ -114,15 +114,20 @@ struct BudgetArguments: ParsableArguments {
 enum BudgetText {
     static func lines(of states: [BudgetInfo], isWide: Bool) -> [String] {
         if states.isEmpty { return ["there are no budgets"] }
+        let hasTimes = isWide && states.contains { $0.when != nil }
         let more = isWide ? ["COST", "FORECAST", "GRANTED", "ENDS", "REFUSED", "ENDPOINTS"] : []
         var table = TextTable(
             indent: "",
-            header: ["POLICY", "BUDGET", "ACCOUNT", "USED", "OF", "PER", "FORECAST", "STATE"] + more,
+            header: ["POLICY", "BUDGET", "ACCOUNT", "USED", "OF", "PER", "FORECAST", "STATE"] + more
+                + (hasTimes ? ["WHEN"] : []),
             alignments: [
                 .left, .left, .left, .right, .right, .left, .right, .left, .right, .right, .right, .left, .right,
-                .right,
+                .right, .left,
             ])
-        for state in states { table.append(row(state, isWide: isWide).map(\.withVisibleControls)) }
+        for state in states {
+            let times = hasTimes ? [state.when ?? "-"] : []
+            table.append((row(state, isWide: isWide) + times).map(\.withVisibleControls))
+        }
         return table.lines
     }
 
@@ -141,7 +146,7 @@ enum BudgetText {
             state.policy, state.budget, state.account.isEmpty ? "-" : state.account,
             amount(state.used, state) + percent, whole.map { amount($0, state) } ?? "-", state.period,
             state.forecast.map { amount($0, state) } ?? "-",
-            state.isExhausted ? "exhausted: \(state.onExhausted)" : "open",
+            state.isExhausted ? "exhausted: \(state.onExhausted)" : state.isOpen == false ? "not now" : "open",
         ]
         return isWide
             ? cells + [

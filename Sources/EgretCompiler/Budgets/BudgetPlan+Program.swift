@@ -15,7 +15,7 @@ extension BudgetPlan {
             program.counters.append(Counter(BudgetPlan.refusals(of: account.name)))
             program.rules += spending(account, &program)
         }
-        var matches = Matches()
+        var matches = Matches(horizon: horizon)
         let stages = stages
         // Members may have a counter together: links of one endpoint that otherwise count differently.
         var counted: Swift.Set<String> = []
@@ -206,16 +206,29 @@ extension BudgetPlan {
         }
 
         private var known: [Key: [[Statement]]] = [:]
-        /// The addresses that they ask for.
+        /// The addresses, and times, that they ask for.
         private(set) var sets: [EgretNftables.Set] = []
+        private let horizon: ClosedRange<Int64>
+
+        init(horizon: ClosedRange<Int64>) {
+            self.horizon = horizon
+        }
 
         /// Lists of statements, of which at most one lets a packet go on.
         mutating func conditions(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
             let key = Key(clause: clause, direction: direction)
             if let found = known[key] { return found }
-            let made = make(clause, direction)
+            let times = times(of: clause)
+            let made = make(clause, direction).map { $0 + times }
             known[key] = made
             return made
+        }
+
+        private mutating func times(of clause: Clause) -> [Statement] {
+            guard let schedule = clause.schedule else { return [] }
+            let set = schedule.timesOfHolding(within: horizon)
+            if !sets.contains(where: { $0.name == set.name }) { sets.append(set) }
+            return [.inSet(.time, set.name)]
         }
 
         private mutating func make(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {

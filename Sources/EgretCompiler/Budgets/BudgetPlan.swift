@@ -73,6 +73,8 @@ public struct BudgetPlan: Hashable, Sendable {
         public var direction: TrafficBudget.Direction
         /// The groups that destinations name.
         public var groups: [String: DestinationGroup]
+        /// At which times; `nil` for always.
+        public var schedule: Schedule?
         /// Clauses that are asked before: a packet that one of them matches is not this one's. None of them has services,
         /// nor clauses before it.
         public var earlier: [Clause] = []
@@ -82,6 +84,7 @@ public struct BudgetPlan: Hashable, Sendable {
             destinations = budget.destinations
             services = Service.apart(budget.services)
             direction = budget.direction
+            schedule = budget.schedule
             self.groups = Clause.groups(of: budget.destinations, groups)
         }
 
@@ -108,6 +111,7 @@ public struct BudgetPlan: Hashable, Sendable {
             hasher.combine(destinations.first)
             hasher.combine(services)
             hasher.combine(direction)
+            hasher.combine(schedule == nil)
             hasher.combine(groups.count)
             hasher.combine(earlier.count)
         }
@@ -156,6 +160,8 @@ public struct BudgetPlan: Hashable, Sendable {
     public var accounts: [Account] = []
     /// The endpoints.
     public var members: [Member] = []
+    /// The first and last second, since 1970, for which the times of budgets are worked out. Outside, every budget counts.
+    public var horizon: ClosedRange<Int64> = 0...0
 
     /// The table of all endpoints of a host's networks.
     public static let hostTable = Table(family: .inet, name: "egret-budgets")
