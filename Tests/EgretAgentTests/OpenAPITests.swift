@@ -55,9 +55,10 @@ struct OpenAPITests {
             "EndpointInfo",
             EndpointInfo(
                 name: "a/b", network: "n", namespace: "ns", addresses: [], subnets: [], leads: [], labels: [:],
-                ports: [], egress: [], networkDefault: "deny", ingress: [], routes: [], limits: [],
+                ports: [], egress: [], networkDefault: "deny", ingress: [], routes: [], limits: [], rates: [],
                 names: HeldNames(names: 1, addresses: 1), generations: [], refused: 1, conditions: [])
         ),
+        ("RateInfo", RateInfo(direction: "egress", packets: 1, bytes: 1, dropped: 1, waiting: 1)),
         ("HeldNames", HeldNames(names: 1, addresses: 1)),
         (
             "BudgetInfo",

@@ -139,6 +139,11 @@ enum BudgetText {
         RoundedBytes.text(count, BudgetAmount.Unit(rawValue: state.unit) ?? .bytes)
     }
 
+    private static func word(_ state: BudgetInfo) -> String {
+        if state.isExhausted { return "exhausted: \(state.onExhausted)" }
+        return state.isOpen == false ? "not now" : "open"
+    }
+
     private static func row(_ state: BudgetInfo, isWide: Bool) -> [String] {
         let whole = state.amount.map { $0.addingClamped(state.granted) }
         let percent = whole.map { " (\(Int((Double(state.used) * 100 / Double(max(1, $0))).rounded(.down)))%)" } ?? ""
@@ -146,7 +151,7 @@ enum BudgetText {
             state.policy, state.budget, state.account.isEmpty ? "-" : state.account,
             amount(state.used, state) + percent, whole.map { amount($0, state) } ?? "-", state.period,
             state.forecast.map { amount($0, state) } ?? "-",
-            state.isExhausted ? "exhausted: \(state.onExhausted)" : state.isOpen == false ? "not now" : "open",
+            word(state),
         ]
         return isWide
             ? cells + [
