@@ -204,6 +204,36 @@ struct BudgetKeeperTests {
         }
     }
 
+    @Test("a price for a port counts that port alone, and the next entry the rest")
+    func pricedPorts() throws {
+        let tiers = [PriceList.Tier(price: try #require(TrafficPrice("1 USD/GB")))]
+        let udp = [Service.ports(.udp, PortRange(39_999))]
+        let list = PriceList(
+            name: "one",
+            entries: [
+                .init(name: "port", services: udp, tiers: tiers), .init(name: "rest", tiers: tiers),
+                .init(name: "never", tiers: tiers),
+            ])
+        try with([budget("daily", 10, .day)]) { bench in
+            let prices = EndpointBudget.all(of: [list], groups: [])
+            try bench.keeper.keep([bench.endpoint], prices: prices, at: Self.midnight)
+            // To somebody who takes them, and as many to another port.
+            try bench.begin(4)
+            let text = """
+                import socket
+                r, s = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for i in range(2))
+                r.bind(("127.0.0.1", 39998))
+                for i in range(3): s.sendto(b"x" * 1000, ("127.0.0.1", 39998))
+                """
+            #expect(try runProgram(["python3", "-c", text]).succeeded)
+            _ = try bench.keeper.tick(at: Self.midnight + 1)
+            let usage = try bench.keeper.store.usage(since: nil)
+            let found = usage.map { "\($0.key.policy) \($0.key.budget) \($0.value.bytes / Self.datagram)" }
+            #expect(found.sorted() == ["PriceList/one port 4", "PriceList/one rest 3", "p daily 4"])
+            #expect(try bench.keeper.mend(at: Self.midnight + 1) == [])
+        }
+    }
+
     /// What is used after twenty datagrams, and after five more, of a budget of ten. A flow without answers stays new.
     private static let actions: [(TrafficBudget.Exhaustion, first: UInt64, second: UInt64)] = [
         (.cut, 10, 10), (.deny, 10, 10), (.throttle(BitRate(bitsPerSecond: 8_000)), 20, 25), (.alert, 20, 25),

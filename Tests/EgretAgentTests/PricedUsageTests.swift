@@ -178,6 +178,50 @@ struct PricedUsageTests {
         #expect(received.count == 1)
     }
 
+    @Test("prices for ports are asked in order, in a chain that the first match leaves")
+    func ports() throws {
+        var list = try list()
+        list.entries.insert(
+            .init(
+                name: "web", services: [.ports(.tcp, PortRange(443))], direction: .both,
+                tiers: [.init(price: try price("1 USD/GB"))]), at: 1)
+        let budget = TrafficBudget(name: "b")
+        let own = EndpointBudget(
+            policy: "p", budget: budget, isEnforced: true, clause: BudgetPlan.Clause(budget, groups: [:]))
+        let prices = EndpointBudget.all(of: [list], groups: [])
+        let demand = BudgetDemand([try endpoint([own])], prices: prices)
+        #expect(demand.meters.count == 5)
+        let program = demand.plan.program
+        func rules(_ direction: String) throws -> (outer: [String], inner: [String]) {
+            let name = "used-\(direction)-" + BudgetPlan.name(of: ["endpoint", "shop/a"])
+            let inner = name + "-" + BudgetPlan.name(of: ["list", "PriceList/cloud"])
+            #expect(program.chains.contains { $0.name == inner })
+            func text(_ chain: String) -> [String] {
+                program.rules.filter { $0.chain == chain }.map { NftText.render($0) }
+            }
+            #expect(text(name).first == "jump \(inner)")
+            return (text(name), text(inner))
+        }
+        func counter(_ name: String) -> String {
+            let parts = name == "b" ? ["shop/a", "p", "b"] : ["shop/a", "PriceList/cloud", name]
+            return "counter name \"used-\(BudgetPlan.name(of: ["meter"] + parts))\""
+        }
+        let sent = try rules("from")
+        // The budget counts everything, whatever the list makes of it.
+        #expect(sent.outer.count == 2 && sent.outer[1] == counter("b"))
+        #expect(sent.inner.allSatisfy { $0.hasSuffix(" return") })
+        let order = sent.inner.map { rule in
+            ["zone", "web", "region", "internet"].first { rule.contains(counter($0)) } ?? rule
+        }
+        #expect(order == ["zone", "web", "web", "region", "internet"])
+        #expect(sent.inner.filter { $0.contains(counter("web")) }.allSatisfy { $0.contains("th dport 443") })
+        #expect(sent.inner.last == "\(counter("internet")) return")
+        // What is received counts for the zone, and by its source's port.
+        let received = try rules("to")
+        #expect(received.outer.count == 1 && received.inner.count == 3)
+        #expect(received.inner.dropFirst().allSatisfy { $0.contains("th sport 443") })
+    }
+
     @Test("a group whose list has not come matches nothing, and what goes there counts for the next price")
     func missingList() throws {
         let block = AddressBlock(try #require(IPPrefix("192.0.2.0/24")))

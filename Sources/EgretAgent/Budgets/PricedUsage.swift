@@ -22,8 +22,8 @@ extension PriceList {
     /// An entry, as a budget that only counts, for each endpoint.
     func budget(_ entry: Entry) -> TrafficBudget {
         TrafficBudget(
-            name: entry.name, destinations: entry.destinations, direction: entry.direction, period: period,
-            location: entry.location)
+            name: entry.name, destinations: entry.destinations, services: entry.services,
+            direction: entry.direction, period: period, location: entry.location)
     }
 }
 
@@ -39,10 +39,13 @@ extension EndpointBudget {
         let groups = Dictionary(
             groups.filter(\.isLoaded).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return lists.flatMap { list in
-            list.entries.enumerated().map { index, entry in
-                EndpointBudget(
-                    policy: list.account, budget: list.budget(entry), isEnforced: false,
-                    clause: BudgetPlan.Clause(entry, after: Array(list.entries[..<index]), groups: groups))
+            list.entries.enumerated().map { index, entry -> EndpointBudget in
+                let clause =
+                    list.hasServices
+                    ? BudgetPlan.Clause(entry, of: list.account, groups: groups)
+                    : BudgetPlan.Clause(entry, after: Array(list.entries[..<index]), groups: groups)
+                return EndpointBudget(
+                    policy: list.account, budget: list.budget(entry), isEnforced: false, clause: clause)
             }
         }
     }

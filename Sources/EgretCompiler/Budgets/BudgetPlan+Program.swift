@@ -178,7 +178,8 @@ extension BudgetPlan {
             if meters.isEmpty { continue }
             let chain = stage.chain(member)
             program.chains.append(Chain(chain))
-            for meter in meters {
+            addLists(meters, stage, to: chain, &matches, &program)
+            for meter in meters where meter.clause.list == nil {
                 let account = stage.step == .count ? nil : meter.account
                 let effect: Statement =
                     account.map { Statement.verdict(.jump(check($0))) } ?? .counter(counter(of: meter.name))
@@ -194,6 +195,24 @@ extension BudgetPlan {
                 program.rules += matches.conditions(meter.clause, stage.direction).map {
                     Rule(in: chain, BudgetPlan.isTracked + $0 + [.counter(BudgetPlan.opened(of: meter.name))])
                 }
+            }
+        }
+    }
+
+    /// Counts by lists that are asked in order: each in a chain of its own, which the first match leaves.
+    private static func addLists(
+        _ meters: [Meter], _ stage: Stage, to chain: String, _ matches: inout Matches, _ program: inout TableProgram
+    ) {
+        var targets: Swift.Set<String> = []
+        for meter in meters {
+            guard let list = meter.clause.list else { continue }
+            let target = "\(chain)-\(BudgetPlan.name(of: ["list", list]))"
+            if targets.insert(target).inserted {
+                program.chains.append(Chain(target))
+                program.rules.append(Rule(in: chain, [.verdict(.jump(target))]))
+            }
+            program.rules += matches.conditions(meter.clause, stage.direction).map {
+                Rule(in: target, $0 + [.counter(counter(of: meter.name)), .verdict(.return)])
             }
         }
     }

@@ -78,6 +78,9 @@ public struct BudgetPlan: Hashable, Sendable {
         /// Clauses that are asked before: a packet that one of them matches is not this one's. None of them has services,
         /// nor clauses before it.
         public var earlier: [Clause] = []
+        /// The list that it stands in: of the clauses of one that a member has, in their order, the first that matches a packet is
+        /// the only one. `nil` for one that stands alone.
+        public var list: String?
 
         /// Takes a budget's match.
         public init(_ budget: TrafficBudget, groups: [String: DestinationGroup]) {
@@ -102,6 +105,18 @@ public struct BudgetPlan: Hashable, Sendable {
             self.earlier = earlier.map { Clause($0, after: [], groups: groups) }
         }
 
+        /// Takes the match of a price whose list is asked in order, since ports are asked for.
+        ///
+        /// - Parameters:
+        ///   - entry: The price.
+        ///   - list: What its list is called.
+        ///   - groups: The groups that it names.
+        public init(_ entry: PriceList.Entry, of list: String, groups: [String: DestinationGroup]) {
+            self.init(entry, after: [], groups: groups)
+            services = Service.apart(entry.services)
+            self.list = list
+        }
+
         /// Hashes what tells clauses apart in practice.
         ///
         /// The addresses of groups and of earlier clauses may be many thousands, and are compared in no time where two
@@ -114,6 +129,7 @@ public struct BudgetPlan: Hashable, Sendable {
             hasher.combine(schedule == nil)
             hasher.combine(groups.count)
             hasher.combine(earlier.count)
+            hasher.combine(list)
         }
 
         private static func groups(
