@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAgentAPI
+import EgretPolicy
 import EgretShaping
 import EgretTesting
 import Synchronization

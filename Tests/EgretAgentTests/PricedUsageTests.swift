@@ -214,12 +214,12 @@ struct PricedUsageTests {
             ["zone", "web", "region", "internet"].first { rule.contains(counter($0)) } ?? rule
         }
         #expect(order == ["zone", "web", "web", "region", "internet"])
-        #expect(sent.inner.filter { $0.contains(counter("web")) }.allSatisfy { $0.contains("th dport 443") })
+        #expect(sent.inner.filter { $0.contains(counter("web")) }.allSatisfy { $0.contains("th dport == 443") })
         #expect(sent.inner.last == "\(counter("internet")) return")
         // What is received counts for the zone, and by its source's port.
         let received = try rules("to")
         #expect(received.outer.count == 1 && received.inner.count == 3)
-        #expect(received.inner.dropFirst().allSatisfy { $0.contains("th sport 443") })
+        #expect(received.inner.dropFirst().allSatisfy { $0.contains("th sport == 443") })
     }
 
     @Test("a group whose list has not come matches nothing, and what goes there counts for the next price")

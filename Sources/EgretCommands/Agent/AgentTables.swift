@@ -69,10 +69,16 @@ enum AgentTables {
                 state(endpoint.conditions),
             ]
                 + (isWide ? [endpoint.namespace, list(labels)] + further(endpoint) : [])
-                + (hasRates ? [list((endpoint.rates ?? []).map { "\($0.direction) \($0.dropped)" })] : [])
+                + (hasRates ? [dropped(endpoint)] : [])
         }
         let left = Array(repeating: TextTable.Alignment.left, count: header.count)
         return table(header, left, rows, or: "there are no endpoints")
+    }
+
+    /// How many packets an endpoint's own rates have dropped, by direction.
+    private static func dropped(_ endpoint: EndpointInfo) -> String {
+        let rates = endpoint.rates ?? []
+        return list(rates.map { "\($0.direction) \($0.dropped)" })
     }
 
     /// What an endpoint obeys, and what has become of it.

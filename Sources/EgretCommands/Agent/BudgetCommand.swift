@@ -115,11 +115,11 @@ enum BudgetText {
     static func lines(of states: [BudgetInfo], isWide: Bool) -> [String] {
         if states.isEmpty { return ["there are no budgets"] }
         let hasTimes = isWide && states.contains { $0.when != nil }
-        let more = isWide ? ["COST", "FORECAST", "GRANTED", "ENDS", "REFUSED", "ENDPOINTS"] : []
+        var more = isWide ? ["COST", "FORECAST", "GRANTED", "ENDS", "REFUSED", "ENDPOINTS"] : []
+        if hasTimes { more.append("WHEN") }
         var table = TextTable(
             indent: "",
-            header: ["POLICY", "BUDGET", "ACCOUNT", "USED", "OF", "PER", "FORECAST", "STATE"] + more
-                + (hasTimes ? ["WHEN"] : []),
+            header: ["POLICY", "BUDGET", "ACCOUNT", "USED", "OF", "PER", "FORECAST", "STATE"] + more,
             alignments: [
                 .left, .left, .left, .right, .right, .left, .right, .left, .right, .right, .right, .left, .right,
                 .right, .left,

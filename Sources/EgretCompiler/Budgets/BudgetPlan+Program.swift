@@ -245,9 +245,9 @@ extension BudgetPlan {
 
         private mutating func times(of clause: Clause) -> [Statement] {
             guard let schedule = clause.schedule else { return [] }
-            let set = schedule.timesOfHolding(within: horizon)
-            if !sets.contains(where: { $0.name == set.name }) { sets.append(set) }
-            return [.inSet(.time, set.name)]
+            let name = schedule.timesName
+            if !sets.contains(where: { $0.name == name }) { sets.append(schedule.timesOfHolding(within: horizon)) }
+            return [.inSet(.time, name)]
         }
 
         private mutating func make(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {

@@ -293,11 +293,12 @@ public struct LimitProgram: Sendable {
     /// Goes on only at a limit's times; nothing where it always holds.
     private mutating func times(of limit: TrafficLimit, ofFrames: Bool = false) -> [Statement] {
         guard let schedule = limit.schedule else { return [] }
-        let set = schedule.timesOfHolding(within: horizon)
-        if known.insert(ofFrames ? "frames \(set.name)" : set.name).inserted {
+        let name = schedule.timesName
+        if known.insert(ofFrames ? "frames \(name)" : name).inserted {
+            let set = schedule.timesOfHolding(within: horizon)
             if ofFrames { frames.sets.append(set) } else { program.sets.append(set) }
         }
-        return [.inSet(.time, set.name)]
+        return [.inSet(.time, name)]
     }
 
     /// The chain in which a limit is counted: the member's own, or one that all share which the limit counts together.
