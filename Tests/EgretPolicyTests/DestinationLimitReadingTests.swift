@@ -41,4 +41,18 @@ struct DestinationLimitReadingTests {
         #expect(diagnostics.isEmpty == (summary != nil))
         #expect(diagnostics.allSatisfy { $0.location?.file == "\(flag.rawValue) \(text)" })
     }
+
+    @Test(
+        "a group with the name of a word of flags is not passed over: what could be either is refused",
+        arguments: [
+            ("destination=5", "destination", false), ("egress=5", "egress", false),
+            ("destination=ingress=5", "ingress", false), ("destination=5", "other", true),
+            ("destination=destination=5", "destination", true), ("destination:443=5", "destination", true),
+            ("egress=5", "destination", true), ("5", "destination", true),
+        ] as [(String, String, Bool)])
+    func hiddenGroups(text: String, group: String, isClear: Bool) {
+        let (limit, diagnostics) = FlagLimit.connections.parse(text, groups: [group])
+        #expect((limit != nil) == isClear && diagnostics.isEmpty == isClear)
+        #expect(diagnostics.allSatisfy { $0.message.contains("group \(group)") })
+    }
 }
