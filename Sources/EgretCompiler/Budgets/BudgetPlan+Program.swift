@@ -178,24 +178,40 @@ extension BudgetPlan {
             if meters.isEmpty { continue }
             let chain = stage.chain(member)
             program.chains.append(Chain(chain))
-            for meter in meters {
-                let account = stage.step == .count ? nil : meter.account
-                let effect: Statement =
-                    account.map { Statement.verdict(.jump(check($0))) } ?? .counter(counter(of: meter.name))
-                program.rules += matches.conditions(meter.clause, stage.direction).map {
-                    Rule(in: chain, $0 + [effect])
-                }
+            if member.isLed, meters.contains(where: \.clause.asksFarSide) {
+                // Its far end is this host, and connection tracking knows where it was going.
+                let led = "\(chain)-led"
+                program.chains.append(Chain(led))
+                program.rules.append(Rule(in: chain, [HostNames.hasLabel, .verdict(.goto(led))]))
+                program.rules += rules(of: meters, stage, in: led, isLed: true, &matches)
             }
-            let counting = stage.step == .count ? meters.filter(\.countsConnections) : []
-            if counting.isEmpty { continue }
-            // Of a connection, the first packet counts: it is confirmed when that has passed.
-            program.rules.append(Rule(in: chain, BudgetPlan.isNotFirst + [.verdict(.return)]))
-            for meter in counting {
-                program.rules += matches.conditions(meter.clause, stage.direction).map {
-                    Rule(in: chain, BudgetPlan.isTracked + $0 + [.counter(BudgetPlan.opened(of: meter.name))])
-                }
+            program.rules += rules(of: meters, stage, in: chain, isLed: false, &matches)
+        }
+    }
+
+    /// What asks or counts, in a chain for packets that are led to a proxy of this host's, or for others.
+    private static func rules(
+        of meters: [Meter], _ stage: Stage, in chain: String, isLed: Bool, _ matches: inout Matches
+    ) -> [Rule] {
+        var rules: [Rule] = []
+        for meter in meters {
+            let account = stage.step == .count ? nil : meter.account
+            let effect: Statement =
+                account.map { Statement.verdict(.jump(check($0))) } ?? .counter(counter(of: meter.name))
+            rules += matches.conditions(meter.clause, stage.direction, isLed: isLed).map {
+                Rule(in: chain, $0 + [effect])
             }
         }
+        let counting = stage.step == .count ? meters.filter(\.countsConnections) : []
+        if counting.isEmpty { return rules }
+        // Of a connection, the first packet counts: it is confirmed when that has passed.
+        rules.append(Rule(in: chain, BudgetPlan.isNotFirst + [.verdict(.return)]))
+        for meter in counting {
+            rules += matches.conditions(meter.clause, stage.direction, isLed: isLed).map {
+                Rule(in: chain, BudgetPlan.isTracked + $0 + [.counter(BudgetPlan.opened(of: meter.name))])
+            }
+        }
+        return rules
     }
 
     /// The conditions of clauses, each worked out once however many endpoints have it.
@@ -203,6 +219,7 @@ extension BudgetPlan {
         private struct Key: Hashable {
             var clause: Clause
             var direction: TrafficDirection
+            var isLed: Bool
         }
 
         private var known: [Key: [[Statement]]] = [:]
@@ -210,30 +227,31 @@ extension BudgetPlan {
         private(set) var sets: [EgretNftables.Set] = []
 
         /// Lists of statements, of which at most one lets a packet go on.
-        mutating func conditions(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
-            let key = Key(clause: clause, direction: direction)
+        mutating func conditions(_ clause: Clause, _ direction: TrafficDirection, isLed: Bool) -> [[Statement]] {
+            let key = Key(clause: clause, direction: direction, isLed: isLed)
             if let found = known[key] { return found }
-            let made = make(clause, direction)
+            let made = make(clause, direction, isLed: isLed)
             known[key] = made
             return made
         }
 
-        private mutating func make(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
-            if !clause.earlier.isEmpty { return rest(of: clause, direction) }
+        private mutating func make(_ clause: Clause, _ direction: TrafficDirection, isLed: Bool) -> [[Statement]] {
+            if !clause.earlier.isEmpty { return rest(of: clause, direction, isLed: isLed) }
             if clause.destinations.isEmpty && clause.services.isEmpty { return [[]] }
             let blocks = clause.destinations.flatMap { $0.blocks(clause.groups) }
             return AddressFamily.allCases.flatMap { family -> [[Statement]] in
                 let ranges = AddressRangeSet(blocks).ranges(family)
                 let name = "far-" + BudgetPlan.name(of: ["\(family)"] + ranges.map { "\($0)" })
                 let match = FarSideMatch(
-                    clause.destinations, clause.services, direction, groups: clause.groups, family: family, set: name)
+                    clause.destinations, clause.services, direction, isLed: isLed, groups: clause.groups,
+                    family: family, set: name)
                 if let set = match.set, !sets.contains(where: { $0.name == name }) { sets.append(set) }
                 return match.conditions
             }
         }
 
         /// The conditions of what the clauses before one leave to it.
-        private mutating func rest(of clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
+        private mutating func rest(of clause: Clause, _ direction: TrafficDirection, isLed: Bool) -> [[Statement]] {
             let earlier = clause.earlier.filter { $0.direction.covers(direction) }
             if earlier.contains(where: { $0.destinations.isEmpty }) { return [] }
             return AddressFamily.allCases.flatMap { family -> [[Statement]] in
@@ -243,7 +261,7 @@ extension BudgetPlan {
                 if ranges == AddressRangeSet.everything.ranges(family) { return [[family.isPackets]] }
                 let name = "far-" + BudgetPlan.name(of: ["\(family)"] + ranges.map { "\($0)" })
                 if !sets.contains(where: { $0.name == name }) { sets.append(FarSideMatch.set(name, ranges, family)) }
-                let far: Selector = direction == .egress ? family.destination : family.source
+                let far = FarSideMatch.address(direction, isLed: isLed, family)
                 return [[family.isPackets, .inSet(far, name)]]
             }
         }
