@@ -101,7 +101,7 @@ extension AgentNameTests {
                 down www -4; down www -6; up www -4; up www -6; down files; up files
                 limited "to: [$files], rate: 4Mbit, per: policy"
                 down files; up files; down www
-                finish
+                egret delete EgressPolicy/a >/dev/null; finish
                 """,
             prints: """
                  4 status: NOERROR
@@ -238,6 +238,6 @@ extension AgentNameTests {
                 status: REFUSED
                 0
                 status: NOERROR
-                """)
+                """, leavesAll: true)
     }
 }
