@@ -87,6 +87,9 @@ extension NftText {
         case .connectionDirection: "ct direction"
         case .connectionProtocol: "ct protocol"
         case .connectionTargetPort: "ct reply proto-src"
+        case .originalIPv4Destination: "ct original ip daddr"
+        case .originalIPv6Destination: "ct original ip6 daddr"
+        case .originalDestinationPort: "ct original proto-dst"
         case .time: "meta time"
         case .ipv4Source: "ip saddr"
         case .ipv4Destination: "ip daddr"
@@ -112,8 +115,9 @@ extension NftText {
     /// A value that a selector is compared to.
     static func value(_ value: UInt128, of selector: Selector) -> String {
         switch selector {
-        case .ipv4Source, .ipv4Destination, .arpSenderIPv4: NftText.value(value, .ipv4Address)
-        case .ipv6Source, .ipv6Destination: NftText.value(value, .ipv6Address)
+        case .ipv4Source, .ipv4Destination, .originalIPv4Destination, .arpSenderIPv4:
+            NftText.value(value, .ipv4Address)
+        case .ipv6Source, .ipv6Destination, .originalIPv6Destination: NftText.value(value, .ipv6Address)
         case .etherSource, .arpSenderEther: NftText.value(value, .etherAddress)
         case .connectionMark, .packetMark: NftText.value(value, .mark)
         case .connectionLabel(let bit): String(bit)
@@ -127,8 +131,9 @@ extension NftText {
         case .transportProtocol, .connectionProtocol: protocolName(value)
         case .time: NftText.value(value, .time)
         case .inputName(let length), .outputName(let length): name(value, length)
-        case .inputInterface, .outputInterface, .sourcePort, .destinationPort, .connectionTargetPort, .icmpType,
-            .icmpv6Type, .arpOperation, .destinationAddressType, .socketCgroup, .evaluationNumber:
+        case .inputInterface, .outputInterface, .sourcePort, .destinationPort, .connectionTargetPort,
+            .originalDestinationPort, .icmpType, .icmpv6Type, .arpOperation, .destinationAddressType, .socketCgroup,
+            .evaluationNumber:
             String(value)
         }
     }

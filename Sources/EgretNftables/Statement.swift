@@ -47,6 +47,14 @@ public enum Selector: Hashable, Sendable {
     case connectionProtocol
     /// `ct reply proto-src`: the port that the connection's target listens on, after any translation.
     case connectionTargetPort
+    /// `ct original ip daddr`: where the connection was going, before any translation. The rule must already have matched IPv4.
+    case originalIPv4Destination
+    /// `ct original ip6 daddr`: where the connection was going, before any translation. The rule must already have matched
+    /// IPv6.
+    case originalIPv6Destination
+    /// `ct original proto-dst`: the port that the connection was going to, before any translation. The rule must already have
+    /// matched a protocol with ports.
+    case originalDestinationPort
     /// `meta time`: when the packet came, in nanoseconds since 1970 (UTC). Only for look-ups in sets of intervals.
     case time
     /// `ip saddr`. The rule must already have matched IPv4.

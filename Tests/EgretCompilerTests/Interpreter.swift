@@ -200,6 +200,10 @@ struct Interpreter {
             (packet.connectionTargetPort ?? (packet.isReply ? packet.sourcePort : packet.destinationPort)).map {
                 UInt128($0)
             }
+        // Nothing that is interpreted here is asked about translated packets.
+        case .originalIPv4Destination, .originalIPv6Destination:
+            (packet.isReply ? packet.source : packet.destination).rawValue
+        case .originalDestinationPort: (packet.isReply ? packet.sourcePort : packet.destinationPort).map { UInt128($0) }
         case .time: UInt128(packet.time)
         case .ipv4Source, .ipv6Source: packet.source.rawValue
         case .ipv4Destination, .ipv6Destination: packet.destination.rawValue

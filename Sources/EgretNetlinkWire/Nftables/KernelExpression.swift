@@ -62,8 +62,14 @@ public enum KernelExpression: Hashable, Sendable {
         public static let transportProtocol = ConntrackKey(rawValue: 10)
         /// `NFT_CT_PROTO_SRC`.
         public static let sourcePort = ConntrackKey(rawValue: 11)
+        /// `NFT_CT_PROTO_DST`.
+        public static let destinationPort = ConntrackKey(rawValue: 12)
         /// `NFT_CT_LABELS`.
         public static let labels = ConntrackKey(rawValue: 13)
+        /// `NFT_CT_DST_IP`.
+        public static let ipv4Destination = ConntrackKey(rawValue: 20)
+        /// `NFT_CT_DST_IP6`.
+        public static let ipv6Destination = ConntrackKey(rawValue: 22)
     }
 
     /// Where a `payload` expression counts from: `enum nft_payload_bases`.

@@ -10,13 +10,14 @@ extension Selector {
         case .networkProtocol, .transportProtocol, .connectionDirection, .connectionProtocol, .tcpFlags, .icmpType,
             .icmpv6Type:
             1
-        case .etherType, .sourcePort, .destinationPort, .connectionTargetPort, .arpOperation: 2
+        case .etherType, .sourcePort, .destinationPort, .connectionTargetPort, .originalDestinationPort, .arpOperation:
+            2
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionState, .ipv4Source,
-            .ipv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber:
+            .ipv4Destination, .originalIPv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber:
             4
         case .etherSource, .arpSenderEther: 6
         case .etherSourceAndType, .time, .socketCgroup: 8
-        case .ipv6Source, .ipv6Destination, .neighbourTarget, .connectionLabel: 16
+        case .ipv6Source, .ipv6Destination, .originalIPv6Destination, .neighbourTarget, .connectionLabel: 16
         case .inputName(let length), .outputName(let length): Int(min(length, 16))
         }
     }
@@ -72,6 +73,9 @@ extension Selector {
         case .connectionDirection: [.conntrack(key: .direction)]
         case .connectionProtocol: [.conntrack(key: .transportProtocol)]
         case .connectionTargetPort: [.connectionTuple(key: .sourcePort, isReply: true)]
+        case .originalIPv4Destination: [.connectionTuple(key: .ipv4Destination, isReply: false)]
+        case .originalIPv6Destination: [.connectionTuple(key: .ipv6Destination, isReply: false)]
+        case .originalDestinationPort: [.connectionTuple(key: .destinationPort, isReply: false)]
         case .time: [.meta(key: .time), .byteOrder(length: 8, unit: 8)]
         case .ipv4Source: [.payload(.network, offset: 12, length: 4)]
         case .ipv4Destination: [.payload(.network, offset: 16, length: 4)]
