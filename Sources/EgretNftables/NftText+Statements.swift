@@ -106,6 +106,7 @@ extension NftText {
         case .destinationAddressType: "fib daddr type"
         case .socketCgroup(let level): "socket cgroupv2 level \(level)"
         case .evaluationNumber: "numgen inc mod \(UInt32.max) offset 1"
+        case .randomNumber(let limit): "numgen random mod \(limit)"
         }
     }
 
@@ -128,7 +129,8 @@ extension NftText {
         case .time: NftText.value(value, .time)
         case .inputName(let length), .outputName(let length): name(value, length)
         case .inputInterface, .outputInterface, .sourcePort, .destinationPort, .connectionTargetPort, .icmpType,
-            .icmpv6Type, .arpOperation, .destinationAddressType, .socketCgroup, .evaluationNumber:
+            .icmpv6Type, .arpOperation, .destinationAddressType, .socketCgroup, .evaluationNumber,
+            .randomNumber:
             String(value)
         }
     }

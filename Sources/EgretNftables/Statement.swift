@@ -87,6 +87,8 @@ public enum Selector: Hashable, Sendable {
     /// `numgen inc mod 4294967295 offset 1`: which time this is that the rule asks, from 1 on, over all processors. Behind
     /// 2^32 - 1 it is 1 again, and with a rule that is made anew. Only for look-ups in sets of intervals.
     case evaluationNumber
+    /// `numgen random mod N`: a number by chance, from 0 on and below N, which is not 0. Another one each time the rule asks.
+    case randomNumber(below: UInt32)
 }
 
 /// Bits of `ct state` (`NF_CT_STATE_*_BIT` in `linux/netfilter/nf_conntrack_common.h`).

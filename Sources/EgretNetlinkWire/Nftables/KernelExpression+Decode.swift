@@ -69,9 +69,14 @@ extension KernelExpression {
             guard try fields.isRegister(1), comparison <= 1, let value = try fields.value(3) else { return nil }
             return .compare(isEqual: comparison == 0, value)
         case "numgen":
-            guard fields.has(only: [1, 2, 3, 4]), try fields.uint32(3) == 0 else { return nil }
-            return try loading(
-                .evaluationNumber(modulus: try fields.uint32(2), offset: try fields.uint32(4, default: 0)), fields)
+            guard fields.has(only: [1, 2, 3, 4]) else { return nil }
+            let modulus = try fields.uint32(2)
+            let offset = try fields.uint32(4, default: 0)
+            switch try fields.uint32(3) {
+            case 0: return try loading(.evaluationNumber(modulus: modulus, offset: offset), fields)
+            case 1 where offset == 0: return try loading(.randomNumber(modulus: modulus), fields)
+            default: return nil
+            }
         case "byteorder":
             guard try fields.isRegister(1), try fields.isRegister(2), try fields.uint32(3) == 1 else { return nil }
             return .byteOrder(length: try fields.uint32(4), unit: try fields.uint32(5))

@@ -28,7 +28,7 @@ extension KernelExpression {
         case .limit: "limit"
         case .connectionLimit: "connlimit"
         case .each, .addElement: "dynset"
-        case .evaluationNumber: "numgen"
+        case .evaluationNumber, .randomNumber: "numgen"
         case .reject: "reject"
         case .masquerade: "masq"
         case .forward: "fwd"
@@ -99,6 +99,11 @@ extension KernelExpression {
             writer.putBigEndian(2, modulus)
             writer.putBigEndian(3, UInt32(0))
             writer.putBigEndian(4, offset)
+        case .randomNumber(let modulus):
+            writer.putBigEndian(1, register)
+            writer.putBigEndian(2, modulus)
+            writer.putBigEndian(3, UInt32(1))
+            writer.putBigEndian(4, UInt32(0))
         case .immediate(let data):
             writer.putBigEndian(1, register)
             try writer.putData(2, data)

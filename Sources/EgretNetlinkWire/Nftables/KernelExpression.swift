@@ -97,6 +97,8 @@ public enum KernelExpression: Hashable, Sendable {
     /// Loads how often the expression has been asked before, modulo a number, and with the offset (`NFT_NG_INCREMENTAL`), in
     /// the machine's byte order. What it has come to is the kernel's.
     case evaluationNumber(modulus: UInt32, offset: UInt32)
+    /// Loads a number by chance below another one (`NFT_NG_RANDOM`), in the machine's byte order.
+    case randomNumber(modulus: UInt32)
     /// Replaces the register by `(register & mask) ^ xor`.
     case bitwise(mask: [UInt8], xor: [UInt8])
     /// Goes on only if the register is, or is not, these bytes.

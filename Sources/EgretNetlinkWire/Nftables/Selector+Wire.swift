@@ -12,7 +12,7 @@ extension Selector {
             1
         case .etherType, .sourcePort, .destinationPort, .connectionTargetPort, .arpOperation: 2
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionState, .ipv4Source,
-            .ipv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber:
+            .ipv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber, .randomNumber:
             4
         case .etherSource, .arpSenderEther: 6
         case .etherSourceAndType, .time, .socketCgroup: 8
@@ -25,7 +25,7 @@ extension Selector {
     var isHostOrder: Bool {
         switch self {
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionLabel, .connectionState,
-            .destinationAddressType, .socketCgroup:
+            .destinationAddressType, .socketCgroup, .randomNumber:
             true
         default: false
         }
@@ -91,6 +91,7 @@ extension Selector {
         case .socketCgroup(let level): [.socketCgroup(level: UInt32(level))]
         case .evaluationNumber:
             [.evaluationNumber(modulus: .max, offset: 1), .byteOrder(length: 4, unit: 4)]
+        case .randomNumber(let limit): [.randomNumber(modulus: limit)]
         }
     }
 }
