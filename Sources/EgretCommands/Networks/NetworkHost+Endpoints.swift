@@ -57,7 +57,8 @@ extension NetworkHost {
             interface: wish.interface,
             hostInterface: try freeLinkName(),
             hostIndex: 0,
-            hardwareAddress: (wish.hardwareAddress ?? network.hardwareAddress(for: addresses)).description,
+            hardwareAddress: (wish.hardwareAddress
+                ?? network.hardwareAddress(for: addresses, machine: MachineKey.read())).description,
             hostHardwareAddress: MACAddress.randomForPort().description,
             addresses: addresses,
             sourceAddresses: wish.sourceAddresses,
