@@ -49,7 +49,7 @@ struct FileTests {
         #expect(throws: LinuxError.self) { try Directory.make("/etc/passwd") }
     }
 
-    @Test("of a namespace that was never finished the empty file goes; a file with something in it stays, and a directory")
+    @Test("of a namespace that was never finished the empty file goes; a file with something in it stays")
     func unfinishedNamespace() throws {
         let path = Self.path("unfinished")
         defer { try? File.remove(path) }
