@@ -70,7 +70,7 @@ struct NatRuleText {
         case .log: words.append("log")
         case .reject: words.append("reject")
         case .connectionTuple, .byteOrder, .setConntrack, .setMeta, .object, .forward, .transparentProxy, .socketCgroup,
-            .limit, .connectionLimit, .each, .addElement, .evaluationNumber, .writePayload:
+            .limit, .connectionLimit, .each, .addElement, .keepElement, .evaluationNumber, .writePayload:
             words.append("[\(expression.kernelName)]")
         case .other(let name, let data): append(name, data)
         }

@@ -58,7 +58,7 @@ extension PassingPacket {
                 if name == "match" && XtName(data) == "comment" { continue }
                 isCertain = false
             case .lookup, .verdictMap, .verdict, .reject, .masquerade, .translate, .transparentProxy, .forward, .limit,
-                .connectionLimit, .each, .addElement, .writePayload:
+                .connectionLimit, .each, .addElement, .keepElement, .writePayload:
                 isCertain = false
             }
         }

@@ -153,15 +153,17 @@ extension KernelExpression {
     }
 
     private static func addElement(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
-        guard fields.has(only: [1, 3, 4, 6, 9]), try fields.uint32(3) == 0, try fields.isRegister(4),
-            try fields.uint32(9, default: 0) == 0
-        else { return nil }
-        // The kernel always tells of a time to live, and none is 0.
-        if fields.has(6) {
-            let milliseconds = try fields.uint64(6)
-            if milliseconds != 0 { return nil }
+        guard fields.has(only: [1, 3, 4, 6, 9]), try fields.isRegister(4), try fields.uint32(9, default: 0) == 0 else {
+            return nil
         }
-        return .addElement(set: try fields.string(1))
+        // The kernel always tells of a time to live, and none is 0.
+        let milliseconds = try fields.uint64(6, default: 0)
+        let operation = try fields.uint32(3)
+        if operation == 0, milliseconds == 0 { return .addElement(set: try fields.string(1)) }
+        if operation == 1, milliseconds != 0 {
+            return .keepElement(set: try fields.string(1), milliseconds: milliseconds)
+        }
+        return nil
     }
 
     private static func action(_ name: String, _ fields: ExpressionFields) throws(WireError) -> KernelExpression? {

@@ -27,7 +27,7 @@ extension KernelExpression {
         case .log: "log"
         case .limit: "limit"
         case .connectionLimit: "connlimit"
-        case .each, .addElement: "dynset"
+        case .each, .addElement, .keepElement: "dynset"
         case .evaluationNumber, .randomNumber: "numgen"
         case .reject: "reject"
         case .masquerade: "masq"
@@ -169,6 +169,11 @@ extension KernelExpression {
             try writer.putString(1, set)
             writer.putBigEndian(3, UInt32(0))
             writer.putBigEndian(4, KernelExpression.register)
+        case .keepElement(let set, let milliseconds):
+            try writer.putString(1, set)
+            writer.putBigEndian(3, UInt32(1))
+            writer.putBigEndian(4, KernelExpression.register)
+            writer.putBigEndian(6, milliseconds)
         case .connectionLimit(let count, let flags):
             writer.putBigEndian(1, count)
             writer.putBigEndian(2, flags)

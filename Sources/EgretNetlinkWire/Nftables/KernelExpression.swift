@@ -64,6 +64,8 @@ public enum KernelExpression: Hashable, Sendable {
         public static let sourcePort = ConntrackKey(rawValue: 11)
         /// `NFT_CT_LABELS`.
         public static let labels = ConntrackKey(rawValue: 13)
+        /// `NFT_CT_ID`.
+        public static let identifier = ConntrackKey(rawValue: 23)
     }
 
     /// Where a `payload` expression counts from: `enum nft_payload_bases`.
@@ -128,6 +130,9 @@ public enum KernelExpression: Hashable, Sendable {
     indirect case each(set: String, milliseconds: UInt64, KernelExpression)
     /// Puts the register into a set (`NFT_DYNSET_OP_ADD`), and goes on if it is there then.
     case addElement(set: String)
+    /// Puts the register into a set for a time, also if it is there already (`NFT_DYNSET_OP_UPDATE`), and goes on if it is there
+    /// then.
+    case keepElement(set: String, milliseconds: UInt64)
     /// Writes the register into the packet. `checksumType` 1 corrects the Internet checksum at `checksumOffset`.
     case writePayload(
         PayloadBase, offset: UInt32, length: UInt32, checksumType: UInt32, checksumOffset: UInt32)

@@ -12,7 +12,8 @@ extension Selector {
             1
         case .etherType, .sourcePort, .destinationPort, .connectionTargetPort, .arpOperation: 2
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionState, .ipv4Source,
-            .ipv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber, .randomNumber:
+            .ipv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber, .randomNumber,
+            .connectionID:
             4
         case .etherSource, .arpSenderEther: 6
         case .etherSourceAndType, .time, .socketCgroup: 8
@@ -25,7 +26,7 @@ extension Selector {
     var isHostOrder: Bool {
         switch self {
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionLabel, .connectionState,
-            .destinationAddressType, .socketCgroup, .randomNumber:
+            .destinationAddressType, .socketCgroup, .randomNumber, .connectionID:
             true
         default: false
         }
@@ -70,6 +71,7 @@ extension Selector {
             ]
         case .connectionState: [.conntrack(key: .state)]
         case .connectionDirection: [.conntrack(key: .direction)]
+        case .connectionID: [.conntrack(key: .identifier)]
         case .connectionProtocol: [.conntrack(key: .transportProtocol)]
         case .connectionTargetPort: [.connectionTuple(key: .sourcePort, isReply: true)]
         case .time: [.meta(key: .time), .byteOrder(length: 8, unit: 8)]
