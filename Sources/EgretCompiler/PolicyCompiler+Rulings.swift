@@ -190,7 +190,8 @@ extension PolicyCompiler {
     /// The chain that notes on a connection that it is admitted, and lets the packet go on.
     ///
     /// Not on one between two endpoints, which the other end's program judges too: of two notes only one has room, and
-    /// each packet would write both (those that drain are in a set of each program's own). And not by an error about a connection: its far address may be anybody's.
+    /// each packet would write both (those that drain are in a set of each program's own). And not by an error about a
+    /// connection: its far address may be anybody's.
     mutating func addPassage() {
         guard case .endpoint(let direction) = use else { return }
         output.program.chains.append(Chain(passageChain))

@@ -90,10 +90,12 @@ struct RenewalTests {
             Schedule(from: Schedule.LocalTime(CivilDate(dayNumber: 0)), onClose: onClose)
         }
         func ports(_ port: UInt16) -> [Service] { [.ports(.tcp, PortRange(port)), .ports(.udp, PortRange(port))] }
-        let egress = PolicySet.rules(
+        let rules = [
             EgressRule(action: .allow, services: ports(9_001), schedule: always(.drain)),
             EgressRule(action: .allow, services: ports(9_002), schedule: always(.drain)),
-            EgressRule(action: .allow, services: ports(9_003), schedule: always(.cut)))
+            EgressRule(action: .allow, services: ports(9_003), schedule: always(.cut)),
+        ]
+        let egress = PolicySet.rules(rules[0], rules[1], rules[2])
         let ingress = PolicySet.rules(
             EgressRule(action: .allow, services: ports(9_001), schedule: always(.drain)),
             EgressRule(action: .allow, services: ports(9_002), schedule: always(.cut)),
@@ -122,9 +124,8 @@ struct RenewalTests {
         for flow in conversations(9_001) { #expect(try !flow.open()) }
         #expect(try pods.drift() == [])
         // Other policies have another note of their own, and nothing in it.
-        let further = EgressRule(action: .allow, services: ports(9_004))
-        var others = egress
-        others.policies[0].rules.append(further)
+        let others = PolicySet.rules(
+            rules[0], rules[1], rules[2], EgressRule(action: .allow, services: ports(9_004)))
         try HostPlanChangeTests.enforce(HostPlanChangeTests.Rules(egress: others, ingress: ingress), pods)
         for flow in drained {
             #expect(try !flow.ask())
