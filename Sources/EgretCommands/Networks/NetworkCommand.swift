@@ -217,7 +217,11 @@ enum SourceUse: String, ExpressibleByArgument, CaseIterable {
 
     /// Reads source addresses.
     func pairs(_ texts: [String]) throws -> [AddressPair] {
-        try texts.map { text in
+        if self == .connection && texts.isEmpty {
+            throw NetworkProblem(
+                "there are no source addresses to give to connections", advice: "say --source-address FIRST-LAST")
+        }
+        return try texts.map { text in
             let pair = try AddressPair.reading(text)
             return self == .connection ? pair.perConnection : pair
         }
