@@ -213,7 +213,7 @@ enum SourceUse: String, ExpressibleByArgument, CaseIterable {
     case connection
 
     static let help: ArgumentHelp =
-        "Who gets one address of FIRST-LAST: each endpoint its own, or each connection, by chance."
+        "Who gets one address of FIRST-LAST: each endpoint keeps to one, or each connection has one by chance."
 
     /// Reads source addresses.
     func pairs(_ texts: [String]) throws -> [AddressPair] {
