@@ -37,6 +37,8 @@ extension NftText {
         case .connectionsOverEach(let selector, let set, let count):
             "add @\(set) { \(render(selector)) ct count over \(count) }"
         case .addToSet(let selector, let set): "add @\(set) { \(render(selector)) }"
+        case .keepInSet(let selector, let set):
+            "update @\(set) { \(render(selector)) timeout \(Statement.keptSeconds)s }"
         case .setPriority(let value):
             "meta priority set \(String(value >> 16, radix: 16)):\(String(value & 0xffff, radix: 16))"
         case .setTrafficClass(let family, let value):
@@ -85,6 +87,7 @@ extension NftText {
         case .packetMark(let mask): "meta mark & \(hexadecimal(UInt128(mask), digits: 8))"
         case .connectionState: "ct state"
         case .connectionDirection: "ct direction"
+        case .connectionID: "ct id"
         case .connectionProtocol: "ct protocol"
         case .connectionTargetPort: "ct reply proto-src"
         case .originalIPv4Destination: "ct original ip daddr"
@@ -109,6 +112,7 @@ extension NftText {
         case .destinationAddressType: "fib daddr type"
         case .socketCgroup(let level): "socket cgroupv2 level \(level)"
         case .evaluationNumber: "numgen inc mod \(UInt32.max) offset 1"
+        case .randomNumber(let limit): "numgen random mod \(limit)"
         }
     }
 
@@ -119,7 +123,7 @@ extension NftText {
             NftText.value(value, .ipv4Address)
         case .ipv6Source, .ipv6Destination, .originalIPv6Destination: NftText.value(value, .ipv6Address)
         case .etherSource, .arpSenderEther: NftText.value(value, .etherAddress)
-        case .connectionMark, .packetMark: NftText.value(value, .mark)
+        case .connectionMark, .packetMark, .connectionID: NftText.value(value, .mark)
         case .connectionLabel(let bit): String(bit)
         case .networkProtocol: value == 2 ? "ipv4" : value == 10 ? "ipv6" : String(value)
         case .tcpFlags: hexadecimal(value, digits: 2)
@@ -133,7 +137,7 @@ extension NftText {
         case .inputName(let length), .outputName(let length): name(value, length)
         case .inputInterface, .outputInterface, .sourcePort, .destinationPort, .connectionTargetPort,
             .originalDestinationPort, .icmpType, .icmpv6Type, .arpOperation, .destinationAddressType, .socketCgroup,
-            .evaluationNumber:
+            .evaluationNumber, .randomNumber:
             String(value)
         }
     }

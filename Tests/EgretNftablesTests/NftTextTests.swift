@@ -50,6 +50,8 @@ struct NftTextTests {
             (.limit("slow"), "limit name \"slow\""),
             (.quota("month"), "quota name \"month\""),
             (.inSet(.evaluationNumber, "n"), "numgen inc mod 4294967295 offset 1 @n"),
+            (.equal(.randomNumber(below: 3), 0), "numgen random mod 3 == 0"),
+            (.keepInSet(.connectionID, "kept"), "update @kept { ct id timeout 10800s }"),
             (.addToSet(.packetMark(mask: 0), "closed"), "add @closed { meta mark & 0x00000000 }"),
             (
                 .beyondEach(.ipv4Destination, set: "s", 20, seconds: 1, burst: 20),

@@ -13,7 +13,8 @@ extension Selector {
         case .etherType, .sourcePort, .destinationPort, .connectionTargetPort, .originalDestinationPort, .arpOperation:
             2
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionState, .ipv4Source,
-            .ipv4Destination, .originalIPv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber:
+            .ipv4Destination, .originalIPv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber,
+            .randomNumber, .connectionID:
             4
         case .etherSource, .arpSenderEther: 6
         case .etherSourceAndType, .time, .socketCgroup: 8
@@ -26,7 +27,7 @@ extension Selector {
     var isHostOrder: Bool {
         switch self {
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionLabel, .connectionState,
-            .destinationAddressType, .socketCgroup:
+            .destinationAddressType, .socketCgroup, .randomNumber, .connectionID:
             true
         default: false
         }
@@ -71,6 +72,7 @@ extension Selector {
             ]
         case .connectionState: [.conntrack(key: .state)]
         case .connectionDirection: [.conntrack(key: .direction)]
+        case .connectionID: [.conntrack(key: .identifier)]
         case .connectionProtocol: [.conntrack(key: .transportProtocol)]
         case .connectionTargetPort: [.connectionTuple(key: .sourcePort, isReply: true)]
         case .originalIPv4Destination: [.connectionTuple(key: .ipv4Destination, isReply: false)]
@@ -95,6 +97,7 @@ extension Selector {
         case .socketCgroup(let level): [.socketCgroup(level: UInt32(level))]
         case .evaluationNumber:
             [.evaluationNumber(modulus: .max, offset: 1), .byteOrder(length: 4, unit: 4)]
+        case .randomNumber(let limit): [.randomNumber(modulus: limit)]
         }
     }
 }
