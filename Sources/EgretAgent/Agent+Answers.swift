@@ -85,9 +85,19 @@ extension Agent: AgentService {
     }
 
     /// The endpoints.
-    public func endpoints() -> [EndpointInfo] {
+    public func endpoints() -> [EndpointInfo] { information(on: endpointsPresent) + unpoliced + idleGroups }
+
+    /// The endpoints that have a name: one for each of their links.
+    func endpoints(named name: String) -> [EndpointInfo] {
+        information(on: endpointsPresent.filter { $0.workload.id.description == name })
+            + (unpoliced + idleGroups).filter { $0.name == name }
+    }
+
+    private func information(on endpoints: [AgentEndpoint]) -> [EndpointInfo] {
+        let wanted = Swift.Set(endpoints.map(\.workload.id))
         let known = Dictionary(
-            enforced.map { ($0.endpoint.workload.id, $0) }, uniquingKeysWith: { first, _ in first })
+            enforced.lazy.filter { wanted.contains($0.endpoint.workload.id) }.map { ($0.endpoint.workload.id, $0) },
+            uniquingKeysWith: { first, _ in first })
         let problems = Dictionary(
             (source.attached?.all ?? []).compactMap { record in
                 source.attached?.problem(of: record).map { (record.target.id, $0) }
@@ -96,7 +106,7 @@ extension Agent: AgentService {
         let refusals = traffic.refusals()
         let held = names?.held() ?? [:]
         let rates = rates()
-        return endpointsPresent.map { endpoint in
+        return endpoints.map { endpoint in
             let names = held[endpoint.linkKey]
             let state = known[endpoint.workload.id]
             let problem =
@@ -117,7 +127,7 @@ extension Agent: AgentService {
                 refused: refusals[endpoint.workload.id.description] ?? 0,
                 conditions: (names?.problem.map { [Condition("NamesResolved", false, reason: $0)] } ?? [])
                     + [Condition("Enforced", problem == nil && state != nil, reason: problem)])
-        } + unpoliced + idleGroups
+        }
     }
 
     /// How the agent is.

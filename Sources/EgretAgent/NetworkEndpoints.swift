@@ -45,6 +45,8 @@ struct NetworkEndpoints: EndpointSource {
     private final class Memory {
         let kept: KeptNetworks
         var versions: (networks: Int, links: Int)?
+        /// The links that the networks' endpoints have, as far as they are there.
+        var links: [UInt32: LinkRecord] = [:]
         var endpoints: [AgentEndpoint] = []
 
         init(_ kept: KeptNetworks) { self.kept = kept }
@@ -67,7 +69,14 @@ struct NetworkEndpoints: EndpointSource {
         let present = networks.isEmpty ? [:] : try links.current()
         let versions = (memory.kept.version, links.version)
         if let known = memory.versions, known == versions { return memory.endpoints }
-        memory.endpoints = endpoints(of: networks.filter { $0.bootID == bootID }, present)
+        let ours = networks.filter { $0.bootID == bootID }
+        var own: [UInt32: LinkRecord] = [:]
+        for endpoint in ours.lazy.flatMap(\.endpoints) { own[endpoint.hostIndex] = present[endpoint.hostIndex] }
+        // Others' links come and go as well.
+        if memory.versions?.networks != versions.0 || memory.links != own {
+            memory.endpoints = endpoints(of: ours, own)
+            memory.links = own
+        }
         memory.versions = versions
         return memory.endpoints
     }

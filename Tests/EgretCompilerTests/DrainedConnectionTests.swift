@@ -87,6 +87,6 @@ struct DrainedConnectionTests {
         #expect(!cutting.program.sets.contains { $0.name == "g12-drained" })
         #expect(run(cutting, .established, isOpen: false, kept: [99]).verdict == .drop)
         let ofRun = try program(.drain, for: .run)
-        #expect(!ofRun.program.sets.contains(where: \.isDynamic))
+        #expect(!ofRun.program.sets.contains { $0.isDynamic })
     }
 }

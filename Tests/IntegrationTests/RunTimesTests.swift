@@ -206,45 +206,43 @@ struct RunTimesTests {
 
     @Test("budgets count, and hold back, at their times, and from the moment on at which these begin")
     func budgets() throws {
-        try withInternet("rtbudget") { internet in
-            try expect(
-                internet,
-                """
-                soon 12
-                cat >p.yaml <<X
-                apiVersion: egret.dev/v1
-                kind: EgressPolicy
-                metadata: { name: times }
-                spec:
-                  default: allow
-                  budgets:
-                  - { name: over, amount: 1 connection, when: { until: 2020-01-01 } }
-                  - { name: now, amount: 3 connections, ports: [7/tcp], when: { from: 2020-01-02 } }
-                  - { name: soon, amount: 2 connections, ports: [80/tcp], when: { from: '$at', timezone: Soon } }
-                X
-                cat >client.py <<'X'
-                import sys
-                from talk import *
-                def count(port, number):
-                    made = [opened(("203.0.113.10", port)) for _ in range(number)]
-                    print(*[int(s is not None) for s in made], flush=True)
-                    for s in made: s and s.close()
-                count(7, 5); count(80, 4)
-                wait(float(sys.argv[1]) + 0.5)
-                count(80, 4)
-                X
-                egret run --report json --report-file report -f p.yaml -- python3 client.py $end
-                python3 -c 'import json
-                for b in json.load(open("report"))["budgets"]: print(b["budget"], b["used"], b["amount"])'
-                """,
-                prints: """
-                    1 1 1 0 0
-                    1 1 1 1
-                    1 1 0 0
-                    over 0 1
-                    now 3 3
-                    soon 2 2
-                    """)
-        }
+        try expect(
+            "rtbudget",
+            """
+            soon 12
+            cat >p.yaml <<X
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: times }
+            spec:
+              default: allow
+              budgets:
+              - { name: over, amount: 1 connection, when: { until: 2020-01-01 } }
+              - { name: now, amount: 3 connections, ports: [7/tcp], when: { from: 2020-01-02 } }
+              - { name: soon, amount: 2 connections, ports: [80/tcp], when: { from: '$at', timezone: Soon } }
+            X
+            cat >client.py <<'X'
+            import sys
+            from talk import *
+            def count(port, number):
+                made = [opened(("203.0.113.10", port)) for _ in range(number)]
+                print(*[int(s is not None) for s in made], flush=True)
+                for s in made: s and s.close()
+            count(7, 5); count(80, 4)
+            wait(float(sys.argv[1]) + 0.5)
+            count(80, 4)
+            X
+            egret run --report json --report-file report -f p.yaml -- python3 client.py $end
+            python3 -c 'import json
+            for b in json.load(open("report"))["budgets"]: print(b["budget"], b["used"], b["amount"])'
+            """,
+            prints: """
+                1 1 1 0 0
+                1 1 1 1
+                1 1 0 0
+                over 0 1
+                now 3 3
+                soon 2 2
+                """)
     }
 }

@@ -39,7 +39,7 @@ extension Agent {
         }
         let former = attached.record(target.id)
         if let former, attached.follows(former), former.target.path == target.path {
-            if request.labels.isEmpty { return endpoints().filter { $0.name == target.id } }
+            if request.labels.isEmpty { return endpoints(named: target.id) }
             throw APIError(
                 "conflict", "\(target.id) is a container of \(former.target.origin)'s, whose labels come from there",
                 advice: "start it with the label: \(former.target.origin) run --label KEY=VALUE")
@@ -50,7 +50,7 @@ extension Agent {
             if let former { try attached.restore(former) }
             // A container that begins in another's network, as those of a pod do, begins under that one's policies.
             if request.container != nil, let owner = attached.owner(of: record.cookie) {
-                let held = endpoints().filter { $0.name == owner.target.id }
+                let held = endpoints(named: owner.target.id)
                 if EndpointInfo.areEnforced(held) { return held }
             }
             throw APIError("conflict", "\(target.id) cannot be attached: \(problem)")
@@ -63,7 +63,7 @@ extension Agent {
             throw Agent.failure(error)
         }
         log("\(target.id) is attached: \(count(record.links.count, "link"))")
-        return endpoints().filter { $0.name == target.id }
+        return endpoints(named: target.id)
     }
 
     /// Lets go of a namespace that was attached.

@@ -33,7 +33,7 @@ extension Agent {
             throw (error as? APIError) ?? Agent.failure(error)
         }
         log("\(name) is attached: \(record.target)")
-        return endpoints().filter { $0.name == name }
+        return endpoints(named: name)
     }
 
     /// Lets go of a control group. Returns `false` if there is none under that name.
