@@ -32,6 +32,8 @@ extension PolicyCompiler {
         case .clause(let effect, let audit?): return auditChain(ruling, effect, audit, isStamped)
         case .named(let names, let held, let free):
             return nameChain(ruling, names, held, free, isStamped)
+        case .spoken(let names, let said, let unsaid):
+            return speechChain(ruling, names, said, unsaid, isStamped)
         case .timed(let schedule, let open, let closed):
             let key = RulingChain(ruling: ruling, isStamped: isStamped)
             if let name = rulingChains[key] { return name }
@@ -74,7 +76,8 @@ extension PolicyCompiler {
     private func mayRefuse(_ ruling: Ruling) -> Bool {
         switch ruling {
         case .clause(let effect, _): rules.effects[effect].effect.isRefusal
-        case .timed(_, let open, let closed), .named(_, let open, let closed): mayRefuse(open) || mayRefuse(closed)
+        case .timed(_, let open, let closed), .named(_, let open, let closed), .spoken(_, let open, let closed):
+            mayRefuse(open) || mayRefuse(closed)
         }
     }
 

@@ -6,12 +6,14 @@ public import EgretAddressing
 /// How a rule lets traffic to its domains out, by protocol and port.
 ///
 /// Where a client says the name, it must say one of the rule's (`checked`). Where none can be read, the address alone
-/// decides, and only on what the rule writes out or on the usual ports of protocols that say none (`pinned`). QUIC, which
-/// says a name that is not read, is answered with a refusal (`answered`), so that clients fall back, or pinned where the
-/// rule says so.
+/// decides, and only on what the rule writes out or on the usual ports of protocols that say none (`pinned`). QUIC is
+/// answered with a refusal (`answered`), so that clients fall back; where the rule says so its name is read first
+/// (`checkedDatagrams`), or it is pinned.
 public struct NamedTraffic: Hashable, Sendable {
     /// The ports of TCP on which the client's name is read: sorted, apart.
     public let checked: [PortRange]
+    /// The ports of UDP on which the name in QUIC's first packets is read, but for those that `pinned` has: sorted, apart.
+    public let checkedDatagrams: [PortRange]
     /// What passes by its address alone.
     public let pinned: [Service]
     /// The ports of UDP on which a refusal, if nothing lets the packet out, is answered: sorted, apart.
@@ -59,6 +61,8 @@ public struct NamedTraffic: Hashable, Sendable {
         }
         self.checked = PortRange.merged(sorted: checked.sorted())
         self.answered = PortRange.merged(sorted: answered.sorted())
+        // Whatever is not read is refused, and answered: what is read and not allowed too.
+        checkedDatagrams = options.quic == .check ? self.answered : []
         self.pinned = pinned
         self.spoken = self.checked.isEmpty ? [] : spoken
         passesUnverified = options.whenUnverified == .pin
@@ -66,6 +70,18 @@ public struct NamedTraffic: Hashable, Sendable {
 
     /// Whether a name is read on a port of TCP.
     public func checks(_ port: UInt16) -> Bool { checked.contains { $0.contains(port) } }
+
+    /// Whether the name in QUIC's first packets decides on a port of UDP.
+    public func checksDatagrams(_ port: UInt16) -> Bool {
+        guard checkedDatagrams.contains(where: { $0.contains(port) }) else { return false }
+        return !pinned.contains { service in
+            switch service {
+            case .any(.udp): true
+            case .ports(.udp, let ports): ports.contains(port)
+            default: false
+            }
+        }
+    }
 
     private static func tcpPorts(_ rule: EgressRule) -> [PortRange] {
         if rule.services.isEmpty { return [.all] }
