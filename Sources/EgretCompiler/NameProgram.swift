@@ -116,15 +116,15 @@ public struct NameProgram: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - family: The flows' family.
-    ///   - interface: The endpoint's.
+    ///   - interface: The name of the endpoint's.
     /// - Returns: The set's name.
-    public static func passedSet(_ family: AddressFamily, of interface: InterfaceName) -> String {
+    public static func passedSet(_ family: AddressFamily, of interface: String) -> String {
         "\(interface)-passed-\(family)"
     }
 
     private func passedSet(_ family: AddressFamily) -> Set {
         var set = Set(
-            NameProgram.passedSet(family, of: endpoint.interface), keyType: family.dataType,
+            NameProgram.passedSet(family, of: endpoint.interface.rawValue), keyType: family.dataType,
             size: CompiledNameRule.setSize)
         set.furtherKeyTypes = [.inetService, family.dataType, .inetService]
         set.hasTimeouts = true
@@ -205,7 +205,8 @@ public struct NameProgram: Hashable, Sendable {
             in: lead,
             [
                 family.isPackets, .equal(.transportProtocol, 17),
-                .inConcatenatedSet(flow, NameProgram.passedSet(family, of: endpoint.interface)), .verdict(.accept),
+                .inConcatenatedSet(flow, NameProgram.passedSet(family, of: endpoint.interface.rawValue)),
+                .verdict(.accept),
             ])
     }
 

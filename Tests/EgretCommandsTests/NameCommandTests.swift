@@ -47,7 +47,29 @@ struct NameCommandTests {
         ).standardOutput
         #expect(output.contains("by address alone: any address that the name was resolved to"))
         #expect(output.contains("git.example.org 443/udp: reject"))
-        #expect(output.contains("quic: pin lets it pass"))
+        #expect(output.contains("quic: check lets it pass by the name it says, quic: pin by its address"))
+    }
+
+    @Test("a rule that reads QUIC's names allows it, and says what it must say")
+    func checksQUIC() throws {
+        let policy = try SharedFile(
+            """
+            apiVersion: egret.dev/v1alpha1
+            kind: EgressPolicy
+            metadata: { name: quic }
+            spec:
+              egress:
+                - action: allow
+                  to: [{ domains: [example.org] }]
+                  ports: [443]
+                  quic: check
+            """)
+        let output = try egret(
+            "explain", "--policy", policy.path, "--to", "example.org", "--port", "443/udp", "--port", "80/udp"
+        ).standardOutput
+        #expect(output.contains("example.org 443/udp: allow"))
+        #expect(output.contains("the first packets must say the name in QUIC"))
+        #expect(output.contains("example.org 80/udp: deny"))
     }
 
     @Test("a name that no rule is about, and one that is denied where addresses are open, say what that means")

@@ -14,17 +14,19 @@ extension NameSets {
     /// - Parameters:
     ///   - source: The client's address and port.
     ///   - destination: The server's.
-    ///   - sets: The names of the sets, whose keys are both, one behind the other.
-    ///   - milliseconds: For how long.
-    /// - Throws: As ``commit(_:_:)`` does; the flow is then in none of the sets.
+    ///   - sets: The names of the sets, whose keys are both, one behind the other, and for how many milliseconds.
+    /// - Throws: As ``commit(_:_:)`` does: the flow is then in none of the sets, or its packets are still led away.
     public func pass(
-        from source: SocketAddress, to destination: SocketAddress, in sets: [String], milliseconds: UInt64
+        from source: SocketAddress, to destination: SocketAddress, in sets: [String: UInt64]
     ) throws {
-        let element = ElementBatch.Element(
-            own: source.address, address: destination.address, ports: (own: source.port, far: destination.port),
-            milliseconds: milliseconds)
-        let all = Dictionary(sets.map { ($0, [element]) }, uniquingKeysWith: { first, _ in first })
-        try send(coming: all, going: [:])
+        let coming = sets.mapValues { milliseconds in
+            [
+                ElementBatch.Element(
+                    own: source.address, address: destination.address,
+                    ports: (own: source.port, far: destination.port), milliseconds: milliseconds)
+            ]
+        }
+        try send(coming: coming, going: [:])
         try forget(
             ConnectionTuple(
                 source: source.address, destination: destination.address, transport: .udp, sourcePort: source.port,
