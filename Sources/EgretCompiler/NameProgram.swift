@@ -99,9 +99,13 @@ public struct NameProgram: Hashable, Sendable {
             Chain(chain("resolve"), base: BaseChain(kind: .nat, hook: .prerouting, priority: -115)),
             Chain(chain("guard"), base: BaseChain(kind: .filter, hook: .forward, priority: -20)),
         ]
-        let matches = doors.enumerated().flatMap { conditions(of: $1, number: $0) }
         let checksDatagrams = proxies.datagramsPort != nil && doors.contains { !$0.checkedDatagrams.isEmpty }
-        if checksDatagrams { program.sets += AddressFamily.allCases.map(passedSet) }
+        if checksDatagrams { program.sets = AddressFamily.allCases.map(passedSet) }
+        let matches = doors.enumerated().flatMap { number, door in
+            conditions(of: door, door.checkedPorts, of: .tcp, ports: "ports-\(number)")
+                + (checksDatagrams
+                    ? conditions(of: door, door.checkedDatagrams, of: .udp, ports: "datagrams-\(number)") : [])
+        }
         program.rules = [Rule(in: chain("prerouting"), [isFrom, .verdict(.goto(lead))])]
         program.rules += limiting() + leading(matches, besidesPassed: checksDatagrams)
         if checksDatagrams, let port = proxies.datagramsPort {
@@ -142,11 +146,6 @@ public struct NameProgram: Hashable, Sendable {
     }
 
     /// What a new connection must be to be led through a door.
-    private mutating func conditions(of door: Door, number: Int) -> [[Statement]] {
-        conditions(of: door, door.checkedPorts, of: .tcp, ports: "ports-\(number)")
-            + conditions(of: door, door.checkedDatagrams, of: .udp, ports: "datagrams-\(number)")
-    }
-
     private mutating func conditions(
         of door: Door, _ ports: [PortRange], of transport: IPProtocol, ports setName: String
     ) -> [[Statement]] {

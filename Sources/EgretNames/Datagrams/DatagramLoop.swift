@@ -56,7 +56,7 @@ final class DatagramLoop {
     private let patience: UInt64
     private var flows: [Flow: Entry] = [:]
     private var counts: [Int: (all: Int, readings: Int)] = [:]
-    private var now: UInt64 = BootClock.milliseconds
+    var now: UInt64 = BootClock.milliseconds
     private var nextTick: UInt64 = 0
 
     init(
@@ -101,7 +101,8 @@ final class DatagramLoop {
         }
     }
 
-    private func take(_ bytes: [UInt8], _ flow: Flow) {
+    /// Takes a datagram of a flow.
+    func take(_ bytes: [UInt8], _ flow: Flow) {
         // What was sent to the proxy itself goes nowhere.
         guard flow.destination.port != ownPort, let endpoint = registry.endpoint(at: flow.source.address) else {
             return
@@ -225,7 +226,7 @@ final class DatagramLoop {
     }
 
     /// Ends the patience with clients that have said no name in time, and forgets what is old.
-    private func tick() {
+    func tick() {
         nextTick = now + 250
         for (flow, entry) in Array(flows) where now >= entry.state.end {
             forget(flow)
