@@ -83,7 +83,7 @@ struct NameRuleTests {
         }
     }
 
-    @Test("QUIC passes by the name in its first packets where a rule has that read, and is refused at once otherwise")
+    @Test("QUIC passes by the name in its first packets where a rule has it read, and else is refused at once")
     func readQUIC() throws {
         let hello = QUICInitial.hello("www.example.test")
         let client = QUICInitial()
