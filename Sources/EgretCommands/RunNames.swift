@@ -88,7 +88,7 @@ final class RunNames: Sendable {
                 event: { _, event in log.note(event) }
             ))
         let readsDatagrams = names.contains { !$0.traffic.checkedDatagrams.isEmpty }
-        datagrams = readsDatagrams ? try RunNames.datagrams(setting, registry, sets, log) : nil
+        datagrams = try readsDatagrams ? RunNames.startDatagrams(setting, registry, sets, log) : nil
     }
 
     /// How long the kernel looks a flow up that was let through: until the connection's own entry lets it pass.
@@ -96,7 +96,7 @@ final class RunNames: Sendable {
     /// The same where a rule's time may end what it has let through: every packet is looked up then.
     private static let longPassing: UInt64 = 86_400_000
 
-    private static func datagrams(
+    private static func startDatagrams(
         _ setting: Setting, _ registry: NameRegistry, _ sets: NameSets, _ log: RunNameLog
     ) throws(LinuxError) -> DatagramProxy {
         let (generation, interface) = (setting.program.generation, setting.interface)

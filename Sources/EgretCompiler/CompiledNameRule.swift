@@ -57,7 +57,7 @@ public struct CompiledNameRule: Hashable, Sendable {
 
     /// The name of the set of flows that the name check has let through for a rule, by the rule's number, in the program
     /// with a generation: the client's address and port, and the server's. Only rules have one by which the name in QUIC's
-    /// first packets is read (``NamedTraffic/checkedDatagrams``).
+    /// first packets is read (`NamedTraffic.checkedDatagrams`).
     public static func flowSet(_ number: Int, _ family: AddressFamily, of generation: Generation) -> String {
         "g\(generation.rawValue)-q\(number)-\(family)"
     }

@@ -100,7 +100,7 @@ public struct NameProgram: Hashable, Sendable {
             Chain(chain("guard"), base: BaseChain(kind: .filter, hook: .forward, priority: -20)),
         ]
         let checksDatagrams = proxies.datagramsPort != nil && doors.contains { !$0.checkedDatagrams.isEmpty }
-        if checksDatagrams { program.sets = AddressFamily.allCases.map(passedSet) }
+        if checksDatagrams { program.sets = AddressFamily.allCases.map { passedSet($0) } }
         let matches = doors.enumerated().flatMap { number, door in
             conditions(of: door, door.checkedPorts, of: .tcp, ports: "ports-\(number)")
                 + (checksDatagrams
@@ -185,7 +185,7 @@ public struct NameProgram: Hashable, Sendable {
     }
 
     private func leading(_ matches: [[Statement]], besidesPassed: Bool) -> [Rule] {
-        let passed = besidesPassed ? AddressFamily.allCases.map(passing) : []
+        let passed = besidesPassed ? AddressFamily.allCases.map { passing($0) } : []
         return [
             Rule(in: lead, [Direction.reply.statement, .verdict(.accept)]),
             // Also when the address has left the set: what was led here once never leaves by itself.

@@ -138,7 +138,7 @@ final class DatagramLoop {
         else { return refuse(endpoint, flow, .limited(destination)) }
         switch hooks.begin(endpoint, destination) {
         case .refuse: refuse(endpoint, flow, .denied(destination))
-        case .pass: pass(endpoint, flow, attempt(endpoint, flow, .nothing(.otherProtocol), nil))
+        case .pass: pass(endpoint, flow, makeAttempt(endpoint, flow, .nothing(.otherProtocol), nil))
         case .read: read(endpoint, flow, bytes, InitialReader(), until: now + patience)
         }
     }
@@ -162,17 +162,17 @@ final class DatagramLoop {
         if case .name(let spoken) = speech {
             name = DomainName(ascii: spoken.name)
             guard name != nil else {
-                var attempt = attempt(endpoint, flow, speech, nil)
+                var attempt = makeAttempt(endpoint, flow, speech, nil)
                 attempt.rules = []
                 return refuse(endpoint, flow, .refused(attempt))
             }
         }
-        let attempt = attempt(endpoint, flow, speech, name)
+        let attempt = makeAttempt(endpoint, flow, speech, name)
         guard hooks.allows(endpoint, attempt) else { return refuse(endpoint, flow, .refused(attempt)) }
         pass(endpoint, flow, attempt)
     }
 
-    private func attempt(
+    private func makeAttempt(
         _ endpoint: Int, _ flow: Flow, _ speech: ConnectionAttempt.Speech, _ name: DomainName?
     ) -> ConnectionAttempt {
         let address = flow.destination.address
