@@ -330,9 +330,9 @@ let package = Package(
             name: "EgretAgentTests",
             dependencies: [
                 "EgretAddressing", "EgretPolicy", "EgretAgentAPI", "EgretCompiler", "EgretDocuments", "EgretLinux",
-                "EgretDataplane", "EgretFlows", "EgretNetlink", "EgretNetworks", "EgretNftables", "EgretSources",
-                "EgretDNSWire", "EgretGreetingWire", "EgretNames", "EgretAgent", "EgretAgentClient", "EgretTesting",
-                "egret",
+                "EgretDataplane", "EgretFlows", "EgretNetlink", "EgretNetlinkWire", "EgretNetworks", "EgretNftables",
+                "EgretShaping", "EgretSources", "EgretDNSWire", "EgretGreetingWire", "EgretNames", "EgretAgent",
+                "EgretAgentClient", "EgretTesting", "egret",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -52,7 +52,13 @@ int32_t egret_set_nonblocking(int32_t descriptor, int32_t on) {
 
 int32_t egret_descriptor_flags(int32_t descriptor) { RETRY(fcntl(descriptor, F_GETFD)); }
 
-int32_t egret_close_on_exec(int32_t descriptor) { RETRY(fcntl(descriptor, F_SETFD, FD_CLOEXEC)); }
+int32_t egret_take_inherited(int32_t descriptor) {
+    int flags = fcntl(descriptor, F_GETFD);
+    if (flags < 0) return -errno;
+    // It would not have outlived exec: this process has opened it itself.
+    if (flags & FD_CLOEXEC) return -EEXIST;
+    RETRY(fcntl(descriptor, F_SETFD, FD_CLOEXEC));
+}
 
 static int32_t copy_status(int result, const struct stat *from, struct egret_file_status *to) {
     if (result < 0) return -errno;

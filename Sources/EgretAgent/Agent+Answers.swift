@@ -95,6 +95,7 @@ extension Agent: AgentService {
             uniquingKeysWith: { first, _ in first })
         let refusals = traffic.refusals()
         let held = names?.held() ?? [:]
+        let rates = rates()
         return endpointsPresent.map { endpoint in
             let names = held[endpoint.linkKey]
             let state = known[endpoint.workload.id]
@@ -110,7 +111,8 @@ extension Agent: AgentService {
                 networkDefault: state?.egress.isEmpty ?? false ? defaultAction.rawValue : nil,
                 ingress: state?.ingress ?? [],
                 routes: state?.routes.map { enforcement.choices(of: $0).map(\.words) },
-                limits: state.flatMap { TrafficLimit.words($0.limits) }, names: names?.held,
+                limits: state.flatMap { TrafficLimit.words($0.limits) }, rates: rates[endpoint.interfaceIndex],
+                names: names?.held,
                 generations: state?.generations ?? [],
                 refused: refusals[endpoint.workload.id.description] ?? 0,
                 conditions: (names?.problem.map { [Condition("NamesResolved", false, reason: $0)] } ?? [])

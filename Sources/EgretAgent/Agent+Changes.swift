@@ -150,6 +150,7 @@ extension Agent {
         deadline = try revision.flatMap { try store.deadline(of: $0.number) }
         problem = nil
         lastFailure = nil
+        if !hasTaken { names?.settle() }
         hasTaken = true
         changes += 1
         fetchFeeds()

@@ -47,6 +47,7 @@ extension Agent {
         addFeeds(&text)
         addNames(&text)
         addTraffic(&text)
+        addRates(&text)
         addBudgets(&text)
         return text.text
     }
@@ -94,6 +95,29 @@ extension Agent {
         text.begin("egret_agent_held_names", "gauge", "Names that endpoints have resolved and may reach now.")
         let held = names?.held().values.reduce(0) { $0 + $1.held.names } ?? 0
         text.add("egret_agent_held_names", [], held)
+    }
+
+    /// What endpoints' own rates have held back; nothing where there are none.
+    private func addRates(_ text: inout MetricsText) {
+        let rates = rates()
+        let known = endpointsPresent.compactMap { endpoint in
+            rates[endpoint.interfaceIndex].map { (endpoint.workload.id.description, $0) }
+        }.sorted { $0.0 < $1.0 }
+        if known.isEmpty { return }
+        func add(_ name: String, _ kind: String, _ help: String, _ value: (RateInfo) -> UInt64) {
+            text.begin(name, kind, help)
+            for (endpoint, rates) in known {
+                for rate in rates {
+                    text.add(name, [("endpoint", endpoint), ("direction", rate.direction)], value(rate))
+                }
+            }
+        }
+        add(
+            "egret_rate_dropped_packets_total", "counter",
+            "Packets that an endpoint's own rate has dropped because so many waited already."
+        ) { $0.dropped }
+        add("egret_rate_passed_bytes_total", "counter", "Bytes that have passed an endpoint's own rate.") { $0.bytes }
+        add("egret_rate_waiting_bytes", "gauge", "Bytes that wait for an endpoint's own rate.") { $0.waiting }
     }
 
     private func addTraffic(_ text: inout MetricsText) {

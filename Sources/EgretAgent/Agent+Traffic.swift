@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import EgretAgentAPI
+import EgretPolicy
+import EgretShaping
 
 extension Agent {
     /// The flows that the kernel has told of.
@@ -21,6 +23,19 @@ extension Agent {
 }
 
 extension Agent {
+    /// What endpoints' own rates have let pass and dropped, by the index of the link that each is known by; nothing if the kernel
+    /// cannot be asked.
+    func rates() -> [UInt32: [RateInfo]] {
+        let counts = (try? enforcement.rateCounts()) ?? []
+        return Dictionary(grouping: counts, by: \.link).mapValues { counts in
+            counts.map { count in
+                RateInfo(
+                    direction: count.direction.rawValue, packets: count.packets, bytes: count.bytes,
+                    dropped: count.dropped, waiting: count.waitingBytes)
+            }.sorted { $0.direction < $1.direction }
+        }
+    }
+
     /// Keeps what was counted to the last.
     func keepCounts() {
         noting(traffic: "counters") { try readCounters() }

@@ -48,10 +48,8 @@ public enum AgentDaemon {
     ///   - log: Takes lines for whoever runs the agent; called on any thread.
     /// - Throws: An error that says why the agent cannot start. The kernel is then as it was.
     public static func run(_ options: Options, log: @escaping @Sendable (String) -> Void) throws {
-        // Before there are threads: each of them has the signals blocked.
-        let signals = try SignalDescriptor(SignalSet([.terminate, .interrupt, .hangup]))
         let manager = ServiceManager()
-        let (process, server, listeners) = try start(options, manager, log)
+        let (signals, (process, server, listeners)) = try start(options, manager, log)
         manager.ready("in force")
         log("listening at \(options.socketPath)")
         let watchdog = Task { await manager.keepAlive { await process.agent.isAlive() } }
@@ -69,10 +67,13 @@ public enum AgentDaemon {
     /// Starts everything. What the service manager has handed over is nobody's but the agent's on return: it may close it.
     private static func start(
         _ options: Options, _ manager: ServiceManager, _ log: @escaping @Sendable (String) -> Void
-    ) throws -> (AgentProcess, AgentServer, [RemoteListener]) {
-        let handed = HandedDescriptor.takeAll()
+    ) throws -> (SignalDescriptor, (AgentProcess, AgentServer, [RemoteListener])) {
+        // Before anything is opened: what is promised and was not handed over would be that.
+        let handed = HandedDescriptor.takeAll(telling: log)
         Environment.unset(HandedDescriptor.variables)
-        return try wait {
+        // Before there are threads: each of them has the signals blocked.
+        let signals = try SignalDescriptor(SignalSet([.terminate, .interrupt, .hangup]))
+        let started = try wait { () async throws -> (AgentProcess, AgentServer, [RemoteListener]) in
             let process = try await AgentProcess.start(
                 options.places, reach: options.reach, feedAuthorities: options.feedAuthorities, manager: manager,
                 handed: handed, log: log)
@@ -90,6 +91,7 @@ public enum AgentDaemon {
                 throw error
             }
         }
+        return (signals, started)
     }
 
     /// Listens at TCP ports.

@@ -33,8 +33,8 @@ public final class AgentProcess: Sendable {
     public struct Reach: Sendable {
         /// The container engines that it follows: by name, the path of each one's socket.
         public var engines: [String: String]
-        /// The ways past policies that no container of theirs may have: one that has such is killed.
-        public var refusedContainers: Swift.Set<ContainerBypass>
+        /// Which of their containers are not to run: such are killed.
+        public var refusals: ContainerRefusals
         /// The bridges that let nothing pass but what endpoints send and are sent that the agent knows.
         public var quarantine: [BridgePattern]
         /// What endpoints may send that no policy selects.
@@ -50,12 +50,12 @@ public final class AgentProcess: Sendable {
 
         /// Sets the reach.
         public init(
-            engines: [String: String] = [:], refusedContainers: Swift.Set<ContainerBypass> = [],
+            engines: [String: String] = [:], refusals: ContainerRefusals = ContainerRefusals(),
             quarantine: [BridgePattern] = [], defaultAction: DefaultAction = .allow,
             nameServers: [NameServer] = [], serverTrust: ServerTrust? = nil,
             nameDenial: NameTable.Denial = .refused, nameLimits: NameLimits = NameLimits()
         ) {
-            self.refusedContainers = refusedContainers
+            self.refusals = refusals
             self.nameServers = nameServers
             self.serverTrust = serverTrust
             self.nameDenial = nameDenial
@@ -136,12 +136,14 @@ public final class AgentProcess: Sendable {
             Dataplane(try NetlinkConnection.netfilter()),
             try UsageStore(path: "\(places.state)/usage.sqlite", log: log),
             kernel: "\(try NetworkStore.currentBootID()) \(namespace)")
+        let links = try WatchedLinks()
         let agent = Agent(
             loop: group.next(), store: try PolicyStore(path: "\(places.state)/agent.sqlite"), enforcement: enforcement,
             source: HostEndpoints(
-                networks: try NetworkEndpoints(),
+                networks: try NetworkEndpoints(links: links),
                 attached: try AttachedEndpoints(
-                    directory: "\(places.runtime)/endpoints-\(namespace)", followed: Swift.Set(reach.engines.keys)),
+                    directory: "\(places.runtime)/endpoints-\(namespace)", followed: Swift.Set(reach.engines.keys),
+                    links: links),
                 groups: try AttachedGroups(directory: "\(places.runtime)/groups-\(namespace)"),
                 fileNote: FilePolicies.note(places.runtime, namespace)),
             defaultAction: reach.defaultAction, timeZones: SystemTimeZones.database(),
@@ -149,11 +151,12 @@ public final class AgentProcess: Sendable {
             now: { WallTime.now.seconds }, traffic: traffic, trafficStore: trafficStore, clock: clock,
             feeds: feeds, names: names, budgets: budgets, log: log)
         try await agent.start()
-        names?.settle()
+        // Where the kernel is left as it is, what it leads to is too.
+        if await agent.hasTaken { names?.settle() }
         routes.start(log: log) { authors in Task { await agent.kernelChanged(by: authors) } }
         let engines = reach.engines.sorted { $0.key < $1.key }.map { name, path in
             EngineFollower(
-                EngineFollower.Engine(name: name, socketPath: path), agent: agent, refused: reach.refusedContainers,
+                EngineFollower.Engine(name: name, socketPath: path), agent: agent, refusals: reach.refusals,
                 group: group, log: log)
         }
         // What runs already has its policies before anybody is told that the agent is ready.

@@ -40,7 +40,7 @@ public enum FilePolicies {
         try File.replace(note, with: [], mode: 0o600, synchronized: false)
         var catalog = reading.catalog
         catalog.networkDefault = .allow
-        let source = try NetworkEndpoints()
+        let source = try NetworkEndpoints(links: WatchedLinks())
         let state = DesiredState(
             catalog: catalog, endpoints: try source.endpoints(), namespaces: reading.namespaces,
             nodes: reading.nodes)

@@ -37,52 +37,42 @@ extension EndpointSource {
 /// The endpoints of this host's networks, as they are kept.
 struct NetworkEndpoints: EndpointSource {
     private let store: NetworkStore
-    private let links: NetworkLinks
+    private let links: WatchedLinks
     private let bootID: String
     private let memory: Memory
 
     /// What was found when it was last looked, for as long as nothing changes.
     private final class Memory {
-        /// Hears of links that come, go and change.
-        let events: NetlinkConnection
-        var files: [String: File.Status]?
+        let kept: KeptNetworks
+        var versions: (networks: Int, links: Int)?
         var endpoints: [AgentEndpoint] = []
 
-        init() throws {
-            events = try NetlinkConnection.routeEvents(groups: [RouteGroup.links], receiveBuffer: 1 << 20)
-        }
-
-        /// Whether a link may have changed since the last call.
-        func linksHaveChanged() throws -> Bool {
-            let pending = try events.pendingEvents()
-            return pending.someWereLost || !pending.messages.isEmpty
-        }
+        init(_ kept: KeptNetworks) { self.kept = kept }
     }
 
     /// Looks at the networks of the calling thread's network namespace.
-    init() throws {
+    ///
+    /// - Parameter links: The links of that namespace.
+    /// - Throws: An error if the namespace cannot be told.
+    init(links: WatchedLinks) throws {
         store = try NetworkStore(chosen: Environment.current[NetworkStore.variable])
-        links = NetworkLinks(try NetlinkConnection.route())
+        self.links = links
         bootID = try NetworkStore.currentBootID()
-        memory = try Memory()
+        memory = Memory(KeptNetworks(store))
     }
 
     func endpoints() throws -> [AgentEndpoint] {
-        // In this order: what changes while it is read is read again.
-        let haveChanged = try memory.linksHaveChanged()
-        let files = try store.files()
-        if !haveChanged, let files, files == memory.files { return memory.endpoints }
-        memory.files = nil
-        memory.endpoints = try read()
-        memory.files = files
+        let networks = try memory.kept.networks()
+        // After the networks: an endpoint that is kept has its link.
+        let present = networks.isEmpty ? [:] : try links.current()
+        let versions = (memory.kept.version, links.version)
+        if let known = memory.versions, known == versions { return memory.endpoints }
+        memory.endpoints = endpoints(of: networks.filter { $0.bootID == bootID }, present)
+        memory.versions = versions
         return memory.endpoints
     }
 
-    private func read() throws -> [AgentEndpoint] {
-        let networks = try store.networks().filter { $0.bootID == bootID }
-        if networks.isEmpty { return [] }
-        let present = Dictionary(
-            try links.all().map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+    private func endpoints(of networks: [NetworkRecord], _ present: [UInt32: LinkRecord]) -> [AgentEndpoint] {
         let found: [Connection] = networks.flatMap { network in
             network.endpoints.compactMap { endpoint in
                 // Until its link is gone it is an endpoint, whatever its stage, and whatever somebody calls the link.
@@ -127,7 +117,7 @@ struct NetworkEndpoints: EndpointSource {
     }
 
     func hasLink(_ endpoint: AgentEndpoint) -> Bool {
-        (try? links.all().contains { $0.index == endpoint.interfaceIndex }) ?? true
+        do { return try links.current()[endpoint.interfaceIndex] != nil } catch { return true }
     }
 
     func note(hasPolicies: Bool) throws { try store.note(hasPolicies: hasPolicies) }

@@ -245,6 +245,8 @@ public struct EndpointInfo: Codable, Hashable, Sendable {
     public var routes: [String]?
     /// The limits that its policies set; `nil` if there are none.
     public var limits: [String]?
+    /// What its own rates have let pass and dropped, at the link that it is known by; `nil` if it has none there.
+    public var rates: [RateInfo]?
     /// What it has resolved and may reach by name now; `nil` if no policy of its has rules about names.
     public var names: HeldNames?
     /// The generations in force: egress, then ingress.
@@ -259,7 +261,8 @@ public struct EndpointInfo: Codable, Hashable, Sendable {
         name: String, network: String, namespace: String, addresses: [String], subnets: [String]? = nil,
         leads: [String]? = nil, labels: [String: String], ports: [String]? = nil, egress: [String],
         networkDefault: String? = nil, ingress: [String], routes: [String]? = nil, limits: [String]? = nil,
-        names: HeldNames? = nil, generations: [Int], refused: UInt64? = nil, conditions: [Condition]
+        rates: [RateInfo]? = nil, names: HeldNames? = nil, generations: [Int], refused: UInt64? = nil,
+        conditions: [Condition]
     ) {
         self.subnets = subnets
         self.leads = leads
@@ -267,6 +270,7 @@ public struct EndpointInfo: Codable, Hashable, Sendable {
         self.routes = routes
         self.names = names
         self.limits = limits
+        self.rates = rates
         self.ports = ports
         self.refused = refused
         self.name = name

@@ -21,6 +21,10 @@ public struct BudgetInfo: Codable, Hashable, Sendable {
     public var granted: UInt64
     /// The period: `month`, `{ rolling: 24h }`.
     public var period: String
+    /// At which times it counts, and holds anything back: `mon-fri 09:00-17:00 (UTC)`; `nil` for always.
+    public var when: String?
+    /// Whether it is such a time now; `nil` where it always counts.
+    public var isOpen: Bool?
     /// When the period ends, in seconds since 1970; `nil` for one without end.
     public var ends: Int?
     /// How much will have been used by then if it goes on as it did so far; `nil` for a period without end.
@@ -41,9 +45,9 @@ public struct BudgetInfo: Codable, Hashable, Sendable {
     /// Creates a state.
     public init(
         policy: String, budget: String, account: String, endpoints: Int, unit: String = "bytes", used: UInt64,
-        amount: UInt64? = nil, granted: UInt64 = 0, period: String, ends: Int? = nil, forecast: UInt64? = nil,
-        cost: UInt64? = nil, costForecast: UInt64? = nil, currency: String? = nil, onExhausted: String,
-        isExhausted: Bool, refused: UInt64
+        amount: UInt64? = nil, granted: UInt64 = 0, period: String, when: String? = nil, isOpen: Bool? = nil,
+        ends: Int? = nil, forecast: UInt64? = nil, cost: UInt64? = nil, costForecast: UInt64? = nil,
+        currency: String? = nil, onExhausted: String, isExhausted: Bool, refused: UInt64
     ) {
         self.policy = policy
         self.budget = budget
@@ -54,6 +58,8 @@ public struct BudgetInfo: Codable, Hashable, Sendable {
         self.amount = amount
         self.granted = granted
         self.period = period
+        self.when = when
+        self.isOpen = isOpen
         self.ends = ends
         self.forecast = forecast
         self.cost = cost
@@ -62,6 +68,33 @@ public struct BudgetInfo: Codable, Hashable, Sendable {
         self.onExhausted = onExhausted
         self.isExhausted = isExhausted
         self.refused = refused
+    }
+}
+
+extension BudgetInfo {
+    /// Reads a state. An agent that knows of bytes alone does not say what it is of.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            policy: try values.decode(String.self, forKey: .policy),
+            budget: try values.decode(String.self, forKey: .budget),
+            account: try values.decode(String.self, forKey: .account),
+            endpoints: try values.decode(Int.self, forKey: .endpoints),
+            unit: try values.decodeIfPresent(String.self, forKey: .unit) ?? "bytes",
+            used: try values.decode(UInt64.self, forKey: .used),
+            amount: try values.decodeIfPresent(UInt64.self, forKey: .amount),
+            granted: try values.decode(UInt64.self, forKey: .granted),
+            period: try values.decode(String.self, forKey: .period),
+            when: try values.decodeIfPresent(String.self, forKey: .when),
+            isOpen: try values.decodeIfPresent(Bool.self, forKey: .isOpen),
+            ends: try values.decodeIfPresent(Int.self, forKey: .ends),
+            forecast: try values.decodeIfPresent(UInt64.self, forKey: .forecast),
+            cost: try values.decodeIfPresent(UInt64.self, forKey: .cost),
+            costForecast: try values.decodeIfPresent(UInt64.self, forKey: .costForecast),
+            currency: try values.decodeIfPresent(String.self, forKey: .currency),
+            onExhausted: try values.decode(String.self, forKey: .onExhausted),
+            isExhausted: try values.decode(Bool.self, forKey: .isExhausted),
+            refused: try values.decode(UInt64.self, forKey: .refused))
     }
 }
 

@@ -24,6 +24,29 @@ public struct ClauseTraffic: Codable, Hashable, Sendable {
     }
 }
 
+/// What has become of the traffic of an endpoint that waits for a rate of its own, since the agent made the place.
+public struct RateInfo: Codable, Hashable, Sendable {
+    /// `egress`: what the endpoint sends. `ingress`: what it is sent.
+    public var direction: String
+    /// Packets that have passed.
+    public var packets: UInt64
+    /// Bytes of those, as the link carries them.
+    public var bytes: UInt64
+    /// Packets that were dropped because so many waited already.
+    public var dropped: UInt64
+    /// Bytes that wait now.
+    public var waiting: UInt64
+
+    /// Creates an account.
+    public init(direction: String, packets: UInt64, bytes: UInt64, dropped: UInt64, waiting: UInt64) {
+        self.direction = direction
+        self.packets = packets
+        self.bytes = bytes
+        self.dropped = dropped
+        self.waiting = waiting
+    }
+}
+
 /// Traffic of one endpoint with one other end, by one clause.
 public struct FlowInfo: Codable, Hashable, Sendable {
     /// `group/name`.

@@ -43,13 +43,16 @@ struct RecordedCosts: Encodable {
         var (before, after) = (Tally(lists), Tally(lists))
         if evaluator != nil { (wouldBeRefused, wouldBeReached) = (0, 0) }
         for line in traffic.flatMap(\.reached) {
-            guard let address = line.address else { continue }
+            guard let flow = line.flow else { continue }
             let passes = evaluator.map { line.passes($0, at: time) } ?? true
             if !passes { wouldBeRefused = (wouldBeRefused ?? 0) + 1 }
             for direction in TrafficDirection.allCases {
                 let amount = direction == .egress ? line.sent : line.received
                 for (place, list) in lists.enumerated() {
-                    guard let entry = list.entry(for: address, direction, groups: named) else { continue }
+                    let found = list.entry(
+                        for: flow.destination, flow.protocol, port: flow.destinationPort, icmpType: flow.icmpType,
+                        direction, groups: named)
+                    guard let entry = found else { continue }
                     before.add(amount?.bytes ?? 0, to: entry, of: place)
                     if passes { after.add(amount?.bytes ?? 0, to: entry, of: place) }
                 }

@@ -27,6 +27,7 @@ final class RunBudgets {
     /// What the kernel holds, as it was last corrected.
     private(set) var program: TableProgram
     private let budgets: [EgressBudget]
+    private let plan: BudgetPlan
     private let dataplane: Dataplane
 
     /// A budget, and whose it is.
@@ -64,14 +65,17 @@ final class RunBudgets {
         }
     }
 
-    /// Puts the budgets into the kernel. Nothing leaves yet.
+    /// Puts the budgets into the kernel; `nil` if the policies have none. Nothing leaves yet.
     ///
-    /// - Returns: `nil` if the policies have none.
-    init?(_ policies: PolicySet, for endpoint: Endpoint, slot: Int, _ dataplane: Dataplane) throws {
+    /// Their times are those within the horizon: its first and last second, since 1970.
+    init?(
+        _ policies: PolicySet, for endpoint: Endpoint, slot: Int, horizon: ClosedRange<Int64>, _ dataplane: Dataplane
+    ) throws {
         budgets = RunBudgets.budgets(of: policies)
         if budgets.isEmpty { return nil }
         self.dataplane = dataplane
         var plan = BudgetPlan(table: BudgetPlan.table(slot: slot))
+        plan.horizon = horizon
         plan.accounts = budgets.filter(\.holdsBack).map { $0.planned(left: $0.budget.amount?.count ?? 0) }
         let link = BudgetPlan.Link(
             attachment: .link(endpoint.interface, index: endpoint.interfaceIndex), addresses: endpoint.addresses)
@@ -85,6 +89,7 @@ final class RunBudgets {
                         countsConnections: entry.budget.unit == .connections)
                 })
         ]
+        self.plan = plan
         program = plan.program
         var transaction = Transaction([Transaction.Step(.addTable, in: program.table)])
         for operation in program.installation { transaction.append(operation, in: program.table) }
@@ -98,6 +103,19 @@ final class RunBudgets {
         return holding.count > 1
             || holding.contains { $0.budget.unit != .bytes && $0.budget.amount?.count ?? 0 > BudgetPlan.tallyLimit }
     }
+
+    /// Whether a budget counts at some times only.
+    var hasTimes: Bool { budgets.contains { $0.budget.schedule != nil } }
+
+    /// What the kernel is to hold with the times of other days.
+    func program(within horizon: ClosedRange<Int64>) -> TableProgram {
+        var further = program
+        further.setTimes(plan.times(within: horizon))
+        return further
+    }
+
+    /// Knows that the kernel has been given the times of a program.
+    func hold(_ program: TableProgram) { self.program = program }
 
     /// Gives quotas what is left by the counters of what passed.
     func correct() throws {

@@ -57,7 +57,7 @@ extension RunPlace {
     // MARK: - Times
 
     func startTimes() throws {
-        guard policies.hasSchedules || policies.hasTimedLimits else { return }
+        guard policies.hasSchedules || policies.hasTimedLimits || budgets?.hasTimes == true else { return }
         let timer = try Timer()
         try timer.set(after: timesPeriod)
         timesTimer = timer
@@ -97,6 +97,8 @@ extension RunPlace {
             changes.steps += further.program.renewal(ofTimesOf: limits.program)
             changes.steps += further.frames.renewal(ofTimesOf: limits.frames)
         }
+        let furtherBudgets = budgets?.program(within: horizon)
+        if let furtherBudgets, let budgets { changes.steps += furtherBudgets.renewal(ofTimesOf: budgets.program) }
         if !changes.steps.isEmpty { try host.dataplane.commit(changes) }
         self.horizon = horizon
         policyProgram = policy
@@ -104,6 +106,10 @@ extension RunPlace {
         if let further {
             limits = further
             policing?.limits = further
+        }
+        if let furtherBudgets {
+            budgets?.hold(furtherBudgets)
+            policing?.budgets = furtherBudgets
         }
     }
 

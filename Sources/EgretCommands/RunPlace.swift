@@ -32,7 +32,7 @@ final class RunPlace {
     private let claim: StateDirectory.Claim
     /// The policy as the kernel has it.
     var policyProgram: PolicyProgram
-    /// The first and last second, since 1970, for which the kernel has been given the times of rules and limits.
+    /// The first and last second, since 1970, for which the kernel has been given the times of rules, limits and budgets.
     var horizon: ClosedRange<Int64>
     /// When giving it others has failed, if it has: another attempt takes its time.
     var failedRenewal: Int64?
@@ -215,7 +215,7 @@ final class RunPlace {
                 try RouteTables(slot: record.slot, host.route).addDiversion(address.family)
             }
         }
-        budgets = try RunBudgets(policies, for: endpoint, slot: record.slot, host.dataplane)
+        budgets = try RunBudgets(policies, for: endpoint, slot: record.slot, horizon: horizon, host.dataplane)
         try verify(program)
         try makeRoutes(for: endpoint)
         try makeLimits(for: endpoint)

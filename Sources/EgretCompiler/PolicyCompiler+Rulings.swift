@@ -129,6 +129,22 @@ extension ScheduleUse {
     }
 }
 
+extension Schedule {
+    /// The name of the set of its times: by what the policy says of them. What the set holds comes and goes with the calendar.
+    var timesName: String {
+        var digest = StableDigest()
+        digest.add(description)
+        return "when-\(digest.text)"
+    }
+
+    /// The set of the times at which something holds that holds back: beyond those that have been worked out, all.
+    func timesOfHolding(within horizon: ClosedRange<Int64>) -> EgretNftables.Set {
+        // It also holds where nobody has worked out what the clock says.
+        let moments = ScheduleUse(schedule: self, holdsBack: true).moments(within: horizon)
+        return EgretNftables.Set(timesName, keyType: .time, hasIntervals: true, contents: .elements(moments))
+    }
+}
+
 // MARK: - Effects
 
 extension PolicyCompiler {

@@ -100,10 +100,6 @@ extension RuleAction {
 extension Service {
     /// Whether the flow's protocol, and its port or type, are the service's.
     func matches(_ flow: Flow) -> Bool {
-        switch self {
-        case .any(let proto): flow.protocol == proto
-        case .ports(let proto, let range): flow.protocol == proto && flow.destinationPort.map(range.contains) ?? false
-        case .icmp(let proto, let type): flow.protocol == proto && flow.icmpType == type
-        }
+        matches(flow.protocol, port: flow.destinationPort, icmpType: flow.icmpType)
     }
 }

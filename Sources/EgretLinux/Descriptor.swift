@@ -29,9 +29,10 @@ public final class Descriptor: Sendable {
     /// Takes a descriptor that whoever started this process has left open for it, and has it close on exec.
     ///
     /// - Parameter number: Its number; nobody else may know it, as it is closed when the last reference goes.
-    /// - Throws: ``LinuxError`` if nothing is open there.
+    /// - Throws: ``LinuxError`` if nothing is open there; with ``Errno/exists`` if it closes on exec already, as everything does
+    ///   that this process has opened itself: then it is left alone.
     public init(inherited number: Int32) throws(LinuxError) {
-        try check(egret_close_on_exec(number), "take descriptor", "\(number)")
+        try check(egret_take_inherited(number), "take descriptor", "\(number)")
         self.number = number
         isOwned = true
     }

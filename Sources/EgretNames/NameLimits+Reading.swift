@@ -7,7 +7,7 @@ extension NameLimits {
     /// Reads limits as people write them, one in each text: `questions=500/s`, `new-names=60/min`, `new-bytes=4KiB/min`.
     ///
     /// What is not set stays as it is by default; but a rate that is set has a burst in proportion, and one rule may hold no
-    /// more names than its endpoint.
+    /// more names, and no more addresses, than its endpoint.
     ///
     /// - Parameter texts: The limits, in any order, each at most once.
     /// - Returns: The limits, and a sentence for each mistake; with mistakes, the limits are of no use.
@@ -28,6 +28,9 @@ extension NameLimits {
         if limits.namesPerRule > limits.names {
             mistakes.append("names-per-rule=\(limits.namesPerRule) is more than names=\(limits.names)")
         }
+        if limits.addressesPerRule > limits.addresses {
+            mistakes.append("addresses-per-rule=\(limits.addressesPerRule) is more than addresses=\(limits.addresses)")
+        }
         return (limits, mistakes)
     }
 
@@ -42,6 +45,8 @@ extension NameLimits {
         newNameByteBurst = values[.newBytesBurst] ?? newNameByteBurst
         names = values[.names] ?? names
         namesPerRule = values[.namesPerRule] ?? min(namesPerRule, names)
+        addresses = values[.addresses] ?? addresses
+        addressesPerRule = values[.addressesPerRule] ?? min(addressesPerRule, addresses)
     }
 
     /// What is wrong with a text.
@@ -61,6 +66,8 @@ extension NameLimits {
         case newBytesBurst = "new-bytes-burst"
         case names
         case namesPerRule = "names-per-rule"
+        case addresses
+        case addressesPerRule = "addresses-per-rule"
 
         /// What it may be.
         var range: ClosedRange<Int> {
@@ -73,8 +80,8 @@ extension NameLimits {
             case .questionsBurst: 1...4_000
             case .newNames, .newNamesBurst: 1...1_000_000
             case .newBytes, .newBytesBurst: 1...(1 << 30)
-            // A rule's set of a run has as many elements.
-            case .names, .namesPerRule: 1...65_536
+            // A rule's set of a run has as many elements of each family.
+            case .names, .namesPerRule, .addresses, .addressesPerRule: 1...65_536
             }
         }
 
@@ -91,6 +98,8 @@ extension NameLimits {
             case .newBytesBurst: "new-bytes-burst=16KiB"
             case .names: "names=1000"
             case .namesPerRule: "names-per-rule=500"
+            case .addresses: "addresses=2000"
+            case .addressesPerRule: "addresses-per-rule=1000"
             }
         }
 
@@ -122,7 +131,8 @@ extension NameLimits {
             case .newNames: EventRate(text).flatMap { $0.unit == .minute ? Int($0.count) : nil }
             case .newBytes: text.hasSuffix("/min") ? Setting.bytes(text.dropLast(4)) : nil
             case .newBytesBurst: Setting.bytes(text)
-            case .nameLength, .labels, .questionsBurst, .newNamesBurst, .names, .namesPerRule:
+            case .nameLength, .labels, .questionsBurst, .newNamesBurst, .names, .namesPerRule, .addresses,
+                .addressesPerRule:
                 text.allSatisfy { $0.isASCII && $0.isNumber } ? Int(text) : nil
             }
         }

@@ -20,7 +20,7 @@ public struct NameLimits: Hashable, Sendable {
     public var newNameBytesPerMinute = 8_192
     /// Such bytes at once.
     public var newNameByteBurst = 65_536
-    /// Names that an endpoint, or one of its rules, may hold addresses of at a time.
+    /// Names that an endpoint may hold addresses of at a time, counted once for each rule.
     public var names = 8_192
     /// The same for one rule.
     public var namesPerRule = 4_096

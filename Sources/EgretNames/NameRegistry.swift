@@ -13,6 +13,8 @@ public final class NameRegistry: Sendable {
         var table: NameTable
         /// Rises when the endpoint's rules are replaced: what was permitted before is not any more.
         var generation: UInt64
+        /// Another for each endpoint that has the number, one after the other: what one has begun does not count for the next.
+        let incarnation: UInt64
         var pending = 0
         var connections = 0
     }
@@ -40,7 +42,8 @@ public final class NameRegistry: Sendable {
     /// Starts with no endpoint: nothing is answered.
     public init() {}
 
-    /// Adds an endpoint, or replaces it. It then holds nothing; the next question meets the new rules.
+    /// Adds an endpoint, or replaces it. It then holds nothing; the next question meets the new rules. What was spent of its
+    /// limits stays spent, unless these are others.
     public func set(_ endpoint: NameEndpoint, now: UInt64) {
         _ = set(endpoint, holding: [], now: now)
     }
@@ -60,9 +63,12 @@ public final class NameRegistry: Sendable {
             for address in endpoint.addresses { state.byAddress[address] = endpoint.id }
             var table = NameTable(
                 rules: endpoint.rules, limits: endpoint.limits, denial: endpoint.denial, now: now)
+            if let old { table.keepBudgets(of: old.table) }
             let grants = table.takeOver(holdings, now: now)
             table.committed(grants, now: now)
-            var entry = Entry(endpoint: endpoint, table: table, generation: state.generation)
+            var entry = Entry(
+                endpoint: endpoint, table: table, generation: state.generation,
+                incarnation: old?.incarnation ?? state.generation)
             entry.pending = old?.pending ?? 0
             entry.connections = old?.connections ?? 0
             state.entries[endpoint.id] = entry
@@ -181,6 +187,40 @@ public final class NameRegistry: Sendable {
     func update<Result: Sendable>(_ id: Int, _ body: (inout Entry) -> sending Result) -> Result? {
         state.withLock { state in
             state.change(id, body)
+        }
+    }
+
+    /// Whether an endpoint is the one that had the number then, and has an address still.
+    func isStill(_ id: Int, _ incarnation: UInt64, at address: IPAddress) -> Bool {
+        state.withLock { $0.byAddress[address] == id && $0.entries[id]?.incarnation == incarnation }
+    }
+
+    /// Takes a question off the books of the endpoint that had the number then, if it is there.
+    func questionEnded(of id: Int, _ incarnation: UInt64) {
+        _ = update(id) { entry in
+            guard entry.incarnation == incarnation else { return }
+            entry.pending -= 1
+        }
+    }
+
+    /// Counts a client's connection.
+    ///
+    /// - Parameter id: The endpoint.
+    /// - Returns: Which of those that have the number it is; `nil` if it is not there, or has as many as it may.
+    func connectionBegan(of id: Int) -> UInt64? {
+        let incarnation = update(id) { entry -> UInt64? in
+            guard entry.connections < entry.endpoint.limits.connections else { return nil }
+            entry.connections += 1
+            return entry.incarnation
+        }
+        return incarnation ?? nil
+    }
+
+    /// Takes a client's connection off the books of the endpoint that had the number then, if it is there.
+    func connectionEnded(of id: Int, _ incarnation: UInt64) {
+        _ = update(id) { entry in
+            guard entry.incarnation == incarnation else { return }
+            entry.connections -= 1
         }
     }
 

@@ -62,6 +62,8 @@ extension NameTable {
         }
         if filter.isCut { passage.events.append(.limited(question.name, .addressesPerAnswer)) }
         guard !filter.kept.isEmpty else { return .pass(passage) }
+        // Who keeps a record longer than the others would go to an address whose element has gone.
+        passage.longestLifetime = min(limits.longestLifetime, filter.shortestLifetime)
         let name = question.name.lowercased
         let seconds = min(max(filter.shortestLifetime, limits.shortestLifetime), limits.longestLifetime)
         let lifetime = UInt64(seconds + limits.grace) * 1_000
@@ -106,10 +108,14 @@ struct AliasChain {
         guard question.type != .cname, message.answers.contains(where: { $0.type == .cname }) else { return }
         var aliases: [DNSName: (DNSName, UInt32)] = [:]
         for record in message.answers {
-            guard record.type == .cname, case .name(let target) = record.data else { continue }
+            guard record.type == .cname, record.recordClass == DNSQuestion.internetClass,
+                case .name(let target) = record.data
+            else { continue }
+            let other = aliases[record.name]
             // Two aliases of one name are no answer (RFC 2181, section 10.1).
-            if let other = aliases[record.name], other.0 != target { return nil }
-            aliases[record.name] = (target, record.timeToLive)
+            if let other, other.0 != target { return nil }
+            let lifetime = record.timeToLive.asLifetime
+            aliases[record.name] = (target, min(lifetime, other?.1 ?? lifetime))
         }
         while let last = names.last, let (target, lifetime) = aliases[last] {
             guard names.count <= limit, !names.contains(target) else { return nil }
@@ -117,6 +123,11 @@ struct AliasChain {
             shortestLifetime = min(shortestLifetime, lifetime)
         }
     }
+}
+
+extension UInt32 {
+    /// A record's lifetime as it is meant: one with the top bit set is zero (RFC 2181, section 8).
+    fileprivate var asLifetime: UInt32 { self > UInt32(Int32.max) ? 0 : self }
 }
 
 /// Takes out of an answer what the client is not to see, and gathers the addresses that are left.
@@ -131,7 +142,8 @@ struct AnswerFilter {
     private(set) var kept: [IPAddress] = []
     /// The addresses that were removed because they are not public.
     private(set) var removed: [IPAddress] = []
-    /// The shortest lifetime on the way to an address, in seconds.
+    /// The shortest lifetime of the addresses that are left and of the aliases that lead there, in seconds: records of one set
+    /// that differ count as the shortest (RFC 2181, section 5.2).
     private(set) var shortestLifetime: UInt32
 
     init(_ chain: AliasChain, _ question: DNSQuestion, rules: [NameRule], limits: NameLimits) {
@@ -204,8 +216,7 @@ struct AnswerFilter {
             }
             kept.append(address)
         }
-        // The top bit set means zero (RFC 2181, section 8).
-        shortestLifetime = min(shortestLifetime, lifetime > UInt32(Int32.max) ? 0 : lifetime)
+        shortestLifetime = min(shortestLifetime, lifetime.asLifetime)
         return true
     }
 }

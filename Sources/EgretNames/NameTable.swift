@@ -74,6 +74,13 @@ public struct NameTable: Sendable {
         holdings = NameHoldings(ruleCount: rules.count)
     }
 
+    /// Goes on with what is left of the same endpoint's budgets under other rules: a change of rules gives no more of them.
+    mutating func keepBudgets(of old: NameTable) {
+        guard old.limits == limits else { return }
+        (questions, newNames, nameBits) = (old.questions, old.newNames, old.nameBits)
+        seenBelowWildcards = old.seenBelowWildcards
+    }
+
     /// Whether the endpoint may ask anything at all now, or has asked too much.
     mutating func mayAsk(now: UInt64) -> Bool { questions.has(now: now) }
 

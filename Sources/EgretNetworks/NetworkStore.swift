@@ -48,41 +48,33 @@ public struct NetworkStore: Sendable {
     ///
     /// - Throws: ``NetworkProblem`` if a file is damaged or of a later version; nothing is changed then.
     public func networks() throws -> [NetworkRecord] {
-        guard File.exists(path) else { return [] }
-        return try Directory.names(in: path).filter { $0.hasSuffix(".json") }.map { try read("\(path)/\($0)") }
-    }
-
-    /// The states of the files that ``networks()`` reads, by name: while they are the same, so are the networks.
-    ///
-    /// - Returns: `nil` if a file is so young that a later change might not show.
-    public func files() throws(LinuxError) -> [String: File.Status]? {
-        guard File.exists(path) else { return [:] }
-        var found: [String: File.Status] = [:]
-        let now = WallTime.now.seconds
-        for name in try Directory.names(in: path) where name.hasSuffix(".json") {
-            let status = try File.status("\(path)/\(name)")
-            if now - status.modifiedSeconds <= 2 { return nil }
-            found[name] = status
+        try fileNames().map { name in
+            let file = "\(path)/\(name)"
+            return try NetworkStore.record(File.read(file), of: file)
         }
-        return found
     }
 
-    private func read(_ file: String) throws -> NetworkRecord {
-        let record: NetworkRecord
+    /// The names of the networks' files.
+    func fileNames() throws(LinuxError) -> [String] {
+        guard File.exists(path) else { return [] }
+        return try Directory.names(in: path).filter { $0.hasSuffix(".json") }
+    }
+
+    /// The network that a file describes.
+    static func record(_ bytes: [UInt8], of file: String) throws -> NetworkRecord {
+        let data = Data(bytes)
         do {
-            let data = Data(try File.read(file))
             let version = try JSONDecoder().decode(Version.self, from: data).version
             guard version <= NetworkRecord.currentVersion else {
                 throw NetworkProblem(
                     "\(file) was written by a later egret", advice: "use that one, or one that is newer still")
             }
-            record = try JSONDecoder().decode(NetworkRecord.self, from: data)
+            return try JSONDecoder().decode(NetworkRecord.self, from: data)
         } catch let error as DecodingError {
             throw NetworkProblem(
                 "\(file) is damaged: \(NetworkStore.text(error))",
                 advice: "the kernel keeps what it has; mend the file, or move it away and make the network anew")
         }
-        return record
     }
 
     private struct Version: Decodable {

@@ -24,14 +24,15 @@ extension NftText {
         }
     }
 
-    /// A value of a type: an address, a mark in hexadecimal, a port or number in decimal.
+    /// A value of a type: an address, a mark in hexadecimal, a port or number in decimal, a moment in seconds.
     static func value(_ value: UInt128, _ type: DataType) -> String {
         switch type {
         case .ipv4Address: IPAddress(family: .ipv4, rawValue: value).description
         case .ipv6Address: IPAddress(family: .ipv6, rawValue: value).description
         case .etherAddress: MACAddress(rawValue: UInt64(truncatingIfNeeded: value)).description
         case .mark: hexadecimal(value, digits: 8)
-        case .time, .cgroup: String(value)
+        case .time: String(value / 1_000_000_000)
+        case .cgroup: String(value)
         case .integer, .inetProtocol, .inetService, .icmpType, .icmpv6Type, .interfaceIndex: String(value)
         }
     }
@@ -64,6 +65,15 @@ extension NftText {
 }
 
 extension DataType {
+    /// What declares a set with keys of the type: its name or, where nft takes none, an expression of the type.
+    var nftDeclaration: String {
+        switch self {
+        case .integer: "typeof \(NftText.render(Selector.evaluationNumber))"
+        case .time: "typeof \(NftText.render(Selector.time))"
+        default: "type \(nftName)"
+        }
+    }
+
     /// nft's word for the type.
     var nftName: String {
         switch self {

@@ -4,9 +4,9 @@
 /// Renders values as the text that `nft -f` reads.
 ///
 /// The text is for people, for golden tests and for `nft -c -f`; Egret itself speaks netlink. It says what the
-/// netlink form says, with two exceptions that come from nft: it has no text for looking up a neighbour target in
-/// a set of addresses (`@th,64,128 @set` is printed and nft 1.0.6 refuses it), and it takes no name that is one of
-/// its own words, such as `fwd`.
+/// netlink form says, with three exceptions that come from nft: it has no text for looking up a neighbour target in
+/// a set of addresses (`@th,64,128 @set` is printed and nft 1.0.6 refuses it), it takes no name that is one of
+/// its own words, such as `fwd`, and it reads moments in whole seconds, so that a range of them ends up to a second early.
 public enum NftText {
     /// A transaction as an `nft -f` script: one line for each step, two for a set with contents.
     ///
@@ -87,14 +87,17 @@ public enum NftText {
     }
 
     private static func render(_ set: Set) -> String {
-        let key = ([set.keyType] + set.furtherKeyTypes).map(\.nftName).joined(separator: " . ")
+        let key =
+            set.furtherKeyTypes.isEmpty
+            ? set.keyType.nftDeclaration
+            : "type " + ([set.keyType] + set.furtherKeyTypes).map(\.nftName).joined(separator: " . ")
         let type = set.mapsToVerdict ? "\(key) : verdict" : key
         let size = set.size.map { " size \($0);" } ?? ""
         let flags = [
             set.isDynamic ? "dynamic" : nil, set.hasIntervals ? "interval" : nil, set.hasTimeouts ? "timeout" : nil,
         ].compactMap(\.self)
         let flagText = flags.isEmpty ? "" : " flags \(flags.joined(separator: ","));"
-        return "\(set.name) { type \(type);\(flagText)\(size) }"
+        return "\(set.name) { \(type);\(flagText)\(size) }"
     }
 
     private static func elementLines(_ verb: String, _ set: Set, _ table: String) -> [String] {

@@ -8,7 +8,8 @@ public import EgretAddressing
 /// The raw value is nft's number for the type (`enum datatypes` in nftables' `include/datatype.h`), kept by the
 /// kernel unread so that `nft list` can print elements as what they are.
 public enum DataType: UInt32, Hashable, Sendable, CaseIterable {
-    /// `integer`, 4 bytes here; big endian, as intervals need it.
+    /// `integer`, 4 bytes here; big endian, as intervals need it. For nft the type has no length: it declares such a set by
+    /// the expression that looks into it, here always ``Selector/evaluationNumber``. No part of concatenated keys.
     case integer = 4
     /// `ipv4_addr`, 4 bytes.
     case ipv4Address = 7
@@ -28,7 +29,8 @@ public enum DataType: UInt32, Hashable, Sendable, CaseIterable {
     case interfaceIndex = 20
     /// `icmpv6_type`, 1 byte.
     case icmpv6Type = 29
-    /// `time`, 8 bytes: nanoseconds since 1970 (UTC); big endian, as intervals need it.
+    /// `time`, 8 bytes: nanoseconds since 1970 (UTC); big endian, as intervals need it. nft declares such a set by
+    /// ``Selector/time``. No part of concatenated keys.
     case time = 43
     /// `cgroupsv2`, 8 bytes, the machine's byte order: the kernel's number of a control group.
     case cgroup = 46

@@ -239,3 +239,14 @@ public enum Service: Hashable, Sendable {
     /// ICMP (1) or ICMPv6 (58) messages of one type.
     case icmp(IPProtocol, type: UInt8)
 }
+
+extension Service {
+    /// Whether packets of a protocol are the service's, by their port or type, where they have one.
+    package func matches(_ proto: IPProtocol, port: UInt16?, icmpType: UInt8?) -> Bool {
+        switch self {
+        case .any(let mine): mine == proto
+        case .ports(let mine, let range): mine == proto && port.map(range.contains) ?? false
+        case .icmp(let mine, let type): mine == proto && type == icmpType
+        }
+    }
+}

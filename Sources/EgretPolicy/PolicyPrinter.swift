@@ -171,7 +171,8 @@ public enum PolicyPrinter {
         return fields
     }
 
-    private static func when(_ schedule: Schedule, hasClosing: Bool = true) -> String {
+    /// A schedule as the value of `when`; only that of a rule closes anything.
+    static func when(_ schedule: Schedule, hasClosing: Bool = true) -> String {
         var fields: [(String, String)] = []
         if !schedule.days.isEmpty { fields.append(("days", list(schedule.dayWords))) }
         if !schedule.hours.isEmpty {

@@ -58,6 +58,14 @@ enum ShapingSite: Hashable, Sendable {
         }
     }
 
+    /// Whether what waits is sent by the endpoint, or to it.
+    var direction: TrafficDirection {
+        switch self {
+        case .link: .ingress
+        case .queue(let direction, _, _): direction
+        }
+    }
+
     /// The order in which places are gone through.
     var order: (UInt32, String) { (link, name ?? "") }
 

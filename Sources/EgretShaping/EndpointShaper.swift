@@ -116,6 +116,29 @@ public final class EndpointShaper {
         return found
     }
 
+    /// What the kernel has counted where endpoints' traffic waits for rates of their own, in the order of links.
+    ///
+    /// What endpoints share is not among it: there nobody knows whose it was.
+    ///
+    /// - Returns: One for each endpoint and direction that is limited.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func counts() throws(NetlinkError) -> [RateCounts] {
+        if isUnknown || shapes.isEmpty { return [] }
+        var records: [UInt32: QueueingRecord] = [:]
+        for record in try shaper.records() { records[record.link] = record }
+        var found: [RateCounts] = []
+        for site in shapes.keys.sorted(by: { $0.order < $1.order }) {
+            guard let index = site.name == nil ? site.link : queues[site], let counts = records[index]?.counts else {
+                continue
+            }
+            found.append(
+                RateCounts(
+                    link: site.link, direction: site.direction, packets: counts.packets, bytes: counts.bytes,
+                    dropped: counts.dropped, waitingBytes: counts.waitingBytes))
+        }
+        return found
+    }
+
     private static func sites(_ wanted: [UInt32: EndpointRates]) -> [ShapingSite: TrafficShape] {
         wanted.reduce(into: [:]) { sites, entry in sites.merge(entry.value.sites(entry.key)) { $1 } }
     }

@@ -7,6 +7,7 @@ import EgretCompiler
 import EgretDataplane
 import EgretLinux
 import EgretPolicy
+import EgretShaping
 import EgretSources
 import NIOCore
 import NIOPosix
@@ -106,6 +107,7 @@ final class NotedKernel: Sendable {
         /// How often there was something to compare: what others had changed.
         var comparisons = 0
         var counters: [String: CounterValue] = [:]
+        var rates: [RateCounts] = []
         /// Errors to come, one for each attempt.
         var failures: [Failure?] = []
     }
@@ -160,6 +162,7 @@ final class NotedEnforcement: Enforcement {
     }
     func tidy() throws {}
     func counters() throws -> [String: CounterValue] { kernel.state.withLock { $0.counters } }
+    func rateCounts() throws -> [RateCounts] { kernel.state.withLock { $0.rates } }
 }
 
 struct GivenEndpoints: EgretAgent.EndpointSource {

@@ -478,6 +478,13 @@ struct AgentCommandTests {
             (["--host-network", "kill"], "--host-network kill goes with --runtime"),
             (["--privileged", "kill", "--other-links", "kill"], "--other-links kill goes with --runtime"),
             (["--runtime", "docker", "--privileged", "stop"], "--privileged"),
+            (["--runtime", "docker", "--privileged", "kill", "--except", "monitor"], "monitor is no exception"),
+            (["--runtime", "docker", "--privileged", "kill", "--except", "image:"], "image: is no exception"),
+            (
+                ["--runtime", "docker", "--privileged", "kill", "--except", "podman/monitor"],
+                "--except podman/monitor goes with --runtime podman"
+            ),
+            (["--runtime", "docker", "--except", "docker/monitor"], "--except docker/monitor goes with kill"),
         ])
     func actions(_ options: [String], _ mistake: String) async throws {
         let output = try await egret("/nowhere", ["agent"] + options)

@@ -103,6 +103,124 @@ struct AttachedTests {
         withExtendedLifetime(folder) {}
     }
 
+    @Test(
+        "capabilities that lead to the host are told of, each for what it is; those that engines give to all are not",
+        arguments: [
+            ("NET_ADMIN", "can connect itself to the host's network anew"),
+            ("SYS_ADMIN", "can enter the host's network"),
+            ("SYS_MODULE", "can put code into the host's kernel"),
+            ("SYS_RAWIO", "can have devices write to the host's memory"),
+            ("SYS_BOOT", "can have the host begin another kernel"), ("DAC_READ_SEARCH", "can open files of the host's"),
+        ])
+    func waysToHost(_ name: String, _ deed: String) throws {
+        let capability = try #require(HostCapability.allCases.first { $0.name == name })
+        // Docker's own, `00000000a80425fb`.
+        let usual: UInt64 = 0xa804_25fb
+        let way = HostCapability.wayToHost(usual | capability.bit, seesHostProcesses: false)
+        #expect(way == "it has the capability \(name) in the host's user namespace, and \(deed)")
+        #expect(HostCapability.wayToHost(usual, seesHostProcesses: true) == nil)
+    }
+
+    @Test("to trace processes leads to the host from among its processes, and to set the clock leads nowhere")
+    func otherWays() {
+        let trace = HostCapability.sysPtrace.bit
+        #expect(HostCapability.wayToHost(trace, seesHostProcesses: true)?.contains("SYS_PTRACE") == true)
+        #expect(HostCapability.wayToHost(trace, seesHostProcesses: false) == nil)
+        #expect(HostCapability.wayToHost(HostCapability.sysTime.bit, seesHostProcesses: true) == nil)
+        #expect(HostCapability.wayToClock(HostCapability.sysTime.bit)?.contains("SYS_TIME") == true)
+        #expect(HostCapability.wayToClock(trace) == nil)
+    }
+
+    /// What is to be attached of a container whose first process shows nothing.
+    private func target(_ name: String, _ grant: String, _ users: ContainerUsers?) throws -> AttachedTarget {
+        let text = """
+            {"Id":"\(name)-number","Name":"/\(name)","State":{"Running":true,"Pid":99999999},"Config":{},
+            "NetworkSettings":{},"HostConfig":\(grant)}
+            """
+        let container = try JSONDecoder().decode(EngineContainer.self, from: Data(text.utf8))
+        return try #require(container.target(of: "docker", users: users))
+    }
+
+    @Test(
+        "what a container was given counts, whatever its first process has, if it was given it among the host's users",
+        arguments: [
+            (#""Privileged":true"#, .host, "NET_ADMIN"), (#""CapAdd":["CAP_SYS_ADMIN"]"#, .host, "SYS_ADMIN"),
+            (#""CapAdd":["sys_module"]"#, .host, "SYS_MODULE"),
+            (#""CapAdd":["ALL"],"CapDrop":["NET_ADMIN","CAP_SYS_ADMIN"]"#, .host, "SYS_MODULE"),
+            (#""CapAdd":["NET_ADMIN"],"CapDrop":["ALL"]"#, .host, "NET_ADMIN"),
+            (#""CapAdd":["NET_ADMIN"]"#, .remapped, nil), (#""CapAdd":["NET_ADMIN"]"#, nil, nil),
+            (#""CapAdd":["NET_ADMIN"],"UsernsMode":"host""#, .remapped, "NET_ADMIN"),
+            (#""CapAdd":["NET_ADMIN"],"UsernsMode":"host""#, .rootless, nil),
+            (#""CapAdd":["NET_ADMIN"],"UsernsMode":"host""#, nil, nil),
+            (#""CapAdd":["NET_ADMIN"],"UsernsMode":"private""#, .host, nil),
+            (#""CapAdd":["SYS_PTRACE"]"#, .host, nil),
+            (#""CapAdd":["SYS_PTRACE"],"PidMode":"host""#, .host, "SYS_PTRACE"),
+            (#""CapAdd":null,"CapDrop":null,"Privileged":false,"UsernsMode":"""#, .host, nil),
+        ] as [(String, ContainerUsers?, String?)])
+    func given(_ grant: String, _ users: ContainerUsers?, _ name: String?) throws {
+        let way = try target("web", "{\(grant)}", users).wayToHost
+        #expect((way != nil) == (name != nil))
+        if let name { #expect(way?.contains(name) == true) }
+    }
+
+    @Test(
+        "an engine says whose users its containers have",
+        arguments: [
+            (#"{"SecurityOptions":["name=apparmor","name=seccomp,profile=default"]}"#, .host), ("{}", .host),
+            (#"{"SecurityOptions":null}"#, .host),
+            (#"{"SecurityOptions":["name=seccomp,profile=default","name=userns"]}"#, .remapped),
+            (#"{"SecurityOptions":["name=rootless","name=userns"]}"#, .rootless),
+        ] as [(String, ContainerUsers)])
+    func users(_ text: String, _ users: ContainerUsers) throws {
+        let information = try JSONDecoder().decode(EngineInformation.self, from: Data(text.utf8))
+        #expect(information.users == users)
+    }
+
+    @Test("a container that was started in the host's network is taken to be there, and its guests, whoever has left")
+    func leftHostNetwork() throws {
+        let folder = try TemporaryDirectory()
+        var targets: [AttachedTarget] = []
+        for (name, mode) in [
+            ("left", "host"), ("guest", "container:left-number"), ("named", "container:left"), ("own", "bridge"),
+            ("other", "container:own-number"),
+        ] {
+            let target = try target(name, #"{"NetworkMode":"\#(mode)"}"#, .host)
+            targets.append(target)
+            let record = AttachedRecord(target: target, cookie: 1, links: [])
+            try JSONEncoder().encode(record).write(to: URL(fileURLWithPath: folder.path + "/docker%2F\(name).json"))
+        }
+        let attached = try AttachedEndpoints(directory: folder.path)
+        #expect(Set(attached.all.map(\.target)) == Set(targets))
+        let there = attached.all.filter { attached.bypasses(of: $0)[.hostNetwork] != nil }
+        #expect(there.map(\.target.name) == ["guest", "left", "named"])
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test("what could not be attached is judged as what is, and is noted if it remains; of another's name nothing is")
+    func unattached() throws {
+        let folder = try TemporaryDirectory()
+        let first = AttachedRecord(target: try target("web", "{}", .host), cookie: 1, links: [])
+        try JSONEncoder().encode(first).write(to: URL(fileURLWithPath: folder.path + "/docker%2Fweb.json"))
+        let attached = try AttachedEndpoints(directory: folder.path)
+        var second = try target("web", #"{"NetworkMode":"host","CapAdd":["SYS_ADMIN"]}"#, .host)
+        second.identifier = "second"
+        let guest = try target("guest", #"{"NetworkMode":"container:second"}"#, .host)
+        for target in [second, guest] { #expect(attached.refuse(target, "it cannot be attached")) }
+        let judged = attached.judged(of: "docker")
+        #expect(judged.map { $0.target.identifier }.sorted() == ["guest-number", "second", "web-number"])
+        let ways = Dictionary(uniqueKeysWithValues: judged.map { ($0.target.identifier, Set($0.bypasses.keys)) })
+        #expect(ways == ["web-number": [], "second": [.hostNetwork, .privileged], "guest-number": [.hostNetwork]])
+        #expect(attached.judged(of: "podman").isEmpty)
+        #expect(attached.noteRemaining(second, "the engine does not kill it"))
+        #expect(!attached.noteRemaining(second, "the engine does not kill it"))
+        // It is tried again, and cannot be attached again.
+        #expect(!attached.refuse(second, "it cannot be attached"))
+        let problems = attached.unattached.map { $0.problem }
+        #expect(problems == ["it cannot be attached", "it cannot be attached; the engine does not kill it"])
+        #expect(attached.problem(of: first) == nil)
+        withExtendedLifetime(folder) {}
+    }
+
     @Test("what is not in force for one of an endpoint's links is not in force for it")
     func areEnforced() {
         func endpoint(_ conditions: [Condition]) -> EndpointInfo {

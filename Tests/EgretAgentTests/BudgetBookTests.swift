@@ -488,4 +488,91 @@ struct BudgetBookTests {
         try store.save(book, kernel: "k 7")
         #expect(try UsageStore(path: path) { _ in }.load(kernel: "k 7").stretches == book.stretches)
     }
+
+    @Test("a store of the second version is read, with and without what was added to it later")
+    func secondVersion() throws {
+        let additions = """
+            CREATE TABLE meter (
+                name TEXT PRIMARY KEY, endpoint TEXT, policy TEXT, budget TEXT, account TEXT
+            ) WITHOUT ROWID;
+            CREATE TABLE unit (
+                policy TEXT, budget TEXT, account TEXT, unit TEXT NOT NULL, PRIMARY KEY (policy, budget, account)
+            ) WITHOUT ROWID;
+            INSERT INTO unit VALUES ('p', 'daily', 'a/b', 'packets');
+            """
+        for more in ["", additions] {
+            let directory = try TemporaryDirectory()
+            let path = directory.path + "/usage.sqlite"
+            try DatabaseQueue(path: path).write { database in
+                try database.execute(
+                    sql: """
+                        CREATE TABLE kernel (start TEXT NOT NULL);
+                        CREATE TABLE reading (name TEXT PRIMARY KEY, packets INTEGER, bytes INTEGER) WITHOUT ROWID;
+                        CREATE TABLE usage (
+                            day INTEGER, endpoint TEXT, policy TEXT, budget TEXT, packets INTEGER, bytes INTEGER,
+                            PRIMARY KEY (day, endpoint, policy, budget)
+                        ) WITHOUT ROWID;
+                        CREATE TABLE stretch (
+                            policy TEXT, budget TEXT, account TEXT, start INTEGER, used INTEGER, granted INTEGER,
+                            serial INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (policy, budget, account, start)
+                        ) WITHOUT ROWID;
+                        INSERT INTO stretch VALUES ('p', 'daily', 'a/b', \(Self.day), 300, 0, 5);
+                        \(more)
+                        PRAGMA user_version = 2;
+                        """)
+            }
+            let book = try UsageStore(path: path) { _ in }.load(kernel: nil)
+            #expect(book.stretches == [Self.account: [Self.day: BudgetBook.Stretch(used: 300)]])
+            #expect(book.units == (more.isEmpty ? [:] : [Self.account: .packets]))
+            #expect(book.beginnings == [Self.account: 0])
+        }
+    }
+
+    @Test("a store has one version for all that is in it: who knows of no units does not read them as bytes")
+    func oneVersion() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/usage.sqlite"
+        let store = try UsageStore(path: path) { _ in }
+        var book = book(of: BudgetAmount(40, .packets))
+        book.note(Self.shown, at: Self.day + 1)
+        try store.save(book, kernel: "k 7")
+        let version = try DatabaseQueue(path: path).read { try Int.fetchOne($0, sql: "PRAGMA user_version") }
+        #expect(version == 3)
+    }
+
+    @Test("of a budget that began within its period, the forecast is by the time since")
+    func forecast() throws {
+        let directory = try TemporaryDirectory()
+        let store = try UsageStore(path: directory.path + "/usage.sqlite") { _ in }
+        let noon = Self.day + 43_200
+        let budget = TrafficBudget(name: "daily", amount: BudgetAmount(bytes: 1_000), period: BudgetPeriod(.day))
+        var book = BudgetBook()
+        book.keep([Self.account: budget], Self.meters, at: noon)
+        book.note(amount(300), at: noon + 10_800)
+        #expect(book.forecast(of: Self.account, at: noon + 10_800) == 1_200)
+        try store.save(book, kernel: "k 7")
+        // Whoever takes over knows when it began, and what is asked for once more has begun before.
+        var next = try store.load(kernel: "k 7")
+        next.keep([Self.account: budget], Self.meters, at: noon + 21_600)
+        #expect(next.forecast(of: Self.account, at: noon + 21_600) == 600)
+        next.note(amount(300 + 200), at: Self.day + 86_400 + 21_600)
+        #expect(next.forecast(of: Self.account, at: Self.day + 86_400 + 21_600) == 800)
+        // A clock that goes back behind the beginning: it has begun at the present moment.
+        next.note(amount(300 + 200 + 100), at: noon - 10_800)
+        #expect(next.forecast(of: Self.account, at: noon) == 600 * 5)
+    }
+
+    @Test("a budget that is of something else from now on begins now")
+    func otherBeginning() {
+        var book = book(of: BudgetAmount(10_000, .bytes))
+        book.note(Self.shown, at: Self.day + 1)
+        #expect(book.beginnings == [Self.account: Self.day])
+        keep(BudgetAmount(100, .packets), in: &book, at: Self.day + 43_200)
+        keep(BudgetAmount(100, .packets), in: &book, at: Self.day + 50_000)
+        #expect(book.beginnings == [Self.account: Self.day + 43_200])
+        book.keep([:], [:], at: Self.day + 50_001)
+        #expect(book.beginnings == [Self.account: Self.day + 43_200])
+        book.forget([Self.account])
+        #expect(book.beginnings == [:])
+    }
 }

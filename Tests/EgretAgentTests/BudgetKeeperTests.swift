@@ -204,6 +204,36 @@ struct BudgetKeeperTests {
         }
     }
 
+    @Test("a price for a port counts that port alone, and the next entry the rest")
+    func pricedPorts() throws {
+        let tiers = [PriceList.Tier(price: try #require(TrafficPrice("1 USD/GB")))]
+        let udp = [Service.ports(.udp, PortRange(39_999))]
+        let list = PriceList(
+            name: "one",
+            entries: [
+                .init(name: "port", services: udp, tiers: tiers), .init(name: "rest", tiers: tiers),
+                .init(name: "never", tiers: tiers),
+            ])
+        try with([budget("daily", 10, .day)]) { bench in
+            let prices = EndpointBudget.all(of: [list], groups: [])
+            try bench.keeper.keep([bench.endpoint], prices: prices, at: Self.midnight)
+            // To somebody who takes them, and as many to another port.
+            try bench.begin(4)
+            let text = """
+                import socket
+                r, s = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for i in range(2))
+                r.bind(("127.0.0.1", 39998))
+                for i in range(3): s.sendto(b"x" * 1000, ("127.0.0.1", 39998))
+                """
+            #expect(try runProgram(["python3", "-c", text]).succeeded)
+            _ = try bench.keeper.tick(at: Self.midnight + 1)
+            let usage = try bench.keeper.store.usage(since: nil)
+            let found = usage.map { "\($0.key.policy) \($0.key.budget) \($0.value.bytes / Self.datagram)" }
+            #expect(found.sorted() == ["PriceList/one port 4", "PriceList/one rest 3", "p daily 4"])
+            #expect(try bench.keeper.mend(at: Self.midnight + 1) == [])
+        }
+    }
+
     /// What is used after twenty datagrams, and after five more, of a budget of ten. A flow without answers stays new.
     private static let actions: [(TrafficBudget.Exhaustion, first: UInt64, second: UInt64)] = [
         (.cut, 10, 10), (.deny, 10, 10), (.throttle(BitRate(bitsPerSecond: 8_000)), 20, 25), (.alert, 20, 25),
@@ -339,6 +369,94 @@ struct BudgetKeeperTests {
             try bench.send(10)
             #expect(try bench.used("large", at: Self.midnight + 86_400) == 20)
             #expect(try bench.used("small", at: Self.midnight + 86_400) == 10)
+        }
+    }
+
+    @Test("what the kernel refuses when an account is used up is brought to it again")
+    func refusedSwitch() throws {
+        try with([budget("daily", 10, .day)]) { bench in
+            let dataplane = Dataplane(try NetlinkConnection.netfilter())
+            let store = try UsageStore(path: bench.directory.path + "/usage.sqlite") { _ in }
+            bench.keeper = try BudgetKeeper(dataplane, store, kernel: "k")
+            try bench.keep(at: Self.midnight)
+            // What jumps to the chain in which the account is asked keeps it from being removed.
+            let asking = "from-" + BudgetPlan.name(of: ["endpoint", "shop/a"])
+            var obstacle = Transaction()
+            obstacle.append(.createChain(Chain("obstacle")), in: BudgetPlan.hostTable)
+            obstacle.append(.addRule(Rule(in: "obstacle", [.verdict(.jump(asking))])), in: BudgetPlan.hostTable)
+            try dataplane.commit(obstacle)
+            try bench.send(20)
+            #expect(throws: NetlinkError.self) { _ = try bench.keeper.tick(at: Self.midnight + 1) }
+            #expect(bench.keeper.isStale)
+            try bench.keep(at: Self.midnight + 2)
+            #expect(!bench.keeper.isStale)
+            let listing = try runProgram(["nft", "list", "table", "inet", "egret-budgets"])
+            #expect(!listing.standardOutput.contains("chain \(asking)"))
+            #expect(listing.standardOutput.contains("chain spent-\(asking)"))
+            #expect(try bench.keeper.mend(at: Self.midnight + 3) == [])
+            try bench.send(5)
+            #expect(try bench.used("daily", at: Self.midnight + 3) == 10)
+            #expect(bench.keeper.spent == [bench.account("daily")])
+        }
+    }
+
+    // MARK: - Times
+
+    /// Days are those of the kernel's clock, which nobody moves.
+    private func schedule(fromDay first: Int64? = nil, untilDay last: Int64? = nil, _ now: Int64) -> Schedule {
+        func day(_ distance: Int64) -> Schedule.LocalTime {
+            Schedule.LocalTime(CivilDate(dayNumber: now / 86_400 + distance))
+        }
+        return Schedule(from: first.map(day), until: last.map(day))
+    }
+
+    @Test("a budget with times counts and holds back at these alone, and whoever takes over leaves what has counted")
+    func times() throws {
+        let now = WallTime.now.seconds
+        var (open, closed) = (try budget("open", 10, .total), try budget("closed", 3, .total))
+        open.schedule = schedule(fromDay: -2, now)
+        closed.schedule = schedule(untilDay: -2, now)
+        try with([open, closed]) { bench in
+            try bench.keep(at: now)
+            try bench.send(20)
+            #expect(try bench.used("open", at: now + 1) == 10)
+            #expect(try bench.used("closed", at: now + 1) == 0)
+            #expect(bench.keeper.spent == [bench.account("open")])
+            #expect(try bench.keeper.mend(at: now + 1) == [])
+            let refused = try #require(bench.keeper.refused[bench.account("open")]?.packets)
+            #expect(refused == 10)
+            // Half of the days are over: others come in their place, and nothing else changes.
+            let later = now + 8 * 86_400
+            #expect(try bench.used("open", at: later) == 10)
+            #expect(try bench.keeper.mend(at: later) == [])
+            try bench.restart()
+            try bench.keep(at: later + 8 * 86_400)
+            #expect(try bench.keeper.mend(at: later + 8 * 86_400) == [])
+            #expect(bench.keeper.refused[bench.account("open")]?.packets == refused)
+            // Somebody has set the clock: the times are those of now again.
+            #expect(try bench.used("open", at: now + 2) == 10)
+            try bench.keeper.grant(2 * Self.datagram, to: [bench.account("open")], at: now + 2)
+            try bench.send(5)
+            #expect(try bench.used("open", at: now + 3) == 12)
+            #expect(try bench.used("closed", at: now + 3) == 0)
+        }
+    }
+
+    @Test("beyond the times that are in the kernel a budget counts, until somebody has worked them out")
+    func unknownTimes() throws {
+        let now = WallTime.now.seconds
+        var closed = try budget("closed", 3, .total)
+        closed.schedule = schedule(untilDay: -2, now)
+        let before = now - 60 * 86_400
+        try with([closed]) { bench in
+            try bench.keep(at: before)
+            try bench.send(2)
+            #expect(try bench.used("closed", at: before + 1) == 2)
+            #expect(try bench.used("closed", at: now) == 2)
+            #expect(try bench.keeper.mend(at: now) == [])
+            try bench.send(5)
+            #expect(try bench.used("closed", at: now + 1) == 2)
+            #expect(bench.keeper.spent == [])
         }
     }
 

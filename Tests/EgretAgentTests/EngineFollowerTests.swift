@@ -15,12 +15,13 @@ struct EngineFollowerTests {
 
     /// Follows the engine for as long as the body takes.
     private func following(
-        _ keeper: NotedKeeper, refused: Set<ContainerBypass> = [], interval: Duration = .seconds(2),
+        _ keeper: NotedKeeper, refused: Set<ContainerBypass> = [], exceptions: [ContainerException] = [],
+        interval: Duration = .seconds(2),
         hasCaughtUp: @escaping @Sendable () -> Void = {}, _ body: () async throws -> Void
     ) async throws {
         let follower = EngineFollower(
-            EngineFollower.Engine(name: "docker", socketPath: ""), at: engine, agent: keeper, refused: refused,
-            interval: interval, log: { _ in })
+            EngineFollower.Engine(name: "docker", socketPath: ""), at: engine, agent: keeper,
+            refusals: ContainerRefusals(refused, exceptions: exceptions), interval: interval, log: { _ in })
         let task = Task { await follower.run(hasCaughtUp) }
         defer { task.cancel() }
         try await body()
@@ -53,6 +54,34 @@ struct EngineFollowerTests {
         try await following(keeper, refused: [.privileged]) {
             try await eventually("the first is gone") { keeper.attached == ["b"] }
             #expect(keeper.killed == ["docker/a: it has a capability"])
+        }
+    }
+
+    @Test("a container is told of with what it was given, and whose users the engine's containers have")
+    func grants() async throws {
+        let keeper = NotedKeeper()
+        engine.grant("a", #"{"CapAdd":["CAP_SYS_ADMIN"]}"#)
+        engine.grant("b", #"{"NetworkMode":"host"}"#)
+        engine.inform(#"{"SecurityOptions":["name=seccomp,profile=default","name=userns"]}"#)
+        engine.start("a", isTold: false)
+        try await following(keeper) {
+            engine.start("b")
+            try await eventually("both are attached") { Set(keeper.attached) == ["a", "b"] }
+            let admin = ContainerGrant(capabilities: HostCapability.sysAdmin.bit, hasHostUsers: false)
+            #expect(keeper.grant(of: "a") == admin)
+            #expect(keeper.grant(of: "b") == ContainerGrant(usesHostNetwork: true, hasHostUsers: false))
+        }
+    }
+
+    @Test("while an engine does not tell whose users its containers have nothing is said of that, and then it is")
+    func unknownUsers() async throws {
+        let keeper = NotedKeeper()
+        engine.start("a", isTold: false)
+        try await following(keeper, interval: .milliseconds(10)) {
+            try await eventually("it is attached") { keeper.attached == ["a"] }
+            #expect(keeper.grant(of: "a") == ContainerGrant())
+            engine.inform("{}")
+            try await eventually("it is looked at again") { keeper.grant(of: "a")?.hasHostUsers == true }
         }
     }
 
@@ -99,6 +128,21 @@ struct EngineFollowerTests {
             engine.start("a")
             try await eventually("it is gone") { keeper.attached.isEmpty && !keeper.killed.isEmpty }
             #expect(engine.posts == ["/containers/a/kill?signal=KILL"])
+        }
+    }
+
+    @Test("a container that is not to run is killed also if it cannot be attached")
+    func killUnattached() async throws {
+        let keeper = NotedKeeper([
+            "a": [.hostNetwork: "it uses the host's network"], "b": [.privileged: "it has a capability"],
+        ])
+        for id in ["a", "b"] { keeper.reject(id) }
+        try await following(keeper, refused: [.hostNetwork]) {
+            for id in ["a", "b", "c"] { engine.start(id) }
+            try await eventually("one is killed") { !keeper.killed.isEmpty }
+            try await eventually("the last is attached") { keeper.attached == ["c"] }
+            #expect(engine.posts == ["/containers/a/kill?signal=KILL"])
+            #expect(keeper.killed == ["docker/a: it uses the host's network"])
         }
     }
 
@@ -206,8 +250,66 @@ struct EngineFollowerTests {
             ([.hostNetwork, .otherLinks, .privileged], "h; p"),
         ] as [(Set<ContainerBypass>, String?)])
     func refusal(_ refused: Set<ContainerBypass>, _ reason: String?) {
-        #expect(ContainerBypass.refusal([.privileged: "p", .hostNetwork: "h"], by: refused) == reason)
-        #expect(ContainerBypass.refusal([:], by: refused) == nil)
+        let target = container("a", nil)
+        let refusals = ContainerRefusals(refused)
+        #expect(refusals.reason(against: target, [.privileged: "p", .hostNetwork: "h"]) == reason)
+        #expect(refusals.reason(against: target, [:]) == nil)
+    }
+
+    /// A container of Docker's, with labels that say what an exception would.
+    private func container(_ name: String, _ image: ImageReference?) -> AttachedTarget {
+        AttachedTarget(
+            group: "docker", name: name, kind: "Container", labels: ["egret.dev/image": "monitor", "name": "monitor"],
+            origin: "docker", identifier: "\(name)-number", path: "/proc/0/ns/net", image: image)
+    }
+
+    @Test(
+        "an exception is read, and written as it can be read again",
+        arguments: [
+            ("docker/monitor", "docker/monitor"), ("image:monitor", "image:monitor"),
+            ("image:registry.example:5000/team/monitor:2", "image:registry.example:5000/team/monitor:2"),
+            ("image:0123456789ab", "image:sha256:0123456789ab"),
+            ("image:sha256:0123456789abcdef", "image:sha256:0123456789abcdef"),
+            ("image:0123456789a", "image:0123456789a"), ("image:sha256:0123456789a", nil), ("image:sha256:", nil),
+            ("image:sha256:0123456789AB", nil), ("monitor", nil), ("docker/", nil), ("/monitor", nil), ("", nil),
+            ("docker/a/b", nil), ("image:", nil), ("image:a b", nil), ("docker/*", nil),
+        ] as [(String, String?)])
+    func exceptions(_ text: String, _ written: String?) {
+        let exception = ContainerException(text)
+        #expect(exception?.description == written)
+        if let written { #expect(ContainerException(written) == exception) }
+    }
+
+    @Test(
+        "what is excepted by its name or its image may run; labels that a container brings along except nothing",
+        arguments: [
+            ("docker/monitor", ["named"]), ("podman/monitor", []), ("docker/other", []),
+            ("image:registry.example/monitor:2", ["made"]), ("image:monitor:2", []), ("image:monitor", []),
+            ("image:sha256:0123456789abcdef", ["made"]), ("image:0123456789ab", ["made"]),
+            ("image:sha256:123456789abcdef", []), ("image:0123456789abcd0", []),
+        ] as [(String, [String])])
+    func excepted(_ text: String, _ expected: [String]) throws {
+        let number = "sha256:0123456789abcdef" + String(repeating: "0", count: 48)
+        let image = ImageReference(text: "registry.example/monitor:2", identifier: number)
+        let containers = ["named": container("monitor", nil), "made": container("made", image)]
+        let refusals = ContainerRefusals([.privileged], exceptions: [try #require(ContainerException(text))])
+        let spared = containers.filter { refusals.reason(against: $0.value, [.privileged: "p"]) == nil }
+        #expect(spared.keys.sorted() == expected)
+    }
+
+    @Test("a container that is excepted is not killed, neither at once nor when it is asked about again")
+    func spared() async throws {
+        let way: [ContainerBypass: String] = [.privileged: "it has a capability"]
+        let keeper = NotedKeeper(["a": way, "b": way])
+        let exception = try #require(ContainerException("docker/a"))
+        try await following(
+            keeper, refused: [.privileged], exceptions: [exception], interval: .milliseconds(10)
+        ) {
+            for id in ["a", "b"] { engine.start(id) }
+            try await eventually("the other is gone") { keeper.killed.count == 1 && keeper.attached == ["a"] }
+            try await Task.sleep(for: .milliseconds(100))
+            #expect(engine.posts == ["/containers/b/kill?signal=KILL"])
+        }
     }
 
     @Test("the host's network and a way there are told apart")

@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretCompiler
 import EgretDataplane
 import EgretLinux
 import EgretNames
@@ -162,6 +163,78 @@ struct KeptSocketsTests {
                 "FDSTOREREMOVE other 0", "FDSTOREREMOVE questions-tcp4 0", "FDSTORE questions-tcp4 1",
                 "FDSTORE checks-tcp6 1",
             ])
+    }
+
+    @Test("what is no socket at all is told and given up, under whatever name it comes")
+    func noSockets() throws {
+        let manager = try Manager()
+        let first = try service(manager)
+        try first.start()
+        let ports = try #require(first.ports)
+        first.finish(within: .seconds(1))
+        first.stop()
+        try manager.hear(KeptSocketsTests.names.count)
+        let handed = [
+            HandedDescriptor(name: "questions-udp4", descriptor: try Descriptor.open("/dev/null")),
+            HandedDescriptor(name: "checks-tcp4", descriptor: try Descriptor.pipe().read),
+            HandedDescriptor(name: "questions-tcp6", descriptor: try UnixSocket.bind("\(manager.folder.path)/other")),
+        ]
+        let log = Log()
+        let second = try service(manager, handed, log: log)
+        try second.start()
+        #expect(second.ports == ports)
+        #expect(log.all.count == 3 && log.all.allSatisfy { $0.contains(" of a former agent is not used: ") })
+        let sockets = second.proxies.withLock { $0?.questions.sockets }
+        #expect(sockets?.count == 4 && sockets?[.datagrams4] !== handed[0].descriptor)
+        second.stop()
+        let later = manager.end().dropFirst(KeptSocketsTests.names.count)
+        #expect(
+            Array(later) == handed.map(\.name).sorted().map { "FDSTOREREMOVE \($0) 0" }
+                + KeptSocketsTests.names.map { "FDSTORE \($0) 1" })
+    }
+
+    @Test("where the proxies could not both be started, the next attempt has the sockets that were kept")
+    func failedStart() throws {
+        // In a network namespace of its own, where nobody else needs ports.
+        let found = try OwnThread.run {
+            try Namespace.unshare(.network)
+            let manager = try Manager()
+            let first = try service(manager)
+            try first.start()
+            let ports = first.ports
+            let handed = try copies(first).filter { $0.name.hasPrefix("questions-") }
+            first.finish(within: .seconds(1))
+            first.stop()
+            try manager.hear(KeptSocketsTests.names.count)
+            let log = Log()
+            let second = try service(manager, handed, log: log)
+            var hasFailed = false
+            do {
+                // The second proxy finds its port taken, and no other to be had.
+                let port = ports?.checks ?? 0
+                let other = try InternetSocket.listener(at: SocketAddress(ipv4: 0, port: port))
+                let range = "/proc/sys/net/ipv4/ip_local_port_range"
+                let before = try File.read(range)
+                try File.write(range, Array("\(port) \(port)\n".utf8))
+                do {
+                    try second.start()
+                } catch {
+                    hasFailed = !second.isRunning && second.ports == nil
+                }
+                try File.write(range, before)
+                withExtendedLifetime(other) {}
+            }
+            try second.start()
+            let sockets = second.proxies.withLock { $0?.questions.sockets }
+            let isSame = handed.count == 4 && sockets?[.datagrams4] === handed[0].descriptor
+            let hasPorts = second.ports == ports && ports != nil
+            second.stop()
+            return (hasFailed: hasFailed, isSame: isSame, hasPorts: hasPorts, told: manager.end(), log: log.all)
+        }
+        #expect(found.hasFailed && found.isSame && found.hasPorts)
+        #expect(
+            found.told.dropFirst(KeptSocketsTests.names.count) == ["FDSTORE checks-tcp4 1", "FDSTORE checks-tcp6 1"])
+        #expect(found.log == ["names: goes on with 4 sockets of a former agent"])
     }
 
     @Test("what is kept and not needed goes: without rules about names, and without a note of the ports")

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAgentAPI
+import EgretPolicy
+import EgretShaping
 import EgretTesting
 import Synchronization
 import Testing
@@ -58,6 +60,39 @@ struct MetricsTests {
             "egret_agent_failed_changes_total 1", "egret_agent_drifts_total 1", "egret_agent_repairs_total 1",
             "egret_agent_enforced 1", "egret_agent_unconfirmed 0", "egret_agent_apply_duration_seconds_count 2",
             "egret_agent_apply_duration_seconds_bucket{le=\"+Inf\"} 2",
+        ] {
+            #expect(lines.contains(line), "\(line)")
+        }
+    }
+
+    @Test("what endpoints' own rates drop is told by endpoint and direction, and nothing where there are none")
+    func rates() async throws {
+        let bench = try AgentBench()
+        let endpoint = try bench.endpoint(1)
+        bench.present.withLock { $0 = [endpoint] }
+        let agent = try await bench.agent()
+        #expect(await !agent.metrics().contains("egret_rate_"))
+        #expect(await agent.endpoints().map { $0.rates } == [nil])
+        bench.kernel.state.withLock { kernel in
+            kernel.rates = [
+                RateCounts(
+                    link: endpoint.interfaceIndex, direction: .ingress, packets: 2, bytes: 300, dropped: 0,
+                    waitingBytes: 0),
+                RateCounts(
+                    link: endpoint.interfaceIndex, direction: .egress, packets: 7, bytes: 9_000, dropped: 5,
+                    waitingBytes: 1_514),
+            ]
+        }
+        #expect(
+            await agent.endpoints().first?.rates == [
+                RateInfo(direction: "egress", packets: 7, bytes: 9_000, dropped: 5, waiting: 1_514),
+                RateInfo(direction: "ingress", packets: 2, bytes: 300, dropped: 0, waiting: 0),
+            ])
+        let lines = Set(await agent.metrics().split(separator: "\n").map(String.init))
+        let labels = "{endpoint=\"\(endpoint.workload.id)\",direction=\"egress\"}"
+        for line in [
+            "egret_rate_dropped_packets_total\(labels) 5", "egret_rate_passed_bytes_total\(labels) 9000",
+            "egret_rate_waiting_bytes\(labels) 1514",
         ] {
             #expect(lines.contains(line), "\(line)")
         }

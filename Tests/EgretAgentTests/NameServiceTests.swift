@@ -195,6 +195,46 @@ struct NameServiceTests {
         #expect(mustEnd(drained))
     }
 
+    @Test("where the proxies listen is noted by the next attempt, if it could not be by the first")
+    func notes() throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/names.ports"
+        let service = try service(directory)
+        try Directory.make(path)
+        #expect(throws: (any Error).self) { try service.start() }
+        try Directory.remove(path)
+        try service.start()
+        defer { service.end() }
+        let ports = try #require(service.ports)
+        #expect(try File.readText(path) == "\(ports.questions) \(ports.checks)\n")
+        // Not again.
+        try File.remove(path)
+        try service.start()
+        #expect(throws: (any Error).self) { try File.readText(path) }
+    }
+
+    @Test("a connection from an address that is its endpoint's no more ends, though the name is allowed")
+    func passedOn() throws {
+        let service = try service(try TemporaryDirectory())
+        let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
+        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let generation = try #require(Generation(rawValue: 7))
+        func enter(_ link: String, _ address: IPAddress) {
+            let member = NameMember(
+                slot: 1, link: link, addresses: [address], generation: generation, policies: policies)
+            let judge = ConnectionJudge(policies, registry: service.registry, time: { 0 })
+            service.state.withLock { $0.entries[1] = NameService.Entry(member: member, judge: judge) }
+        }
+        let attempt = ConnectionAttempt(
+            source: SocketAddress(NameServiceTests.first, port: 40_000),
+            destination: SocketAddress(NameServiceTests.web, port: 443),
+            speech: .name(SpokenName("a.example.test", .tls)), rules: [0])
+        enter("veth1#4", NameServiceTests.first)
+        #expect(!service.mustEnd(attempt, of: 1, isAnew: true))
+        enter("veth2#5", NameServiceTests.second)
+        #expect(service.mustEnd(attempt, of: 1, isAnew: true) && service.mustEnd(attempt, of: 1, isAnew: false))
+    }
+
     /// The pairs in the set of the first rule of the program.
     private func pairs() throws -> [String] {
         let output = try runProgram(["nft", "-j", "list", "set", "inet", "egret-policy", "g7-d0-ipv4"]).standardOutput

@@ -55,16 +55,17 @@ struct OpenAPITests {
             "EndpointInfo",
             EndpointInfo(
                 name: "a/b", network: "n", namespace: "ns", addresses: [], subnets: [], leads: [], labels: [:],
-                ports: [], egress: [], networkDefault: "deny", ingress: [], routes: [], limits: [],
+                ports: [], egress: [], networkDefault: "deny", ingress: [], routes: [], limits: [], rates: [],
                 names: HeldNames(names: 1, addresses: 1), generations: [], refused: 1, conditions: [])
         ),
+        ("RateInfo", RateInfo(direction: "egress", packets: 1, bytes: 1, dropped: 1, waiting: 1)),
         ("HeldNames", HeldNames(names: 1, addresses: 1)),
         (
             "BudgetInfo",
             BudgetInfo(
                 policy: "p", budget: "b", account: "a", endpoints: 1, unit: "packets", used: 1, amount: 1, granted: 1,
-                period: "month", ends: 1, forecast: 1, cost: 1, costForecast: 1, currency: "USD", onExhausted: "deny",
-                isExhausted: true, refused: 1)
+                period: "month", when: "mon (UTC)", isOpen: true, ends: 1, forecast: 1, cost: 1, costForecast: 1,
+                currency: "USD", onExhausted: "deny", isExhausted: true, refused: 1)
         ),
         ("BudgetChange", BudgetChange(policy: "p", budget: "b", account: "a", grant: 1, unit: "packets")),
         (

@@ -6,6 +6,7 @@ import EgretAgentAPI
 import EgretCompiler
 import EgretNftables
 import EgretPolicy
+import EgretTesting
 import Foundation
 import Testing
 
@@ -90,6 +91,39 @@ struct PricedUsageTests {
         #expect(infos[0].cost == 0 && infos[0].free == nil)
     }
 
+    @Test("of a list that has counted since the middle of the month, the forecast is by the days since")
+    func firstDay() throws {
+        let usage = [try key("2026-11-11", "shop/a"): amount(5), try key("2026-11-12", "shop/b"): amount(10)]
+        let first = try #require(CivilDate("2026-11-11")).dayNumber
+        let infos = PricedUsage(usage, [try list()]).present(
+            at: Self.november + 15 * 86_400, firstDays: ["cloud": first])
+        // Three gigabytes a day, for twenty days.
+        #expect(infos.last?.forecast == 60 * Self.gigabyte)
+        let former = PricedUsage(usage, [try list()]).present(
+            at: Self.november + 15 * 86_400, firstDays: ["cloud": first - 30])
+        #expect(former.last?.forecast == 30 * Self.gigabyte)
+    }
+
+    @Test("the first day of a list is that on which the first of its prices counted anything")
+    func storedFirstDay() throws {
+        let directory = try TemporaryDirectory()
+        let store = try UsageStore(path: directory.path + "/usage.sqlite") { _ in }
+        #expect(try store.firstDay(of: "PriceList/cloud") == nil)
+        let list = try list()
+        for (name, day) in [("internet", 3), ("zone", 1), ("internet", 9)] as [(String, Int64)] {
+            let account = BudgetAccount(policy: "PriceList/cloud", budget: name, account: "shop/a")
+            let entry = try #require(list.entries.first { $0.name == name })
+            var book = BudgetBook()
+            book.keep(
+                [account: list.budget(entry)], ["used-1": BudgetBook.Meter(endpoint: "shop/a", account: account)],
+                at: Self.november)
+            book.note(["used-1": TrafficAmount(packets: 1, bytes: 7)], at: Self.november + day * 86_400)
+            try store.save(book, kernel: "k 7")
+        }
+        #expect(try store.firstDay(of: "PriceList/cloud") == Self.november / 86_400 + 1)
+        #expect(try store.firstDay(of: "PriceList/other") == nil)
+    }
+
     // MARK: - What is counted
 
     private func endpoint(_ budgets: [EndpointBudget] = []) throws -> EnforcedEndpoint {
@@ -142,6 +176,50 @@ struct PricedUsageTests {
         // What is received counts for the zone alone: the others are about what is sent.
         let received = program.rules.filter { $0.chain.hasPrefix("used-to-") }
         #expect(received.count == 1)
+    }
+
+    @Test("prices for ports are asked in order, in a chain that the first match leaves")
+    func ports() throws {
+        var list = try list()
+        list.entries.insert(
+            .init(
+                name: "web", services: [.ports(.tcp, PortRange(443))], direction: .both,
+                tiers: [.init(price: try price("1 USD/GB"))]), at: 1)
+        let budget = TrafficBudget(name: "b")
+        let own = EndpointBudget(
+            policy: "p", budget: budget, isEnforced: true, clause: BudgetPlan.Clause(budget, groups: [:]))
+        let prices = EndpointBudget.all(of: [list], groups: [])
+        let demand = BudgetDemand([try endpoint([own])], prices: prices)
+        #expect(demand.meters.count == 5)
+        let program = demand.plan.program
+        func rules(_ direction: String) throws -> (outer: [String], inner: [String]) {
+            let name = "used-\(direction)-" + BudgetPlan.name(of: ["endpoint", "shop/a"])
+            let inner = name + "-" + BudgetPlan.name(of: ["list", "PriceList/cloud"])
+            #expect(program.chains.contains { $0.name == inner })
+            func text(_ chain: String) -> [String] {
+                program.rules.filter { $0.chain == chain }.map { NftText.render($0) }
+            }
+            #expect(text(name).first == "jump \(inner)")
+            return (text(name), text(inner))
+        }
+        func counter(_ name: String) -> String {
+            let parts = name == "b" ? ["shop/a", "p", "b"] : ["shop/a", "PriceList/cloud", name]
+            return "counter name \"used-\(BudgetPlan.name(of: ["meter"] + parts))\""
+        }
+        let sent = try rules("from")
+        // The budget counts everything, whatever the list makes of it.
+        #expect(sent.outer.count == 2 && sent.outer[1] == counter("b"))
+        #expect(sent.inner.allSatisfy { $0.hasSuffix(" return") })
+        let order = sent.inner.map { rule in
+            ["zone", "web", "region", "internet"].first { rule.contains(counter($0)) } ?? rule
+        }
+        #expect(order == ["zone", "web", "web", "region", "internet"])
+        #expect(sent.inner.filter { $0.contains(counter("web")) }.allSatisfy { $0.contains("th dport == 443") })
+        #expect(sent.inner.last == "\(counter("internet")) return")
+        // What is received counts for the zone, and by its source's port.
+        let received = try rules("to")
+        #expect(received.outer.count == 1 && received.inner.count == 3)
+        #expect(received.inner.dropFirst().allSatisfy { $0.contains("th sport == 443") })
     }
 
     @Test("a group whose list has not come matches nothing, and what goes there counts for the next price")

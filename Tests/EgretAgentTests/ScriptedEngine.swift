@@ -17,6 +17,10 @@ final class ScriptedEngine: ContainerEngine {
         var restless: Set<String> = []
         /// The containers that are missing in the list, which is older than they are.
         var omitted: Set<String> = []
+        /// What the containers were given, as JSON; nothing if there is nothing here.
+        var grants: [String: String] = [:]
+        /// What it tells of itself, as JSON; it does not if there is nothing here.
+        var information: String?
         /// The containers that were asked about.
         var asked: Set<String> = []
         var refusal: EngineError?
@@ -41,6 +45,11 @@ final class ScriptedEngine: ContainerEngine {
         state.withLock { $0.processes[id] = 1000 + $0.processes.count }
         if isTold { tell(of: id) }
     }
+
+    /// Says what a container was given, as JSON.
+    func grant(_ id: String, _ grant: String) { state.withLock { $0.grants[id] = grant } }
+    /// Says what the engine tells of itself, as JSON.
+    func inform(_ information: String) { state.withLock { $0.information = information } }
 
     /// Has a container end, and tells of it.
     func end(_ id: String) {
@@ -79,6 +88,10 @@ final class ScriptedEngine: ContainerEngine {
             try await Task.sleep(for: .milliseconds(5))
         }
         let text = try state.withLock { state -> String in
+            if target == "/info" {
+                guard let information = state.information else { throw EngineError("it does not say", status: 500) }
+                return information
+            }
             if id == "json" {
                 let told = state.processes.keys.filter { !state.omitted.contains($0) }
                 return "[" + told.sorted().map { #"{"Id":"\#($0)"}"# }.joined(separator: ",") + "]"
@@ -86,7 +99,8 @@ final class ScriptedEngine: ContainerEngine {
             guard let process = state.processes[id] else { throw EngineError("there is no \(id)", status: 404) }
             if state.restless.contains(id) { state.processes[id] = process + 1 }
             return """
-                {"Id":"\(id)","Name":"/\(id)","State":{"Running":true,"Pid":\(process)},"Config":{},"NetworkSettings":{}}
+                {"Id":"\(id)","Name":"/\(id)","State":{"Running":true,"Pid":\(process)},"Config":{},"NetworkSettings":{},
+                "HostConfig":\(state.grants[id] ?? "{}")}
                 """
         }
         return try JSONDecoder().decode(Document.self, from: Data(text.utf8))
@@ -118,11 +132,15 @@ final class ScriptedEngine: ContainerEngine {
 final class NotedKeeper: ContainerKeeper {
     private struct State {
         var attached: [String] = []
+        /// What it was last told of the containers.
+        var targets: [String: AttachedTarget] = [:]
         var killed: [String] = []
         var remaining: [String: String] = [:]
         var catchUps = 0
         /// By container, another one that has its name.
         var rivals: [String: String] = [:]
+        /// The containers that cannot be attached.
+        var strangers: Set<String> = []
         /// Whether the kernel takes no policies.
         var isFailing = false
     }
@@ -135,12 +153,16 @@ final class NotedKeeper: ContainerKeeper {
 
     /// The numbers of the containers that are attached, in the order in which they came.
     var attached: [String] { state.withLock { $0.attached } }
+    /// What it was last told that a container was given.
+    func grant(of id: String) -> ContainerGrant? { state.withLock { $0.targets[id]?.grant } }
     /// The containers that were killed, each with the reason.
     var killed: [String] { state.withLock { $0.killed } }
     /// Why containers that are not to run still do.
     var remaining: [String: String] { state.withLock { $0.remaining } }
     /// Has a container not be attached while another one is; it is told so only when that one has gone.
     func rival(of id: String, is other: String) { state.withLock { $0.rivals[id] = other } }
+    /// Has a container not be attached.
+    func reject(_ id: String) { state.withLock { _ = $0.strangers.insert(id) } }
     /// Has the kernel take no policies.
     func fail() { state.withLock { $0.isFailing = true } }
     /// How often it was told of all that runs.
@@ -151,22 +173,29 @@ final class NotedKeeper: ContainerKeeper {
     func containers(
         of runtime: String, are targets: [AttachedTarget], besides unknown: [String]
     ) async throws -> [String] {
-        state.withLock { state in
-            state.attached = targets.map(\.identifier) + state.attached.filter { unknown.contains($0) }
+        state.withLock { state -> [String] in
+            for target in targets { state.targets[target.identifier] = target }
+            let known = targets.map(\.identifier)
+            state.attached =
+                known.filter { !state.strangers.contains($0) } + state.attached.filter { unknown.contains($0) }
             state.catchUps += 1
+            return known.filter { state.strangers.contains($0) }
         }
-        return []
     }
 
     func attachedContainers(of runtime: String) async -> Set<String> { Set(attached) }
 
     func container(_ target: AttachedTarget) async throws -> Bool {
-        let rival = state.withLock { $0.rivals[target.identifier] }
+        let rival = state.withLock { state -> String? in
+            state.targets[target.identifier] = target
+            return state.rivals[target.identifier]
+        }
         if let rival, attached.contains(rival) {
             while attached.contains(rival) { try await Task.sleep(for: .milliseconds(1)) }
             try await Task.sleep(for: .milliseconds(100))
             return false
         }
+        if state.withLock({ $0.strangers.contains(target.identifier) }) { return false }
         let isFailing = state.withLock { state -> Bool in
             if !state.attached.contains(target.identifier) { state.attached.append(target.identifier) }
             return state.isFailing
@@ -184,12 +213,18 @@ final class NotedKeeper: ContainerKeeper {
         }
     }
 
-    func refusal(of identifier: String, of runtime: String, by refused: Set<ContainerBypass>) async -> String? {
-        ContainerBypass.refusal(bypasses[identifier] ?? [:], by: refused)
+    func refusal(of identifier: String, of runtime: String, by refusals: ContainerRefusals) async -> String? {
+        guard let target = state.withLock({ $0.targets[identifier] }) else { return nil }
+        return refusals.reason(against: target, bypasses[identifier] ?? [:])
     }
 
-    func refusedContainers(of runtime: String, by refused: Set<ContainerBypass>) async -> [String] {
-        attached.filter { ContainerBypass.refusal(bypasses[$0] ?? [:], by: refused) != nil }
+    func refusedContainers(of runtime: String, by refusals: ContainerRefusals) async -> [String] {
+        var refused: [String] = []
+        for id in attached {
+            let reason = await refusal(of: id, of: runtime, by: refusals)
+            if reason != nil { refused.append(id) }
+        }
+        return refused
     }
 
     func containerIsKilled(_ target: AttachedTarget, because reason: String) async {

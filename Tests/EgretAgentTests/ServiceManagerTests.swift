@@ -130,6 +130,44 @@ struct ServiceManagerTests {
         #expect(try handed.first?.descriptor.read(upTo: 10) == [UInt8(ascii: "x")])
     }
 
+    @Test("what is promised and was not handed over is told, and nothing that this process has opened is taken")
+    func promised() throws {
+        let (read, write) = try Descriptor.pipe()
+        func take(_ count: String, first: Int32) -> (names: [String], told: [String]) {
+            var environment = Environment()
+            environment["LISTEN_PID"] = "4711"
+            environment["LISTEN_FDS"] = count
+            environment["LISTEN_FDNAMES"] = "a"
+            var told: [String] = []
+            let handed = HandedDescriptor.takeAll(environment: environment, process: 4711, first: first) {
+                told.append($0)
+            }
+            return (handed.map(\.name), told)
+        }
+        let own = take("1", first: read.number)
+        #expect(own.names.isEmpty)
+        #expect(
+            own.told == [
+                "descriptor \(read.number) is not what the service manager says, a: this process has opened it itself"
+            ])
+        // It is open still, and what it was.
+        try write.write("x")
+        #expect(try read.read(upTo: 10) == [UInt8(ascii: "x")])
+        let nothing = take("1", first: 1_000_000_000)
+        #expect(nothing.names.isEmpty)
+        #expect(
+            nothing.told == [
+                "descriptor 1000000000 is not what the service manager says, a: nothing is open there"
+            ])
+        for odd in ["x", "-1", "100000"] {
+            #expect(
+                take(odd, first: 3).told == [
+                    "nothing is taken from the service manager: LISTEN_FDS=\(odd) is no number of descriptors"
+                ])
+        }
+        #expect(take("0", first: 3).told.isEmpty)
+    }
+
     @Test("without a manager, or with an address that is nobody's, nothing happens")
     func absent() {
         #expect(!manager([:]).isPresent)

@@ -162,13 +162,37 @@ struct CostTests {
     func entries() throws {
         let list = try #require(try readPrices(CostTests.prices))
         func entry(_ address: String, _ direction: TrafficDirection) throws -> Int? {
-            list.entry(for: try #require(IPAddress(address)), direction, groups: [:])
+            list.entry(for: try #require(IPAddress(address)), .tcp, port: 443, direction, groups: [:])
         }
         #expect(try entry("10.1.2.3", .egress) == 0)
         #expect(try entry("10.1.2.3", .ingress) == 0)
         #expect(try entry("203.0.113.1", .egress) == 1)
         #expect(try entry("2001:db8::1", .egress) == 1)
         #expect(try entry("203.0.113.1", .ingress) == nil)
+    }
+
+    @Test("a price for ports is for these alone, and what it leaves is for the next")
+    func ports() throws {
+        let further = """
+              - { name: web, ports: [443/tcp], price: 1 USD/GB }
+              - { name: pings, ports: [icmp], price: 2 USD/GB }
+
+            """
+        let prices = CostTests.prices.replacing("  - { name: internet", with: further + "  - { name: internet")
+        let list = try #require(try readPrices(prices))
+        let address = try #require(IPAddress("203.0.113.10"))
+        #expect(list.entry(for: address, .tcp, port: 443, .egress, groups: [:]) == 1)
+        #expect(list.entry(for: address, .udp, port: 443, .egress, groups: [:]) == 3)
+        #expect(list.entry(for: address, .tcp, .egress, groups: [:]) == 3)
+        #expect(list.entry(for: address, .icmp, icmpType: 8, .egress, groups: [:]) == 2)
+        let output = try cost(
+            report: CostTests.report.replacing(
+                #""name": "www.example.org", "service": "443/tcp""#, with: #""service": "443/udp""#), prices: prices)
+        #expect(
+            rows(output).dropFirst() == [
+                "cloud near 3.00 GB 0.03 USD", "cloud web 4.00 GB 4.00 USD", "cloud pings 0 B 0.00 USD",
+                "cloud internet 1.00 GB 0.00 USD", "cloud all 8.00 GB 4.03 USD",
+            ])
     }
 
     private func readPrices(_ text: String) throws -> PriceList? {

@@ -41,6 +41,8 @@ final class NameBench {
     final class EventLog: Sendable {
         let all = Mutex<[NameEvent]>([])
         let commits = Mutex<[NameGrant]>([])
+        /// What was refused, with the server that was asked.
+        let refusals = Mutex<[(why: NameEvent, server: IPAddress, isStream: Bool)]>([])
         let commitsFail = Mutex(false)
 
         func contains(_ matches: (NameEvent) -> Bool) -> Bool { all.withLock { $0.contains(where: matches) } }
@@ -72,7 +74,10 @@ final class NameBench {
                     try sets.commit(endpoint, grants)
                     log.commits.withLock { $0 += grants }
                 },
-                event: { _, event in log.all.withLock { $0.append(event) } }))
+                event: { _, event in log.all.withLock { $0.append(event) } },
+                refusal: { _, event, server, isStream in
+                    log.refusals.withLock { $0.append((why: event, server: server, isStream: isStream)) }
+                }))
         try NameBench.loadRules(port: proxy.port, rules: rules.map(\.number), setSize: setSize)
     }
 

@@ -226,6 +226,40 @@ extension NameProxyTests {
         #expect(holdings.isEmpty)
     }
 
+    @Test("an answer with more addresses than there is room for is refused, and told with the server that was asked")
+    func addressCap() throws {
+        let limits = NameLimits.reading(["addresses-per-rule=2"]).limits
+        let bench = try NameBench([.allow(0, "*.example.test")], limits: limits)
+        try bench.startKnot()
+        #expect(try bench.short(NameBench.knot, "www.example.test").count == 2)
+        #expect(try bench.dig(NameBench.knot, "+tcp", "closed.example.test").contains("status: NOERROR"))
+        #expect(try bench.dig(NameBench.knot, "+tcp", "evil.example.test").contains("status: REFUSED"))
+        let refusals = bench.events.refusals.withLock { $0 }
+        let name = try #require(DNSName("evil.example.test"))
+        #expect(refusals.map { $0.why } == [.limited(name, .addresses)])
+        #expect(refusals.first?.server == IPAddress(NameBench.knot) && refusals.first?.isStream == true)
+        #expect(bench.events.contains { $0 == .limited(name, .addresses) })
+    }
+
+    @Test("answers that nobody has asked for count as questions, and get none")
+    func uncalledAnswers() throws {
+        let limits = NameLimits.reading(["questions=1/s", "questions-burst=5"]).limits
+        let bench = try NameBench([.allow(0, "www.example.test")], limits: limits)
+        let program = try bench.file(
+            "answers.py",
+            """
+            import socket, struct
+            u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(1)
+            for i in range(20):
+                u.sendto(struct.pack(">HHHHHH", i, 0x8180, 1, 0, 0, 0) + b"\\3www\\7example\\4test\\0\\0\\1\\0\\1",
+                    ("\(NameBench.knot)", 53))
+            try: print(len(u.recv(512)))
+            except TimeoutError: print("nothing")
+            """)
+        #expect(try bench.onClient(["python3", program]).standardOutput == "nothing\n")
+        #expect(bench.events.contains { $0 == .limited(.root, .questions) })
+    }
+
     @Test("questions that wait and connections that ask are limited, each with its event")
     func crowds() throws {
         var limits = NameLimits()

@@ -6,6 +6,7 @@ import EgretDNSWire
 import EgretLinux
 import EgretNames
 import EgretTesting
+import Synchronization
 import Testing
 
 /// Questions over TCP, of clients that mean no good.
@@ -108,6 +109,48 @@ extension NameProxyTests {
         let median = try #require(output.count == 4 ? Double(output[2]) : nil)
         #expect(median < 100, "\(output)")
         #expect(bench.events.contains { $0 == .limited(.root, .questions) })
+    }
+
+    @Test("a connection ends with its next question when the endpoint's number is another's by now")
+    func numberPassedOn() throws {
+        let bench = try NameBench([.allow(0, "www.example.test")])
+        try bench.startKnot()
+        let (flag, registry) = ("\(bench.path)/passed-on", bench.proxy.registry)
+        let program = try bench.file(
+            "passed.py",
+            """
+            import os, socket, struct, sys, time
+            q = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"\\3www\\7example\\4test\\0\\0\\1\\0\\1"
+            c = socket.create_connection(("\(NameBench.knot)", 53), 5, ("192.0.2.10", 0)); c.settimeout(10)
+            def ask():
+                try:
+                    c.sendall(struct.pack(">H", len(q)) + q)
+                    answer = c.recv(2048)
+                except ConnectionResetError: answer = b""
+                print(answer[5] & 15 if len(answer) > 5 else "ended", flush=True)
+            ask()
+            while not os.path.exists("\(flag)"): time.sleep(0.005)
+            ask()
+            """)
+        let running = try RunningProgram(["ip", "netns", "exec", NameBench.client, "python3", program])
+        for _ in 0..<2_000 {
+            if running.outputSoFar.contains("\n") { break }
+            _ = try runProgram(["sleep", "0.005"])
+        }
+        func endpoint(_ id: Int, _ address: IPv4Address) throws -> NameEndpoint {
+            NameEndpoint(
+                id: id, addresses: [.v4(address)], rules: [try .allow(0, "www.example.test")],
+                trustedServers: Swift.Set([IPAddress(NameBench.knot)].compactMap(\.self)))
+        }
+        registry.remove(1)
+        registry.set(try endpoint(1, IPv4Address(192, 0, 2, 11)), now: BootClock.milliseconds)
+        registry.set(try endpoint(2, IPv4Address(192, 0, 2, 10)), now: BootClock.milliseconds)
+        let commits = bench.events.commits.withLock { $0.count }
+        try File.write(flag, [])
+        let output = running.wait()
+        #expect(output.standardOutput == "0\nended\n", "\(output)")
+        // Nothing was opened to the number's new endpoint.
+        #expect(bench.events.commits.withLock { $0.count } == commits)
     }
 
     @Test("an unknown version of EDNS is answered with the one that is known")

@@ -20,8 +20,9 @@ struct NameServersTests {
         let question = DNSQuestion(name, .a)
         return PendingQuestion(
             client: .stream(1), question: question, clientID: 1, payloadSize: 512, flags: DNSFlags(rawValue: 0),
-            endpoint: 1, generation: 1, permission: NameTable.Permission(question: question, rules: [0]),
-            servers: try servers(texts), end: 6_000, sentName: name)
+            endpoint: 1, incarnation: 1, generation: 1, destination: try address("192.0.2.1"),
+            permission: NameTable.Permission(question: question, rules: [0]), servers: try servers(texts), end: 6_000,
+            sentName: name)
     }
 
     /// Whom a question is sent to, in order, if some fail and all others are silent, each for so many milliseconds.

@@ -254,6 +254,48 @@ struct NameTableTests {
         #expect(passage.changed?.answers == Array(records.prefix(3)))
     }
 
+    @Test(
+        "an element lives for the shortest lifetime on the way to its address, and nobody is told a longer one",
+        arguments: [
+            // The alias, two addresses; what the client may keep, and the element's life.
+            ([300, 300, 300], 300, 360), ([40, 300, 300], 40, 100), ([300, 300, 35], 35, 95),
+            ([300, 1, 300], 1, 90), ([0x8000_0001, 300, 300], 0, 90), ([300, 300, .max], 0, 90),
+            ([90_000, 80_000, 70_000], 3_600, 3_660),
+        ] as [([UInt32], UInt32, UInt64)])
+    func mixedLifetimes(_ lifetimes: [UInt32], _ longest: UInt32, _ seconds: UInt64) throws {
+        var table = NameTable(rules: [try rule(0, "api.example.com")], now: 0)
+        let permission = try permission(&table, "api.example.com")
+        let (api, edge) = (try name("api.example.com"), try name("edge.cdn.test"))
+        let second = IPAddress.v4(IPv4Address(203, 0, 113, 11))
+        let records = [
+            DNSRecord(api, .cname, timeToLive: lifetimes[0], .name(edge)),
+            DNSRecord(edge, NameTableTests.web, timeToLive: lifetimes[1]),
+            DNSRecord(edge, second, timeToLive: lifetimes[2]),
+        ]
+        let passage = try passage(table.answer(answer(permission, records), to: permission, now: 0))
+        #expect(passage.grants.map(\.address) == [NameTableTests.web, second])
+        #expect(passage.grants.allSatisfy { $0.lifetimeMilliseconds == seconds * 1_000 })
+        #expect(passage.longestLifetime == longest)
+    }
+
+    @Test("an alias that stands there twice counts as the shorter one, and one of another class leads nowhere")
+    func repeatedAliases() throws {
+        var table = NameTable(rules: [try rule(0, "api.example.com")], now: 0)
+        let permission = try permission(&table, "api.example.com")
+        let (api, edge) = (try name("api.example.com"), try name("edge.cdn.test"))
+        let address = DNSRecord(edge, NameTableTests.web, timeToLive: 300)
+        func alias(_ lifetime: UInt32) -> DNSRecord { DNSRecord(api, .cname, timeToLive: lifetime, .name(edge)) }
+        for lifetimes in [[40, 300], [300, 40]] as [[UInt32]] {
+            let answer = answer(permission, lifetimes.map { alias($0) } + [address])
+            let passage = try passage(table.answer(answer, to: permission, now: 0))
+            #expect(passage.longestLifetime == 40)
+        }
+        var chaos = alias(300)
+        chaos.recordClass = 3
+        let passage = try passage(table.answer(answer(permission, [chaos, address]), to: permission, now: 0))
+        #expect(passage.grants.isEmpty && passage.changed?.answers == [])
+    }
+
     @Test("aliases in a circle, too many, or two of one name are no answer")
     func badAliases() throws {
         var table = NameTable(rules: [try rule(0, "n0.example.com")], now: 0)
@@ -407,6 +449,26 @@ struct NameTableTests {
         #expect(table.held == (3, 2))
         table.expire(now: 10_000_000)
         #expect(try grants(&table, "c.example.com", many, now: 10_000_000).count == 4)
+    }
+
+    @Test("addresses of all rules together are capped, counted once for each rule, and what is held goes on")
+    func addressCap() throws {
+        var limits = NameLimits.reading(["addresses=3"]).limits
+        limits.newNameBurst = 100
+        let rules = [try rule(0, "example.com"), try rule(1, "*.example.com", "example.com")]
+        var table = NameTable(rules: rules, limits: limits, now: 0)
+        #expect(try grants(&table, "example.com", [NameTableTests.web]).count == 2)
+        #expect(try grants(&table, "a.example.com", [.v4(IPv4Address(198, 51, 100, 1))]).count == 1)
+        let permission = try permission(&table, "b.example.com")
+        let record = DNSRecord(try name("b.example.com"), .v4(IPv4Address(198, 51, 100, 2)), timeToLive: 60)
+        switch table.answer(answer(permission, [record]), to: permission, now: 0) {
+        case .refuse(let code, let event):
+            #expect(code == .refused && event == .limited(try name("b.example.com"), .addresses))
+        case .pass: Issue.record("there was no room")
+        }
+        #expect(table.held == (3, 3))
+        // What is held costs no more room, also by another name.
+        #expect(try grants(&table, "c.example.com", [NameTableTests.web]).isEmpty)
     }
 
     @Test("one answer has no more addresses than the limit, and grants just those that it has")

@@ -91,6 +91,29 @@ struct NftTextTests {
         #expect(NftText.render(rule) == "meta l4proto == tcp drop comment \"why\"")
     }
 
+    @Test("where nft takes no type's name, a set is declared by an expression; moments are in seconds")
+    func declarations() {
+        let numbers = Set("n", keyType: .integer, hasIntervals: true, contents: .elements([SetElement(0, 25)]))
+        let moments = Set(
+            "w", keyType: .time, hasIntervals: true, mapsToVerdict: true,
+            contents: .elements([
+                SetElement(1_800_000_000_000_000_000, 1_800_003_599_999_999_999, verdict: .drop)
+            ])
+        )
+        let units = Set("u", keyType: .cgroup)
+        let transaction = Transaction(
+            [.addSet(numbers), .addSet(moments), .addSet(units)].map { Transaction.Step($0, in: table) })
+        let expected = """
+            add set inet egret n { typeof numgen inc mod 4294967295 offset 1; flags interval; }
+            add element inet egret n { 0-25 }
+            add map inet egret w { typeof meta time : verdict; flags interval; }
+            add element inet egret w { 1800000000-1800003599 : drop }
+            add set inet egret u { type cgroupsv2; }
+
+            """
+        #expect(NftText.script(transaction) == expected)
+    }
+
     @Test("a transaction is one script, a line for each step")
     func script() {
         let base = BaseChain(kind: .filter, hook: .ingress, priority: -300, device: "eg0", policy: .drop)

@@ -38,6 +38,8 @@ struct BudgetTests {
             "{ name: f, per: total, price: 12 EUR/TiB }",
             "{ name: g, amount: 1000000 packets, per: hour, onExhausted: cut, alertAt: [50%] }",
             "{ name: h, amount: 5000 connections, per: day, scope: policy, ports: [443/tcp] }",
+            "{ name: i, amount: 5GB, per: month, when: { days: [mon-fri], hours: [\"09:00-17:00\"] } }",
+            "{ name: j, when: { from: 2026-11-22, until: 2026-11-24T12:00, timezone: Asia/Tokyo } }",
         ]
         let budgets = try read(texts.map { "- \($0)" }.joined(separator: "\n"))
         #expect(budgets.count == texts.count)
@@ -46,6 +48,37 @@ struct BudgetTests {
         let policy = EgressPolicy(name: "p", rules: [], budgets: budgets)
         let again = try #require(readPolicies(PolicyPrinter.yaml(policies: [policy])).policies.first)
         #expect(again.budgets.map(withoutPlace) == budgets.map(withoutPlace))
+    }
+
+    @Test("a budget with when counts at its times, by the clocks of their own zone")
+    func times() throws {
+        let budget = try #require(
+            try read("- { amount: 5GB, per: month, when: { hours: [\"09:00-17:00\"], timezone: Asia/Tokyo } }").first)
+        #expect(budget.schedule?.description == "09:00-17:00 (Asia/Tokyo)")
+        #expect(budget.period.zone == .utc)
+        // Nine hours ahead of UTC.
+        let day: Int64 = 20_780 * 86_400
+        let moments = [day - 1, day, day + 8 * 3_600 - 1, day + 8 * 3_600]
+        #expect(moments.map { budget.isOpen(at: $0) } == [false, true, true, false])
+        #expect(TrafficBudget(name: "always").isOpen(at: day - 1))
+    }
+
+    @Test("a forecast goes by the time since counting began, and by the times at which anything counts")
+    func forecasts() throws {
+        let day: Int64 = 20_780 * 86_400
+        let period = BudgetPeriod(.day)
+        #expect(period.forecast(of: 300, at: day + 21_600) == 1_200)
+        #expect(period.forecast(of: 300, at: day + 21_600, since: day - 7) == 1_200)
+        #expect(period.forecast(of: 300, at: day + 54_000, since: day + 43_200) == 1_200)
+        #expect(period.forecast(of: 300, at: day + 21_600, since: day + 43_200) == 1_200)
+        #expect(period.forecast(of: 300, at: day + 43_200, since: day + 43_200) == 300 * 720)
+        #expect(period.forecast(of: 300, at: day + 86_399, since: day + 86_399) == 300)
+        // Four hours a day, of which one is over.
+        let hours = try #require(Schedule.Hours(start: 600, end: 840))
+        let schedule = Schedule(hours: [hours])
+        #expect(period.forecast(of: 300, at: day + 11 * 3_600, during: schedule) == 1_200)
+        #expect(period.forecast(of: 300, at: day + 15 * 3_600, during: schedule) == 300)
+        #expect(period.forecast(of: 0, at: day + 3_600, during: schedule) == 0)
     }
 
     @Test(
@@ -63,12 +96,16 @@ struct BudgetTests {
     }
 
     @Test(
-        "what is no amount is refused",
+        "what is neither an amount nor a price is refused as both",
         arguments: [
             "", "packets", "5", "5 GB", "5k packets", "1.5 packets", "-1 packets", "5 packets/s", "5 Packets",
-            "99999999999999999999 packets", "5 packets ",
+            "99999999999999999999 packets", "5 packets ", "9", "9 USD", "9 usd/GB", "9 USD/Gbit", "-1 USD/GB",
+            "0.0000001 USD/GB", "9 USD/10GB", "9 USD/.5GB", "9 USD/", "9 USD/1GB",
         ])
-    func wrongAmounts(_ text: String) { #expect(BudgetAmount(text) == nil) }
+    func neither(_ text: String) {
+        #expect(BudgetAmount(text) == nil)
+        #expect(TrafficPrice(text) == nil)
+    }
 
     private func withoutPlace(_ budget: TrafficBudget) -> TrafficBudget {
         var budget = budget
@@ -136,14 +173,6 @@ struct BudgetTests {
         #expect(price == TrafficPrice(micros: micros, currency: currency, unit: ByteCount(bytes: unit)))
         #expect(TrafficPrice(price.description) == price)
     }
-
-    @Test(
-        "what is no price is refused",
-        arguments: [
-            "", "9", "9 USD", "9 usd/GB", "9 USD/Gbit", "-1 USD/GB", "0.0000001 USD/GB", "9 USD/10GB", "9 USD/.5GB",
-            "9 USD/", "9 USD/1GB",
-        ])
-    func wrongPrices(_ text: String) { #expect(TrafficPrice(text) == nil) }
 
     @Test("costs are rounded down, and neither overflow nor trap")
     func costs() throws {

@@ -9,33 +9,20 @@ import Testing
 struct DestinationLimitReadingTests {
     @Test("they are read, and what is printed of them is read back")
     func printing() throws {
-        let text = """
-            apiVersion: egret.dev/v1
-            kind: EgressPolicy
-            metadata: { name: p }
-            spec:
-              default: allow
-              limits:
-              - { connections: 5, per: destination }
-              - { to: [{ group: internet }], ports: [443/tcp], newConnections: 20/min, per: destination, direction: egress }
-              - { name: clients, packets: 1000/s, connections: 10, per: destination, direction: ingress }
+        let policy = try readLimits(
             """
-        let read = PolicyFiles.read([(name: "p.yaml", bytes: Array(text.utf8))])
-        #expect(read.diagnostics == [])
-        let policy = try #require(read.policies.first)
+            - { connections: 5, per: destination }
+            - { to: [{ group: internet }], ports: [443/tcp], newConnections: 20/min, per: destination, direction: egress }
+            - { name: clients, packets: 1000/s, connections: 10, per: destination, direction: ingress }
+            """)
         #expect(policy.limits.allSatisfy { $0.scope == .destination })
         #expect(
             policy.limits.map(\.summary) == [
                 "5 connections per destination", "internet 443/tcp: 20/min new connections per destination",
                 "10 connections, 1000/s packets per destination",
             ])
-        let printed = PolicyPrinter.yaml(policies: [policy])
+        let printed = try expectPrinted(policy)
         #expect(printed.contains("per: destination"))
-        var again = try #require(PolicyFiles.read([(name: "q.yaml", bytes: Array(printed.utf8))]).policies.first)
-        var first = policy
-        for place in first.limits.indices { first.limits[place].location = nil }
-        for place in again.limits.indices { again.limits[place].location = nil }
-        #expect(again.limits == first.limits, "\(printed)")
     }
 
     @Test(
@@ -53,5 +40,19 @@ struct DestinationLimitReadingTests {
         #expect(limit == nil || limit?.scope == .destination)
         #expect(diagnostics.isEmpty == (summary != nil))
         #expect(diagnostics.allSatisfy { $0.location?.file == "\(flag.rawValue) \(text)" })
+    }
+
+    @Test(
+        "a group with the name of a word of flags is not passed over: what could be either is refused",
+        arguments: [
+            ("destination=5", "destination", false), ("egress=5", "egress", false),
+            ("destination=ingress=5", "ingress", false), ("destination=5", "other", true),
+            ("destination=destination=5", "destination", true), ("destination:443=5", "destination", true),
+            ("egress=5", "destination", true), ("5", "destination", true),
+        ] as [(String, String, Bool)])
+    func hiddenGroups(text: String, group: String, isClear: Bool) {
+        let (limit, diagnostics) = FlagLimit.connections.parse(text, groups: [group])
+        #expect((limit != nil) == isClear && diagnostics.isEmpty == isClear)
+        #expect(diagnostics.allSatisfy { $0.message.contains("group \(group)") })
     }
 }

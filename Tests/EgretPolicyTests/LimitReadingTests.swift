@@ -5,6 +5,34 @@ import EgretDocuments
 import EgretPolicy
 import Testing
 
+/// Reads a policy with these limits, expecting no diagnostics.
+func readLimits(_ limits: String) throws -> EgressPolicy {
+    let read = readPolicies(
+        """
+        apiVersion: egret.dev/v1
+        kind: EgressPolicy
+        metadata: { name: p }
+        spec:
+          default: allow
+          limits:
+        \(limits.split(separator: "\n").map { "  \($0)" }.joined(separator: "\n"))
+        """)
+    #expect(read.diagnostics == [])
+    return try #require(read.policies.first)
+}
+
+/// Expects that a policy's limits are read back as they were, and returns what was printed of it.
+@discardableResult
+func expectPrinted(_ policy: EgressPolicy) throws -> String {
+    let printed = PolicyPrinter.yaml(policies: [policy])
+    var again = try #require(readPolicies(printed).policies.first, "\(printed)")
+    var first = policy
+    for place in first.limits.indices { first.limits[place].location = nil }
+    for place in again.limits.indices { again.limits[place].location = nil }
+    #expect(again.limits == first.limits, "\(printed)")
+    return printed
+}
+
 @Suite("limits")
 struct LimitReadingTests {
     @Test(
@@ -33,52 +61,31 @@ struct LimitReadingTests {
 
     @Test("limits are read, and what is printed of them is read back")
     func printing() throws {
-        let text = """
-            apiVersion: egret.dev/v1
-            kind: EgressPolicy
-            metadata: { name: p }
-            spec:
-              default: allow
-              limits:
-              - { name: total, rate: 20Mbit, burst: 64KiB }
-              - { to: [{ group: internet }, { cidr: 10.0.0.0/8, except: [10.1.0.0/16] }], ports: [443/tcp], rate: 5Mbit,
-                  guarantee: 1Mbit, weight: 300, priority: 1 }
-              - { connections: 200, newConnections: 20/s, packets: 600/min, per: policy, direction: egress }
-              - { ports: [53], dscp: ef, per: network }
+        let policy = try readLimits(
             """
-        let read = PolicyFiles.read([(name: "p.yaml", bytes: Array(text.utf8))])
-        #expect(read.diagnostics == [])
-        let policy = try #require(read.policies.first)
+            - { name: total, rate: 20Mbit, burst: 64KiB }
+            - { to: [{ group: internet }, { cidr: 10.0.0.0/8, except: [10.1.0.0/16] }], ports: [443/tcp], rate: 5Mbit,
+                guarantee: 1Mbit, weight: 300, priority: 1 }
+            - { connections: 200, newConnections: 20/s, packets: 600/min, per: policy, direction: egress }
+            - { ports: [53], dscp: ef, per: network }
+            """)
         #expect(
             policy.limits.map(\.summary) == [
                 "20Mbit", "internet 10.0.0.0/8 except 10.1.0.0/16 443/tcp: 5Mbit, at least 1Mbit",
                 "200 connections, 20/s new connections, 600/min packets per policy", "53/tcp: dscp ef per network",
             ])
         #expect(policy.limits[1].weight == 300 && policy.limits[1].priority == 1)
-        let printed = PolicyPrinter.yaml(policies: [policy])
-        var again = try #require(PolicyFiles.read([(name: "q.yaml", bytes: Array(printed.utf8))]).policies.first)
-        var first = policy
-        for place in first.limits.indices { first.limits[place].location = nil }
-        for place in again.limits.indices { again.limits[place].location = nil }
-        #expect(again.limits == first.limits, "\(printed)")
+        try expectPrinted(policy)
     }
 
     @Test("a limit holds at some times, which are told of, and read back as they were")
     func times() throws {
-        let text = """
-            apiVersion: egret.dev/v1
-            kind: EgressPolicy
-            metadata: { name: p }
-            spec:
-              default: allow
-              limits:
-              - { rate: 20Mbit }
-              - { rate: 5Mbit, when: { days: [mon-fri], hours: ["08:00-12:00", "13:00-18:00"], timezone: Europe/Zurich } }
-              - { to: [{ group: internet }], connections: 3, per: policy, when: { until: "2026-12-24T18:00" } }
+        let policy = try readLimits(
             """
-        let read = readPolicies(text)
-        #expect(read.diagnostics == [])
-        let policy = try #require(read.policies.first)
+            - { rate: 20Mbit }
+            - { rate: 5Mbit, when: { days: [mon-fri], hours: ["08:00-12:00", "13:00-18:00"], timezone: Europe/Zurich } }
+            - { to: [{ group: internet }], connections: 3, per: policy, when: { until: "2026-12-24T18:00" } }
+            """)
         #expect(policy.hasTimedLimits && !policy.hasSchedules)
         #expect(policy.limits.map(\.isTotal) == [true, false, false])
         #expect(policy.limits.map(\.isForEverything) == [true, true, false])

@@ -63,6 +63,24 @@ struct PriceListTests {
         #expect(result.catalog.priceLists == result.priceLists)
     }
 
+    @Test("an entry may be for ports, and one behind those for everything is for nothing")
+    func ports() throws {
+        let result = read(
+            """
+            apiVersion: egret.dev/v1
+            kind: PriceList
+            metadata: { name: cloud }
+            spec:
+              prices:
+              - { name: web, ports: [443/tcp, 8000-8999/udp], price: 0.01 USD/GB }
+              - { name: all, price: 0.02 USD/GB }
+              - { name: never, ports: [53/udp], price: 0.03 USD/GB }
+            """)
+        #expect(result.diagnostics.map { "\($0.location?.line ?? 0) \($0.code.rawValue)" } == ["8 EGR0041"])
+        let list = try #require(result.priceLists.first)
+        #expect(list.hasServices && list.entries.map(\.services.count) == [2, 0, 1])
+    }
+
     @Test("a group that is not there, and one with names, are mistakes")
     func groups() {
         func mistakes(_ group: String) -> [String] {

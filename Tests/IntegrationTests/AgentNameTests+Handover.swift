@@ -164,4 +164,47 @@ extension AgentNameTests {
             #expect(remains.split(separator: "\n").filter { !$0.hasSuffix(".lock") } == [])
         }
     }
+
+    @Test("where the store of policies is gone, the sockets stay kept until policies are applied again")
+    func lostStore() throws {
+        try expect(
+            "anlost",
+            AgentNameTests.manager + """
+                lab; manage; allow a www.example.test; get a https://www.example.test
+                restart 1; rm -f agent/agent.sqlite*; reaches READY 2; cat stored
+                allow a www.example.test; get a https://www.example.test
+                grep -o 'goes on with .* agent' log; cat stored
+                finish
+                """,
+            prints: """
+                a: 200
+                checks-tcp4 checks-tcp6 questions-tcp4 questions-tcp6 questions-udp4 questions-udp6
+                a: 200
+                goes on with 6 sockets of a former agent
+                checks-tcp4 checks-tcp6 questions-tcp4 questions-tcp6 questions-udp4 questions-udp6
+                """)
+    }
+
+    @Test("what a service manager promises and does not hand over is told, and the agent works and ends as ever")
+    func promised() throws {
+        try expect(
+            "anpromised",
+            """
+            lab
+            sh -c 'export LISTEN_PID=$$ LISTEN_FDS=40
+            exec egret agent --state $PWD/agent --dns 198.51.100.20' >>log 2>&1 & agent=$!
+            for i in {1..200}; do egret get status >/dev/null 2>&1 && break; sleep 0.05; done
+            allow a www.example.test; get a https://www.example.test
+            grep -q 'is not what the service manager says, unknown: nothing is open there' log && echo told
+            kill $agent; for i in {1..400}; do jobs -pr | grep -qx $agent || break; sleep 0.05; done
+            jobs -pr | grep -cx $agent; grep -c 'ended; the kernel goes on' log
+            finish
+            """,
+            prints: """
+                a: 200
+                told
+                0
+                1
+                """)
+    }
 }

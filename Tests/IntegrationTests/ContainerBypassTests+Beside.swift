@@ -239,7 +239,7 @@ extension ContainerBypassTests {
     func places() throws {
         try expect(
             "cplaces",
-            ContainerBypassTests.say + #"""
+            TimesScript.soon + ContainerBypassTests.say + #"""
                 # What answers at the addresses of clouds' services is behind a link of the host's.
                 ip netns add cloud; ip link add up2 type veth peer name eth0 netns cloud; ip link set up2 up
                 ip addr add 10.7.0.2/24 dev up2; ip addr add fd00:7::2/64 dev up2 nodad
@@ -253,19 +253,13 @@ extension ContainerBypassTests {
                 (cd cloud; exec ip netns exec cloud python3 -m http.server -b :: 80 >/dev/null 2>&1) & server=$!
                 for i in {1..200}; do ip netns exec cloud ss -Hltn | grep -q :80 && break; sleep 0.05; done
 
-                equip; up; begin $quarantine
+                export TZDIR=$PWD; equip; up; begin $quarantine
                 allow() { printf 'apiVersion: egret.dev/v1\nkind: EgressPolicy\nmetadata: { name: %s }\nspec: { selects: { names: [docker/%s] }, egress: [%s] }\n' $1 $1 "$2" | egret apply -f - >/dev/null; }
                 allow all '{ action: allow, to: [{ group: internet }, { group: private }, { group: link-local }] }'
                 allow named '{ action: allow, to: [{ group: metadata }] }'; allow block '{ action: allow, to: [{ cidr: 169.254.0.0/16 }] }'
                 allow web '{ action: allow, to: [{ cidr: 203.0.113.10/32 }] }'
                 d network create -o com.docker.network.bridge.name=br-six --ipv6 --subnet 172.32.0.0/24 --subnet fd00:32::/64 six >/dev/null
                 for n in free all named block web timed; do c $n --network six; done; settle 6
-                # Rules begin and end with a minute: the next one that is not too near.
-                end=$(( ($(date +%s) + 99) / 60 * 60 )); at="$(date -u -d @$end +%Y-%m-%dT%H:%M)"
-                allow timed "{ action: allow, to: [{ cidr: 203.0.113.10/32 }], when: { until: \"$at\" } }, { action: allow, to: [{ cidr: 203.0.113.11/32 }], when: { from: \"$at\" } }"
-                reaches timed 203.0.113.10; reaches timed 203.0.113.11
-                [ $(date +%s) -lt $end ] || echo too late
-                for when in '1 hour' '1 hour ago'; do d exec timed /usr/bin/date -s "$when" 2>&1 | grep -o 'Operation not permitted'; done
                 echo services of clouds
                 for n in free all named block; do
                     echo $n: $(for a in 203.0.113.10 $services; do reaches $n $a | grep -q ' reaches ' && echo $a; done)
@@ -288,17 +282,18 @@ extension ContainerBypassTests {
                 captured all free web
                 conntrack -F >/dev/null 2>&1; reaches web 203.0.113.10; reaches web 203.0.113.11
                 echo times go on without an agent
-                kill -9 $agent; wait $agent 2>/dev/null; until [ $(date +%s) -gt $end ]; do sleep 0.2; done
+                soon 20
+                allow timed "{ action: allow, to: [{ cidr: 203.0.113.10/32 }], when: { until: '$at', timezone: Soon } }, { action: allow, to: [{ cidr: 203.0.113.11/32 }], when: { from: '$at', timezone: Soon } }"
+                reaches timed 203.0.113.10; reaches timed 203.0.113.11
+                for when in '1 hour' '1 hour ago'; do d exec timed /usr/bin/date -s "$when" 2>&1 | grep -o 'Operation not permitted'; done
+                kill -9 $agent; wait $agent 2>/dev/null; [ $(date +%s) -lt $end ] || echo too late
+                until [ $(date +%s) -gt $end ]; do sleep 0.2; done
                 reaches timed 203.0.113.10; reaches timed 203.0.113.11
                 begin $quarantine; settle 6; reaches timed 203.0.113.10; reaches timed 203.0.113.11
                 kill $server; d rm -f $(d ps -aq) >/dev/null; settle 0; d network rm six >/dev/null
                 ip link del up2; ip netns del cloud; finish; cleared
                 """#,
             prints: """
-                timed reaches 203.0.113.10
-                timed does not reach 203.0.113.11
-                Operation not permitted
-                Operation not permitted
                 services of clouds
                 free: 203.0.113.10 169.254.169.254 100.100.100.200 168.63.129.16 192.0.0.192 fd00:ec2::254
                 all: 203.0.113.10
@@ -313,6 +308,10 @@ extension ContainerBypassTests {
                 web reaches 203.0.113.10
                 web does not reach 203.0.113.11
                 times go on without an agent
+                timed reaches 203.0.113.10
+                timed does not reach 203.0.113.11
+                Operation not permitted
+                Operation not permitted
                 timed does not reach 203.0.113.10
                 timed reaches 203.0.113.11
                 timed does not reach 203.0.113.10

@@ -187,11 +187,12 @@ struct ContainerStormTests {
             egret get endpoints docker/web -o json | grep -o 'it has the capability NET_ADMIN'
             echo others that can get into the host\'s network
             for n in "sys --cap-add SYS_ADMIN" "trace --cap-add SYS_PTRACE --pid host" "plain --cap-add SYS_PTRACE" \
-                "module --cap-add SYS_MODULE" "clock --cap-add SYS_TIME"; do
+                "module --cap-add SYS_MODULE" "ports --cap-add SYS_RAWIO" "boot --cap-add SYS_BOOT" \
+                "files --cap-add DAC_READ_SEARCH" "clock --cap-add SYS_TIME"; do
                 d run -d --name $n box sleep 1000 >/dev/null
             done
-            settle 7; for n in sys trace plain module clock; do echo $n: $(egret get endpoints docker/$n -o json | grep -o '"reason" : "it [^,]*'); done
-            d rm -f sys trace plain module clock >/dev/null; settle 2
+            others="sys trace plain module ports boot files clock"; settle 10; for n in $others; do echo $n: $(egret get endpoints docker/$n -o json | grep -o '"reason" : "it [^,]*'); done
+            d rm -f $others >/dev/null; settle 2
             capture denied 'host 203.0.113.11'
             w() { d exec web "$@" 2>/dev/null; }
             reaches web 203.0.113.11; reaches free 203.0.113.11; echo $(captured denied | grep -c '^0$')
@@ -213,6 +214,9 @@ struct ContainerStormTests {
                 trace: "reason" : "it sees the host's processes and has the capability SYS_PTRACE
                 plain:
                 module: "reason" : "it has the capability SYS_MODULE in the host's user namespace
+                ports: "reason" : "it has the capability SYS_RAWIO in the host's user namespace
+                boot: "reason" : "it has the capability SYS_BOOT in the host's user namespace
+                files: "reason" : "it has the capability DAC_READ_SEARCH in the host's user namespace
                 clock: "reason" : "it has the capability SYS_TIME in the host's user namespace
                 web does not reach 203.0.113.11
                 free reaches 203.0.113.11

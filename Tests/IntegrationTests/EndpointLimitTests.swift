@@ -103,6 +103,8 @@ struct EndpointLimitTests {
             egret limit shop/a --rate 20Mbit --rate 10.9.0.4:5202=4Mbit --connections 10.9.0.4:9000=3 | grep -c limits
             egret get endpoints a -o wide | grep -o '10.9.0.4 5202.*connections'
             rate a 4 -p 5202; rate a 4 -p 5202 -R; rate a 20; rate b free -p 5202
+            egret get endpoints a -o json | python3 -c 'import json, sys
+            for r in json.load(sys.stdin)[0]["rates"]: print(r["direction"], r["bytes"] > 1000000, r["dropped"] < r["packets"])'
             inside a python3 connect.py 5
             inside a ping -q -i 0.005 -c 800 10.9.0.4 >pings & pings=$!
             for r in 2 8 6; do egret limit shop/a --rate 20Mbit --rate 10.9.0.4:5202=${r}Mbit >/dev/null; sleep 0.3; done
@@ -120,6 +122,8 @@ struct EndpointLimitTests {
                 4
                 20
                 free
+                egress True True
+                ingress True True
                 11100
                  0% packet loss
                 6

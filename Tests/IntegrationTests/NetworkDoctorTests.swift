@@ -157,13 +157,9 @@ struct NetworkDoctorTests {
     @Test("the verdict of the agent's policies is told with its rule, where it stands, and the revision")
     func verdict() throws {
         let lab = try DoctorLab(.script(NetworkDoctorTests.bridge))
-        let directory = try TemporaryDirectory()
-        let script = """
-            cd \(directory.path)
-            export EGRET_AGENT_SOCKET=$PWD/agent.sock
-            egret agent --state $PWD/agent --socket $PWD/agent.sock >log 2>&1 & agent=$!
-            trap 'kill $agent; wait $agent || true' EXIT
-            for i in {1..200}; do egret get status >/dev/null 2>&1 && break; sleep 0.05; done
+        let output = try besideAgent(
+            of: lab,
+            """
             cat >policy.yaml <<'END'
             apiVersion: egret.dev/v1
             kind: EgressPolicy
@@ -179,8 +175,7 @@ struct NetworkDoctorTests {
             egret doctor $N --to 203.0.113.1 --fix | grep 'policy:' || true
             nft flush chain inet egret-nat br0-out
             egret doctor $N --fix | tail -1
-            """
-        let output = try lab.onHost(script)
+            """)
         let lines = output.standardOutput.split(separator: "\n").map(String.init)
         try #require(lines.count == 3, "\(output)")
         #expect(lines[0].contains("✓ policy"), "\(lines)")
@@ -194,13 +189,9 @@ struct NetworkDoctorTests {
     @Test("a namespace that was attached is known to the agent by each of its names")
     func attached() throws {
         let lab = try DoctorLab()
-        let directory = try TemporaryDirectory()
-        let script = """
-            cd \(directory.path)
-            export EGRET_AGENT_SOCKET=$PWD/agent.sock
-            egret agent --state $PWD/agent --socket $PWD/agent.sock >log 2>&1 & agent=$!
-            trap 'kill $agent; wait $agent || true' EXIT
-            for i in {1..200}; do egret get status >/dev/null 2>&1 && break; sleep 0.05; done
+        let output = try besideAgent(
+            of: lab,
+            """
             egret attach netns:$N --name test/web >/dev/null
             cat >policy.yaml <<'END'
             apiVersion: egret.dev/v1
@@ -217,8 +208,7 @@ struct NetworkDoctorTests {
                 egret doctor $name --to 8.8.8.8 | grep -o 'allowed by rule 1 "resolver" of the policy pings' || true
             done
             kill $sleeper
-            """
-        let output = try lab.onHost(script)
+            """)
         let line = #"allowed by rule 1 "resolver" of the policy pings"# + "\n"
         #expect(output.standardOutput == String(repeating: line, count: 4), "\(output.standardError)")
     }
@@ -226,13 +216,9 @@ struct NetworkDoctorTests {
     @Test("where no policy decides, the verdict is what the agent was told by --default")
     func networkDefault() throws {
         let lab = try DoctorLab(.script(NetworkDoctorTests.bridge))
-        let directory = try TemporaryDirectory()
-        let script = """
-            cd \(directory.path)
-            export EGRET_AGENT_SOCKET=$PWD/agent.sock
-            egret agent --state $PWD/agent --socket $PWD/agent.sock --default deny >log 2>&1 & agent=$!
-            trap 'kill $agent; wait $agent || true' EXIT
-            for i in {1..200}; do egret get status >/dev/null 2>&1 && break; sleep 0.05; done
+        let output = try besideAgent(
+            of: lab, options: "--default deny",
+            """
             cat >policy.yaml <<'END'
             apiVersion: egret.dev/v1
             kind: EgressPolicy
@@ -243,11 +229,25 @@ struct NetworkDoctorTests {
             END
             egret apply -f policy.yaml >/dev/null
             egret doctor $N --to 203.0.113.1 --fix | grep 'policy:' || true
-            """
-        let output = try lab.onHost(script)
+            """)
         let lines = output.standardOutput.split(separator: "\n").map(String.init)
         try #require(lines.count == 1, "\(output)")
         #expect(lines[0].contains("denied by") && lines[0].contains("; the agent's revision 1"), "\(lines)")
+    }
+
+    /// Runs a script in a directory of its own, on the lab's host, where an agent runs meanwhile.
+    private func besideAgent(of lab: DoctorLab, options: String = "", _ script: String) throws -> ProgramOutput {
+        let directory = try TemporaryDirectory()
+        defer { withExtendedLifetime(directory) {} }
+        return try lab.onHost(
+            """
+            cd \(directory.path)
+            export EGRET_AGENT_SOCKET=$PWD/agent.sock
+            egret agent --state $PWD/agent --socket $PWD/agent.sock \(options) >log 2>&1 & agent=$!
+            trap 'kill $agent; wait $agent || true' EXIT
+            for i in {1..200}; do egret get status >/dev/null 2>&1 && break; sleep 0.05; done
+
+            """ + script)
     }
 
     /// The finding is the expected one; its commands mend it; broken once more, `--fix` does.

@@ -10,8 +10,7 @@ extension NetworkTests {
         try expect(
             "nwfirst",
             """
-            egret network create zz --subnet 10.9.0.0/24; egret network create aa --subnet 10.8.0.0/24
-            egret network connect zz a --create; egret network connect aa a --interface eth1
+            two zz aa
             way() { echo $(ip -n a route show default | cut -d' ' -f3,5; ip -n a rule |
                 grep -o 'from [0-9.]* lookup' | cut -d' ' -f2); }
             way
@@ -139,8 +138,7 @@ extension NetworkTests {
         try expect(
             "nwnoway",
             """
-            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
-            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            two br0 br1
             ip -n a link set eth1 down
             egret \(leaving) 2>said; echo $?; cut -d: -f2,3 said; grep -o '; egret network restore.*' said
             egret network restore 2>/dev/null; ip -n a route show default | cut -d' ' -f3,5
@@ -183,8 +181,7 @@ extension NetworkTests {
         try expect(
             "nwblame",
             """
-            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
-            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            two br0 br1
             ip link set egn1 down; ip link set br0 arp off; ip -n a neigh flush all
             egret doctor a --to 203.0.113.10 >said; grep -o 'ip link set br0 arp on' said | head -1; grep -c eth1 said
             ip link set br0 arp on; ip -n a neigh flush all; egret doctor a --to 203.0.113.10 | tail -1
@@ -259,8 +256,7 @@ extension NetworkTests {
         try expect(
             "nwlabels",
             """
-            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
-            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            two br0 br1
             egret network label br0 a app=web; egret network label br1 a app=api
             for n in br0 br1; do egret network inspect $n -o json | grep -o '"app" : "[a-z]*"'; done
             finish
@@ -278,8 +274,7 @@ extension NetworkTests {
         try expect(
             "nwstay",
             """
-            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
-            egret network connect br0 a --create; egret network connect br1 a --interface eth1
+            two br0 br1
             inside a /usr/bin/python3 -c 'import socket, struct
             def put(kind, value): return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
             # RTM_NEWRULE from 10.8.0.2 lookup 0x67000099 protocol 101, FIB_RULE_PERMANENT.

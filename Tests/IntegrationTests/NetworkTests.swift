@@ -25,6 +25,11 @@ struct NetworkTests {
         U6(("::", 53), U).serve_forever()' $2 $3 $4 &
             for i in {1..200}; do inside $1 ss -Hlun | grep -q ':53 ' && break; sleep 0.05; done
         }
+        # Two networks, and `a` on both: the first leads out.
+        two() {
+            egret network create $1 --subnet 10.9.0.0/24; egret network create $2 --subnet 10.8.0.0/24
+            egret network connect $1 a --create; egret network connect $2 a --interface eth1
+        }
         ask() { timeout 2 bash -c 'exec 3<>/dev/tcp/$0/$1 && cat <&3' "$@" 2>/dev/null | sed 's/::ffff://' || true; }
         finish() { kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; egret network rm $(egret network ls -o json |
             grep -o '"name" : "[^"]*"' | cut -d'"' -f4) --force 2>/dev/null; find $EGRET_STATE_DIRECTORY -mindepth 1; }

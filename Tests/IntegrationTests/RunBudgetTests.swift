@@ -7,6 +7,28 @@ import Testing
 /// Budgets, as a command meets them.
 @Suite("a run with a budget", .serialized, .requiresRoot)
 struct RunBudgetTests {
+    /// `send.py 8 2` sends two datagrams of 1000 bytes on each of eight flows. `receive` counts what comes, until nothing has
+    /// for two seconds; `received packets` and `received bytes`, of IP, then say how much.
+    private static let helpers = """
+        cat >send.py <<'X'
+        import socket, sys, time
+        flows = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for i in range(int(sys.argv[1]))]
+        for s in flows * int(sys.argv[2]): s.sendto(b"x" * 1000, ("192.0.2.2", 9999)); time.sleep(0.001)
+        X
+        receive() {
+            rm -f received; python3 -c '
+        import socket
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("192.0.2.2", 9999)); s.settimeout(30)
+        print("ready", flush=True); sizes = []
+        try:
+            while True: sizes.append(len(s.recv(65536)) + 28); s.settimeout(2)
+        except TimeoutError: print("packets", len(sizes)); print("bytes", sum(sizes))' >received & receiver=$!
+            until grep -qs ready received; do sleep 0.02; done
+        }
+        received() { wait $receiver; sed -n "s/^$1 //p" received; }
+
+        """
+
     /// Runs a script on a host of its own, beside a policy that lets out what goes to the host, within budgets.
     private func expect(
         _ name: String, budgets: [String], _ script: String, prints expected: String,
@@ -26,7 +48,7 @@ struct RunBudgetTests {
                   budgets: [\(budgets.joined(separator: ", "))]
                 X
 
-                """ + script)
+                """ + RunBudgetTests.helpers + script)
             #expect(output.standardOutput == expected + "\n", "\(output.standardError)", sourceLocation: location)
             let remains = try internet.remains()
             #expect(remains == "", sourceLocation: location)
@@ -42,24 +64,10 @@ struct RunBudgetTests {
                 "{ name: web, ports: [80/tcp, 8000-9000/udp], amount: 1MB, direction: both }",
             ],
             """
-            cat >send.py <<'X'
-            import socket, time
-            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            for i in range(200): s.sendto(b"x" * 1000, ("192.0.2.2", 9999)); time.sleep(0.001)
-            X
-            receive() {
-                python3 -c '
-            import socket
-            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("192.0.2.2", 9999)); s.settimeout(30)
-            print("ready", flush=True); n = 0
-            try:
-                while True: n += len(s.recv(65536)) + 28; s.settimeout(2)
-            except TimeoutError: print(n)' >received & receiver=$!; until grep -q ready received; do sleep 0.02; done
-            }
-            receive; egret run --allow host --budget 100kB -- python3 send.py 2>report; wait $receiver
-            tail -1 received; grep -A1 budgets report
-            receive; egret run --policy policy.yaml --report json --report-file json -- python3 send.py
-            wait $receiver; tail -1 received
+            receive; egret run --allow host --budget 100kB -- python3 send.py 1 200 2>report
+            received bytes; grep -A1 budgets report
+            receive; egret run --policy policy.yaml --report json --report-file json -- python3 send.py 1 200
+            received bytes
             python3 -c '
             import json
             for b in json.load(open("json"))["budgets"]: print(b["budget"], b["used"], b.get("amount"), b.get("cost"))'
@@ -90,15 +98,10 @@ struct RunBudgetTests {
                 "{ name: small, amount: 10 packets, onExhausted: cut }",
             ],
             """
-            cat >send.py <<'X'
-            import socket, time
-            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            for i in range(60): s.sendto(b"x" * 1000, ("192.0.2.2", 9999)); time.sleep(0.001)
-            X
             begin() {
                 rm -f sent go
                 egret run --policy policy.yaml --report none -- sh -c \
-                    'python3 send.py; touch sent; until [ -e go ]; do sleep 0.05; done; echo goes on' & run=$!
+                    'python3 send.py 1 60; touch sent; until [ -e go ]; do sleep 0.05; done; echo goes on' & run=$!
                 until [ -e sent ]; do sleep 0.05; done; sleep 2.5
             }
             begin; egret run --allow host --report none -- true; touch go; wait $run; echo $?
@@ -118,24 +121,10 @@ struct RunBudgetTests {
             "runcounted",
             budgets: ["{ name: begun, amount: 3 connections }"],
             """
-            cat >send.py <<'X'
-            import socket, sys, time
-            flows = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for i in range(int(sys.argv[1]))]
-            for s in flows * int(sys.argv[2]): s.sendto(b"x" * 1000, ("192.0.2.2", 9999)); time.sleep(0.001)
-            X
-            receive() {
-                python3 -c '
-            import socket
-            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("192.0.2.2", 9999)); s.settimeout(30)
-            print("ready", flush=True); n = 0
-            try:
-                while True: s.recv(65536); n += 1; s.settimeout(2)
-            except TimeoutError: print(n)' >received & receiver=$!; until grep -q ready received; do sleep 0.02; done
-            }
-            receive; egret run --allow host --budget '50 packets' -- python3 send.py 1 200 2>report; wait $receiver
-            tail -1 received; grep -A1 budgets report
+            receive; egret run --allow host --budget '50 packets' -- python3 send.py 1 200 2>report
+            received packets; grep -A1 budgets report
             receive; egret run --policy policy.yaml --report json --report-file json -- python3 send.py 8 2
-            wait $receiver; tail -1 received
+            received packets
             python3 -c '
             import json
             for b in json.load(open("json"))["budgets"]:

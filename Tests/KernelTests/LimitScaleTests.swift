@@ -77,6 +77,9 @@ struct LimitScaleTests {
         try next.prepare(wanted)
         #expect(links.allSatisfy { next.queue(of: $0) == shaper.queue(of: $0) })
         #expect(try next.drift() == [])
+        let counts = try next.counts()
+        #expect(counts.count == 2 * LimitScaleTests.count && Swift.Set(counts.map(\.link)) == Swift.Set(links))
+        #expect(counts.allSatisfy { $0.dropped == 0 && $0.waitingBytes == 0 })
         var other = wanted
         let changed = try LimitScaleTests.rates([links[500]], LimitScaleTests.limits("3Mbit"))
         other.merge(changed) { $1 }

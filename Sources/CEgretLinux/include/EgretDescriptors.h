@@ -103,7 +103,8 @@ int32_t egret_duplicate(int32_t descriptor, int32_t minimum);
 int32_t egret_pipe(int32_t *read_end, int32_t *write_end);
 int32_t egret_set_nonblocking(int32_t descriptor, int32_t on);
 int32_t egret_descriptor_flags(int32_t descriptor);
-int32_t egret_close_on_exec(int32_t descriptor);
+/// Has a descriptor close on exec; -EEXIST if it does already.
+int32_t egret_take_inherited(int32_t descriptor);
 int32_t egret_status_of_descriptor(int32_t descriptor, struct egret_file_status *status);
 int32_t egret_status_of_path(const char *path, int32_t follow, struct egret_file_status *status);
 int32_t egret_flock(int32_t descriptor, int32_t operation);

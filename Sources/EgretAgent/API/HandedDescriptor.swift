@@ -39,19 +39,35 @@ public struct HandedDescriptor: Sendable {
         return names.count == count && text != "" ? names : [String](repeating: "unknown", count: count)
     }
 
-    /// Takes what was handed to this process. To be called once, before there is another thread.
+    /// Takes what was handed to this process. To be called once, before there is another thread, and before the process opens
+    /// anything: what is promised and was not handed over must not be something of its own.
     ///
     /// - Parameters:
     ///   - environment: The process's environment.
     ///   - process: The process's number.
     ///   - first: The number of the first one.
-    /// - Returns: The descriptors, which close on exec from now on. A number at which nothing is open is left out.
+    ///   - tell: Hears, in a sentence each, of what is promised and not there.
+    /// - Returns: The descriptors, which close on exec from now on. Left out is a number at which nothing is open, or what closes
+    ///   on exec already: it was not there when this process began.
     public static func takeAll(
-        environment: Environment = .current, process: Int32 = CurrentProcess.identifier, first: Int32 = 3
+        environment: Environment = .current, process: Int32 = CurrentProcess.identifier, first: Int32 = 3,
+        telling tell: (String) -> Void = { _ in }
     ) -> [HandedDescriptor] {
-        names(in: environment, of: process).enumerated().compactMap { index, name in
-            guard let descriptor = try? Descriptor(inherited: first + Int32(index)) else { return nil }
-            return HandedDescriptor(name: name, descriptor: descriptor)
+        let names = names(in: environment, of: process)
+        if names.isEmpty, environment["LISTEN_PID"] == "\(process)", let count = environment["LISTEN_FDS"], count != "0"
+        {
+            tell("nothing is taken from the service manager: LISTEN_FDS=\(count) is no number of descriptors")
         }
+        var handed: [HandedDescriptor] = []
+        for (index, name) in names.enumerated() {
+            let number = first + Int32(index)
+            do throws(LinuxError) {
+                handed.append(HandedDescriptor(name: name, descriptor: try Descriptor(inherited: number)))
+            } catch {
+                let why = error.errno == .exists ? "this process has opened it itself" : "nothing is open there"
+                tell("descriptor \(number) is not what the service manager says, \(name): \(why)")
+            }
+        }
+        return handed
     }
 }

@@ -79,17 +79,19 @@ extension Agent {
             guard !account.isOfPriceList, let budget = budgets.book.budget(of: account) else { return nil }
             let state = budgets.book.state(of: account, at: time)
             let ends = budget.period.end(at: time)
-            let forecast = ends.map { _ in budget.period.forecast(of: state.used, at: time) }
+            let forecast = budgets.book.forecast(of: account, at: time)
             // What is used of packets and connections has no price.
             let price = budget.unit == .bytes ? budget.price : nil
+            let isExhausted = budgets.isSpent(account) && budget.isOpen(at: time)
             return BudgetInfo(
                 policy: account.policy, budget: account.budget, account: account.account,
                 endpoints: budgets.users[account] ?? 0, unit: budget.unit.rawValue, used: state.used,
                 amount: budget.amount?.count, granted: state.granted, period: budget.period.description,
+                when: budget.schedule?.description, isOpen: budget.schedule?.isOpen(at: time),
                 ends: ends.map { Int($0) }, forecast: forecast, cost: price?.micros(of: state.used),
                 costForecast: forecast.flatMap { price?.micros(of: $0) }, currency: price?.currency,
                 onExhausted: budget.amount == nil ? "count" : budget.onExhausted.description,
-                isExhausted: budgets.isSpent(account), refused: budgets.refused[account]?.packets ?? 0)
+                isExhausted: isExhausted, refused: budgets.refused[account]?.packets ?? 0)
         }
     }
 
@@ -185,7 +187,10 @@ extension Agent {
         // The month of any zone has begun since.
         let day = BudgetPeriod(.day).day(at: time).dayNumber - 33
         let usage = try budgets.store.usage(since: day, byEndpoint: false)
-        return PricedUsage(usage, reading.catalog.priceLists).present(at: time)
+        let lists = reading.catalog.priceLists
+        var firstDays: [String: Int64] = [:]
+        for list in lists { firstDays[list.name] = try budgets.store.firstDay(of: list.account) }
+        return PricedUsage(usage, lists).present(at: time, firstDays: firstDays)
     }
 
     // MARK: - Figures
@@ -214,7 +219,7 @@ extension Agent {
             }
         }
         add("egret_budget_exhausted", "1 if packets are held back because the budget is used up.") { account, budget in
-            budget.amount.map { _ in budgets.isSpent(account) ? 1 : 0 }
+            budget.amount.map { _ in budgets.isSpent(account) && budget.isOpen(at: time) ? 1 : 0 }
         }
         text.add(
             "egret_budget_alerts_total", "counter",

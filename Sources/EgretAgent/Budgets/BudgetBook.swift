@@ -80,6 +80,8 @@ struct BudgetBook: Sendable {
     private(set) var stretches: [BudgetAccount: [Int64: Stretch]] = [:]
     /// What the stretches of accounts are of, where that is not bytes.
     private(set) var units: [BudgetAccount: BudgetAmount.Unit] = [:]
+    /// When accounts began to count, in seconds since 1970; 0 where nobody has noted it.
+    private(set) var beginnings: [BudgetAccount: Int64] = [:]
     private(set) var readings: [String: TrafficAmount] = [:]
     /// The part of its amount, in per cent, that was last told of an account.
     private var told: [BudgetAccount: Int] = [:]
@@ -90,10 +92,12 @@ struct BudgetBook: Sendable {
     /// Begins with what a former agent has left: what counters counted, it is told of endpoints that are gone by now.
     init(
         stretches: [BudgetAccount: [Int64: Stretch]], readings: [String: TrafficAmount],
-        meters: [String: Meter] = [:], units: [BudgetAccount: BudgetAmount.Unit] = [:]
+        meters: [String: Meter] = [:], units: [BudgetAccount: BudgetAmount.Unit] = [:],
+        beginnings: [BudgetAccount: Int64] = [:]
     ) {
         self.stretches = stretches
         self.units = units
+        self.beginnings = beginnings
         self.readings = readings
         self.meters = meters
     }
@@ -103,6 +107,10 @@ struct BudgetBook: Sendable {
         for (account, budget) in budgets where self.budgets[account] == nil {
             told[account] = part(of: account, budget, at: time)
         }
+        for (account, budget) in budgets where self.budgets[account]?.unit != budget.unit && !account.isOfPriceList {
+            if stretches[account] == nil || !isCounted(account, in: budget.unit) { beginnings[account] = time }
+        }
+        beginnings = beginnings.filter { budgets[$0.key] != nil || stretches[$0.key] != nil }
         for name in Swift.Set(self.meters.keys).union(meters.keys) where self.meters[name] != meters[name] {
             changes.meters.insert(name)
         }
@@ -117,6 +125,7 @@ struct BudgetBook: Sendable {
         for account in accounts where budgets[account] == nil {
             stretches[account] = nil
             units[account] = nil
+            beginnings[account] = nil
         }
     }
 
@@ -222,6 +231,13 @@ struct BudgetBook: Sendable {
         return sum(account, budget, at: time)
     }
 
+    /// What will have been used of an account at its period's end if it goes on as it did; `nil` for a period without end.
+    func forecast(of account: BudgetAccount, at time: Int64) -> UInt64? {
+        guard let budget = budget(of: account), budget.period.end(at: time) != nil else { return nil }
+        let used = sum(account, budget, at: time).used
+        return budget.period.forecast(of: used, at: time, since: beginnings[account] ?? 0, during: budget.schedule)
+    }
+
     /// How much is left, in the budget's unit; `nil` for what is only counted.
     func left(of account: BudgetAccount, at time: Int64) -> UInt64? {
         guard let budget = budget(of: account), let amount = budget.amount else { return nil }
@@ -297,6 +313,7 @@ struct BudgetBook: Sendable {
 
     /// Of a clock that has gone back: what was counted at later times is counted now.
     private mutating func gather(_ account: BudgetAccount, at time: Int64) {
+        if let begin = beginnings[account], begin > time { beginnings[account] = time }
         guard let budget = budgets[account], let known = stretches[account], !known.isEmpty,
             isCounted(account, in: budget.unit)
         else { return }

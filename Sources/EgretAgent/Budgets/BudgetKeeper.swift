@@ -32,6 +32,8 @@ final class BudgetKeeper {
     private var program: TableProgram?
     /// The last numbers that pass, of accounts of packets and of connections, by the names of their sets: what it holds.
     private var bounds: [String: UInt64] = [:]
+    /// The first and last second, since 1970, for which the kernel has been given the times of budgets.
+    private var horizon: ClosedRange<Int64> = 0...0
     /// The number of the table that the book's readings are of.
     private var handle: UInt64?
     /// Whether the kernel may be otherwise than endpoints' budgets ask for: until they are kept again.
@@ -104,8 +106,10 @@ final class BudgetKeeper {
                 leftovers[account] = min(left, BudgetPlan.leftover(of: amount))
             }
         }
-        if let wanted = try programInKernel(at: time) {
+        horizon = ScheduleHorizon.seconds(at: time)
+        if let (wanted, renewal) = try programInKernel(at: time) {
             try dataplane.sweep([table], keeping: [wanted])
+            if !renewal.isEmpty { try dataplane.commit(Transaction(renewal)) }
             hold(wanted)
         } else {
             try replace(at: time)
@@ -115,16 +119,20 @@ final class BudgetKeeper {
         try adjust(at: time)
     }
 
-    /// The program that the kernel holds, if it is one that it should.
+    /// The program that the kernel holds, if it is one that it should, and what gives it the times of the next days.
     ///
     /// Accounts may have been used up since the former agent's last look: then they are asked with the others, and the table stays.
-    private func programInKernel(at time: Int64) throws -> TableProgram? {
+    /// So it does with other times, which come and go with the calendar.
+    private func programInKernel(at time: Int64) throws -> (program: TableProgram, renewal: [Transaction.Step])? {
         if handle == nil { return nil }
+        let picture = try dataplane.picture(of: [BudgetPlan.hostTable])
         let exhausted = leftovers
         for spent in exhausted.isEmpty ? [exhausted] : [exhausted, [:]] {
             leftovers = spent
             let wanted = plan(at: time).program
-            if try dataplane.drift(of: [wanted]).isEmpty { return wanted }
+            if try picture.holds(picture.withPresentTimes(wanted)) {
+                return (wanted, try picture.renewal(ofTimesOf: wanted))
+            }
         }
         leftovers = exhausted
         return nil
@@ -168,6 +176,7 @@ final class BudgetKeeper {
             try dataplane.removeTables([BudgetPlan.hostTable])
             return forgetTable()
         }
+        if ScheduleHorizon.isDue(horizon, at: time) { horizon = ScheduleHorizon.seconds(at: time) }
         let wanted = plan(at: time).program
         try bring(from: old, to: wanted)
         book.forgetGone()
@@ -197,6 +206,7 @@ final class BudgetKeeper {
     private func plan(at time: Int64, counting bounds: [String: UInt64]) -> BudgetPlan {
         var plan = demand.plan { account in (book.left(of: account, at: time) ?? 0, isSpent(account)) }
         plan.setBounds(bounds)
+        plan.horizon = horizon
         return plan
     }
 
@@ -209,6 +219,7 @@ final class BudgetKeeper {
         guard program != nil, !isStale else { return [] }
         do {
             try adjust(at: time)
+            try renewTimes(at: time)
         } catch {
             // What has come is known, even if the kernel does not take what is left.
             try save()
@@ -320,7 +331,25 @@ final class BudgetKeeper {
         let areOthers = Swift.Set(remaining.keys) != spent
         leftovers = remaining
         guard areOthers, let program else { return }
-        try bring(from: program, to: plan(at: time).program)
+        do {
+            try bring(from: program, to: plan(at: time).program)
+        } catch {
+            // Some of it may have come: what is there is looked at before anything else is brought.
+            isStale = true
+            throw error
+        }
+    }
+
+    /// Gives the kernel the times of the next days in place of those that it has. Nothing else changes.
+    private func renewTimes(at time: Int64) throws {
+        guard ScheduleHorizon.isDue(horizon, at: time), let present = program, !isStale else { return }
+        let further = ScheduleHorizon.seconds(at: time)
+        var wanted = present
+        wanted.setTimes(demand.plan.times(within: further))
+        let steps = wanted.renewal(ofTimesOf: present)
+        if !steps.isEmpty { try dataplane.commit(Transaction(steps)) }
+        program = wanted
+        horizon = further
     }
 
     /// What is to be done about an account of packets or connections; `nil` for one that is used up, and for one of bytes.

@@ -22,8 +22,8 @@ extension PriceList {
     /// An entry, as a budget that only counts, for each endpoint.
     func budget(_ entry: Entry) -> TrafficBudget {
         TrafficBudget(
-            name: entry.name, destinations: entry.destinations, direction: entry.direction, period: period,
-            location: entry.location)
+            name: entry.name, destinations: entry.destinations, services: entry.services,
+            direction: entry.direction, period: period, location: entry.location)
     }
 }
 
@@ -39,10 +39,13 @@ extension EndpointBudget {
         let groups = Dictionary(
             groups.filter(\.isLoaded).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return lists.flatMap { list in
-            list.entries.enumerated().map { index, entry in
-                EndpointBudget(
-                    policy: list.account, budget: list.budget(entry), isEnforced: false,
-                    clause: BudgetPlan.Clause(entry, after: Array(list.entries[..<index]), groups: groups))
+            list.entries.enumerated().map { index, entry -> EndpointBudget in
+                let clause =
+                    list.hasServices
+                    ? BudgetPlan.Clause(entry, of: list.account, groups: groups)
+                    : BudgetPlan.Clause(entry, after: Array(list.entries[..<index]), groups: groups)
+                return EndpointBudget(
+                    policy: list.account, budget: list.budget(entry), isEnforced: false, clause: clause)
             }
         }
     }
@@ -99,14 +102,20 @@ struct PricedUsage {
     }
 
     /// What the months that a moment is in have come to, and what they will.
-    func present(at time: Int64) -> [CostInfo] {
+    ///
+    /// - Parameters:
+    ///   - time: The moment.
+    ///   - firstDays: The days on which lists first counted anything, by their names: of days before, nothing is known.
+    /// - Returns: One for each price, in the order of the lists.
+    func present(at time: Int64, firstDays: [String: Int64] = [:]) -> [CostInfo] {
         lists.flatMap { list -> [CostInfo] in
             let period = list.period
+            let begin = firstDays[list.name].map { period.zone.firstMoment(ofLocalTime: $0 * 86_400) } ?? 0
             let month = PriceList.month(of: period.day(at: time))
             return list.entries.map { entry in
                 let keys = months[Place(list, entry, month)] ?? []
                 let used = keys.reduce(into: TrafficAmount()) { $0 += usage[$1] ?? TrafficAmount() }.bytes
-                let forecast = period.forecast(of: used, at: time)
+                let forecast = period.forecast(of: used, at: time, since: begin)
                 return CostInfo(
                     priceList: list.name, destination: entry.name, used: used, free: entry.free?.bytes,
                     cost: entry.micros(of: used), currency: list.currency,

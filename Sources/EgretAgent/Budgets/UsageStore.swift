@@ -11,7 +11,6 @@ import GRDB
 /// What a reading of the counters has brought is written with the reading, in one transaction on the disk: an agent that
 /// is killed at any moment neither loses what the kernel still shows nor counts it twice.
 final class UsageStore {
-    private static let version = 2
     private let database: DatabaseQueue
     /// The number of the latest change of what is used of accounts: it says which were used last, whatever clocks say.
     private var serial: Int64
@@ -58,66 +57,53 @@ final class UsageStore {
         return free
     }
 
-    private static func open(_ path: String) throws -> DatabaseQueue {
-        let database = try prepared(path)
-        // A file of this version that an earlier Egret has made is without them, and an earlier Egret passes them over. What is
-        // used of accounts without a unit is bytes.
-        try database.write { database in
-            try database.execute(
-                sql: """
-                    CREATE TABLE IF NOT EXISTS meter (
-                        name TEXT PRIMARY KEY, endpoint TEXT, policy TEXT, budget TEXT, account TEXT
-                    ) WITHOUT ROWID;
-                    CREATE TABLE IF NOT EXISTS unit (
-                        policy TEXT, budget TEXT, account TEXT, unit TEXT NOT NULL,
-                        PRIMARY KEY (policy, budget, account)
-                    ) WITHOUT ROWID;
-                    """)
-        }
-        return database
-    }
+    /// What makes a file of each version from one of the version before; the first, from an empty one.
+    private static let steps = [
+        """
+        CREATE TABLE kernel (start TEXT NOT NULL);
+        CREATE TABLE reading (name TEXT PRIMARY KEY, packets INTEGER, bytes INTEGER) WITHOUT ROWID;
+        CREATE TABLE usage (
+            day INTEGER, endpoint TEXT, policy TEXT, budget TEXT, packets INTEGER, bytes INTEGER,
+            PRIMARY KEY (day, endpoint, policy, budget)
+        ) WITHOUT ROWID;
+        CREATE TABLE stretch (
+            policy TEXT, budget TEXT, account TEXT, start INTEGER, used INTEGER, granted INTEGER,
+            PRIMARY KEY (policy, budget, account, start)
+        ) WITHOUT ROWID;
+        """,
+        "ALTER TABLE stretch ADD COLUMN serial INTEGER NOT NULL DEFAULT 0;",
+        // Files of version 2 may have the tables, and may be without them. What is used of accounts without a unit is bytes: whoever
+        // knows of no units must not read what is kept with them.
+        """
+        CREATE TABLE IF NOT EXISTS meter (
+            name TEXT PRIMARY KEY, endpoint TEXT, policy TEXT, budget TEXT, account TEXT
+        ) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS unit (
+            policy TEXT, budget TEXT, account TEXT, unit TEXT NOT NULL, PRIMARY KEY (policy, budget, account)
+        ) WITHOUT ROWID;
+        ALTER TABLE stretch ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+        """,
+    ]
 
-    private static func prepared(_ path: String) throws -> DatabaseQueue {
+    private static func open(_ path: String) throws -> DatabaseQueue {
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         // What was committed is there after a loss of power.
         configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
         let database = try DatabaseQueue(path: path, configuration: configuration)
+        let version = steps.count
         let found = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
         if found == version { return database }
-        if found == 1 {
-            try database.write { database in
-                try database.execute(
-                    sql: """
-                        ALTER TABLE stretch ADD COLUMN serial INTEGER NOT NULL DEFAULT 0;
-                        PRAGMA user_version = \(version);
-                        """)
-            }
-            return database
-        }
-        guard found == 0 else {
+        guard (0..<version).contains(found) else {
             throw APIError(
                 "failed", "\(path) is of a later version of Egret (\(found); this one knows \(version))",
                 advice: "use that version, or move the file away: counting then begins anew")
         }
-        try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = WAL") }
+        if found == 0 { try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = WAL") } }
         // All of it or nothing: a disk that is full in between leaves a file that can be opened again.
         try database.write { database in
-            try database.execute(
-                sql: """
-                    CREATE TABLE kernel (start TEXT NOT NULL);
-                    CREATE TABLE reading (name TEXT PRIMARY KEY, packets INTEGER, bytes INTEGER) WITHOUT ROWID;
-                    CREATE TABLE usage (
-                        day INTEGER, endpoint TEXT, policy TEXT, budget TEXT, packets INTEGER, bytes INTEGER,
-                        PRIMARY KEY (day, endpoint, policy, budget)
-                    ) WITHOUT ROWID;
-                    CREATE TABLE stretch (
-                        policy TEXT, budget TEXT, account TEXT, start INTEGER, used INTEGER, granted INTEGER,
-                        serial INTEGER NOT NULL DEFAULT 0,
-                        PRIMARY KEY (policy, budget, account, start)
-                    ) WITHOUT ROWID;
-                    PRAGMA user_version = \(version);
-                    """)
+            for step in steps[found...] { try database.execute(sql: step) }
+            try database.execute(sql: "PRAGMA user_version = \(version)")
         }
         return database
     }
@@ -131,9 +117,12 @@ final class UsageStore {
     func load(kernel: String?) throws -> BudgetBook {
         try database.read { database in
             var stretches: [BudgetAccount: [Int64: BudgetBook.Stretch]] = [:]
+            var beginnings: [BudgetAccount: Int64] = [:]
             for row in try Row.fetchAll(database, sql: "SELECT * FROM stretch") {
-                stretches[BudgetAccount(usage: row), default: [:]][row["start"]] = BudgetBook.Stretch(
+                let account = BudgetAccount(usage: row)
+                stretches[account, default: [:]][row["start"]] = BudgetBook.Stretch(
                     used: UInt64(clamping: row["used"] as Int64), granted: UInt64(clamping: row["granted"] as Int64))
+                beginnings[account] = min(row["since"] as Int64, beginnings[account] ?? .max)
             }
             var readings: [String: TrafficAmount] = [:]
             if let kernel, try String.fetchOne(database, sql: "SELECT start FROM kernel") == kernel {
@@ -149,7 +138,8 @@ final class UsageStore {
             for row in try Row.fetchAll(database, sql: "SELECT * FROM unit") {
                 units[BudgetAccount(usage: row)] = BudgetAmount.Unit(rawValue: row["unit"])
             }
-            return BudgetBook(stretches: stretches, readings: readings, meters: meters, units: units)
+            return BudgetBook(
+                stretches: stretches, readings: readings, meters: meters, units: units, beginnings: beginnings)
         }
     }
 
@@ -193,10 +183,11 @@ final class UsageStore {
                 let (account, stretch) = (place.account, book.stretches[place.account]?[place.start])
                 if let stretch {
                     try database.execute(
-                        sql: "INSERT OR REPLACE INTO stretch VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        sql: "INSERT OR REPLACE INTO stretch VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                         arguments: [
                             account.policy, account.budget, account.account, place.start,
                             Int64(clamping: stretch.used), Int64(clamping: stretch.granted), serial,
+                            book.beginnings[account] ?? 0,
                         ])
                 } else {
                     try database.execute(
@@ -267,6 +258,14 @@ final class UsageStore {
                 try UsageStore.write(nil, of: account, database)
             }
             return Array(gone)
+        }
+    }
+
+    /// The first day on which anything was used of what a policy, or a price list, counts; `nil` if nothing was.
+    func firstDay(of policy: String) throws -> Int64? {
+        try database.read { database in
+            try Int64.fetchOne(
+                database, sql: "SELECT day FROM usage WHERE policy = ? ORDER BY day LIMIT 1", arguments: [policy])
         }
     }
 

@@ -154,25 +154,29 @@ extension Agent {
 
     // MARK: - Containers that are not to run
 
-    /// Why a container is not to run; `nil` if it may, or the agent itself is in it.
+    /// Why a container is not to run; `nil` if it may, or the agent itself is in it. One that could not be attached is judged as
+    /// the others are.
     ///
     /// - Parameters:
     ///   - identifier: The container's number.
     ///   - runtime: Its engine.
-    ///   - refused: The ways past policies that no container may have.
+    ///   - refusals: Which containers are not to run.
     /// - Returns: The ways that it has, in words.
-    func refusal(of identifier: String, of runtime: String, by refused: Swift.Set<ContainerBypass>) -> String? {
-        guard let record = containers(of: runtime).first(where: { $0.target.identifier == identifier }) else {
-            return nil
+    func refusal(of identifier: String, of runtime: String, by refusals: ContainerRefusals) -> String? {
+        guard let attached = source.attached else { return nil }
+        let judged = attached.judged(of: runtime).filter { $0.target.identifier == identifier }
+        for container in judged {
+            if let reason = refusal(of: container.target, for: container.bypasses, by: refusals) { return reason }
         }
-        let refusal = refusal(of: record, by: refused)
-        if refusal == nil { _ = source.attached?.noteRemaining(record.target.id, nil) }
-        return refusal
+        for container in judged { _ = attached.noteRemaining(container.target, nil) }
+        return nil
     }
 
     /// The numbers of an engine's containers that are not to run and are still there.
-    func refusedContainers(of runtime: String, by refused: Swift.Set<ContainerBypass>) -> [String] {
-        containers(of: runtime).filter { refusal(of: $0, by: refused) != nil }.map(\.target.identifier)
+    func refusedContainers(of runtime: String, by refusals: ContainerRefusals) -> [String] {
+        (source.attached?.judged(of: runtime) ?? [])
+            .filter { refusal(of: $0.target, for: $0.bypasses, by: refusals) != nil }
+            .map { $0.target.identifier }
     }
 
     /// Notes that a container is dead because it was not to run.
@@ -183,15 +187,15 @@ extension Agent {
 
     /// Notes that a container which is not to run could not be killed.
     func containerRemains(_ target: AttachedTarget, _ problem: String) {
-        guard let attached = source.attached, attached.record(target.id) != nil else { return }
+        guard let attached = source.attached else { return }
         let text = "it is not to run, and \(target.origin) does not kill it: \(problem)"
-        if attached.noteRemaining(target.id, text) { log("\(target.id): \(text)") }
+        if attached.noteRemaining(target, text) { log("\(target.id): \(text)") }
     }
 
-    private func refusal(of record: AttachedRecord, by refused: Swift.Set<ContainerBypass>) -> String? {
-        guard let attached = source.attached,
-            let reason = ContainerBypass.refusal(attached.bypasses(of: record), by: refused), !record.target.isAgents
-        else { return nil }
+    private func refusal(
+        of target: AttachedTarget, for bypasses: [ContainerBypass: String], by refusals: ContainerRefusals
+    ) -> String? {
+        guard let reason = refusals.reason(against: target, bypasses), !target.isAgents else { return nil }
         return reason
     }
 

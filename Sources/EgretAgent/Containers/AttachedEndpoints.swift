@@ -25,19 +25,21 @@ final class AttachedEndpoints {
 
     private let directory: String
     private let connection: NetlinkConnection
-    private let links: NetworkLinks
+    private let links: WatchedLinks
     private let ownCookie: UInt64
     /// The engines that are followed.
     private let followed: Swift.Set<String>
     private var records: [String: AttachedRecord] = [:]
     /// The host's links when the namespaces were last looked at.
     private var seen: Swift.Set<LinkRecord.Place> = []
+    /// The state of the links then.
+    private var seenVersion: Int?
     /// The kernel's numbers of the namespaces, as far as it has given them any.
     private var numbers: [UInt64: Int32] = [:]
     /// The endpoints that wait for an address that another one still has.
     private var waiting: Swift.Set<String> = []
     /// What its engine runs, and what could not be attached, with the reason.
-    private var refused: [String: (target: AttachedTarget, problem: String)] = [:]
+    private var refused: [String: Refused] = [:]
     /// Why links that are there cannot be policed, by endpoint.
     private var obstacles: [String: String] = [:]
     /// The links of endpoints that lead out otherwise than to this host, in words.
@@ -45,18 +47,28 @@ final class AttachedEndpoints {
     /// Why containers that are not to run still do.
     private var remaining: [String: String] = [:]
 
+    /// What could not be attached.
+    private struct Refused {
+        var target: AttachedTarget
+        var problem: String
+        var bypasses: [ContainerBypass: String]
+        /// Why it still runs though it is not to.
+        var remains: String?
+    }
+
     /// Reads what was attached before.
     ///
     /// - Parameters:
     ///   - directory: Where records are kept; it is there for as long as there are any.
     ///   - followed: The engines that are followed.
+    ///   - links: The host's links; `nil` to watch them for this alone.
     /// - Throws: An error if the directory cannot be used, a record not be read, or the kernel not be asked. To go on without
     ///   a record would be to take an endpoint's policies away.
-    init(directory: String, followed: Swift.Set<String> = []) throws {
+    init(directory: String, followed: Swift.Set<String> = [], links: WatchedLinks? = nil) throws {
         self.directory = directory
         self.followed = followed
         connection = try NetlinkConnection.route()
-        links = NetworkLinks(connection)
+        self.links = try links ?? WatchedLinks()
         ownCookie = try NetworkNamespace.currentCookie()
         guard File.exists(directory) else { return }
         for name in try Directory.names(in: directory) where name.hasSuffix(".json") {
@@ -134,14 +146,13 @@ final class AttachedEndpoints {
     /// - Throws: An error if the kernel cannot be asked, or the record not be kept.
     func expect(_ target: AttachedTarget, bridge: String) throws -> Bool {
         guard records[target.id] == nil, let (hardware, addresses) = target.addresses?.first else { return false }
-        let present = try links.all()
-        let byIndex = Dictionary(present.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+        let present = try links.current(knowsOtherEnds: true)
         let known = records.values.flatMap(\.links)
-        let found = present.filter { link in
+        let found = present.values.filter { link in
             guard link.kind == "veth", link.masterIndex == nil, link.peerNamespaceID == nil,
-                let host = link.peerIndex.flatMap({ byIndex[$0] }), host.peerIndex == link.index
+                let host = link.peerIndex.flatMap({ present[$0] }), host.peerIndex == link.index
             else { return false }
-            return host.masterIndex.flatMap { byIndex[$0]?.name } == bridge
+            return host.masterIndex.flatMap { present[$0]?.name } == bridge
                 && !known.contains { $0.hostIndex == host.index }
         }
         guard found.count == 1, let link = found.first, let peer = link.peerIndex else { return false }
@@ -175,8 +186,31 @@ final class AttachedEndpoints {
     ///
     /// - Returns: Whether that is new.
     func refuse(_ target: AttachedTarget, _ problem: String) -> Bool {
-        let former = refused.updateValue((target, problem), forKey: target.id)
+        let former = refused[target.id]
+        let remains = former?.target.identifier == target.identifier ? former?.remains : nil
+        refused[target.id] = Refused(
+            target: target, problem: problem, bypasses: bypasses(ofRefused: target), remains: remains)
         return former?.problem != problem
+    }
+
+    /// The ways in which what could not be attached gets past policies, or could, as far as they can be seen.
+    private func bypasses(ofRefused target: AttachedTarget) -> [ContainerBypass: String] {
+        let namespace = try? Namespace.open(.network, path: target.path)
+        let cookie = namespace.flatMap { try? NamespaceReference.cookie(of: $0) }
+        var found: [ContainerBypass: String] = [:]
+        if sharesHostNetwork(target, cookie ?? 0) {
+            found[.hostNetwork] = AttachedEndpoints.isInHostNetwork
+        } else if let namespace, !target.isGuest {
+            let waysOut = AttachedEndpoints.waysOut(of: (try? NamespaceLink.all(in: namespace)) ?? [])
+            if !waysOut.isEmpty { found[.otherLinks] = waysOut.joined(separator: "; ") }
+        }
+        found[.privileged] = target.wayToHost
+        return found
+    }
+
+    /// How links lead past the host, in words.
+    private static func waysOut(of links: [NamespaceLink]) -> [String] {
+        links.filter { !$0.isPoliced }.compactMap(\.wayOut)
     }
 
     /// What its engine runs and is not attached, with the reason, by name. One whose name is another endpoint's is
@@ -184,6 +218,7 @@ final class AttachedEndpoints {
     var unattached: [(target: AttachedTarget, problem: String)] {
         refused.values.filter { records[$0.target.id]?.target.identifier != $0.target.identifier }
             .sorted { $0.target.id < $1.target.id }
+            .map { (target: $0.target, problem: [$0.problem, $0.remains].compactMap(\.self).joined(separator: "; ")) }
     }
 
     /// Forgets what could not be attached and is attached now, or runs no longer.
@@ -213,21 +248,55 @@ final class AttachedEndpoints {
     func bypasses(of record: AttachedRecord) -> [ContainerBypass: String] {
         let links = [otherLinks[record.target.id], obstacles[record.target.id]].compactMap(\.self)
         var found: [ContainerBypass: String] = [:]
-        if record.cookie == ownCookie { found[.hostNetwork] = AttachedEndpoints.isInHostNetwork }
+        if sharesHostNetwork(record.target, record.cookie) { found[.hostNetwork] = AttachedEndpoints.isInHostNetwork }
         if !links.isEmpty { found[.otherLinks] = links.joined(separator: "; ") }
         found[.privileged] = record.wayToHost
         return found
     }
 
+    /// Whether what a target sends leaves from the host's network, as the kernel shows, or as its engine tells: a first process
+    /// that has left may have others stay.
+    private func sharesHostNetwork(_ target: AttachedTarget, _ cookie: UInt64) -> Bool {
+        func isThere(_ target: AttachedTarget, _ cookie: UInt64) -> Bool {
+            cookie == ownCookie || target.grant?.usesHostNetwork ?? false
+        }
+        if isThere(target, cookie) { return true }
+        guard let owner = target.grant?.networkOwner else { return false }
+        let others =
+            records.values.map { ($0.target, isThere($0.target, $0.cookie)) }
+            + refused.values.map { ($0.target, $0.bypasses[.hostNetwork] != nil) }
+        return others.contains { other, isThere in
+            isThere && other.origin == target.origin && [other.identifier, other.name].contains(owner)
+        }
+    }
+
+    /// An engine's containers, attached or not, each with its ways past policies, by name; but for those that are only
+    /// expected.
+    func judged(of runtime: String) -> [(target: AttachedTarget, bypasses: [ContainerBypass: String])] {
+        let attached = records.values.filter { $0.cookie != 0 && $0.target.origin == runtime }
+        let others = refused.values.filter { $0.target.origin == runtime }
+        let judged =
+            attached.map { (target: $0.target, bypasses: bypasses(of: $0)) }
+            + others.map { (target: $0.target, bypasses: $0.bypasses) }
+        return judged.sorted { $0.target.id < $1.target.id }
+    }
+
     private static let isInHostNetwork = "it uses the host's network, which no policy for endpoints is about"
 
-    /// Notes why an endpoint is still there that is not to be; `nil` if it may be.
+    /// Notes why a container is still there, attached or not, that is not to be; `nil` if it may be.
     ///
-    /// - Returns: Whether that is new.
-    func noteRemaining(_ id: String, _ problem: String?) -> Bool {
-        let former = remaining[id]
-        remaining[id] = problem
-        return former != problem
+    /// - Returns: Whether that is new. Of what is not known nothing is noted.
+    func noteRemaining(_ target: AttachedTarget, _ problem: String?) -> Bool {
+        var isNew = false
+        if records[target.id]?.target.identifier == target.identifier {
+            isNew = remaining.removeValue(forKey: target.id) != problem
+            remaining[target.id] = problem
+        }
+        if refused[target.id]?.target.identifier == target.identifier {
+            isNew = isNew || refused[target.id]?.remains != problem
+            refused[target.id]?.remains = problem
+        }
+        return isNew
     }
 
     /// The file of a record. The name is for people; engines' names may be longer than a file's.
@@ -251,12 +320,11 @@ final class AttachedEndpoints {
     /// The endpoints that are there.
     func endpoints() throws -> [AgentEndpoint] {
         if records.isEmpty { return [] }
-        let present = try links.all()
-        let places = Swift.Set(present.map(\.place))
-        let changed = places.symmetricDifference(seen)
+        let present = try links.current(knowsOtherEnds: true)
+        let places = links.version == seenVersion ? seen : Swift.Set(present.values.map(\.place))
+        let changed = links.version == seenVersion ? [] : places.symmetricDifference(seen)
         let indices = Swift.Set(changed.map(\.index))
         let namespaces = Swift.Set(changed.compactMap(\.namespace))
-        let byIndex = Dictionary(present.map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
         for record in all {
             let number = numbers[record.cookie]
             // Of a namespace that has no link nothing else tells that it is gone.
@@ -264,10 +332,10 @@ final class AttachedEndpoints {
                 record.links.isEmpty || waiting.contains(record.target.id)
                 || record.links.contains { indices.contains($0.hostIndex) }
                 || !changed.isEmpty && (number.map { namespaces.contains($0) } ?? true)
-            if isConcerned { try lookAgain(record, byIndex) }
+            if isConcerned { try lookAgain(record, present) }
         }
-        seen = places
-        return all.flatMap { endpoints(of: $0, byIndex) }
+        (seen, seenVersion) = (places, links.version)
+        return all.flatMap { endpoints(of: $0, present) }
     }
 
     private func endpoints(of record: AttachedRecord, _ present: [UInt32: LinkRecord]) -> [AgentEndpoint] {
@@ -321,8 +389,8 @@ final class AttachedEndpoints {
     }
 
     private func isPresent(_ record: AttachedRecord) -> Bool {
-        let present = (try? links.all().map(\.index)) ?? []
-        return record.links.contains { present.contains($0.hostIndex) }
+        let present = (try? links.current()) ?? [:]
+        return record.links.contains { present[$0.hostIndex] != nil }
     }
 
     /// Notes the links of a namespace that were not known yet, if they are nobody else's.
@@ -330,11 +398,11 @@ final class AttachedEndpoints {
         into namespace: Namespace, _ record: inout AttachedRecord, instead former: AttachedRecord?
     ) throws {
         let others = records.values.filter { $0.cookie == record.cookie && $0.target.id != former?.target.id }
-        otherLinks[record.target.id] = nil
         record.wayToHost = record.target.wayToHost ?? record.wayToHost
         record.wayToClock = record.target.wayToClock ?? record.wayToClock
-        if record.cookie == ownCookie {
+        if sharesHostNetwork(record.target, record.cookie) {
             record.problem = AttachedEndpoints.isInHostNetwork
+            otherLinks[record.target.id] = nil
             return
         }
         let host = others.first { !$0.target.isGuest }
@@ -343,6 +411,7 @@ final class AttachedEndpoints {
             let name = host?.target.id ?? "another container"
             let shared = "it shares the network of \(name), whose policies hold for both"
             record.problem = ([shared] + ways).joined(separator: "; ")
+            otherLinks[record.target.id] = nil
             return
         }
         let number = try connection.get("ask for the number of a namespace") { sequence throws(WireError) in
@@ -354,8 +423,8 @@ final class AttachedEndpoints {
         waiting.remove(record.target.id)
         var problems = ways
         let present = try NamespaceLink.all(in: namespace)
-        let waysOut = present.filter { !$0.isPoliced }.compactMap(\.wayOut)
-        if !waysOut.isEmpty { otherLinks[record.target.id] = waysOut.joined(separator: "; ") }
+        let waysOut = AttachedEndpoints.waysOut(of: present)
+        otherLinks[record.target.id] = waysOut.isEmpty ? nil : waysOut.joined(separator: "; ")
         problems += waysOut
         for link in present {
             guard let index = link.hostIndex, let hardware = link.hardwareAddress else { continue }

@@ -26,6 +26,8 @@ struct AttachedTarget: Codable, Hashable, Sendable {
     var addresses: [String: [IPAddress]]?
     /// The image that it was made of, where its engine tells.
     var image: ImageReference?
+    /// What it was given when it was started, where its engine tells.
+    var grant: ContainerGrant?
 
     /// `group/name`.
     var id: String { "\(group)/\(name)" }
@@ -45,6 +47,7 @@ extension AttachedTarget {
         isGuest = try values.decodeIfPresent(Bool.self, forKey: .isGuest) ?? false
         addresses = try values.decodeIfPresent([String: [IPAddress]].self, forKey: .addresses)
         image = try values.decodeIfPresent(ImageReference.self, forKey: .image)
+        grant = try values.decodeIfPresent(ContainerGrant.self, forKey: .grant)
     }
 }
 
@@ -82,46 +85,24 @@ extension AttachedTarget {
     /// Why a container's policies are not to be relied upon: its processes can get into the host's network; `nil` if they
     /// cannot.
     ///
-    /// A namespace that a link leads to has a number, and `RTM_NEWLINK` takes that for where a link is to be made
-    /// (`IFLA_TARGET_NETNSID`) from whoever has `CAP_NET_ADMIN` in the user namespace that owns it: without one of its own a
-    /// container has it there as well. `CAP_SYS_ADMIN` there enters namespaces (setns(2)), `CAP_SYS_PTRACE` processes of
-    /// the host's, where a container sees those, and what `CAP_SYS_MODULE` loads is the kernel itself.
+    /// There are two witnesses, of which one is enough: the kernel, of what the first process has now, and the engine, of what it
+    /// had when it was started.
     var wayToHost: String? {
-        guard let process else { return nil }
-        let bits = capabilitiesOnHost
-        // `linux/capability.h`.
-        let (netAdmin, sysModule, sysPtrace, sysAdmin): (UInt64, UInt64, UInt64, UInt64) =
-            (1 << 12, 1 << 16, 1 << 19, 1 << 21)
-        if bits & netAdmin != 0 {
-            return
-                "it has the capability NET_ADMIN in the host's user namespace, and can connect itself to the host's network anew"
-        }
-        if bits & sysAdmin != 0 {
-            return "it has the capability SYS_ADMIN in the host's user namespace, and can enter the host's network"
-        }
-        if bits & sysModule != 0 {
-            return
-                "it has the capability SYS_MODULE in the host's user namespace, and can put code into the host's kernel"
-        }
-        if bits & sysPtrace != 0, sharesWithHost("pid", process) {
-            return "it sees the host's processes and has the capability SYS_PTRACE, and can have them send for it"
-        }
-        return nil
+        let seesHostProcesses = grant?.seesHostProcesses ?? false || process.map { sharesWithHost("pid", $0) } ?? false
+        return HostCapability.wayToHost(capabilitiesOnHost, seesHostProcesses: seesHostProcesses)
     }
 
-    /// Why a container's rules with times, and everybody's, are not to be relied upon: its processes can set the host's
-    /// clock, which no namespace has for itself; `nil` if they cannot.
-    var wayToClock: String? {
-        // `CAP_SYS_TIME` (`linux/capability.h`).
-        if capabilitiesOnHost & 1 << 25 == 0 { return nil }
-        return
-            "it has the capability SYS_TIME in the host's user namespace, and can set the clock that rules with times go by"
-    }
+    /// Why a container's rules with times, and everybody's, are not to be relied upon; `nil` if they are.
+    var wayToClock: String? { HostCapability.wayToClock(capabilitiesOnHost) }
 
-    /// What its first process, and whatever that starts, may ever do in the host's user namespace.
+    /// What its processes may ever do in the host's user namespace: its first one and whatever that starts, and those that were
+    /// there before it gave something up.
     private var capabilitiesOnHost: UInt64 {
-        guard let process, sharesWithHost("user", process) else { return 0 }
-        return AttachedTarget.number("CapBnd:", of: "\(process)", radix: 16) ?? 0
+        let shares = process.map { sharesWithHost("user", $0) } ?? false
+        let present = shares ? process.flatMap { AttachedTarget.number("CapBnd:", of: "\($0)", radix: 16) } : nil
+        // As long as the engine has not said whose users it has, the kernel says so.
+        let given = grant?.hasHostUsers ?? shares ? grant?.capabilities : nil
+        return (present ?? 0) | (given ?? 0)
     }
 
     /// Whether it is the container that the agent itself runs in: its first process is the agent, or one that the agent comes

@@ -34,9 +34,35 @@ struct EngineContainer: Decodable, Sendable {
     struct HostConfig: Decodable, Sendable {
         /// The network that was asked for: `host`, `container:…`, or a name.
         var networkMode: String?
+        /// Whether it has all capabilities, and the host's devices.
+        var isPrivileged: Bool?
+        /// The capabilities besides the usual ones, and those of them that it does not have.
+        var addedCapabilities: [String]?
+        var droppedCapabilities: [String]?
+        /// Whose processes it is among: `host`, `container:…`, or nothing.
+        var processMode: String?
+        /// Whose users it has: `host`, another word for its own, or nothing.
+        var userMode: String?
 
         enum CodingKeys: String, CodingKey {
             case networkMode = "NetworkMode"
+            case isPrivileged = "Privileged"
+            case addedCapabilities = "CapAdd"
+            case droppedCapabilities = "CapDrop"
+            case processMode = "PidMode"
+            case userMode = "UsernsMode"
+        }
+
+        /// What the container was given.
+        func grant(of users: ContainerUsers?) -> ContainerGrant {
+            let other = "container:"
+            let owner: String? = networkMode.flatMap { $0.hasPrefix(other) ? String($0.dropFirst(other.count)) : nil }
+            return ContainerGrant(
+                usesHostNetwork: networkMode == "host", networkOwner: owner,
+                capabilities: ContainerGrant.capabilities(
+                    isPrivileged: isPrivileged ?? false, added: addedCapabilities ?? [],
+                    dropped: droppedCapabilities ?? []),
+                seesHostProcesses: processMode == "host", hasHostUsers: ContainerUsers.areHosts(userMode, of: users))
         }
     }
 
@@ -82,9 +108,11 @@ struct EngineContainer: Decodable, Sendable {
 
     /// What is to be attached; `nil` if the container does not run.
     ///
-    /// - Parameter runtime: What the engine is called: the group of its containers.
+    /// - Parameters:
+    ///   - runtime: What the engine is called: the group of its containers.
+    ///   - users: Whose users its containers have; `nil` if that is not known.
     /// - Returns: The container's namespace, with the addresses that the engine gave.
-    func target(of runtime: String) -> AttachedTarget? {
+    func target(of runtime: String, users: ContainerUsers? = nil) -> AttachedTarget? {
         guard state.isRunning || state.isPaused == true, state.process > 0 else { return nil }
         let pairs = (settings.networks ?? [:]).values.compactMap { network -> (String, [IPAddress])? in
             guard let hardware = network.hardware.flatMap({ MACAddress(text: $0) }) else { return nil }
@@ -97,7 +125,25 @@ struct EngineContainer: Decodable, Sendable {
             labels: config.labels ?? [:], origin: runtime, identifier: identifier,
             path: "/proc/\(state.process)/ns/net", isGuest: isShared,
             addresses: isShared ? nil : Dictionary(pairs, uniquingKeysWith: { first, _ in first }),
-            image: config.image.map { ImageReference(text: $0, identifier: image) })
+            image: config.image.map { ImageReference(text: $0, identifier: image) },
+            grant: hostConfig?.grant(of: users))
+    }
+}
+
+/// What the engine tells of itself (`GET /info`).
+struct EngineInformation: Decodable, Sendable {
+    /// What it keeps containers in by: `name=userns`, `name=seccomp,profile=default`.
+    var securityOptions: [String]?
+
+    enum CodingKeys: String, CodingKey {
+        case securityOptions = "SecurityOptions"
+    }
+
+    /// Whose users its containers have.
+    var users: ContainerUsers {
+        let words = (securityOptions ?? []).flatMap { $0.split(separator: ",") }
+        if words.contains("name=rootless") { return .rootless }
+        return words.contains("name=userns") ? .remapped : .host
     }
 }
 

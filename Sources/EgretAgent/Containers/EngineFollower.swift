@@ -26,9 +26,9 @@ protocol ContainerKeeper: Sendable {
     /// Forgets a container that runs no longer.
     func containerIsGone(_ identifier: String, of runtime: String) async throws
     /// Why a container is not to run; `nil` if it may.
-    func refusal(of identifier: String, of runtime: String, by refused: Swift.Set<ContainerBypass>) async -> String?
+    func refusal(of identifier: String, of runtime: String, by refusals: ContainerRefusals) async -> String?
     /// The numbers of an engine's containers that are not to run and are still there.
-    func refusedContainers(of runtime: String, by refused: Swift.Set<ContainerBypass>) async -> [String]
+    func refusedContainers(of runtime: String, by refusals: ContainerRefusals) async -> [String]
     /// Notes that a container is dead because it was not to run.
     func containerIsKilled(_ target: AttachedTarget, because reason: String) async
     /// Notes that a container which is not to run could not be killed.
@@ -50,32 +50,33 @@ struct EngineFollower: Sendable {
     let engine: Engine
     let connection: any ContainerEngine
     let agent: any ContainerKeeper
-    /// The ways past policies that no container may have.
-    let refused: Swift.Set<ContainerBypass>
+    /// Which containers are not to run.
+    let refusals: ContainerRefusals
     let log: @Sendable (String) -> Void
     /// How long it is until those are asked about again that the engine has not told about.
     let interval: Duration
     private let owed = OwedContainers()
     private let turns = ContainerTurns()
+    private let users = KnownUsers()
 
     init(
-        _ engine: Engine, agent: any ContainerKeeper, refused: Swift.Set<ContainerBypass>, group: any EventLoopGroup,
+        _ engine: Engine, agent: any ContainerKeeper, refusals: ContainerRefusals, group: any EventLoopGroup,
         log: @escaping @Sendable (String) -> Void
     ) {
         self.init(
-            engine, at: EngineConnection(socketPath: engine.socketPath, group: group), agent: agent, refused: refused,
+            engine, at: EngineConnection(socketPath: engine.socketPath, group: group), agent: agent, refusals: refusals,
             log: log)
     }
 
     init(
         _ engine: Engine, at connection: any ContainerEngine, agent: any ContainerKeeper,
-        refused: Swift.Set<ContainerBypass> = [], interval: Duration = .seconds(2),
+        refusals: ContainerRefusals = ContainerRefusals(), interval: Duration = .seconds(2),
         log: @escaping @Sendable (String) -> Void
     ) {
         self.engine = engine
         self.connection = connection
         self.agent = agent
-        self.refused = refused
+        self.refusals = refusals
         self.interval = interval
         self.log = log
     }
@@ -152,6 +153,8 @@ struct EngineFollower: Sendable {
     /// - Returns: The containers that it is asked about again at once.
     private func catchUp() async throws -> [String] {
         let before = await agent.attachedContainers(of: engine.name)
+        // It may have been started anew, and otherwise.
+        await learnUsers()
         let items: [EngineListItem] = try await connection.get(EngineFollower.running)
         let told = await answers(about: items.map(\.identifier))
         var targets: [AttachedTarget] = []
@@ -195,7 +198,7 @@ struct EngineFollower: Sendable {
 
     private func ask(about id: String) async -> Result<AttachedTarget?, EngineError> {
         do {
-            return .success(try await container(id, within: EngineFollower.patience)?.target(of: engine.name))
+            return .success(try await target(id, within: EngineFollower.patience))
         } catch {
             return .failure(EngineError("\(error)"))
         }
@@ -230,7 +233,7 @@ struct EngineFollower: Sendable {
 
     private func look(at id: String) async throws {
         let ends = await owed.ends
-        if let target = try await container(id)?.target(of: engine.name) {
+        if let target = try await target(id) {
             guard try await isHeld(target) else {
                 await owed.add(id)
                 // What it waits for may have gone before it was known to wait.
@@ -258,19 +261,20 @@ struct EngineFollower: Sendable {
             _ = try? await isSettled(target)
             throw error
         }
-        guard isAttached else { return false }
-        return try await isSettled(target)
+        // What cannot be attached is not to run either if it has what none may have.
+        let mayStay = try await isSettled(target)
+        return isAttached && mayStay
     }
 
     /// Has the engine kill a container that is not to run.
     ///
     /// - Returns: Whether there is nothing left to do about it.
     private func isSettled(_ target: AttachedTarget) async throws -> Bool {
-        if refused.isEmpty { return true }
+        if refusals.ways.isEmpty { return true }
         let id = target.identifier
-        guard let reason = await agent.refusal(of: id, of: engine.name, by: refused) else { return true }
+        guard let reason = await agent.refusal(of: id, of: engine.name, by: refusals) else { return true }
         // What was looked at was found by the number of its process, which may have become another's meanwhile.
-        guard try await container(id)?.target(of: engine.name)?.path == target.path else { return false }
+        guard try await self.target(id)?.path == target.path else { return false }
         do {
             try await connection.post("/containers/\(id)/kill?signal=KILL")
             await agent.containerIsKilled(target, because: reason)
@@ -284,11 +288,11 @@ struct EngineFollower: Sendable {
 
     /// Whether a container runs, as far as the engine tells.
     private func runs(_ id: String) async -> Bool {
-        do { return try await container(id)?.target(of: engine.name) != nil } catch { return true }
+        do { return try await target(id) != nil } catch { return true }
     }
 
     private func refusedContainers() async -> [String] {
-        refused.isEmpty ? [] : await agent.refusedContainers(of: engine.name, by: refused)
+        refusals.ways.isEmpty ? [] : await agent.refusedContainers(of: engine.name, by: refusals)
     }
 
     /// Asks about those containers again that the engine has not told about.
@@ -313,6 +317,23 @@ struct EngineFollower: Sendable {
         let items: [EngineListItem] = try await connection.get(EngineFollower.running)
         let known = await agent.attachedContainers(of: engine.name)
         for id in EngineFollower.untold(items.map(\.identifier), known: known) { await owed.add(id) }
+        // What was looked at while it was not known whose users containers have may be seen otherwise now.
+        if await users.known == nil, await learnUsers() { for id in known { await owed.add(id) } }
+    }
+
+    /// Asks the engine whose users its containers have.
+    ///
+    /// - Returns: Whether it has told.
+    @discardableResult
+    private func learnUsers() async -> Bool {
+        guard
+            let information: EngineInformation = try? await connection.get("/info", within: EngineFollower.patience)
+        else {
+            await users.note(nil)
+            return false
+        }
+        await users.note(information.users)
+        return true
     }
 
     /// The containers that run and are not known. Of those that are gone their links tell.
@@ -346,9 +367,18 @@ struct EngineFollower: Sendable {
         return text.utf8.map { "%\(digits[Int($0 >> 4)])\(digits[Int($0 & 15)])" }.joined()
     }
 
+    /// What is to be attached of a container; `nil` if it does not run.
+    private func target(
+        _ id: String, within limit: Duration = EngineConnection.patience
+    ) async throws -> AttachedTarget? {
+        let container = try await container(id, within: limit)
+        let known = await users.known
+        return container?.target(of: engine.name, users: known)
+    }
+
     /// What the engine tells of a container; `nil` if there is none any more.
     private func container(
-        _ id: String, within limit: Duration = EngineConnection.patience
+        _ id: String, within limit: Duration
     ) async throws -> EngineContainer? {
         do {
             return try await connection.get("/containers/\(id)/json", within: limit)
@@ -357,6 +387,13 @@ struct EngineFollower: Sendable {
             throw error
         }
     }
+}
+
+/// Whose users an engine's containers have, as far as it has told.
+private actor KnownUsers {
+    private(set) var known: ContainerUsers?
+
+    func note(_ users: ContainerUsers?) { known = users }
 }
 
 /// The containers that an engine has still to tell about.

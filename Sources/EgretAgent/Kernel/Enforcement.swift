@@ -6,6 +6,7 @@ import EgretCompiler
 import EgretDataplane
 import EgretPolicy
 import EgretRoutes
+import EgretShaping
 
 /// An endpoint as the agent knows it: a workload, and where it is connected.
 struct AgentEndpoint: Hashable, Sendable {
@@ -120,6 +121,8 @@ protocol Enforcement: AnyObject {
     func holdsPolicies() throws -> Bool
     /// What the counters of programs show, by name.
     func counters() throws -> [String: CounterValue]
+    /// What has become of the traffic of endpoints with rates of their own.
+    func rateCounts() throws -> [RateCounts]
     /// Frees what rests until no open connection needs it.
     func tidy() throws
     /// What the routes of an endpoint's policies lead to now.
@@ -131,6 +134,9 @@ protocol Enforcement: AnyObject {
 extension Enforcement {
     /// Never, for what keeps no queues.
     func hearsOfQueues() throws -> Bool { false }
+
+    /// None, for what keeps no queues.
+    func rateCounts() throws -> [RateCounts] { [] }
 
     /// None, for what keeps no routes.
     func choices(of clauses: HostRouteClauses) -> [HostRouteChoice] { [] }

@@ -114,6 +114,8 @@ final class KernelEnforcement: Enforcement {
         return try counters.merging(dataplane.counters(in: LimitProgram.table)) { first, _ in first }
     }
 
+    func rateCounts() throws -> [RateCounts] { try shaper.counts() }
+
     /// The tables that nobody else may change.
     private static let tables = HostPlan.tables + [LimitProgram.table, LimitProgram.frameTable]
 

@@ -22,12 +22,14 @@ final class KeptSockets: Sendable {
     }
 
     private struct State {
-        /// What a former agent has left, by name, as far as nobody has taken it.
+        /// What a former agent has left, by name, as far as it is not known to be of no use.
         var inherited: [String: [Descriptor]] = [:]
-        /// What a proxy was given of it.
+        /// The names at which a proxy has looked.
+        var seen: Swift.Set<String> = []
+        /// What a proxy was given last, of names that the store has once.
         var given: [String: Descriptor] = [:]
-        /// The names that the store has.
-        var stored: Swift.Set<String> = []
+        /// The names that the store has, and whether it has several of a name.
+        var stored: [String: Bool] = [:]
     }
 
     private let manager: ServiceManager
@@ -46,12 +48,13 @@ final class KeptSockets: Sendable {
         var found = State()
         for one in handed {
             found.inherited[one.name, default: []].append(one.descriptor)
-            found.stored.insert(one.name)
+            found.stored[one.name] = found.stored[one.name] != nil
         }
         state = Mutex(found)
     }
 
-    /// Gives a proxy the sockets of a former agent that fit.
+    /// Gives a proxy the sockets of a former agent that fit. They stay here until ``keep(_:)``: where the proxies could not all be
+    /// started, the next attempt gets them again.
     ///
     /// - Parameters:
     ///   - owner: The proxy.
@@ -61,7 +64,10 @@ final class KeptSockets: Sendable {
         var fitting: [ListeningPlace: Descriptor] = [:]
         for place in ListeningPlace.allCases {
             let name = owner.name(place)
-            let found = state.withLock { $0.inherited.removeValue(forKey: name) } ?? []
+            let found = state.withLock { state in
+                state.seen.insert(name)
+                return state.inherited[name] ?? []
+            }
             for socket in found where fitting[place] == nil {
                 guard let port else {
                     log("names: the socket \(name) of a former agent is not used: no port is noted")
@@ -72,8 +78,12 @@ final class KeptSockets: Sendable {
                     continue
                 }
                 fitting[place] = socket
+            }
+            let chosen = fitting[place]
+            state.withLock { state in
+                state.inherited[name] = chosen.map { [$0] }
                 // Of several of a name the store keeps none: what is used is put there anew.
-                if found.count == 1 { state.withLock { $0.given[name] = socket } }
+                state.given[name] = state.stored[name] == false ? chosen : nil
             }
         }
         return fitting
@@ -89,14 +99,14 @@ final class KeptSockets: Sendable {
         }
         // Not under the lock: the manager may be slow.
         let former = state.withLock { state in
-            defer { state = State(stored: Swift.Set(wanted.map { $0.name })) }
+            defer { state = State(stored: Dictionary(wanted.map { ($0.name, false) }, uniquingKeysWith: { $1 })) }
             return state
         }
-        for name in former.inherited.keys.sorted() {
+        for name in former.inherited.keys.sorted() where !former.seen.contains(name) {
             log("names: what the service manager has kept as \(name) is not needed any more")
         }
         let known = Swift.Set(wanted.filter { former.given[$0.name] === $0.socket }.map { $0.name })
-        for name in former.stored.subtracting(known).sorted() { manager.removeStored(name) }
+        for name in former.stored.keys.sorted() where !known.contains(name) { manager.removeStored(name) }
         for (name, socket) in wanted where !known.contains(name) { manager.store(socket, name) }
         if !known.isEmpty { log("names: goes on with \(known.count) sockets of a former agent") }
     }

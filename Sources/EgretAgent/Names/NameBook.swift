@@ -34,9 +34,20 @@ final class NameBook: Sendable {
         var refusedConnections: UInt64 = 0
     }
 
+    /// A limit of an endpoint.
+    private struct ReachedLimit: Hashable {
+        var endpoint: Int
+        var limit: NameEvent.Limit
+    }
+
+    /// How many limits of endpoints the log tells of in a minute.
+    private static let limitsInLog = 256
+
     private let state = Mutex(Figures())
     /// What the log says last about a server, and when it did.
     private let lastFailure = Mutex<(text: String, time: Int64)>((text: "", time: Int64.min / 2))
+    /// When the log has said last that an endpoint had reached a limit, and when that was looked through.
+    private let lastLimits = Mutex<(times: [ReachedLimit: Int64], tidied: Int64)>((times: [:], tidied: Int64.min))
     private let traffic: TrafficBook
     private let now: @Sendable () -> Int64
     private let log: @Sendable (String) -> Void
@@ -59,8 +70,8 @@ final class NameBook: Sendable {
         log("names: what endpoint-\(endpoint) has resolved could not be kept; it asks again")
     }
 
-    /// Notes what the proxy for questions tells.
-    func note(_ event: NameEvent) {
+    /// Notes what the proxy for questions tells of an endpoint.
+    func note(_ event: NameEvent, of endpoint: Int) {
         let reason = NameBook.reason(event)
         state.withLock { figures in
             if let reason { figures.refused[reason, default: 0] += 1 }
@@ -76,6 +87,24 @@ final class NameBook: Sendable {
             log("names: an answer for \(NameJournal.text(name)) was kept back: \(why)")
         }
         if case .serverFailed(_, let server, let why) = event { noteFailure("\(server) cannot be asked: \(why)") }
+        if case .limited(_, let limit) = event { noteLimit(ReachedLimit(endpoint: endpoint, limit: limit)) }
+    }
+
+    /// Logs that an endpoint has reached a limit, each limit of each endpoint once a minute.
+    private func noteLimit(_ reached: ReachedLimit) {
+        let time = now()
+        let isNew = lastLimits.withLock { last in
+            // A clock that was set back has the log say it again.
+            func isRecent(_ moment: Int64) -> Bool { moment <= time && time - moment < 60 }
+            if last.times[reached].map(isRecent) == true { return false }
+            if last.times.count >= NameBook.limitsInLog, last.tidied != time {
+                last = (times: last.times.filter { isRecent($0.value) }, tidied: time)
+            }
+            guard last.times.count < NameBook.limitsInLog else { return false }
+            last.times[reached] = time
+            return true
+        }
+        if isNew { log("names: endpoint-\(reached.endpoint) has reached a limit: \(reached.limit.rawValue)") }
     }
 
     /// Logs why a server cannot be asked, the same thing once a minute.
@@ -89,7 +118,7 @@ final class NameBook: Sendable {
         if isNew { log("names: \(text)") }
     }
 
-    /// Notes a question that was refused, as a flow to the server that it was meant for.
+    /// Notes a question that was refused, or its answer, as a flow to the server that it was meant for.
     func noteRefusal(
         _ endpoint: Int, _ event: NameEvent, server: IPAddress, isStream: Bool, _ judge: ConnectionJudge?
     ) {
@@ -141,6 +170,8 @@ final class NameBook: Sendable {
         case .denied: "name"
         case .typeDenied: "type"
         case .serverDenied: "server"
+        // Some addresses were left out; the rest is the client's.
+        case .limited(_, .addressesPerAnswer): nil
         case .limited: "limit"
         case .addressesRemoved, .badAnswer, .commitFailed, .timedOut, .serverFailed, .granted: nil
         }

@@ -79,6 +79,8 @@ final class NameService: Sendable {
     private let times: ConnectionTimes
     let state = Mutex(State())
     let proxies = Mutex<Proxies?>(nil)
+    /// Whether it is noted where the proxies listen.
+    private let areNoted = Mutex(false)
 
     /// Prepares for names; nothing is started yet.
     ///
@@ -144,13 +146,26 @@ final class NameService: Sendable {
             proxies = made
             return made
         }
-        guard let opened else { return }
-        let (questions, connections) = (opened.questions, opened.connections)
         // Beside the note of the ports, as what is kept and what is noted go together; not under the lock, as the manager may be
         // slow.
-        defer { setting.kept?.keep([(.questions, questions.sockets), (.checks, connections.sockets)]) }
-        try File.replace(
-            "\(setting.path).ports", with: Array("\(questions.port) \(connections.port)\n".utf8), mode: 0o600)
+        defer {
+            if let opened {
+                setting.kept?.keep([(.questions, opened.questions.sockets), (.checks, opened.connections.sockets)])
+            }
+        }
+        try notePorts(areNew: opened != nil)
+    }
+
+    /// Notes where the proxies listen for the next agent, unless that is done.
+    private func notePorts(areNew: Bool) throws {
+        guard let ports else { return }
+        try areNoted.withLock { isDone in
+            if areNew { isDone = false }
+            if isDone { return }
+            try File.replace(
+                "\(setting.path).ports", with: Array("\(ports.questions) \(ports.checks)\n".utf8), mode: 0o600)
+            isDone = true
+        }
     }
 
     /// The ports that a former agent has led questions to: they are to be had again if they can be.
@@ -207,7 +222,10 @@ final class NameService: Sendable {
         stop()
         setting.kept?.forget()
         journal.remove()
-        try? File.remove("\(setting.path).ports")
+        areNoted.withLock { isDone in
+            isDone = false
+            try? File.remove("\(setting.path).ports")
+        }
     }
 
     private func makeSets() throws(LinuxError) -> NameSets {
@@ -229,7 +247,7 @@ final class NameService: Sendable {
                 guard let link else { return }
                 try journal.append(holdings, link: link)
             },
-            event: { [self] _, event in book.note(event) },
+            event: { [self] endpoint, event in book.note(event, of: endpoint) },
             question: { [self] _ in book.noteQuestion() },
             refusal: { [self] endpoint, event, server, isStream in
                 book.noteRefusal(endpoint, event, server: server, isStream: isStream, judge(endpoint))
@@ -261,7 +279,11 @@ final class NameService: Sendable {
     ///     in the kernel. Else those whose schedules drain hold as they did then.
     /// - Returns: Whether it is to be ended.
     func mustEnd(_ attempt: ConnectionAttempt, of endpoint: Int, isAnew: Bool) -> Bool {
-        guard let judge = judge(endpoint) else { return true }
+        // A number, or an address, may have passed on to another endpoint: what the former one has begun is not the new one's.
+        guard let entry = state.withLock({ $0.entries[endpoint] }),
+            entry.member.addresses.contains(attempt.source.address)
+        else { return true }
+        let judge = entry.judge
         let beginning = isAnew ? nil : times.beginning(of: attempt, of: endpoint)
         guard judge.decide(endpoint, open: attempt, since: beginning).verdict == .allow else { return true }
         if isAnew { times.noteJudgement(of: attempt, of: endpoint) }

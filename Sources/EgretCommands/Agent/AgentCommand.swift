@@ -25,6 +25,7 @@ struct AgentCommand: ParsableCommand {
               egret agent
               systemctl enable --now egret-agent
               egret agent --runtime docker --quarantine docker0 --quarantine 'br-*'
+              egret agent --runtime docker --host-network kill --except docker/monitor
               egret agent --socket /run/user/0/egret.sock --state /srv/egret
             """
     )
@@ -62,6 +63,14 @@ struct AgentCommand: ParsableCommand {
             "The same for containers that can get into the host's network by a capability, as privileged ones can.",
             valueName: "action"))
     var privileged: ContainerAction = .report
+
+    @Option(
+        name: .customLong("except"),
+        help: ArgumentHelp(
+            "Have this container not be killed whatever it has, but listed: docker/NAME, or those made of an image, "
+                + "image:NAME as its engine tells it or image:NUMBER. May stand several times.",
+            valueName: "container"))
+    var exceptions: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -158,13 +167,26 @@ struct AgentCommand: ParsableCommand {
         if engines.isEmpty, let first = refused.map(\.rawValue).min() {
             throw ValidationError("--\(first) kill goes with --runtime: the engine kills its containers.")
         }
+        let excepted = try exceptions.map { text in
+            guard let exception = ContainerException(text) else {
+                throw ValidationError("\(text) is no exception: write docker/NAME, image:NAME or image:NUMBER.")
+            }
+            if case .name(let engine, _) = exception, engines[engine] == nil {
+                throw ValidationError("--except \(text) goes with --runtime \(engine).")
+            }
+            return exception
+        }
+        if refused.isEmpty, let first = excepted.first {
+            throw ValidationError("--except \(first) goes with kill: nothing is killed otherwise.")
+        }
         let bridges = try quarantine.map { text in
             guard let pattern = BridgePattern(text) else { throw ValidationError("\(text) cannot be a bridge's name.") }
             return pattern
         }
         let servers = try ConfiguredServers(nameServers, authorities: nameAuthorities)
         return AgentProcess.Reach(
-            engines: engines, refusedContainers: Swift.Set(refused), quarantine: bridges, defaultAction: action,
+            engines: engines, refusals: ContainerRefusals(Swift.Set(refused), exceptions: excepted),
+            quarantine: bridges, defaultAction: action,
             nameServers: servers.servers, serverTrust: servers.trust, nameDenial: nameDenial.denial,
             nameLimits: try nameLimits.limits())
     }

@@ -55,9 +55,11 @@ enum AgentTables {
     }
 
     static func endpoints(_ endpoints: [EndpointInfo], isWide: Bool) -> [String] {
+        let hasRates = isWide && endpoints.contains { $0.rates != nil }
         let header =
             ["ENDPOINT", "NETWORK", "ADDRESSES", "GENERATIONS", "STATE"]
             + (isWide ? ["NAMESPACE", "LABELS", "EGRESS", "INGRESS", "ROUTES", "LIMITS", "NAMES", "REFUSED"] : [])
+            + (hasRates ? ["DROPPED BY RATE"] : [])
         let rows = endpoints.map { endpoint in
             let labels = endpoint.labels.sorted { $0.key < $1.key }.map {
                 "\($0.key)=\($0.value)".withVisibleControls
@@ -67,9 +69,16 @@ enum AgentTables {
                 state(endpoint.conditions),
             ]
                 + (isWide ? [endpoint.namespace, list(labels)] + further(endpoint) : [])
+                + (hasRates ? [dropped(endpoint)] : [])
         }
         let left = Array(repeating: TextTable.Alignment.left, count: header.count)
         return table(header, left, rows, or: "there are no endpoints")
+    }
+
+    /// How many packets an endpoint's own rates have dropped, by direction.
+    private static func dropped(_ endpoint: EndpointInfo) -> String {
+        let rates = endpoint.rates ?? []
+        return list(rates.map { "\($0.direction) \($0.dropped)" })
     }
 
     /// What an endpoint obeys, and what has become of it.

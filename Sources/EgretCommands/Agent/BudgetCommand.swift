@@ -25,7 +25,10 @@ struct BudgetListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls",
         abstract: "List budgets, what is used of them, and what will be by the period's end.",
-        discussion: "The forecast is what will have been used if it goes on as it did since the period began."
+        discussion: """
+            The forecast is what will have been used if it goes on as it did since the period began, or since the budget \
+            counts, where that was later.
+            """
     )
 
     @OptionGroup var agent: AgentOptions
@@ -111,15 +114,20 @@ struct BudgetArguments: ParsableArguments {
 enum BudgetText {
     static func lines(of states: [BudgetInfo], isWide: Bool) -> [String] {
         if states.isEmpty { return ["there are no budgets"] }
-        let more = isWide ? ["COST", "FORECAST", "GRANTED", "ENDS", "REFUSED", "ENDPOINTS"] : []
+        let hasTimes = isWide && states.contains { $0.when != nil }
+        var more = isWide ? ["COST", "FORECAST", "GRANTED", "ENDS", "REFUSED", "ENDPOINTS"] : []
+        if hasTimes { more.append("WHEN") }
         var table = TextTable(
             indent: "",
             header: ["POLICY", "BUDGET", "ACCOUNT", "USED", "OF", "PER", "FORECAST", "STATE"] + more,
             alignments: [
                 .left, .left, .left, .right, .right, .left, .right, .left, .right, .right, .right, .left, .right,
-                .right,
+                .right, .left,
             ])
-        for state in states { table.append(row(state, isWide: isWide).map(\.withVisibleControls)) }
+        for state in states {
+            let times = hasTimes ? [state.when ?? "-"] : []
+            table.append((row(state, isWide: isWide) + times).map(\.withVisibleControls))
+        }
         return table.lines
     }
 
@@ -131,6 +139,11 @@ enum BudgetText {
         RoundedBytes.text(count, BudgetAmount.Unit(rawValue: state.unit) ?? .bytes)
     }
 
+    private static func word(_ state: BudgetInfo) -> String {
+        if state.isExhausted { return "exhausted: \(state.onExhausted)" }
+        return state.isOpen == false ? "not now" : "open"
+    }
+
     private static func row(_ state: BudgetInfo, isWide: Bool) -> [String] {
         let whole = state.amount.map { $0.addingClamped(state.granted) }
         let percent = whole.map { " (\(Int((Double(state.used) * 100 / Double(max(1, $0))).rounded(.down)))%)" } ?? ""
@@ -138,7 +151,7 @@ enum BudgetText {
             state.policy, state.budget, state.account.isEmpty ? "-" : state.account,
             amount(state.used, state) + percent, whole.map { amount($0, state) } ?? "-", state.period,
             state.forecast.map { amount($0, state) } ?? "-",
-            state.isExhausted ? "exhausted: \(state.onExhausted)" : "open",
+            word(state),
         ]
         return isWide
             ? cells + [

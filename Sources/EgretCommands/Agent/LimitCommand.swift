@@ -59,7 +59,10 @@ struct LimitCommand: ParsableCommand {
                         message: "there is no endpoint \(endpoint)", advice: "egret get endpoints lists them",
                         exitCode: 1)
                 }
-                let file = SourceFile(name: "egret limit \(endpoint)", text: try document())
+                let kind = "DestinationGroup/"
+                let groups = try agent.client.policies().map(\.object).filter { $0.hasPrefix(kind) }
+                let names = Set(groups.map { String($0.dropFirst(kind.count)) })
+                let file = SourceFile(name: "egret limit \(endpoint)", text: try document(groups: names))
                 request = ApplyRequest(
                     files: [file], confirmWithin: change.confirm?.seconds, message: change.message)
             }
@@ -85,13 +88,13 @@ struct LimitCommand: ParsableCommand {
         return "limit." + parts.joined()
     }
 
-    private func document() throws -> String {
+    private func document(groups: Set<String>) throws -> String {
         var found: [TrafficLimit] = []
         var diagnostics: [Diagnostic] = []
         for (flag, values) in limits.values {
             for value in values {
-                // Which groups there are, the agent knows.
-                let (limit, problems) = flag.parse(value, groupsMayBeMissing: true)
+                // A group that was added or taken away meanwhile, the agent knows.
+                let (limit, problems) = flag.parse(value, groups: groups, groupsMayBeMissing: true)
                 diagnostics += problems
                 if let limit { found.append(limit) }
             }

@@ -12,9 +12,9 @@ struct UsageCommand: ParsableCommand {
         abstract: "Show how much traffic budgets have counted, of whom, where to, when, and what it costs.",
         discussion: """
             Bytes are those of IP packets that passed, headers included. Days are by the clocks of the budget's time zone. \
-            A destination is a budget's name. Costs are by the prices that the policies in force give. With --cost, what \
-            price lists have counted is shown as well, behind what budgets have: it is the same traffic once more, and a \
-            destination is then the name of a price.
+            A destination is a budget's name; a budget with times has counted at these alone. Costs are by the prices that \
+            the policies in force give. With --cost, what price lists have counted is shown as well, behind what budgets \
+            have: it is the same traffic once more, and a destination is then the name of a price.
 
             Examples:
               sudo egret usage

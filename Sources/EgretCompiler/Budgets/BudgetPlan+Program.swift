@@ -15,7 +15,7 @@ extension BudgetPlan {
             program.counters.append(Counter(BudgetPlan.refusals(of: account.name)))
             program.rules += spending(account, &program)
         }
-        var matches = Matches()
+        var matches = Matches(horizon: horizon)
         let stages = stages
         // Members may have a counter together: links of one endpoint that otherwise count differently.
         var counted: Swift.Set<String> = []
@@ -178,7 +178,8 @@ extension BudgetPlan {
             if meters.isEmpty { continue }
             let chain = stage.chain(member)
             program.chains.append(Chain(chain))
-            for meter in meters {
+            addLists(meters, stage, to: chain, &matches, &program)
+            for meter in meters where meter.clause.list == nil {
                 let account = stage.step == .count ? nil : meter.account
                 let effect: Statement =
                     account.map { Statement.verdict(.jump(check($0))) } ?? .counter(counter(of: meter.name))
@@ -198,6 +199,24 @@ extension BudgetPlan {
         }
     }
 
+    /// Counts by lists that are asked in order: each in a chain of its own, which the first match leaves.
+    private static func addLists(
+        _ meters: [Meter], _ stage: Stage, to chain: String, _ matches: inout Matches, _ program: inout TableProgram
+    ) {
+        var targets: Swift.Set<String> = []
+        for meter in meters {
+            guard let list = meter.clause.list else { continue }
+            let target = "\(chain)-\(BudgetPlan.name(of: ["list", list]))"
+            if targets.insert(target).inserted {
+                program.chains.append(Chain(target))
+                program.rules.append(Rule(in: chain, [.verdict(.jump(target))]))
+            }
+            program.rules += matches.conditions(meter.clause, stage.direction).map {
+                Rule(in: target, $0 + [.counter(counter(of: meter.name)), .verdict(.return)])
+            }
+        }
+    }
+
     /// The conditions of clauses, each worked out once however many endpoints have it.
     private struct Matches {
         private struct Key: Hashable {
@@ -206,16 +225,29 @@ extension BudgetPlan {
         }
 
         private var known: [Key: [[Statement]]] = [:]
-        /// The addresses that they ask for.
+        /// The addresses, and times, that they ask for.
         private(set) var sets: [EgretNftables.Set] = []
+        private let horizon: ClosedRange<Int64>
+
+        init(horizon: ClosedRange<Int64>) {
+            self.horizon = horizon
+        }
 
         /// Lists of statements, of which at most one lets a packet go on.
         mutating func conditions(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
             let key = Key(clause: clause, direction: direction)
             if let found = known[key] { return found }
-            let made = make(clause, direction)
+            let times = times(of: clause)
+            let made = make(clause, direction).map { $0 + times }
             known[key] = made
             return made
+        }
+
+        private mutating func times(of clause: Clause) -> [Statement] {
+            guard let schedule = clause.schedule else { return [] }
+            let name = schedule.timesName
+            if !sets.contains(where: { $0.name == name }) { sets.append(schedule.timesOfHolding(within: horizon)) }
+            return [.inSet(.time, name)]
         }
 
         private mutating func make(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {

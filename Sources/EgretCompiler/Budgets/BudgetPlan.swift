@@ -73,15 +73,21 @@ public struct BudgetPlan: Hashable, Sendable {
         public var direction: TrafficBudget.Direction
         /// The groups that destinations name.
         public var groups: [String: DestinationGroup]
+        /// At which times; `nil` for always.
+        public var schedule: Schedule?
         /// Clauses that are asked before: a packet that one of them matches is not this one's. None of them has services,
         /// nor clauses before it.
         public var earlier: [Clause] = []
+        /// The list that it stands in: of the clauses of one that a member has, in their order, the first that matches a packet is
+        /// the only one. `nil` for one that stands alone.
+        public var list: String?
 
         /// Takes a budget's match.
         public init(_ budget: TrafficBudget, groups: [String: DestinationGroup]) {
             destinations = budget.destinations
             services = Service.apart(budget.services)
             direction = budget.direction
+            schedule = budget.schedule
             self.groups = Clause.groups(of: budget.destinations, groups)
         }
 
@@ -99,6 +105,18 @@ public struct BudgetPlan: Hashable, Sendable {
             self.earlier = earlier.map { Clause($0, after: [], groups: groups) }
         }
 
+        /// Takes the match of a price whose list is asked in order, since ports are asked for.
+        ///
+        /// - Parameters:
+        ///   - entry: The price.
+        ///   - list: What its list is called.
+        ///   - groups: The groups that it names.
+        public init(_ entry: PriceList.Entry, of list: String, groups: [String: DestinationGroup]) {
+            self.init(entry, after: [], groups: groups)
+            services = Service.apart(entry.services)
+            self.list = list
+        }
+
         /// Hashes what tells clauses apart in practice.
         ///
         /// The addresses of groups and of earlier clauses may be many thousands, and are compared in no time where two
@@ -108,8 +126,10 @@ public struct BudgetPlan: Hashable, Sendable {
             hasher.combine(destinations.first)
             hasher.combine(services)
             hasher.combine(direction)
+            hasher.combine(schedule == nil)
             hasher.combine(groups.count)
             hasher.combine(earlier.count)
+            hasher.combine(list)
         }
 
         private static func groups(
@@ -156,6 +176,8 @@ public struct BudgetPlan: Hashable, Sendable {
     public var accounts: [Account] = []
     /// The endpoints.
     public var members: [Member] = []
+    /// The first and last second, since 1970, for which the times of budgets are worked out. Outside, every budget counts.
+    public var horizon: ClosedRange<Int64> = 0...0
 
     /// The table of all endpoints of a host's networks.
     public static let hostTable = Table(family: .inet, name: "egret-budgets")

@@ -291,17 +291,11 @@ public struct LimitProgram: Sendable {
     }
 
     /// Goes on only at a limit's times; nothing where it always holds.
-    ///
-    /// The set is named by what the policy says of times, and what it holds comes and goes with the calendar.
     private mutating func times(of limit: TrafficLimit, ofFrames: Bool = false) -> [Statement] {
         guard let schedule = limit.schedule else { return [] }
-        var digest = StableDigest()
-        digest.add(schedule.description)
-        let name = "when-\(digest.text)"
+        let name = schedule.timesName
         if known.insert(ofFrames ? "frames \(name)" : name).inserted {
-            // A limit holds back: so it does also where nobody has worked out what the clock says.
-            let moments = ScheduleUse(schedule: schedule, holdsBack: true).moments(within: horizon)
-            let set = Set(name, keyType: .time, hasIntervals: true, contents: .elements(moments))
+            let set = schedule.timesOfHolding(within: horizon)
             if ofFrames { frames.sets.append(set) } else { program.sets.append(set) }
         }
         return [.inSet(.time, name)]

@@ -26,8 +26,8 @@ public final class NameProxy: Sendable {
         public var event: @Sendable (_ endpoint: Int, _ event: NameEvent) -> Void
         /// Is told of each question that could be read.
         public var question: @Sendable (_ endpoint: Int) -> Void
-        /// Is told of a question that is refused before anything of it leaves the host, besides ``event``: with the server
-        /// that was asked, over TCP (`isStream`) or UDP.
+        /// Is told of a question that is refused before anything of it leaves the host, or whose answer a rule or a limit keeps
+        /// from the client, besides ``event``: with the server that was asked, over TCP (`isStream`) or UDP.
         public var refusal: @Sendable (_ endpoint: Int, _ why: NameEvent, _ server: IPAddress, _ isStream: Bool) -> Void
 
         /// Creates hooks.

@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretDNSWire
 import EgretLinux
 
@@ -12,6 +13,11 @@ struct PendingQuestion {
         case datagram(socket: Int, peer: SocketAddress, own: SocketAddress)
         /// A connection, by its token.
         case stream(UInt64)
+
+        /// Whether it is a connection.
+        var isStream: Bool {
+            if case .stream = self { true } else { false }
+        }
     }
 
     var client: Client
@@ -25,7 +31,11 @@ struct PendingQuestion {
     var flags: DNSFlags
 
     var endpoint: Int
+    /// Which of those that have had the endpoint's number it is.
+    var incarnation: UInt64
     var generation: UInt64
+    /// The server that the client means.
+    var destination: IPAddress
     var permission: NameTable.Permission
 
     /// The servers to be asked, one after the other; there is one at least where anything is asked.

@@ -78,6 +78,9 @@ extension ProxyLoop {
             refuse(question, .serverFailure)
         case .refuse(let code, let event):
             hooks.event(question.endpoint, event)
+            if code == .refused {
+                hooks.refusal(question.endpoint, event, question.destination, question.client.isStream)
+            }
             refuse(question, code)
         case .pass(let passage):
             var answer: [UInt8]

@@ -17,21 +17,18 @@ extension ProxyLoop {
             }
             guard let (socket, peer) = accepted else { return }
             // Out of scope, the connection is closed.
-            guard clients.count < ProxyLimits.connections, let endpoint = registry.endpoint(at: peer.address),
-                let destination = socket.originalDestination(), destination.port == 53
+            guard let endpoint = registry.endpoint(at: peer.address), let destination = socket.originalDestination(),
+                destination.port == 53
             else { continue }
-            let isWithin = registry.update(endpoint) { entry in
-                guard entry.connections < entry.endpoint.limits.connections else { return false }
-                entry.connections += 1
-                return true
-            }
-            guard isWithin == true else {
+            guard clients.count < ProxyLimits.connections, let incarnation = registry.connectionBegan(of: endpoint)
+            else {
                 hooks.event(endpoint, .limited(.root, .connections))
                 continue
             }
             let token = newToken()
             let stream = ClientStream(
-                socket, token: token, endpoint: endpoint, peer: peer, destination: destination, now: now)
+                socket, token: token, endpoint: endpoint, incarnation: incarnation, peer: peer,
+                destination: destination, now: now)
             clients[token] = stream
             if (try? add(.client(stream), socket, .readable, token: token)) == nil { close(stream) }
         }
@@ -66,6 +63,10 @@ extension ProxyLoop {
 
     /// Asks what the stream has whole, as far as it may: the rest has its turn in the next round.
     func askWaiting(_ stream: ClientStream) {
+        // Whoever has its number, or its address, by now has not made this connection.
+        guard registry.isStill(stream.endpoint, stream.incarnation, at: stream.peer.address) else {
+            return close(stream)
+        }
         var looked = 0
         while clients[stream.token] != nil, mayAsk(stream), let message = stream.framer.next() {
             // Before it costs anything.
@@ -140,6 +141,6 @@ extension ProxyLoop {
         guard clients.removeValue(forKey: stream.token) != nil else { return }
         sources[stream.token] = nil
         loop.remove(stream.socket.descriptor)
-        _ = registry.update(stream.endpoint) { $0.connections -= 1 }
+        registry.connectionEnded(of: stream.endpoint, stream.incarnation)
     }
 }

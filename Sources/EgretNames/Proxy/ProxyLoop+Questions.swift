@@ -6,6 +6,14 @@ import EgretDNSWire
 import EgretLinux
 
 extension ProxyLoop {
+    /// What an endpoint's rules say about a question, and whose they are.
+    private struct Judged: Sendable {
+        var judgment: NameTable.Judgment
+        var servers: [NameServer]
+        var incarnation: UInt64
+        var generation: UInt64
+    }
+
     /// Takes the datagrams that have come to a socket.
     func receiveDatagrams(_ index: Int) {
         guard !isHoldingBack, let (datagrams, mayBeMore) = try? receiver.receive(from: datagramSockets[index]) else {
@@ -35,7 +43,10 @@ extension ProxyLoop {
     func ask(_ bytes: [UInt8], _ endpoint: Int, _ client: PendingQuestion.Client, _ destination: IPAddress) {
         guard let (message, _) = try? DNSMessage.read(bytes) else { return malformed(bytes, endpoint, client) }
         // An answer to an answer would begin a game without end.
-        guard !message.flags.isResponse else { return drop(client) }
+        guard !message.flags.isResponse else {
+            _ = registry.update(endpoint) { $0.table.takeQuestion(now: now) }
+            return drop(client)
+        }
         guard message.flags.operation == 0 else { return malformed(bytes, endpoint, client, .notImplemented) }
         guard message.extended?.version ?? 0 == 0 else { return malformed(bytes, endpoint, client, .badVersion) }
         guard let question = message.questions.first, message.questions.count == 1, message.answers.isEmpty,
@@ -46,7 +57,7 @@ extension ProxyLoop {
         if case .stream = client { (size, isStream) = (65_535, true) }
         hooks.question(endpoint)
         let isHere = hostAddresses.contains(destination, now: now)
-        let judged = registry.update(endpoint) { entry -> (NameTable.Judgment, [NameServer], UInt64)? in
+        let outcome = registry.update(endpoint) { entry -> Judged? in
             guard entry.pending < entry.endpoint.limits.pendingQuestions else { return nil }
             let isOpen = isHere ? entry.endpoint.isOpenHere : entry.endpoint.isOpen
             let judgment = entry.table.ask(question, isServerOpen: isOpen(destination, isStream), now: now)
@@ -56,26 +67,27 @@ extension ProxyLoop {
                 let configured = entry.endpoint.configured(at: destination)
                 servers = configured.isEmpty ? [NameServer(destination)] : configured
             }
-            return (judgment, servers, entry.generation)
+            return Judged(
+                judgment: judgment, servers: servers, incarnation: entry.incarnation, generation: entry.generation)
         }
-        guard let judged, let (judgment, servers, generation) = judged else {
+        guard let judged: Judged = outcome ?? nil else {
             hooks.event(endpoint, .limited(question.name, .pending))
             return drop(client)
         }
         let nothing = NameTable.Permission(question: question, rules: [])
         var pending = PendingQuestion(
             client: client, question: question, clientID: message.id, payloadSize: max(512, min(size, 65_535)),
-            extended: message.extended, flags: message.flags, endpoint: endpoint, generation: generation,
-            permission: nothing, servers: servers, end: now + ProxyLimits.patienceMilliseconds,
-            sentName: question.name)
-        switch judgment {
+            extended: message.extended, flags: message.flags, endpoint: endpoint, incarnation: judged.incarnation,
+            generation: judged.generation, destination: destination, permission: nothing, servers: judged.servers,
+            end: now + ProxyLimits.patienceMilliseconds, sentName: question.name)
+        switch judged.judgment {
         case .answer(let code, let event):
             hooks.event(endpoint, event)
             hooks.refusal(endpoint, event, destination, isStream)
             // 18: prohibited (RFC 8914).
             refuse(pending, code, extendedError: 18)
         case .forward(let permission):
-            guard !servers.isEmpty else {
+            guard !judged.servers.isEmpty else {
                 let event = NameEvent.serverDenied(question.name, destination)
                 hooks.event(endpoint, event)
                 hooks.refusal(endpoint, event, destination, isStream)
@@ -86,7 +98,7 @@ extension ProxyLoop {
                 return refuse(pending, .serverFailure)
             }
             pending.permission = permission
-            pending.servers = silentServers.ordered(servers, now: now)
+            pending.servers = silentServers.ordered(judged.servers, now: now)
             let id = nextQuestion
             nextQuestion += 1
             start(pending, id)

@@ -297,7 +297,7 @@ final class ProxyLoop {
 
     /// Sends an answer to whoever asked, and takes its question off the books.
     func deliver(_ bytes: [UInt8], _ question: PendingQuestion) {
-        _ = registry.update(question.endpoint) { $0.pending -= 1 }
+        registry.questionEnded(of: question.endpoint, question.incarnation)
         switch question.client {
         case .datagram(let socket, let peer, let own):
             let bytes = bytes.count <= question.payloadSize ? bytes : question.truncatedAnswer()

@@ -48,6 +48,8 @@ final class ClientStream {
     let socket: InternetSocket
     let token: UInt64
     let endpoint: Int
+    /// Which of those that have had the endpoint's number it is.
+    let incarnation: UInt64
     let peer: SocketAddress
     /// The server that the client believes to talk to.
     let destination: SocketAddress
@@ -62,12 +64,13 @@ final class ClientStream {
     var events: EventLoop.Events = .readable
 
     init(
-        _ socket: InternetSocket, token: UInt64, endpoint: Int, peer: SocketAddress, destination: SocketAddress,
-        now: UInt64
+        _ socket: InternetSocket, token: UInt64, endpoint: Int, incarnation: UInt64, peer: SocketAddress,
+        destination: SocketAddress, now: UInt64
     ) {
         self.socket = socket
         self.token = token
         self.endpoint = endpoint
+        self.incarnation = incarnation
         self.peer = peer
         self.destination = destination
         lastUse = now

@@ -41,6 +41,9 @@ extension BatchEncoder {
             throw WireError(.unsupported, "concatenated ranges, or more than five parts, in set “\(set.name)”")
         }
         let keyTypes = [set.keyType] + set.furtherKeyTypes
+        guard keyTypes.count == 1 || !keyTypes.contains(where: \.isDeclaredByExpression) else {
+            throw WireError(.unsupported, "numbers or times among the parts of keys in set “\(set.name)”")
+        }
         let identifier = nextSetIdentifier
         try message(NftMessage.newSet, NetlinkFlag.create, table) { (writer) throws(WireError) in
             try writer.putName(Nfta.Set.name, set.name)
@@ -56,7 +59,7 @@ extension BatchEncoder {
             if let size = set.size {
                 try writer.nest(Nfta.Set.description) { (writer) throws(WireError) in writer.putBigEndian(1, size) }
             }
-            try writer.putBytes(Nfta.Set.userData, UserData.keyByteOrder(of: keyTypes))
+            try writer.putBytes(Nfta.Set.userData, UserData.about(set))
         }
     }
 
@@ -142,36 +145,8 @@ extension Set {
 extension DataType {
     /// Whether keys of this type stand in the machine's byte order.
     var isHostOrder: Bool { [.mark, .interfaceIndex, .cgroup].contains(self) }
-}
 
-/// What nft keeps beside objects for its own use, unread by the kernel: type, length, value, as in libnftnl's
-/// `udata.h`.
-enum UserData {
-    /// A rule's comment (`NFTNL_UDATA_RULE_COMMENT`), with its terminator.
-    static func comment(_ comment: String) throws(WireError) -> [UInt8] {
-        let text = Array(comment.utf8)
-        guard text.count <= 127 else { throw WireError(.tooLong, "rule comment") }
-        guard !text.contains(0) else { throw WireError(.badValue, "rule comment with a NUL") }
-        return [0, UInt8(text.count + 1)] + text + [0]
-    }
-
-    /// A set's key byte order (`NFTNL_UDATA_SET_KEYBYTEORDER`, a 32-bit number in the machine's order): 1 host, 2 big
-    /// endian, 0 for one byte and for several parts. Without it nft prints ranges wrongly.
-    static func keyByteOrder(of types: [DataType]) -> [UInt8] {
-        let isHostOrder = types.contains(where: \.isHostOrder)
-        let order: UInt32 = types.count > 1 || types.first?.byteCount == 1 ? 0 : isHostOrder ? 1 : 2
-        return [0, 4] + ByteOrder.hostBytes(order, count: 4)
-    }
-
-    /// The comment in a rule's user data, if there is one.
-    static func comment(in data: ArraySlice<UInt8>) throws(WireError) -> String? {
-        var reader = ByteReader(data)
-        while reader.count > 0 {
-            let type = try reader.readUInt8("user data")
-            let length = try reader.readUInt8("user data")
-            let value = try reader.readBytes(Int(length), "user data")
-            if type == 0 { return String(decoding: value.prefix { $0 != 0 }, as: UTF8.self) }
-        }
-        return nil
-    }
+    /// Whether nft takes no declaration of a set by the type's name, and needs an expression of it (`typeof`): it has no
+    /// length for `integer`, and by `time` it means another type, of how long something takes.
+    var isDeclaredByExpression: Bool { self == .integer || self == .time }
 }

@@ -124,6 +124,17 @@ extension RouteWire {
         return record
     }
 
+    /// The index of the link that an event is about; `nil` if it is about something else.
+    ///
+    /// Of a link's event nothing else can be relied on: what bridges and wireless drivers send has not all attributes, and
+    /// `RTM_DELLINK` of a bridge is about a port that is a port no more.
+    public static func link(ofEvent message: NetlinkMessage) throws(WireError) -> UInt32? {
+        guard message.type == RouteMessage.newLink || message.type == RouteMessage.deleteLink else { return nil }
+        var reader = ByteReader(message.payload)
+        _ = try reader.readHost(UInt32.self, "link header")
+        return try reader.readHost(UInt32.self, "link header")
+    }
+
     /// Decodes `IFLA_LINKINFO`: what the link is, and what it is as a port of another.
     private static func decodeInformation(_ information: NetlinkAttribute, into record: inout LinkRecord)
         throws(WireError)

@@ -186,6 +186,14 @@ extension RouteWire {
         }
     }
 
+    /// Asks for one link by index: the link, then an acknowledgement.
+    public static func linkRequest(index: UInt32, sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.getLink, NetlinkFlag.acknowledge, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(index: index)
+            writer.putHost(Ifla.extensionMask, Ifla.skipStatistics)
+        }
+    }
+
     /// Asks for all links.
     public static func linksRequest(sequence: UInt32) throws(WireError) -> [UInt8] {
         try request(RouteMessage.getLink, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in

@@ -20,6 +20,21 @@ public struct TokenBucket: Hashable, Sendable {
     }
 }
 
+/// What a queueing discipline has let pass and dropped since it was made, and what waits in it.
+public struct QueueingCounts: Hashable, Sendable {
+    /// Packets that have passed.
+    public var packets: UInt64 = 0
+    /// Bytes of those, as the link carries them.
+    public var bytes: UInt64 = 0
+    /// Packets for which there was no place. The kernel counts them in 32 bits.
+    public var dropped: UInt64 = 0
+    /// Bytes that wait.
+    public var waitingBytes: UInt64 = 0
+
+    /// Nothing has come by.
+    public init() {}
+}
+
 /// A queueing discipline at a link's root, as the kernel tells of it.
 public struct QueueingRecord: Hashable, Sendable {
     /// The link.
@@ -32,6 +47,8 @@ public struct QueueingRecord: Hashable, Sendable {
     public var bytesPerSecond: UInt64?
     /// How much waits at most, in bytes, if it is a token bucket.
     public var queueBytes: UInt32?
+    /// What it has counted; `nil` if the message does not say.
+    public var counts: QueueingCounts?
 }
 
 extension RouteWire {
@@ -107,6 +124,7 @@ extension RouteWire {
         let parent = try header.readHost(UInt32.self, "queueing header")
         guard parent == UInt32.max, let kind = attributes.first(where: { $0.type == 1 })?.string() else { return nil }
         var record = QueueingRecord(link: link, handle: handle, kind: kind)
+        record.counts = try queueingCounts(attributes)
         guard kind == "tbf", let options = try attributes.first(where: { $0.type == 2 })?.attributes() else {
             return record
         }
@@ -123,6 +141,31 @@ extension RouteWire {
             }
         }
         return record
+    }
+
+    /// What `TCA_STATS2` says; `nil` if it is not there.
+    private static func queueingCounts(_ attributes: [NetlinkAttribute]) throws(WireError) -> QueueingCounts? {
+        guard let statistics = try attributes.first(where: { $0.type == 7 })?.attributes() else { return nil }
+        var counts = QueueingCounts()
+        var allPackets: UInt64?
+        for item in statistics {
+            let bytes = item.payload
+            switch item.type {
+            // `struct gnet_stats_basic`: bytes in 64 bits, packets in 32.
+            case 1 where bytes.count >= 12:
+                counts.bytes = ByteOrder.host(bytes.prefix(8), as: UInt64.self)
+                counts.packets = UInt64(ByteOrder.host(bytes.dropFirst(8).prefix(4), as: UInt32.self))
+            // `struct gnet_stats_queue`: packets and bytes that wait, and packets that were dropped.
+            case 3 where bytes.count >= 12:
+                counts.waitingBytes = UInt64(ByteOrder.host(bytes.dropFirst(4).prefix(4), as: UInt32.self))
+                counts.dropped = UInt64(ByteOrder.host(bytes.dropFirst(8).prefix(4), as: UInt32.self))
+            // `TCA_STATS_PKT64`: there where 32 bits do not hold the packets.
+            case 8 where bytes.count >= 8: allPackets = ByteOrder.host(bytes.prefix(8), as: UInt64.self)
+            default: break
+            }
+        }
+        if let allPackets { counts.packets = allPackets }
+        return counts
     }
 
     /// Makes a link that needs nothing but its kind, such as `ifb`. It is down. A kernel that does not know the kind

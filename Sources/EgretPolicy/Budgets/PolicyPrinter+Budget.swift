@@ -9,6 +9,7 @@ extension PolicyPrinter {
         if let amount = budget.amount { lines.append("amount: \(amount)") }
         lines.append("per: \(budget.period)")
         if budget.period.zone.name != "UTC" { lines.append("timezone: \(YAMLScalar.text(budget.period.zone.name))") }
+        if let schedule = budget.schedule { lines.append("when: \(when(schedule, hasClosing: false))") }
         if budget.scope != .endpoint { lines.append("scope: \(YAMLScalar.text(budget.scope.description))") }
         if budget.amount != nil { lines.append("onExhausted: \(budget.onExhausted)") }
         if !budget.alertAt.isEmpty {

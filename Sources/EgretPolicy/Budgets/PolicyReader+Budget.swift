@@ -5,14 +5,15 @@ extension PolicyReader {
     private static let budgetSchema = DocumentFields.Schema(
         name: "a budget",
         fields: [
-            "name", "to", "ports", "direction", "amount", "per", "timezone", "scope", "onExhausted", "alertAt", "price",
+            "name", "to", "ports", "direction", "amount", "per", "timezone", "when", "scope", "onExhausted", "alertAt",
+            "price",
         ],
-        notSupportedYet: ["applications", "when"],
+        notSupportedYet: ["applications"],
         foreign: [
             "bytes": "write amount: 100GB", "packets": "write amount: 1000000 packets",
             "connections": "write amount: 5000 connections", "quota": "write amount: 100GB",
             "limit": "write amount: 100GB", "period": "write per: month", "timeZone": "write timezone",
-            "tz": "write timezone",
+            "tz": "write timezone", "schedule": "write when", "time": "write when",
             "action": "write onExhausted", "onExceeded": "write onExhausted", "alerts": "write alertAt: [50%, 80%]",
             "cost": "write price: 0.09 USD/GB",
         ]
@@ -55,6 +56,7 @@ extension PolicyReader {
         budget.amount = fields["amount"].flatMap { readAmount($0) }
         if let per = fields["per"].flatMap({ readPeriod($0) }) { budget.period.length = per }
         if let zone = fields["timezone"].flatMap({ readTimeZone($0) }) { budget.period.zone = zone }
+        budget.schedule = fields["when"].flatMap { readSchedule($0, of: "budget") }
         if let scope = fields["scope"].flatMap({ readScope($0) }) { budget.scope = scope }
         if let action = fields["onExhausted"].flatMap({ readExhaustion($0) }) { budget.onExhausted = action }
         budget.alertAt = fields["alertAt"].map { readAlerts($0) } ?? []

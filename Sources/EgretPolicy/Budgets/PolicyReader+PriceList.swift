@@ -14,8 +14,8 @@ extension PolicyReader {
     )
 
     private static let priceEntrySchema = DocumentFields.Schema(
-        name: "an entry of prices", fields: ["name", "to", "direction", "free", "price", "tiers"],
-        notSupportedYet: ["ports", "applications", "when"],
+        name: "an entry of prices", fields: ["name", "to", "ports", "direction", "free", "price", "tiers"],
+        notSupportedYet: ["applications", "when"],
         foreign: [
             "cost": "write price: 0.09 USD/GB", "prices": "write tiers: and a list",
             "allowance": "write free: 100GB", "freeTier": "write free: 100GB", "cidr": "write to: [{ cidr: ... }]",
@@ -77,7 +77,8 @@ extension PolicyReader {
                     "give one of the two another name: what is used is counted by it")
             }
             let cover = entries.first {
-                $0.destinations.isEmpty && ($0.direction == .both || $0.direction == entry.direction)
+                $0.destinations.isEmpty && $0.services.isEmpty
+                    && ($0.direction == .both || $0.direction == entry.direction)
             }
             if let cover {
                 warning(
@@ -108,6 +109,7 @@ extension PolicyReader {
             if text.isEmpty { error(DiagnosticCode.invalidName, at: name.location, "the name is empty", example) }
         }
         entry.destinations = fields["to"].map { readCountedDestinations($0, "a price") } ?? []
+        entry.services = fields["ports"].map { readServices($0) } ?? []
         if let direction = fields["direction"] {
             entry.direction = word(direction, "direction", as: TrafficBudget.Direction.self) ?? .egress
         }

@@ -27,6 +27,8 @@ public struct PriceList: Hashable, Sendable {
         public var name: String
         /// The far side's addresses. Any one suffices; empty means all that no earlier entry matches.
         public var destinations: [Destination]
+        /// The far side's protocols and ports. Any one suffices; empty means all.
+        public var services: [Service]
         /// Which packets count.
         public var direction: TrafficBudget.Direction
         /// How much of a month's traffic costs nothing: its first bytes, which count for tiers as well.
@@ -38,11 +40,13 @@ public struct PriceList: Hashable, Sendable {
 
         /// Creates an entry.
         public init(
-            name: String, destinations: [Destination] = [], direction: TrafficBudget.Direction = .egress,
-            free: ByteCount? = nil, tiers: [Tier], location: SourceLocation? = nil
+            name: String, destinations: [Destination] = [], services: [Service] = [],
+            direction: TrafficBudget.Direction = .egress, free: ByteCount? = nil, tiers: [Tier],
+            location: SourceLocation? = nil
         ) {
             self.name = name
             self.destinations = destinations
+            self.services = services
             self.direction = direction
             self.free = free
             self.tiers = tiers
@@ -70,18 +74,28 @@ public struct PriceList: Hashable, Sendable {
     /// The currency of all prices.
     public var currency: String { entries.first?.tiers.first?.price.currency ?? "" }
 
+    /// Whether an entry is about some protocols or ports only.
+    public var hasServices: Bool { entries.contains { !$0.services.isEmpty } }
+
     /// The entry that counts packets: the first that matches them.
     ///
     /// - Parameters:
     ///   - address: The far side's address.
+    ///   - proto: The packets' protocol.
+    ///   - port: The far side's port; `nil` for a protocol that has none.
+    ///   - icmpType: The packets' type; `nil` for another protocol than ICMP and ICMPv6.
     ///   - direction: Whether packets go there or come from there.
     ///   - groups: The groups that entries name.
     /// - Returns: The entry's place in the list; `nil` if none matches.
     public func entry(
-        for address: IPAddress, _ direction: TrafficDirection, groups: [String: DestinationGroup]
+        for address: IPAddress, _ proto: IPProtocol, port: UInt16? = nil, icmpType: UInt8? = nil,
+        _ direction: TrafficDirection, groups: [String: DestinationGroup]
     ) -> Int? {
         entries.firstIndex { entry in
-            guard entry.direction.covers(direction) else { return false }
+            guard entry.direction.covers(direction),
+                entry.services.isEmpty
+                    || entry.services.contains(where: { $0.matches(proto, port: port, icmpType: icmpType) })
+            else { return false }
             if entry.destinations.isEmpty { return true }
             return entry.destinations.contains { $0.blocks(groups).contains { $0.contains(address) } }
         }

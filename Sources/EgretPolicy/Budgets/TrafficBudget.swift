@@ -69,6 +69,8 @@ public struct TrafficBudget: Hashable, Sendable {
     public var amount: BudgetAmount?
     /// For which time.
     public var period: BudgetPeriod
+    /// When it counts, and holds anything back; `nil` for always.
+    public var schedule: Schedule?
     /// Whose traffic counts together.
     public var scope: Scope
     /// What happens when it is used up.
@@ -83,8 +85,8 @@ public struct TrafficBudget: Hashable, Sendable {
     /// Creates a budget.
     public init(
         name: String, destinations: [Destination] = [], services: [Service] = [], direction: Direction = .egress,
-        amount: BudgetAmount? = nil, period: BudgetPeriod = BudgetPeriod(.total), scope: Scope = .endpoint,
-        onExhausted: Exhaustion = .deny, alertAt: [Int] = [], price: TrafficPrice? = nil,
+        amount: BudgetAmount? = nil, period: BudgetPeriod = BudgetPeriod(.total), schedule: Schedule? = nil,
+        scope: Scope = .endpoint, onExhausted: Exhaustion = .deny, alertAt: [Int] = [], price: TrafficPrice? = nil,
         location: SourceLocation? = nil
     ) {
         self.name = name
@@ -93,6 +95,7 @@ public struct TrafficBudget: Hashable, Sendable {
         self.direction = direction
         self.amount = amount
         self.period = period
+        self.schedule = schedule
         self.scope = scope
         self.onExhausted = onExhausted
         self.alertAt = alertAt
@@ -102,6 +105,9 @@ public struct TrafficBudget: Hashable, Sendable {
 
     /// What is counted of it: bytes where it has no amount.
     public var unit: BudgetAmount.Unit { amount?.unit ?? .bytes }
+
+    /// Whether it counts at a moment, in seconds since 1970.
+    public func isOpen(at time: Int64) -> Bool { schedule?.isOpen(at: time) ?? true }
 
     /// The value that the traffic of an endpoint counts under.
     ///

@@ -7,6 +7,8 @@
 ///     egress=20Mbit       in one direction
 ///     internet=2Mbit      to and from a destination, as the flags for rules write it
 ///     destination=20      for each far address by itself; before any of the others, but not for rates
+///
+/// A group that is named like one of these words is refused where either could be meant.
 public enum FlagLimit: String, Hashable, Sendable, CaseIterable {
     /// How fast.
     case rate = "--rate"
@@ -33,7 +35,10 @@ public enum FlagLimit: String, Hashable, Sendable, CaseIterable {
         if text.hasPrefix(each) { limit.scope = .destination }
         let parts = text.dropFirst(limit.scope == .destination ? each.count : 0)
             .split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let scopeWord = limit.scope == .destination ? limit.scope.rawValue : nil
+        let word = parts.count == 2 ? TrafficDirection(rawValue: parts[0])?.rawValue : scopeWord
         do throws(SyntaxProblem) {
+            if let word, groups.contains(word) { throw FlagLimit.ambiguity(word) }
             try read(parts.last ?? text, into: &limit)
         } catch {
             return (nil, [error.diagnostic(at: location)])
@@ -57,6 +62,13 @@ public enum FlagLimit: String, Hashable, Sendable, CaseIterable {
         limit.destinations = rule.destinations
         limit.services = rule.services
         return (limit, [])
+    }
+
+    private static func ambiguity(_ word: String) -> SyntaxProblem {
+        SyntaxProblem(
+            DiagnosticCode.flag, "\(word)= is a word of limits, and there is a group \(word) as well",
+            suggestion:
+                "give the group another name, or write the limit in a policy: to: [{ group: \(word) }] is the group")
     }
 
     private func read(_ text: String, into limit: inout TrafficLimit) throws(SyntaxProblem) {

@@ -23,6 +23,7 @@ func capture(_ text: String) -> [UInt8] {
 /// Every capture, by name.
 let allCaptures: [(name: String, bytes: [UInt8])] = [
     ("nft batch", NftablesCapture.batch), ("nft nat batch", NatCapture.batch),
+    ("nft declarations", NftablesCapture.declarations),
     ("generation", NftablesCapture.generation),
     ("chains", NftablesCapture.chains), ("sets", NftablesCapture.sets), ("elements", NftablesCapture.elements),
     ("objects", NftablesCapture.objects), ("rules", NftablesCapture.rules), ("tables", NftablesCapture.tables),
