@@ -171,6 +171,24 @@ struct DatagramLoopTests {
         #expect(judge.rulesOfFlows(attempt) == [])
     }
 
+    @Test("a socket that datagrams are led to tells their ports and addresses, in both families", .requiresRoot)
+    func destinations() throws {
+        for own in [SocketAddress(ipv4: 0x7f00_0001, port: 0), SocketAddress(ipv6: 1, port: 0)] {
+            let socket = try InternetSocket.divertedDatagrams(at: own, receiveBuffer: 65_536)
+            let place = try socket.ownAddress()
+            let sender = try InternetSocket.datagrams(to: place)
+            #expect(try sender.send([1, 2, 3]) == 3)
+            let receiver = DatagramReceiver(limit: 4, slot: 100)
+            var found: [DatagramReceiver.Datagram] = []
+            for _ in 0..<100 where found.isEmpty {
+                found = try receiver.receive(from: socket).datagrams
+                if found.isEmpty { _ = try runProgram(["sleep", "0.01"]) }
+            }
+            #expect(found.map(\.bytes) == [[1, 2, 3]] && found.map(\.own) == [place])
+            #expect(try found.map(\.peer) == [sender.ownAddress()])
+        }
+    }
+
     @Test("who is refused hears it in the words of the kernel's rules")
     func unreachable() throws {
         let four = UnreachableMessage.bytes(flow().source, flow().destination)

@@ -72,7 +72,10 @@ struct NamedTrafficTests {
         #expect(try traffic([udp(443)], NameOptions(quic: .check)).checksDatagrams(443))
         // What is written out as UDP is pinned, also beside a port of TCP.
         let written = try traffic([tcp(8443), udp(8443)], NameOptions(quic: .check))
-        #expect(written.pinned == [udp(8443)] && !written.checksDatagrams(8443))
+        #expect(written.pinned == [udp(8443)] && written.checkedDatagrams.isEmpty)
+        let part = try traffic([tcp(8000, 8010), udp(8005)], NameOptions(quic: .check))
+        #expect(part.checkedDatagrams == [PortRange(8000, 8004), PortRange(8006, 8010)].compactMap(\.self))
+        #expect(part.checksDatagrams(8004) && !part.checksDatagrams(8005) && part.checksDatagrams(8006))
         for quic in [NameOptions.QUIC.refuse, .pin] {
             #expect(try traffic([tcp(443)], NameOptions(quic: quic)).checkedDatagrams.isEmpty)
         }

@@ -61,8 +61,11 @@ public struct NamedTraffic: Hashable, Sendable {
         }
         self.checked = PortRange.merged(sorted: checked.sorted())
         self.answered = PortRange.merged(sorted: answered.sorted())
-        // Whatever is not read is refused, and answered: what is read and not allowed too.
-        checkedDatagrams = options.quic == .check ? self.answered : []
+        // What is read and not allowed is answered as well.
+        let checkedDatagrams = options.quic == .check ? self.answered : []
+        self.checkedDatagrams = pinned.reduce(checkedDatagrams) { rest, service in
+            if case .ports(.udp, let ports) = service { rest.flatMap { $0.subtracting(ports) } } else { rest }
+        }
         self.pinned = pinned
         self.spoken = self.checked.isEmpty ? [] : spoken
         passesUnverified = options.whenUnverified == .pin
@@ -72,16 +75,7 @@ public struct NamedTraffic: Hashable, Sendable {
     public func checks(_ port: UInt16) -> Bool { checked.contains { $0.contains(port) } }
 
     /// Whether the name in QUIC's first packets decides on a port of UDP.
-    public func checksDatagrams(_ port: UInt16) -> Bool {
-        guard checkedDatagrams.contains(where: { $0.contains(port) }) else { return false }
-        return !pinned.contains { service in
-            switch service {
-            case .any(.udp): true
-            case .ports(.udp, let ports): ports.contains(port)
-            default: false
-            }
-        }
-    }
+    public func checksDatagrams(_ port: UInt16) -> Bool { checkedDatagrams.contains { $0.contains(port) } }
 
     private static func tcpPorts(_ rule: EgressRule) -> [PortRange] {
         if rule.services.isEmpty { return [.all] }
@@ -107,6 +101,15 @@ extension PortRange {
     /// Those of some ports that are in the range.
     fileprivate func intersection(_ ports: [UInt16]) -> [PortRange] {
         ports.filter(contains).sorted().map { PortRange($0) }
+    }
+
+    /// The range without another.
+    fileprivate func subtracting(_ other: PortRange) -> [PortRange] {
+        guard other.lowerBound <= upperBound, lowerBound <= other.upperBound else { return [self] }
+        var rest: [PortRange] = []
+        if lowerBound < other.lowerBound, let below = PortRange(lowerBound, other.lowerBound - 1) { rest.append(below) }
+        if other.upperBound < upperBound, let above = PortRange(other.upperBound + 1, upperBound) { rest.append(above) }
+        return rest
     }
 
     /// The range without some ports.
