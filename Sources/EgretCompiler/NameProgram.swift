@@ -186,7 +186,7 @@ public struct NameProgram: Hashable, Sendable {
 
     private func leading(_ matches: [[Statement]], besidesPassed: Bool) -> [Rule] {
         let passed = besidesPassed ? AddressFamily.allCases.map { passing($0) } : []
-        return [
+        let first: [Rule] = [
             Rule(in: lead, [Direction.reply.statement, .verdict(.accept)]),
             // Also when the address has left the set: what was led here once never leaves by itself.
             Rule(in: lead, [NameProgram.hasLabel, .verdict(.goto(check))]),
@@ -194,7 +194,8 @@ public struct NameProgram: Hashable, Sendable {
             Rule(in: lead, [.connectionState(in: [.established, .related, .invalid, .untracked]), .verdict(.accept)]),
             // What the policy says about the host decides about its addresses, whatever names they have.
             Rule(in: lead, [.equal(.destinationAddressType, AddressType.local.rawValue), .verdict(.accept)]),
-        ] + passed + matches.map { Rule(in: lead, $0 + [.verdict(.goto(check))]) }
+        ]
+        return first + passed + matches.map { Rule(in: lead, $0 + [.verdict(.goto(check))]) }
     }
 
     /// Behind the label: as long as the connection of what was led is known, its packets are led here, and never leave.
