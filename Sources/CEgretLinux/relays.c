@@ -30,6 +30,11 @@ int32_t egret_transparent(int32_t descriptor, int32_t family) {
     return set(descriptor, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
 }
 
+int32_t egret_set_traffic_class(int32_t descriptor, int32_t family, int32_t value) {
+    if (family == AF_INET) return set(descriptor, IPPROTO_IP, IP_TOS, value);
+    return set(descriptor, IPPROTO_IPV6, IPV6_TCLASS, value);
+}
+
 int32_t egret_bind_without_port(int32_t descriptor) {
     // Of both families: the option is of the level IP for IPv6 sockets too.
     return set(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);

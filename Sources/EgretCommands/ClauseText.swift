@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretCompiler
 import EgretFlows
 import EgretPolicy
+import EgretRun
 
 /// Words for the clauses of one policy set.
 struct ClauseText {
@@ -33,6 +35,19 @@ struct ClauseText {
         case .policyDefault(let policy): policies.policies.first { $0.name == policy }?.location
         case .networkDefault: nil
         }
+    }
+}
+
+extension RunRules {
+    /// What the clauses of a program that refuse are called, and where they stand.
+    init(refusals program: PolicyProgram, of policies: PolicySet) {
+        let text = ClauseText(policies)
+        let refusals = program.clauses.filter { $0.isEnforced && ($0.effect == .deny || $0.effect == .reject) }
+        let words = refusals.map { compiled in
+            let location = text.location(compiled.clause).flatMap { $0.line == 0 ? nil : ", \($0)" } ?? ""
+            return (compiled.name, (text.short(compiled.clause) + location).withVisibleControls)
+        }
+        self.init(Dictionary(words, uniquingKeysWith: { first, _ in first }))
     }
 }
 

@@ -154,7 +154,7 @@ extension RouteWay {
     fileprivate var words: String {
         [
             gateway.map { "by gateway \($0)" }, interface.map { gateway == nil ? "by interface \($0)" : "on \($0)" },
-            sourceText.map { "with source address \($0)" },
+            sourceWords.map { "with source address \($0)" },
         ].compactMap(\.self).joined(separator: " ")
     }
 }

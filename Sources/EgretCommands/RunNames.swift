@@ -78,6 +78,7 @@ final class RunNames: Sendable {
         var settings = ConnectionProxy.Settings()
         // Every other connection of the run has the host's address too.
         settings.keepsSource = false
+        settings.codePoint = { _, server in log.judge.codePoint(to: server) }
         settings.protocols = { _, port in log.judge.protocols(port) }
         connections = try ConnectionProxy(
             registry: registry,

@@ -192,6 +192,7 @@ final class RunPlace {
     }
 
     private func make(_ plan: AddressPlan, _ network: HostNetwork) throws {
+        try host.state.note(RunRules(refusals: policyProgram, of: policies), of: record)
         let link = try RunLink.create(record, plan, mtu: network.mtu, in: namespaces.network, host.route)
         let endpoint = Endpoint(
             interface: link.name,

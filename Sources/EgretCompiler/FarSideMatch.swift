@@ -16,9 +16,10 @@ struct FarSideMatch {
         self.init(route.destinations, route.services, .egress, groups: groups, family: family, set: name)
     }
 
-    /// Works out a match; `direction` says whether the far side is what packets go to, or what they come from.
+    /// Works out a match; `direction` says whether the far side is what packets go to, or what they come from. With `isLed` it
+    /// is what their connection was going to before it was led to a proxy of this host's.
     init(
-        _ destinations: [Destination], _ services: [Service], _ direction: TrafficDirection,
+        _ destinations: [Destination], _ services: [Service], _ direction: TrafficDirection, isLed: Bool = false,
         groups: [String: DestinationGroup], family: AddressFamily, set name: String
     ) {
         var condition: [Statement] = [family.isPackets]
@@ -32,12 +33,19 @@ struct FarSideMatch {
                 return
             }
             set = FarSideMatch.set(name, ranges, family)
-            condition.append(.inSet(direction == .egress ? family.destination : family.source, name))
+            condition.append(.inSet(FarSideMatch.address(direction, isLed: isLed, family), name))
         }
-        let port: Selector = direction == .egress ? .destinationPort : .sourcePort
+        let port: Selector =
+            isLed ? .originalDestinationPort : direction == .egress ? .destinationPort : .sourcePort
         conditions =
             services.isEmpty
             ? [condition] : services.flatMap { FarSideMatch.conditions($0, port: port) }.map { condition + $0 }
+    }
+
+    /// Where a packet has the far side's address.
+    static func address(_ direction: TrafficDirection, isLed: Bool, _ family: AddressFamily) -> Selector {
+        if isLed { return family.originalDestination }
+        return direction == .egress ? family.destination : family.source
     }
 
     static func set(_ name: String, _ ranges: [ClosedRange<UInt128>], _ family: AddressFamily) -> Set {

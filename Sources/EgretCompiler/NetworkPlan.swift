@@ -57,18 +57,22 @@ public struct SourcePool: Hashable, Sendable {
     public let first: IPAddress
     /// The last address; equal to the first for a pool of one.
     public let last: IPAddress
+    /// Whether each connection gets one by chance. Otherwise an endpoint keeps to one.
+    public let isPerConnection: Bool
 
     /// Creates a pool, or `nil` if the two ends are of different families or run backwards.
-    public init?(_ first: IPAddress, _ last: IPAddress) {
+    public init?(_ first: IPAddress, _ last: IPAddress, isPerConnection: Bool = false) {
         guard first.family == last.family, first.rawValue <= last.rawValue else { return nil }
         self.first = first
         self.last = last
+        self.isPerConnection = isPerConnection
     }
 
     /// Creates a pool of one address.
     public init(_ address: IPAddress) {
         first = address
         last = address
+        isPerConnection = false
     }
 
     /// The family of its addresses.

@@ -113,6 +113,9 @@ extension AddressFamily {
 
     var destination: Selector { self == .ipv4 ? .ipv4Destination : .ipv6Destination }
 
+    /// The selector of the address that a packet's connection was going to, before any translation.
+    var originalDestination: Selector { self == .ipv4 ? .originalIPv4Destination : .originalIPv6Destination }
+
     var dataType: DataType { self == .ipv4 ? .ipv4Address : .ipv6Address }
 
     /// The map from the protocols and ports that are published at all of the host's addresses.

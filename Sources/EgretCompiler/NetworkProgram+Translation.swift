@@ -15,9 +15,9 @@ extension NetworkProgram {
             program.rules += within(plan, family, subnets)
             if plan.isTranslated {
                 program.rules += [
-                    Rule(in: plan.outChain, [family.isPackets, .verdictMap(family.source, family.endpointSources)]),
-                    Rule(in: plan.outChain, [family.isPackets, .anonymousCounter] + plan.translation(family)),
+                    Rule(in: plan.outChain, [family.isPackets, .verdictMap(family.source, family.endpointSources)])
                 ]
+                program.rules += plan.translations(family).map { Rule(in: plan.outChain, [family.isPackets] + $0) }
             }
             program.memberships.append(
                 Set(
@@ -71,7 +71,7 @@ extension NetworkProgram {
         let chain = "\(network)-out-" + String("\(source.address)".map { $0 == ":" ? "_" : $0 })
         var program = TableProgram(table: table)
         program.chains = [Chain(chain)]
-        program.rules = [Rule(in: chain, [family.isPackets, .anonymousCounter, source.pool.translation])]
+        program.rules = source.pool.translations.map { Rule(in: chain, [family.isPackets] + $0) }
         program.memberships = [
             Set(
                 family.endpointSources,
@@ -85,23 +85,20 @@ extension NetworkProgram {
 }
 
 extension NetworkPlan {
-    /// The statement that translates connections of a family.
-    fileprivate func translation(_ family: AddressFamily) -> [Statement] {
-        switch translation {
+    /// What the rules end with that translate connections of a family.
+    fileprivate func translations(_ family: AddressFamily) -> [[Statement]] {
+        let masquerades: [[Statement]] = [[.anonymousCounter, .masquerade]]
+        return switch translation {
         case .none: []
-        case .masquerade: [.masquerade]
-        case .sourceAddresses(let pools): [pools.first { $0.family == family }?.translation ?? .masquerade]
+        case .masquerade: masquerades
+        case .sourceAddresses(let pools): pools.first { $0.family == family }?.translations ?? masquerades
         }
     }
 }
 
 extension SourcePool {
-    /// A client keeps its address as long as the pool is the same: what it talks to may care. So it has that one's
-    /// ports and no more.
-    fileprivate var translation: Statement {
-        guard first != last, let run = TranslationTarget(first, last, isPersistent: true) else {
-            return .sourceTranslation(TranslationTarget(first))
-        }
-        return .sourceTranslation(run)
+    /// What the rules end with that give connections an address of it.
+    fileprivate var translations: [[Statement]] {
+        SourceSpread.translations(first, last, isPerConnection: isPerConnection)
     }
 }

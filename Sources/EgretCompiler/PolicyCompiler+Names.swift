@@ -65,14 +65,15 @@ extension PolicyCompiler {
     ///   - said: What happens to a flow in the set.
     ///   - unsaid: What happens to any other.
     ///   - isStamped: Whether connections are noted as admitted.
+    ///   - isDrained: Whether a schedule that drains may refuse them one day.
     /// - Returns: The chain's name.
     mutating func speechChain(
-        _ ruling: Ruling, _ names: Int, _ said: Ruling, _ unsaid: Ruling, _ isStamped: Bool
+        _ ruling: Ruling, _ names: Int, _ said: Ruling, _ unsaid: Ruling, _ isStamped: Bool, _ isDrained: Bool
     ) -> String {
-        let key = RulingChain(ruling: ruling, isStamped: isStamped)
+        let key = RulingChain(ruling: ruling, isStamped: isStamped, isDrained: isDrained)
         if let name = rulingChains[key] { return name }
-        let isSaid = rulingChain(said, isStamped: isStamped)
-        let isUnsaid = rulingChain(unsaid, isStamped: isStamped)
+        let isSaid = rulingChain(said, isStamped: isStamped, isDrained: isDrained)
+        let isUnsaid = rulingChain(unsaid, isStamped: isStamped, isDrained: isDrained)
         let name = addChain("n\(rulingChains.count)")
         for family in AddressFamily.allCases {
             let set = CompiledNameRule.flowSet(rules.nameUses[names].number, family, of: output.generation)
@@ -103,14 +104,15 @@ extension PolicyCompiler {
     ///   - held: What happens to an address in the set.
     ///   - free: What happens to any other.
     ///   - isStamped: Whether connections are noted as admitted.
+    ///   - isDrained: Whether a schedule that drains may refuse them one day.
     /// - Returns: The chain's name.
     mutating func nameChain(
-        _ ruling: Ruling, _ names: Int, _ held: Ruling, _ free: Ruling, _ isStamped: Bool
+        _ ruling: Ruling, _ names: Int, _ held: Ruling, _ free: Ruling, _ isStamped: Bool, _ isDrained: Bool
     ) -> String {
-        let key = RulingChain(ruling: ruling, isStamped: isStamped)
+        let key = RulingChain(ruling: ruling, isStamped: isStamped, isDrained: isDrained)
         if let name = rulingChains[key] { return name }
-        let isHeld = rulingChain(held, isStamped: isStamped)
-        let isFree = rulingChain(free, isStamped: isStamped)
+        let isHeld = rulingChain(held, isStamped: isStamped, isDrained: isDrained)
+        let isFree = rulingChain(free, isStamped: isStamped, isDrained: isDrained)
         let name = addChain("n\(rulingChains.count)")
         for family in AddressFamily.allCases {
             let set = nameSet(rules.nameUses[names].number, family)

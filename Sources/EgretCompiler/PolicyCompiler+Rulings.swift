@@ -11,12 +11,15 @@ struct EffectChain: Hashable {
     var effect: Int
     /// Whether connections that it lets through are noted. One that is not is judged packet by packet.
     var isStamped: Bool
+    /// Whether those between two endpoints are noted, too.
+    var isDrained: Bool
 }
 
 /// The chain of one ruling.
 struct RulingChain: Hashable {
     var ruling: Ruling
     var isStamped: Bool
+    var isDrained: Bool
 }
 
 extension PolicyCompiler {
@@ -25,21 +28,26 @@ extension PolicyCompiler {
     /// - Parameters:
     ///   - ruling: The ruling.
     ///   - isStamped: Whether connections are noted as admitted. Not those that a schedule may refuse one day and cut.
+    ///   - isDrained: Whether a schedule that drains may refuse them one day, so that those between endpoints are noted, too.
     /// - Returns: The chain's name.
-    mutating func rulingChain(_ ruling: Ruling, isStamped: Bool = true) -> String {
+    mutating func rulingChain(_ ruling: Ruling, isStamped: Bool = true, isDrained: Bool = false) -> String {
         switch ruling {
-        case .clause(let effect, nil): return effectChain(effect, isStamped: isStamped)
-        case .clause(let effect, let audit?): return auditChain(ruling, effect, audit, isStamped)
+        case .clause(let effect, nil): return effectChain(effect, isStamped: isStamped, isDrained: isDrained)
+        case .clause(let effect, let audit?): return auditChain(ruling, effect, audit, isStamped, isDrained)
         case .named(let names, let held, let free):
-            return nameChain(ruling, names, held, free, isStamped)
+            return nameChain(ruling, names, held, free, isStamped, isDrained)
         case .spoken(let names, let said, let unsaid):
-            return speechChain(ruling, names, said, unsaid, isStamped)
+            return speechChain(ruling, names, said, unsaid, isStamped, isDrained)
         case .timed(let schedule, let open, let closed):
-            let key = RulingChain(ruling: ruling, isStamped: isStamped)
+            let key = RulingChain(ruling: ruling, isStamped: isStamped, isDrained: isDrained)
             if let name = rulingChains[key] { return name }
             let cuts = rules.schedules[schedule].schedule.onClose == .cut
-            let isOpen = rulingChain(open, isStamped: isStamped && !(cuts && mayRefuse(closed)))
-            let isClosed = rulingChain(closed, isStamped: isStamped && !(cuts && mayRefuse(open)))
+            let drains = !cuts && use.isOfEndpoints
+            let (refusesOpen, refusesClosed) = (mayRefuse(open), mayRefuse(closed))
+            let isOpen = rulingChain(
+                open, isStamped: isStamped && !(cuts && refusesClosed), isDrained: isDrained || drains && refusesClosed)
+            let isClosed = rulingChain(
+                closed, isStamped: isStamped && !(cuts && refusesOpen), isDrained: isDrained || drains && refusesOpen)
             let name = addChain("t\(rulingChains.count)")
             output.program.rules += [
                 Rule(in: name, [.inSet(.time, scheduleSet(schedule)), .verdict(.goto(isOpen))]),
@@ -51,10 +59,12 @@ extension PolicyCompiler {
     }
 
     /// What a policy that is only audited would have refused: counted and logged by its clause, and then as is enforced.
-    private mutating func auditChain(_ ruling: Ruling, _ effect: Int, _ audit: Int, _ isStamped: Bool) -> String {
-        let key = RulingChain(ruling: ruling, isStamped: isStamped)
+    private mutating func auditChain(
+        _ ruling: Ruling, _ effect: Int, _ audit: Int, _ isStamped: Bool, _ isDrained: Bool
+    ) -> String {
+        let key = RulingChain(ruling: ruling, isStamped: isStamped, isDrained: isDrained)
         if let name = rulingChains[key] { return name }
-        let next = effectChain(effect, isStamped: isStamped)
+        let next = effectChain(effect, isStamped: isStamped, isDrained: isDrained)
         let counter = "\(prefix)-a\(audit)"
         if !output.program.counters.contains(Counter(counter)) {
             output.program.counters.append(Counter(counter))
@@ -148,12 +158,14 @@ extension Schedule {
 // MARK: - Effects
 
 extension PolicyCompiler {
-    private mutating func effectChain(_ index: Int, isStamped: Bool) -> String {
+    private mutating func effectChain(_ index: Int, isStamped: Bool, isDrained: Bool) -> String {
         let (clause, effect) = rules.effects[index]
-        let key = EffectChain(effect: index, isStamped: isStamped || effect.isRefusal)
+        let key = EffectChain(
+            effect: index, isStamped: isStamped || effect.isRefusal,
+            isDrained: isDrained && isStamped && !effect.isRefusal)
         if let name = effectChains[key] { return name }
         let counter = "\(prefix)-r\(index)"
-        let name = addChain(key.isStamped ? "r\(index)" : "r\(index)-timed")
+        let name = addChain("r\(index)" + (key.isDrained ? "-drained" : key.isStamped ? "" : "-timed"))
         effectChains[key] = name
         if counted.insert(index).inserted {
             output.clauses.append(CompiledClause(clause: clause, effect: effect, name: counter))
@@ -166,9 +178,9 @@ extension PolicyCompiler {
         let rules: [Rule] =
             switch effect {
             case .allow where isFirst.isEmpty:
-                [Rule(in: name, [.counter(counter)] + passage(isStamped: key.isStamped))]
-            case .allow: [count, Rule(in: name, passage(isStamped: key.isStamped))]
-            case .audit: [count, log, Rule(in: name, passage(isStamped: key.isStamped))]
+                [Rule(in: name, [.counter(counter)] + passage(key))]
+            case .allow: [count, Rule(in: name, passage(key))]
+            case .audit: [count, log, Rule(in: name, passage(key))]
             case .deny: [count, log, Rule(in: name, [.verdict(.drop)])]
             case .reject:
                 [
@@ -184,35 +196,33 @@ extension PolicyCompiler {
     }
 
     /// How a packet goes on that a clause lets through.
-    private func passage(isStamped: Bool) -> [Statement] {
+    private func passage(_ chain: EffectChain) -> [Statement] {
         switch use {
-        case .run: isStamped ? [output.generation.stamp, .verdict(.accept)] : [.verdict(.accept)]
-        case .endpoint: isStamped ? [.verdict(.goto(passageChain))] : [.verdict(.return)]
+        case .run: chain.isStamped ? [output.generation.stamp, .verdict(.accept)] : [.verdict(.accept)]
+        case .endpoint where chain.isDrained: [.verdict(.goto(drainChain))]
+        case .endpoint: chain.isStamped ? [.verdict(.goto(passageChain))] : [.verdict(.return)]
         }
     }
 
-    private var passageChain: String { "\(prefix)-pass" }
+    var passageChain: String { "\(prefix)-pass" }
 
     /// The chain that notes on a connection that it is admitted, and lets the packet go on.
     ///
     /// Not on one between two endpoints, which the other end's program judges too: of two notes only one has room, and
-    /// each packet would write both. And not by an error about a connection: its far address may be anybody's.
+    /// each packet would write both (those that drain are in a set of each program's own). And not by an error about a
+    /// connection: its far address may be anybody's.
     mutating func addPassage() {
         guard case .endpoint(let direction) = use else { return }
         output.program.chains.append(Chain(passageChain))
-        for family in AddressFamily.allCases {
-            for packets in [Direction.original, .reply] {
+        let areBetweenEndpoints = AddressFamily.allCases.flatMap { family in
+            [Direction.original, .reply].map { packets -> [Statement] in
                 let isFarDestination = (direction == .egress) == (packets == .original)
                 let far = isFarDestination ? family.destination : family.source
-                output.program.rules.append(
-                    Rule(
-                        in: passageChain,
-                        [
-                            packets.statement, family.isPackets, .inSet(far, HostBase.members(family)),
-                            .verdict(.return),
-                        ]))
+                return [packets.statement, family.isPackets, .inSet(far, HostBase.members(family))]
             }
         }
+        addDraining(areBetweenEndpoints)
+        output.program.rules += areBetweenEndpoints.map { Rule(in: passageChain, $0 + [.verdict(.return)]) }
         output.program.rules += [
             Rule(in: passageChain, [.connectionState(in: .related), .verdict(.return)]),
             Rule(in: passageChain, [output.generation.stamp]),

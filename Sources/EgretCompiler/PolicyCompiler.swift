@@ -83,6 +83,7 @@ public struct PolicyCompiler {
     private mutating func compile() {
         output.program.limits = [RateLimit("\(prefix)-log", packetsPerSecond: 200, burst: 400)]
         output.program.chains = [Chain(output.egressChain), Chain(output.replyChain)]
+        addDrained()
         addNames()
         addAddressMap(UInt32.self, family: .ipv4) { .ipv4Intervals($0, verdicts: $1) }
         addAddressMap(UInt128.self, family: .ipv6) { .ipv6Intervals($0, verdicts: $1) }

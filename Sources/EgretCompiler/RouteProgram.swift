@@ -236,6 +236,6 @@ public struct RouteProgram: Hashable, Sendable {
             own = [.equal(.networkProtocol, 10), .equal(.ipv6Source, address.rawValue)]
         }
         let isOnWay = Statement.equal(.connectionLabel(label), UInt128(1) << UInt128(label))
-        return [Rule(in: "postrouting", own + [isOnWay, .anonymousCounter, way.way.sourceTranslation(source)])]
+        return way.way.sourceTranslations(source).map { Rule(in: "postrouting", own + [isOnWay] + $0) }
     }
 }

@@ -71,6 +71,7 @@ struct RegisterLoad {
         case .conntrack(let key): RegisterLoad.connectionNames[key.rawValue] ?? "[ct \(key.rawValue)]"
         case .fib(let result, let flags):
             result == 3 ? "fib \(flags & 1 != 0 ? "saddr" : "daddr") type" : "[fib]"
+        case .randomNumber(let modulus): "numgen random mod \(modulus)"
         case .payload(.network, let offset, let length): networkName(offset, length)
         case .payload(.transport, 0, 2): "\(transportName(context)) sport"
         case .payload(.transport, 2, 2): "\(transportName(context)) dport"
@@ -123,6 +124,7 @@ struct RegisterLoad {
             return RegisterLoad.addressTypes[Int(truncatingIfNeeded: RegisterLoad.hostNumber(bytes))] ?? "\(bytes)"
         case .conntrack(.state): return bits(RegisterLoad.stateNames, bytes)
         case .conntrack(.status): return bits(RegisterLoad.statusNames, bytes)
+        case .randomNumber: return "\(RegisterLoad.hostNumber(bytes))"
         case .conntrack(.direction): return bytes == [0] ? "original" : "reply"
         default: return maskText + "0x" + String(RegisterLoad.hostNumber(bytes), radix: 16)
         }

@@ -53,7 +53,7 @@ struct NatRuleText {
         case .into(let register, .immediate(let bytes)): constants[register] = bytes
         case .immediate(let bytes): constants[1] = bytes
         case .into(_, let load): loads.append(RegisterLoad(load, context))
-        case .meta, .payload, .conntrack, .fib: loads.append(RegisterLoad(expression, context))
+        case .meta, .payload, .conntrack, .fib, .randomNumber: loads.append(RegisterLoad(expression, context))
         case .bitwise(let mask, let xor): if !loads.isEmpty { loads[loads.count - 1].mask(mask, xor) }
         case .compare(let isEqual, let bytes): compare(isEqual ? "" : "!= ", bytes)
         case .lookup(let set, let isInverted):
@@ -70,7 +70,7 @@ struct NatRuleText {
         case .log: words.append("log")
         case .reject: words.append("reject")
         case .connectionTuple, .byteOrder, .setConntrack, .setMeta, .object, .forward, .transparentProxy, .socketCgroup,
-            .limit, .connectionLimit, .each, .addElement, .evaluationNumber, .writePayload:
+            .limit, .connectionLimit, .each, .addElement, .keepElement, .evaluationNumber, .writePayload:
             words.append("[\(expression.kernelName)]")
         case .other(let name, let data): append(name, data)
         }

@@ -46,7 +46,7 @@ extension PassingPacket {
             case .into(_, .immediate), .immediate, .counter, .log, .object, .setConntrack, .setMeta: continue
             case .into(_, let load): loaded = self.loaded(by: load)
             case .meta, .payload, .conntrack, .fib: loaded = self.loaded(by: expression)
-            case .connectionTuple, .byteOrder, .socketCgroup, .evaluationNumber: loaded = .unknown
+            case .connectionTuple, .byteOrder, .socketCgroup, .evaluationNumber, .randomNumber: loaded = .unknown
             case .bitwise(let mask, let xor): loaded = loaded.masked(mask, xor)
             case .compare(let isEqual, let bytes):
                 guard let isTrue = loaded.compares(isEqual: isEqual, bytes) else {
@@ -58,7 +58,7 @@ extension PassingPacket {
                 if name == "match" && XtName(data) == "comment" { continue }
                 isCertain = false
             case .lookup, .verdictMap, .verdict, .reject, .masquerade, .translate, .transparentProxy, .forward, .limit,
-                .connectionLimit, .each, .addElement, .writePayload:
+                .connectionLimit, .each, .addElement, .keepElement, .writePayload:
                 isCertain = false
             }
         }

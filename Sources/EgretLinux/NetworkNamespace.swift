@@ -75,6 +75,22 @@ public enum NetworkNamespace {
         try File.remove(path)
     }
 
+    /// Removes the empty file that is left of a namespace whose making was stopped.
+    ///
+    /// - Parameter path: The file. Where there is none, where it is not empty, or where something is mounted on it, what is there
+    ///   stays as it is.
+    /// - Throws: ``LinuxError`` if the kernel refuses.
+    public static func removeUnfinished(at path: String) throws(LinuxError) {
+        guard let status = try? File.status(path, followingLinks: false) else { return }
+        // The file of a namespace is regular and empty, too.
+        guard status.kind == .regular, status.size == 0 else { return }
+        do throws(LinuxError) {
+            try File.remove(path)
+        } catch {
+            guard error.errno == .busy else { throw error }
+        }
+    }
+
     /// A name that is made in one mount namespace is there in all.
     private static func share(_ directory: String) throws(LinuxError) {
         let flags = egret_ms_shared | egret_ms_rec

@@ -102,12 +102,22 @@ public struct AddressPair: Hashable, Sendable, Codable {
     public var first: IPAddress
     /// The last address; equal to the first for one alone.
     public var last: IPAddress
+    /// `true` if each connection gets one of them by chance; otherwise, as in records of before there was such a thing, `nil`:
+    /// each endpoint keeps to one.
+    public private(set) var isPerConnection: Bool?
 
     /// Creates a pair, or `nil` if the two are of different families or in the wrong order.
     public init?(_ first: IPAddress, _ last: IPAddress) {
         guard first.family == last.family, first.rawValue <= last.rawValue else { return nil }
         self.first = first
         self.last = last
+    }
+
+    /// The same addresses, one for each connection; one address alone stays as it is.
+    public var perConnection: AddressPair {
+        var pair = self
+        if first != last { pair.isPerConnection = true }
+        return pair
     }
 
     /// Reads `192.0.2.7` or `192.0.2.7-192.0.2.9`; `nil` for anything else.

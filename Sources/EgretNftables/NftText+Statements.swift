@@ -37,6 +37,8 @@ extension NftText {
         case .connectionsOverEach(let selector, let set, let count):
             "add @\(set) { \(render(selector)) ct count over \(count) }"
         case .addToSet(let selector, let set): "add @\(set) { \(render(selector)) }"
+        case .keepInSet(let selector, let set):
+            "update @\(set) { \(render(selector)) timeout \(Statement.keptSeconds)s }"
         case .setPriority(let value):
             "meta priority set \(String(value >> 16, radix: 16)):\(String(value & 0xffff, radix: 16))"
         case .setTrafficClass(let family, let value):
@@ -85,8 +87,12 @@ extension NftText {
         case .packetMark(let mask): "meta mark & \(hexadecimal(UInt128(mask), digits: 8))"
         case .connectionState: "ct state"
         case .connectionDirection: "ct direction"
+        case .connectionID: "ct id"
         case .connectionProtocol: "ct protocol"
         case .connectionTargetPort: "ct reply proto-src"
+        case .originalIPv4Destination: "ct original ip daddr"
+        case .originalIPv6Destination: "ct original ip6 daddr"
+        case .originalDestinationPort: "ct original proto-dst"
         case .time: "meta time"
         case .ipv4Source: "ip saddr"
         case .ipv4Destination: "ip daddr"
@@ -106,16 +112,18 @@ extension NftText {
         case .destinationAddressType: "fib daddr type"
         case .socketCgroup(let level): "socket cgroupv2 level \(level)"
         case .evaluationNumber: "numgen inc mod \(UInt32.max) offset 1"
+        case .randomNumber(let limit): "numgen random mod \(limit)"
         }
     }
 
     /// A value that a selector is compared to.
     static func value(_ value: UInt128, of selector: Selector) -> String {
         switch selector {
-        case .ipv4Source, .ipv4Destination, .arpSenderIPv4: NftText.value(value, .ipv4Address)
-        case .ipv6Source, .ipv6Destination: NftText.value(value, .ipv6Address)
+        case .ipv4Source, .ipv4Destination, .originalIPv4Destination, .arpSenderIPv4:
+            NftText.value(value, .ipv4Address)
+        case .ipv6Source, .ipv6Destination, .originalIPv6Destination: NftText.value(value, .ipv6Address)
         case .etherSource, .arpSenderEther: NftText.value(value, .etherAddress)
-        case .connectionMark, .packetMark: NftText.value(value, .mark)
+        case .connectionMark, .packetMark, .connectionID: NftText.value(value, .mark)
         case .connectionLabel(let bit): String(bit)
         case .networkProtocol: value == 2 ? "ipv4" : value == 10 ? "ipv6" : String(value)
         case .tcpFlags: hexadecimal(value, digits: 2)
@@ -127,8 +135,9 @@ extension NftText {
         case .transportProtocol, .connectionProtocol: protocolName(value)
         case .time: NftText.value(value, .time)
         case .inputName(let length), .outputName(let length): name(value, length)
-        case .inputInterface, .outputInterface, .sourcePort, .destinationPort, .connectionTargetPort, .icmpType,
-            .icmpv6Type, .arpOperation, .destinationAddressType, .socketCgroup, .evaluationNumber:
+        case .inputInterface, .outputInterface, .sourcePort, .destinationPort, .connectionTargetPort,
+            .originalDestinationPort, .icmpType, .icmpv6Type, .arpOperation, .destinationAddressType, .socketCgroup,
+            .evaluationNumber, .randomNumber:
             String(value)
         }
     }

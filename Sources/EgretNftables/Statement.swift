@@ -43,10 +43,21 @@ public enum Selector: Hashable, Sendable {
     case connectionState
     /// `ct direction`: 0 original, 1 reply.
     case connectionDirection
+    /// `ct id`: the kernel's number for the packet's connection, the same as long as it is tracked. Another may get it later, and
+    /// two at a time have the same one once in some thousand million times.
+    case connectionID
     /// `ct protocol`: the upper-layer protocol of the packet's connection, also where the packet is an error about it.
     case connectionProtocol
     /// `ct reply proto-src`: the port that the connection's target listens on, after any translation.
     case connectionTargetPort
+    /// `ct original ip daddr`: where the connection was going, before any translation. The rule must already have matched IPv4.
+    case originalIPv4Destination
+    /// `ct original ip6 daddr`: where the connection was going, before any translation. The rule must already have matched
+    /// IPv6.
+    case originalIPv6Destination
+    /// `ct original proto-dst`: the port that the connection was going to, before any translation. The rule must already have
+    /// matched a protocol with ports.
+    case originalDestinationPort
     /// `meta time`: when the packet came, in nanoseconds since 1970 (UTC). Only for look-ups in sets of intervals.
     case time
     /// `ip saddr`. The rule must already have matched IPv4.
@@ -87,6 +98,8 @@ public enum Selector: Hashable, Sendable {
     /// `numgen inc mod 4294967295 offset 1`: which time this is that the rule asks, from 1 on, over all processors. Behind
     /// 2^32 - 1 it is 1 again, and with a rule that is made anew. Only for look-ups in sets of intervals.
     case evaluationNumber
+    /// `numgen random mod N`: a number by chance, from 0 on and below N, which is not 0. Another one each time the rule asks.
+    case randomNumber(below: UInt32)
 }
 
 /// Bits of `ct state` (`NF_CT_STATE_*_BIT` in `linux/netfilter/nf_conntrack_common.h`).
@@ -166,6 +179,9 @@ public enum Statement: Hashable, Sendable {
     case connectionsOverEach(Selector, set: String, UInt32)
     /// `add @SET { KEY }`: puts the selector's value into a set of a size that is dynamic. Goes no further if it has no room.
     case addToSet(Selector, String)
+    /// `update @SET { KEY timeout 10800s }`: puts the selector's value into a set that is dynamic and has times to live, for
+    /// ``keptSeconds``, also if it is there already. Goes no further if the set has no room.
+    case keepInSet(Selector, String)
     /// Sets the packet's priority, which says the class of a queueing discipline that it waits in (`meta priority set`).
     case setPriority(UInt32)
     /// Sets the packet's differentiated-services code point, 0 to 63. The rule must already have matched the family.
@@ -207,6 +223,10 @@ public enum Statement: Hashable, Sendable {
 extension Statement {
     /// How long a key of ``withinEach(_:set:perSecond:burst:)`` is remembered after its last packet, in seconds.
     public static let keySeconds: UInt64 = 60
+
+    /// How long a key of ``keepInSet(_:_:)`` is in the set after its last packet, in seconds: longer than the two hours after
+    /// which an idle TCP connection says that it is alive (`net.ipv4.tcp_keepalive_time`).
+    public static let keptSeconds: UInt64 = 10_800
 
     /// How long a key of ``beyondEach(_:set:_:seconds:burst:)`` is remembered after its last packet, in seconds: until all
     /// that may come at once might come again, so that nobody gains by being forgotten, and at least a minute.

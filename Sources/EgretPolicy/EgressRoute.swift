@@ -47,6 +47,14 @@ public struct RouteWay: Hashable, Sendable {
     /// The most ways that the policies of a run may have together.
     public static let limit = 31
 
+    /// Who gets one address of a run of source addresses.
+    public enum SourceUse: String, Hashable, Sendable, CaseIterable {
+        /// Each endpoint keeps to one.
+        case endpoint
+        /// Each connection gets one by chance.
+        case connection
+    }
+
     /// The next hop.
     public var gateway: IPAddress?
     /// The interface.
@@ -55,6 +63,8 @@ public struct RouteWay: Hashable, Sendable {
     public var sourceAddress: IPAddress?
     /// The last source address, of a run of them; `nil` where there is one. Of the first one's family, and above it.
     public var lastSourceAddress: IPAddress?
+    /// Whether each connection gets one of several source addresses by chance. Otherwise an endpoint keeps to one.
+    public var isSourcePerConnection: Bool
     /// How its health is found out; `nil` where the interface's being up is enough.
     public var check: RouteCheck?
 
@@ -64,9 +74,11 @@ public struct RouteWay: Hashable, Sendable {
         interface: InterfaceName? = nil,
         sourceAddress: IPAddress? = nil,
         lastSourceAddress: IPAddress? = nil,
+        isSourcePerConnection: Bool = false,
         check: RouteCheck? = nil
     ) {
         self.lastSourceAddress = lastSourceAddress
+        self.isSourcePerConnection = isSourcePerConnection && lastSourceAddress != nil
         self.gateway = gateway
         self.interface = interface
         self.sourceAddress = sourceAddress
@@ -76,6 +88,11 @@ public struct RouteWay: Hashable, Sendable {
     /// `192.0.2.7`, or `192.0.2.7-192.0.2.9`; `nil` if it has no source address.
     public var sourceText: String? {
         sourceAddress.map { first in lastSourceAddress.map { "\(first)-\($0)" } ?? "\(first)" }
+    }
+
+    /// ``sourceText``, and `per connection` where each gets one of several.
+    public var sourceWords: String? {
+        sourceText.map { isSourcePerConnection ? "\($0) per connection" : $0 }
     }
 
     /// Reads a source address, or the first and the last of a run of them, as ``sourceText`` has it.

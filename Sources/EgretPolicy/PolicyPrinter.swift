@@ -111,6 +111,7 @@ public enum PolicyPrinter {
         if let gateway = way.gateway { fields.append("gateway: \(YAMLScalar.text(gateway.description))") }
         if let interface = way.interface { fields.append("interface: \(YAMLScalar.text(interface.rawValue))") }
         if let source = way.sourceText { fields.append("sourceAddress: \(YAMLScalar.text(source))") }
+        if way.isSourcePerConnection { fields.append("sourceAddressPer: connection") }
         if let check = way.check { fields.append("check: { \(self.check(check).joined(separator: ", ")) }") }
         return fields
     }

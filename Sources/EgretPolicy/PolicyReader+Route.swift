@@ -12,11 +12,11 @@ extension PolicyReader {
     )
 
     private static let viaSchema = DocumentFields.Schema(
-        name: "via", fields: ["gateway", "interface", "sourceAddress", "check", "fallback"]
+        name: "via", fields: ["gateway", "interface", "sourceAddress", "sourceAddressPer", "check", "fallback"]
     )
 
     private static let waySchema = DocumentFields.Schema(
-        name: "a way of via", fields: ["gateway", "interface", "sourceAddress", "check"],
+        name: "a way of via", fields: ["gateway", "interface", "sourceAddress", "sourceAddressPer", "check"],
         foreign: ["fallback": "with several ways, write fallback beside via"]
     )
 
@@ -119,9 +119,11 @@ extension PolicyReader {
         let gateway = fields["gateway"].flatMap { readAddress($0, "gateway") }
         let interface = fields["interface"].flatMap { readInterface($0) }
         let source = fields["sourceAddress"].flatMap { readSources($0) }
+        let use = readSourceUse(fields)
         let check = fields["check"].flatMap { readCheck($0) }
         if fields.has("gateway") && gateway == nil || fields.has("interface") && interface == nil
             || fields.has("sourceAddress") && source == nil || fields.has("check") && check == nil
+            || fields.has("sourceAddressPer") && use == nil
         {
             return nil
         }
@@ -135,7 +137,22 @@ extension PolicyReader {
         }
         return RouteWay(
             gateway: gateway, interface: interface, sourceAddress: source?.first, lastSourceAddress: source?.last,
-            check: check)
+            isSourcePerConnection: use == .connection, check: check)
+    }
+
+    private mutating func readSourceUse(_ fields: DocumentFields) -> RouteWay.SourceUse? {
+        guard let node = fields["sourceAddressPer"] else { return nil }
+        if !fields.has("sourceAddress") {
+            error(
+                DiagnosticCode.missingField, at: node.location,
+                "sourceAddressPer says who gets one of several source addresses, and the way has none",
+                "write sourceAddress, for example 192.0.2.1-192.0.2.4"
+            )
+            return nil
+        }
+        return word(
+            node, "sourceAddressPer", as: RouteWay.SourceUse.self, others: ["client": "endpoint", "flow": "connection"]
+        )
     }
 
     private mutating func readSources(_ node: DocumentNode) -> (first: IPAddress, last: IPAddress?)? {

@@ -58,7 +58,7 @@ extension RouteWay {
     public var words: String {
         [
             gateway.map { "gateway \($0)" }, interface.map { "interface \($0)" },
-            sourceText.map { "source address \($0)" },
+            sourceWords.map { "source address \($0)" },
         ].compactMap(\.self).joined(separator: ", ")
     }
 }

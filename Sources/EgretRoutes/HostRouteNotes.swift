@@ -18,12 +18,13 @@ struct HostRouteNotes: Hashable {
     init(text: String) {
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: " ", omittingEmptySubsequences: false)
-            guard fields.count == 5, let number = Int(fields[0]) else { continue }
-            let texts = fields[2...].map { $0 == "-" ? nil : $0 }
+            let isPerConnection = fields.count == 6 && fields[5] == "connection"
+            guard fields.count == 5 || isPerConnection, let number = Int(fields[0]) else { continue }
+            let texts = fields[2..<5].map { $0 == "-" ? nil : $0 }
             let sources = texts[2].flatMap { RouteWay.sources($0) }
             let way = RouteWay(
                 gateway: texts[0].flatMap { IPAddress($0) }, interface: texts[1].flatMap { InterfaceName($0) },
-                sourceAddress: sources?.first, lastSourceAddress: sources?.last)
+                sourceAddress: sources?.first, lastSourceAddress: sources?.last, isSourcePerConnection: isPerConnection)
             let isWhole = zip(texts, [way.gateway != nil, way.interface != nil, way.sourceAddress != nil])
                 .allSatisfy { ($0 != nil) == $1 }
             guard isWhole, ways[number] == nil, !ways.values.contains(way) else { continue }
@@ -32,14 +33,16 @@ struct HostRouteNotes: Hashable {
         }
     }
 
-    /// A line for each way: number, health, gateway, interface and source address.
+    /// A line for each way: number, health, gateway, interface and source address, and `connection` where each connection gets
+    /// one of several.
     var text: String {
         ways.sorted { $0.key < $1.key }.map { number, way in
             let health = silent.contains(number) ? "silent" : "answers"
             let parts = [
                 way.gateway.map { "\($0)" }, way.interface.map { "\($0)" }, way.sourceText,
             ].map { $0 ?? "-" }
-            return "\(number) \(health) \(parts.joined(separator: " "))\n"
+            let use = way.isSourcePerConnection ? " connection" : ""
+            return "\(number) \(health) \(parts.joined(separator: " "))\(use)\n"
         }.joined()
     }
 }

@@ -202,7 +202,7 @@ extension ResolvedWay {
     fileprivate var words: String {
         [
             way.gateway.map { "gateway \($0)" }, way.interface.map { "interface \($0)" },
-            way.sourceText.map { "source address \($0)" },
+            way.sourceWords.map { "source address \($0)" },
         ].compactMap(\.self).joined(separator: ", ")
     }
 }

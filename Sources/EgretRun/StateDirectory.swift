@@ -142,8 +142,32 @@ public struct StateDirectory: Sendable {
         return nil
     }
 
+    /// Notes what a run's rules are called, until the run is forgotten.
+    ///
+    /// - Parameters:
+    ///   - rules: The words.
+    ///   - record: The run.
+    /// - Throws: An error that names the file.
+    public func note(_ rules: RunRules, of record: RunRecord) throws(LinuxError) {
+        try File.write(rulesPath(record.slot), Array(rules.text.utf8), mode: 0o600)
+    }
+
+    /// What some run has noted of a rule. For this the lock is not needed: a run that ends meanwhile is not there.
+    ///
+    /// - Parameter name: The name of the rule's chain.
+    /// - Returns: The words; `nil` if no run has noted any.
+    /// - Throws: An error that names the directory.
+    public func words(ofRule name: String) throws(LinuxError) -> String? {
+        for file in try Directory.names(in: path).sorted() where file.hasPrefix(StateDirectory.rulesPrefix) {
+            guard let text = try? File.readText("\(path)/\(file)") else { continue }
+            if let words = RunRules(text: text).words[name] { return words }
+        }
+        return nil
+    }
+
     /// Removes a run's record, when everything else of it is gone.
     public func forget(_ record: RunRecord) throws(LinuxError) {
+        try File.remove(rulesPath(record.slot))
         try File.remove(recordPath(record.slot))
     }
 
@@ -201,6 +225,10 @@ public struct StateDirectory: Sendable {
     }
 
     private func recordPath(_ slot: Int) -> String { "\(path)/run-\(slot)" }
+
+    private static let rulesPrefix = "rules-"
+
+    private func rulesPath(_ slot: Int) -> String { "\(path)/\(StateDirectory.rulesPrefix)\(slot)" }
 
     /// The numbers of runs' policies; those above are for endpoints of networks.
     private static let runGenerations: ClosedRange<UInt16> = 1...0x7fff

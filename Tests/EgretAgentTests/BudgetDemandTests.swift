@@ -44,6 +44,16 @@ struct BudgetDemandTests {
         #expect(demand.users == [account("x"): 1])
     }
 
+    @Test("links of an endpoint count connections by name by where they went if one of them has rules about names")
+    func names() throws {
+        var second = try endpoint(2, [budget("x")])
+        #expect(try !BudgetDemand([endpoint(1, [budget("x")]), second]).plan.members.contains(where: \.isLed))
+        second.hasNames = true
+        let demand = try BudgetDemand([endpoint(1, [budget("x")]), second])
+        #expect(demand.plan.members.map(\.isLed) == [true] && demand.plan.members.map(\.links.count) == [2])
+        #expect(try BudgetDemand([second]) != BudgetDemand([endpoint(2, [budget("x")])]))
+    }
+
     @Test("a link that other policies select has their budgets, and one counter for those that both have")
     func apart() throws {
         let demand = try BudgetDemand([endpoint(1, [budget("x")]), endpoint(2, [budget("x"), budget("y")])])

@@ -40,6 +40,29 @@ struct NetworkReaderTests {
         if isRecording { Issue.record("recorded \(names.count) cases: run again without EGRET_RECORD") }
     }
 
+    @Test("of several source addresses each endpoint keeps to one, or each connection gets one")
+    func sourceUse() throws {
+        func translation(_ more: String) throws -> NetworkSpec.Translation {
+            let text = """
+                apiVersion: egret.dev/v1
+                kind: Network
+                metadata: { name: br0 }
+                spec: { subnets: [10.9.0.0/24], sourceAddresses: [192.0.2.7-192.0.2.9]\(more) }
+                """
+            let reader = read(Array(text.utf8), "n.yaml")
+            #expect(reader.diagnostics.isEmpty)
+            return try #require(reader.specs.first).translation
+        }
+        let run = ["192.0.2.7-192.0.2.9"]
+        let (kept, spread) = (try SourceUse.endpoint.pairs(run), try SourceUse.connection.pairs(run))
+        #expect(kept != spread && spread.map(\.text) == ["192.0.2.7-192.0.2.9 per connection"])
+        #expect(try translation("") == .sourceAddresses(kept))
+        #expect(try translation(", sourceAddressPer: endpoint") == .sourceAddresses(kept))
+        #expect(try translation(", sourceAddressPer: connection") == .sourceAddresses(spread))
+        #expect(throws: NetworkProblem.self) { try SourceUse.connection.pairs([]) }
+        #expect(try SourceUse.endpoint.pairs([]).isEmpty)
+    }
+
     @Test("allowThrough names the tools whose rules get one of ours; without it there are none")
     func allowThrough() throws {
         func spec(_ more: String) throws -> NetworkSpec {

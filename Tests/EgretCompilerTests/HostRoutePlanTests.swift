@@ -72,6 +72,21 @@ struct HostRoutePlanTests {
         #expect(rules(plan, "prerouting").contains("ct status confirmed accept"))
     }
 
+    @Test("a way that spreads connections over its source addresses has a rule for each of them")
+    func spread() throws {
+        var plan = try plan()
+        plan.ways[40] = RouteWay(
+            sourceAddress: IPAddress("198.51.100.7"), lastSourceAddress: IPAddress("198.51.100.9"),
+            isSourcePerConnection: true)
+        let isOn = "meta nfproto == ipv4 ct label & 72 == 72"
+        #expect(
+            rules(plan, "postrouting") == [
+                "\(isOn) numgen random mod 3 == 0 counter snat ip to 198.51.100.7",
+                "\(isOn) numgen random mod 2 == 0 counter snat ip to 198.51.100.8",
+                "\(isOn) counter snat ip to 198.51.100.9",
+            ])
+    }
+
     @Test("marks, tables and labels of a host's ways are no run's, and no two ways' the same")
     func numbers() {
         let marks = HostRouteMark.ways.map { HostRouteMark.packet(way: $0) }

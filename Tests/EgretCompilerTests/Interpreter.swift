@@ -24,6 +24,9 @@ struct Packet {
     /// What the connection is of, where the packet is an error about it.
     var connectionProtocol: IPProtocol?
     var connectionTargetPort: UInt16?
+    var connectionID: UInt32?
+    /// Whether an earlier packet of the connection has left.
+    var isConfirmed = false
     /// Nanoseconds since 1970.
     var time: UInt64 = 0
 }
@@ -43,6 +46,8 @@ struct Outcome: Equatable {
     var sourceTranslation: TranslationTarget?
     var counters: [String] = []
     var logs: [String] = []
+    /// The sets that the connection's number was put into.
+    var kept: [String] = []
     /// Look-ups and comparisons of the packet against a set or map.
     var lookups = 0
 }
@@ -119,7 +124,12 @@ struct Interpreter {
                 outcome.lookups += 1
                 if let verdict = concatenated(selectors, name, packet, outcome)?.verdict { return .verdict(verdict) }
                 return nil
-            case .connectionStatus, .within, .beyond, .connectionsOver, .withinEach, .beyondEach, .connectionsOverEach,
+            case .connectionStatus(let status):
+                guard status == .confirmed, packet.isConfirmed else { return nil }
+            case .keepInSet(let selector, let name):
+                guard value(selector, packet, outcome) != nil else { return nil }
+                outcome.kept.append(name)
+            case .within, .beyond, .connectionsOver, .withinEach, .beyondEach, .connectionsOverEach,
                 .addToSet, .setPriority, .setTrafficClass:
                 preconditionFailure("policies are not made of this: \(statement)")
             case .anonymousCounter, .trace: break
@@ -194,12 +204,17 @@ struct Interpreter {
         case .transportProtocol: UInt128(packet.protocol.rawValue)
         case .connectionMark(let mask): UInt128(outcome.mark & mask)
         case .connectionState: UInt128(packet.state.rawValue)
+        case .connectionID: packet.connectionID.map { UInt128($0) }
         case .connectionDirection: packet.isReply ? 1 : 0
         case .connectionProtocol: UInt128((packet.connectionProtocol ?? packet.protocol).rawValue)
         case .connectionTargetPort:
             (packet.connectionTargetPort ?? (packet.isReply ? packet.sourcePort : packet.destinationPort)).map {
                 UInt128($0)
             }
+        // Nothing that is interpreted here is asked about translated packets.
+        case .originalIPv4Destination, .originalIPv6Destination:
+            (packet.isReply ? packet.source : packet.destination).rawValue
+        case .originalDestinationPort: (packet.isReply ? packet.sourcePort : packet.destinationPort).map { UInt128($0) }
         case .time: UInt128(packet.time)
         case .ipv4Source, .ipv6Source: packet.source.rawValue
         case .ipv4Destination, .ipv6Destination: packet.destination.rawValue
@@ -211,7 +226,7 @@ struct Interpreter {
         case .packetMark(let mask): UInt128(outcome.packetMark & mask)
         case .tcpFlags(let mask): packet.tcpFlags.map { UInt128($0 & mask) }
         case .etherSource, .etherSourceAndType, .arpOperation, .arpSenderEther, .arpSenderIPv4, .neighbourTarget,
-            .inputName, .outputName, .socketCgroup, .evaluationNumber:
+            .inputName, .outputName, .socketCgroup, .evaluationNumber, .randomNumber:
             nil
         }
     }

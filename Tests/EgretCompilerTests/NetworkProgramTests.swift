@@ -142,6 +142,53 @@ struct NetworkProgramTests {
         #expect(EndpointSource(ends[0], SourcePool(ends[3])) == nil && SourcePool(ends[1], ends[0]) == nil)
     }
 
+    @Test("of a pool for connections each address has the same chance, for networks and for endpoints of their own")
+    func connectionPools() throws {
+        let ends = try ["192.0.2.1", "192.0.2.3", "fd00::2", "2001:db8::1", "2001:db8::2"]
+            .map { try #require(IPAddress($0)) }
+        let pool = try #require(SourcePool(ends[0], ends[1], isPerConnection: true))
+        let own = try #require(SourcePool(ends[3], ends[4], isPerConnection: true))
+        var wanted = try plan(.sourceAddresses([pool]))
+        wanted.endpointSources = [try #require(EndpointSource(ends[2], own))]
+        let found = rules(NetworkProgram(wanted).translation)
+        #expect(
+            found.filter { $0.contains("snat") } == [
+                "br0-out: meta nfproto == ipv4 numgen random mod 3 == 0 counter snat ip to 192.0.2.1",
+                "br0-out: meta nfproto == ipv4 numgen random mod 2 == 0 counter snat ip to 192.0.2.2",
+                "br0-out: meta nfproto == ipv4 counter snat ip to 192.0.2.3",
+                "br0-out-fd00__2: meta nfproto == ipv6 numgen random mod 2 == 0 counter snat ip6 to 2001:db8::1",
+                "br0-out-fd00__2: meta nfproto == ipv6 counter snat ip6 to 2001:db8::2",
+            ])
+    }
+
+    @Test(
+        "a large pool for connections is runs of about the same size, without a gap",
+        arguments: [
+            ("10.0.0.0", "10.0.0.63", 64), ("10.0.0.0", "10.0.0.64", 64), ("10.0.0.1", "10.0.0.200", 64),
+            ("10.0.0.0", "10.0.255.255", 64), ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 64),
+            ("10.0.0.0", "10.0.0.1", 2),
+        ])
+    func largePools(first: String, last: String, count: Int) throws {
+        let ends = try [first, last].map { try #require(IPAddress($0)) }
+        let pool = try #require(SourcePool(ends[0], ends[1], isPerConnection: true))
+        let client = try #require(IPAddress(ends[0].family == .ipv4 ? "192.168.0.2" : "fd00::2"))
+        let source = try #require(EndpointSource(client, pool))
+        let statements = NetworkProgram.endpointSource(source, of: "br0").rules.flatMap(\.statements)
+        let targets = statements.compactMap { statement -> TranslationTarget? in
+            if case .sourceTranslation(let target) = statement { return target }
+            return nil
+        }
+        #expect(targets.count == count && targets.first?.first == ends[0] && targets.last?.last == ends[1])
+        for (left, right) in zip(targets, targets.dropFirst()) {
+            #expect(right.first.rawValue == left.last.rawValue + 1)
+        }
+        let sizes = targets.map { $0.last.rawValue - $0.first.rawValue }
+        let largest = try #require(sizes.max())
+        let smallest = try #require(sizes.min())
+        #expect(largest - smallest <= 1)
+        #expect(targets.allSatisfy { !$0.isPersistent })
+    }
+
     @Test("one interface is one element of each map and set")
     func link() {
         #expect(

@@ -105,6 +105,26 @@ struct RouteProgramTests {
             ])
     }
 
+    @Test("of a run of source addresses the command keeps to one, or each connection gets one by chance")
+    func sources() throws {
+        func translations(isPerConnection: Bool) -> [String] {
+            let route = EgressRoute(ways: [
+                RouteWay(
+                    sourceAddress: IPAddress("192.0.2.7"), lastSourceAddress: IPAddress("192.0.2.8"),
+                    isSourcePerConnection: isPerConnection)
+            ])
+            return rules(program([route]).program(in: state([1], [route])), "postrouting")
+        }
+        let isOnWay = "postrouting: meta nfproto == ipv4 ip saddr == 10.1.0.2 ct label & 97 == 97"
+        #expect(
+            translations(isPerConnection: false) == ["\(isOnWay) counter snat ip to 192.0.2.7-192.0.2.8 persistent"])
+        #expect(
+            translations(isPerConnection: true) == [
+                "\(isOnWay) numgen random mod 2 == 0 counter snat ip to 192.0.2.7",
+                "\(isOnWay) counter snat ip to 192.0.2.8",
+            ])
+    }
+
     @Test("without a usable way the chain says the fallback, and a change flushes each chain before it fills it")
     func changes() throws {
         let routes = program([

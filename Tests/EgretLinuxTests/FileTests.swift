@@ -49,6 +49,21 @@ struct FileTests {
         #expect(throws: LinuxError.self) { try Directory.make("/etc/passwd") }
     }
 
+    @Test("of a namespace that was never finished the empty file goes; a file with something in it stays")
+    func unfinishedNamespace() throws {
+        let path = Self.path("unfinished")
+        defer { try? File.remove(path) }
+        try NetworkNamespace.removeUnfinished(at: path)
+        try File.write(path, [])
+        try NetworkNamespace.removeUnfinished(at: path)
+        #expect(!File.exists(path))
+        try File.write(path, [7])
+        try NetworkNamespace.removeUnfinished(at: path)
+        try NetworkNamespace.removeUnfinished(at: "/proc/self/ns/net")
+        try NetworkNamespace.removeUnfinished(at: "/tmp")
+        #expect(try File.read(path) == [7])
+    }
+
     @Test("an exclusive lock keeps others out until it goes")
     func locks() throws {
         let path = Self.path("lock")

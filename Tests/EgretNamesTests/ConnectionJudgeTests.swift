@@ -42,6 +42,33 @@ struct ConnectionJudgeTests {
         #expect(!goesOn(attempt, []))
     }
 
+    @Test("a connection to a server has the code point of the last limit that is about what goes there")
+    func codePoints() throws {
+        let near = Destination.block(AddressBlock(try #require(IPPrefix("203.0.113.0/24"))))
+        let hours = try #require(Schedule.Hours(start: 540, end: 1_020))
+        func mark(_ text: String) throws -> TrafficClassMark { try #require(TrafficClassMark(text)) }
+        let limits = [
+            TrafficLimit(dscp: try mark("af11")),
+            TrafficLimit(destinations: [near], services: [.ports(.tcp, PortRange(443))], dscp: try mark("ef")),
+            TrafficLimit(direction: .ingress, dscp: try mark("cs1")),
+            TrafficLimit(services: [.any(.udp)], dscp: try mark("cs2")),
+            TrafficLimit(
+                services: [.ports(.tcp, PortRange(80))], dscp: try mark("cs3"), schedule: Schedule(hours: [hours])),
+        ]
+        let policies = PolicySet(policies: [
+            EgressPolicy(name: "p", defaultAction: .deny, rules: [try allowing("a.example.test")], limits: limits)
+        ])
+        func codePoint(_ address: IPAddress, _ port: UInt16, hour: Int64 = 0) -> UInt8? {
+            ConnectionJudge(policies, registry: NameRegistry(), time: { hour * 3_600 })
+                .codePoint(to: SocketAddress(address, port: port))
+        }
+        #expect(codePoint(web, 443) == 46 && codePoint(web, 8_443) == 10 && codePoint(inside, 443) == 10)
+        #expect(codePoint(web, 80, hour: 8) == 10 && codePoint(web, 80, hour: 9) == 24)
+        let plain = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [])])
+        let judge = ConnectionJudge(plain, registry: NameRegistry())
+        #expect(judge.codePoint(to: SocketAddress(web, port: 443)) == nil)
+    }
+
     @Test("a connection without a name goes on by the names that held its address, though they have expired")
     func unnamed() throws {
         var attempt = attempt(web, .nothing(.otherProtocol))

@@ -7,7 +7,9 @@ import Testing
 
 @Suite("Hardware addresses of endpoints")
 struct HardwareAddressTests {
-    private func address(for texts: String..., besides taken: String? = nil) throws -> String {
+    private func address(
+        for texts: String..., besides taken: String? = nil, machine: UInt64? = nil
+    ) throws -> String {
         var network = NetworkRecord(
             NetworkSpec(
                 name: "br0", mode: .bridge, subnets: [Subnet(try #require(IPPrefix("10.9.0.0/24")))], isIsolated: false),
@@ -21,7 +23,8 @@ struct HardwareAddressTests {
                     order: 1, stage: .ready)
             ]
         }
-        return network.hardwareAddress(for: try texts.map { try #require(IPAddress($0)) }).description
+        let addresses = try texts.map { try #require(IPAddress($0)) }
+        return network.hardwareAddress(for: addresses, machine: machine).description
     }
 
     @Test("whoever has an address has the hardware address that goes with it, and nobody has another's")
@@ -30,5 +33,14 @@ struct HardwareAddressTests {
         #expect(try address(for: "10.9.0.2", "fd00::2") == "02:45:0a:09:00:02")
         #expect(try address(for: "fd00:9::2") == "02:45:fd:00:00:0b")
         #expect(try address(for: "10.9.0.2", besides: "02:45:0a:09:00:02") != "02:45:0a:09:00:02")
+    }
+
+    @Test("two machines that give one address have two hardware addresses for it, and each always the same")
+    func machines() throws {
+        let first: UInt64 = 0x12_3456_789a
+        #expect(try address(for: "10.9.0.2", machine: first) == "02:12:3e:5f:78:98")
+        #expect(try address(for: "10.9.0.2", machine: first + 1) != address(for: "10.9.0.2", machine: first))
+        #expect(try address(for: "10.9.0.3", machine: first) != address(for: "10.9.0.2", machine: first))
+        #expect(try address(for: "10.9.0.2", machine: .max).hasPrefix("02:ff:"))
     }
 }

@@ -48,6 +48,25 @@ struct NetworkStoreTests {
         withExtendedLifetime(lock) {}
     }
 
+    @Test("source addresses for each connection are kept; in a record that says nothing, each endpoint keeps to one")
+    func sourceUse() throws {
+        let directory = try TemporaryDirectory()
+        let store = try NetworkStore(chosen: directory.path)
+        let lock = try store.lock()
+        var record = try record()
+        try store.write(record)
+        let text = try File.readText(store.path + "/br0.json")
+        #expect(!text.contains("isPerConnection"))
+        record.sourceAddresses = record.sourceAddresses.map(\.perConnection)
+        try store.write(record)
+        #expect(try store.networks() == [record])
+        let pair = try #require(AddressPair("192.0.2.7-192.0.2.9"))
+        #expect(record.spec.translation == .sourceAddresses([pair.perConnection]) && pair != pair.perConnection)
+        let single = try #require(AddressPair("192.0.2.7"))
+        #expect(single.perConnection == single)
+        withExtendedLifetime(lock) {}
+    }
+
     @Test(
         "a damaged file, or one of a later version, is refused by name, and stays as it is",
         arguments: [

@@ -25,6 +25,8 @@ struct RouteReadingTests {
             - { gateway: 192.0.2.1, check: { icmp: 192.0.2.1, interval: 2000ms, timeout: 1000ms, failures: 2, successes: 3 } }
             - { interface: wg0, check: { http: "http://192.0.2.9:80/health?a=b", interval: 5000ms, timeout: 1000ms, failures: 2, successes: 3 } }
             - { sourceAddress: 192.0.2.7 }
+            - { sourceAddress: 192.0.2.7-192.0.2.9 }
+            - { sourceAddress: 192.0.2.7-192.0.2.9, sourceAddressPer: connection }
             fallback: next
           - via:
             - { gateway: "2001:db8::1", interface: eth1, check: { http: "http://[2001:db8::9]:8080/", interval: 2000ms, timeout: 1000ms, failures: 2, successes: 3 } }
@@ -37,6 +39,22 @@ struct RouteReadingTests {
         let result = readPolicies(RouteReadingTests.text)
         #expect(result.diagnostics.map(DiagnosticFormatter.format) == [])
         #expect(PolicyPrinter.yaml(policies: result.policies) == RouteReadingTests.text)
+    }
+
+    @Test("one source address is one, whoever gets it")
+    func sourceUse() {
+        let result = readPolicies(
+            """
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: p }
+            spec: { routes: [{ via: { sourceAddress: 192.0.2.7, sourceAddressPer: connection } },
+                             { via: { sourceAddress: 192.0.2.7-192.0.2.9, sourceAddressPer: endpoint } }] }
+            """)
+        #expect(result.diagnostics.map(DiagnosticFormatter.format) == [])
+        let ways = result.policies.flatMap(\.routes).flatMap(\.ways)
+        #expect(ways.map(\.isSourcePerConnection) == [false, false])
+        #expect(ways.map(\.sourceWords) == ["192.0.2.7", "192.0.2.7-192.0.2.9"])
     }
 
     @Test("an http check needs no port and no path")

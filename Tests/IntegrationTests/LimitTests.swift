@@ -172,6 +172,41 @@ struct LimitTests {
             """)
         #expect(output == "111\n1\n1\n0\n")
     }
+
+    @Test("connections by name, which leave from Egret itself, get the code point too")
+    func marksByName() throws {
+        try withNames("ldscpn") { internet in
+            let directory = try TemporaryDirectory()
+            let output = try internet.script(
+                """
+                cd \(directory.path)
+                cat >p.yaml <<X
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: marks }
+                spec:
+                  egress: [{ action: allow, to: [{ domains: [www.example.test, files.example.test] }] }]
+                  limits:
+                  - { to: [{ cidr: 203.0.113.10/32 }, { cidr: 2001:db8:113::10/128 }], ports: [80], dscp: ef, direction: egress }
+                X
+                nft -f - <<X
+                table inet seen {
+                    counter v4 { }; counter v6 { }; counter other { }
+                    chain c { type filter hook postrouting priority 0
+                        ip dscp ef ip daddr 203.0.113.10 tcp dport 80 counter name v4
+                        ip6 dscp ef ip6 daddr 2001:db8:113::10 tcp dport 80 counter name v6
+                        ip dscp ef ip daddr 203.0.113.11 counter name other
+                    }
+                }
+                X
+                egret run --dns \(TestInternet.resolver) --report none --policy p.yaml -- sh -c '
+                    get() { curl -s -m 5 -o /dev/null -w "%{http_code}\\n" "$@"; }
+                    get -4 http://www.example.test; get -6 http://www.example.test; get -4 http://files.example.test'
+                nft list counters table inet seen | awk '/packets/ { print ($2 > 0) }'; nft delete table inet seen
+                """, timeout: .seconds(60))
+            #expect(output.standardOutput == "200\n200\n200\n1\n1\n0\n", "\(output.standardError)")
+        }
+    }
 }
 
 /// Rates for parts of the traffic.

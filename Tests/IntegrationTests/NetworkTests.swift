@@ -487,6 +487,32 @@ struct NetworkTests {
                 """)
     }
 
+    @Test("what somebody has mounted where a namespace was to come again stays when its endpoint is taken away")
+    func mountedByOthers() throws {
+        try expect(
+            "nwmount",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 f --create
+            ip netns del f; while ip link show egn0 >/dev/null 2>&1; do sleep 0.02; done; : > /run/netns/f
+            python3 -c 'import glob, json, sys
+            for path in glob.glob(sys.argv[1] + "/*/br0.json"):
+                record = json.load(open(path))
+                for endpoint in record["endpoints"]: endpoint["stage"] = "waiting"
+                json.dump(record, open(path, "w"))' $EGRET_STATE_DIRECTORY
+            : > other; mount --bind other /run/netns/f
+            egret network disconnect br0 f 2>&1 | grep -o 'f of br0 is still to be restored'
+            grep -c ' /run/netns/f ' /proc/self/mountinfo; egret network ls | tail -n +2
+            umount /run/netns/f; rm /run/netns/f
+            finish
+            """,
+            prints: """
+                f has 10.9.0.2
+                f of br0 is still to be restored
+                1
+                br0   bridge  10.9.0.0/24          0          0
+                """)
+    }
+
     @Test("what others remove comes back, and addresses of namespaces that are gone are given again")
     func repair() throws {
         try expect(

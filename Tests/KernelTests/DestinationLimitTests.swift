@@ -17,14 +17,14 @@ struct DestinationLimitTests {
         "198.51.100.10", "198.51.100.11", "198.51.100.12", "2001:db8:51::10", "2001:db8:51::11", "2001:db8:51::12")
 
     /// Limits every endpoint of a bench that has no policies.
-    private func install(_ limit: TrafficLimit, on bench: KernelBench, mostDestinations: UInt32? = nil) throws
-        -> LimitProgram
-    {
+    private func install(
+        _ limit: TrafficLimit, on bench: KernelBench, mostDestinations: UInt32? = nil, isLed: Bool = false
+    ) throws -> LimitProgram {
         let members = bench.endpoints.enumerated().map { number, endpoint in
             LimitProgram.Member(
                 number: number,
                 attachment: .link(endpoint.value.interface, index: endpoint.value.interfaceIndex),
-                addresses: endpoint.value.addresses, network: "n", limits: [limit], groups: [:])
+                addresses: endpoint.value.addresses, network: "n", limits: [limit], groups: [:], isLed: isLed)
         }
         let program = LimitProgram(members, logGroup: KernelBench.logGroup, mostDestinations: mostDestinations)
         for table in program.programs { try bench.dataplane.install([], on: table) }
@@ -32,15 +32,43 @@ struct DestinationLimitTests {
     }
 
     /// Sends so many datagrams, each from a port of its own; a 1 for each that came out.
-    private func sent(_ count: Int, to destination: IPAddress, on bench: KernelBench, from endpoint: Int = 0) throws
-        -> String
-    {
+    private func sent(
+        _ count: Int, to destination: IPAddress, on bench: KernelBench, from endpoint: Int = 0,
+        at place: Passage = .outside
+    ) throws -> String {
         var seen = ""
         for _ in 0..<count {
             let passage = try bench.passage(to: destination, from: bench.endpoints[endpoint])
-            seen += passage == .outside ? "1" : "0"
+            seen += passage == place ? "1" : "0"
         }
         return seen
+    }
+
+    /// Leads the first endpoint's datagrams to the host itself, as connections by name are led to its proxies.
+    private func lead(on bench: KernelBench) throws {
+        let isLed = Statement.equal(.connectionLabel(HostNames.label), UInt128(1) << UInt128(HostNames.label))
+        var program = TableProgram(table: Table(family: .inet, name: "lead"))
+        program.chains = [
+            Chain("label", base: BaseChain(kind: .filter, hook: .prerouting, priority: -150)),
+            Chain("translate", base: BaseChain(kind: .nat, hook: .prerouting, priority: -115)),
+        ]
+        program.rules = [
+            Rule(
+                in: "label",
+                [
+                    .equal(.inputInterface, UInt128(bench.endpoint.value.interfaceIndex)),
+                    .equal(.transportProtocol, 17), .addConnectionLabel(HostNames.label),
+                ])
+        ]
+        program.rules += KernelBench.uplinkAddresses.map { address in
+            Rule(
+                in: "translate",
+                [
+                    isLed, .equal(.networkProtocol, address.family == .ipv4 ? 2 : 10), .equal(.transportProtocol, 17),
+                    .destinationTranslation(TranslationTarget(address, ports: PortRange(7_777))),
+                ])
+        }
+        try bench.dataplane.install([program], on: TableProgram(table: program.table))
     }
 
     private func check(_ program: LimitProgram, on bench: KernelBench, refused: UInt64) throws {
@@ -80,6 +108,39 @@ struct DestinationLimitTests {
             #expect(try sent(12, to: destination, on: bench) == "111111111100", "\(destination)")
         }
         try check(program, on: bench, refused: UInt64(2 * DestinationLimitTests.far.count))
+    }
+
+    @Test("what is led to the host counts for the address that it was going to, in one count with what is not")
+    func led() throws {
+        let bench = try KernelBench()
+        let program = try install(
+            TrafficLimit(direction: .egress, scope: .destination, connections: 2, policy: "p"), on: bench, isLed: true)
+        let far = DestinationLimitTests.far
+        let known = [far[0], far[3]]
+        for destination in known { #expect(try sent(1, to: destination, on: bench) == "1", "\(destination)") }
+        try lead(on: bench)
+        for destination in far {
+            let seen = try sent(3, to: destination, on: bench, at: .host)
+            #expect(seen == (known.contains(destination) ? "100" : "110"), "\(destination)")
+        }
+        try check(program, on: bench, refused: 8)
+    }
+
+    @Test("a limit for a part of the traffic counts what is led to the host by where it was going")
+    func ledPart() throws {
+        let bench = try KernelBench()
+        let far = DestinationLimitTests.far
+        let program = try install(
+            TrafficLimit(
+                direction: .egress, destinations: [far[0], far[3]].map { .block(AddressBlock(IPPrefix($0))) },
+                services: [.ports(.udp, PortRange(9_999))], newConnections: EventRate(count: 2, unit: .hour),
+                policy: "p"), on: bench, isLed: true)
+        try lead(on: bench)
+        for (destination, expected) in zip(far, ["110", "111", "111", "000", "111", "111"]) {
+            let seen = try sent(3, to: destination, on: bench, at: .host)
+            #expect(seen == expected, "\(destination)")
+        }
+        try check(program, on: bench, refused: 4)
     }
 
     @Test("of connections that others begin, each one's are counted")

@@ -12,14 +12,18 @@ import Testing
 @Suite(.serialized, .requiresRoot)
 struct NatExhaustionTests {
     /// A network whose pool is one address with 8 ports, and beside it what the world sees of it.
-    private func exhausted(_ targets: [TranslationTarget]) throws -> (NatBench, Transaction) {
+    ///
+    /// By chance, of several targets each connection gets one as of a pool for connections.
+    private func exhausted(_ targets: [TranslationTarget], byChance: Bool = false) throws -> (NatBench, Transaction) {
         let bench = try NatBench()
         try bench.shell("ip address add 203.0.113.10/32 dev up0; ip address add 203.0.113.11/32 dev up0")
         try bench.install([try bench.plan()])
         var transaction = Transaction()
         transaction.append(.flushChain("br0-out"), in: NetworkProgram.table)
-        for target in targets {
-            let rule = Rule(in: "br0-out", [.equal(.networkProtocol, 2), .sourceTranslation(target)])
+        for (index, target) in targets.enumerated() {
+            let left = UInt32(targets.count - index)
+            let chance: [Statement] = byChance && left > 1 ? [.equal(.randomNumber(below: left), 0)] : []
+            let rule = Rule(in: "br0-out", [.equal(.networkProtocol, 2)] + chance + [.sourceTranslation(target)])
             transaction.append(.addRule(rule), in: NetworkProgram.table)
         }
         return (bench, transaction)
@@ -74,8 +78,8 @@ struct NatExhaustionTests {
     }
 
     // The kernel chooses the address by the client's: a pool spreads clients over its addresses, and each has the ports
-    // of one, whether the rule is persistent, as those of networks and routes are, or not.
-    @Test("a second address in the pool does nothing for one client")
+    // of one, whether the rule is persistent, as those of networks and routes are by default, or not.
+    @Test("a second address in the pool does nothing for one client that keeps to one")
     func oneClient() throws {
         let ports = try #require(PortRange(40000, 40007))
         let two = try #require(
@@ -84,6 +88,19 @@ struct NatExhaustionTests {
         try bench.dataplane.commit(transaction)
         try bench.serve("tcp:80", in: .outside)
         #expect(try connect(16, bench, port: 80) == 8)
+    }
+
+    // That all sixteen get the same one happens once in 32,768 times.
+    @Test("a second address in the pool helps one client whose connections are spread over it")
+    func oneClientSpread() throws {
+        let ports = try #require(PortRange(40000, 40007))
+        let targets = try ["203.0.113.10", "203.0.113.11"].map { text in
+            try #require(TranslationTarget(address(text), address(text), ports: ports))
+        }
+        let (bench, transaction) = try exhausted(targets, byChance: true)
+        try bench.dataplane.commit(transaction)
+        try bench.serve("tcp:80", in: .outside)
+        #expect(try connect(16, bench, port: 80) > 8)
     }
 
     @Test("a second address in the pool helps when there are several clients")

@@ -93,6 +93,7 @@ struct NatListingTests {
                 "add rule ip NAME pre ip daddr vmap { 10.0.0.1 : goto mapped, 10.0.0.2 : drop }",
                 "add rule ip NAME post tcp dport 80 snat to 192.0.2.1:1024-2047",
                 "add rule ip NAME post numgen inc mod 2 0 accept",
+                "add rule ip NAME post numgen random mod 3 0 accept",
                 "add rule ip NAME post snat to ip saddr map { 10.0.0.1 : 192.0.2.1 }",
             ].map { "nft '\($0.replacing("NAME", with: "mine"))'" }
                 + ["nft add table inet netavark", "nft add table ip6 firewalld"]
@@ -110,6 +111,7 @@ struct NatListingTests {
             "nft table mine | ip post | ip saddr 192.168.0.0/20 oif lo jump called",
             "nft table mine | ip post | tcp dport 80 snat to 192.0.2.1:1024-2047",
             "nft table mine | ip post | [numgen] [cmp] accept",
+            "nft table mine | ip post | numgen random mod 3 0 accept",
             "nft table mine | ip post | ip saddr map @__map1 snat to [register]",
             "nft table mine | ip mapped | tcp dport { 80, 443 } redirect to :8080-8090",
             "nft table mine | ip called | masquerade random",

@@ -32,8 +32,11 @@ struct NatTests {
         let bench = try NatBench()
         let pool = try #require(SourcePool(address("203.0.113.10"), address("203.0.113.12")))
         let source = try #require(EndpointSource(address("fd00::2"), SourcePool(address("2001:db8:113::9"))))
+        let spread = try #require(
+            SourcePool(address("203.0.113.20"), address("203.0.113.22"), isPerConnection: true))
+        let second = try #require(EndpointSource(address("192.168.0.3"), spread))
         let plans = [
-            try bench.plan(translation: .sourceAddresses([pool]), endpointSources: [source]),
+            try bench.plan(translation: .sourceAddresses([pool]), endpointSources: [source, second]),
             try bench.secondPlan(translation: .none),
         ]
         let ports = [
@@ -51,6 +54,7 @@ struct NatTests {
         let text = try bench.shell("nft list ruleset")
         for expected in [
             "snat ip to 203.0.113.10-203.0.113.12 persistent", "snat ip6 to 2001:db8:113::9",
+            "numgen random mod 3", "snat ip to 203.0.113.22",
             "dnat ip to 192.168.0.2:80", "ip saddr 127.0.0.0/8", "203.0.113.2 . udp . 5001 : goto publish-two-5001",
             "tcp . 8080 : goto publish-one", "192.168.0.0/16 : goto br0-out", "ct status dnat",
         ] { #expect(text.contains(expected), "\(expected) in\n\(text)") }
@@ -83,6 +87,23 @@ struct NatTests {
         #expect(try bench.answer("tcp", "203.0.113.1", 80, from: .b) != "outside 203.0.113.12")
         try bench.dataplane.remove(own)
         #expect(try bench.answer("tcp", "203.0.113.1", 80, from: .a) == first)
+        try bench.remove([plan])
+    }
+
+    // That all twenty-four get the same one happens once in eight million times.
+    @Test("of a pool for connections one client uses every address, and each connection keeps its own")
+    func connectionPool() throws {
+        let bench = try NatBench()
+        try bench.shell("for i in 10 11; do ip address add 203.0.113.$i/32 dev up0; done")
+        try bench.serve("tcp:80", "udp:53", in: .outside)
+        let pool = try #require(SourcePool(address("203.0.113.10"), address("203.0.113.11"), isPerConnection: true))
+        let plan = try bench.plan(translation: .sourceAddresses([pool]))
+        try bench.install([plan])
+        for (transport, port) in [("tcp", 80), ("udp", 53)] {
+            var seen: Swift.Set<String> = []
+            for _ in 0..<24 { seen.insert(try bench.answer(transport, "203.0.113.1", port, from: .a)) }
+            #expect(seen == ["outside 203.0.113.10", "outside 203.0.113.11"])
+        }
         try bench.remove([plan])
     }
 

@@ -81,6 +81,58 @@ struct RenewalTests {
         #expect(try arrives(9_002))
     }
 
+    @Test("a connection between two endpoints ends with its rule's time, or goes on where the rules of both let it")
+    func draining() throws {
+        let pods = try PodBench(.routed, pods: 2)
+        let now = WallTime.now.seconds
+        try RenewalTests.renew(pods, now)
+        func always(_ onClose: Schedule.ClosingAction) -> Schedule {
+            Schedule(from: Schedule.LocalTime(CivilDate(dayNumber: 0)), onClose: onClose)
+        }
+        func ports(_ port: UInt16) -> [Service] { [.ports(.tcp, PortRange(port)), .ports(.udp, PortRange(port))] }
+        let rules = [
+            EgressRule(action: .allow, services: ports(9_001), schedule: always(.drain)),
+            EgressRule(action: .allow, services: ports(9_002), schedule: always(.drain)),
+            EgressRule(action: .allow, services: ports(9_003), schedule: always(.cut)),
+        ]
+        let egress = PolicySet.rules(rules[0], rules[1], rules[2])
+        let ingress = PolicySet.rules(
+            EgressRule(action: .allow, services: ports(9_001), schedule: always(.drain)),
+            EgressRule(action: .allow, services: ports(9_002), schedule: always(.cut)),
+            EgressRule(action: .allow, services: ports(9_003)))
+        try HostPlanChangeTests.enforce(HostPlanChangeTests.Rules(egress: egress, ingress: ingress), pods)
+        func conversations(_ port: UInt16) -> [PodConversation] {
+            AddressFamily.allCases.flatMap { family in
+                [IPProtocol.tcp, .udp].map {
+                    PodConversation(pods, $0, from: .pod(0), to: .pod(1), family, port: port)
+                }
+            }
+        }
+        let drained = conversations(9_001)
+        let cut = conversations(9_002) + conversations(9_003)
+        for flow in drained + cut { #expect(try flow.open()) }
+        // As if nobody had renewed the times for two weeks and an hour.
+        try RenewalTests.renew(pods, now - 14 * 86_400 - 3_600)
+        for flow in drained {
+            #expect(try flow.ask())
+            #expect(try flow.push())
+        }
+        for flow in cut {
+            #expect(try !flow.ask())
+            #expect(try !flow.push())
+        }
+        for flow in conversations(9_001) { #expect(try !flow.open()) }
+        #expect(try pods.drift() == [])
+        // Other policies have another note of their own, and nothing in it.
+        let others = PolicySet.rules(
+            rules[0], rules[1], rules[2], EgressRule(action: .allow, services: ports(9_004)))
+        try HostPlanChangeTests.enforce(HostPlanChangeTests.Rules(egress: others, ingress: ingress), pods)
+        for flow in drained {
+            #expect(try !flow.ask())
+            #expect(try !flow.push())
+        }
+    }
+
     /// Over before anybody asks.
     private static let never = Schedule(until: Schedule.LocalTime(CivilDate(dayNumber: 1)))
 

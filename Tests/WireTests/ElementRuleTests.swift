@@ -22,6 +22,23 @@ struct ElementRuleTests {
             ]),
     ]
 
+    /// Of connections that were translated, by where they were going.
+    private static let led = [
+        Rule(
+            in: "c",
+            [
+                .equal(.connectionLabel(31), 1 << 31), .equal(.networkProtocol, 2),
+                .inSet(.originalIPv4Destination, "four"), .equal(.transportProtocol, 6),
+                .equal(.originalDestinationPort, 443), .verdict(.accept),
+            ]),
+        Rule(
+            in: "c",
+            [
+                .equal(.networkProtocol, 10), .connectionsOverEach(.originalIPv6Destination, set: "open6", 2),
+                .verdict(.drop),
+            ]),
+    ]
+
     private func decoded(_ bytes: [UInt8]) throws -> [RuleRecord] {
         try NetlinkMessage.parse(bytes).filter { $0.type == 0xa06 }.map { try NftablesWire.decodeRule($0) }
     }
@@ -32,6 +49,19 @@ struct ElementRuleTests {
         #expect(records.count == 2)
         for (record, rule) in zip(records, ElementRuleTests.rules) {
             #expect(try record.expressions == NftablesWire.lower(rule.statements), "\(NftText.render(rule))")
+        }
+    }
+
+    @Test("where a connection was going before its translation is read as nft reads it")
+    func original() throws {
+        let steps = ElementRuleTests.led.map { Transaction.Step(.addRule($0), in: ElementRuleTests.table) }
+        let sent = try decoded(NftablesWire.encode(Transaction(steps), firstSequence: 0).bytes)
+        let listed = try decoded(ElementCapture.led)
+        #expect(sent.count == 2 && listed.count == 2)
+        for (index, rule) in ElementRuleTests.led.enumerated() {
+            let expected = try NftablesWire.lower(rule.statements)
+            #expect(sent[index].expressions == expected, "\(NftText.render(rule))")
+            #expect(listed[index].expressions == expected, "\(NftText.render(rule))")
         }
     }
 

@@ -134,6 +134,26 @@ struct NftablesDecodeTests {
         #expect(sets.map(\.isDynamic) == [false, true])
     }
 
+    @Test("a rule that goes by chance, and by connections that a rule has kept, comes back as it is sent")
+    func chance() throws {
+        let statements: [Statement] = [
+            .equal(.randomNumber(below: 3), 0), .inSet(.connectionID, "kept"), .keepInSet(.connectionID, "kept"),
+            .verdict(.accept),
+        ]
+        let table = Table(family: .inet, name: "t")
+        let step = Transaction.Step(.addRule(Rule(in: "c", statements)), in: table)
+        let sent = try NetlinkMessage.parse(NftablesWire.encode(Transaction([step]), firstSequence: 1).bytes)
+            .filter { $0.type == 0xa06 }.map { try NftablesWire.decodeRule($0) }
+        #expect(
+            sent.map(\.expressions) == [
+                [
+                    .randomNumber(modulus: 3), .compare(isEqual: true, [0, 0, 0, 0]), .conntrack(key: .identifier),
+                    .lookup(set: "kept", isInverted: false), .conntrack(key: .identifier),
+                    .keepElement(set: "kept", milliseconds: 10_800_000), .verdict(.accept),
+                ]
+            ])
+    }
+
     @Test("an expression without a form keeps its bytes")
     func other() throws {
         let expression = KernelExpression.other(name: "quota", data: [1, 2, 3, 4])

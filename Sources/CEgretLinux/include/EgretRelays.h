@@ -9,6 +9,8 @@
 
 /// Lets a socket take and make connections under addresses that are not this host's (IP_TRANSPARENT).
 int32_t egret_transparent(int32_t descriptor, int32_t family);
+/// Sets the byte of the header that has the differentiated-services code point (IP_TOS, IPV6_TCLASS).
+int32_t egret_set_traffic_class(int32_t descriptor, int32_t family, int32_t value);
 /// Has the port chosen when the socket connects, and not when it is bound (IP_BIND_ADDRESS_NO_PORT).
 int32_t egret_bind_without_port(int32_t descriptor);
 /// Sends small pieces at once, and finds out after a while that the other end is gone (TCP_NODELAY, SO_KEEPALIVE).

@@ -65,9 +65,10 @@ struct BudgetDemand: Equatable {
                 attachment: endpoint.endpoint.attachment, addresses: endpoint.endpoint.addresses)
             if let place = groups[name]?.firstIndex(where: { $0.accounts == accounts }) {
                 groups[name]?[place].links.append(link)
+                if endpoint.hasNames { groups[name]?[place].isLed = true }
             } else {
                 groups[name, default: []].append(
-                    LinkGroup(budgets: budgets, accounts: accounts, links: [link]))
+                    LinkGroup(budgets: budgets, accounts: accounts, links: [link], isLed: endpoint.hasNames))
             }
         }
         for (name, found) in groups.sorted(by: { $0.key < $1.key }) { add(found, of: name) }
@@ -86,6 +87,8 @@ struct BudgetDemand: Equatable {
         /// What each of the budgets counts for.
         let accounts: [BudgetAccount]
         var links: [BudgetPlan.Link]
+        /// Whether one of them has rules about names: its connections by name come to this host.
+        var isLed: Bool
     }
 
     private mutating func add(_ groups: [LinkGroup], of endpoint: String) {
@@ -103,7 +106,8 @@ struct BudgetDemand: Equatable {
             let parts = groups.count == 1 ? [] : meters.map(\.name)
             plan.members.append(
                 BudgetPlan.Member(
-                    name: BudgetPlan.name(of: ["endpoint", endpoint] + parts), links: group.links, meters: meters))
+                    name: BudgetPlan.name(of: ["endpoint", endpoint] + parts), links: group.links, meters: meters,
+                    isLed: group.isLed))
         }
     }
 

@@ -69,7 +69,7 @@ struct EndpointDemands {
                     LimitProgram.Member(
                         number: slot, owner: together?.slot, attachment: endpoint.attachment,
                         addresses: endpoint.addresses, network: endpoint.network, limits: asked.limits,
-                        groups: asked.groups, shares: asked.trees.mapValues(\.shares)))
+                        groups: asked.groups, shares: asked.trees.mapValues(\.shares), isLed: asked.hasNames))
             }
             if asked.limits.contains(where: { $0.scope != .endpoint && $0.rate != nil }) {
                 sharing.append(
@@ -134,6 +134,8 @@ struct EndpointDemands {
         let clauses: HostRouteClauses?
         let limits: [TrafficLimit]
         let groups: [String: DestinationGroup]
+        /// Whether they have limits, and rules about names beside them.
+        let hasNames: Bool
 
         let trees: [TrafficDirection: RateTree]
 
@@ -144,6 +146,7 @@ struct EndpointDemands {
             clauses = policies.flatMap { HostRouteClauses($0) }
             limits = (policies?.limits ?? []) + own
             groups = policies?.groups ?? [:]
+            hasNames = !limits.isEmpty && policies.map { !$0.nameClauses.isEmpty } ?? false
             var trees: [TrafficDirection: RateTree] = [:]
             for direction in TrafficDirection.allCases {
                 // By labels, endpoints come under policies that nobody has seen together: the slowest rate holds then.

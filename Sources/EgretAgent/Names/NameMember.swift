@@ -22,16 +22,7 @@ struct NameMember: Sendable {
 
     /// What its policies have that connections by name, which come to this host, would miss: then no name is resolved.
     var missed: String? {
-        if policies.policies.contains(where: { !$0.routes.isEmpty }) { return "routes" }
-        if policies.limits.contains(where: { !$0.isForEverything }) { return "limits for a part of the traffic" }
-        // All of them are led to one address. What comes in is others' connections, whose packets alone are led there too.
-        let isByDestination = policies.limits.contains {
-            $0.scope == .destination && ($0.direction != .ingress || $0.packets != nil)
-        }
-        if isByDestination { return "limits for each destination" }
-        let budgets = policies.policies.flatMap(\.budgets)
-        let isPartial = budgets.contains { !$0.destinations.isEmpty || !$0.services.isEmpty }
-        return isPartial ? "budgets for a part of the traffic" : nil
+        policies.policies.contains { !$0.routes.isEmpty } ? "routes" : nil
     }
 
     /// The set of a rule's addresses of a family.

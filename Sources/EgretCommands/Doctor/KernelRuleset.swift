@@ -28,7 +28,16 @@ struct KernelRuleset: Ruleset {
     ) throws -> RuleWords {
         let found = try dataplane.describe(
             handle: handle, chain: chain, of: table, interfaceNames: interfaceNames)
-        return RuleWords(text: found.text, comment: found.comment, owner: found.owner)
+        return RuleWords(
+            text: found.text, comment: found.comment ?? wordsOfRun(of: chain, of: table), owner: found.owner)
+    }
+
+    /// What a run of this host calls the clause whose chain this is. Nobody else knows its policy.
+    private func wordsOfRun(of chain: String, of table: Table) -> String? {
+        guard table == BaseProgram.table, let state = try? StateDirectory(),
+            let words = try? state.words(ofRule: chain)
+        else { return nil }
+        return "egret run, \(words)"
     }
 
     func forwardObstacles() throws -> [ChainEnd] {

@@ -23,6 +23,7 @@ struct NetworkApplyCommand: ParsableCommand {
                 mode: bridge                                  # or routed
                 subnets: [192.168.0.0/16, { cidr: "fd00:9::/64", gateway: "fd00:9::ff" }]
                 sourceAddresses: [192.0.2.7-192.0.2.9]        # or masquerade: false, or neither
+                sourceAddressPer: connection                  # or endpoint, which is the default
                 isolated: false
                 mtu: 1500
                 adopt: false

@@ -125,6 +125,9 @@ struct NetworkCreateCommand: ParsableCommand {
             "Leave with these source addresses: A or FIRST-LAST. Repeat for the other family.", valueName: "address"))
     var sourceAddress: [String] = []
 
+    @Option(help: SourceUse.help)
+    var sourceAddressPer: SourceUse = .endpoint
+
     @Flag(help: "Use a bridge that is there, as it is. It is not changed, and stays when the network is removed.")
     var adopt = false
 
@@ -152,7 +155,7 @@ struct NetworkCreateCommand: ParsableCommand {
     }
 
     private func spec(_ host: NetworkHost) throws -> NetworkSpec {
-        let pairs = try sourceAddress.map { try AddressPair.reading($0) }
+        let pairs = try sourceAddressPer.pairs(sourceAddress)
         if noMasquerade && !pairs.isEmpty {
             throw NetworkProblem("--no-masquerade and --source-address contradict each other")
         }
@@ -202,6 +205,27 @@ enum NetworkMode: String, ExpressibleByArgument, CaseIterable {
     case routed
 
     var mode: NetworkSpec.Mode { self == .bridge ? .bridge : .routed }
+}
+
+/// Who gets one address of a run of source addresses, as an argument.
+enum SourceUse: String, ExpressibleByArgument, CaseIterable {
+    case endpoint
+    case connection
+
+    static let help: ArgumentHelp =
+        "Who gets one address of FIRST-LAST: each endpoint keeps to one, or each connection has one by chance."
+
+    /// Reads source addresses.
+    func pairs(_ texts: [String]) throws -> [AddressPair] {
+        if self == .connection && texts.isEmpty {
+            throw NetworkProblem(
+                "there are no source addresses to give to connections", advice: "say --source-address FIRST-LAST")
+        }
+        return try texts.map { text in
+            let pair = try AddressPair.reading(text)
+            return self == .connection ? pair.perConnection : pair
+        }
+    }
 }
 
 /// Another tool, as an argument.

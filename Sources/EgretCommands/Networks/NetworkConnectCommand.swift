@@ -40,6 +40,9 @@ struct NetworkConnectCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Leave with this source address: A or FIRST-LAST.", valueName: "address"))
     var sourceAddress: [String] = []
 
+    @Option(help: SourceUse.help)
+    var sourceAddressPer: SourceUse = .endpoint
+
     @OptionGroup(title: "Policies") var identity: IdentityOptions
 
     @Option(name: [.customShort("o"), .customLong("output")], help: OutputFormat.help)
@@ -57,7 +60,7 @@ struct NetworkConnectCommand: ParsableCommand {
                 },
                 interface: interface,
                 creates: create,
-                sourceAddresses: try sourceAddress.map { try AddressPair.reading($0) },
+                sourceAddresses: try sourceAddressPer.pairs(sourceAddress),
                 identity: try identity.identity(of: namespace)
             )
             try NetworkHost.change { host in

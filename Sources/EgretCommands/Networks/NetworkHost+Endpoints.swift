@@ -57,7 +57,8 @@ extension NetworkHost {
             interface: wish.interface,
             hostInterface: try freeLinkName(),
             hostIndex: 0,
-            hardwareAddress: (wish.hardwareAddress ?? network.hardwareAddress(for: addresses)).description,
+            hardwareAddress: (wish.hardwareAddress
+                ?? network.hardwareAddress(for: addresses, machine: MachineKey.read())).description,
             hostHardwareAddress: MACAddress.randomForPort().description,
             addresses: addresses,
             sourceAddresses: wish.sourceAddresses,
@@ -308,9 +309,12 @@ extension NetworkHost {
         // Another namespace may have the name by now.
         if endpoint.isCreated, isOnly(endpoint), let reference = NamespaceReference(endpoint.namespace) {
             let cookie = NetworkHost.cookie(of: reference)
-            // Of a namespace that did not come so far there is an empty file.
-            if cookie == endpoint.cookie || cookie == nil && endpoint.stage != .ready {
+            if cookie == endpoint.cookie {
                 try NetworkNamespace.remove(at: reference.path)
+            } else if cookie == nil && endpoint.stage != .ready {
+                // Of a namespace that did not come so far there is an empty file. What is mounted there is somebody's, although
+                // it cannot be entered now.
+                try NetworkNamespace.removeUnfinished(at: reference.path)
             }
         }
     }

@@ -256,7 +256,7 @@ extension NetworkRecord {
                 ? .none
                 : sourceAddresses.isEmpty
                     ? .masquerade
-                    : .sourceAddresses(sourceAddresses.compactMap { SourcePool($0.first, $0.last) }),
+                    : .sourceAddresses(sourceAddresses.compactMap(\.pool)),
             endpointSources: ready.flatMap(\.sources)
         )
     }
@@ -296,11 +296,16 @@ extension NetworkRecord.Endpoint {
     var sources: [EndpointSource] {
         sourceAddresses.compactMap { pair in
             guard let address = addresses.first(where: { $0.family == pair.first.family }),
-                let pool = SourcePool(pair.first, pair.last)
+                let pool = pair.pool
             else { return nil }
             return EndpointSource(address, pool)
         }
     }
+}
+
+extension AddressPair {
+    /// The addresses, in the compiler's words.
+    fileprivate var pool: SourcePool? { SourcePool(first, last, isPerConnection: isPerConnection == true) }
 }
 
 extension PortRange {

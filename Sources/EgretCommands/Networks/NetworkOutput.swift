@@ -137,6 +137,8 @@ struct NetworkDocument: Encodable {
 }
 
 extension AddressPair {
-    /// `192.0.2.7`, or `192.0.2.7-192.0.2.9`.
-    var text: String { first == last ? "\(first)" : "\(first)-\(last)" }
+    /// `192.0.2.7`, `192.0.2.7-192.0.2.9`, or `192.0.2.7-192.0.2.9 per connection`.
+    var text: String {
+        first == last ? "\(first)" : "\(first)-\(last)" + (isPerConnection == true ? " per connection" : "")
+    }
 }

@@ -15,7 +15,8 @@ struct NetworkReader {
 
     private static let version = "egret.dev/v1"
     private static let fields = [
-        "mode", "subnets", "mtu", "isolated", "masquerade", "sourceAddresses", "adopt", "allowThrough",
+        "mode", "subnets", "mtu", "isolated", "masquerade", "sourceAddresses", "sourceAddressPer", "adopt",
+        "allowThrough",
     ]
 
     /// Reads one document.
@@ -115,7 +116,15 @@ struct NetworkReader {
 
     private mutating func translation(_ spec: [String: DocumentNode]) -> NetworkSpec.Translation {
         let masquerades = boolean(spec["masquerade"], "masquerade")
-        guard let node = spec["sourceAddresses"] else { return masquerades == false ? .none : .masquerade }
+        let use = sourceUse(spec["sourceAddressPer"])
+        guard let node = spec["sourceAddresses"] else {
+            if let other = spec["sourceAddressPer"] {
+                report(
+                    other, "the network has no sourceAddresses to give",
+                    "write sourceAddresses: [192.0.2.7-192.0.2.9]")
+            }
+            return masquerades == false ? .none : .masquerade
+        }
         if let other = spec["masquerade"] {
             report(other, "masquerade and sourceAddresses exclude each other", "remove one of them")
         }
@@ -125,10 +134,20 @@ struct NetworkReader {
         }
         return .sourceAddresses(
             items.compactMap { item in
-                if let pair = text(item).flatMap({ AddressPair($0) }) { return pair }
+                if let pair = text(item).flatMap({ AddressPair($0) }) {
+                    return use == .connection ? pair.perConnection : pair
+                }
                 report(item, "a source address is ADDRESS or FIRST-LAST")
                 return nil
             })
+    }
+
+    /// Who gets one address of a run.
+    private mutating func sourceUse(_ node: DocumentNode?) -> SourceUse {
+        guard let node else { return .endpoint }
+        if let use = text(node).flatMap({ SourceUse(rawValue: $0) }) { return use }
+        report(node, "sourceAddressPer is endpoint or connection")
+        return .endpoint
     }
 
     /// Tools of the host that may drop what the network sends on.

@@ -178,30 +178,46 @@ extension BudgetPlan {
             if meters.isEmpty { continue }
             let chain = stage.chain(member)
             program.chains.append(Chain(chain))
-            addLists(meters, stage, to: chain, &matches, &program)
-            for meter in meters where meter.clause.list == nil {
-                let account = stage.step == .count ? nil : meter.account
-                let effect: Statement =
-                    account.map { Statement.verdict(.jump(check($0))) } ?? .counter(counter(of: meter.name))
-                program.rules += matches.conditions(meter.clause, stage.direction).map {
-                    Rule(in: chain, $0 + [effect])
-                }
+            if member.isLed, meters.contains(where: \.clause.asksFarSide) {
+                // Its far end is this host, and connection tracking knows where it was going.
+                let led = "\(chain)-led"
+                program.chains.append(Chain(led))
+                program.rules.append(Rule(in: chain, [HostNames.hasLabel, .verdict(.goto(led))]))
+                addRules(of: meters, stage, to: led, isLed: true, &matches, &program)
             }
-            let counting = stage.step == .count ? meters.filter(\.countsConnections) : []
-            if counting.isEmpty { continue }
-            // Of a connection, the first packet counts: it is confirmed when that has passed.
-            program.rules.append(Rule(in: chain, BudgetPlan.isNotFirst + [.verdict(.return)]))
-            for meter in counting {
-                program.rules += matches.conditions(meter.clause, stage.direction).map {
-                    Rule(in: chain, BudgetPlan.isTracked + $0 + [.counter(BudgetPlan.opened(of: meter.name))])
-                }
+            addRules(of: meters, stage, to: chain, isLed: false, &matches, &program)
+        }
+    }
+
+    /// What asks or counts, in a chain for packets that are led to a proxy of this host's, or for others.
+    private static func addRules(
+        of meters: [Meter], _ stage: Stage, to chain: String, isLed: Bool, _ matches: inout Matches,
+        _ program: inout TableProgram
+    ) {
+        addLists(meters, stage, to: chain, isLed: isLed, &matches, &program)
+        for meter in meters where meter.clause.list == nil {
+            let account = stage.step == .count ? nil : meter.account
+            let effect: Statement =
+                account.map { Statement.verdict(.jump(check($0))) } ?? .counter(counter(of: meter.name))
+            program.rules += matches.conditions(meter.clause, stage.direction, isLed: isLed).map {
+                Rule(in: chain, $0 + [effect])
+            }
+        }
+        let counting = stage.step == .count ? meters.filter(\.countsConnections) : []
+        if counting.isEmpty { return }
+        // Of a connection, the first packet counts: it is confirmed when that has passed.
+        program.rules.append(Rule(in: chain, BudgetPlan.isNotFirst + [.verdict(.return)]))
+        for meter in counting {
+            program.rules += matches.conditions(meter.clause, stage.direction, isLed: isLed).map {
+                Rule(in: chain, BudgetPlan.isTracked + $0 + [.counter(BudgetPlan.opened(of: meter.name))])
             }
         }
     }
 
     /// Counts by lists that are asked in order: each in a chain of its own, which the first match leaves.
     private static func addLists(
-        _ meters: [Meter], _ stage: Stage, to chain: String, _ matches: inout Matches, _ program: inout TableProgram
+        _ meters: [Meter], _ stage: Stage, to chain: String, isLed: Bool, _ matches: inout Matches,
+        _ program: inout TableProgram
     ) {
         var targets: Swift.Set<String> = []
         for meter in meters {
@@ -211,7 +227,7 @@ extension BudgetPlan {
                 program.chains.append(Chain(target))
                 program.rules.append(Rule(in: chain, [.verdict(.jump(target))]))
             }
-            program.rules += matches.conditions(meter.clause, stage.direction).map {
+            program.rules += matches.conditions(meter.clause, stage.direction, isLed: isLed).map {
                 Rule(in: target, $0 + [.counter(counter(of: meter.name)), .verdict(.return)])
             }
         }
@@ -222,6 +238,7 @@ extension BudgetPlan {
         private struct Key: Hashable {
             var clause: Clause
             var direction: TrafficDirection
+            var isLed: Bool
         }
 
         private var known: [Key: [[Statement]]] = [:]
@@ -234,11 +251,11 @@ extension BudgetPlan {
         }
 
         /// Lists of statements, of which at most one lets a packet go on.
-        mutating func conditions(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
-            let key = Key(clause: clause, direction: direction)
+        mutating func conditions(_ clause: Clause, _ direction: TrafficDirection, isLed: Bool) -> [[Statement]] {
+            let key = Key(clause: clause, direction: direction, isLed: isLed)
             if let found = known[key] { return found }
             let times = times(of: clause)
-            let made = make(clause, direction).map { $0 + times }
+            let made = make(clause, direction, isLed: isLed).map { $0 + times }
             known[key] = made
             return made
         }
@@ -250,22 +267,23 @@ extension BudgetPlan {
             return [.inSet(.time, name)]
         }
 
-        private mutating func make(_ clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
-            if !clause.earlier.isEmpty { return rest(of: clause, direction) }
+        private mutating func make(_ clause: Clause, _ direction: TrafficDirection, isLed: Bool) -> [[Statement]] {
+            if !clause.earlier.isEmpty { return rest(of: clause, direction, isLed: isLed) }
             if clause.destinations.isEmpty && clause.services.isEmpty { return [[]] }
             let blocks = clause.destinations.flatMap { $0.blocks(clause.groups) }
             return AddressFamily.allCases.flatMap { family -> [[Statement]] in
                 let ranges = AddressRangeSet(blocks).ranges(family)
                 let name = "far-" + BudgetPlan.name(of: ["\(family)"] + ranges.map { "\($0)" })
                 let match = FarSideMatch(
-                    clause.destinations, clause.services, direction, groups: clause.groups, family: family, set: name)
+                    clause.destinations, clause.services, direction, isLed: isLed, groups: clause.groups,
+                    family: family, set: name)
                 if let set = match.set, !sets.contains(where: { $0.name == name }) { sets.append(set) }
                 return match.conditions
             }
         }
 
         /// The conditions of what the clauses before one leave to it.
-        private mutating func rest(of clause: Clause, _ direction: TrafficDirection) -> [[Statement]] {
+        private mutating func rest(of clause: Clause, _ direction: TrafficDirection, isLed: Bool) -> [[Statement]] {
             let earlier = clause.earlier.filter { $0.direction.covers(direction) }
             if earlier.contains(where: { $0.destinations.isEmpty }) { return [] }
             return AddressFamily.allCases.flatMap { family -> [[Statement]] in
@@ -275,7 +293,7 @@ extension BudgetPlan {
                 if ranges == AddressRangeSet.everything.ranges(family) { return [[family.isPackets]] }
                 let name = "far-" + BudgetPlan.name(of: ["\(family)"] + ranges.map { "\($0)" })
                 if !sets.contains(where: { $0.name == name }) { sets.append(FarSideMatch.set(name, ranges, family)) }
-                let far: Selector = direction == .egress ? family.destination : family.source
+                let far = FarSideMatch.address(direction, isLed: isLed, family)
                 return [[family.isPackets, .inSet(far, name)]]
             }
         }

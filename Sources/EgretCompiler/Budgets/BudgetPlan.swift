@@ -82,6 +82,9 @@ public struct BudgetPlan: Hashable, Sendable {
         /// the only one. `nil` for one that stands alone.
         public var list: String?
 
+        /// Whether it depends on where packets go to or come from.
+        var asksFarSide: Bool { !(destinations.isEmpty && services.isEmpty && earlier.isEmpty) }
+
         /// Takes a budget's match.
         public init(_ budget: TrafficBudget, groups: [String: DestinationGroup]) {
             destinations = budget.destinations
@@ -163,12 +166,16 @@ public struct BudgetPlan: Hashable, Sendable {
         public var links: [Link]
         /// What of its traffic is counted.
         public var meters: [Meter]
+        /// Whether ``HostNames`` leads connections of its to the proxies of this host: what passes here is then between the
+        /// endpoint and the host.
+        public var isLed: Bool
 
         /// Creates a member.
-        public init(name: String, links: [Link], meters: [Meter]) {
+        public init(name: String, links: [Link], meters: [Meter], isLed: Bool = false) {
             self.name = name
             self.links = links
             self.meters = meters
+            self.isLed = isLed
         }
     }
 

@@ -200,14 +200,10 @@ extension HostRoutePlan {
 
     /// A way without a source address of its own gets what the network's connections get.
     private var translating: [Rule] {
-        ways.sorted { $0.key < $1.key }.compactMap { number, way in
-            guard let source = way.sourceAddress, !leaving.contains(number) else { return nil }
-            return Rule(
-                in: "postrouting",
-                [
-                    source.family.isPackets, HostRoutePlan.isOn(number), .anonymousCounter,
-                    way.sourceTranslation(source),
-                ])
+        ways.sorted { $0.key < $1.key }.flatMap { number, way -> [Rule] in
+            guard let source = way.sourceAddress, !leaving.contains(number) else { return [] }
+            let conditions: [Statement] = [source.family.isPackets, HostRoutePlan.isOn(number)]
+            return way.sourceTranslations(source).map { Rule(in: "postrouting", conditions + $0) }
         }
     }
 

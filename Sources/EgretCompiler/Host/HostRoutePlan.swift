@@ -115,9 +115,8 @@ extension RouteWay {
     /// Whether packets take another path than the main table's, or only another source address.
     public var isPath: Bool { gateway != nil || interface != nil }
 
-    /// The statement that gives connections its source address. Of several, one endpoint keeps to one as long as it can.
-    func sourceTranslation(_ first: IPAddress) -> Statement {
-        let run = lastSourceAddress.flatMap { TranslationTarget(first, $0, isPersistent: true) }
-        return .sourceTranslation(run ?? TranslationTarget(first))
+    /// What the rules end with that give connections its source address.
+    func sourceTranslations(_ first: IPAddress) -> [[Statement]] {
+        SourceSpread.translations(first, lastSourceAddress ?? first, isPerConnection: isSourcePerConnection)
     }
 }

@@ -15,9 +15,24 @@ struct LimitMatch: Sendable {
         case source
         /// The first packet of a connection from it: the port is the one that the connection is to.
         case beginner
+        /// Any packet of a connection that was led to a proxy of this host's: where it was going before.
+        case led
 
-        func address(_ family: AddressFamily) -> Selector { self == .destination ? family.destination : family.source }
-        var port: Selector { self == .source ? .sourcePort : .destinationPort }
+        func address(_ family: AddressFamily) -> Selector {
+            switch self {
+            case .destination: family.destination
+            case .source, .beginner: family.source
+            case .led: family.originalDestination
+            }
+        }
+
+        var port: Selector {
+            switch self {
+            case .destination, .beginner: .destinationPort
+            case .source: .sourcePort
+            case .led: .originalDestinationPort
+            }
+        }
     }
 
     /// The sets that conditions ask, named by what they hold.

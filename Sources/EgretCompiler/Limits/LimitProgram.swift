@@ -31,16 +31,20 @@ public struct LimitProgram: Sendable {
         public var shares: [TrafficDirection: [RateTree.Share]]
         /// The index of the interface that its frames wait in by classes; `nil` if they wait in none.
         public var queueIndex: UInt32?
+        /// Whether ``HostNames`` leads connections of its to the proxies of this host: what passes here is then between the
+        /// endpoint and the host.
+        public var isLed: Bool
 
         /// Creates a member.
         public init(
             number: Int, owner: Int? = nil, attachment: HostEndpoint.Attachment, addresses: [IPAddress],
             network: String,
             limits: [TrafficLimit], groups: [String: DestinationGroup],
-            shares: [TrafficDirection: [RateTree.Share]] = [:], queueIndex: UInt32? = nil
+            shares: [TrafficDirection: [RateTree.Share]] = [:], queueIndex: UInt32? = nil, isLed: Bool = false
         ) {
             self.shares = shares
             self.queueIndex = queueIndex
+            self.isLed = isLed
             self.number = number
             self.owner = owner ?? number
             self.attachment = attachment
@@ -176,6 +180,13 @@ public struct LimitProgram: Sendable {
         let rules = rules(of: member, direction, in: chain)
         if rules.isEmpty { return }
         program.chains.append(Chain(chain))
+        if member.isLed, member.limits.contains(where: { $0.holds(direction) && $0.countsByFarEnd }) {
+            let led = "\(chain)-led"
+            let ofLed = self.rules(of: member, direction, in: led, isLed: true)
+            program.chains.append(Chain(led))
+            program.rules.append(Rule(in: chain, [HostNames.hasLabel, .verdict(.goto(led))]))
+            program.rules += ofLed
+        }
         program.rules += rules
         lead(member, by: map, to: chain)
     }
@@ -238,7 +249,11 @@ public struct LimitProgram: Sendable {
 
     // MARK: - What is limited
 
-    private mutating func rules(of member: Member, _ direction: TrafficDirection, in chain: String) -> [Rule] {
+    /// What a packet meets; `isLed` where it is of a connection that is led to a proxy: its far end is then this host, and
+    /// connection tracking knows where it was going.
+    private mutating func rules(
+        of member: Member, _ direction: TrafficDirection, in chain: String, isLed: Bool = false
+    ) -> [Rule] {
         var marking: [Rule] = []
         var passing: [Rule] = []
         var beginning: [Rule] = []
@@ -248,7 +263,7 @@ public struct LimitProgram: Sendable {
             if limit.dscp == nil && limit.packets == nil && !limit.countsConnections { continue }
             let match = match(limit, member.groups)
             let times = times(of: limit)
-            let end: LimitMatch.FarEnd = direction == .egress ? .destination : .source
+            let end: LimitMatch.FarEnd = isLed ? .led : direction == .egress ? .destination : .source
             if let mark = limit.dscp {
                 marking += AddressFamily.allCases.flatMap { family in
                     match.conditions(family, end).map {
@@ -262,8 +277,9 @@ public struct LimitProgram: Sendable {
                     passing += match.conditions(end).map { Rule(in: chain, $0 + times + [.verdict(.jump(target))]) }
                 }
             }
-            if limit.countsConnections {
-                let end: LimitMatch.FarEnd = direction == .egress ? .destination : .beginner
+            // What is led is the endpoint's own connections, and nobody else's to it.
+            if limit.countsConnections, !(isLed && direction == .ingress) {
+                let end: LimitMatch.FarEnd = isLed ? .led : direction == .egress ? .destination : .beginner
                 let target = addChain(
                     "connections", limit.connectionCounts, limit, member, direction, match.families, end)
                 if !led.insert(target).inserted { continue }
@@ -316,7 +332,9 @@ public struct LimitProgram: Sendable {
             network.add(member.network)
             owner = network.text
         }
-        let name = "\(kind)-\(owner)-\(digest)"
+        // The address is elsewhere, and the set that it is counted in is the same.
+        let isElsewhere = end == .led && limit.scope == .destination
+        let name = "\(kind)-\(owner)-\(digest)" + (isElsewhere ? "-led" : "")
         let refusing = refusal(limit, direction, digest)
         guard known.insert(name).inserted else { return name }
         program.chains.append(Chain(name))
@@ -325,7 +343,7 @@ public struct LimitProgram: Sendable {
             for count in counts {
                 for family in families {
                     let each = count.each(end, family, of: "\(owner)-\(digest)", size: mostDestinations)
-                    program.sets.append(each.set)
+                    if known.insert(each.set.name).inserted { program.sets.append(each.set) }
                     conditions += each.conditions
                 }
             }
@@ -359,6 +377,11 @@ public struct LimitProgram: Sendable {
 extension TrafficLimit {
     /// Whether connections are counted.
     var countsConnections: Bool { connections != nil || newConnections != nil }
+
+    /// Whether what it counts, or marks, depends on where packets go to or come from.
+    var countsByFarEnd: Bool {
+        (!isForEverything || scope == .destination) && (countsConnections || packets != nil || dscp != nil)
+    }
 
     /// What tells the limit from every other: the same text is the same limit, also after a restart.
     func digest(_ direction: TrafficDirection) -> String {

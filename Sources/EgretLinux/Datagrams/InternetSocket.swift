@@ -137,16 +137,22 @@ public final class InternetSocket {
     ///   - peer: The other end.
     ///   - own: The address that the other end sees, if not one of this host's; its port is not used.
     ///   - mark: The mark of its packets (`SO_MARK`).
+    ///   - codePoint: The differentiated-services code point of its packets, 0 to 63, from the first one on.
     /// - Returns: The socket; it is writable once the connection is made, or has failed.
     /// - Throws: ``LinuxError`` if the kernel does not let it, or knows no way.
-    public static func connecting(to peer: SocketAddress, from own: SocketAddress?, mark: UInt32?) throws(LinuxError)
-        -> InternetSocket
-    {
+    public static func connecting(
+        to peer: SocketAddress, from own: SocketAddress?, mark: UInt32?, codePoint: UInt8? = nil
+    ) throws(LinuxError) -> InternetSocket {
         let socket = try InternetSocket(type: egret_sock_stream, isIPv6: peer.isIPv6)
         let number = socket.descriptor.number
         if let mark {
             let value = Int32(bitPattern: mark)
             try check(egret_set_option(number, egret_sol_socket, egret_so_mark, value), "mark a connection")
+        }
+        if let codePoint {
+            let family = peer.isIPv6 ? egret_af_inet6 : egret_af_inet
+            try check(
+                egret_set_traffic_class(number, family, Int32(codePoint) << 2), "set a connection's traffic class")
         }
         if var own {
             own.port = 0

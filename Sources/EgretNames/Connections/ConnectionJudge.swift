@@ -23,6 +23,7 @@ public struct ConnectionJudge: Sendable {
     /// The clauses that the registry's rules are of, by their numbers.
     private let clauses: [DecidingClause]
     private let time: @Sendable () -> Int64?
+    private let marks: TrafficMarks
     /// Whether a rule's time may end connections that it has let through.
     public let cutsByTime: Bool
 
@@ -36,6 +37,7 @@ public struct ConnectionJudge: Sendable {
         self.policies = policies
         self.registry = registry
         self.time = time
+        marks = TrafficMarks(policies)
         cutsByTime = policies.cutsByTime
         evaluator = PolicyEvaluator(policies: policies)
         let clauses = evaluator.nameClauses
@@ -53,6 +55,12 @@ public struct ConnectionJudge: Sendable {
         if spoken.contains(.http) { found.formUnion([.http1, .http2]) }
         return found
     }
+
+    /// The differentiated-services code point that limits give now to a connection to a server.
+    ///
+    /// - Parameter server: Where it goes.
+    /// - Returns: 0 to 63; `nil` if no limit gives it one.
+    public func codePoint(to server: SocketAddress) -> UInt8? { marks.codePoint(to: server, at: time()) }
 
     /// What may become of a connection before its client has said anything.
     ///

@@ -59,6 +59,9 @@ public final class ConnectionProxy: Sendable {
         public var keepsSource = true
         /// The mark of the packets to servers (`SO_MARK`), by which rules and routes know them.
         public var mark: UInt32?
+        /// The differentiated-services code point of a connection to a server, 0 to 63, by the endpoint and where it goes; `nil`
+        /// for the host's own choice. Is asked when the connection is made, and never again for it.
+        public var codePoint: @Sendable (_ endpoint: Int, _ server: SocketAddress) -> UInt8? = { _, _ in nil }
         /// The protocols in which a name is looked for, by the endpoint and the port that it asks for.
         public var protocols: @Sendable (_ endpoint: Int, _ port: UInt16) -> Swift.Set<GreetingProtocol> = { _, _ in
             Swift.Set(GreetingProtocol.allCases)

@@ -141,7 +141,8 @@ final class RelayLoop {
         let server: InternetSocket
         do throws(LinuxError) {
             let own = settings.isTransparent && settings.keepsSource ? source : nil
-            server = try .connecting(to: destination, from: own, mark: settings.mark)
+            server = try .connecting(
+                to: destination, from: own, mark: settings.mark, codePoint: settings.codePoint(endpoint, destination))
         } catch {
             return hooks.event(endpoint, .unreachable(destination, error.errno))
         }

@@ -69,9 +69,14 @@ extension KernelExpression {
             guard try fields.isRegister(1), comparison <= 1, let value = try fields.value(3) else { return nil }
             return .compare(isEqual: comparison == 0, value)
         case "numgen":
-            guard fields.has(only: [1, 2, 3, 4]), try fields.uint32(3) == 0 else { return nil }
-            return try loading(
-                .evaluationNumber(modulus: try fields.uint32(2), offset: try fields.uint32(4, default: 0)), fields)
+            guard fields.has(only: [1, 2, 3, 4]) else { return nil }
+            let modulus = try fields.uint32(2)
+            let offset = try fields.uint32(4, default: 0)
+            switch try fields.uint32(3) {
+            case 0: return try loading(.evaluationNumber(modulus: modulus, offset: offset), fields)
+            case 1 where offset == 0: return try loading(.randomNumber(modulus: modulus), fields)
+            default: return nil
+            }
         case "byteorder":
             guard try fields.isRegister(1), try fields.isRegister(2), try fields.uint32(3) == 1 else { return nil }
             return .byteOrder(length: try fields.uint32(4), unit: try fields.uint32(5))
@@ -148,15 +153,17 @@ extension KernelExpression {
     }
 
     private static func addElement(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
-        guard fields.has(only: [1, 3, 4, 6, 9]), try fields.uint32(3) == 0, try fields.isRegister(4),
-            try fields.uint32(9, default: 0) == 0
-        else { return nil }
-        // The kernel always tells of a time to live, and none is 0.
-        if fields.has(6) {
-            let milliseconds = try fields.uint64(6)
-            if milliseconds != 0 { return nil }
+        guard fields.has(only: [1, 3, 4, 6, 9]), try fields.isRegister(4), try fields.uint32(9, default: 0) == 0 else {
+            return nil
         }
-        return .addElement(set: try fields.string(1))
+        // The kernel always tells of a time to live, and none is 0.
+        let milliseconds = try fields.uint64(6, default: 0)
+        let operation = try fields.uint32(3)
+        if operation == 0, milliseconds == 0 { return .addElement(set: try fields.string(1)) }
+        if operation == 1, milliseconds != 0 {
+            return .keepElement(set: try fields.string(1), milliseconds: milliseconds)
+        }
+        return nil
     }
 
     private static func action(_ name: String, _ fields: ExpressionFields) throws(WireError) -> KernelExpression? {

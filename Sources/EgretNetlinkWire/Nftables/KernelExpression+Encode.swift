@@ -27,8 +27,8 @@ extension KernelExpression {
         case .log: "log"
         case .limit: "limit"
         case .connectionLimit: "connlimit"
-        case .each, .addElement: "dynset"
-        case .evaluationNumber: "numgen"
+        case .each, .addElement, .keepElement: "dynset"
+        case .evaluationNumber, .randomNumber: "numgen"
         case .reject: "reject"
         case .masquerade: "masq"
         case .forward: "fwd"
@@ -99,6 +99,11 @@ extension KernelExpression {
             writer.putBigEndian(2, modulus)
             writer.putBigEndian(3, UInt32(0))
             writer.putBigEndian(4, offset)
+        case .randomNumber(let modulus):
+            writer.putBigEndian(1, register)
+            writer.putBigEndian(2, modulus)
+            writer.putBigEndian(3, UInt32(1))
+            writer.putBigEndian(4, UInt32(0))
         case .immediate(let data):
             writer.putBigEndian(1, register)
             try writer.putData(2, data)
@@ -164,6 +169,11 @@ extension KernelExpression {
             try writer.putString(1, set)
             writer.putBigEndian(3, UInt32(0))
             writer.putBigEndian(4, KernelExpression.register)
+        case .keepElement(let set, let milliseconds):
+            try writer.putString(1, set)
+            writer.putBigEndian(3, UInt32(1))
+            writer.putBigEndian(4, KernelExpression.register)
+            writer.putBigEndian(6, milliseconds)
         case .connectionLimit(let count, let flags):
             writer.putBigEndian(1, count)
             writer.putBigEndian(2, flags)

@@ -62,8 +62,16 @@ public enum KernelExpression: Hashable, Sendable {
         public static let transportProtocol = ConntrackKey(rawValue: 10)
         /// `NFT_CT_PROTO_SRC`.
         public static let sourcePort = ConntrackKey(rawValue: 11)
+        /// `NFT_CT_PROTO_DST`.
+        public static let destinationPort = ConntrackKey(rawValue: 12)
         /// `NFT_CT_LABELS`.
         public static let labels = ConntrackKey(rawValue: 13)
+        /// `NFT_CT_DST_IP`.
+        public static let ipv4Destination = ConntrackKey(rawValue: 20)
+        /// `NFT_CT_DST_IP6`.
+        public static let ipv6Destination = ConntrackKey(rawValue: 22)
+        /// `NFT_CT_ID`.
+        public static let identifier = ConntrackKey(rawValue: 23)
     }
 
     /// Where a `payload` expression counts from: `enum nft_payload_bases`.
@@ -97,6 +105,8 @@ public enum KernelExpression: Hashable, Sendable {
     /// Loads how often the expression has been asked before, modulo a number, and with the offset (`NFT_NG_INCREMENTAL`), in
     /// the machine's byte order. What it has come to is the kernel's.
     case evaluationNumber(modulus: UInt32, offset: UInt32)
+    /// Loads a number by chance below another one (`NFT_NG_RANDOM`), in the machine's byte order.
+    case randomNumber(modulus: UInt32)
     /// Replaces the register by `(register & mask) ^ xor`.
     case bitwise(mask: [UInt8], xor: [UInt8])
     /// Goes on only if the register is, or is not, these bytes.
@@ -126,6 +136,9 @@ public enum KernelExpression: Hashable, Sendable {
     indirect case each(set: String, milliseconds: UInt64, KernelExpression)
     /// Puts the register into a set (`NFT_DYNSET_OP_ADD`), and goes on if it is there then.
     case addElement(set: String)
+    /// Puts the register into a set for a time, also if it is there already (`NFT_DYNSET_OP_UPDATE`), and goes on if it is there
+    /// then.
+    case keepElement(set: String, milliseconds: UInt64)
     /// Writes the register into the packet. `checksumType` 1 corrects the Internet checksum at `checksumOffset`.
     case writePayload(
         PayloadBase, offset: UInt32, length: UInt32, checksumType: UInt32, checksumOffset: UInt32)

@@ -85,6 +85,8 @@ public enum NftablesWire {
         case .connectionsOverEach(let selector, let set, let count):
             return selector.loads + [.each(set: set, milliseconds: 0, .connectionLimit(count: count, flags: 1))]
         case .addToSet(let selector, let set): return selector.loads + [.addElement(set: set)]
+        case .keepInSet(let selector, let set):
+            return selector.loads + [.keepElement(set: set, milliseconds: Statement.keptSeconds * 1_000)]
         case .setPriority(let value):
             return [.immediate(ByteOrder.hostBytes(value, count: 4)), .setMeta(key: .priority)]
         case .setTrafficClass(let family, let value): return try lower(trafficClass: value, family)

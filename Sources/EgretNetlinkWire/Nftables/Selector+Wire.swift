@@ -10,13 +10,15 @@ extension Selector {
         case .networkProtocol, .transportProtocol, .connectionDirection, .connectionProtocol, .tcpFlags, .icmpType,
             .icmpv6Type:
             1
-        case .etherType, .sourcePort, .destinationPort, .connectionTargetPort, .arpOperation: 2
+        case .etherType, .sourcePort, .destinationPort, .connectionTargetPort, .originalDestinationPort, .arpOperation:
+            2
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionState, .ipv4Source,
-            .ipv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber:
+            .ipv4Destination, .originalIPv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber,
+            .randomNumber, .connectionID:
             4
         case .etherSource, .arpSenderEther: 6
         case .etherSourceAndType, .time, .socketCgroup: 8
-        case .ipv6Source, .ipv6Destination, .neighbourTarget, .connectionLabel: 16
+        case .ipv6Source, .ipv6Destination, .originalIPv6Destination, .neighbourTarget, .connectionLabel: 16
         case .inputName(let length), .outputName(let length): Int(min(length, 16))
         }
     }
@@ -25,7 +27,7 @@ extension Selector {
     var isHostOrder: Bool {
         switch self {
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionLabel, .connectionState,
-            .destinationAddressType, .socketCgroup:
+            .destinationAddressType, .socketCgroup, .randomNumber, .connectionID:
             true
         default: false
         }
@@ -70,8 +72,12 @@ extension Selector {
             ]
         case .connectionState: [.conntrack(key: .state)]
         case .connectionDirection: [.conntrack(key: .direction)]
+        case .connectionID: [.conntrack(key: .identifier)]
         case .connectionProtocol: [.conntrack(key: .transportProtocol)]
         case .connectionTargetPort: [.connectionTuple(key: .sourcePort, isReply: true)]
+        case .originalIPv4Destination: [.connectionTuple(key: .ipv4Destination, isReply: false)]
+        case .originalIPv6Destination: [.connectionTuple(key: .ipv6Destination, isReply: false)]
+        case .originalDestinationPort: [.connectionTuple(key: .destinationPort, isReply: false)]
         case .time: [.meta(key: .time), .byteOrder(length: 8, unit: 8)]
         case .ipv4Source: [.payload(.network, offset: 12, length: 4)]
         case .ipv4Destination: [.payload(.network, offset: 16, length: 4)]
@@ -91,6 +97,7 @@ extension Selector {
         case .socketCgroup(let level): [.socketCgroup(level: UInt32(level))]
         case .evaluationNumber:
             [.evaluationNumber(modulus: .max, offset: 1), .byteOrder(length: 4, unit: 4)]
+        case .randomNumber(let limit): [.randomNumber(modulus: limit)]
         }
     }
 }

@@ -28,7 +28,7 @@ let allCaptures: [(name: String, bytes: [UInt8])] = [
     ("chains", NftablesCapture.chains), ("sets", NftablesCapture.sets), ("elements", NftablesCapture.elements),
     ("objects", NftablesCapture.objects), ("rules", NftablesCapture.rules), ("tables", NftablesCapture.tables),
     ("netdev rules", NftablesCapture.netdevRules), ("element rules", ElementCapture.rules),
-    ("nft refused", NftablesCapture.refused),
+    ("rules of led connections", ElementCapture.led), ("nft refused", NftablesCapture.refused),
     ("notifications", NftablesCapture.notifications), ("chains request", NftablesCapture.chainsRequest),
     ("createVeth", RouteCapture.createVeth), ("create bridge", RouteCapture.createBridge),
     ("set master", RouteCapture.setMaster), ("set hairpin", RouteCapture.setHairpin),
