@@ -27,6 +27,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
@@ -113,6 +114,8 @@ let package = Package(
             dependencies: [
                 "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretNetlinkWire", "EgretDNSWire",
                 "EgretGreetingWire", "EgretLinux", "EgretNetlink",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -193,7 +196,11 @@ let package = Package(
         // The test bed: a small internet in namespaces.
         .target(
             name: "EgretTesting",
-            dependencies: ["EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretDocuments", "EgretLinux"],
+            dependencies: [
+                "EgretAddressing", "EgretPolicy", "EgretEvaluator", "EgretDocuments", "EgretLinux",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ],
             resources: [
                 .embedInCode("Resources/servers.py"), .embedInCode("Resources/resolver.py"),
                 .embedInCode("Resources/home.sh"),

@@ -20,6 +20,13 @@
 #ifndef SO_ORIGINAL_DST
 #define SO_ORIGINAL_DST 80
 #endif
+// linux/in.h and linux/in6.h, which cannot be had beside netinet/in.h.
+#ifndef IP_ORIGDSTADDR
+#define IP_ORIGDSTADDR 20
+#endif
+#ifndef IPV6_ORIGDSTADDR
+#define IPV6_ORIGDSTADDR 74
+#endif
 
 _Static_assert(EPOLLIN == 0x001 && EPOLLOUT == 0x004 && EPOLLERR == 0x008 && EPOLLHUP == 0x010, "epoll events");
 
@@ -60,6 +67,12 @@ int32_t egret_tell_destinations(int32_t descriptor, int32_t family) {
     RETRY(setsockopt(descriptor, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on));
 }
 
+int32_t egret_tell_original_destinations(int32_t descriptor, int32_t family) {
+    int on = 1;
+    if (family == AF_INET) RETRY(setsockopt(descriptor, IPPROTO_IP, IP_ORIGDSTADDR, &on, sizeof on));
+    RETRY(setsockopt(descriptor, IPPROTO_IPV6, IPV6_ORIGDSTADDR, &on, sizeof on));
+}
+
 int32_t egret_original_destination(int32_t descriptor, int32_t family, struct egret_endpoint *destination) {
     struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
@@ -84,6 +97,14 @@ static void read_own_address(struct msghdr *header, struct egret_endpoint *own) 
             own->family = AF_INET6;
             own->scope = information.ipi6_ifindex;
             memcpy(own->address, &information.ipi6_addr, 16);
+        } else if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_ORIGDSTADDR) {
+            struct sockaddr_in address;
+            memcpy(&address, CMSG_DATA(part), sizeof address);
+            read_address(own, (const struct sockaddr *)&address);
+        } else if (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_ORIGDSTADDR) {
+            struct sockaddr_in6 address;
+            memcpy(&address, CMSG_DATA(part), sizeof address);
+            read_address(own, (const struct sockaddr *)&address);
         }
     }
 }

@@ -42,7 +42,9 @@ public struct NameReach: Sendable {
                 let clause = DecidingClause.rule(policy: policy.name, index: written.clauseIndex ?? index)
                 guard clauses.contains(clause), !self.policies.patterns(of: rule).isEmpty else { return [written] }
                 let traffic = NamedTraffic(rule)
-                let services = traffic.pinned + traffic.checked.map { .ports(.tcp, $0) }
+                let services =
+                    traffic.pinned + traffic.checked.map { .ports(.tcp, $0) }
+                    + traffic.checkedDatagrams.map { .ports(.udp, $0) }
                 if services.isEmpty { return [written] }
                 var pinned = written
                 pinned.destinations = [target]

@@ -57,12 +57,25 @@ struct ExplainedName {
     ) -> Decision {
         var flow = packet
         flow.names = names
-        guard packet.protocol == .tcp else { return evaluator.decide(flow, at: time, ignoring: ignored) }
+        guard packet.protocol == .tcp else {
+            if isRead(name, packet, evaluator, ignored) { flow.speech = .name(name, .tls) }
+            return evaluator.decide(flow, at: time, ignoring: ignored)
+        }
         let decisions = [ApplicationProtocol.tls, .http].map { application in
             flow.speech = .name(name, application)
             return evaluator.decide(flow, at: time, ignoring: ignored)
         }
         return decisions.first { $0.verdict == .allow } ?? decisions[0]
+    }
+
+    /// Whether somebody reads what datagrams to the name's addresses say: for the sake of one rule, they are held to all.
+    private static func isRead(
+        _ name: DomainName, _ packet: Flow, _ evaluator: PolicyEvaluator, _ ignored: Set<DecidingClause>
+    ) -> Bool {
+        guard packet.protocol == .udp, let port = packet.destinationPort,
+            case .allowed(let clauses) = evaluator.decide(name: name, ignoring: ignored)
+        else { return false }
+        return evaluator.nameClauses.contains { clauses.contains($0.clause) && $0.traffic.checksDatagrams(port) }
     }
 
     /// Whether the name is asked of the DNS.
@@ -85,6 +98,10 @@ struct ExplainedName {
         let deciding = evaluator.nameClauses.first { $0.clause == decision.clause }
         if let deciding, decision.verdict == .allow, clauses.contains(deciding.clause) {
             let traffic = deciding.traffic
+            if flow.protocol == .udp, let port = flow.destinationPort, traffic.checksDatagrams(port) {
+                let end = traffic.passesUnverified ? ", and passes by its address where it says none" : ""
+                return "the first packets must say the name in QUIC\(end)"
+            }
             if flow.protocol == .tcp, let port = flow.destinationPort, traffic.checks(port) {
                 let spoken = traffic.spoken.map { $0.rawValue.uppercased() }.joined(separator: " or ")
                 let end = traffic.passesUnverified ? ", and passes by its address where it says none" : ""
@@ -96,7 +113,9 @@ struct ExplainedName {
         let answers = evaluator.nameClauses.contains { clause in
             clauses.contains(clause.clause) && clause.traffic.answered.contains { $0.contains(port) }
         }
-        return answers ? "QUIC says a name that is not read, and clients fall back to TCP; quic: pin lets it pass" : nil
+        return answers
+            ? "QUIC is refused, and clients fall back to TCP; quic: check lets it pass by the name it says, "
+                + "quic: pin by its address" : nil
     }
 
     /// Public addresses at which something else is decided.

@@ -21,6 +21,8 @@ final class RunNames: Sendable {
     struct Setting: Sendable {
         var policies: PolicySet
         var program: PolicyProgram
+        /// The name of the host's end of the run's link.
+        var interface: String
         var endpointAddresses: [IPAddress]
         /// The servers that questions go to.
         var resolvers: [NameServer]
@@ -40,13 +42,17 @@ final class RunNames: Sendable {
     var netlinkPort: UInt32 { sets.netlinkPort }
     /// Where the proxies listen.
     func proxies(at addresses: [IPAddress]) -> NameProgram.Proxies {
-        NameProgram.Proxies(addresses: addresses, namesPort: questions.port, checksPort: connections.port)
+        NameProgram.Proxies(
+            addresses: addresses, namesPort: questions.port, checksPort: connections.port,
+            datagramsPort: datagrams?.port)
     }
     /// The port of the proxy for questions.
     var namesPort: UInt16 { questions.port }
 
     private let questions: NameProxy
     private let connections: ConnectionProxy
+    /// Reads names in QUIC, if a rule wants that.
+    private let datagrams: DatagramProxy?
     private let sets: NameSets
     private let log: RunNameLog
 
@@ -82,6 +88,35 @@ final class RunNames: Sendable {
                 allows: { endpoint, attempt in log.judge.decide(endpoint, attempt).verdict == .allow },
                 event: { _, event in log.note(event) }
             ))
+        let readsDatagrams = names.contains { !$0.traffic.checkedDatagrams.isEmpty }
+        datagrams = try readsDatagrams ? RunNames.startDatagrams(setting, registry, sets, log) : nil
+    }
+
+    /// How long the kernel looks a flow up that was let through: until the connection's own entry lets it pass.
+    private static let passing: UInt64 = 60_000
+    /// The same where a rule's time may end what it has let through: every packet is looked up then.
+    private static let longPassing: UInt64 = 86_400_000
+
+    private static func startDatagrams(
+        _ setting: Setting, _ registry: NameRegistry, _ sets: NameSets, _ log: RunNameLog
+    ) throws(LinuxError) -> DatagramProxy {
+        let (generation, interface) = (setting.program.generation, setting.interface)
+        return try DatagramProxy(
+            registry: registry,
+            hooks: DatagramProxy.Hooks(
+                begin: { endpoint, destination in log.judge.beginning(endpoint, destination, over: .udp) },
+                allows: { endpoint, attempt in log.judge.decide(endpoint, attempt).verdict == .allow },
+                pass: { _, attempt in
+                    let family = attempt.destination.address.family
+                    var wanted = [NameProgram.passedSet(family, of: interface): passing]
+                    for rule in log.judge.rulesOfFlows(attempt) {
+                        wanted[CompiledNameRule.flowSet(rule, family, of: generation)] =
+                            log.judge.cutsByTime ? longPassing : passing
+                    }
+                    try sets.pass(from: attempt.source, to: attempt.destination, in: wanted)
+                },
+                event: { _, event in log.note(event) }
+            ))
     }
 
     private static func endpoint(_ setting: Setting, _ judge: ConnectionJudge) -> NameEndpoint {
@@ -106,7 +141,8 @@ final class RunNames: Sendable {
             guard name.effect == .allow else { return nil }
             var sets: [AddressFamily: String] = [:]
             for family in AddressFamily.allCases { sets[family] = name.set(family) }
-            return NameProgram.Door(sets: sets, checkedPorts: name.traffic.checked)
+            return NameProgram.Door(
+                sets: sets, checkedPorts: name.traffic.checked, checkedDatagrams: name.traffic.checkedDatagrams)
         }
     }
 
@@ -130,6 +166,7 @@ final class RunNames: Sendable {
     /// - Returns: What they have seen, and let out.
     func end() -> (report: NameReport, relayed: [FlowCollector.Relayed]) {
         connections.stop()
+        datagrams?.stop()
         questions.stop()
         return log.finish()
     }

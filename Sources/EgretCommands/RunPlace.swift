@@ -149,7 +149,8 @@ final class RunPlace {
         do {
             names = try RunPlace.names(
                 RunNames.Setting(
-                    policies: policies, program: policyProgram, endpointAddresses: plan.endpointAddresses,
+                    policies: policies, program: policyProgram, interface: claim.record.interface,
+                    endpointAddresses: plan.endpointAddresses,
                     resolvers: chosen.isEmpty ? resolution.resolvers.map { NameServer($0) } : resolvers.servers,
                     areResolversChosen: !chosen.isEmpty, trust: resolvers.trust, denial: nameDenial,
                     limits: nameLimits, now: { WallTime.now.seconds }))

@@ -10,7 +10,8 @@ public import EgretPolicy
 /// address is put there, with a timeout, when the endpoint has resolved one of the rule's names to it; where endpoints
 /// share the program, as a pair of the endpoint's own address and this one. By these sets pass
 /// what the rule's ``traffic`` has as pinned. Connections to checked ports do not pass by them: nobody but the proxy that
-/// reads the name lets them out, by the evaluator's decision.
+/// reads the name lets them out, by the evaluator's decision. QUIC to checked ports passes by a set of flows, where that
+/// proxy puts those that it has let through.
 ///
 /// A rule that denies has no sets. Its names are not resolved, and not to be said on a connection; packets to addresses
 /// are decided by the other rules.
@@ -52,6 +53,13 @@ public struct CompiledNameRule: Hashable, Sendable {
     /// The name of a rule's set for a family, by the rule's number, in the program with a generation.
     public static func set(_ number: Int, _ family: AddressFamily, of generation: Generation) -> String {
         "g\(generation.rawValue)-d\(number)-\(family)"
+    }
+
+    /// The name of the set of flows that the name check has let through for a rule, by the rule's number, in the program
+    /// with a generation: the client's address and port, and the server's. Only rules have one by which the name in QUIC's
+    /// first packets is read (`NamedTraffic.checkedDatagrams`).
+    public static func flowSet(_ number: Int, _ family: AddressFamily, of generation: Generation) -> String {
+        "g\(generation.rawValue)-q\(number)-\(family)"
     }
 
     /// The name of its set for a family.

@@ -16,11 +16,16 @@ public struct NameProgram: Hashable, Sendable {
         public var sets: [AddressFamily: String]
         /// The TCP ports on which connections are led to the name check. None for a rule that wants no name.
         public var checkedPorts: [PortRange]
+        /// The UDP ports on which the first datagrams of flows are led to the check of QUIC's names.
+        public var checkedDatagrams: [PortRange]
 
         /// Creates a door.
-        public init(sets: [AddressFamily: String], checkedPorts: [PortRange]) {
+        public init(
+            sets: [AddressFamily: String], checkedPorts: [PortRange], checkedDatagrams: [PortRange] = []
+        ) {
             self.sets = sets
             self.checkedPorts = checkedPorts
+            self.checkedDatagrams = checkedDatagrams
         }
     }
 
@@ -32,12 +37,15 @@ public struct NameProgram: Hashable, Sendable {
         public var namesPort: UInt16
         /// The port of the proxy that checks connections.
         public var checksPort: UInt16
+        /// The port of the proxy that checks datagrams; `nil` where no rule wants that.
+        public var datagramsPort: UInt16?
 
         /// Creates the description.
-        public init(addresses: [IPAddress], namesPort: UInt16, checksPort: UInt16) {
+        public init(addresses: [IPAddress], namesPort: UInt16, checksPort: UInt16, datagramsPort: UInt16? = nil) {
             self.addresses = addresses
             self.namesPort = namesPort
             self.checksPort = checksPort
+            self.datagramsPort = datagramsPort
         }
     }
 
@@ -91,11 +99,40 @@ public struct NameProgram: Hashable, Sendable {
             Chain(chain("resolve"), base: BaseChain(kind: .nat, hook: .prerouting, priority: -115)),
             Chain(chain("guard"), base: BaseChain(kind: .filter, hook: .forward, priority: -20)),
         ]
-        let matches = doors.enumerated().flatMap { conditions(of: $1, number: $0) }
+        let checksDatagrams = proxies.datagramsPort != nil && doors.contains { !$0.checkedDatagrams.isEmpty }
+        if checksDatagrams { program.sets = AddressFamily.allCases.map { passedSet($0) } }
+        let matches = doors.enumerated().flatMap { number, door in
+            conditions(of: door, door.checkedPorts, of: .tcp, ports: "ports-\(number)")
+                + (checksDatagrams
+                    ? conditions(of: door, door.checkedDatagrams, of: .udp, ports: "datagrams-\(number)") : [])
+        }
         program.rules = [Rule(in: chain("prerouting"), [isFrom, .verdict(.goto(lead))])]
-        program.rules += limiting() + leading(matches)
-        program.rules += diverting(to: proxies.checksPort, generation, slot: slot)
+        program.rules += limiting() + leading(matches, besidesPassed: checksDatagrams)
+        if checksDatagrams, let port = proxies.datagramsPort {
+            program.rules += diverting([.equal(.transportProtocol, 17)], to: port, generation, slot: slot)
+        }
+        program.rules += diverting([], to: proxies.checksPort, generation, slot: slot)
         program.rules += resolving(proxies, generation) + guarding()
+    }
+
+    /// The set of flows of datagrams that the check has let through, and leads nowhere any more: the client's address and
+    /// port, and the server's. What the policy says about addresses and flows decides about them, as about all others.
+    ///
+    /// - Parameters:
+    ///   - family: The flows' family.
+    ///   - interface: The name of the endpoint's.
+    /// - Returns: The set's name.
+    public static func passedSet(_ family: AddressFamily, of interface: String) -> String {
+        "\(interface)-passed-\(family)"
+    }
+
+    private func passedSet(_ family: AddressFamily) -> Set {
+        var set = Set(
+            NameProgram.passedSet(family, of: endpoint.interface.rawValue), keyType: family.dataType,
+            size: CompiledNameRule.setSize)
+        set.furtherKeyTypes = [.inetService, family.dataType, .inetService]
+        set.hasTimeouts = true
+        return set
     }
 
     private func chain(_ part: String) -> String { "\(endpoint.interface)-\(part)" }
@@ -109,22 +146,26 @@ public struct NameProgram: Hashable, Sendable {
     }
 
     /// What a new connection must be to be led through a door.
-    private mutating func conditions(of door: Door, number: Int) -> [[Statement]] {
-        if door.checkedPorts.isEmpty { return [] }
+    private mutating func conditions(
+        of door: Door, _ ports: [PortRange], of transport: IPProtocol, ports setName: String
+    ) -> [[Statement]] {
+        if ports.isEmpty { return [] }
         var isPort: [Statement] = []
-        if let only = door.checkedPorts.first, door.checkedPorts.count == 1, only.lowerBound == only.upperBound {
+        if let only = ports.first, ports.count == 1, only.lowerBound == only.upperBound {
             isPort = [.equal(.destinationPort, UInt128(only.lowerBound))]
-        } else if !door.checkedPorts.contains(where: { $0.lowerBound <= 1 && $0.upperBound == .max }) {
-            let elements = door.checkedPorts.map { SetElement(UInt128($0.lowerBound), UInt128($0.upperBound)) }
+        } else if !ports.contains(where: { $0.lowerBound <= 1 && $0.upperBound == .max }) {
+            let elements = ports.map { SetElement(UInt128($0.lowerBound), UInt128($0.upperBound)) }
             let set = Set(
-                chain("ports-\(number)"), keyType: .inetService, hasIntervals: true,
-                contents: .elements(elements.sorted()))
+                chain(setName), keyType: .inetService, hasIntervals: true, contents: .elements(elements.sorted()))
             program.sets.append(set)
             isPort = [.inSet(.destinationPort, set.name)]
         }
         return AddressFamily.allCases.compactMap { family in
             door.sets[family].map { set in
-                [family.isPackets, .equal(.transportProtocol, 6), .inSet(family.destination, set)] + isPort
+                [
+                    family.isPackets, .equal(.transportProtocol, UInt128(transport.rawValue)),
+                    .inSet(family.destination, set),
+                ] + isPort
             }
         }
     }
@@ -143,8 +184,9 @@ public struct NameProgram: Hashable, Sendable {
         ]
     }
 
-    private func leading(_ matches: [[Statement]]) -> [Rule] {
-        [
+    private func leading(_ matches: [[Statement]], besidesPassed: Bool) -> [Rule] {
+        let passed = besidesPassed ? AddressFamily.allCases.map { passing($0) } : []
+        let first: [Rule] = [
             Rule(in: lead, [Direction.reply.statement, .verdict(.accept)]),
             // Also when the address has left the set: what was led here once never leaves by itself.
             Rule(in: lead, [NameProgram.hasLabel, .verdict(.goto(check))]),
@@ -152,22 +194,37 @@ public struct NameProgram: Hashable, Sendable {
             Rule(in: lead, [.connectionState(in: [.established, .related, .invalid, .untracked]), .verdict(.accept)]),
             // What the policy says about the host decides about its addresses, whatever names they have.
             Rule(in: lead, [.equal(.destinationAddressType, AddressType.local.rawValue), .verdict(.accept)]),
-        ] + matches.map { Rule(in: lead, $0 + [.verdict(.goto(check))]) }
+        ]
+        return first + passed + matches.map { Rule(in: lead, $0 + [.verdict(.goto(check))]) }
+    }
+
+    /// Behind the label: as long as the connection of what was led is known, its packets are led here, and never leave.
+    private func passing(_ family: AddressFamily) -> Rule {
+        let flow: [Selector] = [family.source, .sourcePort, family.destination, .destinationPort]
+        return Rule(
+            in: lead,
+            [
+                family.isPackets, .equal(.transportProtocol, 17),
+                .inConcatenatedSet(flow, NameProgram.passedSet(family, of: endpoint.interface.rawValue)),
+                .verdict(.accept),
+            ])
     }
 
     /// The marks and the socket are one rule: what bears the generation goes to the proxy, and nowhere else.
-    private func diverting(to port: UInt16, _ generation: Generation, slot: Int) -> [Rule] {
+    private func diverting(
+        _ condition: [Statement], to port: UInt16, _ generation: Generation, slot: Int
+    ) -> [Rule] {
         let (value, mask) = RouteMark.diversion(slot: slot)
         return [
             Rule(
                 in: check,
-                [
+                condition + [
                     .transparentProxy(port: port), .addConnectionLabel(RouteMark.diversionLabel),
                     .setConnectionMark(mask: Generation.mask, value: generation.mark),
                     .setPacketMark(mask: mask, value: value), .verdict(.accept),
                 ]),
             // Where nobody listens, the rule above ends before its verdict.
-            Rule(in: check, [.counter(counters.unheard), .verdict(.drop)]),
+            Rule(in: check, condition + [.counter(counters.unheard), .verdict(.drop)]),
         ]
     }
 

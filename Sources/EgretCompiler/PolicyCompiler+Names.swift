@@ -17,6 +17,9 @@ extension PolicyCompiler {
             if !clause.denies {
                 compiled.ipv4Set = addNameSet(number, .ipv4)
                 compiled.ipv6Set = addNameSet(number, .ipv6)
+                if !clause.traffic.checkedDatagrams.isEmpty {
+                    for family in AddressFamily.allCases { addFlowSet(number, family) }
+                }
             }
             output.names.append(compiled)
         }
@@ -43,6 +46,54 @@ extension PolicyCompiler {
 
     private func nameSet(_ number: Int, _ family: AddressFamily) -> String {
         CompiledNameRule.set(number, family, of: output.generation)
+    }
+
+    private mutating func addFlowSet(_ number: Int, _ family: AddressFamily) {
+        var set = Set(
+            CompiledNameRule.flowSet(number, family, of: output.generation), keyType: family.dataType,
+            size: CompiledNameRule.setSize)
+        set.furtherKeyTypes = [.inetService, family.dataType, .inetService]
+        set.hasTimeouts = true
+        output.program.sets.append(set)
+    }
+
+    /// The chain that looks the packet's flow up among those that the name check has let through for a rule.
+    ///
+    /// - Parameters:
+    ///   - ruling: The ruling that it carries out.
+    ///   - names: The place in `rules.nameUses`.
+    ///   - said: What happens to a flow in the set.
+    ///   - unsaid: What happens to any other.
+    ///   - isStamped: Whether connections are noted as admitted.
+    ///   - isDrained: Whether a schedule that drains may refuse them one day.
+    /// - Returns: The chain's name.
+    mutating func speechChain(
+        _ ruling: Ruling, _ names: Int, _ said: Ruling, _ unsaid: Ruling, _ isStamped: Bool, _ isDrained: Bool
+    ) -> String {
+        let key = RulingChain(ruling: ruling, isStamped: isStamped, isDrained: isDrained)
+        if let name = rulingChains[key] { return name }
+        let isSaid = rulingChain(said, isStamped: isStamped, isDrained: isDrained)
+        let isUnsaid = rulingChain(unsaid, isStamped: isStamped, isDrained: isDrained)
+        let name = addChain("n\(rulingChains.count)")
+        for family in AddressFamily.allCases {
+            let set = CompiledNameRule.flowSet(rules.nameUses[names].number, family, of: output.generation)
+            let toServer: [Selector] = [family.source, .sourcePort, family.destination, .destinationPort]
+            let toClient: [Selector] = [family.destination, .destinationPort, family.source, .sourcePort]
+            for (direction, flow) in [(Direction.original, toServer), (Direction.reply, toClient)] {
+                // Also asked about errors about flows, which have no ports: they are no flow's in the set.
+                output.program.rules.append(
+                    Rule(
+                        in: name,
+                        [
+                            direction.statement, family.isPackets,
+                            .equal(.transportProtocol, UInt128(IPProtocol.udp.rawValue)),
+                            .inConcatenatedSet(flow, set), .verdict(.goto(isSaid)),
+                        ]))
+            }
+        }
+        output.program.rules.append(Rule(in: name, [.verdict(.goto(isUnsaid))]))
+        rulingChains[key] = name
+        return name
     }
 
     /// The chain that looks the far address up in the set of a rule about names.

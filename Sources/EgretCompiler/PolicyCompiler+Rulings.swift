@@ -36,6 +36,8 @@ extension PolicyCompiler {
         case .clause(let effect, let audit?): return auditChain(ruling, effect, audit, isStamped, isDrained)
         case .named(let names, let held, let free):
             return nameChain(ruling, names, held, free, isStamped, isDrained)
+        case .spoken(let names, let said, let unsaid):
+            return speechChain(ruling, names, said, unsaid, isStamped, isDrained)
         case .timed(let schedule, let open, let closed):
             let key = RulingChain(ruling: ruling, isStamped: isStamped, isDrained: isDrained)
             if let name = rulingChains[key] { return name }
@@ -84,7 +86,8 @@ extension PolicyCompiler {
     private func mayRefuse(_ ruling: Ruling) -> Bool {
         switch ruling {
         case .clause(let effect, _): rules.effects[effect].effect.isRefusal
-        case .timed(_, let open, let closed), .named(_, let open, let closed): mayRefuse(open) || mayRefuse(closed)
+        case .timed(_, let open, let closed), .named(_, let open, let closed), .spoken(_, let open, let closed):
+            mayRefuse(open) || mayRefuse(closed)
         }
     }
 

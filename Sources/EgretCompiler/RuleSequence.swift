@@ -16,6 +16,9 @@ enum Ruling: Hashable, Sendable {
     /// The outcome depends on whether the set of a rule about names, by its place in `RuleSequence.nameUses`, holds the
     /// address.
     indirect case named(Int, held: Ruling, free: Ruling)
+    /// The outcome depends on whether the name check has let the packet's flow through for a rule about names, by its place
+    /// in `RuleSequence.nameUses`: datagrams that begin with a name that is read.
+    indirect case spoken(Int, said: Ruling, unsaid: Ruling)
 
     /// What an outcome may depend on.
     enum Condition: Hashable, Sendable {
@@ -23,6 +26,8 @@ enum Ruling: Hashable, Sendable {
         case open(schedule: Int)
         /// A rule's set holds the address.
         case held(names: Int)
+        /// The name check has let the flow through for the rule.
+        case said(names: Int)
     }
 
     /// A condition and what follows from it.
@@ -34,6 +39,7 @@ enum Ruling: Hashable, Sendable {
         case .clause: nil
         case .timed(let schedule, let open, let closed): (.open(schedule: schedule), open, closed)
         case .named(let names, let held, let free): (.held(names: names), held, free)
+        case .spoken(let names, let said, let unsaid): (.said(names: names), said, unsaid)
         }
     }
 
@@ -43,6 +49,7 @@ enum Ruling: Hashable, Sendable {
         switch condition {
         case .open(let schedule): return .timed(schedule: schedule, open: holds, closed: otherwise)
         case .held(let names): return .named(names, held: holds, free: otherwise)
+        case .said(let names): return .spoken(names, said: holds, unsaid: otherwise)
         }
     }
 }
@@ -193,6 +200,8 @@ struct RuleSequence: Sendable {
             case named
             /// If its set holds the address, and then it only wants a refusal answered.
             case answering
+            /// If the name check has let the flow through; if not, as `answering`.
+            case spoken
         }
 
         var entry: Int
@@ -210,6 +219,8 @@ struct RuleSequence: Sendable {
             guard let use = entries[index].names else { continue }
             if service.isCovered(by: nameUses[use].traffic.pinned) {
                 matches.append(Match(entry: index, kind: .named))
+            } else if service.isChecked(by: nameUses[use].traffic) {
+                matches.append(Match(entry: index, kind: .spoken))
             } else if service.isAnswered(by: nameUses[use].traffic) {
                 matches.append(Match(entry: index, kind: .answering))
             }
@@ -248,8 +259,14 @@ struct RuleSequence: Sendable {
             let otherwise = rest(left, isAnswered)
             var open =
                 match.kind == .answering ? rest(left, true) : isDecided ?? rest(entry.tier, isAnswered)
-            if match.kind != .certain, let use = entry.names {
-                open = .branch(.held(names: use), open, otherwise)
+            if let use = entry.names {
+                switch match.kind {
+                case .certain: break
+                case .named, .answering: open = .branch(.held(names: use), open, otherwise)
+                case .spoken:
+                    let refused = isAnswered ? otherwise : rest(left, true)
+                    open = .branch(.said(names: use), open, .branch(.held(names: use), refused, otherwise))
+                }
             }
             return entry.schedule.map { .branch(.open(schedule: $0), open, otherwise) } ?? open
         }

@@ -91,6 +91,12 @@ enum ServiceKey: Hashable, Sendable {
         }
     }
 
+    /// Whether the name in their first packets decides.
+    func isChecked(by traffic: NamedTraffic) -> Bool {
+        guard case .number(.udp, let port) = self else { return false }
+        return traffic.checksDatagrams(port)
+    }
+
     /// Whether a refusal of them is to be answered.
     func isAnswered(by traffic: NamedTraffic) -> Bool {
         guard case .number(.udp, let port) = self else { return false }

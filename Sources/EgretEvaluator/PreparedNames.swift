@@ -49,7 +49,7 @@ package struct PreparedNames: Sendable {
     }
 
     private func lets(_ flow: Flow, _ held: Set<DomainName>) -> Bool {
-        guard flow.protocol == .tcp, let port = flow.destinationPort, traffic.checks(port) else {
+        guard let spoken = spoken(on: flow) else {
             guard traffic.pinned.contains(where: { $0.matches(flow) }) else { return false }
             if case .name(let name, _) = flow.speech { return held.contains(name) }
             return true
@@ -57,8 +57,18 @@ package struct PreparedNames: Sendable {
         switch flow.speech {
         case .unread: return false
         case .nothing: return traffic.passesUnverified
-        case .name(let name, let application):
-            return traffic.spoken.contains(application) && held.contains(name)
+        case .name(let name, let application): return spoken.contains(application) && held.contains(name)
+        }
+    }
+
+    /// The protocols in which the flow's client must say a name; `nil` where nobody reads what it says.
+    private func spoken(on flow: Flow) -> [ApplicationProtocol]? {
+        guard let port = flow.destinationPort else { return nil }
+        switch flow.protocol {
+        case .tcp: return traffic.checks(port) ? traffic.spoken : nil
+        // In QUIC the hello is TLS's.
+        case .udp: return traffic.checksDatagrams(port) ? [.tls] : nil
+        default: return nil
         }
     }
 }

@@ -105,7 +105,7 @@ public struct NameJournal: Sendable {
     /// Notes what the proxy for connections tells.
     public mutating func note(_ event: ConnectionEvent) {
         switch event {
-        case .relayed(let attempt):
+        case .relayed(let attempt), .passed(let attempt):
             if case .nothing = attempt.speech { unverified += 1 }
         case .ended: break
         case .refused, .denied, .notHeld, .limited:
@@ -243,7 +243,7 @@ extension NameJournal.Connection {
         case .denied(let place): self.init(address: place.address, port: place.port, reason: .address)
         case .notHeld(let place): self.init(address: place.address, port: place.port, reason: .notHeld)
         case .limited(let place): self.init(address: place.address, port: place.port, reason: .limit)
-        case .relayed, .ended, .unreachable: return nil
+        case .relayed, .passed, .ended, .unreachable: return nil
         }
     }
 }

@@ -10,7 +10,7 @@ extension PolicyReader {
             "port": "write ports: and a list", "verdict": "write action", "cidr": "write to: and a list of entries",
             "group": "write to: and a list of entries", "domains": "write to: [{ domains: [...] }]",
             "application": "write applications: and a list", "protocols": "write ports, or applications",
-            "http3": "write quic: pin",
+            "http3": "write quic: check, or quic: pin",
             "protocol": "write ports, for example [443/tcp, gre]",
             "from": "remove it: where traffic comes from is the workload that the policy is for",
             "schedule": "write when", "time": "write when", "until": "write when: { until: ... }",

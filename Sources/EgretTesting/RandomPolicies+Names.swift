@@ -40,7 +40,7 @@ extension RandomPolicies {
         if Bool.random(using: &generator) { rule.destinations = [] }
         guard letsOut else { return rule }
         rule.naming.whenUnverified = Bool.random(using: &generator) ? .pin : .deny
-        rule.naming.quic = Bool.random(using: &generator) ? .pin : .refuse
+        rule.naming.quic = NameOptions.QUIC.allCases.randomElement(using: &generator) ?? .refuse
         if Int.random(in: 0..<4, using: &generator) == 0 {
             rule.services = rule.services.filter { if case .ports(.tcp, _) = $0 { true } else { false } }
             rule.naming.applications =

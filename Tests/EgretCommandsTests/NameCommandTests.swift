@@ -47,7 +47,28 @@ struct NameCommandTests {
         ).standardOutput
         #expect(output.contains("by address alone: any address that the name was resolved to"))
         #expect(output.contains("git.example.org 443/udp: reject"))
-        #expect(output.contains("quic: pin lets it pass"))
+        #expect(output.contains("quic: check lets it pass by the name it says, quic: pin by its address"))
+    }
+
+    @Test("a rule that reads QUIC's names allows it, and says what it must say")
+    func checksQUIC() throws {
+        let directory = try TemporaryDirectory()
+        let policy = directory.path + "/policy.yaml"
+        try """
+        apiVersion: egret.dev/v1
+        kind: EgressPolicy
+        metadata: { name: quic }
+        spec:
+          egress: [{ action: allow, to: [{ domains: [example.org] }], ports: [443/tcp], quic: check }]
+        """.write(toFile: policy, atomically: true, encoding: .utf8)
+        let output = try egret(
+            "explain", "--policy", policy, "--to", "example.org", "--port", "443/udp", "--port", "80/udp"
+        ).standardOutput
+        #expect(output.contains("example.org 443/udp: allow"), "\(output)")
+        #expect(output.contains("the first packets must say the name in QUIC"), "\(output)")
+        #expect(output.contains("example.org 80/udp: deny"), "\(output)")
+        let map = try egret("map", "-f", policy, "-o", "csv").standardOutput
+        #expect(map.contains("default/command,example.org,,") && map.contains("443/udp"), "\(map)")
     }
 
     @Test("a name that no rule is about, and one that is denied where addresses are open, say what that means")

@@ -49,6 +49,41 @@ struct NameEquivalenceTests {
         }
     }
 
+    @Test("datagrams whose name the evaluator allows pass by the flow sets that they are put into, and no others do")
+    func flows() throws {
+        let generation = try #require(Generation(rawValue: 12))
+        var byFlow = 0
+        for seed: UInt64 in 500..<530 {
+            var random = RandomPolicies(seed: seed)
+            for _ in 0..<10 {
+                let policies = random.namingPolicySet()
+                let evaluator = PolicyEvaluator(policies: policies)
+                let program = PolicyCompiler.compile(policies, generation: generation, logGroup: 5)
+                for _ in 0..<40 {
+                    var flow = random.flow()
+                    flow.protocol = .udp
+                    flow.icmpType = nil
+                    flow.destinationPort = flow.destinationPort ?? 443
+                    flow.names = RandomPolicies.names(of: flow.destination)
+                    guard let name = flow.names.min(by: { $0.text < $1.text }) else { continue }
+                    var spoken = flow
+                    spoken.speech = .name(name, .tls)
+                    guard evaluator.decide(spoken).verdict == .allow else { continue }
+                    let held = program.holding([flow], by: evaluator)
+                    let packet = Packet(flow)
+                    let passing = Interpreter([held.passing(packet, saying: name, by: evaluator).program])
+                    #expect(passing.run(packet, from: program.egressChain).verdict == .accept, "\(seed) \(flow)")
+                    var other = packet
+                    other.sourcePort = 40_001
+                    let unread = Outcome.Verdict(evaluator.decide(flow).verdict)
+                    #expect(passing.run(other, from: program.egressChain).verdict == unread, "\(seed) \(flow)")
+                    if unread != .accept { byFlow += 1 }
+                }
+            }
+        }
+        #expect(byFlow > 0, "flow sets must make a difference somewhere")
+    }
+
     private func forEachCase(
         seed: UInt64,
         for use: ProgramUse,
@@ -80,6 +115,24 @@ struct NameEquivalenceTests {
 }
 
 extension PolicyProgram {
+    /// The program after the check of names has let a packet's flow through.
+    func passing(_ packet: Packet, saying name: DomainName, by evaluator: PolicyEvaluator) -> PolicyProgram {
+        guard let own = packet.sourcePort, let port = packet.destinationPort,
+            case .allowed(let clauses) = evaluator.decide(name: name)
+        else { return self }
+        let family = packet.destination.family
+        let element = SetElement(
+            packet.source.rawValue, [UInt128(own), packet.destination.rawValue, UInt128(port)])
+        var loaded = self
+        for rule in names where clauses.contains(rule.clause) && rule.traffic.checksDatagrams(port) {
+            let set = CompiledNameRule.flowSet(rule.number, family, of: generation)
+            for place in loaded.program.sets.indices where loaded.program.sets[place].name == set {
+                loaded.program.sets[place].contents = .elements([element])
+            }
+        }
+        return loaded
+    }
+
     /// The program after the endpoint has resolved the names of some flows to their destinations.
     func holding(_ flows: [Flow], by evaluator: PolicyEvaluator) -> PolicyProgram {
         var elements: [String: Swift.Set<IPAddress>] = [:]

@@ -8,7 +8,7 @@ import Testing
 
 @Suite("programs that lead to the name proxies")
 struct NameProgramTests {
-    private func program(_ doors: [NameProgram.Door]) throws -> NameProgram {
+    private func program(_ doors: [NameProgram.Door], datagramsPort: UInt16? = nil) throws -> NameProgram {
         let endpoint = Endpoint(
             interface: try #require(InterfaceName("egret3")),
             interfaceIndex: 7,
@@ -18,7 +18,8 @@ struct NameProgramTests {
         let hosts = try ["10.213.128.6", "fd00::6"].map { try #require(IPAddress($0)) }
         return NameProgram(
             doors, for: endpoint,
-            to: NameProgram.Proxies(addresses: hosts, namesPort: 5_053, checksPort: 5_443),
+            to: NameProgram.Proxies(
+                addresses: hosts, namesPort: 5_053, checksPort: 5_443, datagramsPort: datagramsPort),
             generation: try #require(Generation(rawValue: 0x1234)), slot: 3)
     }
 
@@ -54,6 +55,34 @@ struct NameProgramTests {
         several.checkedPorts = [PortRange(80), PortRange(443)]
         let program = try program([silent, several])
         #expect(program.program.sets.map(\.name) == ["egret3-ports-1"] && program.program.sets[0].contents.count == 2)
+    }
+
+    @Test("the first datagrams to an address of a name are led to a check of their own, but for flows that have passed")
+    func datagrams() throws {
+        var door = NameProgramTests.door
+        door.checkedDatagrams = [PortRange(443)]
+        let program = try program([door], datagramsPort: 5_444)
+        #expect(program.program.sets.map(\.name) == ["egret3-passed-ipv4", "egret3-passed-ipv6"])
+        #expect(program.program.sets.allSatisfy { $0.hasTimeouts && $0.size != nil })
+        let four = "ip saddr . th sport . ip daddr . th dport @egret3-passed-ipv4"
+        let six = "ip6 saddr . th sport . ip6 daddr . th dport @egret3-passed-ipv6"
+        #expect(
+            lines(program, in: "egret3-lead").suffix(6) == [
+                "meta nfproto == ipv4 meta l4proto == udp \(four) accept",
+                "meta nfproto == ipv6 meta l4proto == udp \(six) accept",
+                "meta nfproto == ipv4 meta l4proto == tcp ip daddr @g1-d0-ipv4 th dport == 443 goto egret3-check",
+                "meta nfproto == ipv6 meta l4proto == tcp ip6 daddr @g1-d0-ipv6 th dport == 443 goto egret3-check",
+                "meta nfproto == ipv4 meta l4proto == udp ip daddr @g1-d0-ipv4 th dport == 443 goto egret3-check",
+                "meta nfproto == ipv6 meta l4proto == udp ip6 daddr @g1-d0-ipv6 th dport == 443 goto egret3-check",
+            ])
+        let check = lines(program, in: "egret3-check")
+        #expect(check.count == 4)
+        #expect(check[0].hasPrefix("meta l4proto == udp tproxy to :5444 ct label set 95 "))
+        #expect(check[1] == "meta l4proto == udp counter name \"egret3-unheard\" drop")
+        #expect(check[2].hasPrefix("tproxy to :5443 "))
+        // Without a proxy there is nowhere to lead them to, and the policy's rules refuse them.
+        #expect(try self.program([door]).program.sets.isEmpty)
+        #expect(lines(try self.program([door]), in: "egret3-check").count == 2)
     }
 
     @Test("what nobody takes is dropped, and nothing that was led is forwarded")

@@ -117,6 +117,29 @@ struct NameEvaluationTests {
         #expect(pinned.decide(flow(443, .udp, names: [name])).verdict == .allow)
     }
 
+    @Test("QUIC whose name is read passes by the name it says, and by its address only if the rule says so")
+    func readQUIC() throws {
+        let services: [Service] = [.ports(.tcp, PortRange(443))]
+        let checking = evaluator(try rule(.allow, "*.example.org", services, NameOptions(quic: .check)))
+        func verdict(_ evaluator: PolicyEvaluator, _ speech: Flow.Speech) -> Decision.Verdict {
+            var flow = flow(443, .udp, names: [name])
+            flow.speech = speech
+            return evaluator.decide(flow).verdict
+        }
+        #expect(verdict(checking, .name(name, .tls)) == .allow)
+        #expect(verdict(checking, .name(other, .tls)) == .reject)
+        #expect(verdict(checking, .name(name, .http)) == .reject)
+        #expect(verdict(checking, .nothing) == .reject && verdict(checking, .unread) == .reject)
+        let lenient = evaluator(
+            try rule(.allow, "*.example.org", services, NameOptions(whenUnverified: .pin, quic: .check)))
+        #expect(verdict(lenient, .nothing) == .allow && verdict(lenient, .name(other, .tls)) == .reject)
+        let denying = evaluator(
+            EgressRule(action: .deny, domains: [try DomainPattern.parse("www.example.org")]),
+            try rule(.allow, "*.example.org", services, NameOptions(quic: .check)),
+            EgressRule(action: .allow, destinations: [.builtIn(.internet)]))
+        #expect(verdict(denying, .name(name, .tls)) == .deny, "also where its address is open")
+    }
+
     @Test("a name that is denied may not be asked, whatever stands behind, and is refused where it is said")
     func denial() throws {
         let evaluator = evaluator(

@@ -3,6 +3,7 @@
 
 import EgretAddressing
 import EgretDNSWire
+import EgretLinux
 import EgretTesting
 import Synchronization
 import Testing
@@ -59,6 +60,30 @@ struct NameSetsTests {
             }
             #expect(try sets.timeLeft(1, grant(3, seconds: 1)) == nil)
         }
+    }
+
+    @Test("a flow is put into all its sets, ports and all, in both families, and again without harm")
+    func flows() throws {
+        let type = { (family: String) in "type \(family) . inet_service . \(family) . inet_service; flags timeout;" }
+        let made = try runProgram(
+            ["nft", "-f", "-"],
+            standardInput: "table inet \(NameSetsTests.table)\ndelete table inet \(NameSetsTests.table)\n"
+                + "table inet \(NameSetsTests.table) { set a { \(type("ipv4_addr")) }; set b { \(type("ipv4_addr")) };"
+                + " set c { \(type("ipv6_addr")) }; }\n")
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", NameSetsTests.table]) }
+        let sets = try NameSets(table: NameSetsTests.table) { _, _, _ in "a" }
+        let client = SocketAddress(.v4(IPv4Address(192, 0, 2, 10)), port: 40_001)
+        let server = SocketAddress(.v4(IPv4Address(203, 0, 113, 10)), port: 443)
+        for _ in 0..<2 { try sets.pass(from: client, to: server, in: ["a": 60_000, "b": 3_600_000]) }
+        let six = SocketAddress(try #require(IPAddress("2001:db8::10")), port: 40_002)
+        let far = SocketAddress(try #require(IPAddress("2001:db8:113::10")), port: 8_443)
+        try sets.pass(from: six, to: far, in: ["c": 60_000])
+        let listing = try runProgram(["nft", "-n", "list", "table", "inet", NameSetsTests.table]).standardOutput
+        #expect(listing.contains("192.0.2.10 . 40001 . 203.0.113.10 . 443 timeout 1m"), "\(listing)")
+        #expect(listing.contains("192.0.2.10 . 40001 . 203.0.113.10 . 443 timeout 1h"), "\(listing)")
+        #expect(listing.contains("2001:db8::10 . 40002 . 2001:db8:113::10 . 8443 timeout 1m"), "\(listing)")
+        #expect(throws: (any Error).self) { try sets.pass(from: client, to: server, in: ["absent": 60_000]) }
     }
 
     @Test("a kernel that renews and one that does not are told apart; times that are nearly the same tell nothing")

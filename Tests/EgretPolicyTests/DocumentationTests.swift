@@ -145,7 +145,10 @@ struct DocumentationTests {
             // Some address that no example is about.
             var flow = flow(to: try #require(IPAddress("192.0.2.77")), wanted)
             if case .allowed = evaluator.decide(name: asked) { flow.names = [asked] }
-            if flow.protocol == .tcp { flow.speech = .name(asked, .tls) }
+            let readsDatagrams = evaluator.nameClauses.contains { clause in
+                flow.protocol == .udp && clause.traffic.checksDatagrams(flow.destinationPort ?? 0)
+            }
+            if flow.protocol == .tcp || readsDatagrams { flow.speech = .name(asked, .tls) }
             return evaluator.decide(flow, at: time).verdict.rawValue
         }
         let flow = flow(to: try #require(address), wanted)

@@ -61,6 +61,27 @@ struct NamedTrafficTests {
         #expect(try traffic([tcp(22)]).answered == [], "SSH has no QUIC to fall back from")
     }
 
+    @Test("the name in QUIC is read where the rule says so, and what is refused is still answered")
+    func readDatagrams() throws {
+        let checking = try traffic([tcp(443), tcp(8443), udp(443), udp(5000)], NameOptions(quic: .check))
+        #expect(checking.checkedDatagrams == [PortRange(443), PortRange(8443)])
+        #expect(checking.answered == checking.checkedDatagrams && checking.pinned == [udp(5000)])
+        #expect(checking.checksDatagrams(443) && checking.checksDatagrams(8443))
+        #expect(!checking.checksDatagrams(5000) && !checking.checksDatagrams(80))
+        #expect(try traffic([], NameOptions(quic: .check)).checkedDatagrams == [PortRange(443)])
+        #expect(try traffic([udp(443)], NameOptions(quic: .check)).checksDatagrams(443))
+        // What is written out as UDP is pinned, also beside a port of TCP.
+        let written = try traffic([tcp(8443), udp(8443)], NameOptions(quic: .check))
+        #expect(written.pinned == [udp(8443)] && written.checkedDatagrams.isEmpty)
+        let part = try traffic([tcp(8000, 8010), udp(8005)], NameOptions(quic: .check))
+        #expect(part.checkedDatagrams == [PortRange(8000, 8004), PortRange(8006, 8010)].compactMap(\.self))
+        #expect(part.checksDatagrams(8004) && !part.checksDatagrams(8005) && part.checksDatagrams(8006))
+        for quic in [NameOptions.QUIC.refuse, .pin] {
+            #expect(try traffic([tcp(443)], NameOptions(quic: quic)).checkedDatagrams.isEmpty)
+        }
+        #expect(try traffic([tcp(443)], NameOptions(quic: .check), .deny).checkedDatagrams.isEmpty)
+    }
+
     @Test("applications say which protocols are spoken, and on which ports")
     func applications() throws {
         let ssh = try traffic([], NameOptions(applications: [.ssh]))

@@ -49,7 +49,7 @@ struct PolicyPrinterTests {
             let applications = Bool.random(using: &generator)
             let naming = NameOptions(
                 whenUnverified: Bool.random(using: &generator) ? .pin : .deny,
-                quic: Bool.random(using: &generator) ? .pin : .refuse,
+                quic: NameOptions.QUIC.allCases.randomElement(using: &generator) ?? .refuse,
                 applications: applications ? some(ApplicationProtocol.allCases) : [],
                 records: some([NameRecordType(rawValue: 16), NameRecordType(rawValue: 257)]),
                 addresses: some([.builtIn(.private), .block(block(&generator)).withoutExceptions]))

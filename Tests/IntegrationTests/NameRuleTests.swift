@@ -83,6 +83,78 @@ struct NameRuleTests {
         }
     }
 
+    @Test("QUIC passes by the name in its first packets where a rule has it read, and else is refused at once")
+    func readQUIC() throws {
+        let hello = QUICInitial.hello("www.example.test")
+        let client = QUICInitial()
+        let two = try [
+            client.packet(1, QUICInitial.crypto(hello[30...], at: 30), paddedTo: 1_200),
+            client.packet(0, QUICInitial.crypto(hello[..<30], at: 0), paddedTo: 1_200),
+        ]
+        let asked: [(label: String, family: Int, datagrams: [[UInt8]])] = [
+            ("allowed", 4, [try client.datagram(saying: "www.example.test")]),
+            ("allowed6", 6, [try client.datagram(saying: "www.example.test")]),
+            ("version2", 4, [try QUICInitial(isVersion2: true).datagram(saying: "www.example.test")]),
+            ("split", 4, two),
+            ("other", 4, [try client.datagram(saying: "other.example.test")]),
+            ("nameless", 4, [try client.datagram(saying: nil)]),
+            ("foreign", 6, [Array("no QUIC".utf8)]),
+        ]
+        let lines = asked.map { ask in
+            "ask('\(ask.label)', \(ask.family), "
+                + "[\(ask.datagrams.map { "'\(Data($0).base64EncodedString())'" }.joined(separator: ", "))])"
+        }
+        try withNames("nrquic") { internet in
+            let output = try internet.egret(
+                ["--dns", TestInternet.resolver, "--report", "json", "-f", "-"],
+                [
+                    "/usr/bin/python3", "-c",
+                    """
+                    import base64, socket, time
+                    def ask(label, family, texts):
+                        kind = socket.AF_INET6 if family == 6 else socket.AF_INET
+                        datagrams = [base64.b64decode(text) for text in texts]
+                        address = socket.getaddrinfo("www.example.test", 9999, kind, socket.SOCK_DGRAM)[0][4]
+                        s = socket.socket(kind, socket.SOCK_DGRAM); s.settimeout(0.5); s.connect(address)
+                        begun = time.monotonic()
+                        # As QUIC does: what is not answered is sent again.
+                        for attempt in range(5):
+                            try:
+                                for datagram in datagrams: s.send(datagram)
+                                print(label, "answered", s.recv(65536) in datagrams, attempt > 0)
+                                return
+                            except TimeoutError: continue
+                            except OSError:
+                                print(label, "refused", time.monotonic() - begun < 0.4)
+                                return
+                        print(label, "silence")
+                    \(lines.joined(separator: "\n"))
+                    """,
+                ],
+                standardInput: NameRuleTests.policy("quic: check\nports: [9999/tcp]"))
+            #expect(
+                output.standardOutput == """
+                    allowed answered True True
+                    allowed6 answered True True
+                    version2 answered True True
+                    split answered True True
+                    other refused True
+                    nameless refused True
+                    foreign refused True
+
+                    """, "\(output.standardError)")
+            let report = try NameReportJSON(output)
+            let refused = report.names.refusedConnections
+            #expect(refused.allSatisfy { $0.port == 9999 } && refused.compactMap(\.name) == ["other.example.test"])
+            #expect(refused.count == 3)
+            // What has passed is a flow like others: by its rule, with what it has moved.
+            let reached = report.reached.filter { $0.service == "9999/udp" }
+            #expect(reached.map(\.connections).reduce(0, +) == 4)
+            #expect(reached.allSatisfy { $0.name == "www.example.test" && $0.received.bytes > 1_200 })
+            #expect(try internet.remains() == "")
+        }
+    }
+
     @Test("what is asked below an allowed wildcard is limited, and the report says so")
     func limits() throws {
         try withNames("nrlimit") { internet in

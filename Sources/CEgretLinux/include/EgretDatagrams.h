@@ -14,7 +14,8 @@ static const int32_t egret_epoll_out = 0x004;
 static const int32_t egret_epoll_err = 0x008;
 static const int32_t egret_epoll_hup = 0x010;
 
-/// A datagram and its ends: who sent it, and the own address that it was sent to (its port is not filled in).
+/// A datagram and its ends: who sent it, and the own address that it was sent to (its port is filled in only for
+/// egret_tell_original_destinations).
 struct egret_datagram {
     struct egret_endpoint peer;
     struct egret_endpoint own;
@@ -37,6 +38,9 @@ int32_t egret_accept(int32_t descriptor, struct egret_endpoint *peer);
 int32_t egret_ipv6_only(int32_t descriptor);
 /// Has datagrams tell the address that they were sent to.
 int32_t egret_tell_destinations(int32_t descriptor, int32_t family);
+/// Has datagrams tell the address and port that they were sent to, before any socket was found for them
+/// (IP_RECVORIGDSTADDR).
+int32_t egret_tell_original_destinations(int32_t descriptor, int32_t family);
 /// Where a redirected TCP connection was going (SO_ORIGINAL_DST).
 int32_t egret_original_destination(int32_t descriptor, int32_t family, struct egret_endpoint *destination);
 /// recvmmsg without waiting: up to `limit` datagrams, each at its `slot` of the buffer. Returns their number.

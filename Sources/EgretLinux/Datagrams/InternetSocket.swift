@@ -51,6 +51,28 @@ public final class InternetSocket {
         return socket
     }
 
+    /// A transparent UDP socket at an address, which `tproxy` leads datagrams to: they tell the address and port that they
+    /// were sent to. Needs `CAP_NET_ADMIN`.
+    ///
+    /// - Parameters:
+    ///   - own: The address; port 0 is one of the kernel's choice.
+    ///   - receiveBuffer: How many bytes may wait to be read.
+    /// - Returns: The socket.
+    /// - Throws: ``LinuxError`` if it is not to be had.
+    public static func divertedDatagrams(
+        at own: SocketAddress, receiveBuffer: Int
+    ) throws(LinuxError) -> InternetSocket {
+        let socket = try InternetSocket(type: egret_sock_dgram, isIPv6: own.isIPv6)
+        try socket.setTransparent()
+        try socket.bind(own, reuse: false)
+        let family = own.isIPv6 ? egret_af_inet6 : egret_af_inet
+        try check(
+            egret_tell_original_destinations(socket.descriptor.number, family), "ask where datagrams were sent to")
+        try check(
+            egret_set_buffer(socket.descriptor.number, 0, Int32(clamping: receiveBuffer)), "set a buffer")
+        return socket
+    }
+
     private convenience init(adopting descriptor: Descriptor) throws(LinuxError) {
         self.init(descriptor, isIPv6: try SocketState(of: descriptor).own.isIPv6)
         try descriptor.setNonBlocking(true)
@@ -236,7 +258,8 @@ public final class DatagramReceiver {
     public struct Datagram: Sendable {
         /// Who sent it.
         public var peer: SocketAddress
-        /// The own address that it was sent to, with the interface as its scope.
+        /// The own address that it was sent to, with the interface as its scope. Of a socket that others' datagrams are
+        /// led to, the address and port that it was sent to.
         public var own: SocketAddress
         /// The bytes.
         public var bytes: [UInt8]

@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+public import EgretAddressing
 public import EgretGreetingWire
 public import EgretLinux
 public import EgretPolicy
@@ -25,17 +26,20 @@ public struct ConnectionAttempt: Hashable, Sendable {
     public var rules: [Int]
     /// Where no name was said: those by which rules held the address then, one for each rule.
     public var names: Swift.Set<DomainName>
+    /// TCP; UDP for a QUIC connection, or other datagrams.
+    public var transport: IPProtocol
 
     /// Creates an attempt.
     public init(
         source: SocketAddress, destination: SocketAddress, speech: Speech, rules: [Int],
-        names: Swift.Set<DomainName> = []
+        names: Swift.Set<DomainName> = [], transport: IPProtocol = .tcp
     ) {
         self.source = source
         self.destination = destination
         self.speech = speech
         self.rules = rules
         self.names = names
+        self.transport = transport
     }
 }
 
@@ -43,6 +47,8 @@ public struct ConnectionAttempt: Hashable, Sendable {
 public enum ConnectionEvent: Hashable, Sendable {
     /// The name was allowed, or the caller did not want one.
     case relayed(ConnectionAttempt)
+    /// The flow of datagrams was let through, and goes on without the proxy.
+    case passed(ConnectionAttempt)
     /// The connection was refused because of what was said.
     case refused(ConnectionAttempt)
     /// The connection was refused before anything was said.

@@ -17,6 +17,8 @@ public struct ConnectionJudge: Sendable {
     /// What endpoints have resolved.
     public let registry: NameRegistry
     private let traffic: [NamedTraffic]
+    /// How traffic passes by the registry's rules, by their numbers; `nil` for one that denies.
+    private let trafficOfRules: [NamedTraffic?]
     private let deniesNames: Bool
     /// The clauses that the registry's rules are of, by their numbers.
     private let clauses: [DecidingClause]
@@ -41,7 +43,9 @@ public struct ConnectionJudge: Sendable {
         let clauses = evaluator.nameClauses
         traffic = clauses.filter { !$0.denies }.map(\.traffic)
         deniesNames = clauses.contains(where: \.denies)
-        self.clauses = policies.nameClauses.map(\.clause)
+        let numbered = policies.nameClauses
+        self.clauses = numbered.map(\.clause)
+        trafficOfRules = numbered.map { $0.denies ? nil : $0.traffic }
     }
 
     /// In what a name is looked for on a port.
@@ -63,10 +67,13 @@ public struct ConnectionJudge: Sendable {
     /// - Parameters:
     ///   - endpoint: Whose connection it is.
     ///   - destination: Where it goes.
+    ///   - transport: TCP, or UDP for a flow of datagrams.
     /// - Returns: What becomes of it.
-    public func beginning(_ endpoint: Int, _ destination: SocketAddress) -> ConnectionProxy.Beginning {
+    public func beginning(
+        _ endpoint: Int, _ destination: SocketAddress, over transport: IPProtocol = .tcp
+    ) -> ConnectionProxy.Beginning {
         func allows(_ held: HeldNames, _ speech: Flow.Speech) -> Bool {
-            decide(destination, held, speech, at: time()).verdict == .allow
+            decide(flow(destination, [], speech, over: transport), held, at: time()).verdict == .allow
         }
         if !deniesNames && allows([:], .nothing) { return .pass }
         let held = held(endpoint, destination.address)
@@ -93,10 +100,28 @@ public struct ConnectionJudge: Sendable {
     }
 
     private func decide(
-        _ destination: SocketAddress, _ held: HeldNames, _ speech: Flow.Speech, at moment: Int64?,
-        since beginning: Int64? = nil
+        _ flow: Flow, _ held: HeldNames, at moment: Int64?, since beginning: Int64? = nil
     ) -> Decision {
-        evaluator.decide(flow(destination, [], speech), heldBy: held, at: moment, since: beginning)
+        evaluator.decide(flow, heldBy: held, at: moment, since: beginning)
+    }
+
+    /// The traffic of a connection whose client has said this.
+    private func flow(_ attempt: ConnectionAttempt, _ speech: Flow.Speech) -> Flow {
+        flow(attempt.destination, [], speech, over: attempt.transport)
+    }
+
+    /// By the flow sets of which rules the kernel is to let a flow of datagrams through.
+    ///
+    /// - Parameter attempt: What was said, and which rules hold the address by it.
+    /// - Returns: The numbers of those that read the name on this port, and let pass what was said.
+    public func rulesOfFlows(_ attempt: ConnectionAttempt) -> [Int] {
+        attempt.rules.filter { number in
+            guard trafficOfRules.indices.contains(number), let traffic = trafficOfRules[number],
+                traffic.checksDatagrams(attempt.destination.port)
+            else { return false }
+            if case .nothing = attempt.speech { return traffic.passesUnverified }
+            return true
+        }
     }
 
     /// What the policies say now about a connection whose client has said this.
@@ -118,20 +143,19 @@ public struct ConnectionJudge: Sendable {
     private func decide(
         _ endpoint: Int, _ attempt: ConnectionAttempt, at moment: Int64?, since beginning: Int64?
     ) -> Decision {
-        let destination = attempt.destination
         switch attempt.speech {
         case .name(let spoken):
             guard let name = DomainName(ascii: spoken.name) else {
-                return decide(destination, [:], .nothing, at: moment, since: beginning)
+                return decide(flow(attempt, .nothing), [:], at: moment, since: beginning)
             }
             // Not every rule that covers the name: one that denies what it is an alias of stood before the others.
             let holders = attempt.rules.filter { clauses.indices.contains($0) }.map { (clauses[$0], Swift.Set([name])) }
             let held = HeldNames(holders) { first, _ in first }
             let speech = Flow.Speech.name(name, spoken.version.application)
-            return decide(destination, held, speech, at: moment, since: beginning)
+            return decide(flow(attempt, speech), held, at: moment, since: beginning)
         case .nothing:
-            let held = held(endpoint, destination.address)
-            return decide(destination, held, .nothing, at: moment, since: beginning)
+            let held = held(endpoint, attempt.destination.address)
+            return decide(flow(attempt, .nothing), held, at: moment, since: beginning)
         }
     }
 
@@ -149,22 +173,22 @@ public struct ConnectionJudge: Sendable {
     public func decide(
         _ endpoint: Int, open attempt: ConnectionAttempt, since beginning: Int64? = nil
     ) -> Decision {
-        let (destination, now) = (attempt.destination, time())
-        let address = destination.address
+        let now = time()
+        let address = attempt.destination.address
         switch attempt.speech {
         case .name(let spoken):
             guard let name = DomainName(ascii: spoken.name) else {
-                return decide(destination, [:], .nothing, at: now, since: beginning)
+                return decide(flow(attempt, .nothing), [:], at: now, since: beginning)
             }
             var current = attempt
             current.rules = registry.rules(of: endpoint, holding: address, by: name, now: BootClock.milliseconds)
             if !current.rules.isEmpty { return decide(endpoint, current, at: now, since: beginning) }
             let speech = Flow.Speech.name(name, spoken.version.application)
-            return decide(destination, reaching(address, by: [name]), speech, at: now, since: beginning)
+            return decide(flow(attempt, speech), reaching(address, by: [name]), at: now, since: beginning)
         case .nothing:
             let live = held(endpoint, address)
             let all = reaching(address, by: attempt.names).merging(live) { before, now in before.union(now) }
-            return decide(destination, all, .nothing, at: now, since: beginning)
+            return decide(flow(attempt, .nothing), all, at: now, since: beginning)
         }
     }
 
@@ -195,9 +219,10 @@ public struct ConnectionJudge: Sendable {
 
     /// The traffic of a connection, as policies see it.
     public func flow(
-        _ destination: SocketAddress, _ names: Swift.Set<DomainName>, _ speech: Flow.Speech
+        _ destination: SocketAddress, _ names: Swift.Set<DomainName>, _ speech: Flow.Speech,
+        over transport: IPProtocol = .tcp
     ) -> Flow {
-        Flow(to: destination.address, protocol: .tcp, port: destination.port, names: names, speech: speech)
+        Flow(to: destination.address, protocol: transport, port: destination.port, names: names, speech: speech)
     }
 }
 

@@ -37,7 +37,7 @@ public final class ConnectionTimes: Sendable {
         case .relayed(let attempt): noteJudgement(of: attempt, of: endpoint)
         case .ended(let attempt, _):
             moments.withLock { _ = $0.removeValue(forKey: Place(endpoint, attempt)) }
-        case .refused, .denied, .notHeld, .unreachable, .limited: break
+        case .passed, .refused, .denied, .notHeld, .unreachable, .limited: break
         }
     }
 

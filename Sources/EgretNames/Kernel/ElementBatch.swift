@@ -22,6 +22,8 @@ struct ElementBatch {
         /// Whose it is, where the set's keys begin with an endpoint's own address.
         var own: IPAddress?
         var address: IPAddress
+        /// The ports behind the two addresses, where the set's keys are flows.
+        var ports: (own: UInt16, far: UInt16)?
         var milliseconds: UInt64
     }
 
@@ -64,15 +66,12 @@ struct ElementBatch {
             // NFTA_LIST_ELEM, NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE.
             let item = nest(1)
             let key = nest(1)
-            let parts = [element.own, element.address].compactMap(\.self)
-            let width = element.address.family.bitWidth
-            host(UInt16(4 + parts.count * width / 8))
+            let data = bytes.count
+            host(UInt16(0))
             host(UInt16(1))
-            for part in parts {
-                for shift in stride(from: width - 8, through: 0, by: -8) {
-                    bytes.append(UInt8(truncatingIfNeeded: part.rawValue >> UInt128(shift)))
-                }
-            }
+            if let own = element.own { part(own, element.ports?.own) }
+            part(element.address, element.ports?.far)
+            patch(UInt16(truncatingIfNeeded: bytes.count - data), at: data)
             close(key)
             if verb == .add {
                 // NFTA_SET_ELEM_TIMEOUT, and _EXPIRATION: without it the kernel does not renew an element whose time is
@@ -114,6 +113,14 @@ struct ElementBatch {
         host(UInt32(0))
         bytes += [family, 0, UInt8(truncatingIfNeeded: resource >> 8), UInt8(truncatingIfNeeded: resource)]
         return start
+    }
+
+    /// An address, and a port behind it in four bytes, as each part of a key that has several begins at a fourth byte.
+    private mutating func part(_ address: IPAddress, _ port: UInt16?) {
+        for shift in stride(from: address.family.bitWidth - 8, through: 0, by: -8) {
+            bytes.append(UInt8(truncatingIfNeeded: address.rawValue >> UInt128(shift)))
+        }
+        if let port { bytes += [UInt8(truncatingIfNeeded: port >> 8), UInt8(truncatingIfNeeded: port), 0, 0] }
     }
 
     private mutating func string(_ type: UInt16, _ text: String) {

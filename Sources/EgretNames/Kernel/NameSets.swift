@@ -184,7 +184,7 @@ public final class NameSets: Sendable {
         try send(coming: coming, going: going)
     }
 
-    private func send(coming: [String: [ElementBatch.Element]], going: [String: [ElementBatch.Element]]) throws {
+    func send(coming: [String: [ElementBatch.Element]], going: [String: [ElementBatch.Element]]) throws {
         if coming.values.allSatisfy(\.isEmpty) && going.values.allSatisfy(\.isEmpty) { return }
         func batch(_ first: UInt32) -> ElementBatch {
             var batch = ElementBatch(table: table, firstSequence: first)

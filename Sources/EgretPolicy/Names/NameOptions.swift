@@ -11,10 +11,13 @@ public struct NameOptions: Hashable, Sendable {
         case pin
     }
 
-    /// What happens to QUIC, whose names are not read.
+    /// What happens to QUIC.
     public enum QUIC: String, Hashable, Sendable, CaseIterable {
         /// It is refused with an answer, so that clients fall back to TCP at once.
         case refuse
+        /// It passes if the ClientHello in its first packets says a name of the rule's that holds its address. Where none
+        /// can be read, ``NameOptions/whenUnverified`` decides.
+        case check
         /// It passes if its address is held by one of the rule's names.
         case pin
     }

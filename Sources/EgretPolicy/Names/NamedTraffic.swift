@@ -6,12 +6,14 @@ public import EgretAddressing
 /// How a rule lets traffic to its domains out, by protocol and port.
 ///
 /// Where a client says the name, it must say one of the rule's (`checked`). Where none can be read, the address alone
-/// decides, and only on what the rule writes out or on the usual ports of protocols that say none (`pinned`). QUIC, which
-/// says a name that is not read, is answered with a refusal (`answered`), so that clients fall back, or pinned where the
-/// rule says so.
+/// decides, and only on what the rule writes out or on the usual ports of protocols that say none (`pinned`). QUIC is
+/// answered with a refusal (`answered`), so that clients fall back; where the rule says so its name is read first
+/// (`checkedDatagrams`), or it is pinned.
 public struct NamedTraffic: Hashable, Sendable {
     /// The ports of TCP on which the client's name is read: sorted, apart.
     public let checked: [PortRange]
+    /// The ports of UDP on which the name in QUIC's first packets is read, but for those that `pinned` has: sorted, apart.
+    public let checkedDatagrams: [PortRange]
     /// What passes by its address alone.
     public let pinned: [Service]
     /// The ports of UDP on which a refusal, if nothing lets the packet out, is answered: sorted, apart.
@@ -59,6 +61,11 @@ public struct NamedTraffic: Hashable, Sendable {
         }
         self.checked = PortRange.merged(sorted: checked.sorted())
         self.answered = PortRange.merged(sorted: answered.sorted())
+        // What is read and not allowed is answered as well.
+        let checkedDatagrams = options.quic == .check ? self.answered : []
+        self.checkedDatagrams = pinned.reduce(checkedDatagrams) { rest, service in
+            if case .ports(.udp, let ports) = service { rest.flatMap { $0.subtracting(ports) } } else { rest }
+        }
         self.pinned = pinned
         self.spoken = self.checked.isEmpty ? [] : spoken
         passesUnverified = options.whenUnverified == .pin
@@ -66,6 +73,9 @@ public struct NamedTraffic: Hashable, Sendable {
 
     /// Whether a name is read on a port of TCP.
     public func checks(_ port: UInt16) -> Bool { checked.contains { $0.contains(port) } }
+
+    /// Whether the name in QUIC's first packets decides on a port of UDP.
+    public func checksDatagrams(_ port: UInt16) -> Bool { checkedDatagrams.contains { $0.contains(port) } }
 
     private static func tcpPorts(_ rule: EgressRule) -> [PortRange] {
         if rule.services.isEmpty { return [.all] }
@@ -91,6 +101,15 @@ extension PortRange {
     /// Those of some ports that are in the range.
     fileprivate func intersection(_ ports: [UInt16]) -> [PortRange] {
         ports.filter(contains).sorted().map { PortRange($0) }
+    }
+
+    /// The range without another.
+    fileprivate func subtracting(_ other: PortRange) -> [PortRange] {
+        guard other.lowerBound <= upperBound, lowerBound <= other.upperBound else { return [self] }
+        var rest: [PortRange] = []
+        if lowerBound < other.lowerBound, let below = PortRange(lowerBound, other.lowerBound - 1) { rest.append(below) }
+        if other.upperBound < upperBound, let above = PortRange(other.upperBound + 1, upperBound) { rest.append(above) }
+        return rest
     }
 
     /// The range without some ports.

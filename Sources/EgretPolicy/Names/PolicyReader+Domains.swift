@@ -74,7 +74,10 @@ extension PolicyReader {
             options.quic =
                 word(
                     node, "quic", as: NameOptions.QUIC.self,
-                    others: ["allow": "pin", "deny": "refuse", "reject": "refuse", "drop": "refuse"]) ?? .refuse
+                    others: [
+                        "allow": "pin", "deny": "refuse", "reject": "refuse", "drop": "refuse", "read": "check",
+                        "sni": "check",
+                    ]) ?? .refuse
         }
         if let node = fields["records"] { options.records = readRecords(node) }
         if let node = fields["addresses"] { options.addresses = readNamedAddresses(node) }
@@ -97,7 +100,7 @@ extension PolicyReader {
             if case .string(let text) = item.content, ["quic", "http3", "http/3"].contains(text.lowercased()) {
                 error(
                     DiagnosticCode.unknownValue, at: item.location, "\(quoted(text)) is not a value of applications",
-                    "write quic: pin in the rule")
+                    "write quic: check, or quic: pin, in the rule")
                 continue
             }
             guard let value = word(item, "applications", as: ApplicationProtocol.self, others: others) else { continue }

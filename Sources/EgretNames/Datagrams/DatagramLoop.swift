@@ -1,0 +1,236 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretGreetingWire
+import EgretLinux
+import EgretPolicy
+
+/// The datagram proxy's work. One thread has it, and nobody else touches it.
+final class DatagramLoop {
+    /// A client's socket, and the server that it sends to.
+    struct Flow: Hashable {
+        var source: SocketAddress
+        var destination: SocketAddress
+    }
+
+    /// What became of a flow.
+    private enum State {
+        /// It has not said everything: the reader, and until when it may.
+        case reading(InitialReader, until: UInt64)
+        /// It was let through; what still comes here was on its way, or belongs to an entry of connection tracking that has
+        /// come back.
+        case passed(ConnectionAttempt, until: UInt64)
+        /// It was refused, and is read again only later.
+        case refused(until: UInt64)
+
+        var end: UInt64 {
+            switch self {
+            case .reading(_, let until), .passed(_, let until), .refused(let until): until
+            }
+        }
+    }
+
+    private struct Entry {
+        var endpoint: Int
+        var state: State
+    }
+
+    /// Flows that are remembered, of all endpoints and of one. A name may take 64 KiB, twice.
+    static let mostFlows = 4_096
+    static let mostFlowsOfEndpoint = 1_024
+    /// Flows of an endpoint that have not said everything.
+    static let mostReadings = 128
+    /// How long a decision is remembered, in milliseconds.
+    static let memory: UInt64 = 10_000
+    /// The longest datagram there is.
+    private static let longestDatagram = 65_536
+
+    private let registry: NameRegistry
+    private let hooks: DatagramProxy.Hooks
+    private let loop: EventLoop
+    private let sockets: [InternetSocket]
+    private let receiver = DatagramReceiver(limit: 16, slot: DatagramLoop.longestDatagram)
+    private let hostAddresses: HostAddresses
+    private let ownPort: UInt16
+    private let patience: UInt64
+    private var flows: [Flow: Entry] = [:]
+    private var counts: [Int: (all: Int, readings: Int)] = [:]
+    var now: UInt64 = BootClock.milliseconds
+    private var nextTick: UInt64 = 0
+
+    init(
+        registry: NameRegistry, hooks: DatagramProxy.Hooks, loop: EventLoop, sockets: [InternetSocket], port: UInt16,
+        patience: UInt64
+    ) throws(LinuxError) {
+        self.registry = registry
+        self.hooks = hooks
+        self.loop = loop
+        self.sockets = sockets
+        hostAddresses = try HostAddresses()
+        ownPort = port
+        self.patience = patience
+        for (index, socket) in sockets.enumerated() {
+            try loop.add(socket.descriptor, .readable, token: UInt64(index))
+        }
+    }
+
+    /// Works until it is told to stop.
+    func run(_ sign: StopSign) {
+        while !sign.isSet {
+            var tokens: [Int] = []
+            do {
+                try loop.wait(milliseconds: flows.isEmpty ? -1 : 250) { token, _ in tokens.append(Int(token)) }
+            } catch {
+                break
+            }
+            now = BootClock.milliseconds
+            for token in tokens where sockets.indices.contains(token) { receive(sockets[token]) }
+            if now >= nextTick { tick() }
+        }
+    }
+
+    /// Takes what is there, but not without end: the other socket, and the clock, have their turn too.
+    private func receive(_ socket: InternetSocket) {
+        for _ in 0..<8 {
+            guard let found = try? receiver.receive(from: socket) else { return }
+            for datagram in found.datagrams {
+                take(datagram.bytes, Flow(source: datagram.peer, destination: datagram.own))
+            }
+            if !found.mayBeMore { return }
+        }
+    }
+
+    /// Takes a datagram of a flow.
+    func take(_ bytes: [UInt8], _ flow: Flow) {
+        // What was sent to the proxy itself goes nowhere.
+        guard flow.destination.port != ownPort, let endpoint = registry.endpoint(at: flow.source.address) else {
+            return
+        }
+        if let entry = flows[flow] {
+            guard entry.endpoint == endpoint, now < entry.state.end else {
+                forget(flow)
+                return begin(endpoint, flow, bytes)
+            }
+            switch entry.state {
+            case .reading(let reader, let until): read(endpoint, flow, bytes, reader, until: until)
+            case .passed(let attempt, _): try? hooks.pass(endpoint, attempt)
+            case .refused: UnreachableMessage.send(flow.source, flow.destination)
+            }
+        } else {
+            begin(endpoint, flow, bytes)
+        }
+    }
+
+    /// Begins with a flow, unless its endpoint may not have it.
+    private func begin(_ endpoint: Int, _ flow: Flow, _ bytes: [UInt8]) {
+        let destination = flow.destination
+        guard !registry.rules(of: endpoint, holding: destination.address, by: nil, now: now).isEmpty else {
+            return refuse(endpoint, flow, .notHeld(destination))
+        }
+        // As for connections: what comes to this host is not decided here.
+        guard !hostAddresses.contains(destination.address, now: now) else {
+            return refuse(endpoint, flow, .denied(destination))
+        }
+        let count = counts[endpoint] ?? (all: 0, readings: 0)
+        guard flows.count < DatagramLoop.mostFlows, count.all < DatagramLoop.mostFlowsOfEndpoint,
+            count.readings < DatagramLoop.mostReadings
+        else { return refuse(endpoint, flow, .limited(destination)) }
+        switch hooks.begin(endpoint, destination) {
+        case .refuse: refuse(endpoint, flow, .denied(destination))
+        case .pass: pass(endpoint, flow, makeAttempt(endpoint, flow, .nothing(.otherProtocol), nil))
+        case .read: read(endpoint, flow, bytes, InitialReader(), until: now + patience)
+        }
+    }
+
+    private func read(
+        _ endpoint: Int, _ flow: Flow, _ bytes: [UInt8], _ former: InitialReader, until deadline: UInt64
+    ) {
+        // It gets its place again as what it is then.
+        forget(flow)
+        var reader = former
+        switch reader.read(bytes) {
+        case .needsMore: remember(endpoint, flow, .reading(reader, until: deadline))
+        case .name(let spoken): judge(endpoint, flow, .name(spoken))
+        case .none(let absence): judge(endpoint, flow, .nothing(absence))
+        }
+    }
+
+    /// Asks whether a flow may pass after what was said.
+    private func judge(_ endpoint: Int, _ flow: Flow, _ speech: ConnectionAttempt.Speech) {
+        var name: DomainName?
+        if case .name(let spoken) = speech {
+            name = DomainName(ascii: spoken.name)
+            guard name != nil else {
+                var attempt = makeAttempt(endpoint, flow, speech, nil)
+                attempt.rules = []
+                return refuse(endpoint, flow, .refused(attempt))
+            }
+        }
+        let attempt = makeAttempt(endpoint, flow, speech, name)
+        guard hooks.allows(endpoint, attempt) else { return refuse(endpoint, flow, .refused(attempt)) }
+        pass(endpoint, flow, attempt)
+    }
+
+    private func makeAttempt(
+        _ endpoint: Int, _ flow: Flow, _ speech: ConnectionAttempt.Speech, _ name: DomainName?
+    ) -> ConnectionAttempt {
+        let address = flow.destination.address
+        var attempt = ConnectionAttempt(
+            source: flow.source, destination: flow.destination, speech: speech,
+            rules: registry.rules(of: endpoint, holding: address, by: name, now: now), transport: .udp)
+        if case .nothing = speech {
+            attempt.names = Swift.Set(registry.holders(of: address, endpoint: endpoint, now: now).values)
+        }
+        return attempt
+    }
+
+    private func pass(_ endpoint: Int, _ flow: Flow, _ attempt: ConnectionAttempt) {
+        do {
+            try hooks.pass(endpoint, attempt)
+        } catch {
+            // A set that is full: nothing has been let through.
+            return refuse(endpoint, flow, .limited(flow.destination))
+        }
+        remember(endpoint, flow, .passed(attempt, until: now + DatagramLoop.memory))
+        hooks.event(endpoint, .passed(attempt))
+    }
+
+    private func refuse(_ endpoint: Int, _ flow: Flow, _ event: ConnectionEvent) {
+        let count = counts[endpoint] ?? (all: 0, readings: 0)
+        // Without a place to remember it, it is refused again with the next datagram.
+        if flows.count < DatagramLoop.mostFlows, count.all < DatagramLoop.mostFlowsOfEndpoint {
+            remember(endpoint, flow, .refused(until: now + DatagramLoop.memory))
+        }
+        hooks.event(endpoint, event)
+        UnreachableMessage.send(flow.source, flow.destination)
+    }
+
+    // MARK: - What is remembered
+
+    private func remember(_ endpoint: Int, _ flow: Flow, _ state: State) {
+        forget(flow)
+        flows[flow] = Entry(endpoint: endpoint, state: state)
+        var count = counts[endpoint] ?? (all: 0, readings: 0)
+        count.all += 1
+        if case .reading = state { count.readings += 1 }
+        counts[endpoint] = count
+    }
+
+    private func forget(_ flow: Flow) {
+        guard let entry = flows.removeValue(forKey: flow) else { return }
+        var count = counts[entry.endpoint] ?? (all: 1, readings: 1)
+        count.all -= 1
+        if case .reading = entry.state { count.readings -= 1 }
+        counts[entry.endpoint] = count.all > 0 ? count : nil
+    }
+
+    /// Ends the patience with clients that have said no name in time, and forgets what is old.
+    func tick() {
+        nextTick = now + 250
+        for (flow, entry) in Array(flows) where now >= entry.state.end {
+            forget(flow)
+            if case .reading = entry.state { judge(entry.endpoint, flow, .nothing(.silent)) }
+        }
+    }
+}

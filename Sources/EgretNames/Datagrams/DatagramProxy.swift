@@ -1,0 +1,118 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+public import EgretLinux
+import Synchronization
+
+/// Stands in the way of the first datagrams that an endpoint sends to servers that it may reach by name, until QUIC's
+/// Initial packets in them have said one.
+///
+/// The kernel leads them here by `tproxy`. When the name may pass, the caller has the kernel let the flow through
+/// (``Hooks/pass``), and what has come is dropped: the client sends it again, as the first packets of a connection that
+/// every rule, limit, budget and translation meets like any other's. When it may not, the client hears at once that nobody is
+/// there for it. Nothing ever leaves from here but that answer.
+///
+/// It is one thread, in the network namespace in which it was started.
+public final class DatagramProxy: Sendable {
+    /// What the proxy calls, on its own thread: the calls hold up every other flow meanwhile.
+    public struct Hooks: Sendable {
+        /// What becomes of a new flow to an address that some rule holds, before anything was read.
+        public var begin: @Sendable (_ endpoint: Int, _ destination: SocketAddress) -> ConnectionProxy.Beginning
+        /// Whether a flow may pass.
+        public var allows: @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool
+        /// Has the kernel let a flow through, and forget what it knows of its packets until now. It may be called again.
+        public var pass: @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) throws -> Void
+        /// Is told what happens to an endpoint's flows.
+        public var event: @Sendable (_ endpoint: Int, _ event: ConnectionEvent) -> Void
+
+        /// Creates hooks.
+        public init(
+            begin: @escaping @Sendable (_ endpoint: Int, _ destination: SocketAddress) -> ConnectionProxy.Beginning,
+            allows: @escaping @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool,
+            pass: @escaping @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) throws -> Void,
+            event: @escaping @Sendable (_ endpoint: Int, _ event: ConnectionEvent) -> Void = { _, _ in }
+        ) {
+            self.begin = begin
+            self.allows = allows
+            self.pass = pass
+            self.event = event
+        }
+    }
+
+    /// The port of both sockets, IPv4 and IPv6.
+    public let port: UInt16
+    private let loop: EventLoop
+    private let isStopped: StopSign
+    private let thread: Mutex<WorkThread?>
+
+    /// Opens the sockets and starts to work.
+    ///
+    /// - Parameters:
+    ///   - registry: The endpoints, the same as the `NameProxy`'s.
+    ///   - patience: How long a client may take to say a name.
+    ///   - hooks: What is called.
+    /// - Throws: `LinuxError` if a socket cannot be had. A host without IPv6 is none.
+    public init(registry: NameRegistry, patience: Duration = .seconds(10), hooks: Hooks) throws(LinuxError) {
+        loop = try EventLoop()
+        let sockets = try DatagramProxy.open()
+        port = try sockets[0].ownAddress().port
+        let sign = StopSign()
+        isStopped = sign
+        let work = try DatagramLoop(
+            registry: registry, hooks: hooks, loop: loop, sockets: sockets, port: port,
+            patience: patience.milliseconds)
+        let carried = CarriedLoop(work)
+        thread = Mutex(try WorkThread("egret-datagrams") { carried.work.run(sign) })
+    }
+
+    deinit { stop() }
+
+    /// Ends the work, and waits for it. Flows that were let through go on.
+    public func stop() {
+        isStopped.set()
+        loop.wake()
+        let started = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        started?.join()
+    }
+
+    private static func open() throws(LinuxError) -> [InternetSocket] {
+        func socket(_ place: ListeningPlace, _ port: UInt16) throws(LinuxError) -> InternetSocket {
+            try .divertedDatagrams(at: place.address(port), receiveBuffer: 1 << 20)
+        }
+        var last = LinuxError(.again, operation: "find a free port")
+        for _ in 0..<32 {
+            do throws(LinuxError) {
+                let first = try socket(.datagrams4, 0)
+                let port = try first.ownAddress().port
+                do throws(LinuxError) {
+                    return [first, try socket(.datagrams6, port)]
+                } catch {
+                    // EAFNOSUPPORT: a kernel without IPv6.
+                    if error.errno == .familyNotSupported { return [first] }
+                    throw error
+                }
+            } catch {
+                last = error
+            }
+        }
+        throw last
+    }
+}
+
+/// Carries the work to its thread, which is the only one to touch it from then on.
+private final class CarriedLoop: @unchecked Sendable {
+    let work: DatagramLoop
+    init(_ work: DatagramLoop) { self.work = work }
+}
+
+/// Tells the loop to end.
+final class StopSign: Sendable {
+    private let value = Mutex(false)
+
+    var isSet: Bool { value.withLock(\.self) }
+
+    func set() { value.withLock { $0 = true } }
+}

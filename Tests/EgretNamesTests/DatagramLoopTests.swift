@@ -1,0 +1,204 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretDNSWire
+import EgretGreetingWire
+import EgretLinux
+import EgretPolicy
+import EgretTesting
+import Synchronization
+import Testing
+
+@testable import EgretNames
+
+/// What becomes of flows of datagrams, as the evaluator decides, without a kernel that leads them.
+@Suite("Datagrams whose names are read")
+struct DatagramLoopTests {
+    /// What the hooks were told.
+    private final class Told: Sendable {
+        let events = Mutex<[ConnectionEvent]>([])
+        let passes = Mutex<[ConnectionAttempt]>([])
+
+        var passed: Int { passes.withLock { $0.count } }
+        /// Each event's word.
+        var words: [String] {
+            events.withLock { events in
+                events.map { event in
+                    switch event {
+                    case .passed: "passed"
+                    case .refused: "refused"
+                    case .denied: "denied"
+                    case .notHeld: "notHeld"
+                    case .limited: "limited"
+                    case .relayed, .ended, .unreachable: "unexpected"
+                    }
+                }
+            }
+        }
+    }
+
+    private struct FullSet: Error {}
+
+    private let web = IPAddress.v4(IPv4Address(203, 0, 113, 10))
+    // Answers to who was refused go nowhere but here.
+    private let client = IPAddress.v4(IPv4Address(127, 0, 0, 1))
+    private let told = Told()
+
+    private func loop(_ rules: [EgressRule], isFull: Bool = false) throws -> DatagramLoop {
+        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)])
+        let registry = NameRegistry()
+        let name = try #require(DNSName("www.example.test"))
+        let now = BootClock.milliseconds
+        let endpoint = NameEndpoint(id: 1, addresses: [client], rules: NameRule.rules(of: policies))
+        _ = registry.set(
+            endpoint, holding: [NameHolding(name: name, address: web, until: now + 600_000)], now: now)
+        let judge = ConnectionJudge(policies, registry: registry)
+        let told = self.told
+        return try DatagramLoop(
+            registry: registry,
+            hooks: DatagramProxy.Hooks(
+                begin: { judge.beginning($0, $1, over: .udp) },
+                allows: { judge.decide($0, $1).verdict == .allow },
+                pass: { _, attempt in
+                    if isFull { throw FullSet() }
+                    told.passes.withLock { $0.append(attempt) }
+                },
+                event: { _, event in told.events.withLock { $0.append(event) } }),
+            loop: EventLoop(), sockets: [], port: 9, patience: 10_000)
+    }
+
+    private func checking(_ options: NameOptions = NameOptions(quic: .check)) throws -> EgressRule {
+        EgressRule(
+            action: .allow, domains: [try DomainPattern.parse("*.example.test")], naming: options,
+            services: [.ports(.tcp, PortRange(443))])
+    }
+
+    private func flow(_ port: UInt16 = 40_000, to address: IPAddress? = nil) -> DatagramLoop.Flow {
+        DatagramLoop.Flow(
+            source: SocketAddress(client, port: port), destination: SocketAddress(address ?? web, port: 443))
+    }
+
+    @Test("a flow that says an allowed name passes, is told once, and is let through again if it comes back")
+    func allowed() throws {
+        let loop = try loop([checking()])
+        let datagram = try QUICInitial().datagram(saying: "www.example.test")
+        loop.take(datagram, flow())
+        #expect(told.words == ["passed"] && told.passed == 1)
+        loop.take(datagram, flow())
+        #expect(told.words == ["passed"] && told.passed == 2)
+        let attempt = try #require(told.passes.withLock { $0.first })
+        #expect(attempt.transport == .udp && attempt.rules == [0])
+        #expect(attempt.speech == .name(SpokenName("www.example.test", .tls)))
+    }
+
+    @Test("another name at the same address, one that was not resolved, and none are refused")
+    func refused() throws {
+        let loop = try loop([checking()])
+        for (port, name) in [(1, "other.example.test"), (2, "www.example.org"), (3, nil)] as [(UInt16, String?)] {
+            loop.take(try QUICInitial().datagram(saying: name), flow(port))
+            loop.take(try QUICInitial().datagram(saying: name), flow(port))
+        }
+        loop.take(Array("no QUIC".utf8), flow(4))
+        #expect(told.words == ["refused", "refused", "refused", "refused"] && told.passed == 0)
+    }
+
+    @Test("where no name is needed, what says none passes, and a name that is not allowed does not")
+    func lenient() throws {
+        let loop = try loop([checking(NameOptions(whenUnverified: .pin, quic: .check))])
+        loop.take(Array("no QUIC".utf8), flow(1))
+        loop.take(try QUICInitial().datagram(saying: nil), flow(2))
+        loop.take(try QUICInitial().datagram(saying: "other.example.test"), flow(3))
+        #expect(told.words == ["passed", "passed", "refused"])
+    }
+
+    @Test("a client that says only a part has its time, and is judged then")
+    func silent() throws {
+        let loop = try loop([checking()])
+        let hello = QUICInitial.hello("www.example.test")
+        loop.take(try QUICInitial().packet(0, QUICInitial.crypto(hello[20...], at: 20)), flow())
+        #expect(told.words.isEmpty)
+        loop.now += 9_000
+        loop.tick()
+        #expect(told.words.isEmpty)
+        loop.now += 2_000
+        loop.tick()
+        #expect(told.words == ["refused"])
+        // Later it may begin anew.
+        loop.now += 20_000
+        loop.tick()
+        loop.take(try QUICInitial().datagram(saying: "www.example.test"), flow())
+        #expect(told.words == ["refused", "passed"])
+    }
+
+    @Test("an open address passes unread, one that nobody holds does not, and a set that is full lets nothing through")
+    func otherEnds() throws {
+        let open = EgressRule(action: .allow, destinations: [.block(AddressBlock(IPPrefix(web)))])
+        try loop([checking(), open]).take(Array("no QUIC".utf8), flow())
+        #expect(told.words == ["passed"])
+        try loop([checking()]).take([1], flow(to: .v4(IPv4Address(203, 0, 113, 11))))
+        #expect(told.words == ["passed", "notHeld"])
+        let full = try loop([checking()], isFull: true)
+        full.take(try QUICInitial().datagram(saying: "www.example.test"), flow())
+        #expect(told.words == ["passed", "notHeld", "limited"] && told.passed == 1)
+    }
+
+    @Test("an endpoint that begins and says nothing has so many flows and no more")
+    func flood() throws {
+        let loop = try loop([checking()])
+        let hello = QUICInitial.hello("www.example.test")
+        let part = try QUICInitial().packet(0, QUICInitial.crypto(hello[20...], at: 20))
+        for port in 0..<UInt16(DatagramLoop.mostReadings + 5) { loop.take(part, flow(10_000 + port)) }
+        #expect(told.words == [String](repeating: "limited", count: 5))
+    }
+
+    @Test("the sets that a flow is put into are those of the rules that read its name")
+    func rules() throws {
+        let other = EgressRule(
+            action: .allow, domains: [try DomainPattern.parse("www.example.test")],
+            services: [.ports(.tcp, PortRange(443))])
+        let lenient = try checking(NameOptions(whenUnverified: .pin, quic: .check))
+        let policies = PolicySet(
+            policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [other, try checking(), lenient])])
+        let judge = ConnectionJudge(policies, registry: NameRegistry())
+        var attempt = ConnectionAttempt(
+            source: SocketAddress(client, port: 1), destination: SocketAddress(web, port: 443),
+            speech: .name(SpokenName("www.example.test", .tls)), rules: [0, 1, 2, 7], transport: .udp)
+        #expect(judge.rulesOfFlows(attempt) == [1, 2])
+        attempt.speech = .nothing(.otherProtocol)
+        #expect(judge.rulesOfFlows(attempt) == [2])
+        attempt.destination.port = 80
+        #expect(judge.rulesOfFlows(attempt) == [])
+    }
+
+    @Test("a socket that datagrams are led to tells their ports and addresses, in both families", .requiresRoot)
+    func destinations() throws {
+        for own in [SocketAddress(ipv4: 0x7f00_0001, port: 0), SocketAddress(ipv6: 1, port: 0)] {
+            let socket = try InternetSocket.divertedDatagrams(at: own, receiveBuffer: 65_536)
+            let place = try socket.ownAddress()
+            let sender = try InternetSocket.datagrams(to: place)
+            #expect(try sender.send([1, 2, 3]) == 3)
+            let receiver = DatagramReceiver(limit: 4, slot: 100)
+            var found: [DatagramReceiver.Datagram] = []
+            for _ in 0..<100 where found.isEmpty {
+                found = try receiver.receive(from: socket).datagrams
+                if found.isEmpty { _ = try runProgram(["sleep", "0.01"]) }
+            }
+            #expect(found.map(\.bytes) == [[1, 2, 3]] && found.map(\.own) == [place])
+            #expect(try found.map(\.peer) == [sender.ownAddress()])
+        }
+    }
+
+    @Test("who is refused hears it in the words of the kernel's rules")
+    func unreachable() throws {
+        let four = UnreachableMessage.bytes(flow().source, flow().destination)
+        #expect(Array(four.prefix(2)) == [3, 13] && four.count == 36)
+        #expect(Array(four[8..<28]) == [0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0, 127, 0, 0, 1, 203, 0, 113, 10])
+        #expect(Array(four[28...]) == [0x9c, 0x40, 1, 0xbb, 0, 8, 0, 0])
+        let sum = stride(from: 0, to: 36, by: 2).reduce(0) { $0 + Int(four[$1]) << 8 + Int(four[$1 + 1]) }
+        #expect((sum & 0xffff + sum >> 16) == 0xffff)
+        let six = SocketAddress(try #require(IPAddress("2001:db8::1")), port: 1)
+        let message = UnreachableMessage.bytes(six, six)
+        #expect(Array(message.prefix(2)) == [1, 1] && message.count == 56 && message[14] == 17)
+    }
+}
