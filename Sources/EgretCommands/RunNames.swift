@@ -149,6 +149,9 @@ final class RunNames: Sendable {
     /// The names by which the run has held an address.
     func names(of address: IPAddress) -> Swift.Set<DomainName> { log.names(of: address) }
 
+    /// The names that QUIC connections to an address and port have said, and were let through for that.
+    func namesSaid(to place: SocketAddress) -> Swift.Set<DomainName> { log.namesSaid(to: place) }
+
     /// What was refused since the last call, in order.
     func takeLogEntries() -> [NameLogEntry] { log.takeEntries() }
 
@@ -206,6 +209,10 @@ final class RunNameLog: Sendable {
 
     func names(of address: IPAddress) -> Swift.Set<DomainName> {
         state.withLock { $0.journal.names(of: address) }
+    }
+
+    func namesSaid(to place: SocketAddress) -> Swift.Set<DomainName> {
+        state.withLock { $0.journal.namesSaid(to: place) }
     }
 
     func note(_ event: NameEvent) {

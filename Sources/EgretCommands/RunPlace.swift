@@ -160,7 +160,9 @@ final class RunPlace {
             throw error
         }
         collector = FlowCollector(
-            policies: policies, namesOf: { [names] in names?.names(of: $0) ?? [] }, clock: { WallTime.now.seconds })
+            policies: policies, namesOf: { [names] in names?.names(of: $0) ?? [] },
+            namesSaidTo: { [names] in names?.namesSaid(to: SocketAddress($0, port: $1)) ?? [] },
+            clock: { WallTime.now.seconds })
         warnings = resolution.warnings
         do {
             try make(plan, network)

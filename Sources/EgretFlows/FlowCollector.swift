@@ -78,6 +78,7 @@ public struct FlowCollector: Sendable {
 
     private let evaluator: PolicyEvaluator
     private let namesOf: @Sendable (IPAddress) -> Set<DomainName>
+    private let namesSaidTo: @Sendable (IPAddress, UInt16) -> Set<DomainName>
     private let clock: (@Sendable () -> Int64)?
     /// The times of rules; `nil` where no rule depends on the time.
     private var times: RuleTimes?
@@ -92,13 +93,16 @@ public struct FlowCollector: Sendable {
     /// - Parameters:
     ///   - policies: The policies.
     ///   - namesOf: The names by which the endpoint has held an address.
+    ///   - namesSaidTo: The names that QUIC connections to an address and port have said, which were let through for that.
     ///   - clock: The time, in seconds since 1970: from now on the endpoint obeys the policies. `nil` where no rule with a
     ///     time is in force.
     public init(
         policies: PolicySet, namesOf: @escaping @Sendable (IPAddress) -> Set<DomainName> = { _ in [] },
+        namesSaidTo: @escaping @Sendable (IPAddress, UInt16) -> Set<DomainName> = { _, _ in [] },
         clock: (@Sendable () -> Int64)? = nil
     ) {
         self.namesOf = namesOf
+        self.namesSaidTo = namesSaidTo
         self.clock = clock
         evaluator = PolicyEvaluator(policies: policies)
         if evaluator.dependsOnTime, let clock { times = RuleTimes(policies, since: clock()) }
@@ -112,12 +116,14 @@ public struct FlowCollector: Sendable {
         let names = namesOf(connection.key.destination)
         var moments: [Int64?] = [nil]
         if let clock, let known = times?.moments(until: clock()) { moments = known }
-        let decision =
+        var decision =
             admission(connection, isHost: connection.destinationIsHost, names, at: moments)
             // An address may have become the host's since the caller listed them, or ceased to be.
             ?? admission(connection, isHost: !connection.destinationIsHost, names, at: moments)
         var name: String?
-        if !names.isEmpty {
+        if decision == nil {
+            (name, decision) = admissionBySpeech(connection, names, at: moments)
+        } else if !names.isEmpty {
             let unnamed = admission(connection, isHost: connection.destinationIsHost, [], at: moments)
             if unnamed?.clause != decision?.clause { name = names.map(\.text).min() }
         }
@@ -147,7 +153,8 @@ public struct FlowCollector: Sendable {
     /// The decision that let the connection out, at the first of some moments at which one does; `nil` if the policy does
     /// not.
     private func admission(
-        _ connection: Connection, isHost: Bool, _ names: Set<DomainName>, at moments: [Int64?]
+        _ connection: Connection, isHost: Bool, _ names: Set<DomainName>, saying speech: Flow.Speech = .unread,
+        at moments: [Int64?]
     ) -> Decision? {
         let flow = Flow(
             to: connection.key.destination,
@@ -155,13 +162,30 @@ public struct FlowCollector: Sendable {
             protocol: connection.key.protocol,
             port: connection.key.port,
             icmpType: connection.key.icmpType,
-            names: names
+            names: names,
+            speech: speech
         )
         for moment in moments {
             let decision = evaluator.decide(flow, at: moment)
             if decision.verdict == .allow { return decision }
         }
         return nil
+    }
+
+    /// The same for datagrams of which the first were judged by what they said, or by that they said nothing.
+    private func admissionBySpeech(
+        _ connection: Connection, _ names: Set<DomainName>, at moments: [Int64?]
+    ) -> (name: String?, decision: Decision?) {
+        guard connection.key.protocol == .udp, let port = connection.key.port, !names.isEmpty else { return (nil, nil) }
+        let isHost = connection.destinationIsHost
+        let said = namesSaidTo(connection.key.destination, port).sorted { $0.text < $1.text }
+        for name in said {
+            let speech = Flow.Speech.name(name, .tls)
+            if let decision = admission(connection, isHost: isHost, names, saying: speech, at: moments) {
+                return (name.text, decision)
+            }
+        }
+        return (nil, admission(connection, isHost: isHost, names, saying: .nothing, at: moments))
     }
 
     /// Notes a packet that the kernel refused and told about.

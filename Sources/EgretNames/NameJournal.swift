@@ -4,7 +4,7 @@
 public import EgretAddressing
 public import EgretDNSWire
 import EgretGreetingWire
-import EgretLinux
+public import EgretLinux
 public import EgretPolicy
 
 /// Gathers what the proxies tell of one endpoint, in bounded memory: a state machine without I/O.
@@ -80,6 +80,7 @@ public struct NameJournal: Sendable {
     private var failedCommits = BoundedCounts<String>()
     private var resolved = BoundedCounts<String>()
     private var namesOfAddresses: [IPAddress: Swift.Set<DomainName>] = [:]
+    private var namesSaid: [SocketAddress: Swift.Set<DomainName>] = [:]
     private var unverified: UInt64 = 0
 
     /// Starts with nothing.
@@ -106,7 +107,10 @@ public struct NameJournal: Sendable {
     public mutating func note(_ event: ConnectionEvent) {
         switch event {
         case .relayed(let attempt), .passed(let attempt):
-            if case .nothing = attempt.speech { unverified += 1 }
+            switch attempt.speech {
+            case .nothing: unverified += 1
+            case .name(let spoken): if attempt.transport == .udp { noteSaid(spoken.name, to: attempt.destination) }
+            }
         case .ended: break
         case .refused, .denied, .notHeld, .limited:
             if let connection = Connection(refusedBy: event) { refusals.add(connection) }
@@ -125,6 +129,15 @@ public struct NameJournal: Sendable {
             if (namesOfAddresses[address]?.count ?? 0) < 64 { namesOfAddresses[address, default: []].insert(name) }
         }
     }
+
+    private mutating func noteSaid(_ name: String, to place: SocketAddress) {
+        guard let name = DomainName(ascii: name) else { return }
+        if namesSaid[place] == nil, namesSaid.count >= NameJournal.limit { return }
+        if (namesSaid[place]?.count ?? 0) < 64 { namesSaid[place, default: []].insert(name) }
+    }
+
+    /// The names that QUIC connections to an address and port have said, and were let through for that.
+    public func namesSaid(to place: SocketAddress) -> Swift.Set<DomainName> { namesSaid[place] ?? [] }
 
     /// The names that an address was resolved from since the beginning.
     public func names(of address: IPAddress) -> Swift.Set<DomainName> { namesOfAddresses[address] ?? [] }

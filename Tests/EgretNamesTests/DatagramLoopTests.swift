@@ -3,6 +3,7 @@
 
 import EgretAddressing
 import EgretDNSWire
+import EgretEvaluator
 import EgretGreetingWire
 import EgretLinux
 import EgretPolicy

@@ -150,7 +150,7 @@ struct NameRuleTests {
             // What has passed is a flow like others: by its rule, with what it has moved.
             let reached = report.reached.filter { $0.service == "9999/udp" }
             #expect(reached.map(\.connections).reduce(0, +) == 4)
-            #expect(reached.allSatisfy { $0.name == "www.example.test" && $0.received.bytes > 1_200 })
+            #expect(reached.allSatisfy { $0.name == "www.example.test" && $0.received.bytes > 1_200 }, "\(reached)")
             #expect(try internet.remains() == "")
         }
     }
