@@ -53,7 +53,8 @@ struct BudgetTests {
     @Test("a budget with when counts at its times, by the clocks of their own zone")
     func times() throws {
         let budget = try #require(
-            try read("- { amount: 5GB, per: month, when: { hours: [\"09:00-17:00\"], timezone: Asia/Kathmandu } }").first)
+            try read("- { amount: 5GB, per: month, when: { hours: [\"09:00-17:00\"], timezone: Asia/Kathmandu } }")
+                .first)
         #expect(budget.schedule?.description == "09:00-17:00 (Asia/Kathmandu)")
         #expect(budget.period.zone == .utc)
         // Five hours and three quarters ahead of UTC.

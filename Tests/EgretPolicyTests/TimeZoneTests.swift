@@ -80,7 +80,7 @@ struct TimeZoneTests {
         }
     }
 
-    @Test("the changes of several schedules come in order and each once, one at the beginning not and one at the end too")
+    @Test("changes of several schedules come in order and once, one at the beginning not and one at the end too")
     func changes() throws {
         let day: Int64 = 20_780 * 86_400
         let schedules = [

@@ -32,8 +32,8 @@ public enum TimeCases {
         var seen: Set<[Bool]> = []
         var moments: [Int64] = []
         for span in spans(schedules, from: first) {
-            let changes = schedules.changes(after: span.lowerBound, through: span.upperBound)
-            for moment in [span.lowerBound] + changes where seen.insert(schedules.map { $0.isOpen(at: moment) }).inserted {
+            let times = [span.lowerBound] + schedules.changes(after: span.lowerBound, through: span.upperBound)
+            for moment in times where seen.insert(schedules.map { $0.isOpen(at: moment) }).inserted {
                 moments.append(moment)
             }
         }
