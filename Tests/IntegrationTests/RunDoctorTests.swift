@@ -26,7 +26,7 @@ struct RunDoctorTests {
                 examine() {
                     egret run "$@" -- sleep 4711 2>/dev/null & local run=$! pid
                     for i in {1..200}; do pid=$(pgrep -xf 'sleep 4711') && break; sleep 0.05; done
-                    egret doctor pid:$pid --to 203.0.113.10 --port 80/tcp | grep -o 'egret run, [^:)]*'
+                    egret doctor pid:$pid --to 203.0.113.10 --port 80/tcp | grep -o 'egret run, [^:)]*' | uniq
                     kill $pid; wait $run
                 }
                 examine --policy p.yaml; examine --deny 203.0.113.10; examine --allow 198.51.100.10
