@@ -133,7 +133,7 @@ extension AgentNameTests {
                     { name: files, to: [$files], direction: ingress, amount: 1GB, per: day }, \\
                     { name: sent, to: [$files], amount: 1GB, per: day }, \\
                     { name: begun, to: [$www, $files], amount: 4 connections, per: day"; resolve; held
-                down files -4; down files -6; sleep 1.2; used files:2000000:2200000 sent:200:200000
+                down files -4; down files -4; sleep 1.2; used files:2000000:2200000 sent:200:200000
                 down www -4 2; sleep 1.2; used www:430000:500000 files:2000000:2200000
                 before=$(table budgets); killed; start; [ "$before" = "$(table budgets)" ] && echo the table stays
                 # Three have begun to both: one more, and no other.
@@ -171,7 +171,7 @@ extension AgentNameTests {
                   - { name: www, to: [$www], direction: ingress, price: 1 USD/GB }
                   - { name: rest, direction: ingress, price: 2 USD/GB }
                 X
-                get a http://www.example.test/bytes/1000000; get a -6 http://files.example.test/bytes/2000000; sleep 1.2
+                get a -6 http://www.example.test/bytes/1000000; get a http://files.example.test/bytes/2000000; sleep 1.2
                 egret usage --by endpoint,destination -o json | python3 -c '
                 import json, sys
                 for r in json.load(sys.stdin):
