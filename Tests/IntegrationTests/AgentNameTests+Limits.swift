@@ -172,7 +172,7 @@ extension AgentNameTests {
                   - { name: rest, direction: ingress, price: 2 USD/GB }
                 X
                 get a -6 http://www.example.test/bytes/1000000; get a http://files.example.test/bytes/2000000; sleep 1.2
-                egret usage --by endpoint,destination -o json | python3 -c '
+                egret usage --by endpoint,destination --cost -o json | python3 -c '
                 import json, sys
                 for r in json.load(sys.stdin):
                     if r["endpoint"] == "shop/a": print(r["destination"], round(r["bytes"] / 1e6))' | sort
