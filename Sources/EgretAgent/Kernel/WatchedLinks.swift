@@ -52,7 +52,8 @@ final class WatchedLinks {
         // Events that are read before an error are told of once: after any error all links are listed.
         listed = nil
         let pending = try changes()
-        guard let changed = pending, let former = lastListing, !knowsOtherEnds || now < former + WatchedLinks.patience else {
+        guard let changed = pending, let former = lastListing, !knowsOtherEnds || now < former + WatchedLinks.patience
+        else {
             keep(Dictionary(try connection.links().map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first }))
             listed = now
             return links
