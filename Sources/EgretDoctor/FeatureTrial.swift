@@ -74,7 +74,10 @@ enum FeatureTrial {
             ("nft ct count", "connlimit", "connections cannot be limited"),
             ("nft limit", "limit", "new connections and packets cannot be limited"),
             ("nft quota", "quota", "policies with budgets of bytes are refused"),
-            ("nft numgen", "numgen", "budgets of packets and of connections cannot be held"),
+            (
+                "nft numgen", "numgen",
+                "budgets of packets and of connections cannot be held, nor connections have source addresses by chance"
+            ),
             ("nft reject", "reject", "refused packets are dropped without an answer"),
         ]
         return wanted.map { wanted in

@@ -164,6 +164,17 @@ struct AttachedTests {
     }
 
     @Test(
+        "whose users a container has that has those of another one, or of a file, the engine does not say",
+        arguments: [
+            ("container:web", .host, nil), ("ns:/proc/1/ns/user", .host, nil), ("container:web", .remapped, nil),
+            ("ns:/proc/1/ns/user", .rootless, false), ("private", .host, false), ("keep-id", .host, false),
+            ("", .host, true), ("host", .remapped, true), ("", .remapped, false),
+        ] as [(String, ContainerUsers, Bool?)])
+    func usersOfOthers(_ mode: String, _ users: ContainerUsers, _ areHosts: Bool?) {
+        #expect(ContainerUsers.areHosts(mode, of: users) == areHosts)
+    }
+
+    @Test(
         "an engine says whose users its containers have",
         arguments: [
             (#"{"SecurityOptions":["name=apparmor","name=seccomp,profile=default"]}"#, .host), ("{}", .host),
@@ -182,7 +193,7 @@ struct AttachedTests {
         var targets: [AttachedTarget] = []
         for (name, mode) in [
             ("left", "host"), ("guest", "container:left-number"), ("named", "container:left"), ("own", "bridge"),
-            ("other", "container:own-number"),
+            ("other", "container:own-number"), ("short", "container:left-n"), ("elsewhere", "container:own"),
         ] {
             let target = try target(name, #"{"NetworkMode":"\#(mode)"}"#, .host)
             targets.append(target)
@@ -192,7 +203,7 @@ struct AttachedTests {
         let attached = try AttachedEndpoints(directory: folder.path)
         #expect(Set(attached.all.map(\.target)) == Set(targets))
         let there = attached.all.filter { attached.bypasses(of: $0)[.hostNetwork] != nil }
-        #expect(there.map(\.target.name) == ["guest", "left", "named"])
+        #expect(there.map(\.target.name) == ["guest", "left", "named", "short"])
         withExtendedLifetime(folder) {}
     }
 

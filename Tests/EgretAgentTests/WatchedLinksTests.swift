@@ -51,6 +51,45 @@ struct WatchedLinksTests {
         }
     }
 
+    /// A socket that hears of links, and of what it hears only the beginning if it is told to.
+    private final class DamagingSocket: DatagramSocket {
+        private let socket: NetlinkSocket
+        var isDamaging = false
+
+        init() throws {
+            socket = try NetlinkSocket(.route)
+            try socket.join(RouteGroup.links)
+        }
+
+        var descriptor: Descriptor { socket.descriptor }
+        func send(_ bytes: [UInt8]) throws(LinuxError) { try socket.send(bytes) }
+        func setNonBlocking(_ isOn: Bool) throws(LinuxError) { try socket.setNonBlocking(isOn) }
+        func receive() throws(LinuxError) -> [UInt8] {
+            let bytes = try socket.receive()
+            return isDamaging ? Array(bytes.prefix(8)) : bytes
+        }
+    }
+
+    @Test("after events that could not be read all links are listed")
+    func damage() throws {
+        try OwnThread.run {
+            try Namespace.unshare([.network])
+            let socket = try DamagingSocket()
+            let links = WatchedLinks(try NetlinkConnection.route(), events: NetlinkConnection(socket))
+            #expect(Swift.Set(try links.current().values.map(\.name)) == ["lo"])
+            socket.isDamaging = true
+            try WatchedLinksTests.run("ip link add br0 type bridge")
+            var failures = 0
+            var known: [UInt32: LinkRecord]?
+            while known == nil, failures < 100 {
+                known = try? links.current()
+                if known == nil { failures += 1 }
+            }
+            #expect(failures > 0)
+            #expect(Swift.Set(known?.values.map(\.name) ?? []) == ["lo", "br0"])
+        }
+    }
+
     @Test("where another end goes is known: at once from here, and within a second from elsewhere")
     func otherEnds() throws {
         try OwnThread.run {

@@ -261,13 +261,14 @@ final class AttachedEndpoints {
             cookie == ownCookie || target.grant?.usesHostNetwork ?? false
         }
         if isThere(target, cookie) { return true }
-        guard let owner = target.grant?.networkOwner else { return false }
-        let others =
-            records.values.map { ($0.target, isThere($0.target, $0.cookie)) }
-            + refused.values.map { ($0.target, $0.bypasses[.hostNetwork] != nil) }
-        return others.contains { other, isThere in
-            isThere && other.origin == target.origin && [other.identifier, other.name].contains(owner)
-        }
+        guard let owner = target.grant?.networkOwner, !owner.isEmpty else { return false }
+        let attached: [(AttachedTarget, Bool)] = records.values.map { ($0.target, isThere($0.target, $0.cookie)) }
+        let others: [(AttachedTarget, Bool)] = refused.values.map { ($0.target, $0.bypasses[.hostNetwork] != nil) }
+        let known = (attached + others).filter { $0.0.origin == target.origin }
+        let named = known.filter { $0.0.identifier == owner || $0.0.name == owner }
+        // Engines take the beginning of a number for the whole where nothing is called so.
+        let meant = named.isEmpty ? known.filter { $0.0.identifier.hasPrefix(owner) } : named
+        return meant.contains { $0.1 }
     }
 
     /// An engine's containers, attached or not, each with its ways past policies, by name; but for those that are only

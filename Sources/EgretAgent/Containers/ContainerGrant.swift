@@ -52,12 +52,15 @@ enum ContainerUsers: Hashable, Sendable {
     /// Whether the host's user namespace is a container's own.
     ///
     /// - Parameters:
-    ///   - mode: What the container was started with: `host`, or another word for one of its own.
+    ///   - mode: What the container was started with: `host`, whose they are (`container:…`, `ns:…`), or another word for some of
+    ///     its own.
     ///   - users: What its engine does; `nil` if that is not known.
-    /// - Returns: `nil` if that cannot be said.
+    /// - Returns: `nil` if that cannot be said. Another container's, and a file's, may be the host's.
     static func areHosts(_ mode: String?, of users: ContainerUsers?) -> Bool? {
         let mode = mode ?? ""
-        if users == .rootless || !["", "host"].contains(mode) { return false }
+        if users == .rootless { return false }
+        if mode.hasPrefix("container:") || mode.hasPrefix("ns:") { return nil }
+        if !["", "host"].contains(mode) { return false }
         return users.map { $0 == .host || mode == "host" }
     }
 }

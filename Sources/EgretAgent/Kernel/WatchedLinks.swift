@@ -25,9 +25,19 @@ final class WatchedLinks {
     /// Watches the links of the calling thread's network namespace.
     ///
     /// - Throws: `NetlinkError` if the kernel cannot be spoken to.
-    init() throws {
-        connection = try NetlinkConnection.route()
-        events = try NetlinkConnection.routeEvents(groups: [RouteGroup.links], receiveBuffer: 1 << 20)
+    convenience init() throws {
+        let connection = try NetlinkConnection.route()
+        let events = try NetlinkConnection.routeEvents(groups: [RouteGroup.links], receiveBuffer: 1 << 20)
+        self.init(connection, events: events)
+    }
+
+    /// Watches the links of a network namespace.
+    ///
+    /// - Parameters:
+    ///   - connection: Whom to ask for them.
+    ///   - events: What has joined `RouteGroup.links` there.
+    init(_ connection: NetlinkConnection, events: NetlinkConnection) {
+        (self.connection, self.events) = (connection, events)
     }
 
     /// The links as they are now, by index.
@@ -38,21 +48,24 @@ final class WatchedLinks {
     /// - Throws: `NetlinkError` if the kernel cannot be asked; the next call lists them anew.
     func current(knowsOtherEnds: Bool = false) throws -> [UInt32: LinkRecord] {
         let now = MonotonicInstant.now.nanoseconds
-        let changed = try changes()
-        guard let changed, let listed, !knowsOtherEnds || now < listed + WatchedLinks.patience else {
-            self.listed = nil
+        let lastListing = listed
+        // Events that are read before an error are told of once: after any error all links are listed.
+        listed = nil
+        let pending = try changes()
+        guard let changed = pending, let former = lastListing, !knowsOtherEnds || now < former + WatchedLinks.patience
+        else {
             keep(Dictionary(try connection.links().map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first }))
-            self.listed = now
+            listed = now
             return links
         }
-        if changed.isEmpty { return links }
-        self.listed = nil
-        var fresh = links
-        // The other end of one that goes elsewhere has the same index as before, and is told of by no event.
-        let others = links.values.lazy.filter { $0.peerIndex.map(changed.contains) ?? false }.map(\.index)
-        for index in changed.union(others) { fresh[index] = try connection.link(index) }
-        keep(fresh)
-        self.listed = listed
+        if !changed.isEmpty {
+            var fresh = links
+            // The other end of one that goes elsewhere has the same index as before, and is told of by no event.
+            let others = links.values.lazy.filter { $0.peerIndex.map(changed.contains) ?? false }.map(\.index)
+            for index in changed.union(others) { fresh[index] = try connection.link(index) }
+            keep(fresh)
+        }
+        listed = former
         return links
     }
 
