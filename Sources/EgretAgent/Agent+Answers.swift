@@ -85,15 +85,20 @@ extension Agent: AgentService {
     }
 
     /// The endpoints.
-    public func endpoints() -> [EndpointInfo] { information(on: endpointsPresent) + unpoliced + idleGroups }
+    public func endpoints() -> [EndpointInfo] {
+        information(on: endpointsPresent, rates: rates()) + unpoliced + idleGroups
+    }
 
-    /// The endpoints that have a name: one for each of their links.
+    /// The endpoints that have a name: one for each of their links. Without what their rates have counted: the kernel lists the
+    /// queues of all links or of none, and who attaches one endpoint is not to wait for those of the others.
     func endpoints(named name: String) -> [EndpointInfo] {
         information(on: endpointsPresent.filter { $0.workload.id.description == name })
             + (unpoliced + idleGroups).filter { $0.name == name }
     }
 
-    private func information(on endpoints: [AgentEndpoint]) -> [EndpointInfo] {
+    private func information(
+        on endpoints: [AgentEndpoint], rates: [UInt32: [RateInfo]] = [:]
+    ) -> [EndpointInfo] {
         let wanted = Swift.Set(endpoints.map(\.workload.id))
         let known = Dictionary(
             enforced.lazy.filter { wanted.contains($0.endpoint.workload.id) }.map { ($0.endpoint.workload.id, $0) },
@@ -105,7 +110,6 @@ extension Agent: AgentService {
             uniquingKeysWith: { first, _ in first })
         let refusals = traffic.refusals()
         let held = names?.held() ?? [:]
-        let rates = rates()
         return endpoints.map { endpoint in
             let names = held[endpoint.linkKey]
             let state = known[endpoint.workload.id]

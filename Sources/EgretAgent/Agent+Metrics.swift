@@ -100,9 +100,13 @@ extension Agent {
     /// What endpoints' own rates have held back; nothing where there are none.
     private func addRates(_ text: inout MetricsText) {
         let rates = rates()
-        let known = endpointsPresent.compactMap { endpoint in
-            rates[endpoint.interfaceIndex].map { (endpoint.workload.id.description, $0) }
-        }.sorted { $0.0 < $1.0 }
+        var found: [String: [RateInfo]] = [:]
+        for endpoint in endpointsPresent {
+            found[endpoint.workload.id.description, default: []] += rates[endpoint.interfaceIndex] ?? []
+        }
+        let known = found.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }.map { endpoint, rates in
+            (endpoint, Agent.sums(of: rates))
+        }
         if known.isEmpty { return }
         func add(_ name: String, _ kind: String, _ help: String, _ value: (RateInfo) -> UInt64) {
             text.begin(name, kind, help)
@@ -118,6 +122,20 @@ extension Agent {
         ) { $0.dropped }
         add("egret_rate_passed_bytes_total", "counter", "Bytes that have passed an endpoint's own rate.") { $0.bytes }
         add("egret_rate_waiting_bytes", "gauge", "Bytes that wait for an endpoint's own rate.") { $0.waiting }
+    }
+
+    /// What rates have counted by direction: those of an endpoint's links, which may have rates of their own, are one series.
+    private static func sums(of rates: [RateInfo]) -> [RateInfo] {
+        Dictionary(grouping: rates, by: \.direction).sorted { $0.key < $1.key }.map { direction, rates in
+            var sum = RateInfo(direction: direction, packets: 0, bytes: 0, dropped: 0, waiting: 0)
+            for rate in rates {
+                sum.packets = sum.packets.addingClamped(rate.packets)
+                sum.bytes = sum.bytes.addingClamped(rate.bytes)
+                sum.dropped = sum.dropped.addingClamped(rate.dropped)
+                sum.waiting = sum.waiting.addingClamped(rate.waiting)
+            }
+            return sum
+        }
     }
 
     private func addTraffic(_ text: inout MetricsText) {

@@ -245,7 +245,8 @@ public struct EndpointInfo: Codable, Hashable, Sendable {
     public var routes: [String]?
     /// The limits that its policies set; `nil` if there are none.
     public var limits: [String]?
-    /// What its own rates have let pass and dropped, at the link that it is known by; `nil` if it has none there.
+    /// What its own rates have let pass and dropped, at the link that it is known by; `nil` if it has none there, and in the
+    /// answer to an attachment.
     public var rates: [RateInfo]?
     /// What it has resolved and may reach by name now; `nil` if no policy of its has rules about names.
     public var names: HeldNames?

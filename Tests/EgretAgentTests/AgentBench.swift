@@ -108,6 +108,8 @@ final class NotedKernel: Sendable {
         var comparisons = 0
         var counters: [String: CounterValue] = [:]
         var rates: [RateCounts] = []
+        /// How often these were asked for.
+        var rateReadings = 0
         /// Errors to come, one for each attempt.
         var failures: [Failure?] = []
     }
@@ -162,7 +164,12 @@ final class NotedEnforcement: Enforcement {
     }
     func tidy() throws {}
     func counters() throws -> [String: CounterValue] { kernel.state.withLock { $0.counters } }
-    func rateCounts() throws -> [RateCounts] { kernel.state.withLock { $0.rates } }
+    func rateCounts() throws -> [RateCounts] {
+        kernel.state.withLock { kernel in
+            kernel.rateReadings += 1
+            return kernel.rates
+        }
+    }
 }
 
 struct GivenEndpoints: EgretAgent.EndpointSource {

@@ -98,6 +98,42 @@ struct MetricsTests {
         }
     }
 
+    @Test("rates of several links of one endpoint are one series")
+    func ratesOfLinks() async throws {
+        let bench = try AgentBench()
+        let first = try bench.endpoint(1)
+        var second = try bench.endpoint(2)
+        second.workload = first.workload
+        bench.present.withLock { [second] in $0 = [first, second] }
+        bench.kernel.state.withLock { kernel in
+            kernel.rates = ([1, 2] as [UInt32]).map { link in
+                RateCounts(
+                    link: link, direction: .egress, packets: 7, bytes: 9_000, dropped: UInt64(link), waitingBytes: 10)
+            }
+        }
+        let agent = try await bench.agent()
+        let lines = await agent.metrics().split(separator: "\n").map(String.init)
+        let labels = "{endpoint=\"\(first.workload.id)\",direction=\"egress\"}"
+        #expect(
+            lines.filter { $0.hasPrefix("egret_rate_") } == [
+                "egret_rate_dropped_packets_total\(labels) 3", "egret_rate_passed_bytes_total\(labels) 18000",
+                "egret_rate_waiting_bytes\(labels) 20",
+            ])
+    }
+
+    @Test("who attaches an endpoint does not have the queues of all links listed")
+    func ratesOfOne() async throws {
+        let bench = try AgentBench()
+        let endpoint = try bench.endpoint(1)
+        bench.present.withLock { $0 = [endpoint] }
+        let agent = try await bench.agent()
+        let before = bench.kernel.state.withLock { $0.rateReadings }
+        #expect(await agent.endpoints(named: "\(endpoint.workload.id)").count == 1)
+        #expect(bench.kernel.state.withLock { $0.rateReadings } == before)
+        _ = await agent.endpoints()
+        #expect(bench.kernel.state.withLock { $0.rateReadings } == before + 1)
+    }
+
     @Test("labels cannot break out of their quotes")
     func escaping() {
         var text = MetricsText()

@@ -110,7 +110,7 @@ struct PricedUsageTests {
         let store = try UsageStore(path: directory.path + "/usage.sqlite") { _ in }
         #expect(try store.firstDay(of: "PriceList/cloud") == nil)
         let list = try list()
-        for (name, day) in [("internet", 3), ("zone", 1), ("internet", 9)] as [(String, Int64)] {
+        func save(_ name: String, _ day: Int64) throws {
             let account = BudgetAccount(policy: "PriceList/cloud", budget: name, account: "shop/a")
             let entry = try #require(list.entries.first { $0.name == name })
             var book = BudgetBook()
@@ -120,7 +120,13 @@ struct PricedUsageTests {
             book.note(["used-1": TrafficAmount(packets: 1, bytes: 7)], at: Self.november + day * 86_400)
             try store.save(book, kernel: "k 7")
         }
+        for (name, day) in [("internet", 3), ("zone", 1), ("internet", 9)] as [(String, Int64)] { try save(name, day) }
         #expect(try store.firstDay(of: "PriceList/cloud") == Self.november / 86_400 + 1)
+        // A clock that was set back.
+        try save("internet", -2)
+        #expect(try store.firstDay(of: "PriceList/cloud") == Self.november / 86_400 - 2)
+        try store.forget(butLatest: 2)
+        #expect(try store.firstDay(of: "PriceList/cloud") == Self.november / 86_400 + 3)
         #expect(try store.firstDay(of: "PriceList/other") == nil)
     }
 

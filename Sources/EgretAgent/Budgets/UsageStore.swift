@@ -14,6 +14,8 @@ final class UsageStore {
     private let database: DatabaseQueue
     /// The number of the latest change of what is used of accounts: it says which were used last, whatever clocks say.
     private var serial: Int64
+    /// The first days that were asked for: to find one, all days before it are read.
+    private var firstDays: [String: Int64] = [:]
 
     /// Opens the store, and makes it if it is not there. One that is damaged is put aside.
     ///
@@ -197,6 +199,10 @@ final class UsageStore {
             }
         }
         self.serial = serial
+        // A clock may have gone back.
+        for key in changes.usage.keys {
+            if let known = firstDays[key.policy], key.day < known { firstDays[key.policy] = key.day }
+        }
     }
 
     /// Writes what a counter counts; `nil` for nothing any more.
@@ -228,6 +234,7 @@ final class UsageStore {
     ///
     /// Days are counted, not reckoned: a clock that is years ahead, and back again, has added a few, and takes no others.
     func forget(butLatest days: Int) throws {
+        firstDays = [:]
         try database.write { database in
             try database.execute(
                 sql: """
@@ -263,10 +270,13 @@ final class UsageStore {
 
     /// The first day on which anything was used of what a policy, or a price list, counts; `nil` if nothing was.
     func firstDay(of policy: String) throws -> Int64? {
-        try database.read { database in
+        if let known = firstDays[policy] { return known }
+        let found: Int64? = try database.read { database in
             try Int64.fetchOne(
                 database, sql: "SELECT day FROM usage WHERE policy = ? ORDER BY day LIMIT 1", arguments: [policy])
         }
+        firstDays[policy] = found
+        return found
     }
 
     /// What was used since a day.

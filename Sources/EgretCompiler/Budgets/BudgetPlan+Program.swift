@@ -24,8 +24,10 @@ extension BudgetPlan {
         }
         for member in members { BudgetPlan.add(member, stages, &matches, to: &program) }
         program.sets += matches.sets
+        // Named by what they hold, and the only sets of their names.
+        var named: Swift.Set<String> = []
         for set in members.flatMap(\.meters).flatMap({ FarSideMatch.portSets($0.clause.services) })
-        where !program.sets.contains(set) { program.sets.append(set) }
+        where named.insert(set.name).inserted { program.sets.append(set) }
         return program
     }
 
