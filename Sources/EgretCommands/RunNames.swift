@@ -13,7 +13,7 @@ import EgretNftables
 import EgretPolicy
 import Synchronization
 
-/// The names of one run: the two proxies, what they may let out, and what they tell.
+/// The names of one run: the proxies, what they may let out, and what they tell.
 ///
 /// They are threads of this process. If it ends, they do, and the command with it; nothing opens.
 final class RunNames: Sendable {
