@@ -184,6 +184,21 @@ struct DatagramLoopTests {
         #expect(loop.answerCount == 1)
     }
 
+    @Test("what was refused is noted with its transport")
+    func noted() throws {
+        let place = SocketAddress(web, port: 443)
+        var attempt = ConnectionAttempt(
+            source: SocketAddress(client, port: 1), destination: place, speech: .nothing(.otherProtocol), rules: [])
+        attempt.transport = .udp
+        var journal = NameJournal()
+        for event in [ConnectionEvent.limited(place), .denied(place), .notHeld(place), .refused(attempt)] {
+            journal.note(event, over: .udp)
+        }
+        journal.note(ConnectionEvent.limited(place))
+        let noted = journal.report.refusedConnections.map(\.key)
+        #expect(noted.filter { $0.transport == .udp }.count == 4 && noted.filter { $0.transport == .tcp }.count == 1)
+    }
+
     @Test("the sets that a flow is put into are those of the rules that read its name")
     func rules() throws {
         let other = EgressRule(
