@@ -74,6 +74,8 @@ struct NameLogEntry: Sendable {
     /// Where the connection went; `nil` of a question.
     var destination: IPAddress?
     var port: UInt16?
+    /// What the port is of.
+    var transport = IPProtocol.tcp
     var reason: String
 }
 
@@ -93,7 +95,7 @@ struct NameLogLine: Encodable {
         name = entry.name
         recordType = entry.type
         destination = entry.destination?.description
-        service = entry.port.map { "\($0)/tcp" }
+        service = entry.port.map { "\($0)/\(entry.transport)" }
     }
 
     /// The line, with its line feed.

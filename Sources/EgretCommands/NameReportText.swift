@@ -40,8 +40,8 @@ struct NameReportText {
             alignments: [.left, .left, .left, .left, .right])
         for row in rows.prefix(lineLimit) {
             table.append([
-                row.key.address.description, "\(row.key.port)/tcp", (row.key.name ?? "-").withVisibleControls,
-                row.key.words, "\(row.count)",
+                row.key.address.description, "\(row.key.port)/\(row.key.transport)",
+                (row.key.name ?? "-").withVisibleControls, row.key.words, "\(row.count)",
             ])
         }
         return [style.red("connections to names ended")] + table.lines + more(than: rows.count)
@@ -101,6 +101,8 @@ extension ReportDocument {
         struct Connection: Encodable {
             var destination: String
             var port: UInt16
+            /// `nil` for TCP.
+            var transport: String?
             var name: String?
             var reason: String
             var times: UInt64
@@ -108,6 +110,7 @@ extension ReportDocument {
             init(_ counted: NameJournal.Counted<NameJournal.Connection>) {
                 destination = counted.key.address.description
                 port = counted.key.port
+                transport = counted.key.transport == .tcp ? nil : "\(counted.key.transport)"
                 name = counted.key.name
                 reason = counted.key.words
                 times = counted.count

@@ -13,7 +13,7 @@ import EgretNftables
 import EgretPolicy
 import Synchronization
 
-/// The names of one run: the two proxies, what they may let out, and what they tell.
+/// The names of one run: the proxies, what they may let out, and what they tell.
 ///
 /// They are threads of this process. If it ends, they do, and the command with it; nothing opens.
 final class RunNames: Sendable {
@@ -115,7 +115,7 @@ final class RunNames: Sendable {
                     }
                     try sets.pass(from: attempt.source, to: attempt.destination, in: wanted)
                 },
-                event: { _, event in log.note(event) }
+                event: { _, event in log.note(event, over: .udp) }
             ))
     }
 
@@ -223,12 +223,12 @@ final class RunNameLog: Sendable {
         }
     }
 
-    func note(_ event: ConnectionEvent) {
+    func note(_ event: ConnectionEvent, over transport: IPProtocol = .tcp) {
         if case .ended(let attempt, let volume) = event { noteEnd(attempt, volume) }
         times.note(event, of: RunNameLog.endpoint)
-        let entry = NameLogEntry(event)
+        let entry = NameLogEntry(event, over: transport)
         state.withLock { state in
-            state.journal.note(event)
+            state.journal.note(event, over: transport)
             if let entry, state.entries.count < RunNameLog.entryLimit { state.entries.append(entry) }
         }
     }
@@ -313,8 +313,10 @@ extension NameLogEntry {
     }
 
     /// A connection that was refused; `nil` for any other event.
-    fileprivate init?(_ event: ConnectionEvent) {
-        guard let refused = NameJournal.Connection(refusedBy: event) else { return nil }
-        self.init(name: refused.name, destination: refused.address, port: refused.port, reason: refused.words)
+    fileprivate init?(_ event: ConnectionEvent, over transport: IPProtocol) {
+        guard let refused = NameJournal.Connection(refusedBy: event, over: transport) else { return nil }
+        self.init(
+            name: refused.name, destination: refused.address, port: refused.port, transport: refused.transport,
+            reason: refused.words)
     }
 }

@@ -53,7 +53,7 @@ public struct NameProgram: Hashable, Sendable {
     public struct Counters: Hashable, Sendable {
         /// Questions beyond what may come in a second.
         public var flooded: String
-        /// Packets that nobody was there to take.
+        /// Packets that nobody was there to take, and first datagrams beyond what may come in a second.
         public var unheard: String
         /// Packets of connections that were led to a proxy, and questions, that were about to leave by themselves.
         public var strayed: String
@@ -64,6 +64,11 @@ public struct NameProgram: Hashable, Sendable {
     public static let questionsPerSecond: UInt64 = 4_000
     /// Questions at once.
     public static let questionBurst: UInt32 = 8_000
+
+    /// Datagrams per second that reach the check of QUIC's names: the first ones of flows, and what comes before it decides.
+    public static let datagramsPerSecond: UInt64 = 4_000
+    /// Datagrams at once.
+    public static let datagramBurst: UInt32 = 8_000
 
     /// The objects, all of them named after the endpoint's interface.
     public var program: TableProgram
@@ -109,7 +114,12 @@ public struct NameProgram: Hashable, Sendable {
         program.rules = [Rule(in: chain("prerouting"), [isFrom, .verdict(.goto(lead))])]
         program.rules += limiting() + leading(matches, besidesPassed: checksDatagrams)
         if checksDatagrams, let port = proxies.datagramsPort {
-            program.rules += diverting([.equal(.transportProtocol, 17)], to: port, generation, slot: slot)
+            let limit = "\(name)-first"
+            program.limits.append(
+                RateLimit(
+                    limit, packetsPerSecond: NameProgram.datagramsPerSecond, burst: NameProgram.datagramBurst))
+            program.rules += diverting(
+                [.equal(.transportProtocol, 17)], within: limit, to: port, generation, slot: slot)
         }
         program.rules += diverting([], to: proxies.checksPort, generation, slot: slot)
         program.rules += resolving(proxies, generation) + guarding()
@@ -212,18 +222,20 @@ public struct NameProgram: Hashable, Sendable {
 
     /// The marks and the socket are one rule: what bears the generation goes to the proxy, and nowhere else.
     private func diverting(
-        _ condition: [Statement], to port: UInt16, _ generation: Generation, slot: Int
+        _ condition: [Statement], within limit: String? = nil, to port: UInt16, _ generation: Generation, slot: Int
     ) -> [Rule] {
         let (value, mask) = RouteMark.diversion(slot: slot)
+        let isWithin: [Statement] = limit.map { [.limit($0)] } ?? []
+        let isDiverted = condition + isWithin
         return [
             Rule(
                 in: check,
-                condition + [
+                isDiverted + [
                     .transparentProxy(port: port), .addConnectionLabel(RouteMark.diversionLabel),
                     .setConnectionMark(mask: Generation.mask, value: generation.mark),
                     .setPacketMark(mask: mask, value: value), .verdict(.accept),
                 ]),
-            // Where nobody listens, the rule above ends before its verdict.
+            // Where nobody listens, or too much comes, the rule above ends before its verdict.
             Rule(in: check, condition + [.counter(counters.unheard), .verdict(.drop)]),
         ]
     }

@@ -41,6 +41,8 @@ public struct NameJournal: Sendable {
         public var name: String?
         /// Why.
         public var reason: Reason
+        /// TCP; UDP for a QUIC connection, or other datagrams.
+        public var transport: IPProtocol = .tcp
     }
 
     /// Why a connection was refused.
@@ -103,8 +105,12 @@ public struct NameJournal: Sendable {
         }
     }
 
-    /// Notes what the proxy for connections tells.
-    public mutating func note(_ event: ConnectionEvent) {
+    /// Notes what the proxy for connections, or that for datagrams, tells.
+    ///
+    /// - Parameters:
+    ///   - event: What it tells.
+    ///   - transport: What the proxy is for: TCP or UDP.
+    public mutating func note(_ event: ConnectionEvent, over transport: IPProtocol = .tcp) {
         switch event {
         case .relayed(let attempt), .passed(let attempt):
             switch attempt.speech {
@@ -113,7 +119,7 @@ public struct NameJournal: Sendable {
             }
         case .ended: break
         case .refused, .denied, .notHeld, .limited:
-            if let connection = Connection(refusedBy: event) { refusals.add(connection) }
+            if let connection = Connection(refusedBy: event, over: transport) { refusals.add(connection) }
         case .unreachable(let destination, let error):
             unreachable.add(
                 Connection(
@@ -245,7 +251,11 @@ private struct BoundedCounts<Key: Hashable & Sendable>: Sendable {
 
 extension NameJournal.Connection {
     /// A connection that was refused; `nil` for any other event.
-    public init?(refusedBy event: ConnectionEvent) {
+    ///
+    /// - Parameters:
+    ///   - event: What a proxy tells.
+    ///   - transport: What the proxy is for: TCP or UDP.
+    public init?(refusedBy event: ConnectionEvent, over transport: IPProtocol = .tcp) {
         switch event {
         case .refused(let attempt):
             self.init(address: attempt.destination.address, port: attempt.destination.port, name: nil, reason: .name)
@@ -258,5 +268,6 @@ extension NameJournal.Connection {
         case .limited(let place): self.init(address: place.address, port: place.port, reason: .limit)
         case .relayed, .passed, .ended, .unreachable: return nil
         }
+        self.transport = transport
     }
 }

@@ -77,7 +77,10 @@ struct NameProgramTests {
             ])
         let check = lines(program, in: "egret3-check")
         #expect(check.count == 4)
-        #expect(check[0].hasPrefix("meta l4proto == udp tproxy to :5444 ct label set 95 "))
+        #expect(
+            check[0].hasPrefix(
+                "meta l4proto == udp limit name \"egret3-first\" tproxy to :5444 ct label set 95 "))
+        #expect(program.program.limits.map(\.name) == ["egret3-questions", "egret3-first"])
         #expect(check[1] == "meta l4proto == udp counter name \"egret3-unheard\" drop")
         #expect(check[2].hasPrefix("tproxy to :5443 "))
         // Without a proxy there is nowhere to lead them to, and the policy's rules refuse them.

@@ -86,8 +86,12 @@ struct DatagramLoopTests {
         let datagram = try QUICInitial().datagram(saying: "www.example.test")
         loop.take(datagram, flow())
         #expect(told.words == ["passed"] && told.passed == 1)
-        loop.take(datagram, flow())
+        // However many come together, the kernel is asked once more.
+        for _ in 0..<5 { loop.take(datagram, flow()) }
+        loop.passReturned()
         #expect(told.words == ["passed"] && told.passed == 2)
+        loop.passReturned()
+        #expect(told.passed == 2)
         let attempt = try #require(told.passes.withLock { $0.first })
         #expect(attempt.transport == .udp && attempt.rules == [0])
         #expect(attempt.speech == .name(SpokenName("www.example.test", .tls)))
@@ -151,6 +155,48 @@ struct DatagramLoopTests {
         let part = try QUICInitial().packet(0, QUICInitial.crypto(hello[20...], at: 20))
         for port in 0..<UInt16(DatagramLoop.mostReadings + 5) { loop.take(part, flow(10_000 + port)) }
         #expect(told.words == [String](repeating: "limited", count: 5))
+    }
+
+    @Test("a client that goes on with parts beyond its time is judged, and does not begin anew")
+    func trickle() throws {
+        let loop = try loop([checking()])
+        let hello = QUICInitial.hello("www.example.test")
+        let part = try QUICInitial().packet(0, QUICInitial.crypto(hello[20...], at: 20))
+        loop.take(part, flow())
+        loop.now += 10_001
+        // The clock has not been looked at in between.
+        loop.take(part, flow())
+        #expect(told.words == ["refused"])
+    }
+
+    @Test("refusals that nobody remembers are told, and answered, only so often")
+    func refusalFlood() throws {
+        let loop = try loop([checking()])
+        let extra = DatagramLoop.mostUnremembered + 100
+        for port in 0..<UInt16(DatagramLoop.mostFlowsOfEndpoint + extra) {
+            loop.take(Array("no QUIC".utf8), flow(10_000 + port))
+        }
+        #expect(told.words.count == DatagramLoop.mostFlowsOfEndpoint + DatagramLoop.mostUnremembered)
+        #expect(loop.answerCount == DatagramLoop.mostAnswers)
+        loop.tick()
+        loop.take(Array("no QUIC".utf8), flow(1))
+        #expect(told.words.count == DatagramLoop.mostFlowsOfEndpoint + DatagramLoop.mostUnremembered + 1)
+        #expect(loop.answerCount == 1)
+    }
+
+    @Test("what was refused is noted with its transport")
+    func noted() throws {
+        let place = SocketAddress(web, port: 443)
+        var attempt = ConnectionAttempt(
+            source: SocketAddress(client, port: 1), destination: place, speech: .nothing(.otherProtocol), rules: [])
+        attempt.transport = .udp
+        var journal = NameJournal()
+        for event in [ConnectionEvent.limited(place), .denied(place), .notHeld(place), .refused(attempt)] {
+            journal.note(event, over: .udp)
+        }
+        journal.note(ConnectionEvent.limited(place))
+        let noted = journal.report.refusedConnections.map(\.key)
+        #expect(noted.filter { $0.transport == .udp }.count == 4 && noted.filter { $0.transport == .tcp }.count == 1)
     }
 
     @Test("the sets that a flow is put into are those of the rules that read its name")

@@ -146,7 +146,7 @@ struct NameRuleTests {
             let report = try NameReportJSON(output)
             let refused = report.names.refusedConnections
             #expect(refused.allSatisfy { $0.port == 9999 } && refused.compactMap(\.name) == ["other.example.test"])
-            #expect(refused.count == 3)
+            #expect(refused.count == 3 && refused.allSatisfy { $0.transport == "udp" })
             // What has passed is a flow like others: by its rule, with what it has moved.
             let reached = report.reached.filter { $0.service == "9999/udp" }
             #expect(reached.map(\.connections).reduce(0, +) == 4)

@@ -45,6 +45,7 @@ struct NameReportJSON: Decodable {
     struct Connection: Decodable {
         var destination: String
         var port: UInt16
+        var transport: String?
         var name: String?
         var reason: String
         var times: UInt64

@@ -41,6 +41,10 @@ final class DatagramLoop {
     static let mostFlowsOfEndpoint = 1_024
     /// Flows of an endpoint that have not said everything.
     static let mostReadings = 128
+    /// Datagrams that are answered with a refusal between two ticks: together as many a second as the kernel would send.
+    static let mostAnswers = 250
+    /// Refusals that are told between two ticks of flows that there is no place to remember.
+    static let mostUnremembered = 16
     /// How long a decision is remembered, in milliseconds.
     static let memory: UInt64 = 10_000
     /// The longest datagram there is.
@@ -56,6 +60,11 @@ final class DatagramLoop {
     private let patience: UInt64
     private var flows: [Flow: Entry] = [:]
     private var counts: [Int: (all: Int, readings: Int)] = [:]
+    /// Flows that were let through, of which more has come here.
+    private var returned: Swift.Set<Flow> = []
+    /// How many datagrams were answered since the last tick.
+    private(set) var answerCount = 0
+    private var unrememberedCount = 0
     var now: UInt64 = BootClock.milliseconds
     private var nextTick: UInt64 = 0
 
@@ -86,6 +95,7 @@ final class DatagramLoop {
             }
             now = BootClock.milliseconds
             for token in tokens where sockets.indices.contains(token) { receive(sockets[token]) }
+            passReturned()
             if now >= nextTick { tick() }
         }
     }
@@ -110,16 +120,29 @@ final class DatagramLoop {
         if let entry = flows[flow] {
             guard entry.endpoint == endpoint, now < entry.state.end else {
                 forget(flow)
+                // Its time is over, whether the clock has been looked at since or not.
+                if entry.endpoint == endpoint, case .reading = entry.state {
+                    return judge(endpoint, flow, .nothing(.silent))
+                }
                 return begin(endpoint, flow, bytes)
             }
             switch entry.state {
             case .reading(let reader, let until): read(endpoint, flow, bytes, reader, until: until)
-            case .passed(let attempt, _): try? hooks.pass(endpoint, attempt)
-            case .refused: UnreachableMessage.send(flow.source, flow.destination)
+            case .passed: returned.insert(flow)
+            case .refused: answer(flow)
             }
         } else {
             begin(endpoint, flow, bytes)
         }
+    }
+
+    /// Lets flows through again that have come back: each once, however many of their datagrams have come together.
+    func passReturned() {
+        for flow in returned {
+            guard let entry = flows[flow], case .passed(let attempt, _) = entry.state else { continue }
+            try? hooks.pass(entry.endpoint, attempt)
+        }
+        returned.removeAll(keepingCapacity: true)
     }
 
     /// Begins with a flow, unless its endpoint may not have it.
@@ -198,11 +221,21 @@ final class DatagramLoop {
 
     private func refuse(_ endpoint: Int, _ flow: Flow, _ event: ConnectionEvent) {
         let count = counts[endpoint] ?? (all: 0, readings: 0)
-        // Without a place to remember it, it is refused again with the next datagram.
         if flows.count < DatagramLoop.mostFlows, count.all < DatagramLoop.mostFlowsOfEndpoint {
             remember(endpoint, flow, .refused(until: now + DatagramLoop.memory))
+            hooks.event(endpoint, event)
+        } else {
+            // Without a place to remember it, it is refused again with the next datagram: who floods fills no log.
+            unrememberedCount += 1
+            if unrememberedCount <= DatagramLoop.mostUnremembered { hooks.event(endpoint, event) }
         }
-        hooks.event(endpoint, event)
+        answer(flow)
+    }
+
+    /// Has the client hear that it is refused, unless too many do.
+    private func answer(_ flow: Flow) {
+        guard answerCount < DatagramLoop.mostAnswers else { return }
+        answerCount += 1
         UnreachableMessage.send(flow.source, flow.destination)
     }
 
@@ -228,6 +261,7 @@ final class DatagramLoop {
     /// Ends the patience with clients that have said no name in time, and forgets what is old.
     func tick() {
         nextTick = now + 250
+        (answerCount, unrememberedCount) = (0, 0)
         for (flow, entry) in Array(flows) where now >= entry.state.end {
             forget(flow)
             if case .reading = entry.state { judge(entry.endpoint, flow, .nothing(.silent)) }
