@@ -87,7 +87,7 @@ final class RunBudgets {
                         name: entry.account, clause: BudgetPlan.Clause(entry.budget, groups: policies.groups),
                         account: entry.holdsBack ? entry.account : nil,
                         countsConnections: entry.budget.unit == .connections)
-                })
+                }, readsDatagrams: policies.readsDatagrams)
         ]
         self.plan = plan
         program = plan.program

@@ -316,7 +316,7 @@ final class RunPlace {
         let member = LimitProgram.Member(
             number: record.slot, attachment: .link(endpoint.interface, index: endpoint.interfaceIndex),
             addresses: endpoint.addresses, network: "", limits: ownLimits, groups: policies.groups,
-            shares: rates.mapValues(\.shares), queueIndex: classQueue)
+            shares: rates.mapValues(\.shares), queueIndex: classQueue, readsDatagrams: policies.readsDatagrams)
         let program = limitProgram(of: member, horizon)
         if program.isEmpty { return }
         (limits, limited) = (program, member)

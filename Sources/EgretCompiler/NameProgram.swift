@@ -151,6 +151,9 @@ public struct NameProgram: Hashable, Sendable {
 
     private static let hasLabel = Statement.equal(
         .connectionLabel(RouteMark.diversionLabel), UInt128(1) << UInt128(RouteMark.diversionLabel))
+    /// Asks for datagrams that are led to a run's name check. Those that it lets through are sent again by the client, and go
+    /// another way.
+    static let isLedDatagram: [Statement] = [.equal(.transportProtocol, 17), hasLabel]
     private static func isQuestion(over transport: UInt128) -> [Statement] {
         [.equal(.transportProtocol, transport), .equal(.destinationPort, 53)]
     }

@@ -177,7 +177,9 @@ struct EngineFollowerTests {
             try await eventually("the second is attached") { keeper.attached == ["a", "b"] }
             engine.release()
             try await eventually("the list is told of") { keeper.catchUps == 2 }
-            #expect(Set(keeper.attached) == ["a", "b", "c"])
+            #expect(Set(keeper.attached).isSuperset(of: ["a", "b"]))
+            // On a busy machine the engine's answer may come too late for the list.
+            try await eventually("so is the third") { Set(keeper.attached) == ["a", "b", "c"] }
         }
     }
 

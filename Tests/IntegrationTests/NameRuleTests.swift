@@ -131,7 +131,11 @@ struct NameRuleTests {
                     \(lines.joined(separator: "\n"))
                     """,
                 ],
-                standardInput: NameRuleTests.policy("quic: check\nports: [9999/tcp]"))
+                standardInput: NameRuleTests.policy("quic: check\nports: [9999/tcp]") + """
+
+                      budgets: [{ name: flows, amount: 50 connections, ports: [9999/udp] }]
+                      limits: [{ name: few, newConnections: 1000/s }]
+                    """)
             #expect(
                 output.standardOutput == """
                     allowed answered True True
@@ -151,6 +155,8 @@ struct NameRuleTests {
             let reached = report.reached.filter { $0.service == "9999/udp" }
             #expect(reached.map(\.connections).reduce(0, +) == 4)
             #expect(reached.allSatisfy { $0.name == "www.example.test" && $0.received.bytes > 1_200 }, "\(reached)")
+            // What was read and not let through has not left, and what was has left once.
+            #expect(report.budgets?.map(\.used) == [4])
             #expect(try internet.remains() == "")
         }
     }

@@ -64,6 +64,10 @@ struct NameReportJSON: Decodable {
         var limitsReached: [Event]
         var badAnswers: [Event]
     }
+    struct Budget: Decodable {
+        var budget: String
+        var used: UInt64
+    }
     struct Reached: Decodable {
         struct Amount: Decodable {
             var packets: UInt64
@@ -79,13 +83,14 @@ struct NameReportJSON: Decodable {
         var received: Amount
     }
     var reached: [Reached]
+    var budgets: [Budget]?
     var suggestedFlags: [String]
     var names: Names
 
     /// The report behind what the command itself has written to standard error.
     init(_ output: ProgramOutput) throws {
         let text = output.standardError
-        let start = try #require(text.range(of: "{\n  \"command\""), "\(text)").lowerBound
+        let start = try #require(text.range(of: "{\n  \""), "\(text)").lowerBound
         self = try JSONDecoder().decode(NameReportJSON.self, from: Data(text[start...].utf8))
     }
 }

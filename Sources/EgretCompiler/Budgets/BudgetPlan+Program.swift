@@ -153,6 +153,10 @@ extension BudgetPlan {
                         contents: ports.sorted()))
             }
         }
+        if members.contains(where: \.readsDatagrams) {
+            program.rules.append(
+                Rule(in: Hook.input.rawValue, NameProgram.isLedDatagram + [.verdict(.return)]))
+        }
         // Each lets a packet go on by returning: the receiver is asked after the sender.
         for (hook, directions) in BudgetPlan.hooks {
             for stage in stages where directions.contains(stage.direction) {

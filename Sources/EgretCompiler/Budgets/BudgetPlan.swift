@@ -169,9 +169,14 @@ public struct BudgetPlan: Hashable, Sendable {
         /// Whether ``HostNames`` leads connections of its to the proxies of this host: what passes here is then between the
         /// endpoint and the host.
         public var isLed: Bool
+        /// Whether a run's name check is led the first datagrams of flows of its, which are not what leaves.
+        public var readsDatagrams: Bool
 
         /// Creates a member.
-        public init(name: String, links: [Link], meters: [Meter], isLed: Bool = false) {
+        public init(
+            name: String, links: [Link], meters: [Meter], isLed: Bool = false, readsDatagrams: Bool = false
+        ) {
+            self.readsDatagrams = readsDatagrams
             self.name = name
             self.links = links
             self.meters = meters

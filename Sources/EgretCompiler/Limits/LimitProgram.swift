@@ -34,14 +34,18 @@ public struct LimitProgram: Sendable {
         /// Whether ``HostNames`` leads connections of its to the proxies of this host: what passes here is then between the
         /// endpoint and the host.
         public var isLed: Bool
+        /// Whether a run's name check is led the first datagrams of flows of its, which are not what leaves.
+        public var readsDatagrams: Bool
 
         /// Creates a member.
         public init(
             number: Int, owner: Int? = nil, attachment: HostEndpoint.Attachment, addresses: [IPAddress],
             network: String,
             limits: [TrafficLimit], groups: [String: DestinationGroup],
-            shares: [TrafficDirection: [RateTree.Share]] = [:], queueIndex: UInt32? = nil, isLed: Bool = false
+            shares: [TrafficDirection: [RateTree.Share]] = [:], queueIndex: UInt32? = nil, isLed: Bool = false,
+            readsDatagrams: Bool = false
         ) {
+            self.readsDatagrams = readsDatagrams
             self.shares = shares
             self.queueIndex = queueIndex
             self.isLed = isLed
@@ -127,7 +131,7 @@ public struct LimitProgram: Sendable {
             for direction in TrafficDirection.allCases { add(member, direction) }
             addClasses(member)
         }
-        if !elements.isEmpty { addHooks() }
+        if !elements.isEmpty { addHooks(besidesLedDatagrams: members.contains(where: \.readsDatagrams)) }
     }
 
     // MARK: - Who is limited
@@ -136,9 +140,10 @@ public struct LimitProgram: Sendable {
         ("from", .inputInterface), ("to", .outputInterface), ("wait", .outputInterface),
     ]
 
-    private mutating func addHooks() {
+    private mutating func addHooks(besidesLedDatagrams: Bool) {
         var sets: [EgretNftables.Set] = []
         var rules: [Rule] = []
+        if besidesLedDatagrams { rules.append(Rule(in: "input", NameProgram.isLedDatagram + [.verdict(.return)])) }
         for (map, interface) in LimitProgram.ways {
             sets.append(
                 Set(

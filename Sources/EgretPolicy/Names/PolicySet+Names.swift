@@ -17,6 +17,9 @@ public struct NameClause: Hashable, Sendable {
 }
 
 extension PolicySet {
+    /// Whether a rule has the name in QUIC's first packets read.
+    public var readsDatagrams: Bool { nameClauses.contains { !$0.traffic.checkedDatagrams.isEmpty } }
+
     /// The rules about names that decide, in the order in which they are asked: the place is the rule's number.
     ///
     /// A name belongs to those that cover it and stand before the first that covers and denies it. Left out are rules
