@@ -30,8 +30,9 @@ extension PolicyCompiler {
 
     /// The set, and the rules that ask it before all others.
     ///
-    /// A number may be a new connection's by now, with the addresses and ports of the old one: its first packet is judged, and
-    /// what is refused is never confirmed.
+    /// A number may be a new connection's by now, with the addresses and ports of the old one: its first packet, which always goes
+    /// the way of the connection, takes the number out and is judged. What is refused is never confirmed; what another rule lets
+    /// out is not taken for what this one has let out; what drains as well is noted anew.
     mutating func addDrained() {
         guard drains else { return }
         var set = Set(drainedSet, keyType: .mark)
@@ -46,6 +47,10 @@ extension PolicyCompiler {
                         .keepInSet(.connectionID, drainedSet), .verdict(.return),
                     ]))
         }
+        output.program.rules.append(
+            Rule(
+                in: output.egressChain,
+                [.notConnectionStatus(in: .confirmed), .removeFromSet(.connectionID, drainedSet)]))
     }
 
     /// The chain that notes connections between endpoints. Where the set has no room, they are judged packet by packet.

@@ -70,7 +70,8 @@ struct NatRuleText {
         case .log: words.append("log")
         case .reject: words.append("reject")
         case .connectionTuple, .byteOrder, .setConntrack, .setMeta, .object, .forward, .transparentProxy, .socketCgroup,
-            .limit, .connectionLimit, .each, .addElement, .keepElement, .evaluationNumber, .writePayload:
+            .limit, .connectionLimit, .each, .addElement, .keepElement, .removeElement, .evaluationNumber,
+            .writePayload:
             words.append("[\(expression.kernelName)]")
         case .other(let name, let data): append(name, data)
         }

@@ -58,7 +58,7 @@ extension PassingPacket {
                 if name == "match" && XtName(data) == "comment" { continue }
                 isCertain = false
             case .lookup, .verdictMap, .verdict, .reject, .masquerade, .translate, .transparentProxy, .forward, .limit,
-                .connectionLimit, .each, .addElement, .keepElement, .writePayload:
+                .connectionLimit, .each, .addElement, .keepElement, .removeElement, .writePayload:
                 isCertain = false
             }
         }

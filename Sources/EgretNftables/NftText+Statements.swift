@@ -11,6 +11,7 @@ extension NftText {
         case .notEqual(let selector, let value): "\(render(selector)) != \(NftText.value(value, of: selector))"
         case .connectionState(let states): "ct state \(names(states).joined(separator: ","))"
         case .connectionStatus(let status): "ct status \(names(status).joined(separator: ","))"
+        case .notConnectionStatus(let status): "ct status ! \(names(status).joined(separator: ","))"
         case .inPrefix(let selector, let prefix): "\(render(selector)) \(prefix)"
         case .notInPrefix(let selector, let prefix): "\(render(selector)) != \(prefix)"
         case .inSet(let selector, let set): "\(render(selector)) @\(set)"
@@ -39,6 +40,7 @@ extension NftText {
         case .addToSet(let selector, let set): "add @\(set) { \(render(selector)) }"
         case .keepInSet(let selector, let set):
             "update @\(set) { \(render(selector)) timeout \(Statement.keptSeconds)s }"
+        case .removeFromSet(let selector, let set): "delete @\(set) { \(render(selector)) }"
         case .setPriority(let value):
             "meta priority set \(String(value >> 16, radix: 16)):\(String(value & 0xffff, radix: 16))"
         case .setTrafficClass(let family, let value):

@@ -70,8 +70,8 @@ public struct Set: Hashable, Sendable {
     public var hasTimeouts = false
     /// Whether rules put elements in by themselves (`flags dynamic`): ``Statement/withinEach(_:set:perSecond:burst:)``,
     /// ``Statement/beyondEach(_:set:_:seconds:burst:)``, ``Statement/connectionsOverEach(_:set:_:)``,
-    /// ``Statement/addToSet(_:_:)``, ``Statement/keepInSet(_:_:)``. Without a size, the kernel lets rules put up to 65,535 in, and takes room as it is needed;
-    /// for a size it takes all of it at once.
+    /// ``Statement/addToSet(_:_:)``, ``Statement/keepInSet(_:_:)``; or take them out: ``Statement/removeFromSet(_:_:)``. Without
+    /// a size, the kernel lets rules put up to 65,535 in, and takes room as it is needed; for a size it takes all of it at once.
     public var isDynamic = false
     /// What it holds when the transaction that adds it commits.
     public var contents: SetContents

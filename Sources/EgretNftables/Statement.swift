@@ -134,6 +134,8 @@ public enum Statement: Hashable, Sendable {
     case connectionState(in: ConnectionState)
     /// Goes on only if the packet's connection has one of these properties.
     case connectionStatus(in: ConnectionStatus)
+    /// Goes on only if the packet's connection has none of these properties.
+    case notConnectionStatus(in: ConnectionStatus)
     /// Goes on only if the address that the selector names is in the prefix, which must be of its family.
     case inPrefix(Selector, IPPrefix)
     /// Goes on only if the address that the selector names is not in the prefix, which must be of its family.
@@ -182,6 +184,8 @@ public enum Statement: Hashable, Sendable {
     /// `update @SET { KEY timeout 10800s }`: puts the selector's value into a set that is dynamic and has times to live, for
     /// ``keptSeconds``, also if it is there already. Goes no further if the set has no room.
     case keepInSet(Selector, String)
+    /// `delete @SET { KEY }`: takes the selector's value out of a set that is dynamic, if it is there, and goes on.
+    case removeFromSet(Selector, String)
     /// Sets the packet's priority, which says the class of a queueing discipline that it waits in (`meta priority set`).
     case setPriority(UInt32)
     /// Sets the packet's differentiated-services code point, 0 to 63. The rule must already have matched the family.

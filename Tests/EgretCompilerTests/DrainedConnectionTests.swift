@@ -12,24 +12,35 @@ struct DrainedConnectionTests {
     private let now: Int64 = 1_784_000_000
     private let near: IPAddress
     private let far: IPAddress
+    private let block: AddressBlock
 
     init() throws {
         near = try #require(IPAddress("10.9.0.2"))
         far = try #require(IPAddress("10.9.0.3"))
+        block = AddressBlock(try #require(IPPrefix("10.9.0.0/24")))
+    }
+
+    private func compile(_ policy: EgressPolicy, for use: ProgramUse = .endpoint(.egress)) throws -> PolicyProgram {
+        PolicyCompiler.compile(
+            PolicySet(policies: [policy]), for: use, generation: try #require(Generation(rawValue: 12)), logGroup: 5,
+            horizon: now - 60...now + 60)
+    }
+
+    private static func schedule(_ onClose: Schedule.ClosingAction) -> Schedule {
+        Schedule(from: Schedule.LocalTime(CivilDate(dayNumber: 0)), onClose: onClose)
     }
 
     /// A program that lets the other endpoint be reached at times that are in the kernel only.
     private func program(
         _ onClose: Schedule.ClosingAction, for use: ProgramUse = .endpoint(.egress), action: RuleAction = .allow
     ) throws -> PolicyProgram {
-        let schedule = Schedule(from: Schedule.LocalTime(CivilDate(dayNumber: 0)), onClose: onClose)
-        let block = AddressBlock(try #require(IPPrefix("10.9.0.0/24")))
         let policy = EgressPolicy(
             name: "p", defaultAction: action == .allow ? .deny : .allow,
-            rules: [EgressRule(action: action, destinations: [.block(block)], schedule: schedule)])
-        return PolicyCompiler.compile(
-            PolicySet(policies: [policy]), for: use, generation: try #require(Generation(rawValue: 12)), logGroup: 5,
-            horizon: now - 60...now + 60)
+            rules: [
+                EgressRule(
+                    action: action, destinations: [.block(block)], schedule: DrainedConnectionTests.schedule(onClose))
+            ])
+        return try compile(policy, for: use)
     }
 
     /// Runs a packet to the other endpoint, which is one of the host's, through the program.
@@ -64,6 +75,36 @@ struct DrainedConnectionTests {
         let later = run(program, .new, isOpen: false, isConfirmed: false, kept: [99])
         #expect(later.verdict == .drop && later.kept.isEmpty, "another connection with the number of an old one")
         #expect(run(program, .related, isOpen: false, kept: [99]).verdict == .drop, "errors are judged by themselves")
+    }
+
+    @Test("a connection with an old one's number takes it out of the note, and is noted anew only if it drains")
+    func reused() throws {
+        let draining = try program(.drain)
+        let again = run(draining, .new, isConfirmed: false, kept: [99])
+        #expect(again.verdict == .accept && again.removed == ["g12-drained"] && again.kept == ["g12-drained"])
+        let first = run(draining, .new, isConfirmed: false, kept: [98])
+        #expect(first.verdict == .accept && first.removed.isEmpty && first.kept == ["g12-drained"])
+        for state in [ConnectionState.new, .established] {
+            #expect(run(draining, state, kept: [99]).removed.isEmpty, "only the first packet says that it is another")
+        }
+        #expect(run(draining, .related, kept: [99]).removed.isEmpty, "an error begins nothing")
+        // A rule lets another port drain, and a second one cuts what it lets out.
+        let cutting = try compile(
+            EgressPolicy(
+                name: "p", defaultAction: .deny,
+                rules: [
+                    EgressRule(
+                        action: .allow, destinations: [.block(block)], services: [.ports(.tcp, PortRange(81))],
+                        schedule: DrainedConnectionTests.schedule(.drain)),
+                    EgressRule(
+                        action: .allow, destinations: [.block(block)], schedule: DrainedConnectionTests.schedule(.cut)),
+                ]))
+        for state in [ConnectionState.new, .related] {
+            let other = run(cutting, state, isConfirmed: false, kept: [99])
+            #expect(other.verdict == .accept && other.removed == ["g12-drained"] && other.kept.isEmpty)
+        }
+        #expect(run(cutting, .established).verdict == .accept)
+        #expect(run(cutting, .established, isOpen: false).verdict == .drop)
     }
 
     @Test("what a rule refuses at its time was let through before, and goes on")

@@ -46,8 +46,10 @@ struct Outcome: Equatable {
     var sourceTranslation: TranslationTarget?
     var counters: [String] = []
     var logs: [String] = []
-    /// The sets that the connection's number was put into.
+    /// The sets that the connection's number was put into, and not taken out of again.
     var kept: [String] = []
+    /// The sets that had the connection's number, and that it was taken out of.
+    var removed: [String] = []
     /// Look-ups and comparisons of the packet against a set or map.
     var lookups = 0
 }
@@ -126,9 +128,15 @@ struct Interpreter {
                 return nil
             case .connectionStatus(let status):
                 guard status == .confirmed, packet.isConfirmed else { return nil }
+            case .notConnectionStatus(let status):
+                guard status == .confirmed, !packet.isConfirmed else { return nil }
             case .keepInSet(let selector, let name):
                 guard value(selector, packet, outcome) != nil else { return nil }
                 outcome.kept.append(name)
+            case .removeFromSet(let selector, let name):
+                guard value(selector, packet, outcome) != nil else { return nil }
+                if element(selector, name, packet, outcome) != nil { outcome.removed.append(name) }
+                outcome.kept.removeAll { $0 == name }
             case .within, .beyond, .connectionsOver, .withinEach, .beyondEach, .connectionsOverEach,
                 .addToSet, .setPriority, .setTrafficClass:
                 preconditionFailure("policies are not made of this: \(statement)")

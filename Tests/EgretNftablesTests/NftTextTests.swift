@@ -52,6 +52,9 @@ struct NftTextTests {
             (.inSet(.evaluationNumber, "n"), "numgen inc mod 4294967295 offset 1 @n"),
             (.equal(.randomNumber(below: 3), 0), "numgen random mod 3 == 0"),
             (.keepInSet(.connectionID, "kept"), "update @kept { ct id timeout 10800s }"),
+            (.removeFromSet(.connectionID, "kept"), "delete @kept { ct id }"),
+            (.connectionStatus(in: .confirmed), "ct status confirmed"),
+            (.notConnectionStatus(in: .confirmed), "ct status ! confirmed"),
             (.addToSet(.packetMark(mask: 0), "closed"), "add @closed { meta mark & 0x00000000 }"),
             (
                 .beyondEach(.ipv4Destination, set: "s", 20, seconds: 1, burst: 20),

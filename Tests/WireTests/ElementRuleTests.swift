@@ -39,6 +39,12 @@ struct ElementRuleTests {
             ]),
     ]
 
+    /// That put connections into a set, and take out those that begin.
+    private static let kept = [
+        Rule(in: "c", [.notConnectionStatus(in: .confirmed), .removeFromSet(.connectionID, "kept")]),
+        Rule(in: "c", [.keepInSet(.connectionID, "kept")]),
+    ]
+
     private func decoded(_ bytes: [UInt8]) throws -> [RuleRecord] {
         try NetlinkMessage.parse(bytes).filter { $0.type == 0xa06 }.map { try NftablesWire.decodeRule($0) }
     }
@@ -63,6 +69,23 @@ struct ElementRuleTests {
             #expect(sent[index].expressions == expected, "\(NftText.render(rule))")
             #expect(listed[index].expressions == expected, "\(NftText.render(rule))")
         }
+    }
+
+    @Test("what puts keys into a set and takes them out is sent as the kernel lists it")
+    func kept() throws {
+        let steps = ElementRuleTests.kept.map { Transaction.Step(.addRule($0), in: ElementRuleTests.table) }
+        let sent = try decoded(NftablesWire.encode(Transaction(steps), firstSequence: 0).bytes).map(\.expressions)
+        let listed = try decoded(ElementCapture.kept).map(\.expressions)
+        #expect(sent == listed)
+        #expect(
+            listed.first == [
+                .conntrack(key: .status), .bitwise(mask: [8, 0, 0, 0], xor: [0, 0, 0, 0]),
+                .compare(isEqual: true, [0, 0, 0, 0]), .conntrack(key: .identifier), .removeElement(set: "kept"),
+            ])
+        #expect(
+            listed.last == [
+                .conntrack(key: .identifier), .keepElement(set: "kept", milliseconds: 10_800_000),
+            ])
     }
 
     @Test("what is sent reads the same, and names no time where the set has none")

@@ -152,7 +152,7 @@ extension KernelExpression {
         return .each(set: try fields.string(1), milliseconds: milliseconds, own)
     }
 
-    private static func addElement(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
+    private static func element(_ fields: ExpressionFields) throws(WireError) -> KernelExpression? {
         guard fields.has(only: [1, 3, 4, 6, 9]), try fields.isRegister(4), try fields.uint32(9, default: 0) == 0 else {
             return nil
         }
@@ -163,6 +163,7 @@ extension KernelExpression {
         if operation == 1, milliseconds != 0 {
             return .keepElement(set: try fields.string(1), milliseconds: milliseconds)
         }
+        if operation == 2, milliseconds == 0 { return .removeElement(set: try fields.string(1)) }
         return nil
     }
 
@@ -185,7 +186,7 @@ extension KernelExpression {
             return .limit(
                 rate: try fields.uint64(1), unit: try fields.uint64(2), burst: try fields.uint32(3, default: 0),
                 type: try fields.uint32(4, default: 0), flags: try fields.uint32(5, default: 0))
-        case "dynset": return try fields.has(7) ? keptInSet(fields) : addElement(fields)
+        case "dynset": return try fields.has(7) ? keptInSet(fields) : element(fields)
         case "connlimit":
             return .connectionLimit(count: try fields.uint32(1), flags: try fields.uint32(2, default: 0))
         case "reject":

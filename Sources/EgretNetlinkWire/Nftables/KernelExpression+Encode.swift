@@ -27,7 +27,7 @@ extension KernelExpression {
         case .log: "log"
         case .limit: "limit"
         case .connectionLimit: "connlimit"
-        case .each, .addElement, .keepElement: "dynset"
+        case .each, .addElement, .keepElement, .removeElement: "dynset"
         case .evaluationNumber, .randomNumber: "numgen"
         case .reject: "reject"
         case .masquerade: "masq"
@@ -174,6 +174,10 @@ extension KernelExpression {
             writer.putBigEndian(3, UInt32(1))
             writer.putBigEndian(4, KernelExpression.register)
             writer.putBigEndian(6, milliseconds)
+        case .removeElement(let set):
+            try writer.putString(1, set)
+            writer.putBigEndian(3, UInt32(2))
+            writer.putBigEndian(4, KernelExpression.register)
         case .connectionLimit(let count, let flags):
             writer.putBigEndian(1, count)
             writer.putBigEndian(2, flags)

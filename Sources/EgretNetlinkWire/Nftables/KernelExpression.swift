@@ -139,6 +139,8 @@ public enum KernelExpression: Hashable, Sendable {
     /// Puts the register into a set for a time, also if it is there already (`NFT_DYNSET_OP_UPDATE`), and goes on if it is there
     /// then.
     case keepElement(set: String, milliseconds: UInt64)
+    /// Takes the register out of a set, if it is there (`NFT_DYNSET_OP_DELETE`), and goes on.
+    case removeElement(set: String)
     /// Writes the register into the packet. `checksumType` 1 corrects the Internet checksum at `checksumOffset`.
     case writePayload(
         PayloadBase, offset: UInt32, length: UInt32, checksumType: UInt32, checksumOffset: UInt32)

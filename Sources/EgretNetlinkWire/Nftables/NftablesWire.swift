@@ -46,6 +46,12 @@ public enum NftablesWire {
                 .bitwise(mask: ByteOrder.hostBytes(status.rawValue, count: 4), xor: [0, 0, 0, 0]),
                 .compare(isEqual: false, [0, 0, 0, 0]),
             ]
+        case .notConnectionStatus(let status):
+            return [
+                .conntrack(key: .status),
+                .bitwise(mask: ByteOrder.hostBytes(status.rawValue, count: 4), xor: [0, 0, 0, 0]),
+                .compare(isEqual: true, [0, 0, 0, 0]),
+            ]
         case .inPrefix(let selector, let prefix): return try lower(prefix, isEqual: true, selector)
         case .notInPrefix(let selector, let prefix): return try lower(prefix, isEqual: false, selector)
         case .inSet(let selector, let set): return selector.loads + [.lookup(set: set, isInverted: false)]
@@ -87,6 +93,7 @@ public enum NftablesWire {
         case .addToSet(let selector, let set): return selector.loads + [.addElement(set: set)]
         case .keepInSet(let selector, let set):
             return selector.loads + [.keepElement(set: set, milliseconds: Statement.keptSeconds * 1_000)]
+        case .removeFromSet(let selector, let set): return selector.loads + [.removeElement(set: set)]
         case .setPriority(let value):
             return [.immediate(ByteOrder.hostBytes(value, count: 4)), .setMeta(key: .priority)]
         case .setTrafficClass(let family, let value): return try lower(trafficClass: value, family)
