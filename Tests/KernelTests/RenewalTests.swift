@@ -112,7 +112,10 @@ struct RenewalTests {
         let drained = conversations(9_001)
         let cut = conversations(9_002) + conversations(9_003)
         try RenewalTests.whileNumbersComeAgain(pods) {
-            for flow in drained + cut { #expect(try flow.open()) }
+            for flow in drained + cut {
+                let isOpen = try flow.open()
+                #expect(isOpen)
+            }
         }
         // As if nobody had renewed the times for two weeks and an hour.
         try RenewalTests.renew(pods, now - 14 * 86_400 - 3_600)
