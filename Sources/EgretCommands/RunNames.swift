@@ -106,16 +106,21 @@ final class RunNames: Sendable {
             hooks: DatagramProxy.Hooks(
                 begin: { endpoint, destination in log.judge.beginning(endpoint, destination, over: .udp) },
                 allows: { endpoint, attempt in log.judge.decide(endpoint, attempt).verdict == .allow },
-                pass: { _, attempt in
+                pass: { endpoint, attempt in
                     let family = attempt.destination.address.family
                     var wanted = [NameProgram.passedSet(family, of: interface): passing]
+                    let time = log.judge.mayCut(endpoint, attempt) ? longPassing : passing
                     for rule in log.judge.rulesOfFlows(attempt) {
-                        wanted[CompiledNameRule.flowSet(rule, family, of: generation)] =
-                            log.judge.cutsByTime ? longPassing : passing
+                        wanted[CompiledNameRule.flowSet(rule, family, of: generation)] = time
                     }
                     try sets.pass(from: attempt.source, to: attempt.destination, in: wanted)
                 },
-                event: { _, event in log.note(event, over: .udp) }
+                event: { _, event in log.note(event, over: .udp) },
+                failed: { error in
+                    Console.error([
+                        "egret: warning: names in QUIC are read no more, and what says them is dropped: \(error)"
+                    ])
+                }
             ))
     }
 
@@ -149,8 +154,10 @@ final class RunNames: Sendable {
     /// The names by which the run has held an address.
     func names(of address: IPAddress) -> Swift.Set<DomainName> { log.names(of: address) }
 
-    /// The names that QUIC connections to an address and port have said, and were let through for that.
-    func namesSaid(to place: SocketAddress) -> Swift.Set<DomainName> { log.namesSaid(to: place) }
+    /// The name that the QUIC connection from a port of the command's to a server has said, and was let through for.
+    func nameSaid(from sourcePort: UInt16, to server: SocketAddress) -> DomainName? {
+        log.nameSaid(from: sourcePort, to: server)
+    }
 
     /// What was refused since the last call, in order.
     func takeLogEntries() -> [NameLogEntry] { log.takeEntries() }
@@ -211,8 +218,8 @@ final class RunNameLog: Sendable {
         state.withLock { $0.journal.names(of: address) }
     }
 
-    func namesSaid(to place: SocketAddress) -> Swift.Set<DomainName> {
-        state.withLock { $0.journal.namesSaid(to: place) }
+    func nameSaid(from sourcePort: UInt16, to server: SocketAddress) -> DomainName? {
+        state.withLock { $0.journal.nameSaid(from: sourcePort, to: server) }
     }
 
     func note(_ event: NameEvent) {

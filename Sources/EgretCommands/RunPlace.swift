@@ -161,7 +161,7 @@ final class RunPlace {
         }
         collector = FlowCollector(
             policies: policies, namesOf: { [names] in names?.names(of: $0) ?? [] },
-            namesSaidTo: { [names] in names?.namesSaid(to: SocketAddress($0, port: $1)) ?? [] },
+            nameSaid: { [names] in names?.nameSaid(from: $0, to: SocketAddress($1, port: $2)) },
             clock: { WallTime.now.seconds })
         warnings = resolution.warnings
         do {

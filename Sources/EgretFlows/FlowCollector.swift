@@ -16,19 +16,29 @@ public struct FlowCollector: Sendable {
         public var key: FlowKey
         /// Whether that is the host itself.
         public var destinationIsHost: Bool
+        /// The port that the endpoint sent from, before any translation; `nil` if it is not known, or there are no ports.
+        public var sourcePort: UInt16?
         /// What the endpoint sent.
         public var sent: Traffic
         /// What came back.
         public var received: Traffic
 
         /// Creates a connection.
-        public init(key: FlowKey, destinationIsHost: Bool, sent: Traffic, received: Traffic) {
+        public init(
+            key: FlowKey, destinationIsHost: Bool, sourcePort: UInt16? = nil, sent: Traffic, received: Traffic
+        ) {
             self.key = key
             self.destinationIsHost = destinationIsHost
+            self.sourcePort = sourcePort
             self.sent = sent
             self.received = received
         }
     }
+
+    /// The name that a QUIC connection has said, which was let through for that: by the port that the endpoint sends from,
+    /// and the server's address and port. `nil` if it has said none, or that is not known any more.
+    public typealias NameSaid =
+        @Sendable (_ sourcePort: UInt16, _ server: IPAddress, _ port: UInt16) -> DomainName?
 
     /// The most destinations that get a line of their own in each half of the report. What goes beyond is in
     /// the totals, and ``RunReport/omittedDestinations`` counts it: a port scan does not exhaust memory.
@@ -78,7 +88,7 @@ public struct FlowCollector: Sendable {
 
     private let evaluator: PolicyEvaluator
     private let namesOf: @Sendable (IPAddress) -> Set<DomainName>
-    private let namesSaidTo: @Sendable (IPAddress, UInt16) -> Set<DomainName>
+    private let nameSaid: NameSaid
     private let clock: (@Sendable () -> Int64)?
     /// The times of rules; `nil` where no rule depends on the time.
     private var times: RuleTimes?
@@ -93,16 +103,16 @@ public struct FlowCollector: Sendable {
     /// - Parameters:
     ///   - policies: The policies.
     ///   - namesOf: The names by which the endpoint has held an address.
-    ///   - namesSaidTo: The names that QUIC connections to an address and port have said, which were let through for that.
+    ///   - nameSaid: The name that a QUIC connection has said.
     ///   - clock: The time, in seconds since 1970: from now on the endpoint obeys the policies. `nil` where no rule with a
     ///     time is in force.
     public init(
         policies: PolicySet, namesOf: @escaping @Sendable (IPAddress) -> Set<DomainName> = { _ in [] },
-        namesSaidTo: @escaping @Sendable (IPAddress, UInt16) -> Set<DomainName> = { _, _ in [] },
+        nameSaid: @escaping NameSaid = { _, _, _ in nil },
         clock: (@Sendable () -> Int64)? = nil
     ) {
         self.namesOf = namesOf
-        self.namesSaidTo = namesSaidTo
+        self.nameSaid = nameSaid
         self.clock = clock
         evaluator = PolicyEvaluator(policies: policies)
         if evaluator.dependsOnTime, let clock { times = RuleTimes(policies, since: clock()) }
@@ -178,8 +188,7 @@ public struct FlowCollector: Sendable {
     ) -> (name: String?, decision: Decision?) {
         guard connection.key.protocol == .udp, let port = connection.key.port, !names.isEmpty else { return (nil, nil) }
         let isHost = connection.destinationIsHost
-        let said = namesSaidTo(connection.key.destination, port).sorted { $0.text < $1.text }
-        for name in said {
+        if let sourcePort = connection.sourcePort, let name = nameSaid(sourcePort, connection.key.destination, port) {
             let speech = Flow.Speech.name(name, .tls)
             if let decision = admission(connection, isHost: isHost, names, saying: speech, at: moments) {
                 return (name.text, decision)

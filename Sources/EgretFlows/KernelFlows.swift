@@ -178,6 +178,7 @@ public final class KernelFlows {
         return FlowCollector.Connection(
             key: key,
             destinationIsHost: hostAddresses.contains(record.reply.source),
+            sourcePort: record.original.sourcePort,
             sent: Traffic(record.originalCounters),
             received: Traffic(record.replyCounters)
         )

@@ -82,7 +82,7 @@ public struct NameJournal: Sendable {
     private var failedCommits = BoundedCounts<String>()
     private var resolved = BoundedCounts<String>()
     private var namesOfAddresses: [IPAddress: Swift.Set<DomainName>] = [:]
-    private var namesSaid: [SocketAddress: Swift.Set<DomainName>] = [:]
+    private var namesSaid = SaidNames()
     private var unverified: UInt64 = 0
 
     /// Starts with nothing.
@@ -113,9 +113,13 @@ public struct NameJournal: Sendable {
     public mutating func note(_ event: ConnectionEvent, over transport: IPProtocol = .tcp) {
         switch event {
         case .relayed(let attempt), .passed(let attempt):
+            var name: DomainName?
             switch attempt.speech {
             case .nothing: unverified += 1
-            case .name(let spoken): if attempt.transport == .udp { noteSaid(spoken.name, to: attempt.destination) }
+            case .name(let spoken): name = DomainName(ascii: spoken.name)
+            }
+            if attempt.transport == .udp {
+                namesSaid.note(name, from: attempt.source.port, to: attempt.destination)
             }
         case .ended: break
         case .refused, .denied, .notHeld, .limited:
@@ -136,14 +140,17 @@ public struct NameJournal: Sendable {
         }
     }
 
-    private mutating func noteSaid(_ name: String, to place: SocketAddress) {
-        guard let name = DomainName(ascii: name) else { return }
-        if namesSaid[place] == nil, namesSaid.count >= NameJournal.limit { return }
-        if (namesSaid[place]?.count ?? 0) < 64 { namesSaid[place, default: []].insert(name) }
+    /// The name that a QUIC connection has said, and was let through for.
+    ///
+    /// Of ``limit`` connections it is known; of more, those that said one last.
+    ///
+    /// - Parameters:
+    ///   - sourcePort: The port that the endpoint sends from.
+    ///   - server: Where the connection goes.
+    /// - Returns: The name that was said last between the two; `nil` if none was, or that is not known any more.
+    public func nameSaid(from sourcePort: UInt16, to server: SocketAddress) -> DomainName? {
+        namesSaid.name(from: sourcePort, to: server)
     }
-
-    /// The names that QUIC connections to an address and port have said, and were let through for that.
-    public func namesSaid(to place: SocketAddress) -> Swift.Set<DomainName> { namesSaid[place] ?? [] }
 
     /// The names that an address was resolved from since the beginning.
     public func names(of address: IPAddress) -> Swift.Set<DomainName> { namesOfAddresses[address] ?? [] }
@@ -246,6 +253,44 @@ private struct BoundedCounts<Key: Hashable & Sendable>: Sendable {
         counts.map { NameJournal.Counted(key: $0.key, count: $0.value) }.sorted {
             $0.count == $1.count ? "\($0.key)" < "\($1.key)" : $0.count > $1.count
         }
+    }
+}
+
+/// What flows of datagrams have said, of so many at most: those that spoke longest ago are forgotten for others.
+private struct SaidNames: Sendable {
+    /// The endpoint has one address of each family.
+    private struct Flow: Hashable {
+        var sourcePort: UInt16
+        var server: SocketAddress
+    }
+
+    private struct Entry {
+        var name: DomainName
+        /// The higher, the later it was said.
+        var turn: UInt64
+    }
+
+    private var entries: [Flow: Entry] = [:]
+    private var turn: UInt64 = 0
+
+    /// Notes a name; `nil` if the flow has said none, whatever was said before from the same port.
+    mutating func note(_ name: DomainName?, from sourcePort: UInt16, to server: SocketAddress) {
+        let flow = Flow(sourcePort: sourcePort, server: server)
+        guard let name else {
+            entries[flow] = nil
+            return
+        }
+        if entries[flow] == nil, entries.count >= NameJournal.limit,
+            let oldest = entries.min(by: { $0.value.turn < $1.value.turn })
+        {
+            entries[oldest.key] = nil
+        }
+        turn += 1
+        entries[flow] = Entry(name: name, turn: turn)
+    }
+
+    func name(from sourcePort: UInt16, to server: SocketAddress) -> DomainName? {
+        entries[Flow(sourcePort: sourcePort, server: server)]?.name
     }
 }
 

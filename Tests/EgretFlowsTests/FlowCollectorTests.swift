@@ -156,6 +156,33 @@ struct FlowCollectorTests {
         #expect(clause(of: 80, at: [36_000, 20_000]) == early)
     }
 
+    @Test("each QUIC connection has the name that it has said itself, also where others share its server's address")
+    func saidNames() throws {
+        let names = [try DomainName.parse("a.example.test"), try DomainName.parse("b.example.test")]
+        let rules = try ["a.example.test", "b.example.test"].map { pattern in
+            EgressRule(
+                action: .allow, domains: [try DomainPattern.parse(pattern)], naming: NameOptions(quic: .check),
+                services: [.ports(.tcp, PortRange(443))])
+        }
+        let said: [UInt16: DomainName] = [40_001: names[1], 40_002: names[0]]
+        let near = self.near
+        var collector = FlowCollector(
+            policies: PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)]),
+            namesOf: { _ in Set(names) },
+            nameSaid: { sourcePort, server, port in server == near && port == 443 ? said[sourcePort] : nil })
+        for (sourcePort, bytes) in [(40_001, 10), (40_002, 20), (40_003, 30), (nil, 40)] as [(UInt16?, UInt64)] {
+            collector.note(
+                FlowCollector.Connection(
+                    key: FlowKey(destination: near, protocol: .udp, port: 443), destinationIsHost: false,
+                    sourcePort: sourcePort, sent: Traffic(packets: 1, bytes: bytes), received: Traffic()))
+        }
+        let reached = collector.finish(refusedTotals: [:]).reached
+        // Of the first line nobody knows what was said.
+        #expect(reached.map(\.sent.bytes) == [70, 20, 10])
+        #expect(reached.map(\.name) == [nil, "a.example.test", "b.example.test"])
+        #expect(reached.map(\.clause) == [nil, allow, .rule(policy: "p", index: 1)])
+    }
+
     @Test("connections whose end the kernel could not tell are said to be lost")
     func lost() {
         var collector = FlowCollector(policies: policies)

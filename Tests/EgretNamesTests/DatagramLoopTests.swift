@@ -20,6 +20,7 @@ struct DatagramLoopTests {
     private final class Told: Sendable {
         let events = Mutex<[ConnectionEvent]>([])
         let passes = Mutex<[ConnectionAttempt]>([])
+        let failures = Mutex<[LinuxError]>([])
 
         var passed: Int { passes.withLock { $0.count } }
         /// Each event's word.
@@ -65,7 +66,8 @@ struct DatagramLoopTests {
                     if isFull { throw FullSet() }
                     told.passes.withLock { $0.append(attempt) }
                 },
-                event: { _, event in told.events.withLock { $0.append(event) } }),
+                event: { _, event in told.events.withLock { $0.append(event) } },
+                failed: { error in told.failures.withLock { $0.append(error) } }),
             loop: EventLoop(), sockets: [], port: 9, patience: 10_000)
     }
 
@@ -216,6 +218,65 @@ struct DatagramLoopTests {
         #expect(judge.rulesOfFlows(attempt) == [2])
         attempt.destination.port = 80
         #expect(judge.rulesOfFlows(attempt) == [])
+    }
+
+    @Test("where a rule that cuts covers a flow, by its address or a name that holds it, its time may end the flow")
+    func cutting() throws {
+        let always = try checking()
+        let hours = try #require(Schedule.Hours(start: 540, end: 1_020))
+        let cut = Schedule(hours: [hours], onClose: .cut)
+        let drain = Schedule(hours: [hours], onClose: .drain)
+        func mayCut(_ rule: EgressRule?, at schedule: Schedule) throws -> Bool {
+            var rules = [always]
+            if var rule {
+                rule.schedule = schedule
+                rules.append(rule)
+            }
+            let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)])
+            let registry = NameRegistry()
+            let name = try #require(DNSName("www.example.test"))
+            let now = BootClock.milliseconds
+            let endpoint = NameEndpoint(id: 1, addresses: [client], rules: NameRule.rules(of: policies))
+            _ = registry.set(
+                endpoint, holding: [NameHolding(name: name, address: web, until: now + 600_000)], now: now)
+            let attempt = ConnectionAttempt(
+                source: SocketAddress(client, port: 1), destination: SocketAddress(web, port: 443),
+                speech: .name(SpokenName("www.example.test", .tls)), rules: [0], transport: .udp)
+            return ConnectionJudge(policies, registry: registry).mayCut(1, attempt)
+        }
+        func naming(_ name: String, _ port: UInt16) throws -> EgressRule {
+            EgressRule(
+                action: .allow, domains: [try DomainPattern.parse(name)], services: [.ports(.tcp, PortRange(port))])
+        }
+        func denying(_ address: IPAddress, _ services: [Service] = []) -> EgressRule {
+            EgressRule(
+                action: .deny, destinations: [.block(AddressBlock(IPPrefix(address)))], services: services)
+        }
+        let covering: [EgressRule] = [
+            always, try naming("www.example.test", 443), denying(web), denying(web, [.any(.udp)]),
+            EgressRule(action: .deny),
+        ]
+        for rule in covering {
+            #expect(try mayCut(rule, at: cut), "\(rule)")
+            #expect(try !mayCut(rule, at: drain), "\(rule)")
+        }
+        let others: [EgressRule?] = [
+            nil, try naming("other.example.test", 443), try naming("www.example.test", 22), denying(client),
+            denying(web, [.any(.tcp)]), denying(web, [.ports(.udp, PortRange(53))]),
+        ]
+        for rule in others { #expect(try !mayCut(rule, at: cut), "\(String(describing: rule))") }
+    }
+
+    @Test("work that ends by an error is told, and work that somebody ends is not")
+    func failure() throws {
+        let loop = try loop([checking()])
+        let error = LinuxError(.overrun, operation: "wait")
+        loop.run(StopSign(), waiting: { (_: Int32) throws(LinuxError) -> [Int] in throw error })
+        #expect(told.failures.withLock { $0 } == [error])
+        let sign = StopSign()
+        sign.set()
+        loop.run(sign)
+        #expect(told.failures.withLock { $0.count } == 1)
     }
 
     @Test("a socket that datagrams are led to tells their ports and addresses, in both families", .requiresRoot)

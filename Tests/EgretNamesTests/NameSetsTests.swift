@@ -62,19 +62,33 @@ struct NameSetsTests {
         }
     }
 
-    @Test("a flow is put into all its sets, ports and all, in both families, and again without harm")
-    func flows() throws {
-        let type = { (family: String) in "type \(family) . inet_service . \(family) . inet_service; flags timeout;" }
+    private let client = SocketAddress(.v4(IPv4Address(192, 0, 2, 10)), port: 40_001)
+    private let server = SocketAddress(.v4(IPv4Address(203, 0, 113, 10)), port: 443)
+
+    /// Gives sets of flows: `a` and `b` of IPv4, `c` of IPv6, and `mixed` from IPv4 to IPv6.
+    private func withFlowSets(_ replaces: Bool? = nil, _ body: (NameSets) throws -> Void) throws {
+        func set(_ name: String, _ own: String, _ far: String) -> String {
+            "set \(name) { type \(own) . inet_service . \(far) . inet_service; flags timeout; };"
+        }
+        let sets = [
+            set("a", "ipv4_addr", "ipv4_addr"), set("b", "ipv4_addr", "ipv4_addr"), set("c", "ipv6_addr", "ipv6_addr"),
+            set("mixed", "ipv4_addr", "ipv6_addr"),
+        ]
         let made = try runProgram(
             ["nft", "-f", "-"],
             standardInput: "table inet \(NameSetsTests.table)\ndelete table inet \(NameSetsTests.table)\n"
-                + "table inet \(NameSetsTests.table) { set a { \(type("ipv4_addr")) }; set b { \(type("ipv4_addr")) };"
-                + " set c { \(type("ipv6_addr")) }; }\n")
+                + "table inet \(NameSetsTests.table) { \(sets.joined(separator: " ")) }\n")
         #expect(made.succeeded, "\(made)")
         defer { _ = try? runProgram(["nft", "delete", "table", "inet", NameSetsTests.table]) }
-        let sets = try NameSets(table: NameSetsTests.table) { _, _, _ in "a" }
-        let client = SocketAddress(.v4(IPv4Address(192, 0, 2, 10)), port: 40_001)
-        let server = SocketAddress(.v4(IPv4Address(203, 0, 113, 10)), port: 443)
+        try body(try NameSets(table: NameSetsTests.table, replacesRenewals: replaces) { _, _, _ in "a" })
+    }
+
+    @Test("a flow is put into all its sets, ports and all, in both families, and again without harm")
+    func flows() throws {
+        try withFlowSets { sets in try putFlows(sets) }
+    }
+
+    private func putFlows(_ sets: NameSets) throws {
         for _ in 0..<2 { try sets.pass(from: client, to: server, in: ["a": 60_000, "b": 3_600_000]) }
         let six = SocketAddress(try #require(IPAddress("2001:db8::10")), port: 40_002)
         let far = SocketAddress(try #require(IPAddress("2001:db8:113::10")), port: 8_443)
@@ -84,6 +98,35 @@ struct NameSetsTests {
         #expect(listing.contains("192.0.2.10 . 40001 . 203.0.113.10 . 443 timeout 3600s"), "\(listing)")
         #expect(listing.contains("2001:db8::10 . 40002 . 2001:db8:113::10 . 8443 timeout 60s"), "\(listing)")
         #expect(throws: (any Error).self) { try sets.pass(from: client, to: server, in: ["absent": 60_000]) }
+    }
+
+    @Test("a flow that passes again has its whole time again, by replacing if need be", arguments: [nil, true])
+    func renewedFlows(replaces: Bool?) throws {
+        try withFlowSets(replaces) { sets in
+            try sets.pass(from: client, to: server, in: ["a": 10_000])
+            try sets.pass(from: client, to: server, in: ["a": 100_000, "b": 100_000])
+            let element = ElementBatch.Element(
+                own: client.address, address: server.address, ports: (own: client.port, far: server.port),
+                milliseconds: 0)
+            for set in ["a", "b"] {
+                let left = try #require(try sets.timeLeft(element, in: set))
+                #expect(left > 90_000, "\(set) \(left)")
+            }
+        }
+    }
+
+    @Test("a flow that cannot be in all its sets, or that cannot be forgotten, is in none")
+    func allOrNone() throws {
+        try withFlowSets { sets in
+            #expect(throws: (any Error).self) {
+                try sets.pass(from: client, to: server, in: ["a": 60_000, "absent": 60_000])
+            }
+            // No connection is from one family to the other: that cannot be asked of connection tracking.
+            let six = SocketAddress(try #require(IPAddress("2001:db8::10")), port: 443)
+            #expect(throws: (any Error).self) { try sets.pass(from: client, to: six, in: ["mixed": 60_000]) }
+            let listing = try runProgram(["nft", "list", "table", "inet", NameSetsTests.table]).standardOutput
+            #expect(listing.contains("set mixed") && !listing.contains("elements"), "\(listing)")
+        }
     }
 
     @Test("a kernel that renews and one that does not are told apart; times that are nearly the same tell nothing")

@@ -26,6 +26,15 @@ public struct ConnectionJudge: Sendable {
     private let marks: TrafficMarks
     /// Whether a rule's time may end connections that it has let through.
     public let cutsByTime: Bool
+    /// The rules whose times may do that.
+    private let cutting: [Cutting]
+
+    /// A rule whose time cuts.
+    private struct Cutting {
+        var rule: EgressRule
+        /// Its number, if it is about names.
+        var number: Int?
+    }
 
     /// Creates a judge.
     ///
@@ -46,6 +55,14 @@ public struct ConnectionJudge: Sendable {
         let numbered = policies.nameClauses
         self.clauses = numbered.map(\.clause)
         trafficOfRules = numbered.map { $0.denies ? nil : $0.traffic }
+        var cutting: [Cutting] = []
+        for policy in policies.policies {
+            for (index, rule) in policy.rules.enumerated() where rule.schedule?.onClose == .cut {
+                let clause = DecidingClause.rule(policy: policy.name, index: rule.clauseIndex ?? index)
+                cutting.append(Cutting(rule: rule, number: numbered.firstIndex { $0.clause == clause }))
+            }
+        }
+        self.cutting = cutting
     }
 
     /// In what a name is looked for on a port.
@@ -122,6 +139,39 @@ public struct ConnectionJudge: Sendable {
             if case .nothing = attempt.speech { return traffic.passesUnverified }
             return true
         }
+    }
+
+    /// Whether a rule's time may end a flow of datagrams that is let through now: the kernel then asks the rules about each
+    /// of its packets, not about the first alone.
+    ///
+    /// That is so where any rule that cuts covers the flow, by its address or by a name that holds it now, whichever rule
+    /// decides and whatever was said.
+    ///
+    /// - Parameters:
+    ///   - endpoint: Whose flow it is.
+    ///   - attempt: The flow.
+    /// - Returns: Whether a rule that cuts covers it.
+    public func mayCut(_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool {
+        if cutting.isEmpty { return false }
+        let (address, port) = (attempt.destination.address, attempt.destination.port)
+        let holding = registry.rules(of: endpoint, holding: address, by: nil, now: BootClock.milliseconds)
+        return cutting.contains { cut in
+            if covers(cut.rule, address, attempt.transport, port) { return true }
+            guard let number = cut.number, holding.contains(number) || attempt.rules.contains(number),
+                let traffic = trafficOfRules[number]
+            else { return false }
+            return traffic.answered.contains { $0.contains(port) }
+                || traffic.pinned.contains { $0.matches(attempt.transport, port: port, icmpType: nil) }
+        }
+    }
+
+    /// Whether a rule covers traffic by its address.
+    private func covers(_ rule: EgressRule, _ address: IPAddress, _ transport: IPProtocol, _ port: UInt16) -> Bool {
+        let isOfService =
+            rule.services.isEmpty || rule.services.contains { $0.matches(transport, port: port, icmpType: nil) }
+        guard isOfService else { return false }
+        return rule.isEverywhere
+            || rule.destinations.contains { $0.blocks(policies.groups).contains { $0.contains(address) } }
     }
 
     /// What the policies say now about a connection whose client has said this.

@@ -85,19 +85,29 @@ final class DatagramLoop {
     }
 
     /// Works until it is told to stop.
-    func run(_ sign: StopSign) {
+    func run(_ sign: StopSign) { run(sign, waiting: ready) }
+
+    /// The same; `wait` says which sockets have something, after so many milliseconds at most.
+    func run(_ sign: StopSign, waiting wait: (_ milliseconds: Int32) throws(LinuxError) -> [Int]) {
         while !sign.isSet {
-            var tokens: [Int] = []
-            do {
-                try loop.wait(milliseconds: flows.isEmpty ? -1 : 250) { token, _ in tokens.append(Int(token)) }
+            let tokens: [Int]
+            do throws(LinuxError) {
+                tokens = try wait(flows.isEmpty ? -1 : 250)
             } catch {
-                break
+                // Nothing opens by it, but nobody would know why QUIC by name does not pass any more.
+                return hooks.failed(error)
             }
             now = BootClock.milliseconds
             for token in tokens where sockets.indices.contains(token) { receive(sockets[token]) }
             passReturned()
             if now >= nextTick { tick() }
         }
+    }
+
+    private func ready(_ milliseconds: Int32) throws(LinuxError) -> [Int] {
+        var tokens: [Int] = []
+        try loop.wait(milliseconds: milliseconds) { token, _ in tokens.append(Int(token)) }
+        return tokens
     }
 
     /// Takes what is there, but not without end: the other socket, and the clock, have their turn too.
@@ -212,7 +222,7 @@ final class DatagramLoop {
         do {
             try hooks.pass(endpoint, attempt)
         } catch {
-            // A set that is full: nothing has been let through.
+            // Mostly a set that is full: nothing has been let through.
             return refuse(endpoint, flow, .limited(flow.destination))
         }
         remember(endpoint, flow, .passed(attempt, until: now + DatagramLoop.memory))

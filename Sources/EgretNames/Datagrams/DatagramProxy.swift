@@ -20,22 +20,27 @@ public final class DatagramProxy: Sendable {
         public var begin: @Sendable (_ endpoint: Int, _ destination: SocketAddress) -> ConnectionProxy.Beginning
         /// Whether a flow may pass.
         public var allows: @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool
-        /// Has the kernel let a flow through, and forget what it knows of its packets until now. It may be called again.
+        /// Has the kernel forget what it knows of a flow's packets until now, and let the flow through. It may be called
+        /// again. When it throws, nothing has been let through that was not before.
         public var pass: @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) throws -> Void
         /// Is told what happens to an endpoint's flows.
         public var event: @Sendable (_ endpoint: Int, _ event: ConnectionEvent) -> Void
+        /// Is told, at most once, that the proxy has ended by itself: what is led to it from then on is dropped.
+        public var failed: @Sendable (_ error: LinuxError) -> Void
 
         /// Creates hooks.
         public init(
             begin: @escaping @Sendable (_ endpoint: Int, _ destination: SocketAddress) -> ConnectionProxy.Beginning,
             allows: @escaping @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool,
             pass: @escaping @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) throws -> Void,
-            event: @escaping @Sendable (_ endpoint: Int, _ event: ConnectionEvent) -> Void = { _, _ in }
+            event: @escaping @Sendable (_ endpoint: Int, _ event: ConnectionEvent) -> Void = { _, _ in },
+            failed: @escaping @Sendable (_ error: LinuxError) -> Void = { _ in }
         ) {
             self.begin = begin
             self.allows = allows
             self.pass = pass
             self.event = event
+            self.failed = failed
         }
     }
 

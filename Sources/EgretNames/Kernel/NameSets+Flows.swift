@@ -8,14 +8,18 @@ import Synchronization
 
 /// Flows of datagrams that the check of their names has let through.
 extension NameSets {
-    /// Puts a flow into sets, and has the kernel forget what it knows of the packets that were led away: the next packet of
-    /// the flow is a new connection's first, which every rule and translation decides about.
+    /// Has the kernel forget what it knows of a flow's packets that were led away, and puts the flow into sets: the next
+    /// packet of the flow is a new connection's first, which every rule and translation decides about.
+    ///
+    /// A flow that is in the sets has its whole time again, also on a kernel that does not renew by adding. Should a packet
+    /// come in between, it is led away as those before were, and the flow is to be passed once more.
     ///
     /// - Parameters:
     ///   - source: The client's address and port.
     ///   - destination: The server's.
     ///   - sets: The names of the sets, whose keys are both, one behind the other, and for how many milliseconds.
-    /// - Throws: As ``commit(_:_:)`` does: the flow is then in none of the sets, or its packets are still led away.
+    /// - Throws: As ``commit(_:_:)`` does: the flow is then in none of the sets in which it was not before. Only if the
+    ///   kernel's answer itself is lost may it be in all.
     public func pass(
         from source: SocketAddress, to destination: SocketAddress, in sets: [String: UInt64]
     ) throws {
@@ -26,11 +30,40 @@ extension NameSets {
                     ports: (own: source.port, far: destination.port), milliseconds: milliseconds)
             ]
         }
-        try send(coming: coming, going: [:])
+        // First, as it may fail, and nothing would take the flow out of the sets before its time.
         try forget(
             ConnectionTuple(
                 source: source.address, destination: destination.address, transport: .udp, sourcePort: source.port,
                 destinationPort: destination.port))
+        try put(coming)
+    }
+
+    /// Adds elements, all or none, each with its whole time whether it is there or not.
+    private func put(_ elements: [String: [ElementBatch.Element]]) throws {
+        let replaces: Bool? = replacesRenewals.withLock(\.self)
+        if replaces == false { return try send(coming: elements, going: [:]) }
+        do {
+            // Replacing renews on every kernel, also on one of which that is not known yet.
+            try send(coming: elements, going: present(elements))
+        } catch {
+            if !NameSets.isAbsence(error) { throw error }
+            // One that was to be replaced has just expired. If it was a set that is not there, this fails too.
+            try send(coming: elements, going: present(elements))
+        }
+    }
+
+    /// Those of some elements that are in their sets.
+    private func present(
+        _ elements: [String: [ElementBatch.Element]]
+    ) throws -> [String: [ElementBatch.Element]] {
+        var found: [String: [ElementBatch.Element]] = [:]
+        for (set, wanted) in elements {
+            for element in wanted {
+                let left = try timeLeft(element, in: set)
+                if left != nil { found[set, default: []].append(element) }
+            }
+        }
+        return found
     }
 
     /// Deletes an entry of connection tracking, if it is there.

@@ -28,7 +28,12 @@ extension NameSets {
     func timeLeft(_ endpoint: Int, _ grant: NameGrant) throws -> UInt64? {
         let set = naming(endpoint, grant.rule, grant.address.family)
         guard let element = elements(endpoint, grant.address, milliseconds: 0).first else { return nil }
-        return try questions.state.withLock { state in
+        return try timeLeft(element, in: set)
+    }
+
+    /// What is left of an element's time, in milliseconds; `nil` if it is not there.
+    func timeLeft(_ element: ElementBatch.Element, in set: String) throws -> UInt64? {
+        try questions.state.withLock { state in
             let sequence = state.sequence
             state.sequence &+= 1
             try state.socket.send(ElementBatch.question(element, in: set, of: table, sequence: sequence))

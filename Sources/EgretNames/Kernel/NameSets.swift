@@ -157,7 +157,7 @@ public final class NameSets: Sendable {
         }
     }
 
-    private static func isAbsence(_ error: any Error) -> Bool {
+    static func isAbsence(_ error: any Error) -> Bool {
         (error as? LinuxError)?.errno == .noEntry || (error as? NetlinkError)?.code == .notFound
     }
 
