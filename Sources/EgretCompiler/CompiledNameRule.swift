@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import EgretAddressing
+import EgretNftables
 public import EgretPolicy
 
 /// A rule about names, as whoever answers questions about names and reads names on connections needs it.
@@ -60,6 +61,14 @@ public struct CompiledNameRule: Hashable, Sendable {
     /// first packets is read (`NamedTraffic.checkedDatagrams`).
     public static func flowSet(_ number: Int, _ family: AddressFamily, of generation: Generation) -> String {
         "g\(generation.rawValue)-q\(number)-\(family)"
+    }
+
+    /// A set of flows of datagrams that the name check has let through: the client's address and port, and the server's.
+    static func flows(_ name: String, _ family: AddressFamily) -> EgretNftables.Set {
+        var set = EgretNftables.Set(name, keyType: family.dataType, size: setSize)
+        set.furtherKeyTypes = [.inetService, family.dataType, .inetService]
+        set.hasTimeouts = true
+        return set
     }
 
     /// The name of its set for a family.

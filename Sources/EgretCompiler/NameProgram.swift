@@ -137,12 +137,7 @@ public struct NameProgram: Hashable, Sendable {
     }
 
     private func passedSet(_ family: AddressFamily) -> Set {
-        var set = Set(
-            NameProgram.passedSet(family, of: endpoint.interface.rawValue), keyType: family.dataType,
-            size: CompiledNameRule.setSize)
-        set.furtherKeyTypes = [.inetService, family.dataType, .inetService]
-        set.hasTimeouts = true
-        return set
+        CompiledNameRule.flows(NameProgram.passedSet(family, of: endpoint.interface.rawValue), family)
     }
 
     private func chain(_ part: String) -> String { "\(endpoint.interface)-\(part)" }

@@ -49,12 +49,8 @@ extension PolicyCompiler {
     }
 
     private mutating func addFlowSet(_ number: Int, _ family: AddressFamily) {
-        var set = Set(
-            CompiledNameRule.flowSet(number, family, of: output.generation), keyType: family.dataType,
-            size: CompiledNameRule.setSize)
-        set.furtherKeyTypes = [.inetService, family.dataType, .inetService]
-        set.hasTimeouts = true
-        output.program.sets.append(set)
+        output.program.sets.append(
+            CompiledNameRule.flows(CompiledNameRule.flowSet(number, family, of: output.generation), family))
     }
 
     /// The chain that looks the packet's flow up among those that the name check has let through for a rule.
@@ -70,30 +66,21 @@ extension PolicyCompiler {
     mutating func speechChain(
         _ ruling: Ruling, _ names: Int, _ said: Ruling, _ unsaid: Ruling, _ isStamped: Bool, _ isDrained: Bool
     ) -> String {
-        let key = RulingChain(ruling: ruling, isStamped: isStamped, isDrained: isDrained)
-        if let name = rulingChains[key] { return name }
-        let isSaid = rulingChain(said, isStamped: isStamped, isDrained: isDrained)
-        let isUnsaid = rulingChain(unsaid, isStamped: isStamped, isDrained: isDrained)
-        let name = addChain("n\(rulingChains.count)")
+        let number = rules.nameUses[names].number
+        var conditions: [[Statement]] = []
         for family in AddressFamily.allCases {
-            let set = CompiledNameRule.flowSet(rules.nameUses[names].number, family, of: output.generation)
+            let set = CompiledNameRule.flowSet(number, family, of: output.generation)
             let toServer: [Selector] = [family.source, .sourcePort, family.destination, .destinationPort]
             let toClient: [Selector] = [family.destination, .destinationPort, family.source, .sourcePort]
             for (direction, flow) in [(Direction.original, toServer), (Direction.reply, toClient)] {
                 // Also asked about errors about flows, which have no ports: they are no flow's in the set.
-                output.program.rules.append(
-                    Rule(
-                        in: name,
-                        [
-                            direction.statement, family.isPackets,
-                            .equal(.transportProtocol, UInt128(IPProtocol.udp.rawValue)),
-                            .inConcatenatedSet(flow, set), .verdict(.goto(isSaid)),
-                        ]))
+                conditions.append([
+                    direction.statement, family.isPackets,
+                    .equal(.transportProtocol, UInt128(IPProtocol.udp.rawValue)), .inConcatenatedSet(flow, set),
+                ])
             }
         }
-        output.program.rules.append(Rule(in: name, [.verdict(.goto(isUnsaid))]))
-        rulingChains[key] = name
-        return name
+        return lookUpChain(ruling, conditions, said, unsaid, isStamped, isDrained)
     }
 
     /// The chain that looks the far address up in the set of a rule about names.
@@ -109,23 +96,33 @@ extension PolicyCompiler {
     mutating func nameChain(
         _ ruling: Ruling, _ names: Int, _ held: Ruling, _ free: Ruling, _ isStamped: Bool, _ isDrained: Bool
     ) -> String {
-        let key = RulingChain(ruling: ruling, isStamped: isStamped, isDrained: isDrained)
-        if let name = rulingChains[key] { return name }
-        let isHeld = rulingChain(held, isStamped: isStamped, isDrained: isDrained)
-        let isFree = rulingChain(free, isStamped: isStamped, isDrained: isDrained)
-        let name = addChain("n\(rulingChains.count)")
+        let number = rules.nameUses[names].number
+        var conditions: [[Statement]] = []
         for family in AddressFamily.allCases {
-            let set = nameSet(rules.nameUses[names].number, family)
+            let set = nameSet(number, family)
             for (direction, own, far) in [
                 (Direction.original, family.source, family.destination),
                 (Direction.reply, family.destination, family.source),
             ] {
                 let isHolding = use.isOfEndpoints ? Statement.inConcatenatedSet([own, far], set) : .inSet(far, set)
-                output.program.rules.append(
-                    Rule(in: name, [direction.statement, family.isPackets, isHolding, .verdict(.goto(isHeld))]))
+                conditions.append([direction.statement, family.isPackets, isHolding])
             }
         }
-        output.program.rules.append(Rule(in: name, [.verdict(.goto(isFree))]))
+        return lookUpChain(ruling, conditions, held, free, isStamped, isDrained)
+    }
+
+    /// The chain in which one thing happens to what meets any of some conditions, and another to all else.
+    private mutating func lookUpChain(
+        _ ruling: Ruling, _ conditions: [[Statement]], _ met: Ruling, _ unmet: Ruling, _ isStamped: Bool,
+        _ isDrained: Bool
+    ) -> String {
+        let key = RulingChain(ruling: ruling, isStamped: isStamped, isDrained: isDrained)
+        if let name = rulingChains[key] { return name }
+        let isMet = rulingChain(met, isStamped: isStamped, isDrained: isDrained)
+        let isUnmet = rulingChain(unmet, isStamped: isStamped, isDrained: isDrained)
+        let name = addChain("n\(rulingChains.count)")
+        output.program.rules += conditions.map { Rule(in: name, $0 + [.verdict(.goto(isMet))]) }
+        output.program.rules.append(Rule(in: name, [.verdict(.goto(isUnmet))]))
         rulingChains[key] = name
         return name
     }

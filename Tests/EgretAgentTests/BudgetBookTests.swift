@@ -459,9 +459,17 @@ struct BudgetBookTests {
         #expect(Swift.Set(left.stretches.keys) == Swift.Set([names[1]] + names[6...8]))
     }
 
-    @Test("a store of the former version is read, and goes on")
-    func formerVersion() throws {
-        let directory = try TemporaryDirectory()
+    /// A store as a former version left it.
+    ///
+    /// - Parameters:
+    ///   - directory: Where.
+    ///   - columns: The columns of the accounts' table that the first version did not have.
+    ///   - rest: What else is in it.
+    /// - Returns: Its path.
+    /// - Throws: What SQLite says.
+    private static func formerStore(in directory: TemporaryDirectory, columns: String = "", _ rest: String) throws
+        -> String
+    {
         let path = directory.path + "/usage.sqlite"
         try DatabaseQueue(path: path).write { database in
             try database.execute(
@@ -474,12 +482,20 @@ struct BudgetBookTests {
                     ) WITHOUT ROWID;
                     CREATE TABLE stretch (
                         policy TEXT, budget TEXT, account TEXT, start INTEGER, used INTEGER, granted INTEGER,
-                        PRIMARY KEY (policy, budget, account, start)
+                        \(columns)PRIMARY KEY (policy, budget, account, start)
                     ) WITHOUT ROWID;
-                    INSERT INTO stretch VALUES ('p', 'daily', 'a/b', \(Self.day), 300, 0);
-                    PRAGMA user_version = 1;
+                    \(rest)
                     """)
         }
+        return path
+    }
+
+    @Test("a store of the former version is read, and goes on")
+    func formerVersion() throws {
+        let directory = try TemporaryDirectory()
+        let path = try Self.formerStore(
+            in: directory,
+            "INSERT INTO stretch VALUES ('p', 'daily', 'a/b', \(Self.day), 300, 0); PRAGMA user_version = 1;")
         let store = try UsageStore(path: path) { _ in }
         var book = try store.load(kernel: nil)
         book.keep(self.book().budgets, Self.meters, at: Self.day)
@@ -502,25 +518,13 @@ struct BudgetBookTests {
             """
         for more in ["", additions] {
             let directory = try TemporaryDirectory()
-            let path = directory.path + "/usage.sqlite"
-            try DatabaseQueue(path: path).write { database in
-                try database.execute(
-                    sql: """
-                        CREATE TABLE kernel (start TEXT NOT NULL);
-                        CREATE TABLE reading (name TEXT PRIMARY KEY, packets INTEGER, bytes INTEGER) WITHOUT ROWID;
-                        CREATE TABLE usage (
-                            day INTEGER, endpoint TEXT, policy TEXT, budget TEXT, packets INTEGER, bytes INTEGER,
-                            PRIMARY KEY (day, endpoint, policy, budget)
-                        ) WITHOUT ROWID;
-                        CREATE TABLE stretch (
-                            policy TEXT, budget TEXT, account TEXT, start INTEGER, used INTEGER, granted INTEGER,
-                            serial INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (policy, budget, account, start)
-                        ) WITHOUT ROWID;
-                        INSERT INTO stretch VALUES ('p', 'daily', 'a/b', \(Self.day), 300, 0, 5);
-                        \(more)
-                        PRAGMA user_version = 2;
-                        """)
-            }
+            let path = try Self.formerStore(
+                in: directory, columns: "serial INTEGER NOT NULL DEFAULT 0, ",
+                """
+                INSERT INTO stretch VALUES ('p', 'daily', 'a/b', \(Self.day), 300, 0, 5);
+                \(more)
+                PRAGMA user_version = 2;
+                """)
             let book = try UsageStore(path: path) { _ in }.load(kernel: nil)
             #expect(book.stretches == [Self.account: [Self.day: BudgetBook.Stretch(used: 300)]])
             #expect(book.units == (more.isEmpty ? [:] : [Self.account: .packets]))

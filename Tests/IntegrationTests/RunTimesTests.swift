@@ -24,6 +24,18 @@ struct RunTimesTests {
                 except (OSError, AttributeError): return 0
             def wait(moment): time.sleep(max(0, moment - time.time()))
             X
+            # How many of so many connections come about, before a moment and after it.
+            cat >count.py <<'X'
+            import sys
+            from talk import *
+            def count(port, number):
+                made = [opened(("203.0.113.10", port)) for _ in range(number)]
+                print(*[int(s is not None) for s in made], flush=True)
+                for s in made: s and s.close()
+            count(7, 5); count(80, 4)
+            wait(float(sys.argv[1]) + 0.5)
+            count(80, 4)
+            X
             policy() {
                 { printf '%s\\n' 'apiVersion: egret.dev/v1' 'kind: EgressPolicy' 'metadata: { name: times }' spec: '  egress:'
                 printf '  - { %s }\\n' "$@"; } >p.yaml
@@ -178,18 +190,7 @@ struct RunTimesTests {
               - { rate: 1Mbit, when: { until: 2020-01-01 } }
               - { rate: 4Mbit, ports: [8080/tcp], when: { from: 2020-01-02 } }
             X
-            cat >client.py <<'X'
-            import sys
-            from talk import *
-            def count(port, number):
-                made = [opened(("203.0.113.10", port)) for _ in range(number)]
-                print(*[int(s is not None) for s in made], flush=True)
-                for s in made: s and s.close()
-            count(7, 5); count(80, 4)
-            wait(float(sys.argv[1]) + 0.5)
-            count(80, 4)
-            X
-            egret run --report none -f p.yaml -- python3 client.py $end
+            egret run --report none -f p.yaml -- python3 count.py $end
             # A megabyte at 4 Mbit a second takes two seconds.
             egret run --report none -f p.yaml -- sh -c '
                 for p in 80 8080; do curl -s -o /dev/null -w "%{time_total}\\n" http://203.0.113.10:$p/bytes/1000000; done' |
@@ -221,18 +222,7 @@ struct RunTimesTests {
               - { name: now, amount: 3 connections, ports: [7/tcp], when: { from: 2020-01-02 } }
               - { name: soon, amount: 2 connections, ports: [80/tcp], when: { from: '$at', timezone: Soon } }
             X
-            cat >client.py <<'X'
-            import sys
-            from talk import *
-            def count(port, number):
-                made = [opened(("203.0.113.10", port)) for _ in range(number)]
-                print(*[int(s is not None) for s in made], flush=True)
-                for s in made: s and s.close()
-            count(7, 5); count(80, 4)
-            wait(float(sys.argv[1]) + 0.5)
-            count(80, 4)
-            X
-            egret run --report json --report-file report -f p.yaml -- python3 client.py $end
+            egret run --report json --report-file report -f p.yaml -- python3 count.py $end
             python3 -c 'import json
             for b in json.load(open("report"))["budgets"]: print(b["budget"], b["used"], b["amount"])'
             """,

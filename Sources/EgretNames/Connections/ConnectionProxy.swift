@@ -122,7 +122,7 @@ public final class ConnectionProxy: Sendable {
         self.orders = orders
         let work = try RelayLoop(
             registry: registry, hooks: hooks, settings: settings, loop: loop, listeners: listeners, port: port)
-        let handle = Handle(work)
+        let handle = CarriedWork(work)
         thread = Mutex(try WorkThread("egret-checks") { handle.work.run(orders) })
     }
 
@@ -159,36 +159,13 @@ public final class ConnectionProxy: Sendable {
     private static func open(_ wanted: UInt16, _ settings: Settings, _ former: [ListeningPlace: Descriptor])
         throws(LinuxError) -> [InternetSocket]
     {
-        func listener(_ place: ListeningPlace, _ port: UInt16) throws(LinuxError) -> InternetSocket {
+        try ListeningPlace.openPair((.stream4, .stream6), at: wanted) { (place, port) throws(LinuxError) in
             if let socket = former[place] { return try .listener(adopting: socket, backlog: 1_024) }
             let own = place.address(port)
             return try settings.needsTransparency
                 ? .transparentListener(at: own) : .listener(at: own, backlog: 1_024)
         }
-        var last = LinuxError(.again, operation: "find a free port")
-        for _ in 0..<(wanted == 0 ? 32 : 1) {
-            do throws(LinuxError) {
-                let first = try listener(.stream4, wanted)
-                let port = try first.ownAddress().port
-                do throws(LinuxError) {
-                    return [first, try listener(.stream6, port)]
-                } catch {
-                    // EAFNOSUPPORT: a kernel without IPv6.
-                    if error.errno == .familyNotSupported { return [first] }
-                    throw error
-                }
-            } catch {
-                last = error
-            }
-        }
-        throw last
     }
-}
-
-/// Carries the work to its thread, which is the only one to touch it from then on.
-private final class Handle: @unchecked Sendable {
-    let work: RelayLoop
-    init(_ work: RelayLoop) { self.work = work }
 }
 
 /// What other threads want of the loop.

@@ -66,7 +66,7 @@ public final class DatagramProxy: Sendable {
         let work = try DatagramLoop(
             registry: registry, hooks: hooks, loop: loop, sockets: sockets, port: port,
             patience: patience.milliseconds)
-        let carried = CarriedLoop(work)
+        let carried = CarriedWork(work)
         thread = Mutex(try WorkThread("egret-datagrams") { carried.work.run(sign) })
     }
 
@@ -84,33 +84,10 @@ public final class DatagramProxy: Sendable {
     }
 
     private static func open() throws(LinuxError) -> [InternetSocket] {
-        func socket(_ place: ListeningPlace, _ port: UInt16) throws(LinuxError) -> InternetSocket {
+        try ListeningPlace.openPair((.datagrams4, .datagrams6), at: 0) { (place, port) throws(LinuxError) in
             try .divertedDatagrams(at: place.address(port), receiveBuffer: 1 << 20)
         }
-        var last = LinuxError(.again, operation: "find a free port")
-        for _ in 0..<32 {
-            do throws(LinuxError) {
-                let first = try socket(.datagrams4, 0)
-                let port = try first.ownAddress().port
-                do throws(LinuxError) {
-                    return [first, try socket(.datagrams6, port)]
-                } catch {
-                    // EAFNOSUPPORT: a kernel without IPv6.
-                    if error.errno == .familyNotSupported { return [first] }
-                    throw error
-                }
-            } catch {
-                last = error
-            }
-        }
-        throw last
     }
-}
-
-/// Carries the work to its thread, which is the only one to touch it from then on.
-private final class CarriedLoop: @unchecked Sendable {
-    let work: DatagramLoop
-    init(_ work: DatagramLoop) { self.work = work }
 }
 
 /// Tells the loop to end.

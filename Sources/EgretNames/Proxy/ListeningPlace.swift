@@ -24,6 +24,36 @@ public enum ListeningPlace: String, Hashable, Sendable, CaseIterable {
         isIPv6 ? SocketAddress(ipv6: 0, port: port) : SocketAddress(ipv4: 0, port: port)
     }
 
+    /// Opens sockets that have one port. Where none is wanted, one may be free for the first and not for the others: then it is
+    /// tried again.
+    static func open<Sockets>(
+        at wanted: UInt16, _ attempt: () throws(LinuxError) -> Sockets
+    ) throws(LinuxError) -> Sockets {
+        var last = LinuxError(.again, operation: "find a free port")
+        for _ in 0..<(wanted == 0 ? 32 : 1) {
+            do throws(LinuxError) { return try attempt() } catch { last = error }
+        }
+        throw last
+    }
+
+    /// Opens a socket at a place of IPv4, and at the same port one at a place of IPv6, if the kernel has that.
+    static func openPair(
+        _ places: (ListeningPlace, ListeningPlace), at wanted: UInt16,
+        _ socket: (ListeningPlace, UInt16) throws(LinuxError) -> InternetSocket
+    ) throws(LinuxError) -> [InternetSocket] {
+        try open(at: wanted) { () throws(LinuxError) in
+            let first = try socket(places.0, wanted)
+            let port = try first.ownAddress().port
+            do throws(LinuxError) {
+                return [first, try socket(places.1, port)]
+            } catch {
+                // EAFNOSUPPORT: a kernel without IPv6.
+                if error.errno == .familyNotSupported { return [first] }
+                throw error
+            }
+        }
+    }
+
     /// Why a socket that somebody has handed over cannot serve here.
     ///
     /// - Parameters:

@@ -91,7 +91,7 @@ public final class NameProxy: Sendable {
         let work = try ProxyLoop(
             registry: registry, hooks: hooks, loop: loop, datagrams: sockets.datagrams, listeners: sockets.listeners,
             port: sockets.port, trust: trust, silentServers: SilentServers(pause: pause.milliseconds))
-        let handle = Handle(work)
+        let handle = CarriedWork(work)
         let started = try WorkThread("egret-names") { handle.work.run(stage) }
         thread = Mutex(started)
     }
@@ -169,32 +169,20 @@ public final class NameProxy: Sendable {
             try socket.setBuffers(bytes: 131_072)
             return socket
         }
-        var last = LinuxError(.again, operation: "find a free port")
-        for _ in 0..<(wanted == 0 ? 32 : 1) {
+        return try ListeningPlace.open(at: wanted) { () throws(LinuxError) in
+            let first = try datagrams(.datagrams4, wanted)
+            let port = try first.ownAddress().port
+            var sockets = Sockets(port: port)
+            sockets.add(first, .datagrams4)
+            sockets.add(listener: try listener(.stream4, port), .stream4)
             do throws(LinuxError) {
-                let first = try datagrams(.datagrams4, wanted)
-                let port = try first.ownAddress().port
-                var sockets = Sockets(port: port)
-                sockets.add(first, .datagrams4)
-                sockets.add(listener: try listener(.stream4, port), .stream4)
-                do throws(LinuxError) {
-                    sockets.add(try datagrams(.datagrams6, port), .datagrams6)
-                    sockets.add(listener: try listener(.stream6, port), .stream6)
-                } catch {
-                    // EAFNOSUPPORT: a kernel without IPv6.
-                    if error.errno != .familyNotSupported { throw error }
-                }
-                return sockets
+                sockets.add(try datagrams(.datagrams6, port), .datagrams6)
+                sockets.add(listener: try listener(.stream6, port), .stream6)
             } catch {
-                last = error
+                // EAFNOSUPPORT: a kernel without IPv6.
+                if error.errno != .familyNotSupported { throw error }
             }
+            return sockets
         }
-        throw last
     }
-}
-
-/// Carries the work to its thread, which is the only one to touch it from then on.
-private final class Handle: @unchecked Sendable {
-    let work: ProxyLoop
-    init(_ work: ProxyLoop) { self.work = work }
 }
