@@ -60,13 +60,13 @@ struct ConnectionJudgeTests {
         ])
         func codePoint(_ address: IPAddress, _ port: UInt16, hour: Int64 = 0) -> UInt8? {
             ConnectionJudge(policies, registry: NameRegistry(), time: { hour * 3_600 })
-                .codePoint(to: SocketAddress(address, port: port))
+                .codePoint(to: SocketAddress(address, port: port), of: 1)
         }
         #expect(codePoint(web, 443) == 46 && codePoint(web, 8_443) == 10 && codePoint(inside, 443) == 10)
         #expect(codePoint(web, 80, hour: 8) == 10 && codePoint(web, 80, hour: 9) == 24)
         let plain = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [])])
         let judge = ConnectionJudge(plain, registry: NameRegistry())
-        #expect(judge.codePoint(to: SocketAddress(web, port: 443)) == nil)
+        #expect(judge.codePoint(to: SocketAddress(web, port: 443), of: 1) == nil)
     }
 
     @Test("a connection without a name goes on by the names that held its address, though they have expired")

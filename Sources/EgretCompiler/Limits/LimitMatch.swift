@@ -89,16 +89,21 @@ struct LimitMatch: Sendable {
     func conditions(_ family: AddressFamily, _ end: FarEnd, ofFrames: Bool = false) -> [[Statement]] {
         guard let asked = addresses[family] else { return [] }
         let isOfFamily = ofFrames ? family.isFrames : family.isPackets
-        let ports = services.isEmpty ? [[]] : services.flatMap { FarSideMatch.conditions($0, port: end.port) }
+        let ports: [[Statement]] =
+            services.isEmpty ? [[]] : services.flatMap { FarSideMatch.conditions($0, port: end.port) }
         if asked.isEmpty { return ports.map { [isOfFamily] + $0 } }
         let address = end.address(family)
-        return asked.enumerated().flatMap { place, addresses in
-            // An address that is in several sets counts once.
-            let isElsewhere = asked[..<place].map { Statement.notInSet(address, $0.set) }
-            // As long as packets go there it stays, however long ago its name was resolved.
-            let stays = addresses.areOfNames ? [Statement.keepInSet(address, addresses.set)] : []
-            return ports.map { [isOfFamily] + isElsewhere + [.inSet(address, addresses.set)] + $0 + stays }
+        var found: [[Statement]] = []
+        for (place, far) in asked.enumerated() {
+            var isFar = [isOfFamily]
+            // A packet whose address is in several sets counts once.
+            for former in asked[..<place] { isFar.append(.notInSet(address, former.set)) }
+            isFar.append(.inSet(address, far.set))
+            // As long as there are packets the address stays, however long ago its name was resolved.
+            let stays = far.areOfNames ? [Statement.keepInSet(address, far.set)] : []
+            found += ports.map { isFar + $0 + stays }
         }
+        return found
     }
 
     /// The conditions of both families; one without statements where everything matches.

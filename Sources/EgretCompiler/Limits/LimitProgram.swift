@@ -100,7 +100,7 @@ public struct LimitProgram: Sendable {
     /// The sets of both tables that whoever resolves names must fill.
     public var namedSets: [(table: Table, set: NamedSet)] {
         programs.flatMap { program in
-            program.sets.compactMap { set in named[set.name].map { (program.table, $0) } }
+            program.sets.compactMap { set in named[set.name].map { (table: program.table, set: $0) } }
         }
     }
 
