@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretDNSWire
 import EgretEvaluator
 import EgretGreetingWire
 import EgretLinux
@@ -67,6 +68,36 @@ struct ConnectionJudgeTests {
         let plain = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [])])
         let judge = ConnectionJudge(plain, registry: NameRegistry())
         #expect(judge.codePoint(to: SocketAddress(web, port: 443), of: 1) == nil)
+    }
+
+    @Test("a connection has the code point of a limit for a name if the endpoint has resolved the name to its address")
+    func codePointsOfNames() throws {
+        let group = DestinationGroup(name: "video", blocks: [], domains: [try DomainPattern.parse("v.example.test")])
+        let limits = [
+            TrafficLimit(domains: [try DomainPattern.parse("a.example.test")], dscp: TrafficClassMark("ef")),
+            TrafficLimit(destinations: [.group("video")], dscp: TrafficClassMark("cs1")),
+        ]
+        let policies = PolicySet(
+            policies: [
+                EgressPolicy(
+                    name: "p", defaultAction: .deny, rules: [try allowing("*.example.test")], limits: limits)
+            ], groups: [group])
+        func codePoint(_ names: String...) throws -> UInt8? {
+            let registry = NameRegistry()
+            let until = BootClock.milliseconds + 60_000
+            let held = try names.map { text in
+                NameHolding(name: try #require(DNSName(text)), address: web, until: until)
+            }
+            let endpoint = NameEndpoint(id: 1, addresses: [], rules: NameRule.rules(of: policies))
+            _ = registry.set(endpoint, holding: held, now: BootClock.milliseconds)
+            return ConnectionJudge(policies, registry: registry).codePoint(
+                to: SocketAddress(web, port: 443), of: 1)
+        }
+        #expect(try codePoint("a.example.test") == 46)
+        #expect(try codePoint("b.example.test") == nil)
+        #expect(try codePoint("b.example.test", "a.example.test") == 46)
+        #expect(try codePoint("v.example.test") == 8)
+        #expect(try codePoint() == nil)
     }
 
     @Test("a connection without a name goes on by the names that held its address, though they have expired")
