@@ -115,8 +115,7 @@ struct LimitReadingTests {
 
     @Test("budgets and prices are for the usual ports of what is spoken, too")
     func countedApplications() throws {
-        let read = readPolicies(
-            """
+        let text = """
             apiVersion: egret.dev/v1
             kind: EgressPolicy
             metadata: { name: p }
@@ -128,7 +127,8 @@ struct LimitReadingTests {
             kind: PriceList
             metadata: { name: cloud }
             spec: { prices: [{ name: files, applications: [rsync, ssh], price: 0.09 USD/GB }] }
-            """)
+            """
+        let read = PolicyFiles.read([("p.yaml", Array(text.utf8))], scope: .manifests, timeZones: testTimeZones)
         #expect(read.diagnostics == [])
         #expect(read.policies.first?.budgets.first?.services.map(\.description) == ["25/tcp", "587/tcp"])
         #expect(read.priceLists.first?.entries.first?.services.map(\.description) == ["873/tcp", "22/tcp"])

@@ -193,7 +193,7 @@ struct LimitExtent: Sendable {
         names = limit.patterns(groups)
         addresses =
             limit.isForAllFarEnds
-            ? AddressFamily.allCases.map { _ in .everything }
+            ? AddressFamily.allCases.map { _ in RangeSet<UInt128>.everything }
             : LimitExtent.ranges(AddressRangeSet(limit.destinations.flatMap { $0.blocks(groups) }))
     }
 
