@@ -125,7 +125,7 @@ struct RateTreeTests {
         #expect(RateTree(slowestOf: apart, .egress).rate == BitRate("1Mbit"))
     }
 
-    private func limit(_ rate: String, names: String...) throws -> TrafficLimit {
+    private func named(_ rate: String, _ names: String...) throws -> TrafficLimit {
         TrafficLimit(name: rate, domains: try names.map { try DomainPattern.parse($0) }, rate: BitRate(rate))
     }
 
@@ -134,15 +134,15 @@ struct RateTreeTests {
         var internet = try limit("8Mbit")
         internet.destinations = [.builtIn(.internet)]
         let tree = try tree([
-            internet, limit("5Mbit", names: "*.example.org"), limit("1Mbit", names: "a.example.org", "b.example.org"),
-            limit("2Mbit", names: "example.com"), limit("20Mbit"),
+            internet, named("5Mbit", "*.example.org"), named("1Mbit", "a.example.org", "b.example.org"),
+            named("2Mbit", "example.com"), limit("20Mbit"),
         ])
         #expect(tree.shares.map(\.limit.name) == ["1Mbit", "2Mbit", "5Mbit", "8Mbit"])
         let numbers = Dictionary(uniqueKeysWithValues: tree.shares.map { ($0.limit.name ?? "", $0.number) })
         #expect(tree.shares.map(\.parent) == [numbers["5Mbit"], numbers["8Mbit"], numbers["8Mbit"], nil])
         // Nobody knows whether a name has an address of the block.
         let block = try limit("3Mbit", ["198.51.100.0/24"])
-        let name = try limit("2Mbit", names: "example.com")
+        let name = try named("2Mbit", "example.com")
         #expect(throws: RateTree.Conflict.self) { try self.tree([block, name]) }
         var ofPort = block
         ofPort.services = [.ports(.tcp, PortRange(80))]
@@ -150,7 +150,7 @@ struct RateTreeTests {
         ofOther.services = [.ports(.tcp, PortRange(443))]
         #expect(try self.tree([ofPort, ofOther]).shares.count == 2)
         // One covers some names of the other's, and both have others.
-        let crossing = try [limit("1Mbit", names: "a.example.org", "c.test"), limit("2Mbit", names: "*.example.org")]
+        let crossing = try [named("1Mbit", "a.example.org", "c.test"), named("2Mbit", "*.example.org")]
         #expect(throws: RateTree.Conflict.self) { try self.tree(crossing) }
     }
 
@@ -296,7 +296,7 @@ struct LimitProgramTests {
             direction: .egress, destinations: [block], domains: names, services: [.ports(.tcp, PortRange(443))],
             connections: 5, packets: EventRate(count: 100), policy: "p")
         let made = try program([limit])
-        #expect(made.namedSets.map(\.set.family) == [.ipv4, .ipv6])
+        #expect(made.namedSets.map { $0.set.family } == [.ipv4, .ipv6])
         #expect(made.namedSets.allSatisfy { $0.table == LimitProgram.table && $0.set.patterns == names })
         for (_, named) in made.namedSets {
             let set = try #require(made.program.sets.first { $0.name == named.name })
@@ -313,11 +313,11 @@ struct LimitProgramTests {
         // The same names in another order are in the same sets; another limit is another chain.
         var other = limit
         other.domains.reverse()
-        #expect(try program([limit, other]).namedSets.map(\.set.name) == made.namedSets.map(\.set.name))
+        #expect(try program([limit, other]).namedSets.map { $0.set.name } == made.namedSets.map { $0.set.name })
         other.domains.removeLast()
         let further = try program([other])
         #expect(Swift.Set(further.refusals.keys).isDisjoint(with: made.refusals.keys))
-        #expect(Swift.Set(further.namedSets.map(\.set.name)).isDisjoint(with: made.namedSets.map(\.set.name)))
+        #expect(Swift.Set(further.namedSets.map { $0.set.name }).isDisjoint(with: made.namedSets.map { $0.set.name }))
     }
 
     @Test("frames of names find their class, and their sets are in both tables")
@@ -325,7 +325,7 @@ struct LimitProgramTests {
         let limit = TrafficLimit(domains: [try DomainPattern.parse("example.org")], rate: BitRate("1Mbit"))
         let made = try program([limit], queue: 33)
         let (packets, queued) = (LimitProgram.table, LimitProgram.frameTable)
-        #expect(made.namedSets.map(\.table) == [packets, packets, queued, queued])
+        #expect(made.namedSets.map { $0.table } == [packets, packets, queued, queued])
         let frames = made.frames.rules.filter { $0.chain == "endpoint-1" }.map { NftText.render($0) }
         #expect(frames.filter { $0.contains("ip daddr @names4-") && $0.contains("update @names4-") }.count == 1)
         #expect(frames.filter { $0.contains("ip6 daddr @names6-") && $0.contains("update @names6-") }.count == 1)
