@@ -136,7 +136,7 @@ final class NameService: Sendable {
             settings.hasStandIn = true
             settings.mark = HostNames.sent
             settings.connections = 65_536
-            settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server) }
+            settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server, of: endpoint) }
             settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
             let connections = try NameService.atPort(former?.checks) { (port) throws(LinuxError) in
                 try ConnectionProxy(

@@ -51,7 +51,8 @@ public struct PoolTree: Hashable, Sendable {
                 // Limits that say the same but for these are different ones, and all hold.
                 let says = [limit.direction?.rawValue, limit.rate?.description, limit.burst?.description]
                 let key = ([digest] + says.map { $0 ?? "" }).joined(separator: "\n")
-                let match = "\(limit.destinations) \(limit.services) \(limit.schedule?.description ?? "")"
+                let match =
+                    "\(limit.destinations) \(limit.domains) \(limit.services) \(limit.schedule?.description ?? "")"
                 let extent = known[match] ?? LimitExtent(limit, candidate.groups)
                 known[match] = extent
                 pools[key, default: Pool(limit: limit, extent: extent, name: digest)].members.insert(candidate.number)
@@ -67,7 +68,7 @@ public struct PoolTree: Hashable, Sendable {
             }
         }
         let numbers = PoolTree.numbers(order.map(\.name))
-        let inside = RateTree.order(order.map(\.limit), outer)
+        let inside = RateTree.order(order.map(\.limit), outer, areByName: order.contains { $0.extent.isByName })
         for index in inside {
             let hasInner = outer.contains { $0.contains(index) }
             let share = RateTree.Share(
