@@ -38,14 +38,25 @@ final class AttachedEndpoints {
     private var numbers: [UInt64: Int32] = [:]
     /// The endpoints that wait for an address that another one still has.
     private var waiting: Swift.Set<String> = []
-    /// What its engine runs, and what could not be attached, with the reason.
-    private var refused: [String: Refused] = [:]
+    /// What its engine runs, and what could not be attached, with the reason. A name may be given again, an engine's number not.
+    private var refused: [ContainerNumber: Refused] = [:]
     /// Why links that are there cannot be policed, by endpoint.
     private var obstacles: [String: String] = [:]
     /// The links of endpoints that lead out otherwise than to this host, in words.
     private var otherLinks: [String: String] = [:]
     /// Why containers that are not to run still do.
     private var remaining: [String: String] = [:]
+
+    /// A container, as its engine numbers it.
+    private struct ContainerNumber: Hashable {
+        var engine: String
+        var identifier: String
+
+        init(_ target: AttachedTarget) {
+            engine = target.origin
+            identifier = target.identifier
+        }
+    }
 
     /// What could not be attached.
     private struct Refused {
@@ -127,6 +138,7 @@ final class AttachedEndpoints {
             record.target.labels.merge(record.told ?? [:]) { own, _ in own }
         }
         try look(into: namespaces, &record, instead: former, isTold: true)
+        if records[target.id]?.target.identifier != target.identifier { remaining[target.id] = nil }
         try keep(record)
         forgetRefused { $0.origin == target.origin && $0.identifier == target.identifier }
         if let former, former.target.id != target.id { _ = try detach(former.target.id) }
@@ -185,10 +197,10 @@ final class AttachedEndpoints {
     ///
     /// - Returns: Whether that is new.
     func refuse(_ target: AttachedTarget, _ problem: String) -> Bool {
-        let former = refused[target.id]
-        let remains = former?.target.identifier == target.identifier ? former?.remains : nil
-        refused[target.id] = Refused(
-            target: target, problem: problem, bypasses: bypasses(ofRefused: target), remains: remains)
+        let number = ContainerNumber(target)
+        let former = refused[number]
+        refused[number] = Refused(
+            target: target, problem: problem, bypasses: bypasses(ofRefused: target), remains: former?.remains)
         return former?.problem != problem
     }
 
@@ -214,11 +226,11 @@ final class AttachedEndpoints {
         links.filter { !$0.isPoliced }.compactMap(\.wayOut)
     }
 
-    /// What its engine runs and is not attached, with the reason, by name. One whose name is another endpoint's is
+    /// What its engine runs and is not attached, with the reason, by name and number. One whose name is another endpoint's is
     /// among them: that one's policies are not its own.
     var unattached: [(target: AttachedTarget, problem: String)] {
         refused.values.filter { records[$0.target.id]?.target.identifier != $0.target.identifier }
-            .sorted { $0.target.id < $1.target.id }
+            .sorted { ($0.target.id, $0.target.identifier) < ($1.target.id, $1.target.identifier) }
             .map { (target: $0.target, problem: [$0.problem, $0.remains].compactMap(\.self).joined(separator: "; ")) }
     }
 
@@ -285,7 +297,7 @@ final class AttachedEndpoints {
         let judged =
             attached.map { (target: $0.target, bypasses: bypasses(of: $0)) }
             + others.map { (target: $0.target, bypasses: $0.bypasses) }
-        return judged.sorted { $0.target.id < $1.target.id }
+        return judged.sorted { ($0.target.id, $0.target.identifier) < ($1.target.id, $1.target.identifier) }
     }
 
     private static let isInHostNetwork = "it uses the host's network, which no policy for endpoints is about"
@@ -336,9 +348,10 @@ final class AttachedEndpoints {
             isNew = remaining.removeValue(forKey: target.id) != problem
             remaining[target.id] = problem
         }
-        if refused[target.id]?.target.identifier == target.identifier {
-            isNew = isNew || refused[target.id]?.remains != problem
-            refused[target.id]?.remains = problem
+        let number = ContainerNumber(target)
+        if let entry = refused[number] {
+            isNew = isNew || entry.remains != problem
+            refused[number]?.remains = problem
         }
         return isNew
     }
