@@ -439,6 +439,21 @@ struct BudgetBookTests {
         #expect(book.stretches == [:])
     }
 
+    @Test("what a counter still counts while others take its place is of what it counted")
+    func departing() {
+        var book = book()
+        book.note(amount(300), at: Self.day + 1)
+        let former = book.counting
+        book.keep([:], [:], at: Self.day + 2)
+        book.noteGone(amount(400), besides: [:], at: Self.day + 2)
+        #expect(book.changes.usage.values.map(\.bytes) == [300], "nobody knows any more whose that was")
+        for _ in 0..<2 { book.noteGone(amount(400), besides: [:], as: former, at: Self.day + 2) }
+        #expect(book.changes.usage.values.map(\.bytes) == [400])
+        #expect(book.stretches[Self.account]?[Self.day]?.used == 400)
+        book.forgetGone()
+        #expect(book.readings.isEmpty && book.changes.gone == ["used-1"])
+    }
+
     @Test("of accounts that nobody uses, the latest are kept, whatever clocks say")
     func compaction() throws {
         let directory = try TemporaryDirectory()

@@ -50,6 +50,12 @@ struct BudgetBook: Sendable {
         var account: BudgetAccount
     }
 
+    /// What counters count, and for which budgets, at one time.
+    struct Counting: Sendable {
+        var meters: [String: Meter] = [:]
+        var budgets: [BudgetAccount: TrafficBudget] = [:]
+    }
+
     /// What a reading has brought, for the store.
     struct Changes: Hashable, Sendable {
         var usage: [UsageKey: TrafficAmount] = [:]
@@ -86,6 +92,9 @@ struct BudgetBook: Sendable {
     /// The part of its amount, in per cent, that was last told of an account.
     private var told: [BudgetAccount: Int] = [:]
     private(set) var changes = Changes()
+
+    /// What counts now.
+    var counting: Counting { Counting(meters: meters, budgets: budgets) }
 
     init() {}
 
@@ -168,21 +177,25 @@ struct BudgetBook: Sendable {
 
     /// Takes in what counters show of endpoints that nobody asks for any more: they went while nobody read.
     ///
-    /// What counts from now on is to be said after this: then these counters are forgotten.
+    /// What counts from now on is to be said after this, or what counted until then is told: these counters are forgotten.
     ///
     /// - Parameters:
     ///   - counters: What counters show.
     ///   - wanted: What counters will count, by their names: these are read as ever.
+    ///   - former: What counters counted until then, if what counts from now on has been said already; `nil` if it has not.
     ///   - time: Now.
-    mutating func noteGone(_ counters: [String: TrafficAmount], besides wanted: [String: Meter], at time: Int64) {
+    mutating func noteGone(
+        _ counters: [String: TrafficAmount], besides wanted: [String: Meter], as former: Counting? = nil, at time: Int64
+    ) {
+        let former = former ?? counting
         for (name, amount) in counters where wanted[name] == nil {
-            guard let meter = meters[name] else { continue }
+            guard let meter = former.meters[name] else { continue }
             let fresh = amount.since(readings[name] ?? TrafficAmount())
             if fresh == TrafficAmount() { continue }
             readings[name] = amount
             changes.readings[name] = amount
             changes.gone.remove(name)
-            use(fresh, of: name, meter, budget(of: meter.account), at: time)
+            use(fresh, of: name, meter, former.budgets[meter.account] ?? budget(of: meter.account), at: time)
         }
     }
 
