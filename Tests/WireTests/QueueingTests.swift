@@ -67,6 +67,23 @@ struct QueueingTests {
         #expect(try counts([]) == nil)
     }
 
+    @Test("the queue of a class is told from one at a link's root, and from those of other trees")
+    func classQueues() throws {
+        let tree: UInt32 = 0xe9e8_0000
+        let bucket = TokenBucket(bytesPerSecond: 125_000, burstBytes: 1_600, queueBytes: 9_000)
+        let queue = try message(
+            RouteWire.setTokenBucket(bucket, link: 7, handle: 0x1000_0000, parent: tree | 0x1000, sequence: 1))
+        let found = try #require(try RouteWire.decodeClassQueue(queue, tree: tree))
+        #expect([UInt64(found.link), UInt64(found.number)] == [7, 0x1000])
+        #expect(found.counts == nil)
+        #expect(try RouteWire.decodeClassQueue(queue, tree: 0x10000) == nil)
+        #expect(try RouteWire.decodeQueueingDiscipline(queue) == nil)
+        for parent in [UInt32.max, tree] {
+            let root = try message(RouteWire.setTokenBucket(bucket, link: 7, parent: parent, sequence: 1))
+            #expect(try RouteWire.decodeClassQueue(root, tree: tree) == nil)
+        }
+    }
+
     @Test("a place for filters is told from a queue")
     func places() throws {
         let place = try message(RouteWire.addClassifyingPlace(link: 7, sequence: 1))

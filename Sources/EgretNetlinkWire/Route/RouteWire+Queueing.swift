@@ -51,6 +51,16 @@ public struct QueueingRecord: Hashable, Sendable {
     public var counts: QueueingCounts?
 }
 
+/// The queue of a class, as the kernel tells of it.
+public struct ClassQueueRecord: Hashable, Sendable {
+    /// The link.
+    public var link: UInt32
+    /// The class that it is the queue of.
+    public var number: UInt16
+    /// What it has counted; `nil` if the message does not say.
+    public var counts: QueueingCounts?
+}
+
 extension RouteWire {
     /// Gives a link a queueing discipline of this kind at its root, without options.
     ///
@@ -141,6 +151,20 @@ extension RouteWire {
             }
         }
         return record
+    }
+
+    /// Decodes `RTM_NEWQDISC` about the queue of a class; `nil` for one of another tree, or of none.
+    public static func decodeClassQueue(
+        _ message: NetlinkMessage, tree: UInt32
+    ) throws(WireError) -> ClassQueueRecord? {
+        var (header, attributes) = try message.headerAndAttributes(20, "queueing header")
+        _ = try header.readHost(UInt32.self, "queueing header")
+        let link = try header.readHost(UInt32.self, "queueing header")
+        _ = try header.readHost(UInt32.self, "queueing header")
+        let parent = try header.readHost(UInt32.self, "queueing header")
+        guard parent & 0xffff_0000 == tree, parent & 0xffff != 0 else { return nil }
+        return ClassQueueRecord(
+            link: link, number: UInt16(truncatingIfNeeded: parent), counts: try queueingCounts(attributes))
     }
 
     /// What `TCA_STATS2` says; `nil` if it is not there.
