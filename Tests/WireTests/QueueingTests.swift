@@ -53,18 +53,28 @@ struct QueueingTests {
         let basic = attribute(1, host(UInt64(9_000_000_000)) + host(UInt32(4_711)) + host(UInt32(0)))
         let queue = attribute(3, [3, 4_542, 17, 1, 99].flatMap { host(UInt32($0)) })
         let bucket = TokenBucket(bytesPerSecond: 125_000, burstBytes: 1_600, queueBytes: 9_000)
-        func counts(_ statistics: [UInt8]) throws -> QueueingCounts? {
+        func record(_ statistics: [UInt8]) throws -> QueueingRecord? {
             var bytes = try RouteWire.setTokenBucket(bucket, link: 7, sequence: 1) + statistics
             bytes.replaceSubrange(0..<4, with: host(UInt32(bytes.count)))
-            return try RouteWire.decodeQueueingDiscipline(message(bytes))?.counts
+            return try RouteWire.decodeQueueingDiscipline(message(bytes))
         }
+        func counts(_ statistics: [UInt8]) throws -> QueueingCounts? { try record(statistics)?.counts }
         var expected = QueueingCounts()
         (expected.packets, expected.bytes, expected.dropped, expected.waitingBytes) = (4_711, 9_000_000_000, 17, 4_542)
         #expect(try counts(attribute(7, basic + queue)) == expected)
         expected.packets = 5_000_000_000
         #expect(try counts(attribute(7, attribute(8, host(UInt64(5_000_000_000))) + basic + queue)) == expected)
-        #expect(try counts(attribute(7, attribute(1, [1, 2, 3, 4]))) == QueueingCounts())
         #expect(try counts([]) == nil)
+        // What is too short says nothing, and the queue is there all the same; what is not there is not nothing.
+        let short = attribute(1, [1, 2, 3, 4])
+        for statistics in [short, short + queue, basic + attribute(3, [1, 2, 3, 4]), basic, queue, []] {
+            #expect(try record(attribute(7, statistics)) == record([]))
+        }
+        #expect(try record([])?.bytesPerSecond == 125_000)
+        // Attributes that cannot be told apart are an error, here as elsewhere.
+        for torn in [Array(basic.dropLast(5)), host(UInt16(3)) + host(UInt16(1)), [1, 2, 3]] {
+            #expect(throws: WireError.self) { try record(attribute(7, torn)) }
+        }
     }
 
     @Test("the queue of a class is told from one at a link's root, and from those of other trees")
