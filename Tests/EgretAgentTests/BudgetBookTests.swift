@@ -581,6 +581,38 @@ struct BudgetBookTests {
         #expect(next.forecast(of: Self.account, at: noon) == 600 * 5)
     }
 
+    @Test("forecasts of many accounts look at the times of each budget once")
+    func manyForecasts() throws {
+        let schedule = Schedule(hours: [try #require(Schedule.Hours(start: 600, end: 840))])
+        let month = TrafficBudget(
+            name: "month", amount: BudgetAmount(bytes: 1_000), period: BudgetPeriod(.month), schedule: schedule)
+        let total = TrafficBudget(name: "total", amount: BudgetAmount(bytes: 1_000), schedule: schedule)
+        var budgets: [BudgetAccount: TrafficBudget] = [:]
+        var meters: [String: BudgetBook.Meter] = [:]
+        for number in 0..<100 {
+            for budget in [month, total] {
+                let account = BudgetAccount(policy: "p", budget: budget.name, account: "a/\(number)")
+                budgets[account] = budget
+                meters["used-\(budget.name)-\(number)"] = BudgetBook.Meter(endpoint: "a/\(number)", account: account)
+            }
+        }
+        var book = BudgetBook()
+        book.keep(budgets, meters, at: Self.day)
+        let time = Self.day + 86_400 / 2
+        book.note(
+            Dictionary(
+                uniqueKeysWithValues: meters.keys.enumerated().map { number, name in
+                    (name, TrafficAmount(packets: 1, bytes: UInt64(number)))
+                }), at: time)
+        var forecasts = BudgetBook.Forecasts(at: time)
+        for account in budgets.keys {
+            let used = book.state(of: account, at: time).used
+            let expected = month.period.forecast(of: used, at: time, since: Self.day, during: schedule)
+            #expect(book.forecast(of: account, by: &forecasts) == (account.budget == "month" ? expected : nil))
+        }
+        #expect(forecasts.looks == 2)
+    }
+
     @Test("a budget that is of something else from now on begins now")
     func otherBeginning() {
         var book = book(of: BudgetAmount(10_000, .bytes))

@@ -246,9 +246,41 @@ struct BudgetBook: Sendable {
 
     /// What will have been used of an account at its period's end if it goes on as it did; `nil` for a period without end.
     func forecast(of account: BudgetAccount, at time: Int64) -> UInt64? {
-        guard let budget = budget(of: account), budget.period.end(at: time) != nil else { return nil }
-        let used = sum(account, budget, at: time).used
-        return budget.period.forecast(of: used, at: time, since: beginnings[account] ?? 0, during: budget.schedule)
+        var forecasts = Forecasts(at: time)
+        return forecast(of: account, by: &forecasts)
+    }
+
+    /// The same for several accounts, with one look at the times of each budget.
+    func forecast(of account: BudgetAccount, by forecasts: inout Forecasts) -> UInt64? {
+        guard let budget = budget(of: account), let forecast = forecasts.forecast(account, budget) else { return nil }
+        return forecast.amount(
+            of: sum(account, budget, at: forecasts.time).used, since: beginnings[account] ?? 0)
+    }
+
+    /// The times of budgets around a moment, each looked at once for all accounts of its.
+    struct Forecasts {
+        /// The moment.
+        let time: Int64
+        /// How often times were looked at.
+        private(set) var looks = 0
+        private var known: [BudgetName: (budget: TrafficBudget, forecast: BudgetForecast?)] = [:]
+
+        init(at time: Int64) { self.time = time }
+
+        /// Where an account's budget leads by its period's end; `nil` for one without.
+        fileprivate mutating func forecast(_ account: BudgetAccount, _ budget: TrafficBudget) -> BudgetForecast? {
+            let name = BudgetName(policy: account.policy, budget: account.budget)
+            if let (former, forecast) = known[name], former.period == budget.period,
+                former.schedule == budget.schedule
+            {
+                return forecast
+            }
+            looks += 1
+            let hasEnd = budget.period.end(at: time) != nil
+            let forecast = hasEnd ? BudgetForecast(budget.period, at: time, during: budget.schedule) : nil
+            known[name] = (budget, forecast)
+            return forecast
+        }
     }
 
     /// How much is left, in the budget's unit; `nil` for what is only counted.
