@@ -323,8 +323,8 @@ final class AttachedEndpoints {
     private func problems(of elsewhere: AttachedRecord.Elsewhere?) -> [String] {
         guard let elsewhere else { return [] }
         if elsewhere.cookie == ownCookie { return [AttachedEndpoints.hasGoneToHostNetwork] }
-        guard let owner = owner(of: elsewhere.cookie) else { return elsewhere.ways }
-        return ["its first process has gone to the network of \(owner.target.id), whose policies hold for it there"]
+        guard let other = owner(of: elsewhere.cookie) else { return elsewhere.ways }
+        return ["its first process has gone to the network of \(other.target.id), whose policies hold for it there"]
     }
 
     /// Notes what the first process of a target shows: what it can do, and where it is if not in the target's own network.
