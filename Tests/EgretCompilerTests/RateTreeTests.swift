@@ -187,6 +187,7 @@ struct PoolTreeTests {
         let tree = try PoolTree(
             [candidate(1, "n", limits), candidate(2, "n", limits), candidate(3, "m", limits)], .egress)
         #expect(tree.shares.map(\.limit.name) == ["2Mbit", "2Mbit", "4Mbit", "10Mbit"])
+        #expect(Swift.Set(tree.shares.map(\.network)) == ["n", "m", nil])
         #expect(tree.shares[0].parent == tree.shares[2].number && tree.shares[1].parent == tree.shares[2].number)
         #expect(tree.shares[2].parent == tree.shares[3].number && tree.shares[3].parent == nil)
         #expect(tree.members[1] == tree.members[2] && tree.members[1] != tree.members[3])

@@ -54,6 +54,8 @@ final class NameService: Sendable {
 
     struct State {
         var entries: [Int: Entry] = [:]
+        /// What decides about connections, by the number of the program that endpoints obey: they have it together.
+        var judges: [Generation: ConnectionJudge] = [:]
         /// What former agents' endpoints have resolved, by link.
         var inherited: [String: [NameHolding]] = [:]
         /// When what is inherited is looked through next, in milliseconds.

@@ -17,6 +17,8 @@ public struct RateTree: Hashable, Sendable {
         public var leaf: UInt16
         /// The number of the share that it lies within; `nil` for none.
         public var parent: UInt16?
+        /// The network whose endpoints share it, if it is shared by each network's; `nil` for others.
+        public var network: String?
     }
 
     /// Two limits that a queue cannot hold to at once.
