@@ -87,7 +87,8 @@ public struct CNIPlugin {
         try asked.validateBehindOthers()
         if let dns = try asked.dns() { result["dns"] = dns }
         let wanted = try request.endpoint()
-        let present = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints(named: wanted.name) }.first { isSame($0, wanted) }
+        let named = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints(named: wanted.name) }
+        let present = named.first { isSame($0, wanted) }
         let endpoints = try CNIPlugin.ask(.tryAgainLater) { try agent.attach(joining(wanted, to: present)) }
         guard !endpoints.isEmpty else {
             throw CNIError(.notEnforced, "the container's policies are not in force", details: "it is no endpoint")

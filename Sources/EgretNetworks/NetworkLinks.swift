@@ -107,7 +107,8 @@ public struct NetworkLinks {
     public func removeHostEnd(of endpoint: NetworkRecord.Endpoint) throws {
         let byIndex = endpoint.hostIndex == 0 ? nil : try link(endpoint.hostIndex)
         let byName = try link(named: endpoint.hostInterface)
-        for link in Set([byIndex, byName].compactMap(\.self)) where endpoint.isHostEnd(link) || endpoint.isFirstSeen(link) {
+        for link in Set([byIndex, byName].compactMap(\.self))
+        where endpoint.isHostEnd(link) || endpoint.isFirstSeen(link) {
             try connection.request("delete link \(link.name)", unless: .notFound) { sequence throws(WireError) in
                 try RouteWire.deleteLink(link.index, sequence: sequence)
             }

@@ -114,7 +114,7 @@ struct NameServiceTests {
         defer { service.end() }
         let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("*.example.test")])
         func member(_ slot: Int, _ number: UInt16, _ mark: String) throws -> NameMember {
-            let limit = TrafficLimit(dscp: try #require(TrafficClassMark(mark)))
+            let limit = TrafficLimit(dscp: TrafficClassMark(mark))
             let policies = PolicySet(
                 policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule], limits: [limit])])
             return NameMember(
@@ -129,7 +129,7 @@ struct NameServiceTests {
         }
         func judges() -> [UInt16] { service.state.withLock { $0.judges.keys.map(\.rawValue).sorted() } }
         let server = SocketAddress(.v4(IPv4Address(203, 0, 113, 10)), port: 443)
-        func marks() -> [UInt8?] { [1, 2].map { service.judge($0)?.codePoint(to: server) } }
+        func marks() -> [UInt8?] { [1, 2].map { service.judge($0)?.codePoint(to: server, of: $0) } }
         #expect(try change([member(1, 7, "ef"), member(2, 7, "ef")]) == 2)
         #expect(judges() == [7])
         #expect(marks() == [46, 46])
