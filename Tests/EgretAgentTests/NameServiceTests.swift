@@ -213,6 +213,39 @@ struct NameServiceTests {
         #expect(throws: (any Error).self) { try File.readText(path) }
     }
 
+    @Test("a proxy that has ended by itself is started again with its sockets; until then endpoints have a problem")
+    func restarting() throws {
+        let service = try service(try TemporaryDirectory())
+        try service.start()
+        defer { service.end() }
+        let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
+        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let member = NameMember(
+            slot: 1, link: "veth1#4", addresses: [NameServiceTests.first],
+            generation: try #require(Generation(rawValue: 7)), policies: policies)
+        service.change(NameChange(members: [member])) { _ in }
+        let before = try #require(service.proxies.withLock { $0 })
+        func sockets(_ proxies: NameService.Proxies) -> [[ListeningPlace: ObjectIdentifier]] {
+            [proxies.questions.sockets, proxies.connections.sockets].map { $0.mapValues { ObjectIdentifier($0) } }
+        }
+        let places = sockets(before)
+        let ports = service.ports
+        #expect(places.map(\.count) == [4, 2])
+        service.noteEnd(of: .questions, LinuxError(.overrun, operation: "wait"))
+        service.noteEnd(of: .checks, LinuxError(.overrun, operation: "wait"))
+        #expect(service.held()["veth1#4"]?.problem?.hasPrefix("the proxy for questions has ended: ") == true)
+        try service.tick()
+        let after = try #require(service.proxies.withLock { $0 })
+        #expect(after.questions !== before.questions && after.connections !== before.connections)
+        #expect(!after.questions.isHeld && !after.connections.isHeld)
+        #expect(service.ports == ports && sockets(after) == places)
+        #expect(service.held()["veth1#4"]?.problem?.contains("has ended") != true)
+        #expect(service.book.figures.endedProxies == 2)
+        // Once is enough.
+        try service.tick()
+        #expect(service.proxies.withLock { $0?.questions } === after.questions)
+    }
+
     @Test("a connection from an address that is its endpoint's no more ends, though the name is allowed")
     func passedOn() throws {
         let service = try service(try TemporaryDirectory())

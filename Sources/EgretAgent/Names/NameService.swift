@@ -79,6 +79,8 @@ final class NameService: Sendable {
     private let times: ConnectionTimes
     let state = Mutex(State())
     let proxies = Mutex<Proxies?>(nil)
+    /// The proxies that have ended by themselves and are not started again yet, and why they have.
+    let ended = Mutex<[KeptSockets.Owner: String]>([:])
     /// Whether it is noted where the proxies listen.
     private let areNoted = Mutex(false)
 
@@ -123,27 +125,17 @@ final class NameService: Sendable {
                 state.inherited = inherited
                 state.servers = setting.servers()
             }
-            let (sets, hooks) = (try makeSets(), self.connectionHooks)
+            let sets = try makeSets()
             let formerQuestions = setting.kept?.take(.questions, at: former?.questions) ?? [:]
             let formerChecks = setting.kept?.take(.checks, at: former?.checks) ?? [:]
             let questions = try NameService.atPort(former?.questions) { (port) throws(LinuxError) in
-                try NameProxy(
-                    registry: registry, port: port, isTransparent: true, former: port == 0 ? [:] : formerQuestions,
-                    isHeld: true, trust: setting.trust, hooks: questionHooks(sets))
+                try makeQuestions(at: port, former: port == 0 ? [:] : formerQuestions, sets)
             }
-            var settings = ConnectionProxy.Settings()
-            settings.isTransparent = false
-            settings.hasStandIn = true
-            settings.mark = HostNames.sent
-            settings.connections = 65_536
-            settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server) }
-            settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
             let connections = try NameService.atPort(former?.checks) { (port) throws(LinuxError) in
-                try ConnectionProxy(
-                    registry: registry, port: port, settings: settings, former: port == 0 ? [:] : formerChecks,
-                    isHeld: true, hooks: hooks)
+                try makeConnections(at: port, former: port == 0 ? [:] : formerChecks)
             }
             let made = Proxies(questions: questions, connections: connections, sets: sets)
+            ended.withLock { $0 = [:] }
             proxies = made
             return made
         }
@@ -155,6 +147,64 @@ final class NameService: Sendable {
             }
         }
         try notePorts(areNew: opened != nil)
+    }
+
+    private func makeQuestions(
+        at port: UInt16, former: [ListeningPlace: Descriptor], _ sets: NameSets
+    ) throws(LinuxError) -> NameProxy {
+        try NameProxy(
+            registry: registry, port: port, isTransparent: true, former: former, isHeld: true, trust: setting.trust,
+            hooks: questionHooks(sets))
+    }
+
+    private func makeConnections(
+        at port: UInt16, former: [ListeningPlace: Descriptor]
+    ) throws(LinuxError) -> ConnectionProxy {
+        var settings = ConnectionProxy.Settings()
+        settings.isTransparent = false
+        settings.hasStandIn = true
+        settings.mark = HostNames.sent
+        settings.connections = 65_536
+        settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server) }
+        settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
+        return try ConnectionProxy(
+            registry: registry, port: port, settings: settings, former: former, isHeld: true, hooks: connectionHooks)
+    }
+
+    /// Starts proxies again that have ended by themselves, at their ports and with their sockets: what has waited there is
+    /// answered, and what leads there in the kernel goes on.
+    ///
+    /// - Throws: An error if one cannot be started; it is tried again with the next call.
+    func restart() throws {
+        let gone = ended.withLock { Swift.Set($0.keys) }
+        if gone.isEmpty { return }
+        try proxies.withLock { proxies -> Void in
+            guard var running = proxies else { return }
+            // The former one's thread has ended, or is about to. It stops last, as the sockets are closed with it where nobody else
+            // has them.
+            if gone.contains(.questions) {
+                let (former, isHeld) = (running.questions, running.questions.isHeld)
+                running.questions = try makeQuestions(at: former.port, former: former.sockets, running.sets)
+                proxies = running
+                ended.withLock { $0[.questions] = nil }
+                former.stop()
+                if !isHeld { running.questions.begin() }
+            }
+            if gone.contains(.checks) {
+                let (former, isHeld) = (running.connections, running.connections.isHeld)
+                running.connections = try makeConnections(at: former.port, former: former.sockets)
+                proxies = running
+                ended.withLock { $0[.checks] = nil }
+                former.stop()
+                if !isHeld { running.connections.begin() }
+            }
+        }
+    }
+
+    /// Hears that a proxy has ended by itself.
+    func noteEnd(of proxy: KeptSockets.Owner, _ error: LinuxError) {
+        ended.withLock { $0[proxy] = "\(error)" }
+        book.noteEnd(of: proxy, "\(error)")
     }
 
     /// Notes where the proxies listen for the next agent, unless that is done.
@@ -252,7 +302,8 @@ final class NameService: Sendable {
             question: { [self] _ in book.noteQuestion() },
             refusal: { [self] endpoint, event, server, isStream in
                 book.noteRefusal(endpoint, event, server: server, isStream: isStream, judge(endpoint))
-            })
+            },
+            failed: { [self] error in noteEnd(of: .questions, error) })
     }
 
     var connectionHooks: ConnectionProxy.Hooks {
@@ -268,7 +319,8 @@ final class NameService: Sendable {
             event: { [self] endpoint, event in
                 times.note(event, of: endpoint)
                 book.note(endpoint, event, judge(endpoint))
-            })
+            },
+            failed: { [self] error in noteEnd(of: .checks, error) })
     }
 
     /// Whether an open connection may go on no more.

@@ -56,13 +56,22 @@ final class RelayLoop {
     }
 
     /// Works until it is told to stop.
-    func run(_ orders: RelayOrders) {
+    func run(_ orders: RelayOrders) { run(orders, waiting: happened) }
+
+    /// The same; `wait` says what has happened, after so many milliseconds at most.
+    func run(
+        _ orders: RelayOrders,
+        waiting wait: (_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, EventLoop.Events)]
+    ) {
+        var failure: LinuxError?
         while !orders.isStopped {
             if !isAccepting, !orders.isHeld { startAccepting() }
-            var events: [(UInt64, EventLoop.Events)] = []
-            do {
-                try loop.wait(milliseconds: hurried.isEmpty && !arePaused ? -1 : 250) { events.append(($0, $1)) }
+            let events: [(UInt64, EventLoop.Events)]
+            do throws(LinuxError) {
+                events = try wait(hurried.isEmpty && !arePaused ? -1 : 250)
             } catch {
+                // Nothing opens by it, but nobody would know why connections by name pass no more.
+                failure = error
                 break
             }
             now = BootClock.milliseconds
@@ -71,6 +80,13 @@ final class RelayLoop {
             if now >= nextTick { tick() }
         }
         for connection in Array(connections.values) { close(connection, isReset: true) }
+        if let failure { hooks.failed(failure) }
+    }
+
+    private func happened(_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, EventLoop.Events)] {
+        var events: [(UInt64, EventLoop.Events)] = []
+        try loop.wait(milliseconds: milliseconds) { events.append(($0, $1)) }
+        return events
     }
 
     private func handle(_ token: UInt64, _ events: EventLoop.Events) {

@@ -29,6 +29,9 @@ public final class NameProxy: Sendable {
         /// Is told of a question that is refused before anything of it leaves the host, or whose answer a rule or a limit keeps
         /// from the client, besides ``event``: with the server that was asked, over TCP (`isStream`) or UDP.
         public var refusal: @Sendable (_ endpoint: Int, _ why: NameEvent, _ server: IPAddress, _ isStream: Bool) -> Void
+        /// Is told, at most once, that the proxy has ended by itself: nobody is answered from then on. What is asked waits in the
+        /// sockets, which stay open until ``NameProxy/stop()``. The proxy must not be stopped in the call itself.
+        public var failed: @Sendable (_ error: LinuxError) -> Void
 
         /// Creates hooks.
         public init(
@@ -37,13 +40,15 @@ public final class NameProxy: Sendable {
             },
             event: @escaping @Sendable (_ endpoint: Int, _ event: NameEvent) -> Void = { _, _ in },
             question: @escaping @Sendable (_ endpoint: Int) -> Void = { _ in },
-            refusal: @escaping @Sendable (Int, NameEvent, IPAddress, Bool) -> Void = { _, _, _, _ in }
+            refusal: @escaping @Sendable (Int, NameEvent, IPAddress, Bool) -> Void = { _, _, _, _ in },
+            failed: @escaping @Sendable (_ error: LinuxError) -> Void = { _ in }
         ) {
             self.commit = commit
             self.note = note
             self.event = event
             self.question = question
             self.refusal = refusal
+            self.failed = failed
         }
     }
 
@@ -97,6 +102,9 @@ public final class NameProxy: Sendable {
     }
 
     deinit { stop() }
+
+    /// Whether it still waits for ``begin()``.
+    public var isHeld: Bool { stage.step == .held }
 
     /// Begins to read, where the proxy was told to wait for that.
     public func begin() {

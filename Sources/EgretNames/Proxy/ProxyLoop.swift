@@ -103,14 +103,22 @@ final class ProxyLoop {
     }
 
     /// Works until it is told to stop, or has finished.
-    func run(_ stage: ProxyStage) {
+    func run(_ stage: ProxyStage) { run(stage, waiting: happened) }
+
+    /// The same; `wait` says what has happened, after so many milliseconds at most.
+    func run(
+        _ stage: ProxyStage,
+        waiting wait: (_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, EventLoop.Events)]
+    ) {
         defer { encrypted?.stop() }
         while goesOn(stage.step) {
-            var events: [(UInt64, EventLoop.Events)] = []
-            do {
-                try loop.wait(milliseconds: timeToWait()) { events.append(($0, $1)) }
+            let events: [(UInt64, EventLoop.Events)]
+            do throws(LinuxError) {
+                events = try wait(timeToWait())
             } catch {
-                return
+                // Nothing opens by it, but nobody would know why names are resolved no more.
+                abandon()
+                return hooks.failed(error)
             }
             now = BootClock.milliseconds
             handle(events)
@@ -123,6 +131,19 @@ final class ProxyLoop {
             }
             flush()
         }
+    }
+
+    private func happened(_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, EventLoop.Events)] {
+        var events: [(UInt64, EventLoop.Events)] = []
+        try loop.wait(milliseconds: milliseconds) { events.append(($0, $1)) }
+        return events
+    }
+
+    /// Takes off the books what gets no answer any more: the next proxy goes on with the same endpoints.
+    private func abandon() {
+        for question in pending.values { registry.questionEnded(of: question.endpoint, question.incarnation) }
+        pending = [:]
+        for stream in Array(clients.values) { close(stream) }
     }
 
     /// Does what a round brings. Connections do not hold up datagrams, however many there are.
