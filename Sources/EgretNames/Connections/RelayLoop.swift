@@ -20,7 +20,7 @@ final class RelayLoop {
     var connections: [UInt64: CheckedConnection] = [:]
     /// Those with a deadline.
     var hurried: Swift.Set<UInt64> = []
-    private var counts: [Int: Int] = [:]
+    private var counts: OwnerCounts
     private var nextToken: UInt64 = 16
     private var arePaused = false
     private var isAccepting = false
@@ -40,6 +40,7 @@ final class RelayLoop {
         hostAddresses = try HostAddresses()
         ownPort = port
         patience = settings.patience.milliseconds
+        counts = OwnerCounts(most: settings.connections, each: settings.connectionsPerEndpoint)
     }
 
     private func startAccepting() {
@@ -138,7 +139,8 @@ final class RelayLoop {
     private func take(_ socket: InternetSocket, _ source: SocketAddress) throws(LinuxError) {
         var isTaken = false
         defer { if !isTaken { socket.resetOnClose() } }
-        guard let endpoint = registry.endpoint(at: source.address) else { return }
+        guard let owner = registry.owner(of: source.address) else { return }
+        let endpoint = owner.endpoint
         let found = settings.isTransparent ? try? socket.ownAddress() : socket.originalDestination()
         // What was sent to the proxy itself goes nowhere.
         guard let destination = found, destination.port != ownPort else { return }
@@ -151,8 +153,7 @@ final class RelayLoop {
         }
         let beginning = hooks.begin(endpoint, destination)
         guard beginning != .refuse else { return hooks.event(endpoint, .denied(destination)) }
-        guard connections.count < settings.connections, counts[endpoint, default: 0] < settings.connectionsPerEndpoint
-        else { return hooks.event(endpoint, .limited(destination)) }
+        guard counts.hasRoom(for: owner) else { return hooks.event(endpoint, .limited(destination)) }
         try? socket.setRelayOptions()
         let server: InternetSocket
         do throws(LinuxError) {
@@ -164,13 +165,13 @@ final class RelayLoop {
         }
         try? server.setRelayOptions()
         let connection = CheckedConnection(
-            token: nextToken, endpoint: endpoint, source: source, destination: destination, client: socket,
-            server: server, reader: SpokenNameReader(settings.protocols(endpoint, destination.port)),
-            deadline: now + patience)
+            token: nextToken, endpoint: endpoint, incarnation: owner.incarnation, source: source,
+            destination: destination, client: socket, server: server,
+            reader: SpokenNameReader(settings.protocols(endpoint, destination.port)), deadline: now + patience)
         nextToken += 2
         isTaken = true
         connections[connection.token] = connection
-        counts[endpoint, default: 0] += 1
+        counts.add(owner)
         if beginning == .pass { letPass(connection) } else { hurried.insert(connection.token) }
         settle(connection)
     }
@@ -195,7 +196,6 @@ final class RelayLoop {
             if side.hasLargePipe { largePipes -= 1 }
             if isReset { side.socket.resetOnClose() }
         }
-        let count = counts[connection.endpoint, default: 1] - 1
-        counts[connection.endpoint] = count > 0 ? count : nil
+        counts.remove(connection.owner)
     }
 }
