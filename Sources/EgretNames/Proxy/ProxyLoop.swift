@@ -63,6 +63,8 @@ final class ProxyLoop {
     var firstDeadline = 0
     /// The servers that were silent of late, of those that stand for each other.
     var silentServers: SilentServers
+    /// The servers that are asked without EDNS.
+    var plainServers = PlainServers()
     var ports: [SocketAddress: [UpstreamPort]] = [:]
     /// All ports that are open, also those that take no more questions.
     var portCount = 0
