@@ -448,6 +448,29 @@ struct NameRunTests {
         }
     }
 
+    @Test("what somebody sends to the ports of a run's proxies is dropped, and what the run leads there is not")
+    func uninvited() throws {
+        try withNames("nuninvited") { internet in
+            let home = LabHost.home.ipv4
+            let output = try internet.script(
+                """
+                f=$(mktemp -u); c="nft list chain inet egret egret0-arrive"
+                egret run --report none --dns \(TestInternet.resolver) --allow www.example.test -- bash -c "
+                    until [ -e $f ]; do sleep 0.05; done
+                    curl -s -m 5 -o /dev/null -w '%{http_code}\\n' http://www.example.test" &
+                until $c >/dev/null 2>&1; do sleep 0.05; done
+                $c | grep -oE '(udp|tcp) .*dport [0-9]+' | while read protocol rest; do
+                    echo $protocol
+                    timeout 1 bash -c "echo >/dev/$protocol/\(home)/${rest##* }"
+                done
+                $c | grep -oE 'packets [0-9]+' | grep -vc 'packets 0'
+                touch $f; wait; rm $f
+                """)
+            #expect(output.standardOutput == "udp\ntcp\ntcp\n3\n200\n", "\(output.standardError)")
+            #expect(try internet.remains() == "")
+        }
+    }
+
     @Test("nothing is left of a run that was killed, once it was collected")
     func killed() throws {
         try withNames("nkill") { internet in
