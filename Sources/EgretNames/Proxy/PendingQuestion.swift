@@ -33,6 +33,8 @@ struct PendingQuestion {
     var endpoint: Int
     /// Which of those that have had the endpoint's number it is.
     var incarnation: UInt64
+    /// The two in one.
+    var owner: NameOwner { NameOwner(endpoint: endpoint, incarnation: incarnation) }
     var generation: UInt64
     /// The server that the client means.
     var destination: IPAddress
@@ -56,6 +58,8 @@ struct PendingQuestion {
     var isOverStream = false
     /// The server that is asked it again without EDNS, because it has not understood it.
     var plainServer: NameServer?
+    /// Whether it is among the questions that are counted for all endpoints.
+    var isCounted = false
     /// Whether it went out with EDNS.
     var isExtended = false
     /// Why the last attempt failed, where the server said so.

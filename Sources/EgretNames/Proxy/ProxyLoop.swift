@@ -58,6 +58,8 @@ final class ProxyLoop {
     var nextToken: UInt64 = 1
     var pending: [UInt64: PendingQuestion] = [:]
     var nextQuestion: UInt64 = 1
+    /// How many questions of endpoints are passed on and not answered.
+    var questionCounts = OwnerCounts(most: ProxyLimits.pendingQuestions)
     /// Questions in the order of their deadlines: every attempt has the same time.
     var deadlines: [(at: UInt64, question: UInt64)] = []
     var firstDeadline = 0
@@ -69,6 +71,8 @@ final class ProxyLoop {
     /// All ports that are open, also those that take no more questions.
     var portCount = 0
     var clients: [UInt64: ClientStream] = [:]
+    /// How many connections endpoints have.
+    var clientCounts = OwnerCounts(most: ProxyLimits.connections)
     /// Clients that have messages which were not looked at yet, and may have room for answers.
     var unfinished: Swift.Set<UInt64> = []
     var ready: [Ready] = []
@@ -321,6 +325,7 @@ final class ProxyLoop {
     /// Sends an answer to whoever asked, and takes its question off the books.
     func deliver(_ bytes: [UInt8], _ question: PendingQuestion) {
         registry.questionEnded(of: question.endpoint, question.incarnation)
+        if question.isCounted { questionCounts.remove(question.owner) }
         switch question.client {
         case .datagram(let socket, let peer, let own):
             let bytes = bytes.count <= question.payloadSize ? bytes : question.truncatedAnswer()
