@@ -2,9 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
-import EgretGreetingWire
 import EgretLinux
-import EgretTesting
 import Synchronization
 import Testing
 
