@@ -122,6 +122,27 @@ struct NameServiceTests {
         #expect(endpoint.denial == denial && endpoint.limits == limits && limits != NameLimits())
     }
 
+    @Test("an endpoint's questions go to the servers that its policies name, and else to those of the agent")
+    func servers() throws {
+        let service = try service(try TemporaryDirectory())
+        let agents = [try #require(NameServer("192.0.2.1"))]
+        func endpoint(_ servers: [String]) throws -> NameEndpoint {
+            let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
+            let named = try servers.map { try #require(DNSServer($0)) }
+            let policies = PolicySet(policies: [EgressPolicy(name: "p", rules: [rule], nameServers: named)])
+            let member = NameMember(
+                slot: 1, link: "veth1#4", addresses: [NameServiceTests.first],
+                generation: try #require(Generation(rawValue: 7)), policies: policies)
+            return service.endpoint(member, agents, ConnectionJudge(policies, registry: service.registry))
+        }
+        let without = try endpoint([])
+        #expect(without.servers == agents && without.replaceableServers.isEmpty)
+        let with = try endpoint(["tls://192.0.2.53#dns.example.net", "192.0.2.54"])
+        #expect(with.servers.map(\.description) == ["tls://192.0.2.53:853#dns.example.net", "192.0.2.54"])
+        #expect(with.trustedServers == Swift.Set([IPAddress("192.0.2.54")].compactMap { $0 }))
+        #expect(with.replaceableServers.count == 2)
+    }
+
     /// A time that tests set, in seconds since 1970.
     private final class Clock: Sendable {
         private let state: Mutex<Int64>

@@ -403,6 +403,34 @@ struct NameRunTests {
         }
     }
 
+    @Test("a policy names the servers that are asked, and --dns others")
+    func serversOfPolicy() throws {
+        try withNames("npolicydns") { internet in
+            func run(_ flags: [String], _ server: String) throws -> ProgramOutput {
+                try internet.egret(
+                    flags + ["--report", "none", "-f", "-"],
+                    ["curl", "-s", "-m", "9", "-o", "/dev/null", "-w", "%{http_code}", "http://files.example.test"],
+                    standardInput: """
+                        apiVersion: egret.dev/v1
+                        kind: EgressPolicy
+                        metadata: { name: p }
+                        spec:
+                          dns: [\(server)]
+                          egress:
+                          - action: allow
+                            to: [{ domains: [files.example.test] }]
+                            ports: [80]
+                        """)
+            }
+            // Nobody listens at web1.
+            let output = try run([], "tcp://\(TestInternet.resolver)")
+            #expect(output.standardOutput == "200", "\(output.standardError)")
+            #expect(internet.resolverLog(of: .friend).contains { $0.hasSuffix("files.example.test") })
+            #expect(try run([], "203.0.113.10").standardOutput == "000")
+            #expect(try run(["--dns", TestInternet.resolver], "203.0.113.10").standardOutput == "200")
+        }
+    }
+
     @Test("a command that has resolved a name has not done nothing, and a name that is allowed is not suggested")
     func reportOfNames() throws {
         try withNames("nreport") { internet in

@@ -61,7 +61,7 @@ extension NameService {
             state.servers = servers
             return Array(state.entries.values)
         }
-        for entry in entries {
+        for entry in entries where entry.member.policies.nameServers.isEmpty {
             registry.setServers(
                 servers, trusted: entry.member.policies.trustedServers(besides: servers), of: entry.member.slot)
         }
@@ -78,7 +78,8 @@ extension NameService {
                 if let missed = member.missed {
                     problem = "its policies have \(missed), which connections by name would miss"
                 }
-                if servers.isEmpty, member.policies.namedServers.isEmpty {
+                let policies = member.policies
+                if servers.isEmpty, policies.nameServers.isEmpty, policies.namedServers.isEmpty {
                     problem = "no server is known that could be asked: see --dns of egret agent"
                 }
                 if let why = ended[.checks] { problem = "\(KeptSockets.Owner.checks.words) has ended: \(why)" }

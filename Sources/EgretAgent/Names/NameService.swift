@@ -27,7 +27,7 @@ final class NameService: Sendable {
         var servers: @Sendable () -> [NameServer]
         /// Whether whoever runs the agent has named them, once for all; else they are the host's.
         var areServersChosen = false
-        /// Whom servers over TLS must be vouched for by; needed if there are any.
+        /// Whom servers over TLS must be vouched for by; else the system's authorities do, for those that policies name.
         var trust: ServerTrust?
         /// How questions are answered that no rule allows.
         var denial: NameTable.Denial = .refused
@@ -154,7 +154,7 @@ final class NameService: Sendable {
     ) throws(LinuxError) -> NameProxy {
         try NameProxy(
             registry: registry, port: port, isTransparent: true, former: former, isHeld: true, trust: setting.trust,
-            hooks: questionHooks(sets))
+            laterTrust: { try ServerTrust() }, hooks: questionHooks(sets))
     }
 
     private func makeConnections(

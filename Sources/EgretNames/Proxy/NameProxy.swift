@@ -74,14 +74,17 @@ public final class NameProxy: Sendable {
     ///   - former: The sockets of a former proxy at the same port, to be used again: what waits there is answered. Those that
     ///     do not fit (``ListeningPlace/mismatch(of:port:isTransparent:)``) are left alone.
     ///   - isHeld: Whether nothing is read before ``begin()``: what asks before its endpoint is known gets no answer.
-    ///   - trust: Whom servers over TLS must be vouched for by; without it none of them is asked.
+    ///   - trust: Whom servers over TLS must be vouched for by.
+    ///   - laterTrust: Says so when such a server is asked for the first time, where `trust` does not. Without either none of them
+    ///     is asked.
     ///   - pause: For how long others are asked first after a server was silent.
     ///   - hooks: What is called.
     /// - Throws: `LinuxError` if a socket cannot be had, or the port is taken. A host without IPv6 is none.
     public init(
         registry: NameRegistry, port wanted: UInt16 = 0, isTransparent: Bool = false,
         former: [ListeningPlace: Descriptor] = [:], isHeld: Bool = false, trust: ServerTrust? = nil,
-        pauseAfterSilence pause: Duration = .seconds(30), hooks: Hooks
+        laterTrust: (@Sendable () throws -> ServerTrust)? = nil, pauseAfterSilence pause: Duration = .seconds(30),
+        hooks: Hooks
     ) throws(LinuxError) {
         self.registry = registry
         loop = try EventLoop()
@@ -95,7 +98,8 @@ public final class NameProxy: Sendable {
         self.stage = stage
         let work = try ProxyLoop(
             registry: registry, hooks: hooks, loop: loop, datagrams: sockets.datagrams, listeners: sockets.listeners,
-            port: sockets.port, trust: trust, silentServers: SilentServers(pause: pause.milliseconds))
+            port: sockets.port, trust: trust, laterTrust: laterTrust,
+            silentServers: SilentServers(pause: pause.milliseconds))
         let handle = CarriedWork(work)
         let started = try WorkThread("egret-names") { handle.work.run(stage) }
         thread = Mutex(started)

@@ -51,7 +51,11 @@ final class ProxyLoop {
     let ownPort: UInt16
     let destinations: OriginalDestinations
     let hostAddresses: HostAddresses
-    let encrypted: EncryptedServers?
+    /// What asks servers over TLS, as soon as there is such a server.
+    private(set) var encrypted: EncryptedServers?
+    private let laterTrust: (@Sendable () throws -> ServerTrust)?
+    /// Why nobody can be asked over TLS, and until when that is taken for granted, in milliseconds.
+    private var missingTrust: (reason: String, until: UInt64)?
     let receiver = DatagramReceiver(limit: 32, slot: 4_096)
 
     var sources: [UInt64: Source] = [:]
@@ -94,7 +98,8 @@ final class ProxyLoop {
 
     init(
         registry: NameRegistry, hooks: NameProxy.Hooks, loop: EventLoop, datagrams: [InternetSocket],
-        listeners: [InternetSocket], port: UInt16, trust: ServerTrust?, silentServers: SilentServers
+        listeners: [InternetSocket], port: UInt16, trust: ServerTrust?,
+        laterTrust: (@Sendable () throws -> ServerTrust)? = nil, silentServers: SilentServers
     ) throws(LinuxError) {
         self.registry = registry
         self.hooks = hooks
@@ -105,7 +110,26 @@ final class ProxyLoop {
         self.silentServers = silentServers
         destinations = try OriginalDestinations()
         hostAddresses = try HostAddresses()
+        self.laterTrust = laterTrust
         encrypted = trust.map { EncryptedServers($0) { loop.wake() } }
+    }
+
+    /// Gets ready to ask servers over TLS, unless that was done.
+    ///
+    /// - Returns: Why nobody can be asked so; `nil` if somebody can.
+    func prepareEncrypted() -> String? {
+        if encrypted != nil { return nil }
+        if let missingTrust, now < missingTrust.until { return missingTrust.reason }
+        guard let laterTrust else { return "nobody is trusted to vouch for it" }
+        do {
+            let loop = self.loop
+            encrypted = EncryptedServers(try laterTrust()) { loop.wake() }
+            return nil
+        } catch {
+            let reason = "no certificates can be read: \(error)"
+            missingTrust = (reason, now + 60_000)
+            return reason
+        }
     }
 
     /// Works until it is told to stop, or has finished.
