@@ -9,7 +9,7 @@ import Testing
 @Suite("Servers without EDNS")
 struct PlainServersTests {
     private func server(_ number: UInt8, _ transport: NameServer.Transport = .udp) -> NameServer {
-        NameServer(.v4(IPv4Address(203, 0, 113, number)), transport)
+        NameServer(IPAddress.v4(IPv4Address(203, 0, 113, number)), transport)
     }
 
     @Test("a server is known for a while, by its transport, and may be noted again")
@@ -26,7 +26,7 @@ struct PlainServersTests {
     func limit() {
         var servers = PlainServers(memory: 1_000)
         for port in 0..<UInt16(PlainServers.limit) {
-            servers.note(NameServer(.v4(IPv4Address(203, 0, 113, 1)), port: port + 1), now: UInt64(port))
+            servers.note(NameServer(IPAddress.v4(IPv4Address(203, 0, 113, 1)), port: port + 1), now: UInt64(port))
         }
         servers.note(server(9), now: 500)
         #expect(!servers.contains(server(9), now: 500))
