@@ -21,6 +21,8 @@ final class RunNames: Sendable {
     struct Setting: Sendable {
         var policies: PolicySet
         var program: PolicyProgram
+        /// The run's slot.
+        var slot: Int
         /// The name of the host's end of the run's link.
         var interface: String
         var endpointAddresses: [IPAddress]
@@ -38,8 +40,8 @@ final class RunNames: Sendable {
         var now: @Sendable () -> Int64
     }
 
-    /// The netlink port by which the proxies put addresses into sets.
-    var netlinkPort: UInt32 { sets.netlinkPort }
+    /// The netlink ports by which the proxies put addresses into sets.
+    var netlinkPorts: [UInt32] { [sets.netlinkPort] + (limited?.netlinkPorts ?? []) }
     /// Where the proxies listen.
     func proxies(at addresses: [IPAddress]) -> NameProgram.Proxies {
         NameProgram.Proxies(
@@ -54,6 +56,8 @@ final class RunNames: Sendable {
     /// Reads names in QUIC, if a rule wants that.
     private let datagrams: DatagramProxy?
     private let sets: NameSets
+    /// The sets by which limits know names, if any are about names.
+    private let limited: RunLimitNames?
     private let log: RunNameLog
 
     private static let endpoint = 1
@@ -66,6 +70,9 @@ final class RunNames: Sendable {
             names.first { $0.number == rule }?.set(family) ?? ""
         }
         self.sets = sets
+        let limitsNames = !setting.policies.limitedNames.isEmpty
+        let limited = try limitsNames ? RunLimitNames(slot: setting.slot) : nil
+        self.limited = limited
         let log = RunNameLog(setting.policies, registry, now: setting.now)
         self.log = log
         registry.set(RunNames.endpoint(setting, log.judge), now: BootClock.milliseconds)
@@ -73,13 +80,14 @@ final class RunNames: Sendable {
             registry: registry, trust: setting.trust,
             hooks: NameProxy.Hooks(
                 commit: { endpoint, grants in try sets.commit(endpoint, grants) },
+                note: { _, holdings in try limited?.note(holdings) },
                 event: { _, event in log.note(event) },
                 failed: { error in RunNames.warn("names are resolved no more, and new ones stay closed", error) }
             ))
         var settings = ConnectionProxy.Settings()
         // Every other connection of the run has the host's address too.
         settings.keepsSource = false
-        settings.codePoint = { _, server in log.judge.codePoint(to: server) }
+        settings.codePoint = { endpoint, server in log.judge.codePoint(to: server, of: endpoint) }
         settings.protocols = { _, port in log.judge.protocols(port) }
         connections = try ConnectionProxy(
             registry: registry,
@@ -132,6 +140,7 @@ final class RunNames: Sendable {
             id: endpoint,
             addresses: setting.endpointAddresses,
             rules: NameRule.rules(of: setting.policies),
+            countedNames: setting.policies.limitedNames,
             limits: setting.limits,
             denial: setting.denial,
             trustedServers: setting.policies.trustedServers(besides: setting.resolvers),
@@ -142,6 +151,9 @@ final class RunNames: Sendable {
             isOpenHere: { judge.allowsQuestions(to: $0, isHost: true, overStream: $1) }
         )
     }
+
+    /// Has what is resolved from now on known to the limits that are about names.
+    func fill(_ limits: LimitProgram) { limited?.fill(limits.namedSets) }
 
     /// What leads to the proxies.
     static func doors(_ program: PolicyProgram) -> [NameProgram.Door] {

@@ -109,7 +109,7 @@ struct RunSession {
                 message: "the group \(group.name) takes its list from \(url), and egret run fetches nothing",
                 advice: "fetch the list to a file and write feed: { file: /path }, or let the agent enforce the policy")
         }
-        if loaded.set.hasDomains && !loaded.set.routes.isEmpty {
+        if (loaded.set.hasDomains || loaded.set.dependsOnNames) && !loaded.set.routes.isEmpty {
             throw RunFailure(
                 message: "the policy has names and routes, and egret run does not lead what goes to names by a way yet",
                 advice: "remove routes, or write addresses instead of names")

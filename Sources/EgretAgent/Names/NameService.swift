@@ -54,6 +54,8 @@ final class NameService: Sendable {
 
     struct State {
         var entries: [Int: Entry] = [:]
+        /// What decides about connections, by the number of the program that endpoints obey: they have it together.
+        var judges: [Generation: ConnectionJudge] = [:]
         /// What former agents' endpoints have resolved, by link.
         var inherited: [String: [NameHolding]] = [:]
         /// When what is inherited is looked through next, in milliseconds.
@@ -165,7 +167,7 @@ final class NameService: Sendable {
         settings.hasStandIn = true
         settings.mark = HostNames.sent
         settings.connections = 65_536
-        settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server) }
+        settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server, of: endpoint) }
         settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
         return try ConnectionProxy(
             registry: registry, port: port, settings: settings, former: former, isHeld: true, hooks: connectionHooks)
@@ -176,28 +178,44 @@ final class NameService: Sendable {
     ///
     /// - Throws: An error if one cannot be started; it is tried again with the next call.
     func restart() throws {
-        let gone = ended.withLock { Swift.Set($0.keys) }
-        if gone.isEmpty { return }
+        if ended.withLock({ $0.isEmpty }) { return }
         try proxies.withLock { proxies -> Void in
             guard var running = proxies else { return }
             // The former one's thread has ended, or is about to. It stops last, as the sockets are closed with it where nobody else
             // has them.
-            if gone.contains(.questions) {
-                let (former, isHeld) = (running.questions, running.questions.isHeld)
-                running.questions = try makeQuestions(at: former.port, former: former.sockets, running.sets)
-                proxies = running
-                ended.withLock { $0[.questions] = nil }
-                former.stop()
-                if !isHeld { running.questions.begin() }
+            let (questions, connections) = (running.questions, running.connections)
+            let new = try replacing(.questions) {
+                try makeQuestions(at: questions.port, former: questions.sockets, running.sets)
             }
-            if gone.contains(.checks) {
-                let (former, isHeld) = (running.connections, running.connections.isHeld)
-                running.connections = try makeConnections(at: former.port, former: former.sockets)
+            if let new {
+                running.questions = new
                 proxies = running
-                ended.withLock { $0[.checks] = nil }
-                former.stop()
-                if !isHeld { running.connections.begin() }
+                let isHeld = questions.isHeld
+                questions.stop()
+                if !isHeld { new.begin() }
             }
+            let other = try replacing(.checks) {
+                try makeConnections(at: connections.port, former: connections.sockets)
+            }
+            if let other {
+                running.connections = other
+                proxies = running
+                let isHeld = connections.isHeld
+                connections.stop()
+                if !isHeld { other.begin() }
+            }
+        }
+    }
+
+    /// Makes a proxy in the place of one that has ended; `nil` if it has not. If it cannot be made, that is still to be done.
+    private func replacing<Proxy>(_ proxy: KeptSockets.Owner, _ make: () throws -> Proxy) throws -> Proxy? {
+        // First: the new one may end, too.
+        guard let why = ended.withLock({ $0.removeValue(forKey: proxy) }) else { return nil }
+        do {
+            return try make()
+        } catch {
+            ended.withLock { $0[proxy] = why }
+            throw error
         }
     }
 

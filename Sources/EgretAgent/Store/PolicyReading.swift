@@ -219,7 +219,21 @@ struct PolicyReading: Sendable {
     }
 
     private static func unsupported(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
-        namesWithRoutes(policies, groups) + readDatagrams(policies)
+        namesWithRoutes(policies, groups) + readDatagrams(policies) + limitsForNames(policies, groups)
+    }
+
+    /// Nobody tells the limits of endpoints which addresses names have.
+    private static func limitsForNames(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
+        let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return policies.flatMap { policy in
+            policy.limits.filter { !$0.patterns(groups).isEmpty }.map { limit in
+                Diagnostic(
+                    .error, code: DiagnosticCode.notSupportedYet, at: limit.location,
+                    "a limit for domains in \(policy.name) is not supported yet for the agent's endpoints, only in "
+                        + "egret run",
+                    suggestion: "write cidr, or a group without domains")
+            }
+        }
     }
 
     /// Nobody reads the names in the QUIC of endpoints: to pin it would be weaker than what is written, to refuse it stricter.
