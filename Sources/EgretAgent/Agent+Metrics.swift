@@ -95,6 +95,9 @@ extension Agent {
         text.add(
             "egret_agent_unverified_connections_total", "counter",
             "Connections that passed the name check without a name.", figures.unverified)
+        text.add(
+            "egret_agent_name_proxy_ends_total", "counter",
+            "How often a proxy for names has ended by an error, and was started again.", figures.endedProxies)
         text.begin("egret_agent_held_names", "gauge", "Names that endpoints have resolved and may reach now.")
         let held = names?.held().values.reduce(0) { $0 + $1.held.names } ?? 0
         text.add("egret_agent_held_names", [], held)

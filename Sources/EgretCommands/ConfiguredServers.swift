@@ -5,22 +5,23 @@ public import ArgumentParser
 import EgretAddressing
 public import EgretNames
 
-/// The servers that `--dns` names, and whom those over TLS must be vouched for by.
+/// The servers that `--dns`, or a policy, names, and whom those over TLS must be vouched for by.
 struct ConfiguredServers: Sendable {
     /// The servers.
     var servers: [NameServer]
-    /// `nil` if none of them is asked over TLS.
+    /// `nil` if none of them is asked over TLS, and nobody has said whom to trust.
     var trust: ServerTrust?
 
     /// Prepares for the servers.
     ///
     /// - Parameters:
-    ///   - servers: What `--dns` says.
+    ///   - servers: What `--dns` says, or else the policies do.
     ///   - authorities: What `--dns-ca` says.
     /// - Throws: `RunFailure` if the authorities cannot be read.
     init(_ servers: [NameServer], authorities: String?) throws {
         self.servers = servers
-        guard servers.contains(where: \.isEncrypted) else { return }
+        // Policies that come later may name such servers too.
+        guard servers.contains(where: \.isEncrypted) || authorities != nil else { return }
         do {
             trust = try ServerTrust(authorities: authorities)
         } catch {
@@ -35,7 +36,7 @@ struct ConfiguredServers: Sendable {
         guard let server = servers.first(where: { !$0.isPlain }) else { return }
         throw RunFailure(
             message: "\(server) can be asked only in a policy with rules about names, where Egret asks for the command",
-            advice: "name an address alone with --dns, or allow domains")
+            advice: "name an address alone with --dns, or under dns in the policy, or allow domains")
     }
 }
 

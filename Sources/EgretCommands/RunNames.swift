@@ -81,7 +81,8 @@ final class RunNames: Sendable {
             hooks: NameProxy.Hooks(
                 commit: { endpoint, grants in try sets.commit(endpoint, grants) },
                 note: { _, holdings in try limited?.note(holdings) },
-                event: { _, event in log.note(event) }
+                event: { _, event in log.note(event) },
+                failed: { error in RunNames.warn("names are resolved no more, and new ones stay closed", error) }
             ))
         var settings = ConnectionProxy.Settings()
         // Every other connection of the run has the host's address too.
@@ -94,7 +95,8 @@ final class RunNames: Sendable {
             hooks: ConnectionProxy.Hooks(
                 begin: { endpoint, destination in log.judge.beginning(endpoint, destination) },
                 allows: { endpoint, attempt in log.judge.decide(endpoint, attempt).verdict == .allow },
-                event: { _, event in log.note(event) }
+                event: { _, event in log.note(event) },
+                failed: { error in RunNames.warn("connections by name pass no more, and open ones have ended", error) }
             ))
         let readsDatagrams = names.contains { !$0.traffic.checkedDatagrams.isEmpty }
         datagrams = try readsDatagrams ? RunNames.startDatagrams(setting, registry, sets, log) : nil
@@ -124,12 +126,13 @@ final class RunNames: Sendable {
                     try sets.pass(from: attempt.source, to: attempt.destination, in: wanted)
                 },
                 event: { _, event in log.note(event, over: .udp) },
-                failed: { error in
-                    Console.error([
-                        "egret: warning: names in QUIC are read no more, and what says them is dropped: \(error)"
-                    ])
-                }
+                failed: { error in warn("names in QUIC are read no more, and what says them is dropped", error) }
             ))
+    }
+
+    /// Says that a proxy has ended by itself, while the command goes on.
+    private static func warn(_ text: String, _ error: LinuxError) {
+        Console.error(["egret: warning: \(text): \(error)"])
     }
 
     private static func endpoint(_ setting: Setting, _ judge: ConnectionJudge) -> NameEndpoint {

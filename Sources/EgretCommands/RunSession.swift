@@ -7,6 +7,7 @@ import EgretDataplane
 import EgretEvaluator
 import EgretFlows
 import EgretLinux
+import EgretNames
 import EgretNetlink
 import EgretPolicy
 import EgretRun
@@ -122,7 +123,9 @@ struct RunSession {
 
     /// Waits for the host's lock, which can be interrupted; from then on nothing interrupts half-way.
     private func makePlace(_ policies: PolicySet, _ user: UserIdentity) throws -> (RunPlace, Supervisor) {
-        let servers = try ConfiguredServers(options.resolvers, authorities: options.resolverAuthorities)
+        // What is said with the command stands before what is written in files.
+        let named = options.resolvers.isEmpty ? policies.nameServers.map { NameServer($0) } : options.resolvers
+        let servers = try ConfiguredServers(named, authorities: options.resolverAuthorities)
         let host = try RunHost()
         let lock = try host.state.lock()
         do {

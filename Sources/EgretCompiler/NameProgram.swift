@@ -103,6 +103,7 @@ public struct NameProgram: Hashable, Sendable {
             // Before everybody else's destination NAT: the first that translates a connection decides.
             Chain(chain("resolve"), base: BaseChain(kind: .nat, hook: .prerouting, priority: -115)),
             Chain(chain("guard"), base: BaseChain(kind: .filter, hook: .forward, priority: -20)),
+            Chain(chain("arrive"), base: BaseChain(kind: .filter, hook: .input, priority: -20)),
         ]
         let checksDatagrams = proxies.datagramsPort != nil && doors.contains { !$0.checkedDatagrams.isEmpty }
         if checksDatagrams { program.sets = AddressFamily.allCases.map { passedSet($0) } }
@@ -123,6 +124,7 @@ public struct NameProgram: Hashable, Sendable {
         }
         program.rules += diverting([], to: proxies.checksPort, generation, slot: slot)
         program.rules += resolving(proxies, generation) + guarding()
+        program.rules += arriving(proxies, datagramsPort: checksDatagrams ? proxies.datagramsPort : nil)
     }
 
     /// The set of flows of datagrams that the check has let through, and leads nowhere any more: the client's address and
@@ -253,6 +255,24 @@ public struct NameProgram: Hashable, Sendable {
             }
         }
         return rules
+    }
+
+    /// What others send to the proxies' ports fills no socket: the sockets are at all of the host's addresses, and everybody who
+    /// reaches the host reaches them. What is led there comes by the endpoint's link.
+    private func arriving(_ proxies: Proxies, datagramsPort: UInt16?) -> [Rule] {
+        var places: [(transport: UInt128, port: UInt16)] = [
+            (17, proxies.namesPort), (6, proxies.namesPort), (6, proxies.checksPort),
+        ]
+        if let datagramsPort { places.append((17, datagramsPort)) }
+        return places.map { transport, port in
+            Rule(
+                in: chain("arrive"),
+                [
+                    .notEqual(.inputInterface, UInt128(endpoint.interfaceIndex)),
+                    .equal(.transportProtocol, transport), .equal(.destinationPort, UInt128(port)), .anonymousCounter,
+                    .verdict(.drop),
+                ])
+        }
     }
 
     /// What should have been led to a proxy does not leave.

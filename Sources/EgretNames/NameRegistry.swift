@@ -230,6 +230,14 @@ public final class NameRegistry: Sendable {
         state.withLock { $0.byAddress[address] }
     }
 
+    /// The endpoint that has an address, and which of those that have had its number it is.
+    func owner(of address: IPAddress) -> NameOwner? {
+        state.withLock { state in
+            guard let id = state.byAddress[address], let entry = state.entries[id] else { return nil }
+            return NameOwner(endpoint: id, incarnation: entry.incarnation)
+        }
+    }
+
     /// Forgets what has expired.
     func expire(now: UInt64) {
         state.withLock { state in

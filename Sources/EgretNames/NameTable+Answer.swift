@@ -38,7 +38,8 @@ extension NameTable {
     public mutating func answer(_ message: DNSMessage, to permission: Permission, now: UInt64) -> AnswerJudgment {
         let question = permission.question
         guard let chain = AliasChain(message, for: question, limit: limits.aliasesPerAnswer) else {
-            return .refuse(.serverFailure, .badAnswer(question.name, "aliases in a circle, or too many"))
+            let reason = "aliases in a circle, too many, or others than their DNAME says"
+            return .refuse(.serverFailure, .badAnswer(question.name, reason))
         }
         if permission.isUnnamed {
             if let denial = firstDenial(of: chain.names) {
@@ -129,29 +130,74 @@ extension NameTable {
 struct AliasChain {
     /// The names, from the one asked for to the last.
     private(set) var names: [DNSName]
-    /// The shortest lifetime of an alias on the way, in seconds.
+    /// The names below which others stand for those on the way (DNAME).
+    private(set) var subtrees: Swift.Set<DNSName> = []
+    /// The shortest lifetime of an alias on the way, in seconds: of one that a DNAME has made, the DNAME's too.
     private(set) var shortestLifetime = UInt32.max
 
-    /// Follows the aliases inside one answer, or `nil` if they do not end.
+    /// What stands for a name, or for all names below one.
+    private struct Alias {
+        var target: DNSName
+        var lifetime: UInt32
+    }
+
+    /// Follows the aliases inside one answer, or `nil` if they do not end, or are others than a DNAME says.
     init?(_ message: DNSMessage, for question: DNSQuestion, limit: Int) {
         names = [question.name]
         guard question.type != .cname, message.answers.contains(where: { $0.type == .cname }) else { return }
-        var aliases: [DNSName: (DNSName, UInt32)] = [:]
+        guard let aliases = AliasChain.aliases(.cname, in: message),
+            let redirections = AliasChain.aliases(.dname, in: message)
+        else { return nil }
+        while let last = names.last, let alias = aliases[last] {
+            guard names.count <= limit, !names.contains(alias.target) else { return nil }
+            if let (owner, redirection) = AliasChain.redirection(of: last, in: redirections) {
+                // There is nothing else below the owner of a DNAME (RFC 6672, section 2.4).
+                guard last.replacing(owner, with: redirection.target) == alias.target else { return nil }
+                subtrees.insert(owner)
+                shortestLifetime = min(shortestLifetime, redirection.lifetime)
+            }
+            names.append(alias.target)
+            shortestLifetime = min(shortestLifetime, alias.lifetime)
+        }
+    }
+
+    /// The aliases of a type, by their owners; `nil` if one has two.
+    private static func aliases(_ type: DNSRecordType, in message: DNSMessage) -> [DNSName: Alias]? {
+        var aliases: [DNSName: Alias] = [:]
         for record in message.answers {
-            guard record.type == .cname, record.recordClass == DNSQuestion.internetClass,
+            guard record.type == type, record.recordClass == DNSQuestion.internetClass,
                 case .name(let target) = record.data
             else { continue }
             let other = aliases[record.name]
-            // Two aliases of one name are no answer (RFC 2181, section 10.1).
-            if let other, other.0 != target { return nil }
+            // Two aliases of one name are no answer (RFC 2181, section 10.1; RFC 6672, section 2.4).
+            if let other, other.target != target { return nil }
             let lifetime = record.timeToLive.asLifetime
-            aliases[record.name] = (target, min(lifetime, other?.1 ?? lifetime))
+            aliases[record.name] = Alias(target: target, lifetime: min(lifetime, other?.lifetime ?? lifetime))
         }
-        while let last = names.last, let (target, lifetime) = aliases[last] {
-            guard names.count <= limit, !names.contains(target) else { return nil }
-            names.append(target)
-            shortestLifetime = min(shortestLifetime, lifetime)
+        return aliases
+    }
+
+    /// The DNAME that a name comes under: the nearest one, and never the name's own.
+    private static func redirection(of name: DNSName, in redirections: [DNSName: Alias]) -> (DNSName, Alias)? {
+        if redirections.isEmpty { return nil }
+        var owner = name
+        while owner != .root {
+            owner = owner.parent
+            if let found = redirections[owner] { return (owner, found) }
         }
+        return nil
+    }
+}
+
+extension DNSName {
+    /// The name with other labels in the place of those of a name that it is below (RFC 6672, section 2.2).
+    ///
+    /// - Parameters:
+    ///   - ancestor: The name that it is below.
+    ///   - target: What takes its place.
+    /// - Returns: The name; `nil` if it is too long.
+    fileprivate func replacing(_ ancestor: DNSName, with target: DNSName) -> DNSName? {
+        try? DNSName(labels: Array(labels.dropLast(ancestor.labelCount)) + target.labels)
     }
 }
 
@@ -212,6 +258,8 @@ struct AnswerFilter {
     private mutating func filtered(_ record: DNSRecord) -> DNSRecord? {
         guard record.recordClass == DNSQuestion.internetClass else { return nil }
         if record.type == .dname { return record }
+        // Without the signature of the DNAME nobody could check the alias that it has made, which has none.
+        if record.type == .rrsig, chain.subtrees.contains(record.name) { return record }
         guard chain.names.contains(record.name) else { return nil }
         if record.type == .rrsig || record.type == .cname { return record }
         guard record.type == question.type || question.type == .any else { return nil }

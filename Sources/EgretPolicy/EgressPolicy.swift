@@ -58,6 +58,8 @@ public struct EgressPolicy: Hashable, Sendable {
     public var budgets: [TrafficBudget]
     /// The ways that connections take, in order: the first whose match covers the connection decides.
     public var routes: [EgressRoute]
+    /// The servers that questions of its endpoints about names go to; none where the policy does not say.
+    public var nameServers: [DNSServer]
     /// Where the document begins.
     public var location: SourceLocation?
 
@@ -73,6 +75,7 @@ public struct EgressPolicy: Hashable, Sendable {
         limits: [TrafficLimit] = [],
         budgets: [TrafficBudget] = [],
         routes: [EgressRoute] = [],
+        nameServers: [DNSServer] = [],
         location: SourceLocation? = nil
     ) {
         self.limits = limits
@@ -85,6 +88,7 @@ public struct EgressPolicy: Hashable, Sendable {
         self.defaultAction = defaultAction
         self.rules = rules
         self.routes = routes
+        self.nameServers = nameServers
         self.location = location
     }
 }

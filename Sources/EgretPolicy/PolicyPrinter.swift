@@ -38,6 +38,9 @@ public enum PolicyPrinter {
         if policy.tier == .workload, let action = policy.defaultAction {
             lines.append("  default: \(action.rawValue)")
         }
+        if !policy.nameServers.isEmpty {
+            lines.append("  dns: \(list(policy.nameServers.map(\.description)))")
+        }
         lines.append(policy.rules.isEmpty ? "  egress: []" : "  egress:")
         lines += policy.rules.flatMap(rule)
         if !policy.limits.isEmpty { lines += ["  limits:"] + policy.limits.flatMap(limit) }

@@ -4,13 +4,13 @@
 extension PolicyReader {
     private static let specSchema = DocumentFields.Schema(
         name: "spec",
-        fields: ["tier", "priority", "mode", "selects", "default", "egress", "limits", "budgets", "routes"],
+        fields: ["tier", "priority", "mode", "selects", "default", "egress", "limits", "budgets", "routes", "dns"],
         foreign: [
             "rules": "the rules are under egress",
             "policyTypes": "remove it: an EgressPolicy is about egress",
             "podSelector": "write selects", "selector": "write selects", "endpointSelector": "write selects",
             "ingress": "remove it: an EgressPolicy is about egress",
-            "defaultAction": "write default",
+            "defaultAction": "write default", "nameservers": "write dns", "resolvers": "write dns",
         ]
     )
 
@@ -36,12 +36,13 @@ extension PolicyReader {
         let limits = spec["limits"].map { readLimits($0) } ?? []
         let budgets = spec["budgets"].map { readBudgets($0) } ?? []
         let routes = spec["routes"].map { readRoutes($0) } ?? []
+        let nameServers = spec["dns"].map { readNameServers($0) } ?? []
         guard let name, let tier, let priority, let mode else { return }
         result.policies.append(
             EgressPolicy(
                 name: name.name, selects: selects, mode: mode, tier: tier, priority: priority,
                 defaultAction: defaultAction, rules: rules, limits: limits, budgets: budgets, routes: routes,
-                location: document.node.location
+                nameServers: nameServers, location: document.node.location
             ))
     }
 

@@ -159,6 +159,27 @@ struct NameServiceTests {
         #expect(endpoint.denial == denial && endpoint.limits == limits && limits != NameLimits())
     }
 
+    @Test("an endpoint's questions go to the servers that its policies name, and else to those of the agent")
+    func servers() throws {
+        let service = try service(try TemporaryDirectory())
+        let agents = [try #require(NameServer("192.0.2.1"))]
+        func endpoint(_ servers: [String]) throws -> NameEndpoint {
+            let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
+            let named = try servers.map { try #require(DNSServer($0)) }
+            let policies = PolicySet(policies: [EgressPolicy(name: "p", rules: [rule], nameServers: named)])
+            let member = NameMember(
+                slot: 1, link: "veth1#4", addresses: [NameServiceTests.first],
+                generation: try #require(Generation(rawValue: 7)), policies: policies)
+            return service.endpoint(member, agents, ConnectionJudge(policies, registry: service.registry))
+        }
+        let without = try endpoint([])
+        #expect(without.servers == agents && without.replaceableServers.isEmpty)
+        let with = try endpoint(["tls://192.0.2.53#dns.example.net", "192.0.2.54"])
+        #expect(with.servers.map(\.description) == ["tls://192.0.2.53:853#dns.example.net", "192.0.2.54"])
+        #expect(with.trustedServers == Swift.Set([IPAddress("192.0.2.54")].compactMap { $0 }))
+        #expect(with.replaceableServers.count == 2)
+    }
+
     /// A time that tests set, in seconds since 1970.
     private final class Clock: Sendable {
         private let state: Mutex<Int64>
@@ -248,6 +269,39 @@ struct NameServiceTests {
         try File.remove(path)
         try service.start()
         #expect(throws: (any Error).self) { try File.readText(path) }
+    }
+
+    @Test("a proxy that has ended by itself is started again with its sockets; until then endpoints have a problem")
+    func restarting() throws {
+        let service = try service(try TemporaryDirectory())
+        try service.start()
+        defer { service.end() }
+        let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
+        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let member = NameMember(
+            slot: 1, link: "veth1#4", addresses: [NameServiceTests.first],
+            generation: try #require(Generation(rawValue: 7)), policies: policies)
+        service.change(NameChange(members: [member])) { _ in }
+        let before = try #require(service.proxies.withLock { $0 })
+        func sockets(_ proxies: NameService.Proxies) -> [[ListeningPlace: ObjectIdentifier]] {
+            [proxies.questions.sockets, proxies.connections.sockets].map { $0.mapValues { ObjectIdentifier($0) } }
+        }
+        let places = sockets(before)
+        let ports = service.ports
+        #expect(places.map(\.count) == [4, 2])
+        service.noteEnd(of: .questions, LinuxError(.overrun, operation: "wait"))
+        service.noteEnd(of: .checks, LinuxError(.overrun, operation: "wait"))
+        #expect(service.held()["veth1#4"]?.problem?.hasPrefix("the proxy for questions has ended: ") == true)
+        try service.tick()
+        let after = try #require(service.proxies.withLock { $0 })
+        #expect(after.questions !== before.questions && after.connections !== before.connections)
+        #expect(!after.questions.isHeld && !after.connections.isHeld)
+        #expect(service.ports == ports && sockets(after) == places)
+        #expect(service.held()["veth1#4"]?.problem?.contains("has ended") != true)
+        #expect(service.book.figures.endedProxies == 2)
+        // Once is enough.
+        try service.tick()
+        #expect(service.proxies.withLock { $0?.questions } === after.questions)
     }
 
     @Test("a connection from an address that is its endpoint's no more ends, though the name is allowed")

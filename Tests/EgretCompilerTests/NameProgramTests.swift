@@ -101,6 +101,22 @@ struct NameProgramTests {
         #expect(lines(program, in: "egret3-guard").allSatisfy { $0.hasSuffix("counter name \"egret3-strayed\" drop") })
     }
 
+    @Test("what comes to the proxies' ports by another link than the endpoint's is dropped")
+    func uninvited() throws {
+        var door = NameProgramTests.door
+        let first = ["udp th dport == 5053", "tcp th dport == 5053", "tcp th dport == 5443"]
+        func expected(_ places: [String]) -> [String] {
+            places.map { "meta iif != 7 meta l4proto == \($0) counter drop" }
+        }
+        #expect(try lines(program([door]), in: "egret3-arrive") == expected(first))
+        door.checkedDatagrams = [PortRange(443)]
+        #expect(
+            try lines(program([door], datagramsPort: 5_444), in: "egret3-arrive")
+                == expected(first + ["udp th dport == 5444"]))
+        let chain = try program([door]).program.chains.first { $0.name == "egret3-arrive" }
+        #expect(chain?.base?.hook == .input)
+    }
+
     @Test("questions of both families and protocols go to the proxy, and are limited before")
     func questions() throws {
         let program = try program([])

@@ -147,6 +147,15 @@ extension NameBench {
             failures = {b"servfail": (2, b""), b"refused": (5, b""), b"notimp": (4, b""),
                 # An extended error: DNSSEC Bogus, and Network Error.
                 b"bogus": (2, b"\\0\\6"), b"network": (2, b"\\0\\x17")}
+            # Servers that do not know EDNS: FORMERR and the header alone, or NOTIMP.
+            unknowing = {b"formerr": 1, b"notedns": 4}
+            def misses(q, kind): return kind in unknowing and q[11] > 0
+            def miss(q, kind):
+                code = unknowing[kind]
+                end = 12
+                while q[end]: end += 1 + q[end]
+                return (q[:2] + bytes([0x81, 0x80 | code, 0, 0 if code == 1 else 1]) + bytes(6)
+                        + (b"" if code == 1 else q[12:end + 5]))
             def failure(q, kind):
                 code, error = failures[kind]
                 end = 12
@@ -159,7 +168,8 @@ extension NameBench {
                     c, _ = t.accept()
                     q = c.recv(2048)[2:]
                     kind = q[13:13 + q[12]].lower()
-                    a = failure(q, kind) if kind in failures else answer(q, lower=True)
+                    a = (miss(q, kind) if misses(q, kind)
+                        else failure(q, kind) if kind in failures else answer(q, lower=True))
                     c.sendall(struct.pack(">H", len(a)) + a)
                     c.close()
             threading.Thread(target=streams, daemon=True).start()
@@ -184,6 +194,7 @@ extension NameBench {
                     s.sendto(answer(q), peer)
                 elif kind == b"flood":
                     for i in range(300): s.sendto(struct.pack(">H", i * 211 & 65535) + answer(q, evil)[2:], peer)
+                elif misses(q, kind): s.sendto(miss(q, kind), peer)
                 elif kind in failures: s.sendto(failure(q, kind), peer)
                 elif kind == b"lower": s.sendto(answer(q, evil, lower=True), peer)
                 elif kind == b"silent": pass

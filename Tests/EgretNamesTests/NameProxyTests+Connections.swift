@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretLinux
 import EgretNames
 import EgretPolicy
@@ -442,6 +443,42 @@ extension NameProxyTests {
         // In hundredths of a second, user and system.
         let ticks = [before, after].map { $0.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }.reduce(0, +) }
         #expect(!before.isEmpty && ticks[1] - ticks[0] < 10, "\(before) \(after)")
+    }
+
+    @Test("who gets an endpoint's number and address does not inherit how many connections the former one has")
+    func passedOnCount() throws {
+        let bench = try bench("www.site.example.test")
+        var settings = ConnectionProxy.Settings()
+        settings.connectionsPerEndpoint = 1
+        try bench.startChecks(settings)
+        _ = try bench.short(NameBench.knot, "www.site.example.test")
+        let program = try bench.file(
+            "one.py",
+            """
+            import socket, time
+            c = socket.create_connection(("\(NameBench.site)", 80), 5)
+            c.sendall(b"GET / HTTP/1.1\\r\\nHost: www.site.example.test\\r\\n\\r\\n")
+            print(c.recv(15), flush=True)
+            time.sleep(60)
+            """)
+        let client = try RunningProgram(["ip", "netns", "exec", NameBench.client, "python3", program])
+        defer {
+            client.send(signal: 9)
+            _ = client.wait()
+        }
+        for _ in 0..<1_000 where !client.outputSoFar.contains("200") { _ = try runProgram(["sleep", "0.01"]) }
+        func isServed() throws -> Bool { try bench.curl("-4", "http://www.site.example.test/") == "hello\n" }
+        #expect(try !isServed())
+        let registry = bench.proxy.registry
+        let now = BootClock.milliseconds
+        let holdings = registry.holdings(of: 1, now: now)
+        registry.remove(1)
+        _ = registry.set(
+            NameEndpoint(
+                id: 1, addresses: NameBench.clientAddresses, rules: [try .allow(0, "www.site.example.test")],
+                trustedServers: Swift.Set([NameBench.knot].compactMap { IPAddress($0) })),
+            holding: holdings, now: now)
+        #expect(try isServed())
     }
 
     @Test("many connections at once are all served, and too many are reset")

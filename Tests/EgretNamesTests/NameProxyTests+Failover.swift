@@ -37,6 +37,21 @@ extension NameProxyTests {
         #expect(try bench.short(NameProxyTests.elsewhere, "+tcp", name) == ["203.0.113.10"])
     }
 
+    @Test(
+        "a server that does not know EDNS is asked again without it, and at once without it from then on",
+        arguments: ["formerr", "notedns"], [false, true])
+    func withoutExtensions(kind: String, isOverStream: Bool) throws {
+        let bench = try bench([isOverStream ? "tcp://\(NameBench.liar)" : NameBench.liar])
+        try bench.startLiar()
+        var asked: Int { bench.serverOutput.split(separator: "\n").count { $0 == "asked \(kind)" } }
+        let name = "\(kind).example.test"
+        #expect(try bench.short(NameProxyTests.elsewhere, name) == ["203.0.113.10"])
+        #expect(try bench.elements(0, .ipv4).contains("203.0.113.10"))
+        #expect(asked == (isOverStream ? 0 : 2))
+        #expect(try bench.short(NameProxyTests.elsewhere, name) == ["203.0.113.10"])
+        #expect(asked == (isOverStream ? 0 : 3))
+    }
+
     @Test("what is no matter of the server is its answer: wrong signatures, and what it does not do")
     func answersThatStay() throws {
         let bench = try bench([NameBench.liar, NameBench.dnsmasq])

@@ -346,6 +346,62 @@ struct NameTableTests {
         }
     }
 
+    @Test("what follows from a DNAME lives no longer than it, and its signature stays")
+    func redirections() throws {
+        let (owner, target) = (try name("www.old.example.com"), try name("www.new.test"))
+        func records(_ lifetimes: [UInt32]) throws -> [DNSRecord] {
+            [
+                DNSRecord(try name("old.example.com"), .dname, timeToLive: lifetimes[0], .name(try name("new.test"))),
+                DNSRecord(try name("old.example.com"), .rrsig, timeToLive: lifetimes[0], .opaque([0, 39])),
+                DNSRecord(owner, .cname, timeToLive: lifetimes[1], .name(target)),
+                DNSRecord(target, NameTableTests.web, timeToLive: lifetimes[2]),
+            ]
+        }
+        let cases: [([UInt32], UInt32)] = [
+            ([40, 300, 300], 40), ([300, 40, 300], 40), ([300, 300, 40], 40), ([0x8000_0001, 300, 300], 0),
+        ]
+        for (lifetimes, longest) in cases {
+            var table = NameTable(rules: [try rule(0, "*.example.com")], now: 0)
+            let permission = try permission(&table, "www.old.example.com")
+            let answer = try answer(permission, records(lifetimes))
+            let passage = try passage(table.answer(answer, to: permission, now: 0))
+            #expect(passage.grants.map(\.address) == [NameTableTests.web])
+            #expect(passage.longestLifetime == longest && passage.changed == nil, "\(lifetimes)")
+        }
+    }
+
+    @Test("an alias below a DNAME that is another than the DNAME says is no answer")
+    func badRedirections() throws {
+        func judge(_ target: String, _ redirections: [(String, String)], _ asked: String = "a.b.old.example.com") throws
+            -> Bool
+        {
+            var table = NameTable(rules: [try rule(0, "*.example.com")], now: 0)
+            let permission = try permission(&table, asked)
+            var records = try redirections.map { owner, target in
+                DNSRecord(try name(owner), .dname, timeToLive: 60, .name(try name(target)))
+            }
+            records.append(DNSRecord(try name(asked), .cname, timeToLive: 60, .name(try name(target))))
+            records.append(DNSRecord(try name(target), NameTableTests.web, timeToLive: 60))
+            switch table.answer(answer(permission, records), to: permission, now: 0) {
+            case .pass: return true
+            case .refuse(let code, _):
+                #expect(code == .serverFailure)
+                return false
+            }
+        }
+        #expect(try judge("a.b.new.test", [("old.example.com", "new.test")]))
+        #expect(try judge("A.b.New.test", [("OLD.example.com", "new.TEST")]))
+        #expect(try judge("a.b", [("old.example.com", ".")]))
+        #expect(try !judge("a.new.test", [("old.example.com", "new.test")]))
+        #expect(try !judge("evil.test", [("old.example.com", "new.test")]))
+        #expect(try !judge("a.b.new.test", [("old.example.com", "new.test"), ("old.example.com", "other.test")]))
+        // One that is about others, or about what is below the name alone.
+        #expect(try judge("evil.test", [("other.example.com", "new.test")]))
+        #expect(try judge("evil.test", [("a.b.old.example.com", "new.test")]))
+        let long = [String](repeating: String(repeating: "x", count: 60), count: 4).joined(separator: ".")
+        #expect(try !judge("a.b.new.test", [("old.example.com", long)], "a.bcdefghijk.old.example.com"))
+    }
+
     @Test("a rule that denies what a name is an alias of stands in the way of the rules behind it")
     func deniedAliases() throws {
         let denial = try rule(1, "ads.test", effect: .deny)

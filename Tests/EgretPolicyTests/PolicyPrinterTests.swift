@@ -59,7 +59,10 @@ struct PolicyPrinterTests {
                 domains: some(patterns) + [patterns[1]], naming: naming,
                 services: some([.ports(.tcp, PortRange(443)), .any(.tcp)]) + (applications ? [] : some([.any(.udp)])))
             let denial = EgressRule(action: .deny, domains: [patterns[0]])
-            let policies = [EgressPolicy(name: "p", rules: [denial, rule])]
+            let servers = try ["192.0.2.53", "tcp://[2001:db8::53]:5353", "tls://192.0.2.53:853#dns.example.net"].map {
+                try #require(DNSServer($0))
+            }
+            let policies = [EgressPolicy(name: "p", rules: [denial, rule], nameServers: some(servers))]
             let text = PolicyPrinter.yaml(policies: policies, groups: groups)
             let result = readPolicies(text)
             #expect(!result.hasErrors, "\(result.diagnostics.map(DiagnosticFormatter.format))\n\(text)")

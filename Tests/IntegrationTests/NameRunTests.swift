@@ -403,6 +403,34 @@ struct NameRunTests {
         }
     }
 
+    @Test("a policy names the servers that are asked, and --dns others")
+    func serversOfPolicy() throws {
+        try withNames("npolicydns") { internet in
+            func run(_ flags: [String], _ server: String) throws -> ProgramOutput {
+                try internet.egret(
+                    flags + ["--report", "none", "-f", "-"],
+                    ["curl", "-s", "-m", "9", "-o", "/dev/null", "-w", "%{http_code}", "http://files.example.test"],
+                    standardInput: """
+                        apiVersion: egret.dev/v1
+                        kind: EgressPolicy
+                        metadata: { name: p }
+                        spec:
+                          dns: [\(server)]
+                          egress:
+                          - action: allow
+                            to: [{ domains: [files.example.test] }]
+                            ports: [80]
+                        """)
+            }
+            // Nobody listens at web1.
+            let output = try run([], "tcp://\(TestInternet.resolver)")
+            #expect(output.standardOutput == "200", "\(output.standardError)")
+            #expect(internet.resolverLog(of: .friend).contains { $0.hasSuffix("files.example.test") })
+            #expect(try run([], "203.0.113.10").standardOutput == "000")
+            #expect(try run(["--dns", TestInternet.resolver], "203.0.113.10").standardOutput == "200")
+        }
+    }
+
     @Test("a command that has resolved a name has not done nothing, and a name that is allowed is not suggested")
     func reportOfNames() throws {
         try withNames("nreport") { internet in
@@ -444,6 +472,29 @@ struct NameRunTests {
             #expect(
                 output.standardOutput == six("200 000 ") + six("000 200 ") + six("200 200 ") + "0\n0\n",
                 "\(output.standardError)")
+            #expect(try internet.remains() == "")
+        }
+    }
+
+    @Test("what somebody sends to the ports of a run's proxies is dropped, and what the run leads there is not")
+    func uninvited() throws {
+        try withNames("nuninvited") { internet in
+            let home = LabHost.home.ipv4
+            let output = try internet.script(
+                """
+                f=$(mktemp -u); c="nft list chain inet egret egret0-arrive"
+                egret run --report none --dns \(TestInternet.resolver) --allow www.example.test -- bash -c "
+                    until [ -e $f ]; do sleep 0.05; done
+                    curl -s -m 5 -o /dev/null -w '%{http_code}\\n' http://www.example.test" &
+                until $c >/dev/null 2>&1; do sleep 0.05; done
+                $c | grep -oE '(udp|tcp) .*dport [0-9]+' | while read protocol rest; do
+                    echo $protocol
+                    timeout 1 bash -c "echo >/dev/$protocol/\(home)/${rest##* }"
+                done
+                $c | grep -oE 'packets [0-9]+' | grep -vc 'packets 0'
+                touch $f; wait; rm $f
+                """)
+            #expect(output.standardOutput == "udp\ntcp\ntcp\n3\n200\n", "\(output.standardError)")
             #expect(try internet.remains() == "")
         }
     }

@@ -17,6 +17,14 @@ final class KeptSockets: Sendable {
         /// The proxy that checks connections.
         case checks
 
+        /// What people call it.
+        var words: String {
+            switch self {
+            case .questions: "the proxy for questions"
+            case .checks: "the proxy for connections"
+            }
+        }
+
         /// What a socket of its is called in the store.
         func name(_ place: ListeningPlace) -> String { "\(rawValue)-\(place.rawValue)" }
     }

@@ -32,6 +32,8 @@ final class NameBook: Sendable {
         var unverified: UInt64 = 0
         /// Connections that were refused.
         var refusedConnections: UInt64 = 0
+        /// How often proxies have ended by themselves.
+        var endedProxies: UInt64 = 0
     }
 
     /// A limit of an endpoint.
@@ -68,6 +70,12 @@ final class NameBook: Sendable {
     func noteLostHoldings(_ endpoint: Int) {
         state.withLock { $0.failedCommits += 1 }
         log("names: what endpoint-\(endpoint) has resolved could not be kept; it asks again")
+    }
+
+    /// Notes that a proxy has ended by itself. It is started again within about a second, so this fills no log.
+    func noteEnd(of proxy: KeptSockets.Owner, _ why: String) {
+        state.withLock { $0.endedProxies += 1 }
+        log("names: \(proxy.words) has ended, and is started again: \(why)")
     }
 
     /// Notes what the proxy for questions tells of an endpoint.

@@ -170,13 +170,15 @@ extension NameService {
     }
 
     func endpoint(_ member: NameMember, _ servers: [NameServer], _ judge: ConnectionJudge) -> NameEndpoint {
-        NameEndpoint(
+        let own = member.policies.nameServers.map { NameServer($0) }
+        let servers = own.isEmpty ? servers : own
+        return NameEndpoint(
             id: member.slot, addresses: member.addresses,
             rules: member.missed != nil ? [] : NameRule.rules(of: member.policies),
             limits: setting.limits, denial: setting.denial,
             trustedServers: member.policies.trustedServers(besides: servers),
             servers: servers,
-            replaceableServers: setting.areServersChosen
+            replaceableServers: setting.areServersChosen || !own.isEmpty
                 ? member.policies.replaceableServers(among: servers) : [],
             isOpen: { judge.allowsQuestions(to: $0, isHost: false, overStream: $1) },
             isOpenHere: { judge.allowsQuestions(to: $0, isHost: true, overStream: $1) })

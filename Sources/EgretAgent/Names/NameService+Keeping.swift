@@ -11,6 +11,7 @@ extension NameService {
     /// Looks after what changes with time. To be called about once a second.
     func tick() throws {
         if !isRunning { return }
+        try restart()
         let now = EgretLinux.BootClock.milliseconds
         let changed = changedByTime()
         if !changed.isEmpty { resetConnections(anew: []) { changed.contains($0) } }
@@ -60,7 +61,7 @@ extension NameService {
             state.servers = servers
             return Array(state.entries.values)
         }
-        for entry in entries {
+        for entry in entries where entry.member.policies.nameServers.isEmpty {
             registry.setServers(
                 servers, trusted: entry.member.policies.trustedServers(besides: servers), of: entry.member.slot)
         }
@@ -69,6 +70,7 @@ extension NameService {
     /// What endpoints with rules about names hold, by link, and why they can resolve none, if so.
     func held() -> [String: (held: HeldNames, problem: String?)] {
         let (members, servers) = state.withLock { ($0.entries.values.map(\.member), $0.servers) }
+        let ended = self.ended.withLock { $0 }
         return Dictionary(
             members.map { member in
                 let (names, addresses) = registry.held(by: member.slot)
@@ -76,9 +78,12 @@ extension NameService {
                 if let missed = member.missed {
                     problem = "its policies have \(missed), which connections by name would miss"
                 }
-                if servers.isEmpty, member.policies.namedServers.isEmpty {
+                let policies = member.policies
+                if servers.isEmpty, policies.nameServers.isEmpty, policies.namedServers.isEmpty {
                     problem = "no server is known that could be asked: see --dns of egret agent"
                 }
+                if let why = ended[.checks] { problem = "\(KeptSockets.Owner.checks.words) has ended: \(why)" }
+                if let why = ended[.questions] { problem = "\(KeptSockets.Owner.questions.words) has ended: \(why)" }
                 return (member.link, (HeldNames(names: names, addresses: addresses), problem))
             }, uniquingKeysWith: { first, _ in first })
     }

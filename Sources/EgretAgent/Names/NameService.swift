@@ -27,7 +27,7 @@ final class NameService: Sendable {
         var servers: @Sendable () -> [NameServer]
         /// Whether whoever runs the agent has named them, once for all; else they are the host's.
         var areServersChosen = false
-        /// Whom servers over TLS must be vouched for by; needed if there are any.
+        /// Whom servers over TLS must be vouched for by; else the system's authorities do, for those that policies name.
         var trust: ServerTrust?
         /// How questions are answered that no rule allows.
         var denial: NameTable.Denial = .refused
@@ -81,6 +81,8 @@ final class NameService: Sendable {
     private let times: ConnectionTimes
     let state = Mutex(State())
     let proxies = Mutex<Proxies?>(nil)
+    /// The proxies that have ended by themselves and are not started again yet, and why they have.
+    let ended = Mutex<[KeptSockets.Owner: String]>([:])
     /// Whether it is noted where the proxies listen.
     private let areNoted = Mutex(false)
 
@@ -125,27 +127,17 @@ final class NameService: Sendable {
                 state.inherited = inherited
                 state.servers = setting.servers()
             }
-            let (sets, hooks) = (try makeSets(), self.connectionHooks)
+            let sets = try makeSets()
             let formerQuestions = setting.kept?.take(.questions, at: former?.questions) ?? [:]
             let formerChecks = setting.kept?.take(.checks, at: former?.checks) ?? [:]
             let questions = try NameService.atPort(former?.questions) { (port) throws(LinuxError) in
-                try NameProxy(
-                    registry: registry, port: port, isTransparent: true, former: port == 0 ? [:] : formerQuestions,
-                    isHeld: true, trust: setting.trust, hooks: questionHooks(sets))
+                try makeQuestions(at: port, former: port == 0 ? [:] : formerQuestions, sets)
             }
-            var settings = ConnectionProxy.Settings()
-            settings.isTransparent = false
-            settings.hasStandIn = true
-            settings.mark = HostNames.sent
-            settings.connections = 65_536
-            settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server, of: endpoint) }
-            settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
             let connections = try NameService.atPort(former?.checks) { (port) throws(LinuxError) in
-                try ConnectionProxy(
-                    registry: registry, port: port, settings: settings, former: port == 0 ? [:] : formerChecks,
-                    isHeld: true, hooks: hooks)
+                try makeConnections(at: port, former: port == 0 ? [:] : formerChecks)
             }
             let made = Proxies(questions: questions, connections: connections, sets: sets)
+            ended.withLock { $0 = [:] }
             proxies = made
             return made
         }
@@ -157,6 +149,80 @@ final class NameService: Sendable {
             }
         }
         try notePorts(areNew: opened != nil)
+    }
+
+    private func makeQuestions(
+        at port: UInt16, former: [ListeningPlace: Descriptor], _ sets: NameSets
+    ) throws(LinuxError) -> NameProxy {
+        try NameProxy(
+            registry: registry, port: port, isTransparent: true, former: former, isHeld: true, trust: setting.trust,
+            laterTrust: { try ServerTrust() }, hooks: questionHooks(sets))
+    }
+
+    private func makeConnections(
+        at port: UInt16, former: [ListeningPlace: Descriptor]
+    ) throws(LinuxError) -> ConnectionProxy {
+        var settings = ConnectionProxy.Settings()
+        settings.isTransparent = false
+        settings.hasStandIn = true
+        settings.mark = HostNames.sent
+        settings.connections = 65_536
+        settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server, of: endpoint) }
+        settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
+        return try ConnectionProxy(
+            registry: registry, port: port, settings: settings, former: former, isHeld: true, hooks: connectionHooks)
+    }
+
+    /// Starts proxies again that have ended by themselves, at their ports and with their sockets: what has waited there is
+    /// answered, and what leads there in the kernel goes on.
+    ///
+    /// - Throws: An error if one cannot be started; it is tried again with the next call.
+    func restart() throws {
+        if ended.withLock({ $0.isEmpty }) { return }
+        try proxies.withLock { proxies -> Void in
+            guard var running = proxies else { return }
+            // The former one's thread has ended, or is about to. It stops last, as the sockets are closed with it where nobody else
+            // has them.
+            let (questions, connections) = (running.questions, running.connections)
+            let new = try replacing(.questions) {
+                try makeQuestions(at: questions.port, former: questions.sockets, running.sets)
+            }
+            if let new {
+                running.questions = new
+                proxies = running
+                let isHeld = questions.isHeld
+                questions.stop()
+                if !isHeld { new.begin() }
+            }
+            let other = try replacing(.checks) {
+                try makeConnections(at: connections.port, former: connections.sockets)
+            }
+            if let other {
+                running.connections = other
+                proxies = running
+                let isHeld = connections.isHeld
+                connections.stop()
+                if !isHeld { other.begin() }
+            }
+        }
+    }
+
+    /// Makes a proxy in the place of one that has ended; `nil` if it has not. If it cannot be made, that is still to be done.
+    private func replacing<Proxy>(_ proxy: KeptSockets.Owner, _ make: () throws -> Proxy) throws -> Proxy? {
+        // First: the new one may end, too.
+        guard let why = ended.withLock({ $0.removeValue(forKey: proxy) }) else { return nil }
+        do {
+            return try make()
+        } catch {
+            ended.withLock { $0[proxy] = why }
+            throw error
+        }
+    }
+
+    /// Hears that a proxy has ended by itself.
+    func noteEnd(of proxy: KeptSockets.Owner, _ error: LinuxError) {
+        ended.withLock { $0[proxy] = "\(error)" }
+        book.noteEnd(of: proxy, "\(error)")
     }
 
     /// Notes where the proxies listen for the next agent, unless that is done.
@@ -254,7 +320,8 @@ final class NameService: Sendable {
             question: { [self] _ in book.noteQuestion() },
             refusal: { [self] endpoint, event, server, isStream in
                 book.noteRefusal(endpoint, event, server: server, isStream: isStream, judge(endpoint))
-            })
+            },
+            failed: { [self] error in noteEnd(of: .questions, error) })
     }
 
     var connectionHooks: ConnectionProxy.Hooks {
@@ -270,7 +337,8 @@ final class NameService: Sendable {
             event: { [self] endpoint, event in
                 times.note(event, of: endpoint)
                 book.note(endpoint, event, judge(endpoint))
-            })
+            },
+            failed: { [self] error in noteEnd(of: .checks, error) })
     }
 
     /// Whether an open connection may go on no more.

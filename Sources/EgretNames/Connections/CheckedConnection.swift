@@ -10,6 +10,8 @@ final class CheckedConnection {
     /// The client's token; the server's is one more.
     let token: UInt64
     let endpoint: Int
+    /// Which of those that have had the endpoint's number it is.
+    let incarnation: UInt64
     let source: SocketAddress
     let destination: SocketAddress
     let client: Side
@@ -57,11 +59,12 @@ final class CheckedConnection {
     }
 
     init(
-        token: UInt64, endpoint: Int, source: SocketAddress, destination: SocketAddress, client: InternetSocket,
-        server: InternetSocket, reader: SpokenNameReader, deadline: UInt64
+        token: UInt64, endpoint: Int, incarnation: UInt64 = 0, source: SocketAddress, destination: SocketAddress,
+        client: InternetSocket, server: InternetSocket, reader: SpokenNameReader, deadline: UInt64
     ) {
         self.token = token
         self.endpoint = endpoint
+        self.incarnation = incarnation
         self.source = source
         self.destination = destination
         self.client = Side(client)
@@ -69,6 +72,9 @@ final class CheckedConnection {
         self.reader = reader
         self.deadline = deadline
     }
+
+    /// Whose it is.
+    var owner: NameOwner { NameOwner(endpoint: endpoint, incarnation: incarnation) }
 
     /// Whether the client's bytes need no reading any more, and none is left that was read.
     var splicesUp: Bool { isOpaque && pending.isEmpty && server.output.isEmpty && isConnected && !client.copies }

@@ -22,6 +22,9 @@ public final class ConnectionProxy: Sendable {
         public var allows: @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool
         /// Is told what happens to an endpoint's connections.
         public var event: @Sendable (_ endpoint: Int, _ event: ConnectionEvent) -> Void
+        /// Is told, at most once, that the proxy has ended by itself, and its connections with it. Who connects waits in the
+        /// sockets, which stay open until ``ConnectionProxy/stop()``. The proxy must not be stopped in the call itself.
+        public var failed: @Sendable (_ error: LinuxError) -> Void
 
         /// Creates hooks. By default a connection may go on if it says a name by which some rule reaches the address.
         public init(
@@ -29,11 +32,13 @@ public final class ConnectionProxy: Sendable {
             allows: @escaping @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool = { _, attempt in
                 if case .name = attempt.speech { !attempt.rules.isEmpty } else { false }
             },
-            event: @escaping @Sendable (_ endpoint: Int, _ event: ConnectionEvent) -> Void = { _, _ in }
+            event: @escaping @Sendable (_ endpoint: Int, _ event: ConnectionEvent) -> Void = { _, _ in },
+            failed: @escaping @Sendable (_ error: LinuxError) -> Void = { _ in }
         ) {
             self.begin = begin
             self.allows = allows
             self.event = event
+            self.failed = failed
         }
     }
 
@@ -127,6 +132,9 @@ public final class ConnectionProxy: Sendable {
     }
 
     deinit { stop() }
+
+    /// Whether it still waits for ``begin()``.
+    public var isHeld: Bool { orders.isHeld }
 
     /// Begins to accept, where the proxy was told to wait for that.
     public func begin() {

@@ -20,7 +20,7 @@ final class RelayLoop {
     var connections: [UInt64: CheckedConnection] = [:]
     /// Those with a deadline.
     var hurried: Swift.Set<UInt64> = []
-    private var counts: [Int: Int] = [:]
+    private var counts: OwnerCounts
     private var nextToken: UInt64 = 16
     private var arePaused = false
     private var isAccepting = false
@@ -40,6 +40,7 @@ final class RelayLoop {
         hostAddresses = try HostAddresses()
         ownPort = port
         patience = settings.patience.milliseconds
+        counts = OwnerCounts(most: settings.connections, each: settings.connectionsPerEndpoint)
     }
 
     private func startAccepting() {
@@ -56,13 +57,22 @@ final class RelayLoop {
     }
 
     /// Works until it is told to stop.
-    func run(_ orders: RelayOrders) {
+    func run(_ orders: RelayOrders) { run(orders, waiting: happened) }
+
+    /// The same; `wait` says what has happened, after so many milliseconds at most.
+    func run(
+        _ orders: RelayOrders,
+        waiting wait: (_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, EventLoop.Events)]
+    ) {
+        var failure: LinuxError?
         while !orders.isStopped {
             if !isAccepting, !orders.isHeld { startAccepting() }
-            var events: [(UInt64, EventLoop.Events)] = []
-            do {
-                try loop.wait(milliseconds: hurried.isEmpty && !arePaused ? -1 : 250) { events.append(($0, $1)) }
+            let events: [(UInt64, EventLoop.Events)]
+            do throws(LinuxError) {
+                events = try wait(hurried.isEmpty && !arePaused ? -1 : 250)
             } catch {
+                // Nothing opens by it, but nobody would know why connections by name pass no more.
+                failure = error
                 break
             }
             now = BootClock.milliseconds
@@ -71,6 +81,13 @@ final class RelayLoop {
             if now >= nextTick { tick() }
         }
         for connection in Array(connections.values) { close(connection, isReset: true) }
+        if let failure { hooks.failed(failure) }
+    }
+
+    private func happened(_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, EventLoop.Events)] {
+        var events: [(UInt64, EventLoop.Events)] = []
+        try loop.wait(milliseconds: milliseconds) { events.append(($0, $1)) }
+        return events
     }
 
     private func handle(_ token: UInt64, _ events: EventLoop.Events) {
@@ -122,7 +139,8 @@ final class RelayLoop {
     private func take(_ socket: InternetSocket, _ source: SocketAddress) throws(LinuxError) {
         var isTaken = false
         defer { if !isTaken { socket.resetOnClose() } }
-        guard let endpoint = registry.endpoint(at: source.address) else { return }
+        guard let owner = registry.owner(of: source.address) else { return }
+        let endpoint = owner.endpoint
         let found = settings.isTransparent ? try? socket.ownAddress() : socket.originalDestination()
         // What was sent to the proxy itself goes nowhere.
         guard let destination = found, destination.port != ownPort else { return }
@@ -135,8 +153,7 @@ final class RelayLoop {
         }
         let beginning = hooks.begin(endpoint, destination)
         guard beginning != .refuse else { return hooks.event(endpoint, .denied(destination)) }
-        guard connections.count < settings.connections, counts[endpoint, default: 0] < settings.connectionsPerEndpoint
-        else { return hooks.event(endpoint, .limited(destination)) }
+        guard counts.hasRoom(for: owner) else { return hooks.event(endpoint, .limited(destination)) }
         try? socket.setRelayOptions()
         let server: InternetSocket
         do throws(LinuxError) {
@@ -148,13 +165,13 @@ final class RelayLoop {
         }
         try? server.setRelayOptions()
         let connection = CheckedConnection(
-            token: nextToken, endpoint: endpoint, source: source, destination: destination, client: socket,
-            server: server, reader: SpokenNameReader(settings.protocols(endpoint, destination.port)),
-            deadline: now + patience)
+            token: nextToken, endpoint: endpoint, incarnation: owner.incarnation, source: source,
+            destination: destination, client: socket, server: server,
+            reader: SpokenNameReader(settings.protocols(endpoint, destination.port)), deadline: now + patience)
         nextToken += 2
         isTaken = true
         connections[connection.token] = connection
-        counts[endpoint, default: 0] += 1
+        counts.add(owner)
         if beginning == .pass { letPass(connection) } else { hurried.insert(connection.token) }
         settle(connection)
     }
@@ -179,7 +196,6 @@ final class RelayLoop {
             if side.hasLargePipe { largePipes -= 1 }
             if isReset { side.socket.resetOnClose() }
         }
-        let count = counts[connection.endpoint, default: 1] - 1
-        counts[connection.endpoint] = count > 0 ? count : nil
+        counts.remove(connection.owner)
     }
 }

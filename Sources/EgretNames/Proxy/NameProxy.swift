@@ -30,6 +30,9 @@ public final class NameProxy: Sendable {
         /// Is told of a question that is refused before anything of it leaves the host, or whose answer a rule or a limit keeps
         /// from the client, besides ``event``: with the server that was asked, over TCP (`isStream`) or UDP.
         public var refusal: @Sendable (_ endpoint: Int, _ why: NameEvent, _ server: IPAddress, _ isStream: Bool) -> Void
+        /// Is told, at most once, that the proxy has ended by itself: nobody is answered from then on. What is asked waits in the
+        /// sockets, which stay open until ``NameProxy/stop()``. The proxy must not be stopped in the call itself.
+        public var failed: @Sendable (_ error: LinuxError) -> Void
 
         /// Creates hooks.
         public init(
@@ -38,13 +41,15 @@ public final class NameProxy: Sendable {
             },
             event: @escaping @Sendable (_ endpoint: Int, _ event: NameEvent) -> Void = { _, _ in },
             question: @escaping @Sendable (_ endpoint: Int) -> Void = { _ in },
-            refusal: @escaping @Sendable (Int, NameEvent, IPAddress, Bool) -> Void = { _, _, _, _ in }
+            refusal: @escaping @Sendable (Int, NameEvent, IPAddress, Bool) -> Void = { _, _, _, _ in },
+            failed: @escaping @Sendable (_ error: LinuxError) -> Void = { _ in }
         ) {
             self.commit = commit
             self.note = note
             self.event = event
             self.question = question
             self.refusal = refusal
+            self.failed = failed
         }
     }
 
@@ -70,14 +75,17 @@ public final class NameProxy: Sendable {
     ///   - former: The sockets of a former proxy at the same port, to be used again: what waits there is answered. Those that
     ///     do not fit (``ListeningPlace/mismatch(of:port:isTransparent:)``) are left alone.
     ///   - isHeld: Whether nothing is read before ``begin()``: what asks before its endpoint is known gets no answer.
-    ///   - trust: Whom servers over TLS must be vouched for by; without it none of them is asked.
+    ///   - trust: Whom servers over TLS must be vouched for by.
+    ///   - laterTrust: Says so when such a server is asked for the first time, where `trust` does not. Without either none of them
+    ///     is asked.
     ///   - pause: For how long others are asked first after a server was silent.
     ///   - hooks: What is called.
     /// - Throws: `LinuxError` if a socket cannot be had, or the port is taken. A host without IPv6 is none.
     public init(
         registry: NameRegistry, port wanted: UInt16 = 0, isTransparent: Bool = false,
         former: [ListeningPlace: Descriptor] = [:], isHeld: Bool = false, trust: ServerTrust? = nil,
-        pauseAfterSilence pause: Duration = .seconds(30), hooks: Hooks
+        laterTrust: (@Sendable () throws -> ServerTrust)? = nil, pauseAfterSilence pause: Duration = .seconds(30),
+        hooks: Hooks
     ) throws(LinuxError) {
         self.registry = registry
         loop = try EventLoop()
@@ -91,13 +99,17 @@ public final class NameProxy: Sendable {
         self.stage = stage
         let work = try ProxyLoop(
             registry: registry, hooks: hooks, loop: loop, datagrams: sockets.datagrams, listeners: sockets.listeners,
-            port: sockets.port, trust: trust, silentServers: SilentServers(pause: pause.milliseconds))
+            port: sockets.port, trust: trust, laterTrust: laterTrust,
+            silentServers: SilentServers(pause: pause.milliseconds))
         let handle = CarriedWork(work)
         let started = try WorkThread("egret-names") { handle.work.run(stage) }
         thread = Mutex(started)
     }
 
     deinit { stop() }
+
+    /// Whether it still waits for ``begin()``.
+    public var isHeld: Bool { stage.step == .held }
 
     /// Begins to read, where the proxy was told to wait for that.
     public func begin() {

@@ -33,6 +33,8 @@ struct PendingQuestion {
     var endpoint: Int
     /// Which of those that have had the endpoint's number it is.
     var incarnation: UInt64
+    /// The two in one.
+    var owner: NameOwner { NameOwner(endpoint: endpoint, incarnation: incarnation) }
     var generation: UInt64
     /// The server that the client means.
     var destination: IPAddress
@@ -54,6 +56,12 @@ struct PendingQuestion {
     /// The token of the socket that waits for the answer.
     var upstream: UInt64 = 0
     var isOverStream = false
+    /// The server that is asked it again without EDNS, because it has not understood it.
+    var plainServer: NameServer?
+    /// Whether it is among the questions that are counted for all endpoints.
+    var isCounted = false
+    /// Whether it went out with EDNS.
+    var isExtended = false
     /// Why the last attempt failed, where the server said so.
     var failure: String?
     /// When the next attempt is made, in milliseconds.
@@ -82,7 +90,7 @@ struct PendingQuestion {
 
     /// The question as it goes to a server: nothing of the client's bytes but the name's letters, in another case.
     ///
-    /// - Parameter isPadded: Whether its length is to say little (RFC 8467): a multiple of 128 bytes, if the client speaks
+    /// - Parameter isPadded: Whether its length is to say little (RFC 8467): a multiple of 128 bytes, if it goes out with
     ///   EDNS.
     /// - Returns: The bytes.
     func query(isPadded: Bool = false) -> [UInt8] {
@@ -93,7 +101,7 @@ struct PendingQuestion {
         var question = question
         question.name = sentName
         message.questions = [question]
-        if let extended {
+        if let extended, isExtended {
             // Options stay here: they could carry data, and what they would do is between the client and its server.
             var own = ExtendedDNS(payloadSize: ProxyLimits.payloadSize)
             own.flags = extended.flags & 0x8000

@@ -25,7 +25,27 @@ extension ProxyLoop {
         pending[id] = nil
         detach(question)
         if question.servers.count > 1 { silentServers.noteAnswer(of: question.server, now: now) }
-        if !passesOn(message, question, id) { judge(message, layout, bytes, question) }
+        if !asksPlainly(message, question, id), !passesOn(message, question, id) {
+            judge(message, layout, bytes, question)
+        }
+        return true
+    }
+
+    /// Asks the same server again, once, without EDNS where it may not know that: then it answers FORMERR, or NOTIMP, and without
+    /// EDNS too (RFC 6891, sections 6.2.2 and 7).
+    private func asksPlainly(_ message: DNSMessage, _ question: PendingQuestion, _ id: UInt64) -> Bool {
+        let code = message.responseCode
+        if question.plainServer == question.server {
+            // It is the question that such a server does not understand, if it fails again.
+            if code == .noError || code == .nameError { plainServers.note(question.server, now: now) }
+            return false
+        }
+        guard question.isExtended, code == .formatError || code == .notImplemented, message.extended == nil,
+            now < question.end, isCurrent(question)
+        else { return false }
+        var next = question
+        next.plainServer = question.server
+        start(next, id)
         return true
     }
 

@@ -17,11 +17,11 @@ extension ProxyLoop {
             }
             guard let (socket, peer) = accepted else { return }
             // Out of scope, the connection is closed.
-            guard let endpoint = registry.endpoint(at: peer.address), let destination = socket.originalDestination(),
+            guard let owner = registry.owner(of: peer.address), let destination = socket.originalDestination(),
                 destination.port == 53
             else { continue }
-            guard clients.count < ProxyLimits.connections, let incarnation = registry.connectionBegan(of: endpoint)
-            else {
+            let endpoint = owner.endpoint
+            guard clientCounts.hasRoom(for: owner), let incarnation = registry.connectionBegan(of: endpoint) else {
                 hooks.event(endpoint, .limited(.root, .connections))
                 continue
             }
@@ -30,6 +30,7 @@ extension ProxyLoop {
                 socket, token: token, endpoint: endpoint, incarnation: incarnation, peer: peer,
                 destination: destination, now: now)
             clients[token] = stream
+            clientCounts.add(stream.owner)
             if (try? add(.client(stream), socket, .readable, token: token)) == nil { close(stream) }
         }
     }
@@ -141,6 +142,7 @@ extension ProxyLoop {
         guard clients.removeValue(forKey: stream.token) != nil else { return }
         sources[stream.token] = nil
         loop.remove(stream.socket.descriptor)
+        clientCounts.remove(stream.owner)
         registry.connectionEnded(of: stream.endpoint, stream.incarnation)
     }
 }

@@ -8,6 +8,10 @@ import EgretLinux
 extension ProxyLoop {
     /// Sends a question over TLS.
     func startEncrypted(_ question: inout PendingQuestion, _ id: UInt64, _ server: NameServer) -> Bool {
+        if let reason = prepareEncrypted() {
+            question.failure = reason
+            return false
+        }
         guard let encrypted else { return false }
         question.sentID = UInt16(truncatingIfNeeded: random.next())
         question.upstream = 0

@@ -93,10 +93,12 @@ extension ProxyLoop {
                 hooks.refusal(endpoint, event, destination, isStream)
                 return refuse(pending, .refused, extendedError: 18)
             }
-            guard self.pending.count < ProxyLimits.pendingQuestions else {
+            guard questionCounts.hasRoom(for: pending.owner) else {
                 hooks.event(endpoint, .limited(question.name, .pending))
                 return refuse(pending, .serverFailure)
             }
+            questionCounts.add(pending.owner)
+            pending.isCounted = true
             pending.permission = permission
             pending.servers = silentServers.ordered(judged.servers, now: now)
             let id = nextQuestion

@@ -12,6 +12,8 @@ extension ProxyLoop {
         let server = question.server
         question.deadline = now + ProxyLimits.attemptMilliseconds
         question.sentName = question.question.name.mixingCase { random.next() }
+        question.isExtended =
+            question.extended != nil && question.plainServer != server && !plainServers.contains(server, now: now)
         var overStream = server.transport == .tcp || question.isOverStream
         if case .stream = question.client { overStream = true }
         let isSent: Bool

@@ -51,22 +51,32 @@ final class ProxyLoop {
     let ownPort: UInt16
     let destinations: OriginalDestinations
     let hostAddresses: HostAddresses
-    let encrypted: EncryptedServers?
+    /// What asks servers over TLS, as soon as there is such a server.
+    private(set) var encrypted: EncryptedServers?
+    private let laterTrust: (@Sendable () throws -> ServerTrust)?
+    /// Why nobody can be asked over TLS, and until when that is taken for granted, in milliseconds.
+    private var missingTrust: (reason: String, until: UInt64)?
     let receiver = DatagramReceiver(limit: 32, slot: 4_096)
 
     var sources: [UInt64: Source] = [:]
     var nextToken: UInt64 = 1
     var pending: [UInt64: PendingQuestion] = [:]
     var nextQuestion: UInt64 = 1
+    /// How many questions of endpoints are passed on and not answered.
+    var questionCounts = OwnerCounts(most: ProxyLimits.pendingQuestions)
     /// Questions in the order of their deadlines: every attempt has the same time.
     var deadlines: [(at: UInt64, question: UInt64)] = []
     var firstDeadline = 0
     /// The servers that were silent of late, of those that stand for each other.
     var silentServers: SilentServers
+    /// The servers that are asked without EDNS.
+    var plainServers = PlainServers()
     var ports: [SocketAddress: [UpstreamPort]] = [:]
     /// All ports that are open, also those that take no more questions.
     var portCount = 0
     var clients: [UInt64: ClientStream] = [:]
+    /// How many connections endpoints have.
+    var clientCounts = OwnerCounts(most: ProxyLimits.connections)
     /// Clients that have messages which were not looked at yet, and may have room for answers.
     var unfinished: Swift.Set<UInt64> = []
     var ready: [Ready] = []
@@ -88,7 +98,8 @@ final class ProxyLoop {
 
     init(
         registry: NameRegistry, hooks: NameProxy.Hooks, loop: EventLoop, datagrams: [InternetSocket],
-        listeners: [InternetSocket], port: UInt16, trust: ServerTrust?, silentServers: SilentServers
+        listeners: [InternetSocket], port: UInt16, trust: ServerTrust?,
+        laterTrust: (@Sendable () throws -> ServerTrust)? = nil, silentServers: SilentServers
     ) throws(LinuxError) {
         self.registry = registry
         self.hooks = hooks
@@ -99,18 +110,45 @@ final class ProxyLoop {
         self.silentServers = silentServers
         destinations = try OriginalDestinations()
         hostAddresses = try HostAddresses()
+        self.laterTrust = laterTrust
         encrypted = trust.map { EncryptedServers($0) { loop.wake() } }
     }
 
+    /// Gets ready to ask servers over TLS, unless that was done.
+    ///
+    /// - Returns: Why nobody can be asked so; `nil` if somebody can.
+    func prepareEncrypted() -> String? {
+        if encrypted != nil { return nil }
+        if let missingTrust, now < missingTrust.until { return missingTrust.reason }
+        guard let laterTrust else { return "nobody is trusted to vouch for it" }
+        do {
+            let loop = self.loop
+            encrypted = EncryptedServers(try laterTrust()) { loop.wake() }
+            return nil
+        } catch {
+            let reason = "no certificates can be read: \(error)"
+            missingTrust = (reason, now + 60_000)
+            return reason
+        }
+    }
+
     /// Works until it is told to stop, or has finished.
-    func run(_ stage: ProxyStage) {
+    func run(_ stage: ProxyStage) { run(stage, waiting: happened) }
+
+    /// The same; `wait` says what has happened, after so many milliseconds at most.
+    func run(
+        _ stage: ProxyStage,
+        waiting wait: (_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, EventLoop.Events)]
+    ) {
         defer { encrypted?.stop() }
         while goesOn(stage.step) {
-            var events: [(UInt64, EventLoop.Events)] = []
-            do {
-                try loop.wait(milliseconds: timeToWait()) { events.append(($0, $1)) }
+            let events: [(UInt64, EventLoop.Events)]
+            do throws(LinuxError) {
+                events = try wait(timeToWait())
             } catch {
-                return
+                // Nothing opens by it, but nobody would know why names are resolved no more.
+                abandon()
+                return hooks.failed(error)
             }
             now = BootClock.milliseconds
             handle(events)
@@ -123,6 +161,19 @@ final class ProxyLoop {
             }
             flush()
         }
+    }
+
+    private func happened(_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, EventLoop.Events)] {
+        var events: [(UInt64, EventLoop.Events)] = []
+        try loop.wait(milliseconds: milliseconds) { events.append(($0, $1)) }
+        return events
+    }
+
+    /// Takes off the books what gets no answer any more: the next proxy goes on with the same endpoints.
+    private func abandon() {
+        for question in pending.values { registry.questionEnded(of: question.endpoint, question.incarnation) }
+        pending = [:]
+        for stream in Array(clients.values) { close(stream) }
     }
 
     /// Does what a round brings. Connections do not hold up datagrams, however many there are.
@@ -298,6 +349,7 @@ final class ProxyLoop {
     /// Sends an answer to whoever asked, and takes its question off the books.
     func deliver(_ bytes: [UInt8], _ question: PendingQuestion) {
         registry.questionEnded(of: question.endpoint, question.incarnation)
+        if question.isCounted { questionCounts.remove(question.owner) }
         switch question.client {
         case .datagram(let socket, let peer, let own):
             let bytes = bytes.count <= question.payloadSize ? bytes : question.truncatedAnswer()

@@ -50,6 +50,8 @@ final class ClientStream {
     let endpoint: Int
     /// Which of those that have had the endpoint's number it is.
     let incarnation: UInt64
+    /// The two in one.
+    var owner: NameOwner { NameOwner(endpoint: endpoint, incarnation: incarnation) }
     let peer: SocketAddress
     /// The server that the client believes to talk to.
     let destination: SocketAddress

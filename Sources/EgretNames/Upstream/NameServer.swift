@@ -34,6 +34,17 @@ public struct NameServer: Hashable, Sendable {
         self.init(SocketAddress(address, port: port), transport)
     }
 
+    /// Creates a server that somebody has chosen.
+    public init(_ server: DNSServer) {
+        let transport: Transport =
+            switch server.transport {
+            case .udp: .udp
+            case .tcp: .tcp
+            case .tls(let name): .tls(name: name)
+            }
+        self.init(server.address, port: server.port, transport)
+    }
+
     /// Whether it is asked as a client would ask it: on port 53, without TLS.
     public var isPlain: Bool { transport == .udp && address.port == 53 }
 
@@ -49,50 +60,19 @@ extension NameServer: LosslessStringConvertible {
     ///
     /// Without a port it is 53, and 853 for TLS. `nil` if it is none of that.
     public init?(_ text: String) {
-        guard let scheme = text.firstRange(of: "://") else {
-            guard let address = IPAddress(text) else { return nil }
-            self.init(address)
-            return
-        }
-        let parts = text[scheme.upperBound...].split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let first = parts.first, let (address, port) = NameServer.place(first) else { return nil }
-        switch (text[..<scheme.lowerBound], parts.dropFirst().first) {
-        case ("udp", nil): self.init(address, port: port ?? 53, .udp)
-        case ("tcp", nil): self.init(address, port: port ?? 53, .tcp)
-        case ("tls", nil): self.init(address, port: port ?? 853, .tls(name: nil))
-        case ("tls", let name?):
-            guard let name = try? DomainName.parse(name) else { return nil }
-            self.init(address, port: port ?? 853, .tls(name: name))
-        default: return nil
-        }
-    }
-
-    /// An address, perhaps in brackets, and perhaps a port.
-    private static func place(_ text: Substring) -> (IPAddress, UInt16?)? {
-        if let address = IPAddress(text) { return (address, nil) }
-        guard let colon = text.lastIndex(of: ":") else { return bracketed(text).map { ($0, nil) } }
-        let (host, rest) = (text[..<colon], text[text.index(after: colon)...])
-        if let port = UInt16(rest), port > 0, rest.allSatisfy(\.isASCII), rest.first != "+" {
-            if let address = bracketed(host) { return (address, port) }
-            if let address = IPAddress(host), address.family == .ipv4 { return (address, port) }
-        }
-        return bracketed(text).map { ($0, nil) }
-    }
-
-    private static func bracketed(_ text: Substring) -> IPAddress? {
-        guard text.first == "[", text.last == "]", text.count > 2 else { return nil }
-        let address = IPAddress(text.dropFirst().dropLast())
-        return address?.family == .ipv6 ? address : nil
+        guard let server = DNSServer(text) else { return nil }
+        self.init(server)
     }
 
     /// The server as people write it.
     public var description: String {
-        let host = address.isIPv6 ? "[\(address.address)]" : "\(address.address)"
-        switch transport {
-        case .udp: return isPlain ? "\(address.address)" : "udp://\(host):\(address.port)"
-        case .tcp: return "tcp://\(host):\(address.port)"
-        case .tls(let name): return "tls://\(host):\(address.port)" + (name.map { "#\($0.text)" } ?? "")
-        }
+        let transport: DNSServer.Transport =
+            switch self.transport {
+            case .udp: .udp
+            case .tcp: .tcp
+            case .tls(let name): .tls(name: name)
+            }
+        return DNSServer(address.address, port: address.port, transport).description
     }
 }
 

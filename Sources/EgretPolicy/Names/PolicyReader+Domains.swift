@@ -17,6 +17,29 @@ extension PolicyReader {
         return items.compactMap { readDomain($0, "an entry of \(field)") }
     }
 
+    /// Reads the servers that questions about names go to.
+    mutating func readNameServers(_ node: DocumentNode) -> [DNSServer] {
+        guard
+            let items = items(
+                node, "dns", emptyMessage: "dns is empty, and nobody would be asked",
+                emptySuggestion: "leave dns out, or write for example dns: [192.0.2.53]")
+        else { return [] }
+        var found: [DNSServer] = []
+        for item in items {
+            guard let text = string(item, "an entry of dns", expected: "an address, for example 192.0.2.53") else {
+                continue
+            }
+            guard let server = DNSServer(text) else {
+                error(
+                    DiagnosticCode.address, at: item.location, "\(quoted(text)) is not a server of names",
+                    "write for example 192.0.2.53, tcp://192.0.2.53:5353 or tls://192.0.2.53#dns.example.net")
+                continue
+            }
+            if !found.contains(server) { found.append(server) }
+        }
+        return found
+    }
+
     private mutating func readDomain(_ node: DocumentNode, _ field: String) -> DomainPattern? {
         let text: String
         switch node.content {

@@ -17,6 +17,12 @@ public struct NameClause: Hashable, Sendable {
 }
 
 extension PolicySet {
+    /// The servers that questions about names go to: those of the first policy that decides and names any. They stand for each
+    /// other. None where no policy says.
+    public var nameServers: [DNSServer] {
+        policies.first { $0.mode == .enforce && !$0.nameServers.isEmpty }?.nameServers ?? []
+    }
+
     /// Whether a rule has the name in QUIC's first packets read.
     public var readsDatagrams: Bool { nameClauses.contains { !$0.traffic.checkedDatagrams.isEmpty } }
 
