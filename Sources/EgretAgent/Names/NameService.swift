@@ -33,6 +33,11 @@ final class NameService: Sendable {
         var denial: NameTable.Denial = .refused
         /// How much each endpoint may ask, and hold.
         var limits = NameLimits()
+        /// By which way what the proxies send for endpoints leaves, by the endpoint's address and where it goes.
+        var departure: @Sendable (_ client: IPAddress, _ server: SocketAddress, _ transport: IPProtocol) -> Departure =
+            {
+                _, _, _ in .main
+            }
         /// Keeps the proxies' sockets over the agent's end; `nil` where nobody does.
         var kept: KeptSockets?
         /// The time, in seconds since 1970.
@@ -136,6 +141,8 @@ final class NameService: Sendable {
             settings.hasStandIn = true
             settings.mark = HostNames.sent
             settings.connections = 65_536
+            let departure = setting.departure
+            settings.departure = { departure($0.address, $1, .tcp) }
             settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server) }
             settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
             let connections = try NameService.atPort(former?.checks) { (port) throws(LinuxError) in

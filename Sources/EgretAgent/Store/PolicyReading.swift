@@ -77,8 +77,7 @@ struct PolicyReading: Sendable {
         if !references.isSubset(of: groups.map(\.name)) { return false }
         // A document that names a group does not tell whether the group has domains.
         if groups.contains(where: { !$0.domains.isEmpty }),
-            !PolicyReading.unsupported(catalog.egressPolicies, groups).isEmpty
-                || !NameRuleProblems.find(in: catalog.egressPolicies, catalog.priceLists, groups: groups).isEmpty
+            !NameRuleProblems.find(in: catalog.egressPolicies, catalog.priceLists, groups: groups).isEmpty
         {
             return false
         }
@@ -214,35 +213,15 @@ struct PolicyReading: Sendable {
     }
 
     /// What the agent cannot hold endpoints to.
-    private static func unsupported(_ result: PolicyReader.Result) -> [Diagnostic] {
-        unsupported(result.policies, result.groups)
-    }
-
-    private static func unsupported(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
-        namesWithRoutes(policies, groups) + readDatagrams(policies)
-    }
-
+    ///
     /// Nobody reads the names in the QUIC of endpoints: to pin it would be weaker than what is written, to refuse it stricter.
-    private static func readDatagrams(_ policies: [EgressPolicy]) -> [Diagnostic] {
-        policies.flatMap { policy in
+    private static func unsupported(_ result: PolicyReader.Result) -> [Diagnostic] {
+        result.policies.flatMap { policy in
             policy.rules.filter { $0.naming.quic == .check }.map { rule in
                 Diagnostic(
                     .error, code: DiagnosticCode.notSupportedYet, at: rule.location,
                     "quic: check in \(policy.name) is not supported yet for the agent's endpoints, only in egret run",
                     suggestion: "leave quic out, so that clients fall back to TCP, or write quic: pin")
-            }
-        }
-    }
-
-    /// Connections by name would leave by the main table, whatever the policy's routes say.
-    private static func namesWithRoutes(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
-        let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        return policies.filter { !$0.routes.isEmpty }.flatMap { policy in
-            policy.rules.filter { !PolicySet.patterns(of: $0, in: groups).isEmpty }.map { rule in
-                Diagnostic(
-                    .error, code: DiagnosticCode.notSupportedYet, at: rule.location,
-                    "domains in \(policy.name), which has routes, are not supported yet",
-                    suggestion: "write addresses, or leave out the routes")
             }
         }
     }
