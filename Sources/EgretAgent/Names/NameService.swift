@@ -34,10 +34,7 @@ final class NameService: Sendable {
         /// How much each endpoint may ask, and hold.
         var limits = NameLimits()
         /// By which way what the proxies send for endpoints leaves, by the endpoint's address and where it goes.
-        var departure: @Sendable (_ client: IPAddress, _ server: SocketAddress, _ transport: IPProtocol) -> Departure =
-            {
-                _, _, _ in .main
-            }
+        var departure: @Sendable (IPAddress, SocketAddress, IPProtocol) -> Departure = { _, _, _ in .main }
         /// Keeps the proxies' sockets over the agent's end; `nil` where nobody does.
         var kept: KeptSockets?
         /// The time, in seconds since 1970.
@@ -255,6 +252,7 @@ final class NameService: Sendable {
                 guard let link else { return }
                 try journal.append(holdings, link: link)
             },
+            departure: { [self] in setting.departure($0, $1, $2 ? .tcp : .udp) },
             event: { [self] endpoint, event in book.note(event, of: endpoint) },
             question: { [self] _ in book.noteQuestion() },
             refusal: { [self] endpoint, event, server, isStream in

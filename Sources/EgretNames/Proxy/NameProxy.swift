@@ -22,6 +22,9 @@ public final class NameProxy: Sendable {
         /// Notes what answers give an endpoint where it outlives the process, after ``commit``: also what the kernel has
         /// already, by another name. Answers go out when it returns.
         public var note: @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void
+        /// By which way a question leaves that an endpoint asks of a server, over TCP (`isStream`) or UDP. What others are asked
+        /// in that one's place is the host's own, and goes by the main table.
+        public var departure: @Sendable (_ client: IPAddress, _ server: SocketAddress, _ isStream: Bool) -> Departure
         /// Is told what happens to an endpoint's questions.
         public var event: @Sendable (_ endpoint: Int, _ event: NameEvent) -> Void
         /// Is told of each question that could be read.
@@ -35,12 +38,14 @@ public final class NameProxy: Sendable {
             commit: @escaping @Sendable (_ endpoint: Int, _ grants: [NameGrant]) throws -> Void,
             note: @escaping @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void = { _, _ in
             },
+            departure: @escaping @Sendable (IPAddress, SocketAddress, Bool) -> Departure = { _, _, _ in .main },
             event: @escaping @Sendable (_ endpoint: Int, _ event: NameEvent) -> Void = { _, _ in },
             question: @escaping @Sendable (_ endpoint: Int) -> Void = { _ in },
             refusal: @escaping @Sendable (Int, NameEvent, IPAddress, Bool) -> Void = { _, _, _, _ in }
         ) {
             self.commit = commit
             self.note = note
+            self.departure = departure
             self.event = event
             self.question = question
             self.refusal = refusal

@@ -63,7 +63,7 @@ final class ProxyLoop {
     var firstDeadline = 0
     /// The servers that were silent of late, of those that stand for each other.
     var silentServers: SilentServers
-    var ports: [SocketAddress: [UpstreamPort]] = [:]
+    var ports: [UpstreamPlace: [UpstreamPort]] = [:]
     /// All ports that are open, also those that take no more questions.
     var portCount = 0
     var clients: [UInt64: ClientStream] = [:]
