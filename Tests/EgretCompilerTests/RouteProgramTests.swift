@@ -169,6 +169,17 @@ struct RouteProgramTests {
             let later = Interpreter([program.program(in: state(random.some(of: 1..<count + 1), routes))])
             let evaluator = PolicyEvaluator(policies: policies)
             func number(_ clause: Int, _ way: Int) -> Int { routes[..<clause].reduce(way + 1) { $0 + $1.ways.count } }
+            var chooser = RouteChooser()
+            for (clause, route) in routes.enumerated() {
+                var taking: [AddressFamily: Int] = [:]
+                for family in AddressFamily.allCases {
+                    let way = route.ways.indices.first {
+                        usable.contains(number(clause, $0)) && route.ways[$0].carries(family)
+                    }
+                    taking[family] = way.map { number(clause, $0) }
+                }
+                chooser.add(route, groups: policies.groups, taking: taking)
+            }
             for _ in 0..<40 {
                 let flow = random.flow(hostAddresses: [try #require(IPAddress("10.1.2.3"))])
                 let choice = evaluator.routeChoice(for: flow) { usable.contains(number($0, $1)) }
@@ -186,6 +197,16 @@ struct RouteProgramTests {
                 case .dropped:
                     #expect(first.verdict == .drop && first.counters == ["dropped"], context)
                     chosen["dropped", default: 0] += 1
+                }
+                // Who makes a connection for the endpoint chooses the same.
+                if let port = flow.destinationPort, !flow.destinationIsHost {
+                    let expected: RouteChooser.Choice =
+                        switch choice {
+                        case .way(let clause, let way): .way(number(clause, way))
+                        case .main: .main
+                        case .dropped: .dropped
+                        }
+                    #expect(chooser.choice(to: flow.destination, flow.protocol, port: port) == expected, context)
                 }
                 if first.verdict == .drop || flow.destinationIsHost { continue }
                 // The connection goes on as it has begun, whatever is usable by now.

@@ -217,27 +217,4 @@ extension AgentNameTests {
                 0
                 """)
     }
-
-    @Test("an endpoint whose policies have names and routes together resolves no name, and says why")
-    func routes() throws {
-        try expect(
-            "anroutes",
-            AgentNameTests.limiting + """
-                allow a www.example.test; held; egret apply -f - <<X >/dev/null
-                apiVersion: egret.dev/v1
-                kind: EgressPolicy
-                metadata: { name: way }
-                spec: { selects: { matchLabels: { app: a } }, default: deny, routes: [{ via: { sourceAddress: 192.0.2.2 } }] }
-                X
-                held; ask a www.example.test; egret delete EgressPolicy/way >/dev/null; held; ask a www.example.test
-                finish
-                """,
-            prints: """
-                0
-                1
-                status: REFUSED
-                0
-                status: NOERROR
-                """, leavesAll: true)
-    }
 }

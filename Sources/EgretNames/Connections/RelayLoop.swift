@@ -174,7 +174,8 @@ final class RelayLoop {
         }
     }
 
-    private func end(besides marks: Swift.Set<UInt32>) {
+    /// Ends the connections by ways that are none of these.
+    func end(besides marks: Swift.Set<UInt32>) {
         for connection in Array(connections.values) {
             guard let mark = connection.wayMark, !marks.contains(mark) else { continue }
             close(connection, isReset: true)
