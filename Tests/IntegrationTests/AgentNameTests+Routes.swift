@@ -83,7 +83,7 @@ extension AgentNameTests {
 
         """#
 
-    @Test("connections by name leave by the ways of routes, with their sources, and open ones keep theirs in a failover")
+    @Test("connections by name leave by the ways of routes, with their sources; open ones keep theirs in a failover")
     func ways() throws {
         try expect(
             "anways",
