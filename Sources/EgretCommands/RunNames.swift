@@ -21,6 +21,8 @@ final class RunNames: Sendable {
     struct Setting: Sendable {
         var policies: PolicySet
         var program: PolicyProgram
+        /// The run's slot.
+        var slot: Int
         /// The name of the host's end of the run's link.
         var interface: String
         var endpointAddresses: [IPAddress]
@@ -55,6 +57,8 @@ final class RunNames: Sendable {
     private let datagrams: DatagramProxy?
     private let sets: NameSets
     private let log: RunNameLog
+    /// By which ways the proxies send.
+    let departures: RunDepartures
 
     private static let endpoint = 1
 
@@ -68,16 +72,20 @@ final class RunNames: Sendable {
         self.sets = sets
         let log = RunNameLog(setting.policies, registry, now: setting.now)
         self.log = log
+        let departures = RunDepartures(slot: setting.slot, hasRoutes: !setting.policies.routes.isEmpty)
+        self.departures = departures
         registry.set(RunNames.endpoint(setting, log.judge), now: BootClock.milliseconds)
         questions = try NameProxy(
             registry: registry, trust: setting.trust,
             hooks: NameProxy.Hooks(
                 commit: { endpoint, grants in try sets.commit(endpoint, grants) },
+                departure: { departures.departure(to: $1, over: $2 ? .tcp : .udp) },
                 event: { _, event in log.note(event) }
             ))
         var settings = ConnectionProxy.Settings()
         // Every other connection of the run has the host's address too.
         settings.keepsSource = false
+        settings.departure = { departures.departure(to: $1, over: .tcp) }
         settings.codePoint = { _, server in log.judge.codePoint(to: server) }
         settings.protocols = { _, port in log.judge.protocols(port) }
         connections = try ConnectionProxy(

@@ -149,7 +149,8 @@ final class RunPlace {
         do {
             names = try RunPlace.names(
                 RunNames.Setting(
-                    policies: policies, program: policyProgram, interface: claim.record.interface,
+                    policies: policies, program: policyProgram, slot: claim.record.slot,
+                    interface: claim.record.interface,
                     endpointAddresses: plan.endpointAddresses,
                     resolvers: chosen.isEmpty ? resolution.resolvers.map { NameServer($0) } : resolvers.servers,
                     areResolversChosen: !chosen.isEmpty, trust: resolvers.trust, denial: nameDenial,
@@ -304,8 +305,13 @@ final class RunPlace {
         let absent = (try? NetworkLinks(host.route).absentSources(pairs)) ?? []
         Console.error(absent.map { "egret: warning: routes: \($0)" })
         do {
-            routes = try RouteKeeper(policies, for: endpoint, slot: record.slot, host.route, host.routeRules)
-            policing?.routes = routes
+            let keeper = try RouteKeeper(policies, for: endpoint, slot: record.slot, host.route, host.routeRules)
+            if let departures = names?.departures {
+                departures.know(keeper.chooser)
+                keeper.chosen = { departures.know($0) }
+            }
+            routes = keeper
+            policing?.routes = keeper
         } catch let problem as RouteProblem {
             throw RunFailure(message: problem.description, advice: "see ip link and ip route")
         }

@@ -67,10 +67,8 @@ final class RouteService: @unchecked Sendable {
     ///   - transport: Its protocol.
     /// - Returns: The way, as it is now.
     func departure(from source: IPAddress, to server: SocketAddress, over transport: IPProtocol) -> Departure {
-        let choice = chooser.withLock {
-            $0.choice(from: source, to: server.address, transport, port: server.port)
-        }
-        return switch choice {
+        let chooser = self.chooser.withLock { $0 }
+        return switch chooser.choice(from: source, to: server.address, transport, port: server.port) {
         case .main: .main
         case .way(let number): .marked(HostRouteMark.sent(way: number))
         case .dropped: .nowhere
