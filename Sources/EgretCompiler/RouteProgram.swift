@@ -99,7 +99,14 @@ public struct RouteProgram: Hashable, Sendable {
         ]
         let isFrom = Statement.equal(.inputInterface, UInt128(endpoint.interfaceIndex))
         let ways = clauses.flatMap(\.ways)
+        let diversion = RouteMark.diversion(slot: slot)
         program.rules = [
+            // What goes to a proxy is on no way: that chooses for what it sends on.
+            Rule(
+                in: "prerouting",
+                [
+                    isFrom, .equal(.packetMark(mask: diversion.mask), UInt128(diversion.value)), .verdict(.accept),
+                ]),
             Rule(in: "prerouting", [isFrom, .verdict(.goto("from"))]),
             Rule(in: "forward", [isFrom, .verdict(.goto("guard"))]),
         ]

@@ -70,6 +70,7 @@ struct HostRoutePlanTests {
                 "meta mark & 0x60ffffff == 0x40400000 ct label & 33 == 33 masquerade",
                 "meta nfproto == ipv4 ct label & 72 == 72 counter snat ip to 198.51.100.7-198.51.100.9 persistent",
             ])
+        #expect(rules(plan, "prerouting").first == "meta mark & 0xff000000 == 0x20000000 accept")
         #expect(rules(plan, "prerouting").contains("ct status confirmed accept"))
     }
 

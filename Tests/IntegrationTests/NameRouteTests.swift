@@ -202,7 +202,7 @@ struct NameRouteTests {
             X
             egret run --report none --dns 198.51.100.20 -f run.yaml -- bash -c "$(cat loop.sh)" >log & run=$!
             last() { local i; for i in {1..100}; do [ "$(tail -n 1 log)" = "$1" ] && break; sleep 0.1; done; tail -n 1 log; }
-            last 'way7 10.7.0.2'; silence 7; last 'way8 10.8.0.77'; silence 8; last 'error 28'
+            last 'way7 10.7.0.2'; silence 7; last 'way8 10.8.0.77'; silence 8; last 'error 56'
             mend 7; last 'way7 10.7.0.2'
             kill $run; wait $run; seen; over
             { ip rule; ip -6 rule; } | grep -c fwmark; nft list tables | grep -c 'egret[0-9]'
@@ -213,7 +213,7 @@ struct NameRouteTests {
                 403
                 way7 10.7.0.2
                 way8 10.8.0.77
-                error 28
+                error 56
                 way7 10.7.0.2
                 by main: 0
                 0

@@ -93,6 +93,12 @@ extension HostRoutePlan {
     /// is settled.
     private var arriving: [Rule] {
         var rules = [
+            // What goes to a proxy has a mark for that in the same bits; the proxy chooses for what it sends on.
+            Rule(
+                in: "prerouting",
+                [
+                    .equal(.packetMark(mask: HostNames.mark.mask), UInt128(HostNames.mark.value)), .verdict(.accept),
+                ]),
             Rule(in: "prerouting", isLed + [.verdict(.goto("led"))]),
             Rule(in: "prerouting", [Direction.reply.statement, .verdict(.accept)]),
             Rule(in: "prerouting", [.connectionState(in: [.invalid, .untracked]), .verdict(.accept)]),
