@@ -89,11 +89,14 @@ extension Agent: AgentService {
         information(on: endpointsPresent, rates: rates()) + unpoliced + idleGroups
     }
 
-    /// The endpoints that have a name: one for each of their links. Without what their rates have counted: the kernel lists the
-    /// queues of all links or of none, and who attaches one endpoint is not to wait for those of the others.
-    func endpoints(named name: String) -> [EndpointInfo] {
-        information(on: endpointsPresent.filter { $0.workload.id.description == name })
-            + (unpoliced + idleGroups).filter { $0.name == name }
+    /// The endpoints; with a name, those that have it by group and name or in any group, one for each of their links. These are
+    /// without what their rates have counted: the kernel lists the queues of all links or of none, and who attaches one endpoint
+    /// is not to wait for those of the others.
+    public func endpoints(named name: String?) -> [EndpointInfo] {
+        guard let name else { return endpoints() }
+        return information(
+            on: endpointsPresent.filter { $0.workload.id.description == name || $0.workload.id.name == name })
+            + (unpoliced + idleGroups).filter { $0.name == name || $0.name.hasSuffix("/\(name)") }
     }
 
     private func information(

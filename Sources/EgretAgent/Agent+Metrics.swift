@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAgentAPI
+import EgretCompiler
 import EgretNetlink
 import EgretNetworks
 import EgretPolicy
+import EgretShaping
 
 extension Agent {
     /// Figures for monitoring, in the Prometheus text format, version 0.0.4. docs/agent.md lists them.
@@ -48,6 +50,7 @@ extension Agent {
         addNames(&text)
         addTraffic(&text)
         addRates(&text)
+        addSharedRates(&text)
         addBudgets(&text)
         return text.text
     }
@@ -122,6 +125,35 @@ extension Agent {
         ) { $0.dropped }
         add("egret_rate_passed_bytes_total", "counter", "Bytes that have passed an endpoint's own rate.") { $0.bytes }
         add("egret_rate_waiting_bytes", "gauge", "Bytes that wait for an endpoint's own rate.") { $0.waiting }
+    }
+
+    /// What rates that endpoints share have held back, by whose they are; nothing where there are none. Whose packets these were
+    /// nobody knows.
+    private func addSharedRates(_ text: inout MetricsText) {
+        let rates = Dictionary(grouping: sharedRates()) { rate -> [String] in
+            let limit = rate.share.limit
+            let direction = rate.counts.direction.rawValue
+            return [limit.policy ?? "", limit.name ?? limit.summary, rate.share.network ?? "", direction]
+        }
+        if rates.isEmpty { return }
+        let known = rates.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        func add(_ name: String, _ kind: String, _ help: String, _ value: (SharedCounts) -> UInt64) {
+            text.begin(name, kind, help)
+            for (key, rates) in known {
+                let labels = Array(zip(["policy", "limit", "network", "direction"], key))
+                text.add(name, labels, rates.reduce(UInt64(0)) { $0.addingClamped(value($1.counts)) })
+            }
+        }
+        add(
+            "egret_shared_rate_dropped_packets_total", "counter",
+            "Packets that a rate which endpoints share has dropped because so many waited already."
+        ) { $0.dropped }
+        add("egret_shared_rate_passed_bytes_total", "counter", "Bytes that have passed a rate which endpoints share.") {
+            $0.bytes
+        }
+        add("egret_shared_rate_waiting_bytes", "gauge", "Bytes that wait for a rate which endpoints share.") {
+            $0.waitingBytes
+        }
     }
 
     /// What rates have counted by direction: those of an endpoint's links, which may have rates of their own, are one series.

@@ -36,6 +36,9 @@ extension Agent {
         }
     }
 
+    /// What the rates that endpoints share have let pass and dropped; nothing if the kernel cannot be asked.
+    func sharedRates() -> [SharedRate] { (try? enforcement.sharedRates()) ?? [] }
+
     /// Keeps what was counted to the last.
     func keepCounts() {
         noting(traffic: "counters") { try readCounters() }

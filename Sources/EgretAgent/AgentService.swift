@@ -36,8 +36,8 @@ public protocol AgentService: Sendable {
     func documents(of revision: Int?) async throws -> [SourceFile]
     /// The policies and groups in force.
     func policies() async throws -> [PolicyInfo]
-    /// The endpoints.
-    func endpoints() async throws -> [EndpointInfo]
+    /// The endpoints; with a name, those that have it.
+    func endpoints(named name: String?) async throws -> [EndpointInfo]
     /// The addresses of a group that its feed holds, one block in each line.
     func list(ofGroup name: String) async throws -> String
     /// The flows that the kernel has told of.

@@ -65,6 +65,15 @@ public struct AgentClient: Sendable {
     /// The endpoints.
     public func endpoints() throws -> [EndpointInfo] { try send("GET", "/v1/endpoints") }
 
+    /// The endpoints that have a name, which costs as much as there are of those. What their rates have counted is not told.
+    ///
+    /// - Parameter name: `group/name`, or the name alone, in any group.
+    /// - Returns: One for each of their links.
+    /// - Throws: `APIError` if the agent refuses; ``AgentClientError`` if there is no answer.
+    public func endpoints(named name: String) throws -> [EndpointInfo] {
+        try send("GET", "/v1/endpoints?name=\(name)")
+    }
+
     /// The addresses of a group that its feed holds, one block in each line.
     public func list(ofGroup name: String) throws -> String {
         String(decoding: try answer("GET", "/v1/groups/\(name)/list", [], within: timeout), as: UTF8.self)

@@ -158,7 +158,7 @@ struct CNIMainPlugin {
     private func checkPolicies(of identity: EndpointIdentity, _ agent: some CNIAgent) throws(CNIError) {
         if configuration.hasPolicyFile { return }
         let name = "\(identity.group)/\(identity.name)"
-        let found = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints() }.filter { $0.name == name }
+        let found = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints(named: name) }.filter { $0.name == name }
         guard !found.isEmpty else {
             throw CNIError(.notEnforced, "the container's policies are not in force", details: "it is no endpoint")
         }

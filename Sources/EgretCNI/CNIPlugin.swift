@@ -15,8 +15,8 @@ import EgretDocuments
 public protocol CNIAgent {
     /// Holds a namespace to policies. On return the kernel does.
     func attach(_ request: AttachRequest) throws -> [EndpointInfo]
-    /// The endpoints.
-    func endpoints() throws -> [EndpointInfo]
+    /// The endpoints that have a name: `group/name`, or a name alone, in any group.
+    func endpoints(named name: String) throws -> [EndpointInfo]
     /// How the agent is.
     func status() throws -> AgentStatus
 }
@@ -87,7 +87,7 @@ public struct CNIPlugin {
         try asked.validateBehindOthers()
         if let dns = try asked.dns() { result["dns"] = dns }
         let wanted = try request.endpoint()
-        let present = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints() }.first { isSame($0, wanted) }
+        let present = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints(named: wanted.name) }.first { isSame($0, wanted) }
         let endpoints = try CNIPlugin.ask(.tryAgainLater) { try agent.attach(joining(wanted, to: present)) }
         guard !endpoints.isEmpty else {
             throw CNIError(.notEnforced, "the container's policies are not in force", details: "it is no endpoint")
@@ -102,7 +102,7 @@ public struct CNIPlugin {
     private func check(_ agent: some CNIAgent) throws(CNIError) {
         let wanted = try request.endpoint()
         let name = "\(wanted.group)/\(wanted.name)"
-        let found = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints() }.filter {
+        let found = try CNIPlugin.ask(.tryAgainLater) { try agent.endpoints(named: wanted.name) }.filter {
             // A name may have been another container's before.
             $0.namespace == wanted.namespace && isSame($0, wanted)
         }

@@ -40,8 +40,8 @@ final class RunNames: Sendable {
         var now: @Sendable () -> Int64
     }
 
-    /// The netlink port by which the proxies put addresses into sets.
-    var netlinkPort: UInt32 { sets.netlinkPort }
+    /// The netlink ports by which the proxies put addresses into sets.
+    var netlinkPorts: [UInt32] { [sets.netlinkPort] + (limited?.netlinkPorts ?? []) }
     /// Where the proxies listen.
     func proxies(at addresses: [IPAddress]) -> NameProgram.Proxies {
         NameProgram.Proxies(
@@ -56,6 +56,8 @@ final class RunNames: Sendable {
     /// Reads names in QUIC, if a rule wants that.
     private let datagrams: DatagramProxy?
     private let sets: NameSets
+    /// The sets by which limits know names, if any are about names.
+    private let limited: RunLimitNames?
     private let log: RunNameLog
     /// By which ways the proxies send.
     let departures: RunDepartures
@@ -70,6 +72,9 @@ final class RunNames: Sendable {
             names.first { $0.number == rule }?.set(family) ?? ""
         }
         self.sets = sets
+        let limitsNames = !setting.policies.limitedNames.isEmpty
+        let limited = try limitsNames ? RunLimitNames(slot: setting.slot) : nil
+        self.limited = limited
         let log = RunNameLog(setting.policies, registry, now: setting.now)
         self.log = log
         let departures = RunDepartures(slot: setting.slot, hasRoutes: !setting.policies.routes.isEmpty)
@@ -79,6 +84,7 @@ final class RunNames: Sendable {
             registry: registry, trust: setting.trust,
             hooks: NameProxy.Hooks(
                 commit: { endpoint, grants in try sets.commit(endpoint, grants) },
+                note: { _, holdings in try limited?.note(holdings) },
                 departure: { departures.departure(to: $1, over: $2 ? .tcp : .udp) },
                 event: { _, event in log.note(event) }
             ))
@@ -86,7 +92,7 @@ final class RunNames: Sendable {
         // Every other connection of the run has the host's address too.
         settings.keepsSource = false
         settings.departure = { departures.departure(to: $1, over: .tcp) }
-        settings.codePoint = { _, server in log.judge.codePoint(to: server) }
+        settings.codePoint = { endpoint, server in log.judge.codePoint(to: server, of: endpoint) }
         settings.protocols = { _, port in log.judge.protocols(port) }
         connections = try ConnectionProxy(
             registry: registry,
@@ -137,6 +143,7 @@ final class RunNames: Sendable {
             id: endpoint,
             addresses: setting.endpointAddresses,
             rules: NameRule.rules(of: setting.policies),
+            countedNames: setting.policies.limitedNames,
             limits: setting.limits,
             denial: setting.denial,
             trustedServers: setting.policies.trustedServers(besides: setting.resolvers),
@@ -147,6 +154,9 @@ final class RunNames: Sendable {
             isOpenHere: { judge.allowsQuestions(to: $0, isHost: true, overStream: $1) }
         )
     }
+
+    /// Has what is resolved from now on known to the limits that are about names.
+    func fill(_ limits: LimitProgram) { limited?.fill(limits.namedSets) }
 
     /// What leads to the proxies.
     static func doors(_ program: PolicyProgram) -> [NameProgram.Door] {

@@ -70,7 +70,7 @@ final class RunPlace {
     var queueWatch: QueueWatch?
     var routes: RouteKeeper?
     var hasRoutes = false
-    /// What may be reached by name; `nil` if the policy is about no names.
+    /// What may be reached by name, and is limited by it; `nil` if the policy is about no names.
     let names: RunNames?
     /// What became of names, once the run has ended.
     var nameReport: NameReport?
@@ -111,7 +111,7 @@ final class RunPlace {
         let horizon = ScheduleHorizon.seconds(at: WallTime.now.seconds)
         self.horizon = horizon
         let evaluator = PolicyEvaluator(policies: policies)
-        if evaluator.nameClauses.isEmpty { try resolvers.refuseWithoutProxy() }
+        if !policies.dependsOnNames { try resolvers.refuseWithoutProxy() }
         let chosen = resolvers.servers.map(\.address.address)
         // A resolver that the command may ask at some time is named from its beginning on: that opens nothing.
         let moments = TimeCases.moments(of: policies.policies, from: WallTime.now.seconds)
@@ -119,7 +119,7 @@ final class RunPlace {
             resolvers: chosen,
             exposedSockets: exposedSockets,
             user: user,
-            hasProxy: !evaluator.nameClauses.isEmpty
+            hasProxy: policies.dependsOnNames
         ) { resolver in
             let question = Flow(to: resolver, protocol: .udp, port: 53)
             return moments.contains { evaluator.decide(question, at: $0).verdict == .allow }
@@ -150,8 +150,7 @@ final class RunPlace {
             names = try RunPlace.names(
                 RunNames.Setting(
                     policies: policies, program: policyProgram, slot: claim.record.slot,
-                    interface: claim.record.interface,
-                    endpointAddresses: plan.endpointAddresses,
+                    interface: claim.record.interface, endpointAddresses: plan.endpointAddresses,
                     resolvers: chosen.isEmpty ? resolution.resolvers.map { NameServer($0) } : resolvers.servers,
                     areResolversChosen: !chosen.isEmpty, trust: resolvers.trust, denial: nameDenial,
                     limits: nameLimits, now: { WallTime.now.seconds }))
@@ -238,7 +237,7 @@ final class RunPlace {
 
     /// Starts what answers questions about names and reads names on connections, if the policy is about names.
     private static func names(_ setting: RunNames.Setting) throws -> RunNames? {
-        try setting.program.names.isEmpty ? nil : RunNames(setting)
+        try setting.policies.dependsOnNames ? RunNames(setting) : nil
     }
 
     /// All that polices this run alone.
@@ -327,6 +326,7 @@ final class RunPlace {
         if program.isEmpty { return }
         (limits, limited) = (program, member)
         for table in program.programs { try host.dataplane.install([], on: table) }
+        names?.fill(program)
         policing?.limits = program
     }
 
@@ -341,7 +341,7 @@ final class RunPlace {
         let policing = try RunPolicing(
             policyProgram, program, nameProgram, budgets?.program, on: record.interface, slot: record.slot,
             host.dataplane,
-            besides: names.map { [$0.netlinkPort] } ?? [])
+            besides: names?.netlinkPorts ?? [])
         self.policing = policing
         guard try policing.isThere() else {
             throw RunFailure(

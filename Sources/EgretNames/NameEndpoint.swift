@@ -3,6 +3,7 @@
 
 public import EgretAddressing
 public import EgretLinux
+public import EgretPolicy
 
 /// An endpoint whose questions are policed.
 public struct NameEndpoint: Sendable {
@@ -12,6 +13,8 @@ public struct NameEndpoint: Sendable {
     public var addresses: [IPAddress]
     /// What it may ask, in order.
     public var rules: [NameRule]
+    /// The names whose addresses are noted also where no rule is about them.
+    public var countedNames: [DomainPattern]
     /// How much it may ask and hold.
     public var limits: NameLimits
     /// How refused questions are answered.
@@ -36,6 +39,7 @@ public struct NameEndpoint: Sendable {
         id: Int,
         addresses: [IPAddress],
         rules: [NameRule],
+        countedNames: [DomainPattern] = [],
         limits: NameLimits = NameLimits(),
         denial: NameTable.Denial = .refused,
         trustedServers: Swift.Set<IPAddress> = [],
@@ -48,6 +52,7 @@ public struct NameEndpoint: Sendable {
         self.id = id
         self.addresses = addresses
         self.rules = rules
+        self.countedNames = countedNames
         self.limits = limits
         self.denial = denial
         self.trustedServers = trustedServers

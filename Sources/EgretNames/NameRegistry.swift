@@ -62,7 +62,8 @@ public final class NameRegistry: Sendable {
             state.forget(old?.endpoint.addresses ?? [], of: endpoint.id)
             for address in endpoint.addresses { state.byAddress[address] = endpoint.id }
             var table = NameTable(
-                rules: endpoint.rules, limits: endpoint.limits, denial: endpoint.denial, now: now)
+                rules: endpoint.rules, counting: endpoint.countedNames, limits: endpoint.limits,
+                denial: endpoint.denial, now: now)
             if let old { table.keepBudgets(of: old.table) }
             let grants = table.takeOver(holdings, now: now)
             table.committed(grants, now: now)

@@ -44,7 +44,7 @@ extension NameTable {
             if let denial = firstDenial(of: chain.names) {
                 return .refuse(.refused, .denied(denial.name, question.type))
             }
-            return .pass(Passage(grants: [], changed: nil, longestLifetime: .max, events: []))
+            return .pass(unnamed(message, chain, question, now: now))
         }
         // A rule that denies the name that this one is an alias of stands in the way of later rules.
         var allowing = permission.rules
@@ -92,6 +92,36 @@ extension NameTable {
             passage.events.append(.granted(question.name, rule: rule, addresses))
         }
         return .pass(passage)
+    }
+}
+
+extension NameTable {
+    /// An answer for a name that no rule is about. It opens nothing, but whoever counts what goes to the name must know its
+    /// addresses.
+    private func unnamed(
+        _ message: DNSMessage, _ chain: AliasChain, _ question: DNSQuestion, now: UInt64
+    ) -> Passage {
+        var passage = Passage(grants: [], changed: nil, longestLifetime: .max, events: [])
+        guard counts(question.name) else { return passage }
+        var addresses: Swift.Set<IPAddress> = []
+        var shortest = chain.shortestLifetime
+        for record in message.answers
+        where record.recordClass == DNSQuestion.internetClass && chain.names.contains(record.name) {
+            switch record.data {
+            case .address(let address): addresses.insert(address)
+            case .binding(let binding): addresses.formUnion(binding.addressHints)
+            default: continue
+            }
+            shortest = min(shortest, record.timeToLive.asLifetime)
+        }
+        if addresses.isEmpty { return passage }
+        // Who keeps a record longer than it is noted would go there uncounted.
+        passage.longestLifetime = min(limits.longestLifetime, shortest)
+        let seconds = min(max(shortest, limits.shortestLifetime), limits.longestLifetime)
+        let until = now + UInt64(seconds + limits.grace) * 1_000
+        let name = question.name.lowercased
+        for address in addresses { passage.notes.insert(NameHolding(name: name, address: address, until: until)) }
+        return passage
     }
 }
 

@@ -42,6 +42,8 @@ public struct NameTable: Sendable {
     let limits: NameLimits
     private let denial: Denial
     private let matcher: DomainMatcher<Int>
+    /// The names whose addresses are noted also where no rule is about them.
+    private let counted: DomainMatcher<Bool>
     private var questions: TokenBucket
     private var newNames: TokenBucket
     /// In bits: what a question for a known name says is not many of them.
@@ -53,10 +55,14 @@ public struct NameTable: Sendable {
     ///
     /// - Parameters:
     ///   - rules: In the order in which they are asked.
+    ///   - counted: The names whose addresses are noted also where no rule is about them.
     ///   - limits: How much it may ask and hold.
     ///   - denial: How refused questions are answered.
     ///   - now: The time in milliseconds.
-    public init(rules: [NameRule], limits: NameLimits = NameLimits(), denial: Denial = .refused, now: UInt64) {
+    public init(
+        rules: [NameRule], counting counted: [DomainPattern] = [], limits: NameLimits = NameLimits(),
+        denial: Denial = .refused, now: UInt64
+    ) {
         self.rules = rules
         self.limits = limits
         self.denial = denial
@@ -65,6 +71,9 @@ public struct NameTable: Sendable {
             for pattern in rule.patterns { matcher.insert(pattern, index) }
         }
         self.matcher = matcher
+        var counting = DomainMatcher<Bool>()
+        for pattern in counted { counting.insert(pattern, true) }
+        self.counted = counting
         questions = TokenBucket(
             capacity: limits.questionBurst, perSecond: Double(limits.questionsPerSecond), now: now)
         newNames = TokenBucket(
@@ -124,6 +133,11 @@ public struct NameTable: Sendable {
             return .answer(.refused, .limited(name, limit))
         }
         return .forward(Permission(question: question, rules: typed))
+    }
+
+    /// Whether the addresses of a name are noted also where no rule is about it.
+    func counts(_ name: DNSName) -> Bool {
+        DomainName(labels: name.labels).map { !counted.matches($0).isEmpty } ?? false
     }
 
     /// The rules that allow what these patterns cover: those before the first that denies it.

@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+public import EgretAddressing
 public import EgretNetlinkWire
 
 extension NetlinkConnection {
@@ -18,11 +19,28 @@ extension NetlinkConnection {
     /// - Returns: The link.
     /// - Throws: ``NetlinkError`` if the kernel cannot be asked.
     public func link(_ index: UInt32) throws -> LinkRecord? {
+        try present("\(index)") { sequence throws(WireError) in
+            try RouteWire.linkRequest(index: index, sequence: sequence)
+        }
+    }
+
+    /// The link of a name in the connection's network namespace; `nil` if there is none.
+    ///
+    /// - Parameter name: The name.
+    /// - Returns: The link.
+    /// - Throws: ``NetlinkError`` if the kernel cannot be asked.
+    public func link(named name: InterfaceName) throws -> LinkRecord? {
+        try present("\(name)") { sequence throws(WireError) in
+            try RouteWire.linkRequest(named: name, sequence: sequence)
+        }
+    }
+
+    private func present(
+        _ words: String, _ request: (UInt32) throws(WireError) -> [UInt8]
+    ) throws -> LinkRecord? {
         let message: NetlinkMessage
         do throws(NetlinkError) {
-            message = try get("get link \(index)") { sequence throws(WireError) in
-                try RouteWire.linkRequest(index: index, sequence: sequence)
-            }
+            message = try get("get link \(words)", request)
         } catch {
             if error.code == .notFound { return nil }
             throw error

@@ -47,15 +47,27 @@ public struct NeighbourAnnouncement: Hashable, Sendable {
         }
     }
 
+}
+
+/// Sends announcements, from the network namespace in which it sends the first of them.
+///
+/// It keeps its socket: the kernel lets nobody close one before all processors have seen that it is gone, which takes 10 ms and
+/// more.
+public final class NeighbourAnnouncer {
+    private var sender: FrameSender?
+
+    /// Opens nothing yet.
+    public init() {}
+
     /// Sends announcements.
     ///
     /// Needs `CAP_NET_RAW`. What cannot be sent is passed over: endpoints ask again by themselves.
     ///
-    /// - Parameter announcements: Up to ``limit`` of them.
-    public static func send(_ announcements: [NeighbourAnnouncement]) {
-        guard let sender = try? FrameSender() else { return }
-        for announcement in announcements.prefix(limit) {
-            try? sender.send(announcement.frame, on: announcement.port)
+    /// - Parameter announcements: Up to ``NeighbourAnnouncement/limit`` of them.
+    public func send(_ announcements: [NeighbourAnnouncement]) {
+        if sender == nil { sender = try? FrameSender() }
+        for announcement in announcements.prefix(NeighbourAnnouncement.limit) {
+            try? sender?.send(announcement.frame, on: announcement.port)
         }
     }
 }

@@ -150,11 +150,10 @@ public struct NetworkConnections {
     }
 
     private func records() throws -> [ConnectionRecord] {
-        try AddressFamily.allCases.flatMap { family in
-            try connection.dump("list connections") { sequence throws(WireError) in
-                try ConntrackWire.dumpRequest(family: family, sequence: sequence)
-            }.compactMap { try? ConntrackWire.decode($0) }
-        }
+        // Those of all families at once: the kernel walks its whole table each time.
+        try connection.dump("list connections") { sequence throws(WireError) in
+            try ConntrackWire.dumpRequest(sequence: sequence)
+        }.compactMap { try? ConntrackWire.decode($0) }
     }
 
     private func forget(_ isStale: (ConnectionRecord) -> Bool) throws {

@@ -22,6 +22,19 @@ public struct NetworkLinks {
         try connection.links()
     }
 
+    /// The link of an index; `nil` if there is none.
+    ///
+    /// Where one is meant, this is to be asked: each link that is listed costs the kernel a walk over all namespaces that it
+    /// knows from here, so that all of them cost the square of their number.
+    public func link(_ index: UInt32) throws -> LinkRecord? {
+        try connection.link(index)
+    }
+
+    /// The link of a name; `nil` if there is none.
+    public func link(named name: String) throws -> LinkRecord? {
+        try InterfaceName(name).flatMap { try connection.link(named: $0) }
+    }
+
     /// The addresses that machines beyond a link are known to have.
     public func neighbours(of index: UInt32) throws -> [IPAddress] {
         let failed: UInt16 = 0x20
@@ -65,7 +78,7 @@ public struct NetworkLinks {
             try RouteWire.createBridge(
                 name, address: hardware.flatMap { MACAddress(text: $0) } ?? .random(), mtu: mtu, sequence: sequence)
         }
-        let index = try connection.link(name).index
+        let index = try connection.presentLink(name).index
         try prepare(name.rawValue)
         for subnet in subnets {
             try connection.add(subnet.gateway, length: subnet.block.length, to: index)
@@ -81,18 +94,20 @@ public struct NetworkLinks {
     ///   - isOwn: Whether the link by that name is the one that was meant.
     /// - Throws: An error that says what the kernel refused.
     public func remove(_ name: String, if isOwn: (LinkRecord) -> Bool) throws {
-        guard let link = try all().first(where: { $0.name == name }), isOwn(link) else { return }
+        guard let link = try link(named: name), isOwn(link) else { return }
         try connection.request("delete link \(name)", unless: .notFound) { sequence throws(WireError) in
             try RouteWire.deleteLink(link.index, sequence: sequence)
         }
     }
 
-    /// Removes all links that are meant; those that go meanwhile will do.
+    /// Removes the host's end of an endpoint's link, whatever it is called by now; one that goes meanwhile will do.
     ///
-    /// - Parameter isOwn: Whether a link is meant.
+    /// - Parameter endpoint: The endpoint.
     /// - Throws: An error that says what the kernel refused.
-    public func remove(where isOwn: (LinkRecord) -> Bool) throws {
-        for link in try all() where isOwn(link) {
+    public func removeHostEnd(of endpoint: NetworkRecord.Endpoint) throws {
+        let byIndex = endpoint.hostIndex == 0 ? nil : try link(endpoint.hostIndex)
+        let byName = try link(named: endpoint.hostInterface)
+        for link in Set([byIndex, byName].compactMap(\.self)) where endpoint.isHostEnd(link) || endpoint.isFirstSeen(link) {
             try connection.request("delete link \(link.name)", unless: .notFound) { sequence throws(WireError) in
                 try RouteWire.deleteLink(link.index, sequence: sequence)
             }
@@ -126,7 +141,7 @@ public struct NetworkLinks {
     ///   - namespace: Its namespace.
     ///   - mtu: In bytes; `nil` for the kernel's choice.
     ///   - led: The families that an earlier connection of the namespace leads out by.
-    ///   - prepare: Called with the name of the host's end when it is there and still down.
+    ///   - prepare: Called with the name and the index of the host's end when it is there and still down.
     /// - Returns: The index of the host's end.
     /// - Throws: An error that names the step. What was made so far is there.
     public func connect(
@@ -135,14 +150,14 @@ public struct NetworkLinks {
         in namespace: Namespace,
         mtu: UInt32?,
         led: Set<AddressFamily> = [],
-        prepare: (String) throws -> Void
+        prepare: (String, UInt32) throws -> Void
     ) throws -> UInt32 {
         guard let outer = InterfaceName(endpoint.hostInterface), let inner = InterfaceName(endpoint.interface),
             let outerHardware = MACAddress(text: endpoint.hostHardwareAddress),
             let innerHardware = MACAddress(text: endpoint.hardwareAddress)
         else { throw NetworkProblem("the names of the link of \(endpoint.namespace) cannot be used") }
         let inside = try namespace.visit { try NetlinkConnection.route() }
-        if try inside.links().contains(where: { $0.name == inner.rawValue }) {
+        if try inside.link(named: inner) != nil {
             throw NetworkProblem(
                 "\(endpoint.namespace) has an interface \(inner) already", advice: "name another: --interface eth1")
         }
@@ -155,8 +170,8 @@ public struct NetworkLinks {
                 sequence: sequence
             )
         }
-        let index = try connection.link(outer).index
-        try prepare(outer.rawValue)
+        let index = try connection.presentLink(outer).index
+        try prepare(outer.rawValue, index)
         switch network.mode {
         case .bridge: try joinBridge(index, network)
         case .routed: try routeTo(endpoint, index, network)
@@ -194,8 +209,8 @@ public struct NetworkLinks {
         _ network: NetworkRecord,
         _ led: Set<AddressFamily>
     ) throws {
-        if let loopback = InterfaceName("lo") { try inside.setUp(try inside.link(loopback).index) }
-        let index = try inside.link(name).index
+        if let loopback = InterfaceName("lo") { try inside.setUp(try inside.presentLink(loopback).index) }
+        let index = try inside.presentLink(name).index
         for (address, subnet) in zip(endpoint.addresses, network.subnets) {
             try inside.add(address, length: Int(network.innerLength(subnet)), to: index)
         }
@@ -209,7 +224,7 @@ public struct NetworkLinks {
 }
 
 extension NetlinkConnection {
-    fileprivate func link(_ name: InterfaceName) throws -> LinkRecord {
+    fileprivate func presentLink(_ name: InterfaceName) throws -> LinkRecord {
         let message = try get("get link \(name)") { sequence throws(WireError) in
             try RouteWire.linkRequest(named: name, sequence: sequence)
         }

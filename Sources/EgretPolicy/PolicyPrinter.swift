@@ -198,7 +198,7 @@ public enum PolicyPrinter {
         ]
         .compactMap(\.self)
         if limit.isForEverything { return ["  - { \(fields.joined(separator: ", ")) }"] }
-        return item(fields + match(limit.destinations, [], [], limit.services.map(\.description)))
+        return item(fields + match(limit.destinations, [], limit.domains, limit.services.map(\.description)))
     }
 
     private static func destination(_ destination: Destination) -> [String] {

@@ -52,7 +52,7 @@ extension PolicyReader {
         let schedule = fields["when"].flatMap { readSchedule($0) }
         let naming = readNaming(fields, action, peers)
         let services = ports.compactMap { if case .service(let service) = $0 { service } else { nil } }
-        checkApplications(naming, services, fields)
+        checkApplications(naming.applications, services, fields, of: "a rule")
         guard let action else { return nil }
         return EgressRule(
             name: name, action: action, destinations: peers.destinations, workloads: peers.workloads,

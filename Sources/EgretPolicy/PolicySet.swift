@@ -72,11 +72,17 @@ public struct PolicySet: Hashable, Sendable {
 
     /// The names that a rule is about: its own, and those of the groups that it refers to.
     public static func patterns(of rule: EgressRule, in groups: [String: DestinationGroup]) -> [DomainPattern] {
-        rule.domains
-            + rule.destinations.flatMap { destination -> [DomainPattern] in
-                guard case .group(let name) = destination else { return [] }
-                return groups[name]?.domains ?? []
-            }
+        rule.domains + patterns(ofGroupsIn: rule.destinations, groups)
+    }
+
+    /// The names of the groups among some destinations.
+    static func patterns(
+        ofGroupsIn destinations: [Destination], _ groups: [String: DestinationGroup]
+    ) -> [DomainPattern] {
+        destinations.flatMap { destination -> [DomainPattern] in
+            guard case .group(let name) = destination else { return [] }
+            return groups[name]?.domains ?? []
+        }
     }
 
     /// Whether a rule is about names, in whatever policy.

@@ -4,7 +4,7 @@
 public import EgretAddressing
 import EgretLinux
 public import EgretNetlink
-import EgretNetlinkWire
+public import EgretNetlinkWire
 
 /// What the host's network looks like, as far as a run must know it.
 public struct HostNetwork: Sendable {
@@ -29,8 +29,13 @@ public struct HostNetwork: Sendable {
     private static let localTable: UInt32 = 255
 
     /// Asks the kernel.
-    public init(_ connection: NetlinkConnection) throws {
-        let links = try connection.links()
+    ///
+    /// - Parameters:
+    ///   - connection: To the host's network namespace.
+    ///   - links: All its links, if they are known already.
+    /// - Throws: An error that says what could not be read.
+    public init(_ connection: NetlinkConnection, links: [LinkRecord]? = nil) throws {
+        let links = try links ?? connection.links()
         self.links = HostNetwork.names(links)
         let own = Set(links.filter { RunLink.isRunInterface($0.name) }.map(\.index))
         try readAddresses(connection, without: own)

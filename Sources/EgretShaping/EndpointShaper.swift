@@ -73,15 +73,20 @@ public final class EndpointShaper {
     ///
     /// - Parameters:
     ///   - wanted: The rates that stay.
-    ///   - pause: Waits for so long until what is on its way has passed.
+    ///   - pause: Waits for so long until what is on its way has passed. Where a link is gone that is nothing: the kernel drops
+    ///     frames that come out of a queue and belong to no link.
     /// - Throws: `NetlinkError` naming the step.
     public func release(except wanted: [UInt32: EndpointRates], pause: (Duration) -> Void) throws(NetlinkError) {
         if isUnknown { try look() }
         let kept = Set(EndpointShaper.sites(wanted).keys)
         let gone = Set(shapes.keys).union(queues.keys).subtracting(kept).sorted { $0.order < $1.order }
         if gone.isEmpty { return }
-        for site in gone { try? open(site) }
-        pause(.milliseconds(50))
+        var isNeeded = false
+        for site in gone where try isThere(site.link) {
+            try? open(site)
+            isNeeded = true
+        }
+        if isNeeded { pause(.milliseconds(50)) }
         for site in gone {
             try ifThere { () throws(NetlinkError) in try remove(site) }
             shapes[site] = nil
@@ -208,6 +213,18 @@ public final class EndpointShaper {
             try shaper.limit(
                 index, to: .bucket(RateShape(EndpointShaper.unlimited)), from: shapes[site], handle: handle)
         case nil: break
+        }
+    }
+
+    private func isThere(_ link: UInt32) throws(NetlinkError) -> Bool {
+        do throws(NetlinkError) {
+            _ = try connection.get("get link \(link)") { sequence throws(WireError) in
+                try RouteWire.linkRequest(index: link, sequence: sequence)
+            }
+            return true
+        } catch {
+            if error.code == .notFound { return false }
+            throw error
         }
     }
 

@@ -14,6 +14,14 @@ extension LinkShaper {
         .filter { $0.kind == "tbf" || $0.handle == QueueTree.handle }
     }
 
+    /// The queues of the classes of trees that may be Egret's.
+    func classQueues() throws(NetlinkError) -> [ClassQueueRecord] {
+        try connection.dump("list queueing disciplines") { sequence throws(WireError) in
+            try RouteWire.queueingDisciplinesRequest(sequence: sequence)
+        }
+        .compactMap { (try? RouteWire.decodeClassQueue($0, tree: QueueTree.handle)) ?? nil }
+    }
+
     /// The classes that an interface has, of whoever made them.
     func classes(of index: UInt32) throws(NetlinkError) -> [ClassRecord] {
         try connection.dump("list classes of link \(index)") { sequence throws(WireError) in

@@ -107,6 +107,22 @@ public final class PoolShaper {
         return found
     }
 
+    /// What the kernel has counted in the classes that shared traffic waits in, in their order.
+    ///
+    /// - Returns: One for each class and direction in which packets wait.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func counts() throws(NetlinkError) -> [SharedCounts] {
+        if isUnknown || indices.isEmpty { return [] }
+        let directions = Dictionary(indices.map { ($0.value, $0.key) }, uniquingKeysWith: { first, _ in first })
+        let found = try shaper.classQueues().compactMap { record -> SharedCounts? in
+            guard let direction = directions[record.link], let counts = record.counts else { return nil }
+            return SharedCounts(
+                direction: direction, number: record.number, packets: counts.packets, bytes: counts.bytes,
+                dropped: counts.dropped, waitingBytes: counts.waitingBytes)
+        }
+        return found.sorted { ($0.direction.rawValue, $0.number) < ($1.direction.rawValue, $1.number) }
+    }
+
     // MARK: - The kernel
 
     /// The direction whose shared traffic waits in a link; `nil` if it is not one of these.

@@ -108,6 +108,7 @@ final class NotedKernel: Sendable {
         var comparisons = 0
         var counters: [String: CounterValue] = [:]
         var rates: [RateCounts] = []
+        var sharedRates: [SharedRate] = []
         /// How often these were asked for.
         var rateReadings = 0
         /// Errors to come, one for each attempt.
@@ -164,6 +165,7 @@ final class NotedEnforcement: Enforcement {
     }
     func tidy() throws {}
     func counters() throws -> [String: CounterValue] { kernel.state.withLock { $0.counters } }
+    func sharedRates() throws -> [SharedRate] { kernel.state.withLock { $0.sharedRates } }
     func rateCounts() throws -> [RateCounts] {
         kernel.state.withLock { kernel in
             kernel.rateReadings += 1

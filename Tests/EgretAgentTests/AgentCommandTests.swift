@@ -485,6 +485,14 @@ struct AgentCommandTests {
                 "--except podman/monitor goes with --runtime podman"
             ),
             (["--runtime", "docker", "--except", "docker/monitor"], "--except docker/monitor goes with kill"),
+            (
+                ["--runtime", "docker", "--privileged", "kill", "--except", "host-network=docker/monitor"],
+                "--except host-network=docker/monitor goes with --host-network kill"
+            ),
+            (
+                ["--runtime", "docker", "--privileged", "kill", "--except", "privilege=docker/monitor"],
+                "privilege=docker/monitor is no exception"
+            ),
         ])
     func actions(_ options: [String], _ mistake: String) async throws {
         let output = try await egret("/nowhere", ["agent"] + options)

@@ -655,6 +655,32 @@ struct AgentTests {
         #expect(try await agent.apply(AgentBench.request(text("pin")), author: "me").revision == 1)
     }
 
+    @Test("a limit for names is refused, its own or a group's: nobody knows the addresses for endpoints")
+    func limitsForNames() async throws {
+        func text(_ to: String) -> String {
+            """
+            apiVersion: egret.dev/v1
+            kind: DestinationGroup
+            metadata: { name: video }
+            spec: { domains: [video.example] }
+            ---
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: slow }
+            spec: { default: allow, limits: [{ to: [{ \(to) }], rate: 1Mbit }] }
+            """
+        }
+        let agent = try await AgentBench().agent()
+        for to in ["domains: [example.org]", "group: video"] {
+            let error = await #expect(throws: APIError.self) {
+                try await agent.apply(AgentBench.request(text(to)), author: "me")
+            }
+            let told = error?.diagnostics ?? []
+            #expect(told.contains { $0.contains("EGR0015") && $0.contains("a limit for domains in slow") }, "\(told)")
+        }
+        #expect(try await agent.apply(AgentBench.request(text("group: internet")), author: "me").revision == 1)
+    }
+
     @Test("endpoints that come are held to the policies")
     func endpoints() async throws {
         let bench = try AgentBench()

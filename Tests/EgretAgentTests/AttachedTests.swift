@@ -232,6 +232,27 @@ struct AttachedTests {
         withExtendedLifetime(folder) {}
     }
 
+    @Test("a container that could not be attached has nothing of another one that had its name, and does not hide it")
+    func sameName() throws {
+        let folder = try TemporaryDirectory()
+        let attached = try AttachedEndpoints(directory: folder.path)
+        let first = try target("web", #"{"NetworkMode":"host"}"#, .host)
+        var second = try target("web", "{}", .host)
+        second.identifier = "second"
+        #expect(attached.refuse(first, "it cannot be attached"))
+        #expect(attached.noteRemaining(first, "the engine does not kill it"))
+        #expect(attached.refuse(second, "it cannot be attached"), "that is said of each of them")
+        #expect(!attached.refuse(second, "it cannot be attached"))
+        // The first is still there, and is to be judged.
+        let judged = attached.judged(of: "docker").map { "\($0.target.identifier) \($0.bypasses.count)" }
+        #expect(judged == ["second 0", "web-number 1"])
+        let problems = attached.unattached.map { $0.problem }
+        #expect(problems == ["it cannot be attached", "it cannot be attached; the engine does not kill it"])
+        attached.forgetRefused { $0.identifier == first.identifier }
+        #expect(attached.unattached.map { $0.target.identifier } == ["second"])
+        withExtendedLifetime(folder) {}
+    }
+
     @Test("what is not in force for one of an endpoint's links is not in force for it")
     func areEnforced() {
         func endpoint(_ conditions: [Condition]) -> EndpointInfo {

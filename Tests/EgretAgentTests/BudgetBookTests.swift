@@ -439,6 +439,21 @@ struct BudgetBookTests {
         #expect(book.stretches == [:])
     }
 
+    @Test("what a counter still counts while others take its place is of what it counted")
+    func departing() {
+        var book = book()
+        book.note(amount(300), at: Self.day + 1)
+        let former = book.counting
+        book.keep([:], [:], at: Self.day + 2)
+        book.noteGone(amount(400), besides: [:], at: Self.day + 2)
+        #expect(book.changes.usage.values.map(\.bytes) == [300], "nobody knows any more whose that was")
+        for _ in 0..<2 { book.noteGone(amount(400), besides: [:], as: former, at: Self.day + 2) }
+        #expect(book.changes.usage.values.map(\.bytes) == [400])
+        #expect(book.stretches[Self.account]?[Self.day]?.used == 400)
+        book.forgetGone()
+        #expect(book.readings.isEmpty && book.changes.gone == ["used-1"])
+    }
+
     @Test("of accounts that nobody uses, the latest are kept, whatever clocks say")
     func compaction() throws {
         let directory = try TemporaryDirectory()
@@ -564,6 +579,38 @@ struct BudgetBookTests {
         // A clock that goes back behind the beginning: it has begun at the present moment.
         next.note(amount(300 + 200 + 100), at: noon - 10_800)
         #expect(next.forecast(of: Self.account, at: noon) == 600 * 5)
+    }
+
+    @Test("forecasts of many accounts look at the times of each budget once")
+    func manyForecasts() throws {
+        let schedule = Schedule(hours: [try #require(Schedule.Hours(start: 600, end: 840))])
+        let month = TrafficBudget(
+            name: "month", amount: BudgetAmount(bytes: 1_000), period: BudgetPeriod(.month), schedule: schedule)
+        let total = TrafficBudget(name: "total", amount: BudgetAmount(bytes: 1_000), schedule: schedule)
+        var budgets: [BudgetAccount: TrafficBudget] = [:]
+        var meters: [String: BudgetBook.Meter] = [:]
+        for number in 0..<100 {
+            for budget in [month, total] {
+                let account = BudgetAccount(policy: "p", budget: budget.name, account: "a/\(number)")
+                budgets[account] = budget
+                meters["used-\(budget.name)-\(number)"] = BudgetBook.Meter(endpoint: "a/\(number)", account: account)
+            }
+        }
+        var book = BudgetBook()
+        book.keep(budgets, meters, at: Self.day)
+        let time = Self.day + 86_400 / 2
+        book.note(
+            Dictionary(
+                uniqueKeysWithValues: meters.keys.enumerated().map { number, name in
+                    (name, TrafficAmount(packets: 1, bytes: UInt64(number)))
+                }), at: time)
+        var forecasts = BudgetBook.Forecasts(at: time)
+        for account in budgets.keys {
+            let used = book.state(of: account, at: time).used
+            let expected = month.period.forecast(of: used, at: time, since: Self.day, during: schedule)
+            #expect(book.forecast(of: account, by: &forecasts) == (account.budget == "month" ? expected : nil))
+        }
+        #expect(forecasts.looks == 2)
     }
 
     @Test("a budget that is of something else from now on begins now")

@@ -299,6 +299,27 @@ struct EngineFollowerTests {
         #expect(spared.keys.sorted() == expected)
     }
 
+    @Test(
+        "an exception is for all rules, or for those in front of it, and is written as it can be read again",
+        arguments: [
+            ("docker/a", "docker/a", nil), ("privileged=docker/a", "privileged=docker/a", "h"),
+            ("host-network=docker/a", "host-network=docker/a", "p"),
+            ("other-links=docker/a", "other-links=docker/a", "h; p"),
+            ("privileged,host-network=docker/a", "host-network,privileged=docker/a", nil),
+            ("privileged=docker/b", "privileged=docker/b", "h; p"),
+            ("privileged=image:a=b", "privileged=image:a=b", "h; p"),
+            ("image:privileged=b", "image:privileged=b", "h; p"), ("privilege=docker/a", nil, "h; p"),
+            ("privileged=", nil, "h; p"), ("=docker/a", nil, "h; p"), ("privileged,=docker/a", nil, "h; p"),
+        ] as [(String, String?, String?)])
+    func exemptions(_ text: String, _ written: String?, _ reason: String?) {
+        let exemption = ContainerExemption(text)
+        #expect(exemption?.description == written)
+        if let written { #expect(ContainerExemption(written) == exemption) }
+        let refusals = ContainerRefusals([.hostNetwork, .privileged], exemptions: exemption.map { [$0] } ?? [])
+        let found: [ContainerBypass: String] = [.hostNetwork: "h", .otherLinks: "o", .privileged: "p"]
+        #expect(refusals.reason(against: container("a", nil), found) == reason)
+    }
+
     @Test("a container that is excepted is not killed, neither at once nor when it is asked about again")
     func spared() async throws {
         let way: [ContainerBypass: String] = [.privileged: "it has a capability"]

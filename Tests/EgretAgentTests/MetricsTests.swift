@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAgentAPI
+import EgretCompiler
 import EgretPolicy
 import EgretShaping
 import EgretTesting
@@ -118,6 +119,39 @@ struct MetricsTests {
             lines.filter { $0.hasPrefix("egret_rate_") } == [
                 "egret_rate_dropped_packets_total\(labels) 3", "egret_rate_passed_bytes_total\(labels) 18000",
                 "egret_rate_waiting_bytes\(labels) 20",
+            ])
+    }
+
+    @Test("what rates drop that endpoints share is told by policy, limit and network; limits that say the same are one")
+    func sharedRates() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        #expect(await !agent.metrics().contains("egret_shared_rate_"))
+        let limits = [
+            TrafficLimit(name: "all", scope: .policy, rate: BitRate("1Mbit"), policy: "p"),
+            TrafficLimit(scope: .network, rate: BitRate("2Mbit"), policy: "p"),
+        ]
+        let candidates = ["a", "b"].enumerated().map { number, network in
+            PoolTree.Candidate(number: number, network: network, limits: limits, groups: [:])
+        }
+        let shares = try PoolTree(candidates, .egress).shares.sorted { $0.network ?? "" < $1.network ?? "" }
+        #expect(shares.map(\.network) == [nil, "a", "b"])
+        bench.kernel.state.withLock { kernel in
+            kernel.sharedRates = (shares + shares.suffix(1)).enumerated().map { number, share in
+                SharedRate(
+                    share: share,
+                    counts: SharedCounts(
+                        direction: .egress, number: share.leaf, packets: 1, bytes: 100, dropped: UInt64(number + 1),
+                        waitingBytes: 10))
+            }
+        }
+        let lines = await agent.metrics().split(separator: "\n").filter { $0.hasPrefix("egret_shared_rate_dropped") }
+        let name = "egret_shared_rate_dropped_packets_total"
+        #expect(
+            lines.map(String.init) == [
+                #"\#(name){policy="p",limit="2Mbit per network",network="a",direction="egress"} 2"#,
+                #"\#(name){policy="p",limit="2Mbit per network",network="b",direction="egress"} 7"#,
+                #"\#(name){policy="p",limit="all",network="",direction="egress"} 1"#,
             ])
     }
 

@@ -107,6 +107,43 @@ struct NameServiceTests {
         #expect(names(1).isEmpty)
     }
 
+    @Test("endpoints that obey one program have what decides together, and other marks are known without another program")
+    func sharedJudges() throws {
+        let service = try service(try TemporaryDirectory())
+        try service.start()
+        defer { service.end() }
+        let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("*.example.test")])
+        func member(_ slot: Int, _ number: UInt16, _ mark: String) throws -> NameMember {
+            let limit = TrafficLimit(dscp: try #require(TrafficClassMark(mark)))
+            let policies = PolicySet(
+                policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule], limits: [limit])])
+            return NameMember(
+                slot: slot, link: "veth\(slot)#\(slot)",
+                addresses: [slot == 1 ? NameServiceTests.first : NameServiceTests.second],
+                generation: try #require(Generation(rawValue: number)), policies: policies)
+        }
+        func change(_ members: [NameMember]) -> Int {
+            let reduced = service.reduced(NameChange(members: members), isWhole: false)
+            service.change(reduced) { _ in }
+            return reduced.members.count
+        }
+        func judges() -> [UInt16] { service.state.withLock { $0.judges.keys.map(\.rawValue).sorted() } }
+        let server = SocketAddress(.v4(IPv4Address(203, 0, 113, 10)), port: 443)
+        func marks() -> [UInt8?] { [1, 2].map { service.judge($0)?.codePoint(to: server) } }
+        #expect(try change([member(1, 7, "ef"), member(2, 7, "ef")]) == 2)
+        #expect(judges() == [7])
+        #expect(marks() == [46, 46])
+        #expect(try change([member(1, 7, "ef"), member(2, 7, "ef")]) == 0)
+        #expect(try change([member(1, 7, "af11"), member(2, 7, "af11")]) == 2)
+        #expect(judges() == [7])
+        #expect(marks() == [10, 10])
+        #expect(try change([member(1, 8, "ef")]) == 1)
+        #expect(judges() == [7, 8])
+        #expect(marks() == [46, 10])
+        #expect(try change([member(2, 8, "ef")]) == 1)
+        #expect(judges() == [8])
+    }
+
     @Test(
         "every endpoint has the limits, and is denied names, as whoever runs the agent wants it",
         arguments: [NameTable.Denial.refused, .nameError])

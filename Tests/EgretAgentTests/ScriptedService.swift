@@ -148,9 +148,9 @@ final class ScriptedService: AgentService {
         return ScriptedService.policies
     }
 
-    func endpoints() async throws -> [EndpointInfo] {
+    func endpoints(named name: String?) async throws -> [EndpointInfo] {
         try await note(Call(name: "endpoints"))
-        return state.withLock { $0.endpoints }
+        return state.withLock { $0.endpoints.filter { name == nil || $0.name == name } }
     }
 
     static let flows = FlowList(

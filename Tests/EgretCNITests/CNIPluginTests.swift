@@ -41,7 +41,7 @@ struct CNIPluginTests {
             return isEmpty ? [] : [endpoint]
         }
 
-        func endpoints() throws -> [EndpointInfo] {
+        func endpoints(named name: String) throws -> [EndpointInfo] {
             try note("endpoints")
             return [endpoint]
         }

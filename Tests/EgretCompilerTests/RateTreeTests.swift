@@ -125,6 +125,35 @@ struct RateTreeTests {
         #expect(RateTree(slowestOf: apart, .egress).rate == BitRate("1Mbit"))
     }
 
+    private func named(_ rate: String, _ names: String...) throws -> TrafficLimit {
+        TrafficLimit(name: rate, domains: try names.map { try DomainPattern.parse($0) }, rate: BitRate(rate))
+    }
+
+    @Test("names lie within patterns and the internet, beside others of which the slower is asked first")
+    func names() throws {
+        var internet = try limit("8Mbit")
+        internet.destinations = [.builtIn(.internet)]
+        let tree = try tree([
+            internet, named("5Mbit", "*.example.org"), named("1Mbit", "a.example.org", "b.example.org"),
+            named("2Mbit", "example.com"), limit("20Mbit"),
+        ])
+        #expect(tree.shares.map(\.limit.name) == ["1Mbit", "2Mbit", "5Mbit", "8Mbit"])
+        let numbers = Dictionary(uniqueKeysWithValues: tree.shares.map { ($0.limit.name ?? "", $0.number) })
+        #expect(tree.shares.map(\.parent) == [numbers["5Mbit"], numbers["8Mbit"], numbers["8Mbit"], nil])
+        // Nobody knows whether a name has an address of the block.
+        let block = try limit("3Mbit", ["198.51.100.0/24"])
+        let name = try named("2Mbit", "example.com")
+        #expect(throws: RateTree.Conflict.self) { try self.tree([block, name]) }
+        var ofPort = block
+        ofPort.services = [.ports(.tcp, PortRange(80))]
+        var ofOther = name
+        ofOther.services = [.ports(.tcp, PortRange(443))]
+        #expect(try self.tree([ofPort, ofOther]).shares.count == 2)
+        // One covers some names of the other's, and both have others.
+        let crossing = try [named("1Mbit", "a.example.org", "c.test"), named("2Mbit", "*.example.org")]
+        #expect(throws: RateTree.Conflict.self) { try self.tree(crossing) }
+    }
+
     @Test("a group without addresses of a family matches nothing of it, and limits of others are no shares")
     func sharing() throws {
         var shared = try limit("1Mbit", ["10.0.0.0/8"])
@@ -158,6 +187,7 @@ struct PoolTreeTests {
         let tree = try PoolTree(
             [candidate(1, "n", limits), candidate(2, "n", limits), candidate(3, "m", limits)], .egress)
         #expect(tree.shares.map(\.limit.name) == ["2Mbit", "2Mbit", "4Mbit", "10Mbit"])
+        #expect(Swift.Set(tree.shares.map(\.network)) == ["n", "m", nil])
         #expect(tree.shares[0].parent == tree.shares[2].number && tree.shares[1].parent == tree.shares[2].number)
         #expect(tree.shares[2].parent == tree.shares[3].number && tree.shares[3].parent == nil)
         #expect(tree.members[1] == tree.members[2] && tree.members[1] != tree.members[3])
@@ -257,6 +287,56 @@ struct LimitProgramTests {
         #expect(lines.filter { $0.contains("ports-1-1024") }.count * 2 == lines.count)
         #expect(lines.allSatisfy { !$0.contains("dport 443") && !$0.contains("dport 53 ") })
         #expect(!lines.isEmpty)
+    }
+
+    @Test("names are sets that are filled by others and kept by packets, beside addresses without counting twice")
+    func namedSets() throws {
+        let names = try ["www.example.org", "*.example.net"].map { try DomainPattern.parse($0) }
+        let block = Destination.block(AddressBlock(try #require(IPPrefix("198.51.100.0/24"))))
+        let limit = TrafficLimit(
+            direction: .egress, destinations: [block], domains: names, services: [.ports(.tcp, PortRange(443))],
+            connections: 5, packets: EventRate(count: 100), policy: "p")
+        let made = try program([limit])
+        #expect(made.namedSets.map { $0.set.family } == [.ipv4, .ipv6])
+        #expect(made.namedSets.allSatisfy { $0.table == LimitProgram.table && $0.set.patterns == names })
+        for (_, named) in made.namedSets {
+            let set = try #require(made.program.sets.first { $0.name == named.name })
+            #expect(set.isDynamic && set.hasTimeouts && set.size == nil && set.contents.count == 0)
+        }
+        let four = try #require(made.namedSets.first?.set.name)
+        let lines = made.program.rules.filter { $0.chain == "from-1" }.map { NftText.render($0) }
+        let ofPackets = lines.filter { $0.contains("jump packets-") }
+        // Of IPv4 the block and the names, of IPv6 the names.
+        #expect(ofPackets.count == 3 && lines.filter { $0.contains("jump connections-") }.count == 3)
+        let byName = try #require(ofPackets.first { $0.contains("ip daddr @\(four)") })
+        #expect(byName.contains("ip daddr != @far-"))
+        #expect(byName.contains("update @\(four) { ip daddr timeout 10800s }"))
+        // The same names in another order are in the same sets; another limit is another chain.
+        var other = limit
+        other.domains.reverse()
+        #expect(try program([limit, other]).namedSets.map { $0.set.name } == made.namedSets.map { $0.set.name })
+        other.domains.removeLast()
+        let further = try program([other])
+        #expect(Swift.Set(further.refusals.keys).isDisjoint(with: made.refusals.keys))
+        #expect(Swift.Set(further.namedSets.map { $0.set.name }).isDisjoint(with: made.namedSets.map { $0.set.name }))
+    }
+
+    @Test("frames of names find their class, and their sets are in both tables")
+    func namedClasses() throws {
+        let limit = TrafficLimit(domains: [try DomainPattern.parse("example.org")], rate: BitRate("1Mbit"))
+        let made = try program([limit], queue: 33)
+        let (packets, queued) = (LimitProgram.table, LimitProgram.frameTable)
+        #expect(made.namedSets.map { $0.table } == [packets, packets, queued, queued])
+        let frames = made.frames.rules.filter { $0.chain == "endpoint-1" }.map { NftText.render($0) }
+        #expect(frames.filter { $0.contains("ip daddr @names4-") && $0.contains("update @names4-") }.count == 1)
+        #expect(frames.filter { $0.contains("ip6 daddr @names6-") && $0.contains("update @names6-") }.count == 1)
+        let received = made.program.rules.filter { $0.chain == "wait-2" }.map { NftText.render($0) }
+        #expect(received.filter { $0.contains("saddr @names") }.count == 2)
+        // What is not there needs nobody to fill it.
+        var sent = limit
+        sent.direction = .egress
+        #expect(try program([sent], queue: 33).namedSets.allSatisfy { $0.table == LimitProgram.frameTable })
+        #expect(try program([sent]).namedSets.isEmpty)
     }
 
     @Test("equal limits have equal names, other limits others, and nothing to do is nothing")

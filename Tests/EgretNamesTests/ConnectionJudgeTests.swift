@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretDNSWire
 import EgretEvaluator
 import EgretGreetingWire
 import EgretLinux
@@ -60,13 +61,43 @@ struct ConnectionJudgeTests {
         ])
         func codePoint(_ address: IPAddress, _ port: UInt16, hour: Int64 = 0) -> UInt8? {
             ConnectionJudge(policies, registry: NameRegistry(), time: { hour * 3_600 })
-                .codePoint(to: SocketAddress(address, port: port))
+                .codePoint(to: SocketAddress(address, port: port), of: 1)
         }
         #expect(codePoint(web, 443) == 46 && codePoint(web, 8_443) == 10 && codePoint(inside, 443) == 10)
         #expect(codePoint(web, 80, hour: 8) == 10 && codePoint(web, 80, hour: 9) == 24)
         let plain = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [])])
         let judge = ConnectionJudge(plain, registry: NameRegistry())
-        #expect(judge.codePoint(to: SocketAddress(web, port: 443)) == nil)
+        #expect(judge.codePoint(to: SocketAddress(web, port: 443), of: 1) == nil)
+    }
+
+    @Test("a connection has the code point of a limit for a name if the endpoint has resolved the name to its address")
+    func codePointsOfNames() throws {
+        let group = DestinationGroup(name: "video", blocks: [], domains: [try DomainPattern.parse("v.example.test")])
+        let limits = [
+            TrafficLimit(domains: [try DomainPattern.parse("a.example.test")], dscp: TrafficClassMark("ef")),
+            TrafficLimit(destinations: [.group("video")], dscp: TrafficClassMark("cs1")),
+        ]
+        let policies = PolicySet(
+            policies: [
+                EgressPolicy(
+                    name: "p", defaultAction: .deny, rules: [try allowing("*.example.test")], limits: limits)
+            ], groups: [group])
+        func codePoint(_ names: String...) throws -> UInt8? {
+            let registry = NameRegistry()
+            let until = BootClock.milliseconds + 60_000
+            let held = try names.map { text in
+                NameHolding(name: try #require(DNSName(text)), address: web, until: until)
+            }
+            let endpoint = NameEndpoint(id: 1, addresses: [], rules: NameRule.rules(of: policies))
+            _ = registry.set(endpoint, holding: held, now: BootClock.milliseconds)
+            return ConnectionJudge(policies, registry: registry).codePoint(
+                to: SocketAddress(web, port: 443), of: 1)
+        }
+        #expect(try codePoint("a.example.test") == 46)
+        #expect(try codePoint("b.example.test") == nil)
+        #expect(try codePoint("b.example.test", "a.example.test") == 46)
+        #expect(try codePoint("v.example.test") == 8)
+        #expect(try codePoint() == nil)
     }
 
     @Test("a connection without a name goes on by the names that held its address, though they have expired")

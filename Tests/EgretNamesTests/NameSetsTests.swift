@@ -62,6 +62,33 @@ struct NameSetsTests {
         }
     }
 
+    @Test(
+        "addresses are put into sets of packets and of frames, and again for their whole time",
+        arguments: ["inet", "netdev"])
+    func addresses(family: String) throws {
+        let table = "\(family) \(NameSetsTests.table)"
+        let flags = "flags dynamic,timeout;"
+        let sets = "set four { type ipv4_addr; \(flags) }; set six { type ipv6_addr; \(flags) };"
+        let made = try runProgram(
+            ["nft", "-f", "-"],
+            standardInput: "table \(table)\ndelete table \(table)\ntable \(table) { \(sets) }\n")
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", family, NameSetsTests.table]) }
+        let kernel = try NameSets(addressesIn: NameSetsTests.table, isOfFrames: family == "netdev")
+        let four = IPAddress.v4(IPv4Address(192, 0, 2, 1))
+        let six = try #require(IPAddress("2001:db8::1"))
+        try kernel.put(["four": [four], "six": [six]], for: 10_000)
+        try kernel.put(["four": [four]], for: 100_000)
+        for (address, set, expected) in [(four, "four", 90...100), (six, "six", 0...10)]
+            as [(IPAddress, String, ClosedRange<UInt64>)]
+        {
+            let element = ElementBatch.Element(address: address, milliseconds: 0)
+            let left = try #require(try kernel.timeLeft(element, in: set))
+            #expect(expected.contains(left / 1_000), "\(set) \(left)")
+        }
+        #expect(throws: (any Error).self) { try kernel.put(["four": [four], "absent": [four]], for: 10_000) }
+    }
+
     private let client = SocketAddress(.v4(IPv4Address(192, 0, 2, 10)), port: 40_001)
     private let server = SocketAddress(.v4(IPv4Address(203, 0, 113, 10)), port: 443)
 

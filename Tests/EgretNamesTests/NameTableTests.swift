@@ -254,6 +254,37 @@ struct NameTableTests {
         #expect(passage.changed?.answers == Array(records.prefix(3)))
     }
 
+    @Test("a name that limits are about is noted also where no rule is, opens nothing, and is not kept for longer")
+    func counted() throws {
+        let patterns = try ["*.example.net"].map { try DomainPattern.parse($0) }
+        var table = NameTable(rules: [try rule(0, "a.example.com")], counting: patterns, now: 0)
+        func ask(_ text: String, _ records: [DNSRecord]) throws -> NameTable.Passage {
+            let question = DNSQuestion(try name(text), .a)
+            guard case .forward(let permission) = table.ask(question, isServerOpen: true, now: 0) else {
+                throw Unexpected(what: "\(text) is refused")
+            }
+            return try passage(table.answer(answer(permission, records), to: permission, now: 0))
+        }
+        let (video, edge) = (try name("video.example.net"), try name("edge.cdn.test"))
+        let second = IPAddress.v4(IPv4Address(10, 0, 0, 5))
+        let records = [
+            DNSRecord(video, .cname, timeToLive: 300, .name(edge)),
+            DNSRecord(edge, NameTableTests.web, timeToLive: 40), DNSRecord(edge, second, timeToLive: 50),
+            DNSRecord(try name("evil.test"), .v4(IPv4Address(203, 0, 113, 66)), timeToLive: 1),
+        ]
+        let noted = try ask("video.example.net", records)
+        #expect(noted.grants.isEmpty && noted.changed == nil && noted.longestLifetime == 40)
+        #expect(
+            noted.notes == [
+                NameHolding(name: video, address: NameTableTests.web, until: 100_000),
+                NameHolding(name: video, address: second, until: 100_000),
+            ])
+        let plain = try name("www.example.org")
+        let other = try ask("www.example.org", [DNSRecord(plain, NameTableTests.web, timeToLive: 60)])
+        #expect(other.notes.isEmpty && other.longestLifetime == .max)
+        #expect(table.held == (0, 0))
+    }
+
     @Test(
         "an element lives for the shortest lifetime on the way to its address, and nobody is told a longer one",
         arguments: [

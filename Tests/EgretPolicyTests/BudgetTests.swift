@@ -80,6 +80,31 @@ struct BudgetTests {
         #expect(period.forecast(of: 300, at: day + 11 * 3_600, during: schedule) == 1_200)
         #expect(period.forecast(of: 300, at: day + 15 * 3_600, during: schedule) == 300)
         #expect(period.forecast(of: 0, at: day + 3_600, during: schedule) == 0)
+        // Of which one was over when counting began.
+        #expect(period.forecast(of: 300, at: day + 12 * 3_600, since: day + 11 * 3_600, during: schedule) == 900)
+        #expect(period.forecast(of: 300, at: day + 14 * 3_600, since: day + 15 * 3_600, during: schedule) == 300)
+    }
+
+    @Test("a forecast is by the open seconds since counting began and of what is left, whenever it is asked for")
+    func openTime() throws {
+        let (noon, night) = (Schedule.Hours(start: 600, end: 840), Schedule.Hours(start: 1_320, end: 60))
+        let schedule = Schedule(hours: [try #require(noon), try #require(night)])
+        let day: Int64 = 20_780 * 86_400
+        for length in [BudgetPeriod.Length.day, .week, .month] {
+            let period = BudgetPeriod(length)
+            for step in 0..<200 as Range<Int64> {
+                let (time, begin) = (day + step * 1_801, day + step * 1_801 - step * 977)
+                let stretch = period.stretch(at: time)
+                let first = max(stretch.lowerBound, begin)
+                func seconds(until end: Int64) -> UInt64 {
+                    schedule.windows(from: first, through: end - 1).reduce(0) { $0 + UInt64($1.count) }
+                }
+                let gone = max(60, seconds(until: time))
+                let expected = 1_000_000 * max(gone, seconds(until: stretch.upperBound)) / gone
+                let found = period.forecast(of: 1_000_000, at: time, since: begin, during: schedule)
+                #expect(found == expected, "\(length) \(time) \(begin)")
+            }
+        }
     }
 
     @Test(

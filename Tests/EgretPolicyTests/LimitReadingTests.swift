@@ -78,6 +78,62 @@ struct LimitReadingTests {
         try expectPrinted(policy)
     }
 
+    @Test("a limit is for names, its own and those of its groups, and for the usual ports of what is spoken")
+    func namesAndApplications() throws {
+        let policy = try readLimits(
+            """
+            - { to: [{ domains: [example.org, "*.example.org"] }, { cidr: 198.51.100.0/24 }], rate: 2Mbit }
+            - { to: [{ domains: [git.example.org] }], applications: [ssh, git], connections: 3 }
+            - { applications: [smtp], newConnections: 5/min }
+            - { applications: [ssh], ports: [2222], packets: 100/s }
+            """)
+        #expect(
+            policy.limits.map(\.summary) == [
+                "example.org *.example.org 198.51.100.0/24: 2Mbit", "git.example.org 22/tcp 9418/tcp: 3 connections",
+                "25/tcp 587/tcp: 5/min new connections", "2222/tcp: 100/s packets",
+            ])
+        #expect(policy.limits.allSatisfy { !$0.isForEverything })
+        #expect(policy.limits.map(\.isForAllFarEnds) == [false, false, true, true])
+        try expectPrinted(policy)
+        let group = DestinationGroup(
+            name: "video", blocks: [], domains: [try DomainPattern.parse("*.video.example")])
+        let ofGroup = TrafficLimit(
+            destinations: [.group("video")], domains: [try DomainPattern.parse("example.org")], connections: 3)
+        #expect(ofGroup.patterns(["video": group]).map(\.description) == ["example.org", "*.video.example"])
+        #expect(ofGroup.patterns([:]).map(\.description) == ["example.org"])
+    }
+
+    @Test("names matter to a policy that has no rule about them if a limit is for some")
+    func dependingOnNames() throws {
+        var policy = try readLimits("- { to: [{ domains: [example.org] }], rate: 2Mbit }")
+        #expect(PolicySet(policies: [policy]).dependsOnNames)
+        #expect(PolicySet(policies: [policy]).limitedNames.map(\.description) == ["example.org"])
+        policy.mode = .audit
+        #expect(!PolicySet(policies: [policy]).dependsOnNames)
+        #expect(try !PolicySet(policies: [readLimits("- { rate: 2Mbit }")]).dependsOnNames)
+    }
+
+    @Test("budgets and prices are for the usual ports of what is spoken, too")
+    func countedApplications() throws {
+        let text = """
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: p }
+            spec:
+              default: allow
+              budgets: [{ name: mail, applications: [smtp], amount: 1GB }]
+            ---
+            apiVersion: egret.dev/v1
+            kind: PriceList
+            metadata: { name: cloud }
+            spec: { prices: [{ name: files, applications: [rsync, ssh], price: 0.09 USD/GB }] }
+            """
+        let read = PolicyFiles.read([("p.yaml", Array(text.utf8))], scope: .manifests, timeZones: testTimeZones)
+        #expect(read.diagnostics == [])
+        #expect(read.policies.first?.budgets.first?.services.map(\.description) == ["25/tcp", "587/tcp"])
+        #expect(read.priceLists.first?.entries.first?.services.map(\.description) == ["873/tcp", "22/tcp"])
+    }
+
     @Test("a limit holds at some times, which are told of, and read back as they were")
     func times() throws {
         let policy = try readLimits(
@@ -111,7 +167,9 @@ struct LimitReadingTests {
             (.connections, "198.51.100.0/24=5", "198.51.100.0/24: 5 connections"), (.connections, "0", nil),
             (.newConnections, "20/s", "20/s new connections"), (.newConnections, "20", nil),
             (.packets, "private=1000/s", "private: 1000/s packets"), (.rate, "host=1Mbit", nil),
-            (.rate, "*.example.org=1Mbit", nil), (.rate, "=1Mbit", nil), (.rate, "nobody=1Mbit", nil),
+            (.rate, "*.example.org=1Mbit", "*.example.org: 1Mbit"),
+            (.connections, "destination=example.org:443=2", "example.org 443/tcp: 2 connections per destination"),
+            (.rate, "*.org=1Mbit", nil), (.rate, "=1Mbit", nil), (.rate, "nobody=1Mbit", nil),
         ] as [(FlagLimit, String, String?)])
     func flags(flag: FlagLimit, text: String, summary: String?) {
         let (limit, diagnostics) = flag.parse(text)

@@ -31,10 +31,13 @@ extension ContainerTests {
             for n in far watch kept; do egret get endpoints docker/$n -o json | grep -o '"reason" : ".*"' | cut -d'"' -f4; done
             curl -s --unix-socket /run/egret/agent.sock http://localhost/metrics | grep ^egret_agent_killed
             d rm -f watch kept >/dev/null; settle 2; echo otherwise
-            kill $agent; wait $agent 2>/dev/null; rm log; begin --runtime docker=/run/w/docker.sock --other-links kill
-            ended far; settle 1; d start early >/dev/null; settle 2; state early far; endpoints; told
+            kill $agent; wait $agent 2>/dev/null; rm log
+            # Its first process has left the network that the engine has made, and that is policed.
+            d run -d --name gone --cap-add SYS_ADMIN box busybox unshare -n sleep 1000 >/dev/null
+            begin --runtime docker=/run/w/docker.sock --other-links kill
+            ended far; settle 2; d start early >/dev/null; settle 3; state early far; endpoints; told
             # A link that comes later.
-            d network connect far early; ended early; settle 1; told
+            d network connect far early; ended early; settle 2; told
             d rm -f $(d ps -aq) >/dev/null; settle 0; d network rm far >/dev/null; ip link del par; finish; cleared
             """#,
             prints: """
@@ -64,6 +67,7 @@ extension ContainerTests {
                 early running
                 far exited
                 docker/early docker0 free
+                docker/gone docker0 free
                 docker/plain docker0 free
                 docker/far is killed: eth0 is a macvlan, whose packets pass the host by
                 docker/early is killed: eth1 is a macvlan, whose packets pass the host by

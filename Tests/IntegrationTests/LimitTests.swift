@@ -209,6 +209,88 @@ struct LimitTests {
     }
 }
 
+/// Limits for names, which hold at the addresses that a run has resolved them to.
+@Suite("a run with limits for names", .serialized, .requiresRoot)
+struct NamedLimitTests {
+    private func run(
+        _ name: String, _ policy: String, flags: String = "", _ script: String
+    ) throws -> ProgramOutput {
+        var result: ProgramOutput?
+        try withNames(name) { internet in
+            let directory = try TemporaryDirectory()
+            result = try internet.script(
+                """
+                cd \(directory.path)
+                cat >p.yaml <<X
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: named }
+                spec:
+                \(policy)
+                X
+                cat >s.sh <<'X'
+                get() { curl -s -m 2 -o /dev/null -w '%{http_code}\\n' "$@"; }
+                kbits() { curl -4 -s -m 30 -o /dev/null -w "%{speed_$1}\\n" "${@:2}" | awk '{ print $1 * 8 / 1000 }'; }
+                \(script)
+                X
+                egret run --dns \(TestInternet.resolver) --report none --policy p.yaml \(flags) -- bash s.sh
+                """, timeout: .seconds(120))
+            #expect(try internet.remains() == "")
+        }
+        return try #require(result)
+    }
+
+    @Test("connections to a name are limited through the proxy, of both families, and those to another name are not")
+    func connections() throws {
+        let output = try run(
+            "lnamec",
+            """
+              egress: [{ action: allow, to: [{ domains: ["*.example.test"] }] }]
+              limits: [{ to: [{ domains: [www.example.test] }], newConnections: 2/h, direction: egress }]
+            """,
+            """
+            get -4 http://files.example.test
+            get -4 http://www.example.test; get -6 http://www.example.test; get -4 http://www.example.test
+            get -4 http://files.example.test
+            """)
+        #expect(output.standardOutput == "200\n200\n200\n000\n200\n", "\(output.standardError)")
+    }
+
+    @Test("a name that no rule is about is limited all the same, and so is whoever shares its address")
+    func unnamed() throws {
+        let output = try run(
+            "lnameu", "  default: allow", flags: "--connections www.example.test=1",
+            """
+            get -4 http://files.example.test; get -4 http://other.example.test; get -4 http://other.example.test
+            exec 3<>/dev/tcp/$(dig +short www.example.test A)/80
+            get -4 http://other.example.test; get -4 http://files.example.test
+            """)
+        #expect(output.standardOutput == "200\n200\n200\n000\n200\n", "\(output.standardError)")
+    }
+
+    @Test("a name is as fast as its limit says, in both directions, and another name beside it is not slowed down")
+    func rates() throws {
+        let output = try run(
+            "lnamer",
+            """
+              egress: [{ action: allow, to: [{ domains: ["*.example.test"] }] }]
+              limits:
+              - { to: [{ domains: ["*.example.test"] }], rate: 100Mbit }
+              - { to: [{ domains: [files.example.test] }], rate: 1Mbit }
+            """,
+            """
+            kbits download http://files.example.test/bytes/500000
+            head -c 300000 /dev/zero | kbits upload --data-binary @- -H Expect: http://files.example.test
+            kbits download http://www.example.test/bytes/5000000
+            """)
+        let rates = output.standardOutput.split(separator: "\n").compactMap { Double($0) }
+        #expect(rates.count == 3, "\(output)")
+        guard rates.count == 3 else { return }
+        #expect((700...1_000).contains(rates[0]) && (700...1_150).contains(rates[1]), "\(rates)")
+        #expect(rates[2] > 5_000, "\(rates)")
+    }
+}
+
 /// Rates for parts of the traffic.
 @Suite("a run whose parts have rates", .serialized, .requiresRoot)
 struct RateShareTests {

@@ -53,18 +53,45 @@ struct QueueingTests {
         let basic = attribute(1, host(UInt64(9_000_000_000)) + host(UInt32(4_711)) + host(UInt32(0)))
         let queue = attribute(3, [3, 4_542, 17, 1, 99].flatMap { host(UInt32($0)) })
         let bucket = TokenBucket(bytesPerSecond: 125_000, burstBytes: 1_600, queueBytes: 9_000)
-        func counts(_ statistics: [UInt8]) throws -> QueueingCounts? {
+        func record(_ statistics: [UInt8]) throws -> QueueingRecord? {
             var bytes = try RouteWire.setTokenBucket(bucket, link: 7, sequence: 1) + statistics
             bytes.replaceSubrange(0..<4, with: host(UInt32(bytes.count)))
-            return try RouteWire.decodeQueueingDiscipline(message(bytes))?.counts
+            return try RouteWire.decodeQueueingDiscipline(message(bytes))
         }
+        func counts(_ statistics: [UInt8]) throws -> QueueingCounts? { try record(statistics)?.counts }
         var expected = QueueingCounts()
         (expected.packets, expected.bytes, expected.dropped, expected.waitingBytes) = (4_711, 9_000_000_000, 17, 4_542)
         #expect(try counts(attribute(7, basic + queue)) == expected)
         expected.packets = 5_000_000_000
         #expect(try counts(attribute(7, attribute(8, host(UInt64(5_000_000_000))) + basic + queue)) == expected)
-        #expect(try counts(attribute(7, attribute(1, [1, 2, 3, 4]))) == QueueingCounts())
         #expect(try counts([]) == nil)
+        // What is too short says nothing, and the queue is there all the same; what is not there is not nothing.
+        let short = attribute(1, [1, 2, 3, 4])
+        for statistics in [short, short + queue, basic + attribute(3, [1, 2, 3, 4]), basic, queue, []] {
+            #expect(try record(attribute(7, statistics)) == record([]))
+        }
+        #expect(try record([])?.bytesPerSecond == 125_000)
+        // Attributes that cannot be told apart are an error, here as elsewhere.
+        for torn in [Array(basic.dropLast(5)), host(UInt16(3)) + host(UInt16(1)), [1, 2, 3]] {
+            #expect(throws: WireError.self) { try record(attribute(7, torn)) }
+        }
+    }
+
+    @Test("the queue of a class is told from one at a link's root, and from those of other trees")
+    func classQueues() throws {
+        let tree: UInt32 = 0xe9e8_0000
+        let bucket = TokenBucket(bytesPerSecond: 125_000, burstBytes: 1_600, queueBytes: 9_000)
+        let queue = try message(
+            RouteWire.setTokenBucket(bucket, link: 7, handle: 0x1000_0000, parent: tree | 0x1000, sequence: 1))
+        let found = try #require(try RouteWire.decodeClassQueue(queue, tree: tree))
+        #expect([UInt64(found.link), UInt64(found.number)] == [7, 0x1000])
+        #expect(found.counts == nil)
+        #expect(try RouteWire.decodeClassQueue(queue, tree: 0x10000) == nil)
+        #expect(try RouteWire.decodeQueueingDiscipline(queue) == nil)
+        for parent in [UInt32.max, tree] {
+            let root = try message(RouteWire.setTokenBucket(bucket, link: 7, parent: parent, sequence: 1))
+            #expect(try RouteWire.decodeClassQueue(root, tree: tree) == nil)
+        }
     }
 
     @Test("a place for filters is told from a queue")

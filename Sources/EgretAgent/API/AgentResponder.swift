@@ -114,7 +114,7 @@ struct AgentResponder: Sendable {
         case .documents(let number): try APIResponse(await service.documents(of: number))
         case .difference(let old, let new): try APIResponse(await service.difference(from: old, to: new))
         case .policies: try APIResponse(await service.policies())
-        case .endpoints: try APIResponse(await service.endpoints())
+        case .endpoints(let name): try APIResponse(await service.endpoints(named: name))
         case .list(let group):
             APIResponse(text: try await service.list(ofGroup: group), contentType: "text/plain; charset=utf-8")
         case .flows(let query): try APIResponse(await service.flows(query))

@@ -14,7 +14,7 @@ enum AgentRoute: Hashable, Sendable {
     case documents(revision: Int?)
     case difference(from: Int, to: Int)
     case policies
-    case endpoints
+    case endpoints(named: String?)
     case list(group: String)
     case flows(FlowQuery)
     case budgets
@@ -40,7 +40,7 @@ enum AgentRoute: Hashable, Sendable {
 
     /// The parameters that paths take after `?`.
     static let parameters: [String: [String]] = [
-        "/v1/rollback": ["to"], "/v1/flows": ["endpoint", "verdict", "after"],
+        "/v1/rollback": ["to"], "/v1/endpoints": ["name"], "/v1/flows": ["endpoint", "verdict", "after"],
         "/v1/usage": ["by", "since", "prices"],
     ]
 
@@ -86,7 +86,7 @@ enum AgentRoute: Hashable, Sendable {
         case "/v1/revisions/{from}/difference/{to}":
             return .difference(from: try revision(parts[2]), to: try revision(parts[4]))
         case "/v1/policies": return .policies
-        case "/v1/endpoints": return .endpoints
+        case "/v1/endpoints": return .endpoints(named: parameters["name"])
         case "/v1/groups/{group}/list": return .list(group: parts[2])
         case "/v1/flows": return .flows(try flowQuery(parameters))
         case "/v1/budgets": return .budgets

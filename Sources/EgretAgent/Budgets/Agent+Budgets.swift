@@ -75,11 +75,12 @@ extension Agent {
         countBudgets()
         budgets.know(reading.catalog)
         let time = now()
+        var forecasts = BudgetBook.Forecasts(at: time)
         return budgets.book.accounts(at: time).compactMap { account in
             guard !account.isOfPriceList, let budget = budgets.book.budget(of: account) else { return nil }
             let state = budgets.book.state(of: account, at: time)
             let ends = budget.period.end(at: time)
-            let forecast = budgets.book.forecast(of: account, at: time)
+            let forecast = budgets.book.forecast(of: account, by: &forecasts)
             // What is used of packets and connections has no price.
             let price = budget.unit == .bytes ? budget.price : nil
             let isExhausted = budgets.isSpent(account) && budget.isOpen(at: time)

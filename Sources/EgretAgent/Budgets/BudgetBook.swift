@@ -50,6 +50,12 @@ struct BudgetBook: Sendable {
         var account: BudgetAccount
     }
 
+    /// What counters count, and for which budgets, at one time.
+    struct Counting: Sendable {
+        var meters: [String: Meter] = [:]
+        var budgets: [BudgetAccount: TrafficBudget] = [:]
+    }
+
     /// What a reading has brought, for the store.
     struct Changes: Hashable, Sendable {
         var usage: [UsageKey: TrafficAmount] = [:]
@@ -86,6 +92,9 @@ struct BudgetBook: Sendable {
     /// The part of its amount, in per cent, that was last told of an account.
     private var told: [BudgetAccount: Int] = [:]
     private(set) var changes = Changes()
+
+    /// What counts now.
+    var counting: Counting { Counting(meters: meters, budgets: budgets) }
 
     init() {}
 
@@ -168,21 +177,25 @@ struct BudgetBook: Sendable {
 
     /// Takes in what counters show of endpoints that nobody asks for any more: they went while nobody read.
     ///
-    /// What counts from now on is to be said after this: then these counters are forgotten.
+    /// What counts from now on is to be said after this, or what counted until then is told: these counters are forgotten.
     ///
     /// - Parameters:
     ///   - counters: What counters show.
     ///   - wanted: What counters will count, by their names: these are read as ever.
+    ///   - former: What counters counted until then, if what counts from now on has been said already; `nil` if it has not.
     ///   - time: Now.
-    mutating func noteGone(_ counters: [String: TrafficAmount], besides wanted: [String: Meter], at time: Int64) {
+    mutating func noteGone(
+        _ counters: [String: TrafficAmount], besides wanted: [String: Meter], as former: Counting? = nil, at time: Int64
+    ) {
+        let former = former ?? counting
         for (name, amount) in counters where wanted[name] == nil {
-            guard let meter = meters[name] else { continue }
+            guard let meter = former.meters[name] else { continue }
             let fresh = amount.since(readings[name] ?? TrafficAmount())
             if fresh == TrafficAmount() { continue }
             readings[name] = amount
             changes.readings[name] = amount
             changes.gone.remove(name)
-            use(fresh, of: name, meter, budget(of: meter.account), at: time)
+            use(fresh, of: name, meter, former.budgets[meter.account] ?? budget(of: meter.account), at: time)
         }
     }
 
@@ -233,9 +246,41 @@ struct BudgetBook: Sendable {
 
     /// What will have been used of an account at its period's end if it goes on as it did; `nil` for a period without end.
     func forecast(of account: BudgetAccount, at time: Int64) -> UInt64? {
-        guard let budget = budget(of: account), budget.period.end(at: time) != nil else { return nil }
-        let used = sum(account, budget, at: time).used
-        return budget.period.forecast(of: used, at: time, since: beginnings[account] ?? 0, during: budget.schedule)
+        var forecasts = Forecasts(at: time)
+        return forecast(of: account, by: &forecasts)
+    }
+
+    /// The same for several accounts, with one look at the times of each budget.
+    func forecast(of account: BudgetAccount, by forecasts: inout Forecasts) -> UInt64? {
+        guard let budget = budget(of: account), let forecast = forecasts.forecast(account, budget) else { return nil }
+        return forecast.amount(
+            of: sum(account, budget, at: forecasts.time).used, since: beginnings[account] ?? 0)
+    }
+
+    /// The times of budgets around a moment, each looked at once for all accounts of its.
+    struct Forecasts {
+        /// The moment.
+        let time: Int64
+        /// How often times were looked at.
+        private(set) var looks = 0
+        private var known: [BudgetName: (budget: TrafficBudget, forecast: BudgetForecast?)] = [:]
+
+        init(at time: Int64) { self.time = time }
+
+        /// Where an account's budget leads by its period's end; `nil` for one without.
+        fileprivate mutating func forecast(_ account: BudgetAccount, _ budget: TrafficBudget) -> BudgetForecast? {
+            let name = BudgetName(policy: account.policy, budget: account.budget)
+            if let (former, forecast) = known[name], former.period == budget.period,
+                former.schedule == budget.schedule
+            {
+                return forecast
+            }
+            looks += 1
+            let hasEnd = budget.period.end(at: time) != nil
+            let forecast = hasEnd ? BudgetForecast(budget.period, at: time, during: budget.schedule) : nil
+            known[name] = (budget, forecast)
+            return forecast
+        }
     }
 
     /// How much is left, in the budget's unit; `nil` for what is only counted.

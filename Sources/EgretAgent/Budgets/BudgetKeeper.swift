@@ -78,10 +78,11 @@ final class BudgetKeeper {
         let present = isStale ? nil : program
         isStale = true
         if present != nil { try read(at: time) } else { try readGone(besides: wanted, at: time) }
+        let former = book.counting
         book.keep(wanted.budgets, wanted.meters, at: time)
         demand = wanted
         if let present {
-            try change(from: present, at: time)
+            try change(from: present, former, at: time)
         } else {
             try take(at: time)
         }
@@ -171,24 +172,53 @@ final class BudgetKeeper {
         isLost = false
     }
 
-    private func change(from old: TableProgram, at time: Int64) throws {
+    /// Has other budgets count from now on. Until the rules are others, the former ones do: their counters go when no rule counts
+    /// any more, and they have been read after that.
+    private func change(from old: TableProgram, _ former: BudgetBook.Counting, at time: Int64) throws {
         if demand.plan.members.isEmpty {
+            if handle != nil {
+                try commit(old.chains.map { .flushChain($0.name) })
+                try readDeparting(former, at: time)
+            }
             try dataplane.removeTables([BudgetPlan.hostTable])
             return forgetTable()
         }
         if ScheduleHorizon.isDue(horizon, at: time) { horizon = ScheduleHorizon.seconds(at: time) }
         let wanted = plan(at: time).program
-        try bring(from: old, to: wanted)
+        try bring(from: old, to: wanted) { try readDeparting(former, at: time) }
         book.forgetGone()
         try adjust(at: time)
     }
 
-    private func bring(from old: TableProgram, to wanted: TableProgram) throws {
+    /// Brings the kernel from one program to another. Those counters that go are read when no rule counts for them any more.
+    private func bring(
+        from old: TableProgram, to wanted: TableProgram, readDeparting: () throws -> Void = {}
+    ) throws {
         let difference = wanted.difference(from: old)
-        for operations in [difference.arrival, difference.switching, difference.departure] where !operations.isEmpty {
-            try dataplane.commit(Transaction(operations.map { Transaction.Step($0, in: BudgetPlan.hostTable) }))
+        try commit(difference.arrival)
+        try commit(difference.switching)
+        let kept = Swift.Set(wanted.counters.map(\.name))
+        if old.counters.contains(where: { !kept.contains($0.name) }) {
+            let remaining = Swift.Set(wanted.chains.map(\.name))
+            try commit(old.chains.map(\.name).filter { !remaining.contains($0) }.map { .flushChain($0) })
+            try readDeparting()
         }
+        try commit(difference.departure)
         hold(wanted)
+    }
+
+    /// Has the kernel take operations on the table, all of them or none.
+    private func commit(_ operations: [EgretNftables.Operation]) throws {
+        if operations.isEmpty { return }
+        try dataplane.commit(Transaction(operations.map { Transaction.Step($0, in: BudgetPlan.hostTable) }))
+    }
+
+    /// Counts what counters have counted since they were read last that count for nobody any more.
+    private func readDeparting(_ former: BudgetBook.Counting, at time: Int64) throws {
+        guard let found = try dataplane.meters(in: BudgetPlan.hostTable), found.handle == handle else { return }
+        book.noteGone(
+            found.counters.mapValues { TrafficAmount(packets: $0.packets, bytes: $0.bytes) },
+            besides: demand.meters, as: former, at: time)
     }
 
     private func forgetTable() {

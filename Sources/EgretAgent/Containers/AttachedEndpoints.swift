@@ -38,14 +38,25 @@ final class AttachedEndpoints {
     private var numbers: [UInt64: Int32] = [:]
     /// The endpoints that wait for an address that another one still has.
     private var waiting: Swift.Set<String> = []
-    /// What its engine runs, and what could not be attached, with the reason.
-    private var refused: [String: Refused] = [:]
+    /// What its engine runs, and what could not be attached, with the reason. A name may be given again, an engine's number not.
+    private var refused: [ContainerNumber: Refused] = [:]
     /// Why links that are there cannot be policed, by endpoint.
     private var obstacles: [String: String] = [:]
     /// The links of endpoints that lead out otherwise than to this host, in words.
     private var otherLinks: [String: String] = [:]
     /// Why containers that are not to run still do.
     private var remaining: [String: String] = [:]
+
+    /// A container, as its engine numbers it.
+    private struct ContainerNumber: Hashable {
+        var engine: String
+        var identifier: String
+
+        init(_ target: AttachedTarget) {
+            engine = target.origin
+            identifier = target.identifier
+        }
+    }
 
     /// What could not be attached.
     private struct Refused {
@@ -98,14 +109,13 @@ final class AttachedEndpoints {
     /// - Throws: `APIError` if there is no such namespace, or the name is another's.
     @discardableResult
     func attach(_ target: AttachedTarget) throws -> AttachedRecord {
-        let namespace: Namespace
-        let cookie: UInt64
+        let namespaces: TargetNamespaces
         do {
-            namespace = try Namespace.open(.network, path: target.path)
-            cookie = try NamespaceReference.cookie(of: namespace)
+            namespaces = try TargetNamespaces(of: target)
         } catch {
             throw APIError("notFound", "\(target.path) is no network namespace: \(error)")
         }
+        let cookie = namespaces.own.cookie
         if let other = records[target.id], ![cookie, 0].contains(other.cookie), isPresent(other) {
             throw APIError(
                 "conflict", "\(target.id) is another endpoint, which is still there",
@@ -127,7 +137,8 @@ final class AttachedEndpoints {
             record.told = former.target.origin == target.origin ? former.told : former.target.labels
             record.target.labels.merge(record.told ?? [:]) { own, _ in own }
         }
-        try look(into: namespace, &record, instead: former)
+        try look(into: namespaces, &record, instead: former, isTold: true)
+        if records[target.id]?.target.identifier != target.identifier { remaining[target.id] = nil }
         try keep(record)
         forgetRefused { $0.origin == target.origin && $0.identifier == target.identifier }
         if let former, former.target.id != target.id { _ = try detach(former.target.id) }
@@ -186,23 +197,25 @@ final class AttachedEndpoints {
     ///
     /// - Returns: Whether that is new.
     func refuse(_ target: AttachedTarget, _ problem: String) -> Bool {
-        let former = refused[target.id]
-        let remains = former?.target.identifier == target.identifier ? former?.remains : nil
-        refused[target.id] = Refused(
-            target: target, problem: problem, bypasses: bypasses(ofRefused: target), remains: remains)
+        let number = ContainerNumber(target)
+        let former = refused[number]
+        refused[number] = Refused(
+            target: target, problem: problem, bypasses: bypasses(ofRefused: target), remains: former?.remains)
         return former?.problem != problem
     }
 
     /// The ways in which what could not be attached gets past policies, or could, as far as they can be seen.
     private func bypasses(ofRefused target: AttachedTarget) -> [ContainerBypass: String] {
-        let namespace = try? Namespace.open(.network, path: target.path)
-        let cookie = namespace.flatMap { try? NamespaceReference.cookie(of: $0) }
+        let namespaces = try? TargetNamespaces(of: target)
         var found: [ContainerBypass: String] = [:]
-        if sharesHostNetwork(target, cookie ?? 0) {
+        if sharesHostNetwork(target, namespaces?.own.cookie ?? 0) {
             found[.hostNetwork] = AttachedEndpoints.isInHostNetwork
-        } else if let namespace, !target.isGuest {
-            let waysOut = AttachedEndpoints.waysOut(of: (try? NamespaceLink.all(in: namespace)) ?? [])
+        } else if let namespaces {
+            let links = target.isGuest ? [] : (try? NamespaceLink.all(in: namespaces.own.namespace)) ?? []
+            let other = elsewhere(namespaces)
+            let waysOut = AttachedEndpoints.waysOut(of: links) + waysPast(other)
             if !waysOut.isEmpty { found[.otherLinks] = waysOut.joined(separator: "; ") }
+            if other?.cookie == ownCookie { found[.hostNetwork] = AttachedEndpoints.hasGoneToHostNetwork }
         }
         found[.privileged] = target.wayToHost
         return found
@@ -213,11 +226,11 @@ final class AttachedEndpoints {
         links.filter { !$0.isPoliced }.compactMap(\.wayOut)
     }
 
-    /// What its engine runs and is not attached, with the reason, by name. One whose name is another endpoint's is
+    /// What its engine runs and is not attached, with the reason, by name and number. One whose name is another endpoint's is
     /// among them: that one's policies are not its own.
     var unattached: [(target: AttachedTarget, problem: String)] {
         refused.values.filter { records[$0.target.id]?.target.identifier != $0.target.identifier }
-            .sorted { $0.target.id < $1.target.id }
+            .sorted { ($0.target.id, $0.target.identifier) < ($1.target.id, $1.target.identifier) }
             .map { (target: $0.target, problem: [$0.problem, $0.remains].compactMap(\.self).joined(separator: "; ")) }
     }
 
@@ -246,9 +259,14 @@ final class AttachedEndpoints {
 
     /// The ways in which what an endpoint sends gets past its policies, or could, each in words.
     func bypasses(of record: AttachedRecord) -> [ContainerBypass: String] {
-        let links = [otherLinks[record.target.id], obstacles[record.target.id]].compactMap(\.self)
+        let links =
+            [otherLinks[record.target.id], obstacles[record.target.id]].compactMap(\.self) + waysPast(record.elsewhere)
         var found: [ContainerBypass: String] = [:]
-        if sharesHostNetwork(record.target, record.cookie) { found[.hostNetwork] = AttachedEndpoints.isInHostNetwork }
+        if sharesHostNetwork(record.target, record.cookie) {
+            found[.hostNetwork] = AttachedEndpoints.isInHostNetwork
+        } else if record.elsewhere?.cookie == ownCookie {
+            found[.hostNetwork] = AttachedEndpoints.hasGoneToHostNetwork
+        }
         if !links.isEmpty { found[.otherLinks] = links.joined(separator: "; ") }
         found[.privileged] = record.wayToHost
         return found
@@ -279,10 +297,47 @@ final class AttachedEndpoints {
         let judged =
             attached.map { (target: $0.target, bypasses: bypasses(of: $0)) }
             + others.map { (target: $0.target, bypasses: $0.bypasses) }
-        return judged.sorted { $0.target.id < $1.target.id }
+        return judged.sorted { ($0.target.id, $0.target.identifier) < ($1.target.id, $1.target.identifier) }
     }
 
     private static let isInHostNetwork = "it uses the host's network, which no policy for endpoints is about"
+    private static let hasGoneToHostNetwork =
+        "its first process has gone to the host's network, which no policy for endpoints is about"
+
+    // MARK: - First processes that have gone elsewhere
+
+    /// Where the first process of a target is, if not in its own network.
+    private func elsewhere(_ namespaces: TargetNamespaces) -> AttachedRecord.Elsewhere? {
+        guard let process = namespaces.process, process.cookie != namespaces.own.cookie else { return nil }
+        let ways = process.cookie == ownCookie ? [] : namespaces.waysElsewhere
+        return AttachedRecord.Elsewhere(cookie: process.cookie, ways: ways)
+    }
+
+    /// What leads past policies from where a first process has gone; nothing if that is another endpoint's network, whose
+    /// policies hold there.
+    private func waysPast(_ elsewhere: AttachedRecord.Elsewhere?) -> [String] {
+        elsewhere.map { owner(of: $0.cookie) == nil ? $0.ways : [] } ?? []
+    }
+
+    /// Why what a first process sends that has gone elsewhere is not held to the policies of its own network, in words.
+    private func problems(of elsewhere: AttachedRecord.Elsewhere?) -> [String] {
+        guard let elsewhere else { return [] }
+        if elsewhere.cookie == ownCookie { return [AttachedEndpoints.hasGoneToHostNetwork] }
+        guard let other = owner(of: elsewhere.cookie) else { return elsewhere.ways }
+        return ["its first process has gone to the network of \(other.target.id), whose policies hold for it there"]
+    }
+
+    /// Notes what the first process of a target shows: what it can do, and where it is if not in the target's own network.
+    ///
+    /// Since its engine told of it, its number may have become another's. Then nothing of what was noted changes: it is
+    /// believed again where it is in a namespace that it was in when it was told of.
+    private func noteProcess(_ namespaces: TargetNamespaces, _ record: inout AttachedRecord, isTold: Bool) {
+        let places = [record.cookie, record.elsewhere?.cookie]
+        guard isTold || namespaces.process.map({ places.contains($0.cookie) }) ?? false else { return }
+        record.wayToHost = record.target.wayToHost ?? record.wayToHost
+        record.wayToClock = record.target.wayToClock ?? record.wayToClock
+        record.elsewhere = elsewhere(namespaces)
+    }
 
     /// Notes why a container is still there, attached or not, that is not to be; `nil` if it may be.
     ///
@@ -293,9 +348,10 @@ final class AttachedEndpoints {
             isNew = remaining.removeValue(forKey: target.id) != problem
             remaining[target.id] = problem
         }
-        if refused[target.id]?.target.identifier == target.identifier {
-            isNew = isNew || refused[target.id]?.remains != problem
-            refused[target.id]?.remains = problem
+        let number = ContainerNumber(target)
+        if let entry = refused[number] {
+            isNew = isNew || entry.remains != problem
+            refused[number]?.remains = problem
         }
         return isNew
     }
@@ -373,11 +429,10 @@ final class AttachedEndpoints {
     private func lookAgain(_ record: AttachedRecord, _ present: [UInt32: LinkRecord]) throws {
         var fresh = record
         fresh.links.removeAll { present[$0.hostIndex]?.kind != "veth" }
-        let namespace = try? Namespace.open(.network, path: record.target.path)
-        let cookie = namespace.flatMap { try? NamespaceReference.cookie(of: $0) }
-        if let namespace, cookie == record.cookie {
+        let namespaces = try? TargetNamespaces(of: record.target)
+        if let namespaces, namespaces.own.cookie == record.cookie {
             do {
-                try look(into: namespace, &fresh, instead: record)
+                try look(into: namespaces, &fresh, instead: record, isTold: false)
             } catch {
                 // The others are none the worse.
                 fresh.problem = "its namespace cannot be looked at: \(error)"
@@ -396,18 +451,18 @@ final class AttachedEndpoints {
 
     /// Notes the links of a namespace that were not known yet, if they are nobody else's.
     private func look(
-        into namespace: Namespace, _ record: inout AttachedRecord, instead former: AttachedRecord?
+        into namespaces: TargetNamespaces, _ record: inout AttachedRecord, instead former: AttachedRecord?, isTold: Bool
     ) throws {
+        let namespace = namespaces.own.namespace
         let others = records.values.filter { $0.cookie == record.cookie && $0.target.id != former?.target.id }
-        record.wayToHost = record.target.wayToHost ?? record.wayToHost
-        record.wayToClock = record.target.wayToClock ?? record.wayToClock
+        noteProcess(namespaces, &record, isTold: isTold)
         if sharesHostNetwork(record.target, record.cookie) {
             record.problem = AttachedEndpoints.isInHostNetwork
             otherLinks[record.target.id] = nil
             return
         }
         let host = others.first { !$0.target.isGuest }
-        let ways = [record.wayToHost, record.wayToClock].compactMap(\.self)
+        let ways = problems(of: record.elsewhere) + [record.wayToHost, record.wayToClock].compactMap(\.self)
         if record.target.isGuest || host != nil {
             let name = host?.target.id ?? "another container"
             let shared = "it shares the network of \(name), whose policies hold for both"
@@ -458,7 +513,7 @@ extension NamespaceLink {
     fileprivate var isPoliced: Bool { hostIndex != nil && hardwareAddress != nil }
 
     /// What leads out of the namespace and past the host's end of its links; `nil` for one that does not.
-    fileprivate var wayOut: String? {
+    var wayOut: String? {
         guard let kind else { return "\(name) is a device of the machine's" }
         // Tunnels and the like that stand in the namespace lead nowhere by themselves.
         if !leadsOut { return nil }

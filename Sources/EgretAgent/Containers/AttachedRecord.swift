@@ -18,7 +18,7 @@ struct AttachedTarget: Codable, Hashable, Sendable {
     var origin: String
     /// What it is to whoever tells of it: a container's number.
     var identifier: String
-    /// The file of its namespace.
+    /// The file of its namespace; of a container, that of the namespace that its first process is in.
     var path: String
     /// Whether it lives in the network of something else, whose policies hold for it.
     var isGuest = false
@@ -28,6 +28,9 @@ struct AttachedTarget: Codable, Hashable, Sendable {
     var image: ImageReference?
     /// What it was given when it was started, where its engine tells.
     var grant: ContainerGrant?
+    /// The file of the namespace that its engine has made for it, whatever becomes of its first process; `nil` if it tells of
+    /// none.
+    var sandbox: String?
 
     /// `group/name`.
     var id: String { "\(group)/\(name)" }
@@ -48,6 +51,7 @@ extension AttachedTarget {
         addresses = try values.decodeIfPresent([String: [IPAddress]].self, forKey: .addresses)
         image = try values.decodeIfPresent(ImageReference.self, forKey: .image)
         grant = try values.decodeIfPresent(ContainerGrant.self, forKey: .grant)
+        sandbox = try values.decodeIfPresent(String.self, forKey: .sandbox)
     }
 }
 
@@ -65,6 +69,14 @@ struct AttachedRecord: Codable, Hashable, Sendable {
         var addresses: [IPAddress]
     }
 
+    /// Another namespace than the target's own.
+    struct Elsewhere: Codable, Hashable, Sendable {
+        /// The kernel's cookie of it.
+        var cookie: UInt64
+        /// What leads out of it past policies, in words.
+        var ways: [String]
+    }
+
     /// What is attached.
     var target: AttachedTarget
     /// The kernel's cookie of the namespace; 0 while there are links and no namespace yet.
@@ -79,6 +91,8 @@ struct AttachedRecord: Codable, Hashable, Sendable {
     var wayToHost: String?
     /// How its first process could once set the host's clock.
     var wayToClock: String?
+    /// Where its first process was when its engine told of it, if it had left its network.
+    var elsewhere: Elsewhere?
 }
 
 extension AttachedTarget {

@@ -6,13 +6,23 @@
 public struct ContainerRefusals: Hashable, Sendable {
     /// The ways past policies that no container may have.
     public var ways: Swift.Set<ContainerBypass>
-    /// The containers that may have them all the same.
-    public var exceptions: [ContainerException]
+    /// The containers that may have them all the same, by way.
+    public var exceptions: [ContainerBypass: [ContainerException]] = [:]
 
-    /// Names ways and exceptions.
+    /// Names ways, and exceptions from all of them.
     public init(_ ways: Swift.Set<ContainerBypass> = [], exceptions: [ContainerException] = []) {
+        self.init(ways, exemptions: [])
+        for way in ContainerBypass.allCases { self.exceptions[way] = exceptions }
+    }
+
+    /// Names ways, and exceptions with what they are for.
+    public init(_ ways: Swift.Set<ContainerBypass>, exemptions: [ContainerExemption]) {
         self.ways = ways
-        self.exceptions = exceptions
+        for exemption in exemptions {
+            for way in exemption.ways ?? Swift.Set(ContainerBypass.allCases) {
+                exceptions[way, default: []].append(exemption.container)
+            }
+        }
     }
 
     /// Why a container is not to run; `nil` if it may.
@@ -20,10 +30,12 @@ public struct ContainerRefusals: Hashable, Sendable {
     /// - Parameters:
     ///   - target: The container.
     ///   - found: The ways that it has, each in words.
-    /// - Returns: The ways of it that are refused, in words.
+    /// - Returns: The ways of it that are refused, and that it is not excepted from, in words.
     func reason(against target: AttachedTarget, _ found: [ContainerBypass: String]) -> String? {
-        let reasons = ContainerBypass.allCases.filter(ways.contains).compactMap { found[$0] }
-        if reasons.isEmpty || exceptions.contains(where: { $0.covers(target) }) { return nil }
-        return reasons.joined(separator: "; ")
+        let refused = ContainerBypass.allCases.filter { way in
+            ways.contains(way) && !(exceptions[way] ?? []).contains { $0.covers(target) }
+        }
+        let reasons = refused.compactMap { found[$0] }
+        return reasons.isEmpty ? nil : reasons.joined(separator: "; ")
     }
 }

@@ -68,9 +68,12 @@ struct EngineContainer: Decodable, Sendable {
 
     struct Settings: Decodable, Sendable {
         var networks: [String: Network]?
+        /// The file of the namespace that the engine has made; empty, or not there, if it has made none.
+        var sandbox: String?
 
         enum CodingKeys: String, CodingKey {
             case networks = "Networks"
+            case sandbox = "SandboxKey"
         }
     }
 
@@ -126,7 +129,8 @@ struct EngineContainer: Decodable, Sendable {
             path: "/proc/\(state.process)/ns/net", isGuest: isShared,
             addresses: isShared ? nil : Dictionary(pairs, uniquingKeysWith: { first, _ in first }),
             image: config.image.map { ImageReference(text: $0, identifier: image) },
-            grant: hostConfig?.grant(of: users))
+            grant: hostConfig?.grant(of: users),
+            sandbox: settings.sandbox.flatMap { $0.hasPrefix("/") ? $0 : nil })
     }
 }
 

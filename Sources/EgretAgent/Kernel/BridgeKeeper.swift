@@ -11,6 +11,7 @@ import EgretPolicy
 struct BridgeKeeper {
     private let policing: BridgePolicing
     private let directory: String
+    private let announcer = NeighbourAnnouncer()
 
     init(_ policing: BridgePolicing, directory: String) {
         self.policing = policing
@@ -54,7 +55,7 @@ struct BridgeKeeper {
                 }
             }
         }
-        NeighbourAnnouncement.send(announcements)
+        announcer.send(announcements)
     }
 
     /// Puts back the bridges that no policed endpoint is on any more.

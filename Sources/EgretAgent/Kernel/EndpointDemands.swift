@@ -20,6 +20,8 @@ struct EndpointDemands {
 
     /// The rates that endpoints share.
     private(set) var pools: [TrafficDirection: PoolShaper.Pool] = [:]
+    /// Whose the classes of these are.
+    private(set) var shares: [TrafficDirection: [RateTree.Share]] = [:]
     /// The endpoints whose connections or packets are limited or marked.
     private(set) var limited: [LimitProgram.Member] = []
 
@@ -97,6 +99,7 @@ struct EndpointDemands {
                 ? try PoolTree(candidates, direction)
                 : (try? PoolTree(candidates, direction)) ?? PoolTree(joining: candidates, direction)
             pools[direction] = PoolShaper.Pool(shared, links: links, mtu: mtu)
+            shares[direction] = shared.shares
             for place in limited.indices {
                 let member = limited[place]
                 guard let shares = shared.members[member.number], let link = member.attachment.index else { continue }

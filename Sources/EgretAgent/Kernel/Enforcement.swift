@@ -123,6 +123,8 @@ protocol Enforcement: AnyObject {
     func counters() throws -> [String: CounterValue]
     /// What has become of the traffic of endpoints with rates of their own.
     func rateCounts() throws -> [RateCounts]
+    /// What has become of the traffic that waits for rates that endpoints share.
+    func sharedRates() throws -> [SharedRate]
     /// Frees what rests until no open connection needs it.
     func tidy() throws
     /// What the routes of an endpoint's policies lead to now.
@@ -138,8 +140,19 @@ extension Enforcement {
     /// None, for what keeps no queues.
     func rateCounts() throws -> [RateCounts] { [] }
 
+    /// None, for what keeps no queues.
+    func sharedRates() throws -> [SharedRate] { [] }
+
     /// None, for what keeps no routes.
     func choices(of clauses: HostRouteClauses) -> [HostRouteChoice] { [] }
+}
+
+/// A rate that endpoints share, and what has become of the traffic that waits for it.
+struct SharedRate: Hashable, Sendable {
+    /// The rate, and whose it is.
+    var share: RateTree.Share
+    /// What the kernel has counted.
+    var counts: SharedCounts
 }
 
 /// A connection that is open.

@@ -121,6 +121,14 @@ final class KernelEnforcement: Enforcement {
 
     func rateCounts() throws -> [RateCounts] { try shaper.counts() }
 
+    func sharedRates() throws -> [SharedRate] {
+        if demands.pools.isEmpty { return [] }
+        return try pools.counts().compactMap { counts in
+            let share = demands.shares[counts.direction]?.first { $0.leaf == counts.number }
+            return share.map { SharedRate(share: $0, counts: counts) }
+        }
+    }
+
     /// The tables that nobody else may change.
     private static let tables = HostPlan.tables + [LimitProgram.table, LimitProgram.frameTable]
 

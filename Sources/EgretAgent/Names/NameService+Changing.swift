@@ -31,6 +31,8 @@ extension NameService {
                 guard let known = state.entries[member.slot]?.member else { return false }
                 return known.link == member.link && known.generation == member.generation
                     && known.addresses == member.addresses
+                    // No program has limits, but the proxies mark by them what they send.
+                    && known.policies.limits == member.policies.limits
             }
             return change
         }
@@ -62,6 +64,7 @@ extension NameService {
                 stale.formUnion(leaving(member, now))
                 grants.append((member, enter(member, now)))
             }
+            forgetJudges()
             let result = try body {
                 for (member, grants) in grants where !grants.isEmpty {
                     do {
@@ -137,7 +140,7 @@ extension NameService {
 
     /// Lets an endpoint ask by its rules. Returns what the kernel must have for what it has resolved before.
     private func enter(_ member: NameMember, _ now: UInt64) -> [NameGrant] {
-        let judge = ConnectionJudge(member.policies, registry: registry, time: setting.now)
+        let judge = judge(of: member)
         let (known, servers) = state.withLock { state in
             let isKnown = state.entries[member.slot] != nil
             state.entries[member.slot] = Entry(member: member, judge: judge)
@@ -146,6 +149,24 @@ extension NameService {
         }
         let holdings = known ?? registry.holdings(of: member.slot, now: now)
         return registry.set(endpoint(member, servers, judge), holding: holdings, now: now)
+    }
+
+    /// What decides about an endpoint's connections. Those that obey one program have it together: it is made once, unless what
+    /// no program has is otherwise, as limits.
+    private func judge(of member: NameMember) -> ConnectionJudge {
+        let known = state.withLock { $0.judges[member.generation] }
+        if let known, known.policies == member.policies { return known }
+        let judge = ConnectionJudge(member.policies, registry: registry, time: setting.now)
+        state.withLock { $0.judges[member.generation] = judge }
+        return judge
+    }
+
+    /// Forgets what decided for programs that nobody obeys any more.
+    private func forgetJudges() {
+        state.withLock { state in
+            let obeyed = Swift.Set(state.entries.values.map(\.member.generation))
+            state.judges = state.judges.filter { obeyed.contains($0.key) }
+        }
     }
 
     func endpoint(_ member: NameMember, _ servers: [NameServer], _ judge: ConnectionJudge) -> NameEndpoint {

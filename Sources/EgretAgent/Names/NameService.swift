@@ -56,6 +56,8 @@ final class NameService: Sendable {
 
     struct State {
         var entries: [Int: Entry] = [:]
+        /// What decides about connections, by the number of the program that endpoints obey: they have it together.
+        var judges: [Generation: ConnectionJudge] = [:]
         /// What former agents' endpoints have resolved, by link.
         var inherited: [String: [NameHolding]] = [:]
         /// When what is inherited is looked through next, in milliseconds.
@@ -140,7 +142,7 @@ final class NameService: Sendable {
             settings.connections = 65_536
             let departure = setting.departure
             settings.departure = { departure($0.address, $1, .tcp) }
-            settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server) }
+            settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server, of: endpoint) }
             settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
             let connections = try NameService.atPort(former?.checks) { (port) throws(LinuxError) in
                 try ConnectionProxy(

@@ -77,7 +77,8 @@ struct PolicyReading: Sendable {
         if !references.isSubset(of: groups.map(\.name)) { return false }
         // A document that names a group does not tell whether the group has domains.
         if groups.contains(where: { !$0.domains.isEmpty }),
-            !NameRuleProblems.find(in: catalog.egressPolicies, catalog.priceLists, groups: groups).isEmpty
+            !PolicyReading.unsupported(catalog.egressPolicies, groups).isEmpty
+                || !NameRuleProblems.find(in: catalog.egressPolicies, catalog.priceLists, groups: groups).isEmpty
         {
             return false
         }
@@ -213,10 +214,31 @@ struct PolicyReading: Sendable {
     }
 
     /// What the agent cannot hold endpoints to.
-    ///
-    /// Nobody reads the names in the QUIC of endpoints: to pin it would be weaker than what is written, to refuse it stricter.
     private static func unsupported(_ result: PolicyReader.Result) -> [Diagnostic] {
-        result.policies.flatMap { policy in
+        unsupported(result.policies, result.groups)
+    }
+
+    private static func unsupported(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
+        readDatagrams(policies) + limitsForNames(policies, groups)
+    }
+
+    /// Nobody tells the limits of endpoints which addresses names have.
+    private static func limitsForNames(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
+        let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return policies.flatMap { policy in
+            policy.limits.filter { !$0.patterns(groups).isEmpty }.map { limit in
+                Diagnostic(
+                    .error, code: DiagnosticCode.notSupportedYet, at: limit.location,
+                    "a limit for domains in \(policy.name) is not supported yet for the agent's endpoints, only in "
+                        + "egret run",
+                    suggestion: "write cidr, or a group without domains")
+            }
+        }
+    }
+
+    /// Nobody reads the names in the QUIC of endpoints: to pin it would be weaker than what is written, to refuse it stricter.
+    private static func readDatagrams(_ policies: [EgressPolicy]) -> [Diagnostic] {
+        policies.flatMap { policy in
             policy.rules.filter { $0.naming.quic == .check }.map { rule in
                 Diagnostic(
                     .error, code: DiagnosticCode.notSupportedYet, at: rule.location,

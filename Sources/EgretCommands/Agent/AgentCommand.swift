@@ -26,6 +26,7 @@ struct AgentCommand: ParsableCommand {
               systemctl enable --now egret-agent
               egret agent --runtime docker --quarantine docker0 --quarantine 'br-*'
               egret agent --runtime docker --host-network kill --except docker/monitor
+              egret agent --runtime docker --host-network kill --privileged kill --except privileged=docker/build
               egret agent --socket /run/user/0/egret.sock --state /srv/egret
             """
     )
@@ -68,8 +69,9 @@ struct AgentCommand: ParsableCommand {
         name: .customLong("except"),
         help: ArgumentHelp(
             "Have this container not be killed whatever it has, but listed: docker/NAME, or those made of an image, "
-                + "image:NAME as its engine tells it or image:NUMBER. May stand several times.",
-            valueName: "container"))
+                + "image:NAME as its engine tells it or image:NUMBER; with privileged=, other-links= or host-network= "
+                + "in front, or several of them with commas, only not by those rules. May stand several times.",
+            valueName: "[rule=]container"))
     var exceptions: [String] = []
 
     @Option(
@@ -168,11 +170,17 @@ struct AgentCommand: ParsableCommand {
             throw ValidationError("--\(first) kill goes with --runtime: the engine kills its containers.")
         }
         let excepted = try exceptions.map { text in
-            guard let exception = ContainerException(text) else {
-                throw ValidationError("\(text) is no exception: write docker/NAME, image:NAME or image:NUMBER.")
+            guard let exception = ContainerExemption(text) else {
+                throw ValidationError(
+                    "\(text) is no exception: write docker/NAME, image:NAME or image:NUMBER, alone or behind the rules "
+                        + "that it is for, as in privileged=docker/NAME.")
             }
-            if case .name(let engine, _) = exception, engines[engine] == nil {
+            if case .name(let engine, _) = exception.container, engines[engine] == nil {
                 throw ValidationError("--except \(text) goes with --runtime \(engine).")
+            }
+            let idle = (exception.ways ?? []).subtracting(refused).map(\.rawValue)
+            if let first = idle.min() {
+                throw ValidationError("--except \(text) goes with --\(first) kill: it kills nothing otherwise.")
             }
             return exception
         }
@@ -185,7 +193,7 @@ struct AgentCommand: ParsableCommand {
         }
         let servers = try ConfiguredServers(nameServers, authorities: nameAuthorities)
         return AgentProcess.Reach(
-            engines: engines, refusals: ContainerRefusals(Swift.Set(refused), exceptions: excepted),
+            engines: engines, refusals: ContainerRefusals(Swift.Set(refused), exemptions: excepted),
             quarantine: bridges, defaultAction: action,
             nameServers: servers.servers, serverTrust: servers.trust, nameDenial: nameDenial.denial,
             nameLimits: try nameLimits.limits())

@@ -392,7 +392,7 @@ public enum ContainerNetworks {
         guard let endpoint = record.endpoints.first(where: { $0.attachment == attachment }) else {
             throw NetworkProblem("the container is not connected to \(name)")
         }
-        let mtu = try host.links.all().first { $0.index == endpoint.hostIndex }?.mtu
+        let mtu = try host.links.link(endpoint.hostIndex)?.mtu
         return Connection(network: record, endpoint: endpoint, mtu: mtu)
     }
 

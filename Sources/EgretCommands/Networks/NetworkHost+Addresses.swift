@@ -34,7 +34,7 @@ extension NetworkHost {
     /// Egret's own, nor while the bridge is down.
     func owners(of addresses: [IPAddress], in network: NetworkRecord) throws -> [IPAddress: MACAddress] {
         guard network.isAdopted, !addresses.isEmpty, let index = network.bridgeIndex,
-            let bridge = try links.all().first(where: { $0.index == index }), let hardware = bridge.address, bridge.isUp
+            let bridge = try links.link(index), let hardware = bridge.address, bridge.isUp
         else { return [:] }
         return try AddressProbe(for: addresses, from: hardware).owners(on: index)
     }

@@ -30,7 +30,7 @@ extension NetworkHost {
         if isKnown || networks.contains(where: { $0.name == spec.name }) {
             throw NetworkProblem("there is a network \(spec.name) already", advice: "egret network rm \(spec.name)")
         }
-        if try links.all().contains(where: { $0.name == spec.name }) {
+        if try links.link(named: spec.name) != nil {
             throw NetworkProblem("the host has an interface \(spec.name) already", advice: "choose another name")
         }
         if try NetworkHost.dockerHas(spec.name) {

@@ -115,14 +115,14 @@ extension NetworkHost {
     ) throws {
         let namespace = try reference.open()
         endpoint.cookie = try NamespaceReference.cookie(of: namespace)
-        let outside = try HostNetwork(host.route)
+        let outside = try outside()
         endpoint.hostIndex = try links.connect(
             endpoint, to: network, in: namespace, mtu: network.mtu ?? bridgeMTU(of: network) ?? outside.mtu,
             led: networks.families(leadingBefore: endpoint)
-        ) { name in
+        ) { name, index in
             try setSwitches(of: name, receives: network.mode == .routed)
             // Noted before there are rules by its number: whoever comes after a crash finds them by it.
-            endpoint.hostIndex = try links.all().first { $0.name == name }?.index ?? 0
+            endpoint.hostIndex = index
             try note(endpoint, &network)
             // Policies are in force before the link is up.
             try enforcePolicies()
@@ -216,15 +216,15 @@ extension NetworkHost {
 
     private func bridgeMTU(of network: NetworkRecord) throws -> UInt32? {
         guard let index = network.bridgeIndex else { return nil }
-        return try links.all().first { $0.index == index }?.mtu
+        return try links.link(index)?.mtu
     }
 
     /// A name that no link has, and no endpoint.
     private func freeLinkName() throws -> String {
-        let taken = Swift.Set(try links.all().map(\.name)).union(networks.flatMap(\.endpoints).map(\.hostInterface))
+        let taken = Swift.Set(networks.flatMap(\.endpoints).map(\.hostInterface))
         for number in 0..<1_000_000 {
             let name = "egn\(number)"
-            if !taken.contains(name) { return name }
+            if !taken.contains(name), try links.link(named: name) == nil { return name }
         }
         throw NetworkProblem("there are no names left for links")
     }
@@ -301,7 +301,7 @@ extension NetworkHost {
             }
         }
         // Whatever somebody calls it by now: what is kept no longer is held to nothing.
-        try links.remove { endpoint.isHostEnd($0) || endpoint.isFirstSeen($0) }
+        try links.removeHostEnd(of: endpoint)
         // With a namespace that goes as well, so do its rules.
         if !(endpoint.isCreated && isOnly(endpoint)) { dropAnswerRules(of: endpoint) }
         try forgetSwitches(of: endpoint.hostInterface)

@@ -56,15 +56,17 @@ extension NetworkHost {
 
     private func mend(_ network: inout NetworkRecord, rulesAreRight: Bool, isThorough: Bool) throws {
         let present = try links.all()
+        let byIndex = Dictionary(present.map { ($0.index, $0) }) { first, _ in first }
+        let byName = Dictionary(present.map { ($0.name, $0) }) { first, _ in first }
         for port in network.ports where port.stage != .ready && port.stage != .waiting {
             try withdraw(port, of: network)
             network.ports.removeAll { $0.number == port.number }
             try keep(network)
         }
         for endpoint in network.endpoints {
-            let isThere = present.contains {
-                endpoint.isHostEnd($0) || endpoint.stage != .ready && endpoint.isFirstSeen($0)
-            }
+            let isThere =
+                byIndex[endpoint.hostIndex].map(endpoint.isHostEnd) ?? false
+                || endpoint.stage != .ready && byName[endpoint.hostInterface].map(endpoint.isFirstSeen) ?? false
             if endpoint.stage == .ready && isThere || endpoint.stage == .waiting { continue }
             if endpoint.stage == .ready, try lives(endpoint) {
                 try unlink(endpoint, &network)
@@ -93,7 +95,7 @@ extension NetworkHost {
             repairs.append("put the rules of \(network.name) back, which somebody had removed")
         }
         if isThorough { mendLinks(&network) }
-        try openForwarding(network, isAnew: isAnew)
+        try openForwarding(network, outside(present), isAnew: isAnew)
         try resume(&network)
     }
 
@@ -121,11 +123,10 @@ extension NetworkHost {
     }
 
     /// The host's uplinks may have come since.
-    private func openForwarding(_ network: NetworkRecord, isAnew: Bool) throws {
+    private func openForwarding(_ network: NetworkRecord, _ outside: HostNetwork, isAnew: Bool) throws {
         if network.mode == .bridge && network.isIsolated { return }
-        let links = network.mode == .bridge ? [network.name] : network.endpoints.map(\.hostInterface)
-        let outside = try HostNetwork(host.route)
-        for name in links.compactMap({ InterfaceName($0) }) where outside.links.values.contains(name.rawValue) {
+        let names = network.mode == .bridge ? [network.name] : network.endpoints.map(\.hostInterface)
+        for name in names.compactMap({ InterfaceName($0) }) where try links.link(named: name.rawValue) != nil {
             try host.openForwarding(link: name, outside, isAnew: isAnew)
         }
     }

@@ -33,6 +33,7 @@ final class NetworkHost {
     let store: NetworkStore
     let bootID: String
     private let locks: [FileLock]
+    private var knownOutside: HostNetwork?
 
     /// Takes the locks and reads what is kept. Nothing is changed yet.
     init() throws {
@@ -43,6 +44,15 @@ final class NetworkHost {
         links = NetworkLinks(host.route)
         networks = try store.networks()
         bootID = try NetworkStore.currentBootID()
+    }
+
+    /// What the host's network looked like when it was asked for first. Nobody else makes networks as long as this holds the
+    /// locks, and whoever needs what was made since asks for it by itself.
+    func outside(_ present: [LinkRecord]? = nil) throws -> HostNetwork {
+        if let knownOutside { return knownOutside }
+        let network = try HostNetwork(host.route, links: present)
+        knownOutside = network
+        return network
     }
 
     /// The networks as they are kept, without waiting for anybody, for commands that only look.
@@ -172,7 +182,7 @@ final class NetworkHost {
 
     /// The bridge that is to be adopted.
     private func bridge(_ name: String) throws -> LinkRecord {
-        guard let link = try links.all().first(where: { $0.name == name }) else {
+        guard let link = try links.link(named: name) else {
             throw NetworkProblem("the host has no bridge \(name)", advice: "leave --adopt out to make it")
         }
         guard link.kind == "bridge" else { throw NetworkProblem("\(name) is no bridge") }

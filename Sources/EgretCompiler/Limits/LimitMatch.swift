@@ -35,31 +35,50 @@ struct LimitMatch: Sendable {
         }
     }
 
+    /// A set of addresses, of which one must be the far end's.
+    private struct Addresses {
+        let set: String
+        /// Whether they are what names were resolved to.
+        let areOfNames: Bool
+    }
+
     /// The sets that conditions ask, named by what they hold.
     let sets: [EgretNftables.Set]
+    /// Those of them that are filled while names are resolved.
+    let namedSets: [NamedSet]
     private let services: [Service]
-    /// The set of each family's addresses, or `nil` for all of them; no entry if there are none.
-    private let addresses: [AddressFamily: String?]
+    /// The sets of each family's addresses, none for all of them; no entry if there are none.
+    private let addresses: [AddressFamily: [Addresses]]
 
     init(_ limit: TrafficLimit, groups: [String: DestinationGroup]) {
         // Of which no two match one packet: it would be counted for each.
         services = Service.apart(limit.services)
         var sets = FarSideMatch.portSets(services)
-        var addresses: [AddressFamily: String?] = [:]
+        var namedSets: [NamedSet] = []
+        var addresses: [AddressFamily: [Addresses]] = [:]
+        let patterns = limit.patterns(groups)
         for family in AddressFamily.allCases {
-            if limit.destinations.isEmpty {
-                addresses.updateValue(nil, forKey: family)
+            if limit.isForAllFarEnds {
+                addresses[family] = []
                 continue
             }
             let ranges = AddressRangeSet(limit.destinations.flatMap { $0.blocks(groups) }).ranges(family)
-            if ranges.isEmpty { continue }
-            var digest = StableDigest()
-            for range in ranges { digest.add(range.lowerBound, range.upperBound) }
-            let name = "far-\(digest.text)"
-            sets.append(FarSideMatch.set(name, ranges, family))
-            addresses.updateValue(name, forKey: family)
+            if !ranges.isEmpty {
+                var digest = StableDigest()
+                for range in ranges { digest.add(range.lowerBound, range.upperBound) }
+                let name = "far-\(digest.text)"
+                sets.append(FarSideMatch.set(name, ranges, family))
+                addresses[family, default: []].append(Addresses(set: name, areOfNames: false))
+            }
+            if !patterns.isEmpty {
+                let named = NamedSet(patterns, family)
+                sets.append(named.declaration)
+                namedSets.append(named)
+                addresses[family, default: []].append(Addresses(set: named.name, areOfNames: true))
+            }
         }
         self.sets = sets
+        self.namedSets = namedSets
         self.addresses = addresses
     }
 
@@ -68,16 +87,28 @@ struct LimitMatch: Sendable {
 
     /// One list of statements for each kind of packet of a family; none if nothing of the family can match.
     func conditions(_ family: AddressFamily, _ end: FarEnd, ofFrames: Bool = false) -> [[Statement]] {
-        guard let set = addresses[family] else { return [] }
-        var base = [ofFrames ? family.isFrames : family.isPackets]
-        if let set { base.append(.inSet(end.address(family), set)) }
-        if services.isEmpty { return [base] }
-        return services.flatMap { FarSideMatch.conditions($0, port: end.port) }.map { base + $0 }
+        guard let asked = addresses[family] else { return [] }
+        let isOfFamily = ofFrames ? family.isFrames : family.isPackets
+        let ports: [[Statement]] =
+            services.isEmpty ? [[]] : services.flatMap { FarSideMatch.conditions($0, port: end.port) }
+        if asked.isEmpty { return ports.map { [isOfFamily] + $0 } }
+        let address = end.address(family)
+        var found: [[Statement]] = []
+        for (place, far) in asked.enumerated() {
+            var isFar = [isOfFamily]
+            // A packet whose address is in several sets counts once.
+            for former in asked[..<place] { isFar.append(.notInSet(address, former.set)) }
+            isFar.append(.inSet(address, far.set))
+            // As long as there are packets the address stays, however long ago its name was resolved.
+            let stays = far.areOfNames ? [Statement.keepInSet(address, far.set)] : []
+            found += ports.map { isFar + $0 + stays }
+        }
+        return found
     }
 
     /// The conditions of both families; one without statements where everything matches.
     func conditions(_ end: FarEnd) -> [[Statement]] {
-        if services.isEmpty, addresses.values.allSatisfy({ $0 == nil }), addresses.count == 2 { return [[]] }
+        if services.isEmpty, addresses.values.allSatisfy(\.isEmpty), addresses.count == 2 { return [[]] }
         return AddressFamily.allCases.flatMap { conditions($0, end) }
     }
 }

@@ -95,8 +95,18 @@ public struct LimitProgram: Sendable {
     private var known: Swift.Set<String> = []
     private var matches: [MatchKey: LimitMatch] = [:]
 
+    private var named: [String: NamedSet] = [:]
+
+    /// The sets of both tables that whoever resolves names must fill.
+    public var namedSets: [(table: Table, set: NamedSet)] {
+        programs.flatMap { program in
+            program.sets.compactMap { set in named[set.name].map { (table: program.table, set: $0) } }
+        }
+    }
+
     private struct MatchKey: Hashable {
         var destinations: [Destination]
+        var domains: [DomainPattern]
         var services: [Service]
     }
 
@@ -303,11 +313,12 @@ public struct LimitProgram: Sendable {
 
     private mutating func match(_ limit: TrafficLimit, _ groups: [String: DestinationGroup]) -> LimitMatch {
         // A group's name means the same to all members.
-        let key = MatchKey(destinations: limit.destinations, services: limit.services)
+        let key = MatchKey(destinations: limit.destinations, domains: limit.domains, services: limit.services)
         if let match = matches[key] { return match }
         let match = LimitMatch(limit, groups: groups)
         matches[key] = match
         for set in match.sets where known.insert(set.name).inserted { program.sets.append(set) }
+        for set in match.namedSets { named[set.name] = set }
         return match
     }
 
@@ -396,6 +407,7 @@ extension TrafficLimit {
         digest.add(direction.rawValue)
         digest.add(scope.rawValue)
         for destination in destinations { digest.add("\(destination)") }
+        for domain in domains { digest.add("name \(domain)") }
         for service in services { digest.add("\(service)") }
         digest.add(connections.map { "\($0)" } ?? "")
         digest.add(newConnections?.description ?? "")

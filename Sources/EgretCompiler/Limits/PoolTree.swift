@@ -51,10 +51,13 @@ public struct PoolTree: Hashable, Sendable {
                 // Limits that say the same but for these are different ones, and all hold.
                 let says = [limit.direction?.rawValue, limit.rate?.description, limit.burst?.description]
                 let key = ([digest] + says.map { $0 ?? "" }).joined(separator: "\n")
-                let match = "\(limit.destinations) \(limit.services) \(limit.schedule?.description ?? "")"
+                let match =
+                    "\(limit.destinations) \(limit.domains) \(limit.services) \(limit.schedule?.description ?? "")"
                 let extent = known[match] ?? LimitExtent(limit, candidate.groups)
                 known[match] = extent
-                pools[key, default: Pool(limit: limit, extent: extent, name: digest)].members.insert(candidate.number)
+                let network = limit.scope == .network ? candidate.network : nil
+                let fresh = Pool(limit: limit, extent: extent, name: digest, network: network)
+                pools[key, default: fresh].members.insert(candidate.number)
             }
         }
         if pools.isEmpty { return }
@@ -67,12 +70,12 @@ public struct PoolTree: Hashable, Sendable {
             }
         }
         let numbers = PoolTree.numbers(order.map(\.name))
-        let inside = RateTree.order(order.map(\.limit), outer)
+        let inside = RateTree.order(order.map(\.limit), outer, areByName: order.contains { $0.extent.isByName })
         for index in inside {
             let hasInner = outer.contains { $0.contains(index) }
             let share = RateTree.Share(
                 limit: order[index].limit, number: numbers[index], leaf: hasInner ? numbers[index] + 1 : numbers[index],
-                parent: inside.first { outer[index].contains($0) }.map { numbers[$0] })
+                parent: inside.first { outer[index].contains($0) }.map { numbers[$0] }, network: order[index].network)
             shares.append(share)
             for member in order[index].members { members[member, default: []].append(share) }
         }
@@ -121,12 +124,15 @@ private struct Pool {
     let extent: LimitExtent
     /// What it is called: the same whatever its rate.
     let name: String
+    /// Whose it is, if each network has its own.
+    let network: String?
     var members: Set<Int> = []
 
-    init(limit: TrafficLimit, extent: LimitExtent, name: String) {
+    init(limit: TrafficLimit, extent: LimitExtent, name: String, network: String?) {
         self.limit = limit
         self.extent = extent
         self.name = name
+        self.network = network
     }
 
     func isWithin(_ other: Pool) -> Bool { members.isSubset(of: other.members) && extent.isWithin(other.extent) }

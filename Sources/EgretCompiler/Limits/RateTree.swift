@@ -17,6 +17,8 @@ public struct RateTree: Hashable, Sendable {
         public var leaf: UInt16
         /// The number of the share that it lies within; `nil` for none.
         public var parent: UInt16?
+        /// The network whose endpoints share it, if it is shared by each network's; `nil` for others.
+        public var network: String?
     }
 
     /// Two limits that a queue cannot hold to at once.
@@ -83,7 +85,7 @@ public struct RateTree: Hashable, Sendable {
             return (rates[0], inner) < (rates[1], outer)
         }
         let outer = parts.indices.map { inner in parts.indices.filter { isWithin(inner, $0) } }
-        let order = RateTree.order(parts, outer)
+        let order = RateTree.order(parts, outer, areByName: extents.contains(where: \.isByName))
         shares = order.map { index in
             let parent = order.first { outer[index].contains($0) }
             let hasInner = outer.contains { $0.contains(index) }
@@ -98,16 +100,18 @@ public struct RateTree: Hashable, Sendable {
     /// The order in which shares are asked: those that lie within others before these.
     ///
     /// Where some hold at some times only, the slower of two goes first. Beyond the times that somebody has worked out
-    /// all hold, also those that do not at any one time: a packet then waits in the slowest class that is for it.
+    /// all hold, also those that do not at any one time: a packet then waits in the slowest class that is for it. So it is
+    /// where some are for names: two names may have one address.
     ///
     /// - Parameters:
     ///   - limits: The limits.
     ///   - outer: For each the places of those that it lies within.
+    ///   - areByName: Whether some are for names.
     /// - Returns: The places of all.
-    static func order(_ limits: [TrafficLimit], _ outer: [[Int]]) -> [Int] {
-        let isTimed = limits.contains { $0.schedule != nil }
+    static func order(_ limits: [TrafficLimit], _ outer: [[Int]], areByName: Bool = false) -> [Int] {
+        let mayCross = areByName || limits.contains { $0.schedule != nil }
         let ceilings = limits.indices.map { place -> UInt64 in
-            if !isTimed { return 0 }
+            if !mayCross { return 0 }
             return ([place] + outer[place]).compactMap { limits[$0].rate?.bitsPerSecond }.min() ?? .max
         }
         return limits.indices.sorted {
@@ -174,24 +178,47 @@ public struct RateTree: Hashable, Sendable {
 /// What a limit is about, as sets, and when it holds.
 struct LimitExtent: Sendable {
     let addresses: [RangeSet<UInt128>]
+    /// The names whose addresses it is about as well.
+    let names: [DomainPattern]
     let services: [Service]
     let schedule: Schedule?
+
+    /// Whether it is about names.
+    var isByName: Bool { !names.isEmpty }
+
+    /// What names lead to, but for what a rule permits besides.
+    private static let publicAddresses = LimitExtent.ranges(AddressRangeSet(BuiltInGroup.internet.blocks))
 
     init(_ limit: TrafficLimit, _ groups: [String: DestinationGroup]) {
         services = limit.services
         schedule = limit.schedule
-        if limit.destinations.isEmpty {
-            addresses = AddressFamily.allCases.map { _ in .everything }
-        } else {
-            let set = AddressRangeSet(limit.destinations.flatMap { $0.blocks(groups) })
-            addresses = AddressFamily.allCases.map { family in
-                RangeSet(set.ranges(family).map { RangeSet<UInt128>.Range(lower: $0.lowerBound, upper: $0.upperBound) })
-            }
+        names = limit.patterns(groups)
+        addresses =
+            limit.isForAllFarEnds
+            ? AddressFamily.allCases.map { _ in RangeSet<UInt128>.everything }
+            : LimitExtent.ranges(AddressRangeSet(limit.destinations.flatMap { $0.blocks(groups) }))
+    }
+
+    private static func ranges(_ set: AddressRangeSet) -> [RangeSet<UInt128>] {
+        AddressFamily.allCases.map { family in
+            RangeSet(set.ranges(family).map { RangeSet<UInt128>.Range(lower: $0.lowerBound, upper: $0.upperBound) })
         }
     }
 
+    /// Whether it is about what names lead to, whatever names.
+    private var coversPublicAddresses: Bool {
+        zip(LimitExtent.publicAddresses, addresses).allSatisfy { $0.subtracting($1).isEmpty }
+    }
+
+    /// Whether all addresses that the names may have are the other's, too. What a rule permits a name besides public
+    /// addresses counts as one of these.
+    private func hasNamesWithin(_ other: LimitExtent) -> Bool {
+        if names.allSatisfy({ name in other.names.contains { $0.covers(name) } }) { return true }
+        return other.coversPublicAddresses
+    }
+
     func isWithin(_ other: LimitExtent) -> Bool {
-        zip(addresses, other.addresses).allSatisfy { $0.subtracting($1).isEmpty }
+        zip(addresses, other.addresses).allSatisfy { $0.subtracting($1).isEmpty } && hasNamesWithin(other)
             && (other.services.isEmpty
                 || !services.isEmpty && services.allSatisfy { inner in other.services.contains { inner.isWithin($0) } })
             && holdsOnly(with: other)
@@ -203,8 +230,17 @@ struct LimitExtent: Sendable {
         return schedule.map { theirs.covers($0) } ?? false
     }
 
+    /// Whether no far end is both extents'. Which addresses a name has nobody knows beforehand: those of two names count as
+    /// two, and are asked for in an order that holds to the slower where they are not; beside an address any may be its own.
+    private func hasOtherFarEnds(than other: LimitExtent) -> Bool {
+        let haveAddresses = [self, other].map { $0.addresses.contains { !$0.isEmpty } }
+        if isByName && haveAddresses[1] || other.isByName && haveAddresses[0] { return false }
+        return zip(addresses, other.addresses).allSatisfy { $0.subtracting($1) == $0 }
+            && names.allSatisfy { mine in !other.names.contains { mine.overlaps($0) } }
+    }
+
     func isApart(from other: LimitExtent) -> Bool {
-        zip(addresses, other.addresses).allSatisfy { $0.subtracting($1) == $0 }
+        hasOtherFarEnds(than: other)
             || (!services.isEmpty && !other.services.isEmpty
                 && services.allSatisfy { mine in other.services.allSatisfy { mine.isApart(from: $0) } })
             || isApartInTime(from: other)

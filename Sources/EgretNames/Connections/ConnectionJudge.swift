@@ -75,9 +75,16 @@ public struct ConnectionJudge: Sendable {
 
     /// The differentiated-services code point that limits give now to a connection to a server.
     ///
-    /// - Parameter server: Where it goes.
+    /// - Parameters:
+    ///   - server: Where it goes.
+    ///   - endpoint: Whose connection it is.
     /// - Returns: 0 to 63; `nil` if no limit gives it one.
-    public func codePoint(to server: SocketAddress) -> UInt8? { marks.codePoint(to: server, at: time()) }
+    public func codePoint(to server: SocketAddress, of endpoint: Int) -> UInt8? {
+        let names =
+            marks.dependOnNames
+            ? registry.names(of: endpoint, holding: server.address, now: BootClock.milliseconds) : []
+        return marks.codePoint(to: server, by: names, at: time())
+    }
 
     /// What may become of a connection before its client has said anything.
     ///

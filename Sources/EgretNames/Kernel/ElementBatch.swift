@@ -29,13 +29,16 @@ struct ElementBatch {
 
     private(set) var bytes: [UInt8] = []
     private let table: String
+    /// The table's family: `NFPROTO_INET`, or `NFPROTO_NETDEV`.
+    private let family: UInt8
     private let firstSequence: UInt32
     private(set) var lastSequence: UInt32
     /// Where the flags of the last message are.
     private var flagsPlace: Int?
 
-    init(table: String, firstSequence: UInt32) {
+    init(table: String, isOfFrames: Bool = false, firstSequence: UInt32) {
         self.table = table
+        family = isOfFrames ? 5 : 1
         self.firstSequence = firstSequence
         lastSequence = firstSequence
         bytes.reserveCapacity(1_024)
@@ -44,8 +47,10 @@ struct ElementBatch {
     }
 
     /// A question for one element: it is answered with the element, and then an acknowledgement.
-    static func question(_ element: Element, in set: String, of table: String, sequence: UInt32) -> [UInt8] {
-        var message = ElementBatch(table: table, firstSequence: sequence)
+    static func question(
+        _ element: Element, in set: String, of table: String, isOfFrames: Bool = false, sequence: UInt32
+    ) -> [UInt8] {
+        var message = ElementBatch(table: table, isOfFrames: isOfFrames, firstSequence: sequence)
         message.bytes.removeAll()
         message.lastSequence = sequence
         message.append(.get, set: set, [element])
@@ -56,7 +61,7 @@ struct ElementBatch {
     mutating func append(_ verb: Verb, set: String, _ elements: [Element]) {
         // NLM_F_REQUEST, with NLM_F_CREATE or NLM_F_ACK.
         let flags: UInt16 = verb == .add ? 0x401 : verb == .get ? 0x005 : 0x001
-        let start = open(type: 10 << 8 | verb.rawValue, flags: flags, family: 1, resource: 0)
+        let start = open(type: 10 << 8 | verb.rawValue, flags: flags, family: family, resource: 0)
         flagsPlace = start + 6
         // NFTA_SET_ELEM_LIST_TABLE, _SET, _ELEMENTS.
         string(1, table)

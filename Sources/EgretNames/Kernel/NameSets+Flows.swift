@@ -1,7 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretAddressing
+public import EgretAddressing
 public import EgretLinux
 import EgretNetlinkWire
 import Synchronization
@@ -36,6 +36,20 @@ extension NameSets {
                 source: source.address, destination: destination.address, transport: .udp, sourcePort: source.port,
                 destinationPort: destination.port))
         try put(coming)
+    }
+
+    /// Puts addresses into sets for a time, all or none, whether they are there or not. Returns once the kernel has
+    /// acknowledged.
+    ///
+    /// - Parameters:
+    ///   - addresses: By the names of the sets.
+    ///   - milliseconds: For how long from now.
+    /// - Throws: As ``commit(_:_:)`` does.
+    public func put(_ addresses: [String: Swift.Set<IPAddress>], for milliseconds: UInt64) throws {
+        try put(
+            addresses.mapValues { each in
+                each.map { ElementBatch.Element(address: $0, milliseconds: milliseconds) }
+            })
     }
 
     /// Adds elements, all or none, each with its whole time whether it is there or not.

@@ -36,7 +36,8 @@ extension NameSets {
         try questions.state.withLock { state in
             let sequence = state.sequence
             state.sequence &+= 1
-            try state.socket.send(ElementBatch.question(element, in: set, of: table, sequence: sequence))
+            try state.socket.send(
+                ElementBatch.question(element, in: set, of: table, isOfFrames: isOfFrames, sequence: sequence))
             var left: UInt64?
             while true {
                 for message in try NetlinkMessage.parse(try state.socket.receive()) where message.sequence == sequence {

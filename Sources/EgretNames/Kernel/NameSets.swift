@@ -37,6 +37,8 @@ public final class NameSets: Sendable {
 
     private let way: Way
     let table: String
+    /// Whether the table is of the family `netdev`, not `inet`.
+    let isOfFrames: Bool
     let naming: Naming
     private let owning: Owning?
     /// Whether an element must be deleted to be renewed; `nil` as long as that is not known.
@@ -63,6 +65,26 @@ public final class NameSets: Sendable {
         self.table = table
         self.naming = naming
         self.replacesRenewals = Mutex(replacesRenewals)
+        owning = nil
+        isOfFrames = false
+    }
+
+    /// Opens a socket to the kernel, for sets that are filled with addresses whatever rule they are of: see
+    /// ``put(_:for:)``.
+    ///
+    /// - Parameters:
+    ///   - table: The table's name.
+    ///   - isOfFrames: Whether it is of the family `netdev`, not `inet`.
+    /// - Throws: `LinuxError` if the sockets cannot be had.
+    public init(addressesIn table: String, isOfFrames: Bool) throws(LinuxError) {
+        let socket = try NameSets.socket()
+        netlinkPort = socket.port
+        way = .own(OwnSocket(socket))
+        questions = OwnSocket(try NameSets.socket())
+        self.table = table
+        self.isOfFrames = isOfFrames
+        naming = { _, _, _ in "" }
+        replacesRenewals = Mutex(nil)
         owning = nil
     }
 
@@ -92,6 +114,7 @@ public final class NameSets: Sendable {
         self.owning = owning
         self.naming = naming
         replacesRenewals = Mutex(nil)
+        isOfFrames = false
     }
 
     /// Commits grants, all or none. Returns once the kernel has acknowledged: packets after that meet the elements.
@@ -187,7 +210,7 @@ public final class NameSets: Sendable {
     func send(coming: [String: [ElementBatch.Element]], going: [String: [ElementBatch.Element]]) throws {
         if coming.values.allSatisfy(\.isEmpty) && going.values.allSatisfy(\.isEmpty) { return }
         func batch(_ first: UInt32) -> ElementBatch {
-            var batch = ElementBatch(table: table, firstSequence: first)
+            var batch = ElementBatch(table: table, isOfFrames: isOfFrames, firstSequence: first)
             for (verb, sets) in [(ElementBatch.Verb.delete, going), (.add, coming)] {
                 for (name, elements) in sets {
                     // A message's attribute holds at most 64 KiB.

@@ -19,8 +19,9 @@ public final class NameProxy: Sendable {
         /// Puts an endpoint's grants where its rules look, all or none, and returns when the kernel has acknowledged. It is
         /// called only while the rules that gave them are in force: see ``NameRegistry/changing(_:)``.
         public var commit: @Sendable (_ endpoint: Int, _ grants: [NameGrant]) throws -> Void
-        /// Notes what answers give an endpoint where it outlives the process, after ``commit``: also what the kernel has
-        /// already, by another name. Answers go out when it returns.
+        /// Notes what answers give an endpoint where it outlives the process, or where somebody counts what goes to a name,
+        /// after ``commit``: also what the kernel has already, by another name, and the addresses of counted names that no rule
+        /// is about. Answers go out when it returns.
         public var note: @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void
         /// By which way a question leaves that an endpoint asks of a server, over TCP (`isStream`) or UDP. What others are asked
         /// in that one's place is the host's own, and goes by the main table.

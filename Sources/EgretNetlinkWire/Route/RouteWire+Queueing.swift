@@ -51,6 +51,16 @@ public struct QueueingRecord: Hashable, Sendable {
     public var counts: QueueingCounts?
 }
 
+/// The queue of a class, as the kernel tells of it.
+public struct ClassQueueRecord: Hashable, Sendable {
+    /// The link.
+    public var link: UInt32
+    /// The class that it is the queue of.
+    public var number: UInt16
+    /// What it has counted; `nil` if the message does not say.
+    public var counts: QueueingCounts?
+}
+
 extension RouteWire {
     /// Gives a link a queueing discipline of this kind at its root, without options.
     ///
@@ -143,10 +153,28 @@ extension RouteWire {
         return record
     }
 
-    /// What `TCA_STATS2` says; `nil` if it is not there.
+    /// Decodes `RTM_NEWQDISC` about the queue of a class; `nil` for one of another tree, or of none.
+    public static func decodeClassQueue(
+        _ message: NetlinkMessage, tree: UInt32
+    ) throws(WireError) -> ClassQueueRecord? {
+        var (header, attributes) = try message.headerAndAttributes(20, "queueing header")
+        _ = try header.readHost(UInt32.self, "queueing header")
+        let link = try header.readHost(UInt32.self, "queueing header")
+        _ = try header.readHost(UInt32.self, "queueing header")
+        let parent = try header.readHost(UInt32.self, "queueing header")
+        guard parent & 0xffff_0000 == tree, parent & 0xffff != 0 else { return nil }
+        return ClassQueueRecord(
+            link: link, number: UInt16(truncatingIfNeeded: parent), counts: try queueingCounts(attributes))
+    }
+
+    /// What `TCA_STATS2` says; `nil` if it is not there, or does not say what has passed and what was dropped.
+    ///
+    /// Values that are too short are left out, as those of other options are: a queue is there whatever is counted of it, and what
+    /// is not known is not nothing. Attributes that cannot be told apart are an error, as in every message.
     private static func queueingCounts(_ attributes: [NetlinkAttribute]) throws(WireError) -> QueueingCounts? {
         guard let statistics = try attributes.first(where: { $0.type == 7 })?.attributes() else { return nil }
         var counts = QueueingCounts()
+        var (hasPassed, hasQueue) = (false, false)
         var allPackets: UInt64?
         for item in statistics {
             let bytes = item.payload
@@ -155,17 +183,19 @@ extension RouteWire {
             case 1 where bytes.count >= 12:
                 counts.bytes = ByteOrder.host(bytes.prefix(8), as: UInt64.self)
                 counts.packets = UInt64(ByteOrder.host(bytes.dropFirst(8).prefix(4), as: UInt32.self))
+                hasPassed = true
             // `struct gnet_stats_queue`: packets and bytes that wait, and packets that were dropped.
             case 3 where bytes.count >= 12:
                 counts.waitingBytes = UInt64(ByteOrder.host(bytes.dropFirst(4).prefix(4), as: UInt32.self))
                 counts.dropped = UInt64(ByteOrder.host(bytes.dropFirst(8).prefix(4), as: UInt32.self))
+                hasQueue = true
             // `TCA_STATS_PKT64`: there where 32 bits do not hold the packets.
             case 8 where bytes.count >= 8: allPackets = ByteOrder.host(bytes.prefix(8), as: UInt64.self)
             default: break
             }
         }
         if let allPackets { counts.packets = allPackets }
-        return counts
+        return hasPassed && hasQueue ? counts : nil
     }
 
     /// Makes a link that needs nothing but its kind, such as `ifb`. It is down. A kernel that does not know the kind

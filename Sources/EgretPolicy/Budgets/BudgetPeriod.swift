@@ -139,16 +139,6 @@ extension BudgetPeriod {
     public func forecast(
         of used: UInt64, at time: Int64, since begin: Int64 = 0, during schedule: Schedule? = nil
     ) -> UInt64 {
-        let stretch = stretch(at: time)
-        let first = begin <= time ? max(stretch.lowerBound, begin) : stretch.lowerBound
-        func seconds(until end: Int64) -> Int64 {
-            guard let schedule else { return end - first }
-            return schedule.windows(from: first, through: end - 1).reduce(0) { $0 + Int64($1.count) }
-        }
-        // In the first minute there is nothing to go by.
-        let gone = UInt64(clamping: max(60, seconds(until: time)))
-        let whole = UInt64(clamping: seconds(until: stretch.upperBound))
-        let (high, low) = used.multipliedFullWidth(by: max(whole, gone))
-        return high < gone ? gone.dividingFullWidth((high, low)).quotient : .max
+        BudgetForecast(self, at: time, during: schedule).amount(of: used, since: begin)
     }
 }

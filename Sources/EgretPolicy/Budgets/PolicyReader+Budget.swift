@@ -5,10 +5,9 @@ extension PolicyReader {
     private static let budgetSchema = DocumentFields.Schema(
         name: "a budget",
         fields: [
-            "name", "to", "ports", "direction", "amount", "per", "timezone", "when", "scope", "onExhausted", "alertAt",
-            "price",
+            "name", "to", "ports", "applications", "direction", "amount", "per", "timezone", "when", "scope",
+            "onExhausted", "alertAt", "price",
         ],
-        notSupportedYet: ["applications"],
         foreign: [
             "bytes": "write amount: 100GB", "packets": "write amount: 1000000 packets",
             "connections": "write amount: 5000 connections", "quota": "write amount: 100GB",
@@ -49,7 +48,7 @@ extension PolicyReader {
         var budget = TrafficBudget(name: "budget \(index + 1)", location: node.location)
         if let name = fields["name"].flatMap({ string($0, "name", expected: "a name") }) { budget.name = name }
         budget.destinations = fields["to"].map { readCountedDestinations($0, "a budget") } ?? []
-        budget.services = fields["ports"].map { readServices($0) } ?? []
+        budget.services = readPortsAndApplications(fields, of: "a budget")
         if let direction = fields["direction"] {
             budget.direction = word(direction, "direction", as: TrafficBudget.Direction.self) ?? .egress
         }
@@ -89,11 +88,13 @@ extension PolicyReader {
                 "a price is for bytes, and the budget is of \(budget.unit.rawValue)",
                 "write the price in an entry of its own, without an amount or with one of bytes")
         }
-        if budget.unit == .connections, budget.direction != .egress, fields.has("ports") {
+        if budget.unit == .connections, budget.direction != .egress,
+            let field = ["ports", "applications"].first(where: { fields.has($0) })
+        {
             error(
-                DiagnosticCode.contradiction, at: fields.location(of: "ports"),
-                "ports of a budget are the far side's, and who connects to an endpoint has any port",
-                "leave ports out, or write direction: egress")
+                DiagnosticCode.contradiction, at: fields.location(of: field),
+                "\(field) of a budget are the far side's, and who connects to an endpoint has any port",
+                "leave \(field) out, or write direction: egress")
         }
     }
 

@@ -14,8 +14,9 @@ extension PolicyReader {
     )
 
     private static let priceEntrySchema = DocumentFields.Schema(
-        name: "an entry of prices", fields: ["name", "to", "ports", "direction", "free", "price", "tiers"],
-        notSupportedYet: ["applications", "when"],
+        name: "an entry of prices",
+        fields: ["name", "to", "ports", "applications", "direction", "free", "price", "tiers"],
+        notSupportedYet: ["when"],
         foreign: [
             "cost": "write price: 0.09 USD/GB", "prices": "write tiers: and a list",
             "allowance": "write free: 100GB", "freeTier": "write free: 100GB", "cidr": "write to: [{ cidr: ... }]",
@@ -109,7 +110,7 @@ extension PolicyReader {
             if text.isEmpty { error(DiagnosticCode.invalidName, at: name.location, "the name is empty", example) }
         }
         entry.destinations = fields["to"].map { readCountedDestinations($0, "a price") } ?? []
-        entry.services = fields["ports"].map { readServices($0) } ?? []
+        entry.services = readPortsAndApplications(fields, of: "a price")
         if let direction = fields["direction"] {
             entry.direction = word(direction, "direction", as: TrafficBudget.Direction.self) ?? .egress
         }

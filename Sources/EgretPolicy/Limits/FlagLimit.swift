@@ -6,6 +6,7 @@
 ///     20Mbit              in each direction by itself
 ///     egress=20Mbit       in one direction
 ///     internet=2Mbit      to and from a destination, as the flags for rules write it
+///     example.org=2Mbit   to and from addresses that the name was resolved to
 ///     destination=20      for each far address by itself; before any of the others, but not for rates
 ///
 /// A group that is named like one of these words is refused where either could be meant.
@@ -53,13 +54,14 @@ public enum FlagLimit: String, Hashable, Sendable, CaseIterable {
         let (rule, diagnostics) = FlagRule.parse(
             parts[0], action: .allow, flag: rawValue, groups: groups, groupsMayBeMissing: groupsMayBeMissing)
         guard let rule else { return (nil, diagnostics.map { $0.moved(to: location) }) }
-        guard rule.workloads.isEmpty, rule.domains.isEmpty, !rule.destinations.contains(.builtIn(.host)) else {
+        guard rule.workloads.isEmpty, !rule.destinations.contains(.builtIn(.host)) else {
             let problem = SyntaxProblem(
                 DiagnosticCode.notSupportedYet, "a limit for \(quoted(parts[0])) is not supported yet",
-                suggestion: "write egress, ingress, an address, a block or a group before the equals sign")
+                suggestion: "write egress, ingress, an address, a block, a group or a name before the equals sign")
             return (nil, [problem.diagnostic(at: location)])
         }
         limit.destinations = rule.destinations
+        limit.domains = rule.domains
         limit.services = rule.services
         return (limit, [])
     }

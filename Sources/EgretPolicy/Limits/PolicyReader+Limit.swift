@@ -5,10 +5,9 @@ extension PolicyReader {
     private static let limitSchema = DocumentFields.Schema(
         name: "a limit",
         fields: [
-            "name", "to", "ports", "rate", "burst", "guarantee", "weight", "priority", "connections",
+            "name", "to", "ports", "applications", "rate", "burst", "guarantee", "weight", "priority", "connections",
             "newConnections", "packets", "dscp", "direction", "per", "when",
         ],
-        notSupportedYet: ["applications"],
         foreign: [
             "bandwidth": "write rate", "limit": "write rate", "speed": "write rate", "bps": "write rate",
             "ceiling": "write rate: it is what a limit never lets past", "ceil": "write rate",
@@ -41,8 +40,9 @@ extension PolicyReader {
         limit.scope =
             fields["per"].flatMap { word($0, "per", as: TrafficLimit.Scope.self, others: PolicyReader.scopeWords) }
             ?? .endpoint
-        limit.destinations = fields["to"].map { readLimitDestinations($0) } ?? []
-        limit.services = fields["ports"].map { readServices($0) } ?? []
+        let peers = fields["to"].map { readLimitPeers($0) } ?? Peers()
+        (limit.destinations, limit.domains) = (peers.destinations, peers.domains)
+        limit.services = readPortsAndApplications(fields, of: "a limit")
         limit.rate = fields["rate"].flatMap { readRate($0) }
         limit.burst = fields["burst"].flatMap { readBurst($0) }
         limit.guarantee = fields["guarantee"].flatMap { readRate($0) }
@@ -121,20 +121,19 @@ extension PolicyReader {
         return true
     }
 
-    private mutating func readLimitDestinations(_ node: DocumentNode) -> [Destination] {
+    private mutating func readLimitPeers(_ node: DocumentNode) -> Peers {
         let peers = readPeers(node)
-        if !peers.workloads.isEmpty || !peers.domains.isEmpty {
+        if !peers.workloads.isEmpty {
             error(
-                DiagnosticCode.notSupportedYet, at: node.location,
-                "a limit for \(peers.domains.isEmpty ? "workloads" : "domains") is not supported yet",
-                "write cidr or group")
+                DiagnosticCode.notSupportedYet, at: node.location, "a limit for workloads is not supported yet",
+                "write cidr, group or domains")
         }
         if peers.destinations.contains(.builtIn(.host)) {
             error(
                 DiagnosticCode.notSupportedYet, at: node.location, "a limit for the host itself is not supported yet",
                 "write the addresses of the host that are meant")
         }
-        return peers.destinations
+        return peers
     }
 
     mutating func readRate(_ node: DocumentNode) -> BitRate? {

@@ -4,7 +4,8 @@
 extension TrafficLimit {
     /// What it says, in a line: `internet 443/tcp: 5Mbit, 20 connections per policy only mon-fri (UTC)`.
     public var summary: String {
-        let match = (destinations.map(\.description) + services.map(\.description)).joined(separator: " ")
+        let match = (domains.map(\.description) + destinations.map(\.description) + services.map(\.description))
+            .joined(separator: " ")
         let amounts = [
             rate.map { "\($0)" }, guarantee.map { "at least \($0)" }, connections.map { "\($0) connections" },
             newConnections.map { "\($0) new connections" }, packets.map { "\($0) packets" }, dscp.map { "dscp \($0)" },

@@ -20,8 +20,10 @@ public struct TrafficLimit: Hashable, Sendable {
     public var name: String?
     /// The traffic's direction; `nil` for each of the two by itself.
     public var direction: TrafficDirection?
-    /// The far ends that it is about. Any one suffices; empty means all.
+    /// The far ends that it is about. Any one suffices; empty, without ``domains``, means all.
     public var destinations: [Destination]
+    /// The names of far ends that it is about, beside ``destinations``: addresses that the endpoint has resolved them to.
+    public var domains: [DomainPattern]
     /// Protocols and ports of the far end that it is about. Any one suffices; empty means all.
     public var services: [Service]
     /// Whose traffic counts together.
@@ -54,14 +56,16 @@ public struct TrafficLimit: Hashable, Sendable {
     /// Creates a limit.
     public init(
         name: String? = nil, direction: TrafficDirection? = nil, destinations: [Destination] = [],
-        services: [Service] = [], scope: Scope = .endpoint, rate: BitRate? = nil, burst: ByteCount? = nil,
-        guarantee: BitRate? = nil, weight: UInt16? = nil, priority: UInt8? = nil, connections: UInt32? = nil,
-        newConnections: EventRate? = nil, packets: EventRate? = nil, dscp: TrafficClassMark? = nil,
-        schedule: Schedule? = nil, policy: String? = nil, location: SourceLocation? = nil
+        domains: [DomainPattern] = [], services: [Service] = [], scope: Scope = .endpoint, rate: BitRate? = nil,
+        burst: ByteCount? = nil, guarantee: BitRate? = nil, weight: UInt16? = nil, priority: UInt8? = nil,
+        connections: UInt32? = nil, newConnections: EventRate? = nil, packets: EventRate? = nil,
+        dscp: TrafficClassMark? = nil, schedule: Schedule? = nil, policy: String? = nil,
+        location: SourceLocation? = nil
     ) {
         self.name = name
         self.direction = direction
         self.destinations = destinations
+        self.domains = domains
         self.services = services
         self.scope = scope
         self.rate = rate
@@ -78,8 +82,16 @@ public struct TrafficLimit: Hashable, Sendable {
         self.location = location
     }
 
+    /// Whether it is about all far ends.
+    public var isForAllFarEnds: Bool { destinations.isEmpty && domains.isEmpty }
+
     /// Whether it is about all traffic of its directions, at whatever times.
-    public var isForEverything: Bool { destinations.isEmpty && services.isEmpty }
+    public var isForEverything: Bool { isForAllFarEnds && services.isEmpty }
+
+    /// The names that it is about: its own, and those of the groups that it refers to.
+    public func patterns(_ groups: [String: DestinationGroup]) -> [DomainPattern] {
+        domains + PolicySet.patterns(ofGroupsIn: destinations, groups)
+    }
 
     /// Whether it is about all traffic of its directions, always.
     public var isTotal: Bool { isForEverything && schedule == nil }

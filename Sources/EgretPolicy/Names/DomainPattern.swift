@@ -71,6 +71,9 @@ public struct DomainPattern: Hashable, Sendable, CustomStringConvertible {
         other.isWildcard ? isWildcard && (base == other.base || covers(other.base)) : covers(other.base)
     }
 
+    /// Whether some name is meant by both: one of two patterns then covers the other.
+    public func overlaps(_ other: DomainPattern) -> Bool { covers(other) || other.covers(self) }
+
     /// As it is written.
     public var description: String { isWildcard ? "*.\(base)" : base.text }
 }

@@ -154,9 +154,34 @@ extension PolicyReader {
         }
     }
 
-    /// Ports of a rule whose applications all run over TCP.
-    mutating func checkApplications(_ options: NameOptions, _ services: [Service], _ fields: DocumentFields) {
-        guard !options.applications.isEmpty else { return }
+    /// Reads `ports` and `applications` of what holds, counts or prices packets. It sees their ports and not what is spoken:
+    /// an application is its usual ports, or those that are written out beside it.
+    ///
+    /// - Parameters:
+    ///   - fields: The fields.
+    ///   - owner: What they are of, for messages: `a limit`.
+    /// - Returns: Protocols and ports; none for all of them.
+    mutating func readPortsAndApplications(_ fields: DocumentFields, of owner: String) -> [Service] {
+        let services = fields["ports"].map { readServices($0) } ?? []
+        guard let node = fields["applications"] else { return services }
+        let applications = readApplications(node)
+        if let spoken = applications.first(where: \.saysName) {
+            error(
+                DiagnosticCode.notSupportedYet, at: node.location,
+                "\(spoken.rawValue) is known by what a client says, and \(owner) knows packets by their ports",
+                "write the ports that are meant instead, for example ports: [443/tcp]")
+            return services
+        }
+        checkApplications(applications, services, fields, of: owner)
+        if fields.has("ports") { return services }
+        return applications.flatMap(\.usualPorts).map { .ports(.tcp, PortRange($0)) }
+    }
+
+    /// Ports of a rule, or of something else, whose applications all run over TCP.
+    mutating func checkApplications(
+        _ applications: [ApplicationProtocol], _ services: [Service], _ fields: DocumentFields, of owner: String
+    ) {
+        guard !applications.isEmpty else { return }
         let other = services.first { service in
             switch service {
             case .any(.tcp), .ports(.tcp, _): false
@@ -167,7 +192,7 @@ extension PolicyReader {
         error(
             DiagnosticCode.contradiction, at: fields.location(of: "ports"),
             "applications are spoken over TCP, and ports has \(other)",
-            "write a rule of its own for \(other)")
+            "write \(owner) of its own for \(other)")
     }
 }
 

@@ -20,6 +20,12 @@ extension PolicySet {
     /// Whether a rule has the name in QUIC's first packets read.
     public var readsDatagrams: Bool { nameClauses.contains { !$0.traffic.checkedDatagrams.isEmpty } }
 
+    /// The names that limits are about.
+    public var limitedNames: [DomainPattern] { limits.flatMap { $0.patterns(groups) } }
+
+    /// Whether it matters which names an endpoint resolves: a rule that decides, or a limit, is about names.
+    public var dependsOnNames: Bool { !nameClauses.isEmpty || !limitedNames.isEmpty }
+
     /// The rules about names that decide, in the order in which they are asked: the place is the rule's number.
     ///
     /// A name belongs to those that cover it and stand before the first that covers and denies it. Left out are rules

@@ -77,6 +77,7 @@ func decodeEverything(_ message: NetlinkMessage, asEveryType: Bool = false) {
         case 28: _ = try? RouteWire.decodeNeighbour(message)
         case 36:
             _ = try? RouteWire.decodeQueueingDiscipline(message)
+            _ = try? RouteWire.decodeClassQueue(message, tree: 0xe9e8_0000)
             _ = try? RouteWire.decodeClassifyingPlace(message)
         case 40: _ = try? RouteWire.decodeClass(message, tree: 0xe9e8_0000)
         case 44: _ = try? RouteWire.decodeRedirection(message, preference: 7)
