@@ -59,6 +59,8 @@ final class RunNames: Sendable {
     /// The sets by which limits know names, if any are about names.
     private let limited: RunLimitNames?
     private let log: RunNameLog
+    /// By which ways the proxies send.
+    let departures: RunDepartures
 
     private static let endpoint = 1
 
@@ -75,18 +77,22 @@ final class RunNames: Sendable {
         self.limited = limited
         let log = RunNameLog(setting.policies, registry, now: setting.now)
         self.log = log
+        let departures = RunDepartures(slot: setting.slot, hasRoutes: !setting.policies.routes.isEmpty)
+        self.departures = departures
         registry.set(RunNames.endpoint(setting, log.judge), now: BootClock.milliseconds)
         questions = try NameProxy(
             registry: registry, trust: setting.trust,
             hooks: NameProxy.Hooks(
                 commit: { endpoint, grants in try sets.commit(endpoint, grants) },
                 note: { _, holdings in try limited?.note(holdings) },
+                departure: { departures.departure(to: $1, over: $2 ? .tcp : .udp) },
                 event: { _, event in log.note(event) },
                 failed: { error in RunNames.warn("names are resolved no more, and new ones stay closed", error) }
             ))
         var settings = ConnectionProxy.Settings()
         // Every other connection of the run has the host's address too.
         settings.keepsSource = false
+        settings.departure = { departures.departure(to: $1, over: .tcp) }
         settings.codePoint = { endpoint, server in log.judge.codePoint(to: server, of: endpoint) }
         settings.protocols = { _, port in log.judge.protocols(port) }
         connections = try ConnectionProxy(

@@ -304,8 +304,13 @@ final class RunPlace {
         let absent = (try? NetworkLinks(host.route).absentSources(pairs)) ?? []
         Console.error(absent.map { "egret: warning: routes: \($0)" })
         do {
-            routes = try RouteKeeper(policies, for: endpoint, slot: record.slot, host.route, host.routeRules)
-            policing?.routes = routes
+            let keeper = try RouteKeeper(policies, for: endpoint, slot: record.slot, host.route, host.routeRules)
+            if let departures = names?.departures {
+                departures.know(keeper.chooser)
+                keeper.chosen = { departures.know($0) }
+            }
+            routes = keeper
+            policing?.routes = keeper
         } catch let problem as RouteProblem {
             throw RunFailure(message: problem.description, advice: "see ip link and ip route")
         }

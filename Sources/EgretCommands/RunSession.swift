@@ -109,11 +109,6 @@ struct RunSession {
                 message: "the group \(group.name) takes its list from \(url), and egret run fetches nothing",
                 advice: "fetch the list to a file and write feed: { file: /path }, or let the agent enforce the policy")
         }
-        if (loaded.set.hasDomains || loaded.set.dependsOnNames) && !loaded.set.routes.isEmpty {
-            throw RunFailure(
-                message: "the policy has names and routes, and egret run does not lead what goes to names by a way yet",
-                advice: "remove routes, or write addresses instead of names")
-        }
         for budget in loaded.set.enforcing.policies.flatMap(\.budgets) where budget.period.length != .total {
             throw RunFailure(
                 message: "the budget \(budget.name) is per \(budget.period), and a run's budget is for the run alone",

@@ -20,6 +20,17 @@ public enum RouteMark {
         packet(way: number) | 0x2000_0000 | UInt32(truncatingIfNeeded: slot & 0x3fff)
     }
 
+    /// The mark of what the run's proxies send by a way: they have the routing rule of the way's checks.
+    public static func sent(way number: Int, slot: Int) -> UInt32 { check(way: number, slot: slot) | HostNames.sent }
+
+    /// The bits of the packet mark that hold the number of the way by which proxies send.
+    static let sentWayMask: UInt32 = 0x1f00_0000
+
+    /// The mark that what proxies send by any way has in common, and the bits that it is in.
+    static func sentByWays(slot: Int) -> (value: UInt32, mask: UInt32) {
+        (sent(way: 0, slot: slot), ~sentWayMask)
+    }
+
     /// What the mark of the host's answers by a way has besides a check's.
     static let answer: UInt32 = 0x4000_0000
     /// The bits of the packet mark that the mark of an answer sets.

@@ -67,6 +67,7 @@ public struct RouteProgram: Hashable, Sendable {
     let slot: Int
     private let fixed: TableProgram
     private let clauses: [Clause]
+    private let groups: [String: DestinationGroup]
     var ways: [Way] { clauses.flatMap(\.ways) }
 
     /// Makes the table.
@@ -80,6 +81,7 @@ public struct RouteProgram: Hashable, Sendable {
         _ clauses: [Clause], groups: [String: DestinationGroup], for endpoint: Endpoint, slot: Int
     ) {
         self.clauses = clauses
+        self.groups = groups
         self.slot = slot
         var program = TableProgram(table: RouteProgram.table(slot: slot))
         program.counters = [
@@ -91,20 +93,31 @@ public struct RouteProgram: Hashable, Sendable {
             Chain("forward", base: BaseChain(kind: .filter, hook: .forward, priority: -20)),
             Chain("postrouting", base: BaseChain(kind: .nat, hook: .postrouting, priority: 80)),
             Chain("output", base: BaseChain(kind: .route, hook: .output, priority: -140)), Chain("answers"),
+            Chain("departure", base: BaseChain(kind: .filter, hook: .output, priority: -20)),
             Chain("from"), Chain("choose"), Chain("guard"), Chain("way-main"), Chain("way-none"),
+            Chain("sent"), Chain("lost"),
         ]
         let isFrom = Statement.equal(.inputInterface, UInt128(endpoint.interfaceIndex))
         let ways = clauses.flatMap(\.ways)
+        let diversion = RouteMark.diversion(slot: slot)
         program.rules = [
+            // What goes to a proxy is on no way: that chooses for what it sends on.
+            Rule(
+                in: "prerouting",
+                [
+                    isFrom, .equal(.packetMark(mask: diversion.mask), UInt128(diversion.value)), .verdict(.accept),
+                ]),
             Rule(in: "prerouting", [isFrom, .verdict(.goto("from"))]),
             Rule(in: "forward", [isFrom, .verdict(.goto("guard"))]),
         ]
         program.rules += RouteProgram.remembering(ways) + RouteProgram.ends() + RouteProgram.answering
+        program.rules += RouteProgram.departing(slot: slot)
         for way in ways {
             let chain = RouteProgram.chain(way)
-            program.chains.append(Chain(chain))
+            program.chains += [Chain(chain), Chain(RouteProgram.sentChain(way))]
             program.rules += RouteProgram.taking(way, in: chain)
-            program.rules += RouteProgram.translating(way, endpoint)
+            program.rules += RouteProgram.beginning(way)
+            program.rules += RouteProgram.translating(way, endpoint, slot: slot)
         }
         for (index, clause) in clauses.enumerated() {
             for family in AddressFamily.allCases {
@@ -148,7 +161,21 @@ public struct RouteProgram: Hashable, Sendable {
             }
         }
         let guards = ways.flatMap { RouteProgram.guarding($0, state.outputs[$0.number]) }
-        return choices + [("guard", guards), ("answers", answers(in: state))]
+        return choices + [("guard", guards), ("answers", answers(in: state)), ("sent", sending(in: state))]
+    }
+
+    /// Says by which way connections leave in a state that the run's proxies make.
+    public func chooser(in state: State) -> RouteChooser {
+        var chooser = RouteChooser()
+        for clause in clauses {
+            var ways: [AddressFamily: Int] = [:]
+            for family in AddressFamily.allCases {
+                let way = clause.ways.first { state.usable.contains($0.number) && $0.way.carries(family) }
+                ways[family] = way?.number
+            }
+            chooser.add(clause.route, groups: groups, taking: ways)
+        }
+        return chooser
     }
 
     private static func chain(_ way: Way) -> String { "way-\(way.number)" }
@@ -222,10 +249,13 @@ public struct RouteProgram: Hashable, Sendable {
         .map { Rule(in: "guard", isOnWay + [$0, .counter(strayedCounter), .verdict(.drop)]) }
     }
 
-    /// A way without a source address of its own gets that of its interface, as every connection does.
-    private static func translating(_ way: Way, _ endpoint: Endpoint) -> [Rule] {
-        guard let source = way.way.sourceAddress else { return [] }
-        let label = RouteMark.label(way: way.number)
+    /// A way without a source address of its own gets that of its interface, as every connection does; what the run's proxies
+    /// send gets it, too, whatever it had when they connected.
+    private static func translating(_ way: Way, _ endpoint: Endpoint, slot: Int) -> [Rule] {
+        let isOnWay = isOn(way)
+        guard let source = way.way.sourceAddress else {
+            return way.way.isPath ? [Rule(in: "postrouting", [isSentByWay(slot: slot), isOnWay, .masquerade])] : []
+        }
         let own: [Statement]
         switch source {
         case .v4:
@@ -235,7 +265,9 @@ public struct RouteProgram: Hashable, Sendable {
             guard let address = endpoint.ipv6 else { return [] }
             own = [.equal(.networkProtocol, 10), .equal(.ipv6Source, address.rawValue)]
         }
-        let isOnWay = Statement.equal(.connectionLabel(label), UInt128(1) << UInt128(label))
-        return way.way.sourceTranslations(source).map { Rule(in: "postrouting", own + [isOnWay] + $0) }
+        let proxies: [Statement] = [source.family.isPackets, isSentByWay(slot: slot)]
+        return [own, proxies].flatMap { sender in
+            way.way.sourceTranslations(source).map { Rule(in: "postrouting", sender + [isOnWay] + $0) }
+        }
     }
 }

@@ -28,6 +28,7 @@ extension HostRouteKeeper {
         } catch {
             (plan, clauses, ways) = before
             installed = nil
+            chosen?(HostRouteChooser(plan))
             prepareChecks()
             // Otherwise the next look puts the state before back.
             if !isNeeded { try? finish([]) }
@@ -117,6 +118,7 @@ extension HostRouteKeeper {
             observe()
         }
         if plan.groups.isEmpty {
+            chosen?(HostRouteChooser(plan))
             try rules.remove(HostRoutePlan.table)
             installed = nil
             try tables.remove(except: [:])

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import EgretAddressing
-import EgretCompiler
+public import EgretCompiler
 public import EgretLinux
 public import EgretNetlink
 import EgretNetlinkWire
@@ -19,6 +19,9 @@ public final class HostRouteKeeper {
     public var descriptor: Descriptor { timer.descriptor }
     /// Whether there are routes to keep.
     public var isNeeded: Bool { !plan.groups.isEmpty }
+
+    /// Hears how connections leave that proxies make for endpoints: each time that the kernel has been told how endpoints' own do.
+    public var chosen: ((HostRouteChooser) -> Void)?
 
     /// How often interfaces and their addresses are looked at.
     private static let look = Duration.milliseconds(200)
@@ -113,6 +116,7 @@ public final class HostRouteKeeper {
             try rules.replace(with: program)
         }
         installed = program
+        chosen?(HostRouteChooser(plan))
     }
 
     private var notes: HostRouteNotes {

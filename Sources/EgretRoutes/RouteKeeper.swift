@@ -24,6 +24,11 @@ public final class RouteKeeper {
         Swift.Set(ways.compactMap(\.link?.name)).sorted().compactMap { InterfaceName($0) }
     }
 
+    /// Says by which way connections leave now that the run's proxies make.
+    public var chooser: RouteChooser { routes.chooser(in: state) }
+    /// Hears when new connections leave otherwise than before.
+    public var chosen: ((RouteChooser) -> Void)?
+
     /// How often interfaces and their addresses are looked at.
     private static let look = Duration.milliseconds(200)
 
@@ -130,6 +135,7 @@ public final class RouteKeeper {
         let table = program.table
         try rules.commit(Transaction(routes.entering(next).map { Transaction.Step($0, in: table) }))
         state = next
+        chosen?(chooser)
         let changed = ways.filter { usable.contains($0.number) != before.usable.contains($0.number) }
         return changed.map { "the way by \($0.words) is \(usable.contains($0.number) ? "usable again" : "given up")" }
     }

@@ -67,9 +67,62 @@ struct HostRoutePlanTests {
             ])
         #expect(
             rules(plan, "postrouting") == [
-                "meta nfproto == ipv4 ct label & 72 == 72 counter snat ip to 198.51.100.7-198.51.100.9 persistent"
+                "meta mark & 0x60ffffff == 0x40400000 ct label & 33 == 33 masquerade",
+                "meta nfproto == ipv4 ct label & 72 == 72 counter snat ip to 198.51.100.7-198.51.100.9 persistent",
             ])
+        #expect(rules(plan, "prerouting").first == "meta mark & 0xff000000 == 0x20000000 accept")
         #expect(rules(plan, "prerouting").contains("ct status confirmed accept"))
+    }
+
+    @Test("what proxies send by a way leaves by its interface, on a connection that has begun there, or not at all")
+    func departure() throws {
+        let plan = try plan()
+        #expect(rules(plan, "departure") == ["meta mark & 0x60ffffff == 0x40400000 goto sent"])
+        #expect(
+            rules(plan, "sent") == [
+                "meta mark & 0xff000000 == 0x41000000 goto sent-1",
+                "meta mark & 0xff000000 == 0xc8000000 goto sent-40", "goto lost",
+            ])
+        #expect(
+            rules(plan, "lost") == [
+                "meta l4proto == tcp counter name \"strayed\" reject with tcp reset", "goto stray",
+            ])
+        let begins = ["meta l4proto == tcp tcp flags & 0x17 != 0x02 goto lost", "ct status confirmed goto lost"]
+        #expect(
+            rules(plan, "sent-1") == ["meta oif != 9 goto lost", "ct label & 33 == 33 accept"] + begins + [
+                "ct label set 32", "ct label set 33", "ct label & 33 == 33 accept", "goto lost",
+            ])
+        // A way that is a source alone goes where the main table leads.
+        #expect(
+            rules(plan, "sent-40") == ["ct label & 72 == 72 accept"] + begins + [
+                "ct label set 32", "ct label set 72", "ct label & 72 == 72 accept", "goto lost",
+            ])
+        var dark = plan
+        dark.outputs = [:]
+        #expect(rules(dark, "sent-1") == ["goto lost"])
+    }
+
+    @Test("a proxy chooses for an endpoint by its address, as the rules choose for its packets")
+    func chooser() throws {
+        func address(_ text: String) throws -> IPAddress { try #require(IPAddress(text)) }
+        var plan = try plan()
+        func choice(_ source: String, _ destination: String) throws -> RouteChooser.Choice {
+            HostRouteChooser(plan).choice(from: try address(source), to: try address(destination), .tcp, port: 443)
+        }
+        #expect(try choice("10.9.0.2", "203.0.113.9") == .way(1))
+        #expect(try choice("10.9.0.2", "198.51.100.1") == .main)
+        #expect(try choice("fd00:9::2", "2001:db8::1") == .main)
+        #expect(try choice("10.9.0.3", "203.0.113.9") == .main)
+        #expect(HostRouteChooser(plan).marks == [0x4140_0000, 0xc840_0000])
+        plan.usable = plan.usable.filter { $0.way == 40 }
+        #expect(try choice("10.9.0.2", "203.0.113.9") == .way(40))
+        plan.usable = []
+        #expect(try choice("10.9.0.2", "203.0.113.9") == .dropped)
+        // Networks of this host are on no way.
+        plan.localNetworks = [try #require(IPPrefix("203.0.113.0/25"))]
+        #expect(try choice("10.9.0.2", "203.0.113.9") == .main)
+        plan.leaving = [40]
+        #expect(HostRouteChooser(plan).marks == [0x4140_0000])
     }
 
     @Test("a way that spreads connections over its source addresses has a rule for each of them")
@@ -80,7 +133,7 @@ struct HostRoutePlanTests {
             isSourcePerConnection: true)
         let isOn = "meta nfproto == ipv4 ct label & 72 == 72"
         #expect(
-            rules(plan, "postrouting") == [
+            rules(plan, "postrouting").dropFirst() == [
                 "\(isOn) numgen random mod 3 == 0 counter snat ip to 198.51.100.7",
                 "\(isOn) numgen random mod 2 == 0 counter snat ip to 198.51.100.8",
                 "\(isOn) counter snat ip to 198.51.100.9",
@@ -96,6 +149,14 @@ struct HostRoutePlanTests {
             for way in 1...RouteWay.limit {
                 #expect(mark & RouteMark.checkMask != RouteMark.check(way: way, slot: 0))
             }
+        }
+        // What a proxy sends by a way is routed as the way's packets are, and told from those and from the host's answers.
+        let sent = HostRouteMark.ways.map { HostRouteMark.sent(way: $0) }
+        #expect(Swift.Set(sent).isDisjoint(with: marks) && sent.map { $0 & HostRouteMark.mask } == marks)
+        for mark in sent {
+            #expect(mark & 0x60ff_ffff == 0x4040_0000)
+            #expect(mark & HostRouteMark.answers.mask != HostRouteMark.answers.value)
+            #expect(mark & HostNames.mark.mask != HostNames.mark.value)
         }
         let tables = HostRouteMark.ways.map { HostRouteMark.table(way: $0) }
         #expect(Swift.Set(tables).count == 63)
@@ -120,7 +181,8 @@ struct HostRoutePlanTests {
         leaving.leaving = [40]
         #expect(rules(leaving, "led").contains("ct label & 72 == 72 goto stray"))
         #expect(rules(leaving, "guard").contains("ct label & 72 == 72 goto stray"))
-        #expect(rules(leaving, "postrouting").isEmpty)
+        #expect(rules(leaving, "postrouting").count == 1)
+        #expect(rules(leaving, "sent") == ["meta mark & 0xff000000 == 0x41000000 goto sent-1", "goto lost"])
 
         var other = before
         other.members[0].group = 4

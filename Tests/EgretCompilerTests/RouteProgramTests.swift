@@ -66,6 +66,7 @@ struct RouteProgramTests {
             in: state([1, 2], [route], addresses: [1: [try #require(IPAddress("192.0.2.7"))]]))
         #expect(
             rules(whole, "prerouting", "from", "choose", "route-0-ipv4", "route-0-ipv6") == [
+                "prerouting: meta iif == 9 meta mark & 0x80003fff == 0x80000003 accept",
                 "prerouting: meta iif == 9 goto from",
                 "from: fib daddr type == 2 accept", "from: ct direction == reply accept",
                 "from: ct state invalid,untracked accept",
@@ -89,7 +90,10 @@ struct RouteProgramTests {
         #expect(
             rules(whole, "forward", "guard", "postrouting") == [
                 "forward: meta iif == 9 goto guard",
+                "postrouting: meta mark & 0xe0ffffff == 0x20400003 ct label & 97 == 97 masquerade",
                 "postrouting: meta nfproto == ipv4 ip saddr == 10.1.0.2 ct label & 98 == 98 counter snat ip to 192.0.2.9",
+                "postrouting: meta nfproto == ipv4 meta mark & 0xe0ffffff == 0x20400003 ct label & 98 == 98 "
+                    + "counter snat ip to 192.0.2.9",
                 "\(isOnWay[0]) meta oif != 101 counter name \"strayed\" drop",
                 "\(isOnWay[0]) meta mark & 0x3f000000 != 0x01000000 counter name \"strayed\" drop",
                 "\(isOnWay[1]) meta oif != 102 counter name \"strayed\" drop",
@@ -105,6 +109,36 @@ struct RouteProgramTests {
             ])
     }
 
+    @Test("what proxies send by a way leaves by its interface, on a connection that has begun there, or not at all")
+    func departure() throws {
+        let routes = [EgressRoute(ways: [way("192.0.2.1"), way(from: "192.0.2.9"), way(nil, "wg0")])]
+        var state = state([1, 2, 3], routes)
+        state.outputs[3] = nil
+        let whole = program(routes).program(in: state)
+        #expect(
+            rules(whole, "departure", "lost", "sent") == [
+                "departure: meta mark & 0xe0ffffff == 0x20400003 goto sent",
+                "lost: meta l4proto == tcp counter name \"strayed\" reject with tcp reset",
+                "lost: counter name \"strayed\" drop",
+                "sent: meta mark & 0x1f000000 == 0x01000000 meta oif == 101 goto sent-1",
+                "sent: meta mark & 0x1f000000 == 0x02000000 goto sent-2", "sent: goto lost",
+            ])
+        #expect(
+            rules(whole, "sent-1") == [
+                "sent-1: ct label & 97 == 97 accept",
+                "sent-1: meta l4proto == tcp tcp flags & 0x17 != 0x02 goto lost",
+                "sent-1: ct status confirmed goto lost", "sent-1: ct label set 97",
+                "sent-1: ct label & 97 == 97 accept", "sent-1: goto lost",
+            ])
+        for number in 1...RouteWay.limit {
+            let (sent, check) = (RouteMark.sent(way: number, slot: 3), RouteMark.check(way: number, slot: 3))
+            #expect(sent & RouteMark.checkMask == check && sent & 0xe0ff_ffff == 0x2040_0003)
+            #expect(check & 0xe0ff_ffff != 0x2040_0003 && sent & HostNames.mark.mask != HostNames.mark.value)
+            #expect(sent & HostRouteMark.answers.mask != HostRouteMark.answers.value)
+            #expect(sent & RouteMark.answers(slot: 3).mask != RouteMark.answers(slot: 3).value)
+        }
+    }
+
     @Test("of a run of source addresses the command keeps to one, or each connection gets one by chance")
     func sources() throws {
         func translations(isPerConnection: Bool) -> [String] {
@@ -113,7 +147,12 @@ struct RouteProgramTests {
                     sourceAddress: IPAddress("192.0.2.7"), lastSourceAddress: IPAddress("192.0.2.8"),
                     isSourcePerConnection: isPerConnection)
             ])
-            return rules(program([route]).program(in: state([1], [route])), "postrouting")
+            let all = rules(program([route]).program(in: state([1], [route])), "postrouting")
+            // What the run's proxies send gets the same.
+            let own = all.filter { $0.contains("ip saddr") }
+            let sent = "meta mark & 0xe0ffffff == 0x20400003"
+            #expect(all == own + own.map { $0.replacing("ip saddr == 10.1.0.2", with: sent) })
+            return own
         }
         let isOnWay = "postrouting: meta nfproto == ipv4 ip saddr == 10.1.0.2 ct label & 97 == 97"
         #expect(
@@ -143,7 +182,7 @@ struct RouteProgramTests {
                 "flush chain inet t route-1-ipv4", "add rule inet t route-1-ipv4 goto way-main",
                 "flush chain inet t route-1-ipv6", "add rule inet t route-1-ipv6 goto way-main",
                 "flush chain inet t route-2-ipv4", "flush chain inet t route-2-ipv6", "flush chain inet t guard",
-                "flush chain inet t answers",
+                "flush chain inet t answers", "flush chain inet t sent", "add rule inet t sent goto lost",
             ])
     }
 
@@ -169,6 +208,7 @@ struct RouteProgramTests {
             let later = Interpreter([program.program(in: state(random.some(of: 1..<count + 1), routes))])
             let evaluator = PolicyEvaluator(policies: policies)
             func number(_ clause: Int, _ way: Int) -> Int { routes[..<clause].reduce(way + 1) { $0 + $1.ways.count } }
+            let chooser = program.chooser(in: state(usable, routes))
             for _ in 0..<40 {
                 let flow = random.flow(hostAddresses: [try #require(IPAddress("10.1.2.3"))])
                 let choice = evaluator.routeChoice(for: flow) { usable.contains(number($0, $1)) }
@@ -186,6 +226,16 @@ struct RouteProgramTests {
                 case .dropped:
                     #expect(first.verdict == .drop && first.counters == ["dropped"], context)
                     chosen["dropped", default: 0] += 1
+                }
+                // Who makes a connection for the endpoint chooses the same.
+                if let port = flow.destinationPort, !flow.destinationIsHost {
+                    let expected: RouteChooser.Choice =
+                        switch choice {
+                        case .way(let clause, let way): .way(number(clause, way))
+                        case .main: .main
+                        case .dropped: .dropped
+                        }
+                    #expect(chooser.choice(to: flow.destination, flow.protocol, port: port) == expected, context)
                 }
                 if first.verdict == .drop || flow.destinationIsHost { continue }
                 // The connection goes on as it has begun, whatever is usable by now.

@@ -53,7 +53,8 @@ final class NameBench {
     init(
         _ rules: [NameRule], limits: NameLimits = NameLimits(), denial: NameTable.Denial = .refused,
         servers: [NameServer] = [], trusted: [String] = [knot, knot6, unbound, dnsmasq, liar], setSize: Int = 4_096,
-        trust: ServerTrust? = nil, pauseAfterSilence: Duration = .seconds(30)
+        trust: ServerTrust? = nil, pauseAfterSilence: Duration = .seconds(30),
+        departure: @escaping @Sendable (IPAddress, SocketAddress, Bool) -> Departure = { _, _, _ in .main }
     ) throws {
         directory = try TemporaryDirectory()
         forwarding = try runProgram(["sysctl", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"]).standardOutput
@@ -74,6 +75,7 @@ final class NameBench {
                     try sets.commit(endpoint, grants)
                     log.commits.withLock { $0 += grants }
                 },
+                departure: departure,
                 event: { _, event in log.all.withLock { $0.append(event) } },
                 refusal: { _, event, server, isStream in
                     log.refusals.withLock { $0.append((why: event, server: server, isStream: isStream)) }

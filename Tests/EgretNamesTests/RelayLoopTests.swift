@@ -100,4 +100,23 @@ struct RelayLoopTests {
         #expect(relay.connections.isEmpty)
         _ = relayed.client
     }
+
+    @Test("a connection ends when its way does, and others go on")
+    func ways() throws {
+        let relay = try relay()
+        let relayed = try relayed(relay, "HELLO")
+        let orders = RelayOrders()
+        let cases: [(UInt32?, [UInt32], Bool)] = [(nil, [], true), (7, [7, 8], true), (7, [8], false)]
+        for (mark, kept, isThere) in cases {
+            relayed.connection.wayMark = mark
+            orders.keep(Swift.Set(kept))
+            relay.end(besides: try #require(orders.takeMarks()))
+            #expect((relay.connections[RelayLoopTests.token] != nil) == isThere, "\(kept)")
+        }
+        #expect(orders.takeMarks() == nil)
+        // A number that was another way's for a moment is not the same way's.
+        orders.keep([1])
+        orders.keep([1, 2])
+        #expect(orders.takeMarks() == [1])
+    }
 }

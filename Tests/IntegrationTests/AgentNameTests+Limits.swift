@@ -14,7 +14,6 @@ extension AgentNameTests {
         metered() { named "budgets: [{ $1"; }
         resolve() { for n in www files; do for t in A AAAA; do ask a -t $t $n.example.test; done; done | uniq -c | tr -s ' '; }
         table() { nft -j list tables | grep -o "\\"inet\\", \\"name\\": \\"egret-$1\\", \\"handle\\": [0-9]*"; }
-        held() { egret get endpoints shop/a -o wide | grep -c 'would miss'; }
         www='{ cidr: 203.0.113.10/32 }, { cidr: 2001:db8:113::10/128 }'
         files='{ cidr: 203.0.113.11/32 }, { cidr: 2001:db8:113::11/128 }'
         # So many connections at a time to port 80 of each address.
@@ -35,7 +34,7 @@ extension AgentNameTests {
         try expect(
             "anlimconn",
             AgentNameTests.limiting + """
-                limited "name: web, to: [$www], ports: [80/tcp], connections: 2, direction: egress"; resolve; held
+                limited "name: web, to: [$www], ports: [80/tcp], connections: 2, direction: egress"; resolve
                 inside a python3 connect.py 3 203.0.113.10 2001:db8:113::10 203.0.113.11
                 egret flows --denied | grep -o 'EgressPolicy/a  *limit web' | uniq | tr -s ' '
                 limited 'to: [{ cidr: 203.0.113.0/28 }, { cidr: 2001:db8:113::/122 }], connections: 2, per: destination, direction: egress'
@@ -48,7 +47,6 @@ extension AgentNameTests {
                 """,
             prints: """
                  4 status: NOERROR
-                0
                 110 000 111
                 EgressPolicy/a limit web
                 110 110 110
@@ -132,7 +130,7 @@ extension AgentNameTests {
                 metered "name: www, to: [$www], ports: [80/tcp], direction: both, amount: 500kB, per: day, onExhausted: cut }, \\
                     { name: files, to: [$files], direction: ingress, amount: 1GB, per: day }, \\
                     { name: sent, to: [$files], amount: 1GB, per: day }, \\
-                    { name: begun, to: [$www, $files], amount: 4 connections, per: day"; resolve; held
+                    { name: begun, to: [$www, $files], amount: 4 connections, per: day"; resolve
                 down files -4; down files -4; sleep 1.2; used files:2000000:2200000 sent:200:200000
                 down www -4 2; sleep 1.2; used www:430000:500000 files:2000000:2200000
                 before=$(table budgets); killed; start; [ "$before" = "$(table budgets)" ] && echo the table stays
@@ -143,7 +141,6 @@ extension AgentNameTests {
                 """,
             prints: """
                  4 status: NOERROR
-                0
                 files 0
                 files 0
                 files as it should be
@@ -216,28 +213,5 @@ extension AgentNameTests {
                 1
                 0
                 """)
-    }
-
-    @Test("an endpoint whose policies have names and routes together resolves no name, and says why")
-    func routes() throws {
-        try expect(
-            "anroutes",
-            AgentNameTests.limiting + """
-                allow a www.example.test; held; egret apply -f - <<X >/dev/null
-                apiVersion: egret.dev/v1
-                kind: EgressPolicy
-                metadata: { name: way }
-                spec: { selects: { matchLabels: { app: a } }, default: deny, routes: [{ via: { sourceAddress: 192.0.2.2 } }] }
-                X
-                held; ask a www.example.test; egret delete EgressPolicy/way >/dev/null; held; ask a www.example.test
-                finish
-                """,
-            prints: """
-                0
-                1
-                status: REFUSED
-                0
-                status: NOERROR
-                """, leavesAll: true)
     }
 }

@@ -49,7 +49,6 @@ struct ContainerLanguageTests {
         X
         egret apply -f all.yaml >/dev/null
         d run -d --name web --network all --dns 203.0.113.53 --label egret.policy=all box sleep 1000 >/dev/null
-        # Routes and names are for different policies.
         d run -d --name out --network all --label egret.policy=way box sleep 1000 >/dev/null
         d run -d --name other --network all --dns 203.0.113.53 box sleep 1000 >/dev/null; settle 3
         named() { d exec $1 sh -c "printf 'GET / HTTP/1.0\r\nHost: $2\r\n\r\n' | nc -w2 203.0.113.10 80" 2>/dev/null | grep -o 'hello\|no rule allows' || echo no answer; }

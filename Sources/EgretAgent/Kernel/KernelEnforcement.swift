@@ -87,7 +87,8 @@ final class KernelEnforcement: Enforcement {
         generations: ClosedRange<UInt16> = KernelEnforcement.generations, _ dataplane: Dataplane
     ) throws {
         self.generations = generations
-        self.routes = try RouteService(directory: routes)
+        let ways = try RouteService(directory: routes)
+        self.routes = ways
         self.traffic = traffic
         self.quarantine = quarantine
         lastingQuarantine = quarantine
@@ -97,7 +98,11 @@ final class KernelEnforcement: Enforcement {
         bridges = BridgeKeeper(BridgePolicing(route), directory: directory)
         shaper = EndpointShaper(route)
         diversion = NameDiversion(route)
-        self.names = names.map { NameService($0.setting, by: dataplane.batchSender, book: $0.book) }
+        self.names = names.map { names in
+            var setting = names.setting
+            setting.departure = { ways.departure(from: $0, to: $1, over: $2) }
+            return NameService(setting, by: dataplane.batchSender, book: names.book)
+        }
         pools = PoolShaper(route)
         redirections = LinkRedirections(route)
         queueEvents = try NetlinkConnection.routeEvents(
@@ -202,6 +207,7 @@ final class KernelEnforcement: Enforcement {
         let difference = try next.apply(change)
         try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints)
         try routes.take(wanted.routes, localNetworks: wanted.localNetworks)
+        self.names?.endConnections(besides: routes.marks)
         try limits.take(limitProgram(wanted, next))
         announce(change.policies, of: next, adopted: adopted)
         let naming = naming(of: isPoliced ? Swift.Set(fresh.slots) : [], fresh, next, isWhole: true)
@@ -282,6 +288,7 @@ final class KernelEnforcement: Enforcement {
         // Routes first: no connection begins under a policy and by another way than the policy's.
         if !step.demands.routes.isEmpty || !demands.routes.isEmpty {
             try routes.lead(step.demands.routes, localNetworks: step.demands.localNetworks)
+            names?.endConnections(besides: routes.marks)
         }
         if !step.demands.limited.isEmpty || limits.isNeeded {
             try limits.change(to: limitProgram(step.demands, plan))

@@ -5,6 +5,7 @@ import EgretAddressing
 import EgretCompiler
 import EgretDataplane
 import EgretLinux
+import EgretNames
 import EgretNetlink
 import EgretRoutes
 import NIOPosix
@@ -15,6 +16,8 @@ final class RouteService: @unchecked Sendable {
     // Whoever uses the keeper holds the gate.
     private let keeper: HostRouteKeeper
     private let gate = Mutex(())
+    // Has a lock of its own: who connects by name does not wait for a change of the kernel.
+    private let chooser = Mutex(HostRouteChooser())
     private let bell: (read: Descriptor, write: Descriptor)
     private let watch: TableWatch
     private let isEnding = Atomic(false)
@@ -30,6 +33,10 @@ final class RouteService: @unchecked Sendable {
         keeper = try HostRouteKeeper(try NetlinkConnection.route(), rules)
         watch = try TableWatch([HostRoutePlan.table], besides: dataplane)
         bell = try Descriptor.pipe()
+        keeper.chosen = { [weak self] next in
+            guard let self else { return }
+            self.chooser.withLock { $0 = next }
+        }
     }
 
     /// Brings the kernel to what endpoints demand.
@@ -49,6 +56,27 @@ final class RouteService: @unchecked Sendable {
     func choices(of clauses: HostRouteClauses) -> [HostRouteChoice] {
         gate.withLock { _ in keeper.choices(of: clauses) }
     }
+
+    // MARK: - Connections by name
+
+    /// By which way a connection leaves that a proxy makes for an endpoint.
+    ///
+    /// - Parameters:
+    ///   - source: The endpoint's address.
+    ///   - server: Where it goes.
+    ///   - transport: Its protocol.
+    /// - Returns: The way, as it is now.
+    func departure(from source: IPAddress, to server: SocketAddress, over transport: IPProtocol) -> Departure {
+        let chooser = self.chooser.withLock { $0 }
+        return switch chooser.choice(from: source, to: server.address, transport, port: server.port) {
+        case .main: .main
+        case .way(let number): .marked(HostRouteMark.sent(way: number))
+        case .dropped: .nowhere
+        }
+    }
+
+    /// The marks of what proxies may send by a way now.
+    var marks: Swift.Set<UInt32> { chooser.withLock { $0.marks } }
 
     // MARK: - The thread
 

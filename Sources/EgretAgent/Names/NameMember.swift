@@ -20,11 +20,6 @@ struct NameMember: Sendable {
     /// Its egress policies.
     var policies: PolicySet
 
-    /// What its policies have that connections by name, which come to this host, would miss: then no name is resolved.
-    var missed: String? {
-        policies.policies.contains { !$0.routes.isEmpty } ? "routes" : nil
-    }
-
     /// The set of a rule's addresses of a family.
     func set(_ rule: Int, _ family: AddressFamily) -> String {
         CompiledNameRule.set(rule, family, of: generation)

@@ -30,7 +30,7 @@ extension NameService {
             change.members.removeAll { member in
                 guard let known = state.entries[member.slot]?.member else { return false }
                 return known.link == member.link && known.generation == member.generation
-                    && known.addresses == member.addresses && known.missed == member.missed
+                    && known.addresses == member.addresses
                     // No program has limits, but the proxies mark by them what they send.
                     && known.policies.limits == member.policies.limits
             }
@@ -174,7 +174,7 @@ extension NameService {
         let servers = own.isEmpty ? servers : own
         return NameEndpoint(
             id: member.slot, addresses: member.addresses,
-            rules: member.missed != nil ? [] : NameRule.rules(of: member.policies),
+            rules: NameRule.rules(of: member.policies),
             limits: setting.limits, denial: setting.denial,
             trustedServers: member.policies.trustedServers(besides: servers),
             servers: servers,
@@ -196,6 +196,14 @@ extension NameService {
         connections?.reset { [self] endpoint, attempt in
             isConcerned(endpoint) && mustEnd(attempt, of: endpoint, isAnew: others.contains(endpoint))
         }
+    }
+
+    /// Ends connections by ways that there are no more.
+    ///
+    /// - Parameter marks: The marks of those that there are.
+    func endConnections(besides marks: Swift.Set<UInt32>) {
+        let connections = proxies.withLock { $0?.connections }
+        connections?.reset(besides: marks)
     }
 
     /// Whether an open connection could go on under other policies.

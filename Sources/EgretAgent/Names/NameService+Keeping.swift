@@ -75,9 +75,6 @@ extension NameService {
             members.map { member in
                 let (names, addresses) = registry.held(by: member.slot)
                 var problem: String?
-                if let missed = member.missed {
-                    problem = "its policies have \(missed), which connections by name would miss"
-                }
                 let policies = member.policies
                 if servers.isEmpty, policies.nameServers.isEmpty, policies.namedServers.isEmpty {
                     problem = "no server is known that could be asked: see --dns of egret agent"

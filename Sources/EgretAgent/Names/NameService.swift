@@ -33,6 +33,8 @@ final class NameService: Sendable {
         var denial: NameTable.Denial = .refused
         /// How much each endpoint may ask, and hold.
         var limits = NameLimits()
+        /// By which way what the proxies send for endpoints leaves, by the endpoint's address and where it goes.
+        var departure: @Sendable (IPAddress, SocketAddress, IPProtocol) -> Departure = { _, _, _ in .main }
         /// Keeps the proxies' sockets over the agent's end; `nil` where nobody does.
         var kept: KeptSockets?
         /// The time, in seconds since 1970.
@@ -167,6 +169,8 @@ final class NameService: Sendable {
         settings.hasStandIn = true
         settings.mark = HostNames.sent
         settings.connections = 65_536
+        let departure = setting.departure
+        settings.departure = { departure($0.address, $1, .tcp) }
         settings.codePoint = { [self] endpoint, server in judge(endpoint)?.codePoint(to: server, of: endpoint) }
         settings.protocols = { [self] endpoint, port in judge(endpoint)?.protocols(port) ?? [] }
         return try ConnectionProxy(
@@ -316,6 +320,7 @@ final class NameService: Sendable {
                 guard let link else { return }
                 try journal.append(holdings, link: link)
             },
+            departure: { [self] in setting.departure($0, $1, $2 ? .tcp : .udp) },
             event: { [self] endpoint, event in book.note(event, of: endpoint) },
             question: { [self] _ in book.noteQuestion() },
             refusal: { [self] endpoint, event, server, isStream in

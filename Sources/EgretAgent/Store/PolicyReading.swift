@@ -219,7 +219,7 @@ struct PolicyReading: Sendable {
     }
 
     private static func unsupported(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
-        namesWithRoutes(policies, groups) + readDatagrams(policies) + limitsForNames(policies, groups)
+        readDatagrams(policies) + limitsForNames(policies, groups)
     }
 
     /// Nobody tells the limits of endpoints which addresses names have.
@@ -244,19 +244,6 @@ struct PolicyReading: Sendable {
                     .error, code: DiagnosticCode.notSupportedYet, at: rule.location,
                     "quic: check in \(policy.name) is not supported yet for the agent's endpoints, only in egret run",
                     suggestion: "leave quic out, so that clients fall back to TCP, or write quic: pin")
-            }
-        }
-    }
-
-    /// Connections by name would leave by the main table, whatever the policy's routes say.
-    private static func namesWithRoutes(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
-        let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        return policies.filter { !$0.routes.isEmpty }.flatMap { policy in
-            policy.rules.filter { !PolicySet.patterns(of: $0, in: groups).isEmpty }.map { rule in
-                Diagnostic(
-                    .error, code: DiagnosticCode.notSupportedYet, at: rule.location,
-                    "domains in \(policy.name), which has routes, are not supported yet",
-                    suggestion: "write addresses, or leave out the routes")
             }
         }
     }

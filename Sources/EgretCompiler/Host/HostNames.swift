@@ -120,15 +120,22 @@ public enum HostNames {
     }
 
     /// No name leads to an endpoint of this host, past that one's policies and its network's isolation.
+    ///
+    /// What is sent by a way is on one: the table of routes, which says so, comes and goes, and others could remove it.
     private static func sending(to members: (AddressFamily) -> String) -> [Rule] {
-        AddressFamily.allCases.map { family in
-            Rule(
-                in: sending,
-                [
-                    .equal(.packetMark(mask: .max), UInt128(sent)), family.isPackets,
-                    .inSet(family.destination, members(family)), .counter(strayedCounter), .verdict(.drop),
-                ])
+        let byWays = HostRouteMark.sentByWays
+        let isByWay = Statement.equal(.packetMark(mask: byWays.mask), UInt128(byWays.value))
+        let stray: [Statement] = [.counter(strayedCounter), .verdict(.drop)]
+        let led = HostRouteMark.led
+        let isOnNone = Statement.notEqual(.connectionLabel(led), UInt128(1) << UInt128(led))
+        var rules = [Rule(in: sending, [isByWay, isOnNone] + stray)]
+        for isSent in [Statement.equal(.packetMark(mask: .max), UInt128(sent)), isByWay] {
+            rules += AddressFamily.allCases.map { family in
+                Rule(
+                    in: sending, [isSent, family.isPackets, .inSet(family.destination, members(family))] + stray)
+            }
         }
+        return rules
     }
 
     private static var asking: [Rule] {

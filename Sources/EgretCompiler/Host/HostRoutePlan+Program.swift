@@ -11,13 +11,14 @@ extension HostRoutePlan {
         var program = TableProgram(table: HostRoutePlan.table)
         program.counters = [HostRoutePlan.droppedCounter, HostRoutePlan.strayedCounter, HostRoutePlan.answeredCounter]
             .map { Counter($0) }
-        program.chains = HostRoutePlan.hooks + ["led", "guard", "answers", "stray"].map { Chain($0) }
+        program.chains = HostRoutePlan.hooks + ["led", "guard", "answers", "stray", "sent", "lost"].map { Chain($0) }
         program.sets = membership + networks
         program.rules = arriving + remembering + guarding + translating + RouteProgram.answering + answers
+        program.rules += departing
         program.rules += [Rule(in: "stray", [.counter(HostRoutePlan.strayedCounter), .verdict(.drop)])]
         for number in ways.keys.sorted() where !leaving.contains(number) {
-            program.chains += [Chain("take-\(number)"), Chain("way-\(number)")]
-            program.rules += taking(number)
+            program.chains += [Chain("take-\(number)"), Chain("way-\(number)"), Chain("sent-\(number)")]
+            program.rules += taking(number) + sending(number)
         }
         for group in groups { add(group, to: &program) }
         return program
@@ -28,6 +29,8 @@ extension HostRoutePlan {
         Chain("forward", base: BaseChain(kind: .filter, hook: .forward, priority: -20)),
         Chain("postrouting", base: BaseChain(kind: .nat, hook: .postrouting, priority: 80)),
         Chain("output", base: BaseChain(kind: .route, hook: .output, priority: -140)),
+        // Behind everybody's destination NAT, which may have packets leave by another interface.
+        Chain("departure", base: BaseChain(kind: .filter, hook: .output, priority: -20)),
     ]
 
     private static func has(_ label: UInt8) -> Statement {
@@ -90,6 +93,12 @@ extension HostRoutePlan {
     /// is settled.
     private var arriving: [Rule] {
         var rules = [
+            // What goes to a proxy has a mark for that in the same bits; the proxy chooses for what it sends on.
+            Rule(
+                in: "prerouting",
+                [
+                    .equal(.packetMark(mask: HostNames.mark.mask), UInt128(HostNames.mark.value)), .verdict(.accept),
+                ]),
             Rule(in: "prerouting", isLed + [.verdict(.goto("led"))]),
             Rule(in: "prerouting", [Direction.reply.statement, .verdict(.accept)]),
             Rule(in: "prerouting", [.connectionState(in: [.invalid, .untracked]), .verdict(.accept)]),
@@ -198,10 +207,64 @@ extension HostRoutePlan {
         }
     }
 
-    /// A way without a source address of its own gets what the network's connections get.
+    // MARK: - What the host's proxies send
+
+    private static let isSentByWay = Statement.equal(
+        .packetMark(mask: HostRouteMark.sentByWays.mask), UInt128(HostRouteMark.sentByWays.value))
+
+    /// What proxies send for endpoints bears the mark of the way that was chosen for it, by which it was routed already.
+    ///
+    /// Who sends on a connection that is on no way any more hears of it at once.
+    private var departing: [Rule] {
+        var rules = [Rule(in: "departure", [HostRoutePlan.isSentByWay, .verdict(.goto("sent"))])]
+        for number in ways.keys.sorted() where !leaving.contains(number) {
+            let mark = UInt128(HostRouteMark.packet(way: number))
+            rules.append(
+                Rule(
+                    in: "sent",
+                    [.equal(.packetMark(mask: HostRouteMark.mask), mark), .verdict(.goto("sent-\(number)"))]))
+        }
+        let strayed = Statement.counter(HostRoutePlan.strayedCounter)
+        rules += [
+            Rule(in: "sent", [.verdict(.goto("lost"))]),
+            Rule(in: "lost", [.equal(.transportProtocol, 6), strayed, .rejectWithTCPReset]),
+            Rule(in: "lost", [.verdict(.goto("stray"))]),
+        ]
+        return rules
+    }
+
+    /// What a proxy sends by a way leaves by its interface, and on a connection that has begun there: a number may have been
+    /// another way's, and a connection with translations of that one is none of this one's.
+    private func sending(_ number: Int) -> [Rule] {
+        let chain = "sent-\(number)"
+        let lost = Statement.verdict(.goto("lost"))
+        var rules: [Rule] = []
+        if ways[number]?.isPath ?? false {
+            guard let output = outputs[number] else { return [Rule(in: chain, [lost])] }
+            rules.append(Rule(in: chain, [.notEqual(.outputInterface, UInt128(output)), lost]))
+        }
+        return rules + [
+            Rule(in: chain, [HostRoutePlan.isOn(number), .verdict(.accept)]),
+            // Only a SYN begins a connection over TCP.
+            Rule(in: chain, [.equal(.transportProtocol, 6), .notEqual(.tcpFlags(mask: 0x17), 2), lost]),
+            Rule(in: chain, [.connectionStatus(in: .confirmed), lost]),
+            Rule(in: chain, [.addConnectionLabel(HostRouteMark.led)]),
+            Rule(in: chain, [.addConnectionLabel(HostRouteMark.label(way: number))]),
+            Rule(in: chain, [HostRoutePlan.isOn(number), .verdict(.accept)]),
+            Rule(in: chain, [lost]),
+        ]
+    }
+
+    /// A way without a source address of its own gets what the network's connections get; what proxies send for endpoints
+    /// gets the interface's, whatever it had when the proxy connected.
     private var translating: [Rule] {
         ways.sorted { $0.key < $1.key }.flatMap { number, way -> [Rule] in
-            guard let source = way.sourceAddress, !leaving.contains(number) else { return [] }
+            if leaving.contains(number) { return [] }
+            guard let source = way.sourceAddress else {
+                return way.isPath
+                    ? [Rule(in: "postrouting", [HostRoutePlan.isSentByWay, HostRoutePlan.isOn(number), .masquerade])]
+                    : []
+            }
             let conditions: [Statement] = [source.family.isPackets, HostRoutePlan.isOn(number)]
             return way.sourceTranslations(source).map { Rule(in: "postrouting", conditions + $0) }
         }

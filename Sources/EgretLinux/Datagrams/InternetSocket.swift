@@ -85,8 +85,15 @@ public final class InternetSocket {
     }
 
     /// A UDP socket that talks to one peer, from a port of the kernel's choice, which is random.
-    public static func datagrams(to peer: SocketAddress) throws(LinuxError) -> InternetSocket {
+    ///
+    /// - Parameters:
+    ///   - peer: The other end.
+    ///   - mark: The mark of its packets (`SO_MARK`): needs `CAP_NET_ADMIN`.
+    /// - Returns: The socket.
+    /// - Throws: ``LinuxError`` if it is not to be had, or the kernel knows no way.
+    public static func datagrams(to peer: SocketAddress, mark: UInt32? = nil) throws(LinuxError) -> InternetSocket {
         let socket = try InternetSocket(type: egret_sock_dgram, isIPv6: peer.isIPv6)
+        try socket.setMark(mark)
         try socket.connect(peer)
         return socket
     }
@@ -145,10 +152,7 @@ public final class InternetSocket {
     ) throws(LinuxError) -> InternetSocket {
         let socket = try InternetSocket(type: egret_sock_stream, isIPv6: peer.isIPv6)
         let number = socket.descriptor.number
-        if let mark {
-            let value = Int32(bitPattern: mark)
-            try check(egret_set_option(number, egret_sol_socket, egret_so_mark, value), "mark a connection")
-        }
+        try socket.setMark(mark)
         if let codePoint {
             let family = peer.isIPv6 ? egret_af_inet6 : egret_af_inet
             try check(
@@ -162,6 +166,12 @@ public final class InternetSocket {
         }
         try socket.connect(peer)
         return socket
+    }
+
+    private func setMark(_ mark: UInt32?) throws(LinuxError) {
+        guard let mark else { return }
+        let value = Int32(bitPattern: mark)
+        try check(egret_set_option(descriptor.number, egret_sol_socket, egret_so_mark, value), "mark a socket")
     }
 
     private func setTransparent() throws(LinuxError) {

@@ -21,6 +21,8 @@ final class CheckedConnection {
     var pending: ArraySlice<UInt8> = []
     /// The first bytes of the server, for the reader.
     var serverHead: [UInt8] = []
+    /// The mark of the way by which it goes to the server; `nil` where the main table leads.
+    var wayMark: UInt32?
     /// Whether the client's bytes pass unread.
     var isOpaque = false
     var isConnected = false

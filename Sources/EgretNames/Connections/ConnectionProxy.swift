@@ -64,6 +64,10 @@ public final class ConnectionProxy: Sendable {
         public var keepsSource = true
         /// The mark of the packets to servers (`SO_MARK`), by which rules and routes know them.
         public var mark: UInt32?
+        /// By which way a connection to a server leaves. Is asked when the connection is made, and never again for it.
+        public var departure: @Sendable (_ client: SocketAddress, _ server: SocketAddress) -> Departure = { _, _ in
+            .main
+        }
         /// The differentiated-services code point of a connection to a server, 0 to 63, by the endpoint and where it goes; `nil`
         /// for the host's own choice. Is asked when the connection is made, and never again for it.
         public var codePoint: @Sendable (_ endpoint: Int, _ server: SocketAddress) -> UInt8? = { _, _ in nil }
@@ -164,6 +168,12 @@ public final class ConnectionProxy: Sendable {
         loop.wake()
     }
 
+    /// Resets all connections that leave by a way whose mark is none of these: nobody knows any more where they would go.
+    public func reset(besides marks: Swift.Set<UInt32>) {
+        orders.keep(marks)
+        loop.wake()
+    }
+
     private static func open(_ wanted: UInt16, _ settings: Settings, _ former: [ListeningPlace: Descriptor])
         throws(LinuxError) -> [InternetSocket]
     {
@@ -180,9 +190,17 @@ public final class ConnectionProxy: Sendable {
 final class RelayOrders: Sendable {
     typealias Test = @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool
 
-    private let state: Mutex<(isHeld: Bool, isStopped: Bool, tests: [Test])>
+    private struct State {
+        var isHeld: Bool
+        var isStopped = false
+        var tests: [Test] = []
+        /// The marks that connections by ways may have; `nil` where nothing has changed about them.
+        var marks: Swift.Set<UInt32>?
+    }
 
-    init(isHeld: Bool = false) { state = Mutex((isHeld: isHeld, isStopped: false, tests: [])) }
+    private let state: Mutex<State>
+
+    init(isHeld: Bool = false) { state = Mutex(State(isHeld: isHeld)) }
 
     /// Whether nobody is accepted yet.
     var isHeld: Bool { state.withLock { $0.isHeld } }
@@ -202,6 +220,18 @@ final class RelayOrders: Sendable {
     func stop() { state.withLock { $0.isStopped = true } }
 
     func add(_ test: @escaping Test) { state.withLock { $0.tests.append(test) } }
+
+    /// What was not to be kept for a moment has gone, whatever came after it.
+    func keep(_ marks: Swift.Set<UInt32>) {
+        state.withLock { state in state.marks = state.marks.map { $0.intersection(marks) } ?? marks }
+    }
+
+    func takeMarks() -> Swift.Set<UInt32>? {
+        state.withLock { state in
+            defer { state.marks = nil }
+            return state.marks
+        }
+    }
 
     func takeTests() -> [Test] {
         state.withLock { state in

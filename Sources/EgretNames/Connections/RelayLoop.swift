@@ -77,6 +77,7 @@ final class RelayLoop {
             }
             now = BootClock.milliseconds
             for test in orders.takeTests() { end(where: test) }
+            if let marks = orders.takeMarks() { end(besides: marks) }
             for (token, happened) in events { handle(token, happened) }
             if now >= nextTick { tick() }
         }
@@ -156,10 +157,16 @@ final class RelayLoop {
         guard counts.hasRoom(for: owner) else { return hooks.event(endpoint, .limited(destination)) }
         try? socket.setRelayOptions()
         let server: InternetSocket
+        var (mark, wayMark): (UInt32?, UInt32?) = (settings.mark, nil)
+        switch settings.departure(source, destination) {
+        case .main: break
+        case .marked(let way): (mark, wayMark) = (way, way)
+        case .nowhere: return hooks.event(endpoint, .unreachable(destination, .hostUnreachable))
+        }
         do throws(LinuxError) {
             let own = settings.isTransparent && settings.keepsSource ? source : nil
             server = try .connecting(
-                to: destination, from: own, mark: settings.mark, codePoint: settings.codePoint(endpoint, destination))
+                to: destination, from: own, mark: mark, codePoint: settings.codePoint(endpoint, destination))
         } catch {
             return hooks.event(endpoint, .unreachable(destination, error.errno))
         }
@@ -168,6 +175,7 @@ final class RelayLoop {
             token: nextToken, endpoint: endpoint, incarnation: owner.incarnation, source: source,
             destination: destination, client: socket, server: server,
             reader: SpokenNameReader(settings.protocols(endpoint, destination.port)), deadline: now + patience)
+        connection.wayMark = wayMark
         nextToken += 2
         isTaken = true
         connections[connection.token] = connection
@@ -179,6 +187,14 @@ final class RelayLoop {
     private func end(where mustEnd: RelayOrders.Test) {
         for connection in Array(connections.values) {
             guard let attempt = connection.allowed, mustEnd(connection.endpoint, attempt) else { continue }
+            close(connection, isReset: true)
+        }
+    }
+
+    /// Ends the connections by ways that are none of these.
+    func end(besides marks: Swift.Set<UInt32>) {
+        for connection in Array(connections.values) {
+            guard let mark = connection.wayMark, !marks.contains(mark) else { continue }
             close(connection, isReset: true)
         }
     }

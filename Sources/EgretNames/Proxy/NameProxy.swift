@@ -23,6 +23,9 @@ public final class NameProxy: Sendable {
         /// after ``commit``: also what the kernel has already, by another name, and the addresses of counted names that no rule
         /// is about. Answers go out when it returns.
         public var note: @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void
+        /// By which way a question leaves that an endpoint asks of a server, over TCP (`isStream`) or UDP. What others are asked
+        /// in that one's place is the host's own, and goes by the main table.
+        public var departure: @Sendable (_ client: IPAddress, _ server: SocketAddress, _ isStream: Bool) -> Departure
         /// Is told what happens to an endpoint's questions.
         public var event: @Sendable (_ endpoint: Int, _ event: NameEvent) -> Void
         /// Is told of each question that could be read.
@@ -39,6 +42,7 @@ public final class NameProxy: Sendable {
             commit: @escaping @Sendable (_ endpoint: Int, _ grants: [NameGrant]) throws -> Void,
             note: @escaping @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void = { _, _ in
             },
+            departure: @escaping @Sendable (IPAddress, SocketAddress, Bool) -> Departure = { _, _, _ in .main },
             event: @escaping @Sendable (_ endpoint: Int, _ event: NameEvent) -> Void = { _, _ in },
             question: @escaping @Sendable (_ endpoint: Int) -> Void = { _ in },
             refusal: @escaping @Sendable (Int, NameEvent, IPAddress, Bool) -> Void = { _, _, _, _ in },
@@ -46,6 +50,7 @@ public final class NameProxy: Sendable {
         ) {
             self.commit = commit
             self.note = note
+            self.departure = departure
             self.event = event
             self.question = question
             self.refusal = refusal

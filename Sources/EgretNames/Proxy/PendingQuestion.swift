@@ -38,6 +38,8 @@ struct PendingQuestion {
     var generation: UInt64
     /// The server that the client means.
     var destination: IPAddress
+    /// Where the client is, if what it asks of that server goes the way of its own packets.
+    var routedFrom: IPAddress?
     var permission: NameTable.Permission
 
     /// The servers to be asked, one after the other; there is one at least where anything is asked.

@@ -78,7 +78,8 @@ extension ProxyLoop {
         var pending = PendingQuestion(
             client: client, question: question, clientID: message.id, payloadSize: max(512, min(size, 65_535)),
             extended: message.extended, flags: message.flags, endpoint: endpoint, incarnation: judged.incarnation,
-            generation: judged.generation, destination: destination, permission: nothing, servers: judged.servers,
+            generation: judged.generation, destination: destination, routedFrom: isHere ? nil : address(of: client),
+            permission: nothing, servers: judged.servers,
             end: now + ProxyLimits.patienceMilliseconds, sentName: question.name)
         switch judged.judgment {
         case .answer(let code, let event):
@@ -104,6 +105,13 @@ extension ProxyLoop {
             let id = nextQuestion
             nextQuestion += 1
             start(pending, id)
+        }
+    }
+
+    private func address(of client: PendingQuestion.Client) -> IPAddress? {
+        switch client {
+        case .datagram(_, let peer, _): peer.address
+        case .stream(let token): clients[token]?.peer.address
         }
     }
 

@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretDNSWire
 import EgretLinux
 
@@ -19,10 +20,10 @@ extension ProxyLoop {
         let isSent: Bool
         if server.isEncrypted {
             isSent = startEncrypted(&question, id, server)
-        } else if overStream {
-            isSent = startStream(&question, id, server.address)
+        } else if let place = place(of: server.address, for: question, overStream: overStream) {
+            isSent = overStream ? startStream(&question, id, place) : startDatagram(&question, id, place)
         } else {
-            isSent = startDatagram(&question, id, server.address)
+            isSent = false
         }
         // What could not be sent, because no way leads there, goes to a server that was not asked yet; if there is none, it
         // waits for the next attempt, as if it were lost.
@@ -35,8 +36,25 @@ extension ProxyLoop {
         deadlines.append((question.deadline, id))
     }
 
-    private func startDatagram(_ question: inout PendingQuestion, _ id: UInt64, _ server: SocketAddress) -> Bool {
-        guard let port = port(to: server) else { return false }
+    /// By which way a server is asked; `nil` if none may be taken.
+    ///
+    /// What the client asks of the server that it means goes the way of the client's own packets. What others are asked instead
+    /// is the host's question.
+    private func place(
+        of server: SocketAddress, for question: PendingQuestion, overStream: Bool
+    ) -> UpstreamPlace? {
+        guard let client = question.routedFrom, server.address == question.destination else {
+            return UpstreamPlace(server: server)
+        }
+        return switch hooks.departure(client, server, overStream) {
+        case .main: UpstreamPlace(server: server)
+        case .marked(let mark): UpstreamPlace(server: server, mark: mark)
+        case .nowhere: nil
+        }
+    }
+
+    private func startDatagram(_ question: inout PendingQuestion, _ id: UInt64, _ place: UpstreamPlace) -> Bool {
+        guard let port = port(to: place) else { return false }
         // Ids of one port differ.
         repeat {
             question.sentID = UInt16(truncatingIfNeeded: random.next())
@@ -53,17 +71,17 @@ extension ProxyLoop {
     }
 
     /// One of the ports to a server, by chance; there are more as more are needed.
-    private func port(to server: SocketAddress) -> UpstreamPort? {
-        let open = ports[server] ?? []
+    private func port(to place: UpstreamPlace) -> UpstreamPort? {
+        let open = ports[place] ?? []
         let index = random.next(below: ProxyLimits.portsPerServer)
         if index < open.count { return open[index] }
         if portCount >= ProxyLimits.ports { makeRoomForPort() }
         let token = newToken()
-        guard portCount < ProxyLimits.ports, let port = try? UpstreamPort(server, token: token, now: now),
+        guard portCount < ProxyLimits.ports, let port = try? UpstreamPort(place, token: token, now: now),
             (try? add(.port(port), port.socket, .readable, token: token)) != nil
         else { return open.first }
         portCount += 1
-        ports[server, default: []].append(port)
+        ports[place, default: []].append(port)
         return port
     }
 
@@ -84,8 +102,8 @@ extension ProxyLoop {
     /// Asks nothing more from a port; it goes when nothing waits there.
     private func retire(_ port: UpstreamPort) {
         port.usesLeft = 0
-        ports[port.server]?.removeAll { $0 === port }
-        if ports[port.server]?.isEmpty == true { ports[port.server] = nil }
+        ports[port.place]?.removeAll { $0 === port }
+        if ports[port.place]?.isEmpty == true { ports[port.place] = nil }
         closeIfDone(port)
     }
 
@@ -95,10 +113,10 @@ extension ProxyLoop {
         portCount -= 1
     }
 
-    private func startStream(_ question: inout PendingQuestion, _ id: UInt64, _ server: SocketAddress) -> Bool {
+    private func startStream(_ question: inout PendingQuestion, _ id: UInt64, _ place: UpstreamPlace) -> Bool {
         question.sentID = UInt16(truncatingIfNeeded: random.next())
         let token = newToken()
-        guard let stream = try? UpstreamStream(server, question.query(), token: token, question: id),
+        guard let stream = try? UpstreamStream(place, question.query(), token: token, question: id),
             (try? add(.stream(stream), stream.socket, .writable, token: token)) != nil
         else { return false }
         question.upstream = token

@@ -71,7 +71,7 @@ final class ProxyLoop {
     var silentServers: SilentServers
     /// The servers that are asked without EDNS.
     var plainServers = PlainServers()
-    var ports: [SocketAddress: [UpstreamPort]] = [:]
+    var ports: [UpstreamPlace: [UpstreamPort]] = [:]
     /// All ports that are open, also those that take no more questions.
     var portCount = 0
     var clients: [UInt64: ClientStream] = [:]

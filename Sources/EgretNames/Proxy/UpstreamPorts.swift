@@ -4,10 +4,17 @@
 import EgretDNSWire
 import EgretLinux
 
+/// A server, and the way that leads to it.
+struct UpstreamPlace: Hashable {
+    var server: SocketAddress
+    /// The mark of the way's packets; `nil` where the main table leads.
+    var mark: UInt32?
+}
+
 /// A socket from which one server is asked, and the questions that wait there.
 final class UpstreamPort {
     let socket: InternetSocket
-    let server: SocketAddress
+    let place: UpstreamPlace
     let token: UInt64
     /// When a question went out from here for the last time, in milliseconds.
     var lastUse: UInt64
@@ -18,9 +25,9 @@ final class UpstreamPort {
     /// The waiting questions, by the id under which they went out.
     var waiting: [UInt16: UInt64] = [:]
 
-    init(_ server: SocketAddress, token: UInt64, now: UInt64) throws(LinuxError) {
-        socket = try InternetSocket.datagrams(to: server)
-        self.server = server
+    init(_ place: UpstreamPlace, token: UInt64, now: UInt64) throws(LinuxError) {
+        socket = try InternetSocket.datagrams(to: place.server, mark: place.mark)
+        self.place = place
         self.token = token
         lastUse = now
     }
@@ -35,8 +42,8 @@ final class UpstreamStream {
     var output: [UInt8]
     var framer = DNSStreamFramer()
 
-    init(_ server: SocketAddress, _ query: [UInt8], token: UInt64, question: UInt64) throws(LinuxError) {
-        socket = try InternetSocket.connecting(to: server)
+    init(_ place: UpstreamPlace, _ query: [UInt8], token: UInt64, question: UInt64) throws(LinuxError) {
+        socket = try InternetSocket.connecting(to: place.server, from: nil, mark: place.mark)
         self.token = token
         self.question = question
         output = DNSStreamFramer.framed(query) ?? []
