@@ -48,7 +48,7 @@ struct JSONWriter {
     }
 
     private mutating func breakLine() {
-        append(plain: "\n")
+        bytes.append(UInt8(ascii: "\n"))
         for _ in 0..<depth { append(plain: "  ") }
     }
 
@@ -60,7 +60,7 @@ struct JSONWriter {
     mutating func member<Key: JSONKey, Value: JSONValue>(_ key: Key, _ value: Value?) {
         guard let value else { return }
         beginElement()
-        append(plain: "\"")
+        bytes.append(UInt8(ascii: "\""))
         append(plain: key.rawValue)
         append(plain: "\" : ")
         value.write(to: &self)
