@@ -24,8 +24,8 @@ public struct IPv6Address: Hashable, Comparable, Sendable, CustomStringConvertib
 
     /// Parses the forms of RFC 4291, section 2.2: full, compressed with one `::`, and with a dotted IPv4 tail.
     public init?(_ text: some StringProtocol) {
-        guard let groups = IPv6Address.groups(of: Substring(text)) else { return nil }
-        self.init(rawValue: groups.reduce(0) { $0 << 16 | UInt128($1) })
+        guard let address = IPv6Address.read(Substring(text)) else { return nil }
+        self = address
     }
 
     /// The eight 16-bit groups, most significant first.
@@ -65,53 +65,64 @@ public struct IPv6Address: Hashable, Comparable, Sendable, CustomStringConvertib
         left.rawValue < right.rawValue
     }
 
-    private static func groups(of text: Substring) -> [UInt16]? {
-        let halves = splitAtDoubleColon(text)
-        guard let halves, let head = halfGroups(halves.0, mayEndInIPv4: halves.1 == nil) else { return nil }
-        guard let tailText = halves.1 else { return head.count == 8 ? head : nil }
-        guard let tail = halfGroups(tailText, mayEndInIPv4: true), head.count + tail.count <= 7 else { return nil }
-        return head + Array(repeating: 0, count: 8 - head.count - tail.count) + tail
-    }
-
-    private static func splitAtDoubleColon(_ text: Substring) -> (Substring, Substring?)? {
+    /// Reads a text byte by byte: groups come in from the right, and those that `::` stands for are put in at the end.
+    private static func read(_ text: Substring) -> IPv6Address? {
+        var value: UInt128 = 0
+        var count = 0
+        // How many groups are before the `::`.
+        var gap: Int?
+        var group: UInt128 = 0
+        var digits = 0
+        // How many colons are right before this place.
+        var colons = 0
+        var start = text.startIndex
         var index = text.startIndex
         while index < text.endIndex {
-            let next = text.index(after: index)
-            if text[index] == ":" && next < text.endIndex && text[next] == ":" {
-                let tail = text[text.index(after: next)...]
-                if tail.first == ":" { return nil }
-                return (text[..<index], tail)
+            let byte = text.utf8[index]
+            if byte == UInt8(ascii: ".") {
+                // The last two groups, in IPv4's form; whatever of them has been read as a group is read anew.
+                guard let tail = IPv4Address(text[start...]) else { return nil }
+                return made(of: value << 32 | UInt128(tail.rawValue), count + 2, gap)
             }
-            index = next
-        }
-        return (text, nil)
-    }
-
-    private static func halfGroups(_ text: Substring, mayEndInIPv4: Bool) -> [UInt16]? {
-        if text.isEmpty { return [] }
-        var groups: [UInt16] = []
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        for (offset, part) in parts.enumerated() {
-            if mayEndInIPv4 && offset == parts.count - 1 && part.contains(".") {
-                guard let tail = IPv4Address(part) else { return nil }
-                groups.append(UInt16(tail.rawValue >> 16))
-                groups.append(UInt16(truncatingIfNeeded: tail.rawValue))
+            index = text.utf8.index(after: index)
+            if byte == UInt8(ascii: ":") {
+                if digits > 0 {
+                    value = value << 16 | group
+                    count += 1
+                    (group, digits, colons) = (0, 0, 1)
+                } else {
+                    colons += 1
+                    guard colons == 1 || (colons == 2 && gap == nil) else { return nil }
+                    if colons == 2 { gap = count }
+                }
+                start = index
                 continue
             }
-            guard (1...4).contains(part.utf8.count), part.utf8.allSatisfy(isHexDigit),
-                let group = UInt16(part, radix: 16)
-            else { return nil }
-            groups.append(group)
+            // One colon alone can only stand behind a group.
+            guard let digit = hexDigit(byte), digits < 4, colons != 1 || count > 0 else { return nil }
+            group = group << 4 | UInt128(digit)
+            digits += 1
+            colons = 0
         }
-        return groups.count <= 8 ? groups : nil
+        if digits == 0 { return colons == 2 ? made(of: value, count, gap) : nil }
+        return made(of: value << 16 | group, count + 1, gap)
     }
 
-    private static func isHexDigit(_ byte: UInt8) -> Bool {
+    /// The address of so many groups, eight in all or, with a gap behind so many of them, seven at most.
+    private static func made(of value: UInt128, _ count: Int, _ gap: Int?) -> IPv6Address? {
+        guard let gap else { return count == 8 ? IPv6Address(rawValue: value) : nil }
+        guard count <= 7 else { return nil }
+        let behind = 16 * (count - gap)
+        let low = value & ((UInt128(1) << UInt128(behind)) - 1)
+        return IPv6Address(rawValue: (value >> UInt128(behind)) << UInt128(16 * (8 - gap)) | low)
+    }
+
+    private static func hexDigit(_ byte: UInt8) -> UInt8? {
         switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
-            UInt8(ascii: "A")...UInt8(ascii: "F"):
-            true
-        default: false
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
         }
     }
 }

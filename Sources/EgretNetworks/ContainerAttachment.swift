@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a container runtime calls one interface of one container (CNI specification 1.1.0, section "Attachment").
-public struct ContainerAttachment: Hashable, Sendable, Codable {
+public struct ContainerAttachment: Hashable, Sendable {
     /// The name of the runtime's network configuration.
     public var network: String
     /// The container's number.
@@ -19,7 +19,7 @@ public struct ContainerAttachment: Hashable, Sendable, Codable {
 }
 
 /// How fast the traffic of one endpoint may be in one direction.
-public struct EndpointRate: Hashable, Sendable, Codable {
+public struct EndpointRate: Hashable, Sendable {
     /// Whether it is about what the endpoint sends, rather than what it is sent.
     public var isEgress: Bool
     /// Bits in a second, link-layer headers included.

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Who an endpoint is to policies: what selectors choose it by.
-public struct EndpointIdentity: Hashable, Sendable, Codable {
+public struct EndpointIdentity: Hashable, Sendable {
     /// A port that has a name.
-    public struct Port: Hashable, Sendable, Codable {
+    public struct Port: Hashable, Sendable {
         /// The name.
         public var name: String
         /// `tcp`, `udp` or `sctp`.

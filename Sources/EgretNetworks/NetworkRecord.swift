@@ -4,10 +4,10 @@
 public import EgretAddressing
 
 /// A network as it is kept: what is wanted, and what was made of it.
-public struct NetworkRecord: Hashable, Sendable, Codable {
+public struct NetworkRecord: Hashable, Sendable {
     /// How far the making or unmaking of something has come. Whatever is not ready when nobody works on it was left by
     /// somebody who was killed, and is taken away.
-    public enum Stage: String, Hashable, Sendable, Codable {
+    public enum Stage: String, Hashable, Sendable, CaseIterable {
         /// It is noted, and may be there in part.
         case making
         /// It is there.
@@ -19,7 +19,7 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
     }
 
     /// An endpoint: an interface in a namespace.
-    public struct Endpoint: Hashable, Sendable, Codable {
+    public struct Endpoint: Hashable, Sendable {
         /// How its namespace is called: a name, `pid:4711`, or a path.
         public var namespace: String
         /// The kernel's cookie of the namespace, unlike every other's since the machine has started.
@@ -89,7 +89,7 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
     }
 
     /// A published port.
-    public struct Port: Hashable, Sendable, Codable {
+    public struct Port: Hashable, Sendable {
         /// Its number, unlike every other's of this host.
         public var number: Int
         /// The namespace of its endpoint, as the endpoint has it.
@@ -207,40 +207,4 @@ public struct NetworkRecord: Hashable, Sendable, Codable {
 
     /// Addresses that no further endpoint can have.
     public var takenAddresses: Set<IPAddress> { Set(endpoints.flatMap(\.addresses)) }
-}
-
-extension IPAddress: Codable {
-    /// Reads its text.
-    public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
-        guard let address = IPAddress(text) else {
-            throw DecodingError.dataCorrupted(
-                DecodingError.Context(codingPath: decoder.codingPath, debugDescription: "“\(text)” is no address"))
-        }
-        self = address
-    }
-
-    /// Writes its text.
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
-}
-
-extension IPPrefix: Codable {
-    /// Reads its text.
-    public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
-        guard let prefix = IPPrefix(text) else {
-            throw DecodingError.dataCorrupted(
-                DecodingError.Context(codingPath: decoder.codingPath, debugDescription: "“\(text)” is no block"))
-        }
-        self = prefix
-    }
-
-    /// Writes its text.
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
 }

@@ -6,7 +6,7 @@ public import EgretAddressing
 /// What somebody wants a network to be.
 public struct NetworkSpec: Hashable, Sendable {
     /// How endpoints are joined.
-    public enum Mode: String, Hashable, Sendable, CaseIterable, Codable {
+    public enum Mode: String, Hashable, Sendable, CaseIterable {
         /// The host's ends of their links are ports of a bridge, which has the network's name.
         case bridge
         /// Each has a link of its own to the host, which routes between them.
@@ -68,7 +68,7 @@ public struct NetworkSpec: Hashable, Sendable {
 }
 
 /// A network's addresses of one family.
-public struct Subnet: Hashable, Sendable, Codable {
+public struct Subnet: Hashable, Sendable {
     /// All of them.
     public var block: IPPrefix
     /// The host's own, by which endpoints reach the rest of the world.
@@ -97,7 +97,7 @@ public struct Subnet: Hashable, Sendable, Codable {
 }
 
 /// Two addresses of one family, in order.
-public struct AddressPair: Hashable, Sendable, Codable {
+public struct AddressPair: Hashable, Sendable {
     /// The first address.
     public var first: IPAddress
     /// The last address; equal to the first for one alone.

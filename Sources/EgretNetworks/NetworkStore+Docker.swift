@@ -3,12 +3,6 @@
 
 public import EgretLinux
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 /// Networks that were made for Docker: Docker has the network, and Egret its bridge's name, by which nothing passes the
 /// bridge but what is a known container's.
 extension NetworkStore {
@@ -27,9 +21,9 @@ extension NetworkStore {
     /// - Throws: `LinuxError` if they cannot be read.
     public func dockerRecords() throws(LinuxError) -> [NetworkRecord] {
         try dockerNetworks().map { name throws(LinuxError) in
-            let data = Data(try File.read("\(dockerDirectory)/\(name)"))
+            let bytes = try File.read("\(dockerDirectory)/\(name)")
             // The name alone is what keeps the bridge closed: whatever else the file says is for people.
-            return (try? JSONDecoder().decode(NetworkRecord.self, from: data))
+            return (try? NetworkRecord(json: bytes))
                 ?? NetworkRecord(NetworkSpec(name: name, subnets: []), bootID: "")
         }
     }
@@ -39,7 +33,7 @@ extension NetworkStore {
     /// - Parameter spec: What it is to be; its name is the bridge's.
     /// - Throws: An error if it cannot be noted.
     public func note(dockerNetwork spec: NetworkSpec) throws {
-        let bytes = Array(try JSONEncoder().encode(NetworkRecord(spec, bootID: "")))
+        let bytes = NetworkRecord(spec, bootID: "").json
         try Directory.make(dockerDirectory, mode: 0o700)
         try File.replace("\(dockerDirectory)/\(spec.name)", with: bytes, mode: 0o600, synchronized: true)
     }

@@ -3,12 +3,6 @@
 
 public import EgretLinux
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 /// Where networks are kept: a file for each, which survives the machine's restart.
 ///
 /// Each network namespace is a host of its own. The first one, which is there after every restart, has the directory
@@ -61,32 +55,32 @@ public struct NetworkStore: Sendable {
     }
 
     /// The network that a file describes.
-    static func record(_ bytes: [UInt8], of file: String) throws -> NetworkRecord {
-        let data = Data(bytes)
-        do {
-            let version = try JSONDecoder().decode(Version.self, from: data).version
-            guard version <= NetworkRecord.currentVersion else {
+    ///
+    /// - Parameters:
+    ///   - bytes: What the file holds.
+    ///   - file: Its path, for messages.
+    /// - Returns: The network.
+    /// - Throws: ``NetworkProblem`` if the file is damaged or of a later version.
+    static func record(_ bytes: [UInt8], of file: String) throws(NetworkProblem) -> NetworkRecord {
+        do throws(JSONFault) {
+            let record = try NetworkRecord(json: bytes)
+            if record.version <= NetworkRecord.currentVersion { return record }
+        } catch {
+            // What cannot be read may be what a later version has instead.
+            let version = (try? NetworkRecord.version(json: bytes)) ?? NetworkRecord.currentVersion
+            guard version > NetworkRecord.currentVersion else {
                 throw NetworkProblem(
-                    "\(file) was written by a later egret", advice: "use that one, or one that is newer still")
+                    "\(file) is damaged: \(error.text(in: bytes))",
+                    advice: "the kernel keeps what it has; mend the file, or move it away and make the network anew")
             }
-            return try JSONDecoder().decode(NetworkRecord.self, from: data)
-        } catch let error as DecodingError {
-            throw NetworkProblem(
-                "\(file) is damaged: \(NetworkStore.text(error))",
-                advice: "the kernel keeps what it has; mend the file, or move it away and make the network anew")
         }
-    }
-
-    private struct Version: Decodable {
-        var version: Int
+        throw NetworkProblem(
+            "\(file) was written by a later egret", advice: "use that one, or one that is newer still")
     }
 
     /// Keeps a network: the file is replaced whole, and on the disk when this returns.
     public func write(_ record: NetworkRecord) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        let bytes = Array(try encoder.encode(record)) + [UInt8(ascii: "\n")]
-        try File.replace(file(record.name), with: bytes, mode: 0o600, synchronized: true)
+        try File.replace(file(record.name), with: record.json, mode: 0o600, synchronized: true)
     }
 
     /// Forgets a network.
@@ -185,13 +179,4 @@ public struct NetworkStore: Sendable {
     }
 
     private func file(_ name: String) -> String { "\(path)/\(name).json" }
-
-    private static func text(_ error: DecodingError) -> String {
-        switch error {
-        case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
-            context.debugDescription
-        case .keyNotFound(let key, _): "it has no \(key.stringValue)"
-        @unknown default: "it cannot be read"
-        }
-    }
 }

@@ -5,9 +5,9 @@ public import EgretAddressing
 
 /// What Egret has added to the rules of another tool, because its user asked for it: that tool drops what it does not
 /// accept itself, and an accept of Egret's does not change that.
-public struct Passage: Hashable, Sendable, Codable {
+public struct Passage: Hashable, Sendable {
     /// A tool that has a place for rules of others.
-    public enum Tool: String, Hashable, Sendable, CaseIterable, Codable {
+    public enum Tool: String, Hashable, Sendable, CaseIterable {
         /// The chain `DOCKER-USER`.
         case docker
         /// A policy named ``FirewalldRules/policy``.
