@@ -18,24 +18,45 @@ extension NameSets {
     ///   - source: The client's address and port.
     ///   - destination: The server's.
     ///   - sets: The names of the sets, whose keys are both, one behind the other, and for how many milliseconds.
+    ///   - forgets: Whether there is something to forget: not where the packets were dropped, as the kernel then forgets them
+    ///     by itself.
     /// - Throws: As ``commit(_:_:)`` does: the flow is then in none of the sets in which it was not before. Only if the
     ///   kernel's answer itself is lost may it be in all.
     public func pass(
-        from source: SocketAddress, to destination: SocketAddress, in sets: [String: UInt64]
+        from source: SocketAddress, to destination: SocketAddress, in sets: [String: UInt64], forgets: Bool = true
     ) throws {
         let coming = sets.mapValues { milliseconds in
-            [
-                ElementBatch.Element(
-                    own: source.address, address: destination.address,
-                    ports: (own: source.port, far: destination.port), milliseconds: milliseconds)
-            ]
+            [NameSets.element(from: source, to: destination, milliseconds: milliseconds)]
         }
         // First, as it may fail, and nothing would take the flow out of the sets before its time.
-        try forget(
-            ConnectionTuple(
-                source: source.address, destination: destination.address, transport: .udp, sourcePort: source.port,
-                destinationPort: destination.port))
+        if forgets {
+            try forget(
+                ConnectionTuple(
+                    source: source.address, destination: destination.address, transport: .udp,
+                    sourcePort: source.port, destinationPort: destination.port))
+        }
         try put(coming)
+    }
+
+    /// Takes flows out of sets. What is not there any more, element or set, will do.
+    ///
+    /// - Parameter flows: What goes.
+    /// - Throws: As ``commit(_:_:)`` does, but for what is not there.
+    public func remove(flows: some Sequence<FlowElement>) throws {
+        var all: [String: [ElementBatch.Element]] = [:]
+        for flow in flows {
+            all[flow.set, default: []].append(
+                NameSets.element(from: flow.source, to: flow.destination, milliseconds: 0))
+        }
+        try remove(all)
+    }
+
+    private static func element(
+        from source: SocketAddress, to destination: SocketAddress, milliseconds: UInt64
+    ) -> ElementBatch.Element {
+        ElementBatch.Element(
+            own: source.address, address: destination.address, ports: (own: source.port, far: destination.port),
+            milliseconds: milliseconds)
     }
 
     /// Adds elements, all or none, each with its whole time whether it is there or not.
@@ -81,5 +102,22 @@ extension NameSets {
                 }
             }
         }
+    }
+}
+
+/// An element of a set of flows of datagrams that the check of names has let through.
+public struct FlowElement: Hashable, Sendable {
+    /// The set's name.
+    public var set: String
+    /// The client's address and port.
+    public var source: SocketAddress
+    /// The server's.
+    public var destination: SocketAddress
+
+    /// Creates an element.
+    public init(set: String, source: SocketAddress, destination: SocketAddress) {
+        self.set = set
+        self.source = source
+        self.destination = destination
     }
 }
