@@ -48,7 +48,7 @@ extension NameSets {
             all[flow.set, default: []].append(
                 NameSets.element(from: flow.source, to: flow.destination, milliseconds: 0))
         }
-        try remove(all)
+        try removePresent(all)
     }
 
     private static func element(
