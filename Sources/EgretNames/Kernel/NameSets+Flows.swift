@@ -38,6 +38,20 @@ extension NameSets {
         try put(coming)
     }
 
+    /// Puts flows into sets, all or none. One that is in its set keeps the time that it has there, or has it anew, as the
+    /// kernel does it.
+    ///
+    /// - Parameter flows: The flows, and for how many milliseconds.
+    /// - Throws: As ``commit(_:_:)`` does.
+    public func add(flows: [FlowElement: UInt64]) throws {
+        var coming: [String: [ElementBatch.Element]] = [:]
+        for (flow, milliseconds) in flows {
+            coming[flow.set, default: []].append(
+                NameSets.element(from: flow.source, to: flow.destination, milliseconds: milliseconds))
+        }
+        try send(coming: coming, going: [:])
+    }
+
     /// Takes flows out of sets. What is not there any more, element or set, will do.
     ///
     /// - Parameter flows: What goes.
