@@ -82,7 +82,7 @@ final class NameBook: Sendable {
     }
 
     /// Hears how to learn what flows of datagrams have said that the kernel tells of.
-    func know(namesSaid: @escaping TrafficBook.NamesSaid) { traffic.know(namesSaid: namesSaid) }
+    func nameFlows(by namesSaid: @escaping TrafficBook.NamesSaid) { traffic.nameFlows(by: namesSaid) }
 
     /// Notes what the proxy for questions tells of an endpoint.
     func note(_ event: NameEvent, of endpoint: Int) {

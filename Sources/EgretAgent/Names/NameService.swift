@@ -100,7 +100,7 @@ final class NameService: Sendable {
         self.book = book
         times = ConnectionTimes(now: setting.now)
         journal = HoldingsJournal(path: "\(setting.path).holdings", bootID: setting.bootID)
-        book.know { [weak self] source, destination in self?.nameSaid(from: source, to: destination) }
+        book.nameFlows { [weak self] source, destination in self?.nameSaid(from: source, to: destination) }
     }
 
     // MARK: - Starting

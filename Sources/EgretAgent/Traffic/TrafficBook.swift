@@ -111,7 +111,7 @@ final class TrafficBook: Sendable {
     }
 
     /// Hears how to learn what flows of datagrams have said.
-    func know(namesSaid: @escaping NamesSaid) {
+    func nameFlows(by namesSaid: @escaping NamesSaid) {
         state.withLock { $0.namesSaid = namesSaid }
     }
 
