@@ -65,10 +65,11 @@ struct PacketSummaryTests {
         #expect(datagram.sourcePort == 8080 && datagram.destinationPort == 443 && datagram.payload == [0xab, 0xcd])
         let six = capture("6000 0000 0012 00 40 \(six) 11 00 0000 0000 0000 1f90 01bb 000b 0000 ab cd ef")
         #expect(CopiedDatagram(packet: six)?.payload == [0xab, 0xcd, 0xef])
-        // Other protocols, fragments, and a length that is none.
-        #expect(CopiedDatagram(packet: capture("45 00 001c 0000 0000 40 06 0000 c0000201 c6336407 1f90 01bb 0008 0000")) == nil)
-        #expect(CopiedDatagram(packet: capture("45 00 001c 0000 0001 40 11 0000 c0000201 c6336407 1f90 01bb 0008 0000")) == nil)
-        #expect(CopiedDatagram(packet: capture("45 00 001c 0000 0000 40 11 0000 c0000201 c6336407 1f90 01bb 0007 0000")) == nil)
+        // Another protocol, a later fragment, and a length that is none.
+        for (place, protocolNumber, length) in [("0000", "06", "0008"), ("0001", "11", "0008"), ("0000", "11", "0007")] {
+            let text = "45 00 001c 0000 \(place) 40 \(protocolNumber) 0000 c0000201 c6336407 1f90 01bb \(length) 0000"
+            #expect(CopiedDatagram(packet: capture(text)) == nil)
+        }
         for packet in [four, six] {
             for length in 0..<packet.count {
                 let cut = CopiedDatagram(packet: Array(packet[..<length]))

@@ -9,7 +9,7 @@ import Synchronization
 /// sets in which the kernel has it.
 ///
 /// They are known for longer than the kernel looks them up, so that they can go on under other rules. Those that it looks up
-/// no more make room for others, the oldest first, of the link that has most where there is no room at all.
+/// no more make room for others, the oldest first, of the link that has most of them where there is no room at all.
 final class PassedFlows: Sendable {
     /// A client's socket, and the server that it sends to.
     struct Flow: Hashable, Sendable {
@@ -29,6 +29,8 @@ final class PassedFlows: Sendable {
     fileprivate struct State {
         var links: [String: [Flow: Entry]] = [:]
         var count = 0
+        /// Until when there is no room at all, in milliseconds.
+        var fullUntil: UInt64 = 0
         /// When what is old is looked for next, in milliseconds.
         var nextAgeing: UInt64 = 0
     }
@@ -53,10 +55,7 @@ final class PassedFlows: Sendable {
             if state.links[link]?.count ?? 0 >= PassedFlows.mostOfLink, !state.makeRoom(in: link, now) {
                 return (false, nil)
             }
-            if state.count >= PassedFlows.most {
-                let largest = state.links.max { $0.value.count < $1.value.count }?.key ?? link
-                if !state.makeRoom(in: largest, now) { return (false, nil) }
-            }
+            if state.count >= PassedFlows.most, !state.makeRoom(now) { return (false, nil) }
             state.links[link, default: [:]][flow] = entry
             state.count += 1
             return (true, nil)
@@ -113,6 +112,15 @@ extension PassedFlows.State {
         guard links[link]?.removeValue(forKey: flow) != nil else { return }
         count -= 1
         if links[link]?.isEmpty ?? false { links[link] = nil }
+    }
+
+    /// Forgets a flow of the link that has most, or of the next one. Returns `false` if the kernel looks up all of all.
+    fileprivate mutating func makeRoom(_ now: UInt64) -> Bool {
+        if now < fullUntil { return false }
+        let largestFirst = links.keys.sorted { (links[$0]?.count ?? 0) > (links[$1]?.count ?? 0) }
+        for link in largestFirst where makeRoom(in: link, now) { return true }
+        fullUntil = links.values.joined().map(\.value.until).min() ?? 0
+        return false
     }
 
     /// Forgets the flow of a link that the kernel has looked up no more for longest. Returns `false` if it looks up all.
