@@ -66,7 +66,8 @@ struct PacketSummaryTests {
         let six = capture("6000 0000 0012 00 40 \(six) 11 00 0000 0000 0000 1f90 01bb 000b 0000 ab cd ef")
         #expect(CopiedDatagram(packet: six)?.payload == [0xab, 0xcd, 0xef])
         // Another protocol, a later fragment, and a length that is none.
-        for (place, protocolNumber, length) in [("0000", "06", "0008"), ("0001", "11", "0008"), ("0000", "11", "0007")] {
+        for (place, protocolNumber, length) in [("0000", "06", "0008"), ("0001", "11", "0008"), ("0000", "11", "0007")]
+        {
             let text = "45 00 001c 0000 \(place) 40 \(protocolNumber) 0000 c0000201 c6336407 1f90 01bb \(length) 0000"
             #expect(CopiedDatagram(packet: capture(text)) == nil)
         }
