@@ -45,7 +45,7 @@ extension NameService {
 
     private func datagramHooks(_ sets: NameSets) -> DatagramProxy.Hooks {
         DatagramProxy.Hooks(
-            // No address needs to be refused here that connections may not go to: what passes goes the way of all packets.
+            // Other endpoints' addresses are not refused, as they are to connections: what passes goes the way of all packets.
             begin: { [self] endpoint, destination in
                 judge(endpoint)?.beginning(endpoint, destination, over: .udp) ?? .refuse
             },

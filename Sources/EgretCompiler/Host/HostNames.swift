@@ -172,7 +172,7 @@ public enum HostNames {
 
     /// What is read is not sent on: the client sends it again. As it is dropped, connection tracking knows nothing of it.
     private static var reading: [Rule] {
-        AddressFamily.allCases.map { family in
+        AddressFamily.allCases.map { family -> Rule in
             Rule(
                 in: read,
                 [
@@ -328,8 +328,8 @@ public enum HostNames {
     private static func leading(
         _ name: CompiledNameRule, over transport: UInt128, _ isPort: [Statement], to chain: String, in lead: String
     ) -> [Rule] {
-        AddressFamily.allCases.compactMap { family in
-            name.set(family).map { set in
+        AddressFamily.allCases.compactMap { family -> Rule? in
+            name.set(family).map { set -> Rule in
                 Rule(
                     in: lead,
                     [
