@@ -49,8 +49,9 @@ extension PolicyCompiler {
     }
 
     private mutating func addFlowSet(_ number: Int, _ family: AddressFamily) {
-        output.program.sets.append(
-            CompiledNameRule.flows(CompiledNameRule.flowSet(number, family, of: output.generation), family))
+        var set = CompiledNameRule.flows(CompiledNameRule.flowSet(number, family, of: output.generation), family)
+        if use.isOfEndpoints { set.size = CompiledNameRule.sharedSetSize }
+        output.program.sets.append(set)
     }
 
     /// The chain that looks the packet's flow up among those that the name check has let through for a rule.

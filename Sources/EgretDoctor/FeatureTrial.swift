@@ -27,7 +27,7 @@ enum FeatureTrial {
             line("conntrack", isNeeded: true, "answers cannot be told from new connections") {
                 try install(ruleset, .inet, .filter, .forward, [.connectionState(in: .established)])
             },
-            line("NFLOG", "refused packets are counted, but not listed") {
+            line("NFLOG", "refused packets are counted, but not listed; the agent cannot read names in QUIC") {
                 try install(
                     ruleset, .inet, .filter, .forward, [.log(group: 1, prefix: "", snapLength: 0, queueThreshold: 0)])
             },

@@ -58,6 +58,8 @@ public final class EndpointWatch {
         public var mark: UInt32 = 0
         /// Whether it bears the label of what is led to a proxy of this host's.
         public var isLed = false
+        /// The port that it was begun from.
+        public var sourcePort: UInt16?
     }
 
     /// What came since the last call.
@@ -121,7 +123,8 @@ public final class EndpointWatch {
                     source: record.original.source, destination: record.reply.source,
                     transport: record.original.transport, port: record.reply.sourcePort,
                     icmpType: record.original.icmpType, mark: record.mark,
-                    isLed: ledLabel.map { record.labels.contains($0) } ?? false))
+                    isLed: ledLabel.map { record.labels.contains($0) } ?? false,
+                    sourcePort: record.original.sourcePort))
         }
         events.mayHaveMore = max(logged.count, new.messages.count) >= NetlinkConnection.eventLimit
         return events

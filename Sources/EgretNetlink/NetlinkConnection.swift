@@ -81,7 +81,7 @@ public final class NetlinkConnection {
     /// - Parameters:
     ///   - groups: Multicast groups to join (`NFNLGRP_*`).
     ///   - receiveBuffer: How many bytes of notifications may wait to be read.
-    /// - Returns: The connection, for ``pendingEvents()``.
+    /// - Returns: The connection, for ``pendingEvents(upTo:)``.
     /// - Throws: ``NetlinkError`` if the socket cannot be had or a group not be joined.
     public static func netfilterEvents(
         groups: [UInt32] = [],
@@ -101,7 +101,7 @@ public final class NetlinkConnection {
     /// - Parameters:
     ///   - groups: Multicast groups to join (`RTNLGRP_*`).
     ///   - receiveBuffer: How many bytes of notifications may wait to be read.
-    /// - Returns: The connection, for ``pendingEvents()``.
+    /// - Returns: The connection, for ``pendingEvents(upTo:)``.
     /// - Throws: ``NetlinkError`` if the socket cannot be had or a group not be joined.
     public static func routeEvents(groups: [UInt32], receiveBuffer: Int) throws(NetlinkError) -> NetlinkConnection {
         let socket = try open(.route, receiveBuffer: receiveBuffer)
@@ -118,13 +118,18 @@ public final class NetlinkConnection {
 
     /// The notifications that wait, without waiting for any, and whether others were lost since the last call.
     ///
-    /// Where there are ``eventLimit`` or more, there may be others behind them.
-    ///
     /// Not to be mixed with requests on one connection while notifications matter: a request drops them.
-    public func pendingEvents() throws(NetlinkError) -> (messages: [NetlinkMessage], someWereLost: Bool) {
+    ///
+    /// - Parameter limit: About how many are returned at most. Where there are so many or more, there may be others behind
+    ///   them.
+    /// - Returns: The notifications, and whether the kernel has told of a loss.
+    /// - Throws: ``NetlinkError`` if the socket cannot be read.
+    public func pendingEvents(
+        upTo limit: Int = NetlinkConnection.eventLimit
+    ) throws(NetlinkError) -> (messages: [NetlinkMessage], someWereLost: Bool) {
         var messages: [NetlinkMessage] = []
         var someWereLost = false
-        while messages.count < NetlinkConnection.eventLimit {
+        while messages.count < limit {
             do {
                 try socket.setNonBlocking(true)
                 messages += try NetlinkMessage.parse(try socket.receive())

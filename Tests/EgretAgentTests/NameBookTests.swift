@@ -4,6 +4,8 @@
 import EgretAddressing
 import EgretAgentAPI
 import EgretDNSWire
+import EgretGreetingWire
+import EgretLinux
 import EgretNames
 import Synchronization
 import Testing
@@ -88,5 +90,29 @@ struct NameBookTests {
         let flow = try #require(traffic.flows(FlowQuery(deniedOnly: true)).flows.first)
         #expect(flow.endpoint == "shop/a" && flow.rule == "limit" && flow.name == "www.example.test")
         #expect(flow.peer == "192.0.2.53" && flow.port == 53 && flow.protocol == "tcp")
+    }
+
+    @Test("QUIC that is refused is a flow over UDP, and QUIC that passes is counted and left to the kernel to tell of")
+    func datagrams() throws {
+        let traffic = TrafficBook()
+        traffic.know {
+            var owners = TrafficOwners()
+            owners.frames = ["endpoint-3": "shop/a"]
+            return owners
+        }
+        let book = book(Surroundings(), traffic)
+        var attempt = ConnectionAttempt(
+            source: SocketAddress(ipv4: 0xc000_020a, port: 40_000),
+            destination: SocketAddress(ipv4: 0xcb00_710a, port: 443),
+            speech: .name(SpokenName("Www.example.test", .tls)), rules: [0], transport: .udp)
+        book.note(3, .refused(attempt), nil, over: .udp)
+        let flow = try #require(traffic.flows(FlowQuery(deniedOnly: true)).flows.first)
+        #expect(flow.name == "www.example.test" && flow.port == 443 && flow.protocol == "udp")
+        book.note(3, .passed(attempt), nil, over: .udp)
+        attempt.speech = .nothing(.otherProtocol)
+        book.note(3, .passed(attempt), nil, over: .udp)
+        #expect(traffic.flows(FlowQuery()).flows.count == 1)
+        let figures = book.figures
+        #expect(figures.connections == 2 && figures.unverified == 1 && figures.refusedConnections == 1)
     }
 }

@@ -371,4 +371,82 @@ struct NameServiceTests {
         change([], removed: [2])
         #expect(try pairs().isEmpty)
     }
+
+    /// The sets of flows of two programs that have some, each with the ports of its flows' clients.
+    private func flowPorts() throws -> [String: [Int]] {
+        var ports: [String: [Int]] = [:]
+        for set in ["g7-names-passed-ipv4", "g7-q0-ipv4", "g8-names-passed-ipv4", "g8-q0-ipv4"] {
+            let output = try runProgram(["nft", "-j", "list", "set", "inet", "egret-policy", set]).standardOutput
+            let found = output.matches(of: /"concat": \["[0-9.]+", ([0-9]+), "203.0.113.10", 443\]/)
+            if !found.isEmpty { ports[set] = found.compactMap { Int($0.output.1) }.sorted() }
+        }
+        return ports
+    }
+
+    @Test("flows that were let through go on under rules that let their name out, and are nobody else's")
+    func flows() throws {
+        let pair = "{ type ipv4_addr . ipv4_addr; flags timeout; }"
+        let flow = "{ type ipv4_addr . inet_service . ipv4_addr . inet_service; flags timeout; }"
+        var text = "add table inet egret-policy;"
+        for generation in ["g7", "g8"] {
+            text += " add set inet egret-policy \(generation)-d0-ipv4 \(pair);"
+            for set in ["names-passed-ipv4", "q0-ipv4"] {
+                text += " add set inet egret-policy \(generation)-\(set) \(flow);"
+            }
+        }
+        let made = try runProgram(["nft", text])
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", "egret-policy"]) }
+        let service = try service(try TemporaryDirectory())
+        try service.start()
+        defer { service.end() }
+        func member(_ slot: Int, _ link: String, _ generation: UInt16, _ name: String) throws -> NameMember {
+            let rule = EgressRule(
+                action: .allow, domains: [try DomainPattern.parse(name)], naming: NameOptions(quic: .check),
+                services: [.ports(.tcp, PortRange(443))])
+            return NameMember(
+                slot: slot, link: link, addresses: [NameServiceTests.first],
+                generation: try #require(Generation(rawValue: generation)),
+                policies: PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])]))
+        }
+        func change(_ members: [NameMember], removed: [Int] = []) {
+            service.change(NameChange(members: members, removed: removed)) { fill in fill() }
+        }
+        let held = try holding("a.example.test", until: EgretLinux.BootClock.milliseconds + 60_000)
+        service.state.withLock { $0.inherited = ["veth1#4": [held]] }
+        change([try member(1, "veth1#4", 7, "a.example.test")])
+        let sets = try #require(service.proxies.withLock { $0?.sets })
+        func pass(_ port: UInt16, _ name: String = "a.example.test", of slot: Int = 1) throws {
+            let attempt = ConnectionAttempt(
+                source: SocketAddress(NameServiceTests.first, port: port),
+                destination: SocketAddress(NameServiceTests.web, port: 443),
+                speech: .name(SpokenName(name, .tls)), rules: [0], transport: .udp)
+            try service.letThrough(attempt, of: slot, sets)
+        }
+        try pass(1_001)
+        try pass(1_002)
+        #expect(throws: NameService.NotLetThrough.self) { try pass(1_003, "b.example.test") }
+        #expect(throws: NameService.NotLetThrough.self) { try pass(1_003, of: 2) }
+        #expect(try flowPorts() == ["g7-names-passed-ipv4": [1_001, 1_002], "g7-q0-ipv4": [1_001, 1_002]])
+        let server = SocketAddress(NameServiceTests.web, port: 443)
+        func said(_ port: UInt16) -> String? {
+            service.nameSaid(from: SocketAddress(NameServiceTests.first, port: port), to: server)
+        }
+        #expect(said(1_001) == "a.example.test" && said(1_003) == nil)
+        // Another program, and another number of the same link.
+        change([try member(2, "veth1#4", 8, "*.example.test")], removed: [1])
+        #expect(try flowPorts() == ["g8-names-passed-ipv4": [1_001, 1_002], "g8-q0-ipv4": [1_001, 1_002]])
+        #expect(said(1_001) == "a.example.test")
+        try pass(1_004, of: 2)
+        // The name is not let out any more.
+        change([try member(2, "veth1#4", 7, "b.example.test")])
+        #expect(try flowPorts() == [:])
+        #expect(said(1_001) == nil)
+        // Who gets the address of an endpoint that has gone has begun nothing.
+        service.state.withLock { $0.inherited = ["veth2#5": [held]] }
+        change([try member(3, "veth2#5", 7, "a.example.test")], removed: [2])
+        try pass(1_005, of: 3)
+        change([try member(3, "veth3#6", 7, "a.example.test")])
+        #expect(try flowPorts() == [:])
+    }
 }

@@ -245,6 +245,48 @@ struct HostPlanTests {
                 + "goto g1-names-check")
     }
 
+    @Test("where names in QUIC are read, a flow's first datagrams are copied and dropped until it may pass")
+    func datagrams() throws {
+        var plan = HostPlan(logGroup: 5)
+        plan.namePorts = HostNames.Ports(questions: 5_053, checks: 5_443)
+        let rule = EgressRule(
+            action: .allow, domains: [try DomainPattern.parse("*.example.org")], naming: NameOptions(quic: .check),
+            services: [.ports(.tcp, PortRange(443)), .ports(.tcp, PortRange(8_443))])
+        var first = change([try endpoint(0), try endpoint(1, 1)])
+        first.policies[HostPlanTests.egress[0]] = PolicySet(policies: [EgressPolicy(name: "p", rules: [rule])])
+        first.policies[HostPlanTests.egress[1]] = try named(443)
+        _ = try plan.apply(first)
+        let programs = plan.outlines.keys.compactMap { plan.program(of: $0) }
+        func rules(_ program: PolicyProgram) -> [String] {
+            program.program.rules.filter { $0.chain.hasSuffix("-names") }.map { NftText.render($0) }
+        }
+        let reading = try #require(programs.first { $0.names.contains { !$0.traffic.checkedDatagrams.isEmpty } })
+        let name = "g\(reading.generation.rawValue)"
+        let (four, six) = ("meta nfproto == ipv4 meta l4proto == ", "meta nfproto == ipv6 meta l4proto == ")
+        #expect(
+            rules(reading).suffix(6) == [
+                "\(four)udp ip saddr . th sport . ip daddr . th dport @\(name)-names-passed-ipv4 return",
+                "\(six)udp ip6 saddr . th sport . ip6 daddr . th dport @\(name)-names-passed-ipv6 return",
+                "\(four)udp ip saddr . ip daddr @\(name)-d0-ipv4 th dport @\(name)-names-u0 goto names-read",
+                "\(six)udp ip6 saddr . ip6 daddr @\(name)-d0-ipv6 th dport @\(name)-names-u0 goto names-read",
+                "\(four)tcp ip saddr . ip daddr @\(name)-d0-ipv4 th dport @\(name)-names-p0 goto \(name)-names-check",
+                "\(six)tcp ip6 saddr . ip6 daddr @\(name)-d0-ipv6 th dport @\(name)-names-p0 goto \(name)-names-check",
+            ])
+        // Flows of all endpoints that obey the program have room in its sets.
+        let flows = reading.program.sets.filter { $0.name.contains("-q0-") || $0.name.contains("-passed-") }
+        #expect(flows.count == 4 && flows.allSatisfy { $0.hasTimeouts && $0.size == CompiledNameRule.sharedSetSize })
+        // A program that reads none asks nothing more.
+        for program in programs where program.generation != reading.generation {
+            #expect(!rules(program).contains { $0.contains("udp ip") })
+        }
+        let read = plan.tablePrograms.flatMap(\.rules).filter { $0.chain == "names-read" }.map { NftText.render($0) }
+        #expect(
+            read.first == "meta nfproto == ipv4 update @names-reading4 { meta iif . ip saddr timeout 60s "
+                + "limit rate 500/second burst 1000 packets } limit name \"names-datagrams\" "
+                + "log prefix \"names-read\" group 40958 snaplen 65535 queue-threshold 1 drop")
+        #expect(read.count == 3 && read.last == "counter name \"names-flooded\" drop")
+    }
+
     @Test("a number that a program has had is not given again before it is released, and running out is an error")
     func generations() throws {
         var allocator = GenerationAllocator(range: 1...4, resting: [2])

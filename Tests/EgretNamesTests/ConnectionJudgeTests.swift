@@ -43,6 +43,26 @@ struct ConnectionJudgeTests {
         #expect(!goesOn(attempt, []))
     }
 
+    @Test("a flow of datagrams goes on by the rules that let its name out now, whatever their numbers")
+    func renewedFlows() throws {
+        let reading = NameOptions(quic: .check)
+        func rules(_ attempt: ConnectionAttempt, _ rules: [EgressRule]) -> [Int]? {
+            let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)])
+            return ConnectionJudge(policies, registry: NameRegistry()).renewed(1, attempt)?.rules
+        }
+        var flow = attempt(web, .name(SpokenName("A.example.test", .tls)))
+        flow.transport = .udp
+        #expect(try rules(flow, [allowing("a.example.test", reading)]) == [0])
+        #expect(try rules(flow, [allowing("b.example.test", reading), allowing("*.example.test", reading)]) == [1])
+        #expect(try rules(flow, [allowing("b.example.test", reading)]) == nil)
+        #expect(try rules(flow, [allowing("a.example.test")]) == nil, "QUIC is refused by now")
+        flow.speech = .nothing(.otherProtocol)
+        flow.names = [try DomainName.parse("a.example.test")]
+        let lenient = NameOptions(whenUnverified: .pin, quic: .check)
+        #expect(try rules(flow, [allowing("b.example.test", lenient), allowing("a.example.test", lenient)]) == [1])
+        #expect(try rules(flow, [allowing("a.example.test", reading)]) == nil)
+    }
+
     @Test("a connection to a server has the code point of the last limit that is about what goes there")
     func codePoints() throws {
         let near = Destination.block(AddressBlock(try #require(IPPrefix("203.0.113.0/24"))))

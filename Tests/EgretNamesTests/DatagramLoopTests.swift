@@ -45,16 +45,21 @@ struct DatagramLoopTests {
     private let web = IPAddress.v4(IPv4Address(203, 0, 113, 10))
     // Answers to who was refused go nowhere but here.
     private let client = IPAddress.v4(IPv4Address(127, 0, 0, 1))
+    private let neighbour = IPAddress.v4(IPv4Address(127, 0, 0, 2))
     private let told = Told()
 
-    private func loop(_ rules: [EgressRule], isFull: Bool = false) throws -> DatagramLoop {
+    private func loop(
+        _ rules: [EgressRule], isFull: Bool = false, room: DatagramLoop.Room = DatagramLoop.Room()
+    ) throws -> DatagramLoop {
         let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)])
         let registry = NameRegistry()
         let name = try #require(DNSName("www.example.test"))
         let now = BootClock.milliseconds
-        let endpoint = NameEndpoint(id: 1, addresses: [client], rules: NameRule.rules(of: policies))
-        _ = registry.set(
-            endpoint, holding: [NameHolding(name: name, address: web, until: now + 600_000)], now: now)
+        for (id, address) in [client, neighbour].enumerated() {
+            let endpoint = NameEndpoint(id: id + 1, addresses: [address], rules: NameRule.rules(of: policies))
+            _ = registry.set(
+                endpoint, holding: [NameHolding(name: name, address: web, until: now + 600_000)], now: now)
+        }
         let judge = ConnectionJudge(policies, registry: registry)
         let told = self.told
         return try DatagramLoop(
@@ -68,7 +73,7 @@ struct DatagramLoopTests {
                 },
                 event: { _, event in told.events.withLock { $0.append(event) } },
                 failed: { error in told.failures.withLock { $0.append(error) } }),
-            loop: EventLoop(), sockets: [], port: 9, patience: 10_000)
+            loop: EventLoop(), source: LedDatagrams([], port: 9), room: room, patience: 10_000)
     }
 
     private func checking(_ options: NameOptions = NameOptions(quic: .check)) throws -> EgressRule {
@@ -77,9 +82,12 @@ struct DatagramLoopTests {
             services: [.ports(.tcp, PortRange(443))])
     }
 
-    private func flow(_ port: UInt16 = 40_000, to address: IPAddress? = nil) -> DatagramLoop.Flow {
+    private func flow(
+        _ port: UInt16 = 40_000, to address: IPAddress? = nil, from source: IPAddress? = nil
+    ) -> DatagramLoop.Flow {
         DatagramLoop.Flow(
-            source: SocketAddress(client, port: port), destination: SocketAddress(address ?? web, port: 443))
+            source: SocketAddress(source ?? client, port: port),
+            destination: SocketAddress(address ?? web, port: 443))
     }
 
     @Test("a flow that says an allowed name passes, is told once, and is let through again if it comes back")
@@ -184,6 +192,77 @@ struct DatagramLoopTests {
         loop.take(Array("no QUIC".utf8), flow(1))
         #expect(told.words.count == DatagramLoop.mostFlowsOfEndpoint + DatagramLoop.mostUnremembered + 1)
         #expect(loop.answerCount == 1)
+    }
+
+    @Test("of what all endpoints have together, one has only its share of answers, and there is an end to what is held")
+    func shared() throws {
+        let loop = try loop(
+            [checking()], room: DatagramLoop.Room(flows: 20, readings: 3, answers: 100, answersOfEndpoint: 5))
+        let hello = QUICInitial.hello("www.example.test")
+        let part = try QUICInitial().packet(0, QUICInitial.crypto(hello[20...], at: 20))
+        for port in 1...3 { loop.take(part, flow(UInt16(port))) }
+        #expect(told.words.isEmpty)
+        loop.take(part, flow(4, from: neighbour))
+        #expect(told.words == ["limited"] && loop.answerCount == 1)
+        for port in 10..<20 { loop.take(Array("no QUIC".utf8), flow(UInt16(port))) }
+        #expect(loop.answerCount == 6)
+        loop.take(Array("no QUIC".utf8), flow(30, from: neighbour))
+        #expect(loop.answerCount == 7)
+        // What was begun is gone after its time, and there is room again.
+        loop.now += 10_001
+        loop.tick()
+        loop.now += 10_001
+        loop.tick()
+        loop.take(try QUICInitial().datagram(saying: "www.example.test"), flow(4, from: neighbour))
+        #expect(told.words.last == "passed")
+    }
+
+    @Test("datagrams that a sender's kernel has not cut apart yet are read as the packets that they are")
+    func together() throws {
+        let loop = try loop([checking()])
+        let hello = QUICInitial.hello("www.example.test")
+        let client = QUICInitial()
+        let first = try client.packet(0, QUICInitial.crypto(hello[..<30], at: 0), paddedTo: 1_200)
+        let second = try client.packet(1, QUICInitial.crypto(hello[30...], at: 30), paddedTo: 1_200)
+        loop.take(first + second, flow())
+        #expect(told.words == ["passed"])
+        loop.take(first + Array(second.dropLast(100)), flow(40_001))
+        #expect(told.words == ["passed", "refused"], "a part is missing")
+    }
+
+    @Test("copies of dropped datagrams reach who reads them whole, and one process alone", .requiresRoot)
+    func copies() throws {
+        let table = "egret-copies"
+        let made = try runProgram(
+            ["nft", "-f", "-"],
+            standardInput: """
+                table inet \(table) {
+                    chain o {
+                        type filter hook output priority 0
+                        udp dport 40999 log group 39998 snaplen 65535 queue-threshold 1 drop
+                    }
+                }
+
+                """)
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", table]) }
+        let source = try CopiedDatagrams(group: 39_998)
+        #expect(throws: (any Error).self) { _ = try CopiedDatagrams(group: 39_998) }
+        for address in [SocketAddress(ipv4: 0x7f00_0001, port: 40_999), SocketAddress(ipv6: 1, port: 40_999)] {
+            let sender = try InternetSocket.datagrams(to: address)
+            let long = [UInt8](repeating: 7, count: 5_000)
+            _ = try? sender.send(long)
+            var (payloads, flows): ([[UInt8]], [DatagramLoop.Flow]) = ([], [])
+            for _ in 0..<100 where payloads.isEmpty {
+                source.receive(at: 0) { bytes, flow in
+                    payloads.append(bytes)
+                    flows.append(flow)
+                }
+                if payloads.isEmpty { _ = try runProgram(["sleep", "0.01"]) }
+            }
+            #expect(payloads == [long] && flows.map(\.destination) == [address])
+            #expect(try flows.map(\.source) == [sender.ownAddress()])
+        }
     }
 
     @Test("what was refused is noted with its transport")

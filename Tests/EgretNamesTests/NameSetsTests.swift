@@ -156,6 +156,27 @@ struct NameSetsTests {
         }
     }
 
+    @Test("flows are taken out of their sets, also where some of them, or a set, are gone")
+    func removedFlows() throws {
+        try withFlowSets { sets in
+            try sets.add(flows: [
+                FlowElement(set: "a", source: client, destination: server): 60_000,
+                FlowElement(set: "b", source: client, destination: server): 60_000,
+            ])
+            let other = SocketAddress(client.address, port: 40_009)
+            try sets.add(flows: [FlowElement(set: "b", source: other, destination: server): 60_000])
+            try sets.remove(flows: [
+                FlowElement(set: "absent", source: client, destination: server),
+                FlowElement(set: "a", source: other, destination: server),
+                FlowElement(set: "a", source: client, destination: server),
+                FlowElement(set: "b", source: client, destination: server),
+            ])
+            let listing = try runProgram(["nft", "-n", "list", "table", "inet", NameSetsTests.table]).standardOutput
+            #expect(!listing.contains("40001") && listing.contains("40009"), "\(listing)")
+            try sets.add(flows: [:])
+        }
+    }
+
     @Test("a kernel that renews and one that does not are told apart; times that are nearly the same tell nothing")
     func evidence() {
         #expect(NameSets.mustReplace(before: 5_000, after: 4_996, wanted: 60_000) == true)

@@ -57,6 +57,28 @@ struct PacketSummaryTests {
         }
     }
 
+    @Test("a datagram is what its lengths say, in both families and behind options")
+    func datagrams() throws {
+        let four = capture("46 00 0026 0000 0000 40 11 0000 c0000201 c6336407 01010101 1f90 01bb 000a 0000 abcd ffff")
+        let datagram = try #require(CopiedDatagram(packet: four))
+        #expect(datagram.source == IPAddress("192.0.2.1") && datagram.destination == IPAddress("198.51.100.7"))
+        #expect(datagram.sourcePort == 8080 && datagram.destinationPort == 443 && datagram.payload == [0xab, 0xcd])
+        let six = capture("6000 0000 0012 00 40 \(six) 11 00 0000 0000 0000 1f90 01bb 000b 0000 ab cd ef")
+        #expect(CopiedDatagram(packet: six)?.payload == [0xab, 0xcd, 0xef])
+        // Another protocol, a later fragment, and a length that is none.
+        for (place, protocolNumber, length) in [("0000", "06", "0008"), ("0001", "11", "0008"), ("0000", "11", "0007")]
+        {
+            let text = "45 00 001c 0000 \(place) 40 \(protocolNumber) 0000 c0000201 c6336407 1f90 01bb \(length) 0000"
+            #expect(CopiedDatagram(packet: capture(text)) == nil)
+        }
+        for packet in [four, six] {
+            for length in 0..<packet.count {
+                let cut = CopiedDatagram(packet: Array(packet[..<length]))
+                #expect((cut?.payload.count ?? 0) <= 3)
+            }
+        }
+    }
+
     @Test("what is neither version has no summary")
     func neither() {
         #expect(PacketSummary.parse([]) == nil)

@@ -15,6 +15,7 @@ extension KernelEnforcement {
         guard let names else { return }
         if state.catalog.hasNames {
             try names.start()
+            if state.catalog.readsDatagrams { names.readDatagrams() }
             try diversion.make()
         }
         // Once the plan leads anywhere, it goes on leading there.
@@ -66,6 +67,11 @@ extension PolicyCatalog {
         let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return egressPolicies.contains { $0.rules.contains { !PolicySet.patterns(of: $0, in: groups).isEmpty } }
             || clusterPolicies.contains { $0.egress.contains { $0.peers.contains(where: \.hasNames) } }
+    }
+
+    /// Whether any rule wants the names in QUIC read.
+    var readsDatagrams: Bool {
+        egressPolicies.contains { $0.rules.contains { $0.naming.quic == .check } }
     }
 }
 

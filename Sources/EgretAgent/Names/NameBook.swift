@@ -26,7 +26,7 @@ final class NameBook: Sendable {
         var silentServers: UInt64 = 0
         /// Addresses that were taken out of answers.
         var removedAddresses: UInt64 = 0
-        /// Connections that were let through.
+        /// Connections that were let through, flows of QUIC included.
         var connections: UInt64 = 0
         /// Those of them that said no name that could be read.
         var unverified: UInt64 = 0
@@ -77,6 +77,20 @@ final class NameBook: Sendable {
         state.withLock { $0.endedProxies += 1 }
         log("names: \(proxy.words) has ended, and is started again: \(why)")
     }
+
+    /// Notes that flows which the check of QUIC's names had let through could not be kept: their clients connect again.
+    func noteLostFlows(_ endpoint: Int) {
+        state.withLock { $0.failedCommits += 1 }
+        log("names: the QUIC that endpoint-\(endpoint) has begun could not be kept; it connects again")
+    }
+
+    /// Notes that nobody reads names in QUIC.
+    func noteUnreadDatagrams(_ error: any Error) {
+        noteFailure("those in QUIC cannot be read, and what would say them is dropped: \(error)")
+    }
+
+    /// Hears how to learn what flows of datagrams have said that the kernel tells of.
+    func nameFlows(by namesSaid: @escaping TrafficBook.NamesSaid) { traffic.nameFlows(by: namesSaid) }
 
     /// Notes what the proxy for questions tells of an endpoint.
     func note(_ event: NameEvent, of endpoint: Int) {
@@ -144,31 +158,42 @@ final class NameBook: Sendable {
         }
     }
 
-    /// Notes what the proxy for connections tells.
-    func note(_ endpoint: Int, _ event: ConnectionEvent, _ judge: ConnectionJudge?) {
-        if case .relayed(let attempt) = event {
-            state.withLock { figures in
-                figures.connections += 1
-                if case .nothing = attempt.speech { figures.unverified += 1 }
-            }
+    /// Notes what the proxy for connections tells, or what reads the names in datagrams.
+    func note(_ endpoint: Int, _ event: ConnectionEvent, _ judge: ConnectionJudge?, over transport: IPProtocol = .tcp) {
+        switch event {
+        case .relayed(let attempt):
+            noteConnection(attempt)
             var name: String?
             if case .name(let spoken) = attempt.speech { name = spoken.name.lowercased() }
-            note(endpoint, .allowed(.egress), attempt.destination, name)
+            note(endpoint, .allowed(.egress), attempt.destination, name, transport)
+        // The kernel tells of it when it leaves, as of all flows.
+        case .passed(let attempt): noteConnection(attempt)
+        case .refused, .denied, .ended, .notHeld, .unreachable, .limited: break
         }
-        guard let refused = NameJournal.Connection(refusedBy: event) else { return }
+        guard let refused = NameJournal.Connection(refusedBy: event, over: transport) else { return }
         state.withLock { $0.refusedConnections += 1 }
         var clause = TrafficClause.refused(.egress, "name")
         if case .refused(let attempt) = event, let judge {
             clause = TrafficClause(judge.decide(endpoint, attempt).clause, "deny", of: judge.policies, .egress)
         }
-        note(endpoint, clause, SocketAddress(refused.address, port: refused.port), refused.name)
+        note(endpoint, clause, SocketAddress(refused.address, port: refused.port), refused.name, transport)
     }
 
-    private func note(_ endpoint: Int, _ clause: TrafficClause, _ destination: SocketAddress, _ name: String?) {
+    private func noteConnection(_ attempt: ConnectionAttempt) {
+        state.withLock { figures in
+            figures.connections += 1
+            if case .nothing = attempt.speech { figures.unverified += 1 }
+        }
+    }
+
+    private func note(
+        _ endpoint: Int, _ clause: TrafficClause, _ destination: SocketAddress, _ name: String?,
+        _ transport: IPProtocol
+    ) {
         traffic.note(slot: endpoint, at: now()) { owner in
             FlowPlace(
-                endpoint: owner, clause: clause, peer: destination.address, protocol: .tcp, port: destination.port,
-                name: name)
+                endpoint: owner, clause: clause, peer: destination.address, protocol: transport,
+                port: destination.port, name: name)
         }
     }
 

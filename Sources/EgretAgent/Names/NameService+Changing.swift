@@ -51,6 +51,7 @@ extension NameService {
         guard !change.isEmpty, let sets = proxies.withLock({ $0?.sets }) else { return try body({}) }
         let now = EgretLinux.BootClock.milliseconds
         var stale: Swift.Set<NameElement> = []
+        var staleFlows: Swift.Set<FlowElement> = []
         let others = otherRules(change)
         defer {
             end(change, anew: others)
@@ -59,6 +60,7 @@ extension NameService {
         return try registry.changing {
             var grants: [(member: NameMember, grants: [NameGrant])] = []
             let links = Swift.Set(change.members.map(\.link))
+            staleFlows = forgetFlows(of: linksLeft(change), now)
             for slot in change.removed + passedOn(change) { stale.formUnion(leave(slot, now, forLinks: links)) }
             for member in change.members {
                 stale.formUnion(leaving(member, now))
@@ -75,6 +77,7 @@ extension NameService {
                         book.noteLostHoldings(member.slot)
                     }
                 }
+                staleFlows.formUnion(refill(change.members, sets, now))
             }
             // What somebody has at such an address by now stays: the endpoint itself, or who has got its address.
             let owners = Swift.Set(stale.compactMap { registry.endpoint(at: $0.own) })
@@ -83,6 +86,7 @@ extension NameService {
                 stale.subtract(elements(of: member, now))
             }
             try? sets.remove(stale)
+            try? sets.remove(flows: staleFlows)
             return result
         }
     }
@@ -102,6 +106,13 @@ extension NameService {
     private func passedOn(_ change: NameChange) -> [Int] {
         let known = state.withLock { $0.entries.mapValues(\.member.link) }
         return change.members.filter { known[$0.slot] != nil && known[$0.slot] != $0.link }.map(\.slot)
+    }
+
+    /// The links whose endpoints go, or have no rules about names any more.
+    private func linksLeft(_ change: NameChange) -> Swift.Set<String> {
+        let slots = change.removed + passedOn(change)
+        let links = state.withLock { state in slots.compactMap { state.entries[$0]?.member.link } }
+        return Swift.Set(links).subtracting(change.members.map(\.link))
     }
 
     /// What an endpoint has in sets that others use too.
@@ -224,6 +235,9 @@ extension NameService {
         let flow = Flow(
             to: connection.destination, protocol: connection.transport, port: connection.port,
             icmpType: connection.icmpType, names: names)
-        return policies.evaluator.decide(flow, at: setting.now()).verdict == .allow
+        if policies.evaluator.decide(flow, at: setting.now()).verdict == .allow { return true }
+        // The same of QUIC.
+        guard connection.transport == .udp, let port = connection.port else { return false }
+        return policies.beginning(slot, SocketAddress(connection.destination, port: port), over: .udp) != .refuse
     }
 }

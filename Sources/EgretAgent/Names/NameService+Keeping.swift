@@ -16,7 +16,9 @@ extension NameService {
         let changed = changedByTime()
         if !changed.isEmpty { resetConnections(anew: []) { changed.contains($0) } }
         refreshServers()
+        tryToReadDatagrams()
         age(now)
+        passed.age(now)
         if journal.isDue {
             try journal.tidy {
                 let (members, inherited) = state.withLock { ($0.entries.values.map(\.member), $0.inherited) }

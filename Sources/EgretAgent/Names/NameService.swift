@@ -12,9 +12,9 @@ import EgretNftables
 import EgretPolicy
 import Synchronization
 
-/// The names of all endpoints: the two proxies, what they may let out, and what they tell.
+/// The names of all endpoints: the two proxies, what reads the names in QUIC, what they may let out, and what they tell.
 ///
-/// Both are threads of the agent. They start with the first policy that has rules about names. When the agent ends, no name
+/// They are threads of the agent. They start with the first policy that has rules about names. When the agent ends, no name
 /// resolves and nothing opens; where somebody keeps their sockets, questions and connections wait there for the next agent.
 final class NameService: Sendable {
     /// Where things are, and who is asked.
@@ -65,6 +65,8 @@ final class NameService: Sendable {
         var servers: [NameServer] = []
         /// The addresses of all endpoints of this host.
         var neighbours: Swift.Set<IPAddress> = []
+        /// Whether a rule wants names in QUIC read.
+        var readsDatagrams = false
     }
 
     struct Proxies {
@@ -72,6 +74,8 @@ final class NameService: Sendable {
         var connections: ConnectionProxy
         /// What opens in the kernel.
         var sets: NameSets
+        /// Reads the names in QUIC, once a rule wants that.
+        var datagrams: DatagramProxy?
     }
 
     let registry = NameRegistry()
@@ -81,6 +85,8 @@ final class NameService: Sendable {
     private let sender: BatchSender
     /// When open connections were let through.
     private let times: ConnectionTimes
+    /// The flows of datagrams that were let through.
+    let passed = PassedFlows()
     let state = Mutex(State())
     let proxies = Mutex<Proxies?>(nil)
     /// The proxies that have ended by themselves and are not started again yet, and why they have.
@@ -100,6 +106,7 @@ final class NameService: Sendable {
         self.book = book
         times = ConnectionTimes(now: setting.now)
         journal = HoldingsJournal(path: "\(setting.path).holdings", bootID: setting.bootID)
+        book.nameFlows { [weak self] source, destination in self?.nameSaid(from: source, to: destination) }
     }
 
     // MARK: - Starting
@@ -275,6 +282,7 @@ final class NameService: Sendable {
     func finish(within limit: Duration) {
         // They stay known, so that nobody starts others.
         let running = proxies.withLock { $0 }
+        running?.datagrams?.stop()
         running?.connections.stop()
         running?.questions.finish(within: limit)
     }
@@ -286,6 +294,8 @@ final class NameService: Sendable {
             proxies = nil
             return running
         }
+        state.withLock { $0.readsDatagrams = false }
+        running?.datagrams?.stop()
         running?.connections.stop()
         running?.questions.stop()
     }

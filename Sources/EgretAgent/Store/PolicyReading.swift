@@ -219,7 +219,7 @@ struct PolicyReading: Sendable {
     }
 
     private static func unsupported(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
-        readDatagrams(policies) + limitsForNames(policies, groups)
+        limitsForNames(policies, groups)
     }
 
     /// Nobody tells the limits of endpoints which addresses names have.
@@ -232,18 +232,6 @@ struct PolicyReading: Sendable {
                     "a limit for domains in \(policy.name) is not supported yet for the agent's endpoints, only in "
                         + "egret run",
                     suggestion: "write cidr, or a group without domains")
-            }
-        }
-    }
-
-    /// Nobody reads the names in the QUIC of endpoints: to pin it would be weaker than what is written, to refuse it stricter.
-    private static func readDatagrams(_ policies: [EgressPolicy]) -> [Diagnostic] {
-        policies.flatMap { policy in
-            policy.rules.filter { $0.naming.quic == .check }.map { rule in
-                Diagnostic(
-                    .error, code: DiagnosticCode.notSupportedYet, at: rule.location,
-                    "quic: check in \(policy.name) is not supported yet for the agent's endpoints, only in egret run",
-                    suggestion: "leave quic out, so that clients fall back to TCP, or write quic: pin")
             }
         }
     }

@@ -6,6 +6,8 @@ import EgretAgentAPI
 import EgretCompiler
 import EgretDataplane
 import EgretFlows
+import EgretLinux
+import EgretNames
 import EgretPolicy
 import Synchronization
 
@@ -14,6 +16,9 @@ import Synchronization
 /// A clause's total grows by what one counter shows more than at its last reading, and by nothing else: programs that
 /// are replaced are read once more before they go, and those that come begin at zero.
 final class TrafficBook: Sendable {
+    /// The name that a flow of datagrams has said; `nil` if none is known.
+    typealias NamesSaid = @Sendable (_ source: SocketAddress, _ destination: SocketAddress) -> String?
+
     /// A counter of the kernel's, which is also the prefix of log records: whose it is, and what it showed last.
     struct Reading: Hashable, Sendable {
         var clause: TrafficClause
@@ -34,6 +39,8 @@ final class TrafficBook: Sendable {
         var owners = TrafficOwners()
         /// Says who is who now; `nil` if `owners` does.
         var newOwners: (@Sendable () -> TrafficOwners)?
+        /// What flows of datagrams have said.
+        var namesSaid: NamesSaid?
         /// Clauses of counters that are gone: their last records may be on the way.
         var former: [String: TrafficClause] = [:]
         /// Programs that are known, by generation, with the names of their counters.
@@ -101,6 +108,11 @@ final class TrafficBook: Sendable {
     /// Notes that somebody else may be who: worked out when it is needed.
     func know(_ owners: @escaping @Sendable () -> TrafficOwners) {
         state.withLock { $0.newOwners = owners }
+    }
+
+    /// Hears how to learn what flows of datagrams have said.
+    func nameFlows(by namesSaid: @escaping NamesSaid) {
+        state.withLock { $0.namesSaid = namesSaid }
     }
 
     /// Forgets what policies counted that are no more.
@@ -296,16 +308,25 @@ extension TrafficBook.State {
             icmpType: record.icmpType)
     }
 
+    private func nameSaid(on connection: EndpointWatch.Connection) -> String? {
+        guard connection.transport == .udp, let namesSaid, let own = connection.sourcePort, let port = connection.port
+        else { return nil }
+        return namesSaid(
+            SocketAddress(connection.source, port: own), SocketAddress(connection.destination, port: port))
+    }
+
     /// Where a connection belongs: with two endpoints if both ends are.
     fileprivate func places(of connection: EndpointWatch.Connection) -> [FlowPlace] {
-        func place(_ endpoint: String, _ direction: TrafficDirection, _ peer: IPAddress) -> FlowPlace {
+        func place(
+            _ endpoint: String, _ direction: TrafficDirection, _ peer: IPAddress, _ name: String? = nil
+        ) -> FlowPlace {
             FlowPlace(
                 endpoint: endpoint, clause: .allowed(direction), peer: peer, protocol: connection.transport,
-                port: connection.port, icmpType: connection.icmpType)
+                port: connection.port, icmpType: connection.icmpType, name: name)
         }
         return [
             (owners.endpoints[connection.source] ?? owners.groups[UInt16(truncatingIfNeeded: connection.mark >> 16)])
-                .map { place($0, .egress, connection.destination) },
+                .map { place($0, .egress, connection.destination, nameSaid(on: connection)) },
             owners.endpoints[connection.destination].map { place($0, .ingress, connection.source) },
         ].compactMap(\.self)
     }

@@ -249,6 +249,34 @@ public struct ConnectionJudge: Sendable {
         }
     }
 
+    /// A flow of datagrams that was let through, as the policies see it now, which may be others: what rules it goes on by.
+    ///
+    /// - Parameters:
+    ///   - endpoint: Whose flow it is.
+    ///   - attempt: How it began.
+    /// - Returns: The flow with the numbers of rules as they are now; `nil` if it may go on no more. As in
+    ///   ``decide(_:open:since:)``, that its name's answer has expired does not end it.
+    public func renewed(_ endpoint: Int, _ attempt: ConnectionAttempt) -> ConnectionAttempt? {
+        guard decide(endpoint, open: attempt).verdict == .allow else { return nil }
+        let address = attempt.destination.address
+        var renewed = attempt
+        switch attempt.speech {
+        case .name(let spoken):
+            guard let name = DomainName(ascii: spoken.name) else { return nil }
+            renewed.rules = registry.rules(of: endpoint, holding: address, by: name, now: BootClock.milliseconds)
+            if renewed.rules.isEmpty { renewed.rules = numbers(of: reaching(address, by: [name])) }
+        case .nothing:
+            let live = held(endpoint, address)
+            renewed.rules = numbers(
+                of: reaching(address, by: attempt.names).merging(live) { before, now in before.union(now) })
+        }
+        return renewed
+    }
+
+    private func numbers(of held: HeldNames) -> [Int] {
+        clauses.indices.filter { held[clauses[$0]] != nil }
+    }
+
     /// The rules that may reach an address by some names, whether an answer says so now or not.
     private func reaching(_ address: IPAddress, by names: Swift.Set<DomainName>) -> HeldNames {
         let isPublic = AddressClass.isPublic(address)

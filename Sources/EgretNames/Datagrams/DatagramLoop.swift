@@ -36,58 +36,72 @@ final class DatagramLoop {
         var state: State
     }
 
-    /// Flows that are remembered, of all endpoints and of one. A name may take 64 KiB, twice.
-    static let mostFlows = 4_096
+    /// What there is room for, of all endpoints together.
+    struct Room: Sendable {
+        /// Flows that are remembered.
+        var flows = 4_096
+        /// Flows that have not said everything. A name may take 64 KiB, twice.
+        var readings = 4_096
+        /// Datagrams that are answered with a refusal between two ticks.
+        var answers = DatagramLoop.mostAnswers
+        /// The same of one endpoint.
+        var answersOfEndpoint = DatagramLoop.mostAnswers
+
+        /// For all endpoints of a host: the flood of one leaves the others room, and answers.
+        static let ofHost = Room(flows: 16_384, readings: 1_024, answers: 1_000, answersOfEndpoint: 64)
+    }
+
+    /// Flows of an endpoint that are remembered.
     static let mostFlowsOfEndpoint = 1_024
     /// Flows of an endpoint that have not said everything.
     static let mostReadings = 128
-    /// Datagrams that are answered with a refusal between two ticks: together as many a second as the kernel would send.
+    /// Datagrams of one endpoint alone that are answered with a refusal between two ticks: together as many a second as the
+    /// kernel would send.
     static let mostAnswers = 250
     /// Refusals that are told between two ticks of flows that there is no place to remember.
     static let mostUnremembered = 16
     /// How long a decision is remembered, in milliseconds.
     static let memory: UInt64 = 10_000
-    /// The longest datagram there is.
-    private static let longestDatagram = 65_536
 
     private let registry: NameRegistry
     private let hooks: DatagramProxy.Hooks
     private let loop: EventLoop
-    private let sockets: [InternetSocket]
-    private let receiver = DatagramReceiver(limit: 16, slot: DatagramLoop.longestDatagram)
+    private let source: any DatagramSource
+    private let room: Room
     private let hostAddresses: HostAddresses
-    private let ownPort: UInt16
     private let patience: UInt64
     private var flows: [Flow: Entry] = [:]
     private var counts: [Int: (all: Int, readings: Int)] = [:]
+    private var readingCount = 0
     /// Flows that were let through, of which more has come here.
     private var returned: Swift.Set<Flow> = []
     /// How many datagrams were answered since the last tick.
     private(set) var answerCount = 0
+    private var answerCounts: [Int: Int] = [:]
     private var unrememberedCount = 0
     var now: UInt64 = BootClock.milliseconds
     private var nextTick: UInt64 = 0
 
     init(
-        registry: NameRegistry, hooks: DatagramProxy.Hooks, loop: EventLoop, sockets: [InternetSocket], port: UInt16,
-        patience: UInt64
+        registry: NameRegistry, hooks: DatagramProxy.Hooks, loop: EventLoop, source: any DatagramSource,
+        room: Room = Room(), patience: UInt64
     ) throws(LinuxError) {
         self.registry = registry
         self.hooks = hooks
         self.loop = loop
-        self.sockets = sockets
+        self.source = source
+        self.room = room
         hostAddresses = try HostAddresses()
-        ownPort = port
         self.patience = patience
-        for (index, socket) in sockets.enumerated() {
-            try loop.add(socket.descriptor, .readable, token: UInt64(index))
+        for (place, descriptor) in source.descriptors.enumerated() {
+            try loop.add(descriptor, .readable, token: UInt64(place))
         }
     }
 
     /// Works until it is told to stop.
     func run(_ sign: StopSign) { run(sign, waiting: ready) }
 
-    /// The same; `wait` says which sockets have something, after so many milliseconds at most.
+    /// The same; `wait` says at which places something has come, after so many milliseconds at most.
     func run(_ sign: StopSign, waiting wait: (_ milliseconds: Int32) throws(LinuxError) -> [Int]) {
         while !sign.isSet {
             let tokens: [Int]
@@ -98,7 +112,9 @@ final class DatagramLoop {
                 return hooks.failed(error)
             }
             now = BootClock.milliseconds
-            for token in tokens where sockets.indices.contains(token) { receive(sockets[token]) }
+            for token in tokens where source.descriptors.indices.contains(token) {
+                source.receive(at: token) { bytes, flow in take(bytes, flow) }
+            }
             passReturned()
             if now >= nextTick { tick() }
         }
@@ -110,23 +126,9 @@ final class DatagramLoop {
         return tokens
     }
 
-    /// Takes what is there, but not without end: the other socket, and the clock, have their turn too.
-    private func receive(_ socket: InternetSocket) {
-        for _ in 0..<8 {
-            guard let found = try? receiver.receive(from: socket) else { return }
-            for datagram in found.datagrams {
-                take(datagram.bytes, Flow(source: datagram.peer, destination: datagram.own))
-            }
-            if !found.mayBeMore { return }
-        }
-    }
-
     /// Takes a datagram of a flow.
     func take(_ bytes: [UInt8], _ flow: Flow) {
-        // What was sent to the proxy itself goes nowhere.
-        guard flow.destination.port != ownPort, let endpoint = registry.endpoint(at: flow.source.address) else {
-            return
-        }
+        guard let endpoint = registry.endpoint(at: flow.source.address) else { return }
         if let entry = flows[flow] {
             guard entry.endpoint == endpoint, now < entry.state.end else {
                 forget(flow)
@@ -139,7 +141,7 @@ final class DatagramLoop {
             switch entry.state {
             case .reading(let reader, let until): read(endpoint, flow, bytes, reader, until: until)
             case .passed: returned.insert(flow)
-            case .refused: answer(flow)
+            case .refused: answer(endpoint, flow)
             }
         } else {
             begin(endpoint, flow, bytes)
@@ -166,8 +168,8 @@ final class DatagramLoop {
             return refuse(endpoint, flow, .denied(destination))
         }
         let count = counts[endpoint] ?? (all: 0, readings: 0)
-        guard flows.count < DatagramLoop.mostFlows, count.all < DatagramLoop.mostFlowsOfEndpoint,
-            count.readings < DatagramLoop.mostReadings
+        guard flows.count < room.flows, count.all < DatagramLoop.mostFlowsOfEndpoint,
+            readingCount < room.readings, count.readings < DatagramLoop.mostReadings
         else { return refuse(endpoint, flow, .limited(destination)) }
         switch hooks.begin(endpoint, destination) {
         case .refuse: refuse(endpoint, flow, .denied(destination))
@@ -231,7 +233,7 @@ final class DatagramLoop {
 
     private func refuse(_ endpoint: Int, _ flow: Flow, _ event: ConnectionEvent) {
         let count = counts[endpoint] ?? (all: 0, readings: 0)
-        if flows.count < DatagramLoop.mostFlows, count.all < DatagramLoop.mostFlowsOfEndpoint {
+        if flows.count < room.flows, count.all < DatagramLoop.mostFlowsOfEndpoint {
             remember(endpoint, flow, .refused(until: now + DatagramLoop.memory))
             hooks.event(endpoint, event)
         } else {
@@ -239,13 +241,15 @@ final class DatagramLoop {
             unrememberedCount += 1
             if unrememberedCount <= DatagramLoop.mostUnremembered { hooks.event(endpoint, event) }
         }
-        answer(flow)
+        answer(endpoint, flow)
     }
 
     /// Has the client hear that it is refused, unless too many do.
-    private func answer(_ flow: Flow) {
-        guard answerCount < DatagramLoop.mostAnswers else { return }
+    private func answer(_ endpoint: Int, _ flow: Flow) {
+        let count = answerCounts[endpoint] ?? 0
+        guard answerCount < room.answers, count < room.answersOfEndpoint else { return }
         answerCount += 1
+        answerCounts[endpoint] = count + 1
         UnreachableMessage.send(flow.source, flow.destination)
     }
 
@@ -256,7 +260,10 @@ final class DatagramLoop {
         flows[flow] = Entry(endpoint: endpoint, state: state)
         var count = counts[endpoint] ?? (all: 0, readings: 0)
         count.all += 1
-        if case .reading = state { count.readings += 1 }
+        if case .reading = state {
+            count.readings += 1
+            readingCount += 1
+        }
         counts[endpoint] = count
     }
 
@@ -264,7 +271,10 @@ final class DatagramLoop {
         guard let entry = flows.removeValue(forKey: flow) else { return }
         var count = counts[entry.endpoint] ?? (all: 1, readings: 1)
         count.all -= 1
-        if case .reading = entry.state { count.readings -= 1 }
+        if case .reading = entry.state {
+            count.readings -= 1
+            readingCount -= 1
+        }
         counts[entry.endpoint] = count.all > 0 ? count : nil
     }
 
@@ -272,6 +282,7 @@ final class DatagramLoop {
     func tick() {
         nextTick = now + 250
         (answerCount, unrememberedCount) = (0, 0)
+        answerCounts.removeAll(keepingCapacity: true)
         for (flow, entry) in Array(flows) where now >= entry.state.end {
             forget(flow)
             if case .reading = entry.state { judge(entry.endpoint, flow, .nothing(.silent)) }

@@ -7,7 +7,7 @@ import Synchronization
 /// Stands in the way of the first datagrams that an endpoint sends to servers that it may reach by name, until QUIC's
 /// Initial packets in them have said one.
 ///
-/// The kernel leads them here by `tproxy`. When the name may pass, the caller has the kernel let the flow through
+/// The kernel leads them here by `tproxy`, or drops them and copies them here. When the name may pass, the caller has the kernel let the flow through
 /// (``Hooks/pass``), and what has come is dropped: the client sends it again, as the first packets of a connection that
 /// every rule, limit, budget and translation meets like any other's. When it may not, the client hears at once that nobody is
 /// there for it. Nothing ever leaves from here but that answer.
@@ -20,8 +20,8 @@ public final class DatagramProxy: Sendable {
         public var begin: @Sendable (_ endpoint: Int, _ destination: SocketAddress) -> ConnectionProxy.Beginning
         /// Whether a flow may pass.
         public var allows: @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> Bool
-        /// Has the kernel forget what it knows of a flow's packets until now, and let the flow through. It may be called
-        /// again. When it throws, nothing has been let through that was not before.
+        /// Has the kernel let the flow through, and, where its packets were led here, forget what it knows of them. It may be
+        /// called again. When it throws, nothing has been let through that was not before.
         public var pass: @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) throws -> Void
         /// Is told what happens to an endpoint's flows.
         public var event: @Sendable (_ endpoint: Int, _ event: ConnectionEvent) -> Void
@@ -44,8 +44,8 @@ public final class DatagramProxy: Sendable {
         }
     }
 
-    /// The port of both sockets, IPv4 and IPv6.
-    public let port: UInt16
+    /// The port of both sockets, IPv4 and IPv6; `nil` where copies are read.
+    public let port: UInt16?
     private let loop: EventLoop
     private let isStopped: StopSign
     private let thread: Mutex<WorkThread?>
@@ -57,14 +57,42 @@ public final class DatagramProxy: Sendable {
     ///   - patience: How long a client may take to say a name.
     ///   - hooks: What is called.
     /// - Throws: `LinuxError` if a socket cannot be had. A host without IPv6 is none.
-    public init(registry: NameRegistry, patience: Duration = .seconds(10), hooks: Hooks) throws(LinuxError) {
-        loop = try EventLoop()
+    public convenience init(
+        registry: NameRegistry, patience: Duration = .seconds(10), hooks: Hooks
+    ) throws(LinuxError) {
         let sockets = try DatagramProxy.open()
-        port = try sockets[0].ownAddress().port
+        let port = try sockets[0].ownAddress().port
+        try self.init(
+            registry, port: port, from: LedDatagrams(sockets, port: port), DatagramLoop.Room(), patience, hooks)
+    }
+
+    /// Begins to read copies of datagrams, of all endpoints of a host, and to work.
+    ///
+    /// The kernel drops what it copies, so that nothing is to be forgotten.
+    ///
+    /// - Parameters:
+    ///   - registry: The endpoints, the same as the `NameProxy`'s.
+    ///   - group: The group of nfnetlink_log that they are copied by. Nobody else may read it.
+    ///   - patience: How long a client may take to say a name.
+    ///   - hooks: What is called.
+    /// - Throws: `NetlinkError` if somebody else reads the group or the kernel has no such groups, `LinuxError` if something
+    ///   else cannot be had.
+    public convenience init(
+        registry: NameRegistry, copiedBy group: UInt16, patience: Duration = .seconds(10), hooks: Hooks
+    ) throws {
+        try self.init(registry, port: nil, from: CopiedDatagrams(group: group), .ofHost, patience, hooks)
+    }
+
+    private init(
+        _ registry: NameRegistry, port: UInt16?, from source: any DatagramSource, _ room: DatagramLoop.Room,
+        _ patience: Duration, _ hooks: Hooks
+    ) throws(LinuxError) {
+        loop = try EventLoop()
+        self.port = port
         let sign = StopSign()
         isStopped = sign
         let work = try DatagramLoop(
-            registry: registry, hooks: hooks, loop: loop, sockets: sockets, port: port,
+            registry: registry, hooks: hooks, loop: loop, source: source, room: room,
             patience: patience.milliseconds)
         let carried = CarriedWork(work)
         thread = Mutex(try WorkThread("egret-datagrams") { carried.work.run(sign) })

@@ -18,23 +18,23 @@ extension NameSets {
     ///   - source: The client's address and port.
     ///   - destination: The server's.
     ///   - sets: The names of the sets, whose keys are both, one behind the other, and for how many milliseconds.
+    ///   - forgets: Whether there is something to forget: not where the packets were dropped, as the kernel then forgets them
+    ///     by itself.
     /// - Throws: As ``commit(_:_:)`` does: the flow is then in none of the sets in which it was not before. Only if the
     ///   kernel's answer itself is lost may it be in all.
     public func pass(
-        from source: SocketAddress, to destination: SocketAddress, in sets: [String: UInt64]
+        from source: SocketAddress, to destination: SocketAddress, in sets: [String: UInt64], forgets: Bool = true
     ) throws {
         let coming = sets.mapValues { milliseconds in
-            [
-                ElementBatch.Element(
-                    own: source.address, address: destination.address,
-                    ports: (own: source.port, far: destination.port), milliseconds: milliseconds)
-            ]
+            [NameSets.element(from: source, to: destination, milliseconds: milliseconds)]
         }
         // First, as it may fail, and nothing would take the flow out of the sets before its time.
-        try forget(
-            ConnectionTuple(
-                source: source.address, destination: destination.address, transport: .udp, sourcePort: source.port,
-                destinationPort: destination.port))
+        if forgets {
+            try forget(
+                ConnectionTuple(
+                    source: source.address, destination: destination.address, transport: .udp,
+                    sourcePort: source.port, destinationPort: destination.port))
+        }
         try put(coming)
     }
 
@@ -50,6 +50,41 @@ extension NameSets {
             addresses.mapValues { each in
                 each.map { ElementBatch.Element(address: $0, milliseconds: milliseconds) }
             })
+    }
+
+    /// Puts flows into sets, all or none. One that is in its set keeps the time that it has there, or has it anew, as the
+    /// kernel does it.
+    ///
+    /// - Parameter flows: The flows, and for how many milliseconds.
+    /// - Throws: As ``commit(_:_:)`` does.
+    public func add(flows: [FlowElement: UInt64]) throws {
+        var coming: [String: [ElementBatch.Element]] = [:]
+        for (flow, milliseconds) in flows {
+            coming[flow.set, default: []].append(
+                NameSets.element(from: flow.source, to: flow.destination, milliseconds: milliseconds))
+        }
+        try send(coming: coming, going: [:])
+    }
+
+    /// Takes flows out of sets. What is not there any more, element or set, will do.
+    ///
+    /// - Parameter flows: What goes.
+    /// - Throws: As ``commit(_:_:)`` does, but for what is not there.
+    public func remove(flows: some Sequence<FlowElement>) throws {
+        var all: [String: [ElementBatch.Element]] = [:]
+        for flow in flows {
+            all[flow.set, default: []].append(
+                NameSets.element(from: flow.source, to: flow.destination, milliseconds: 0))
+        }
+        try removePresent(all)
+    }
+
+    private static func element(
+        from source: SocketAddress, to destination: SocketAddress, milliseconds: UInt64
+    ) -> ElementBatch.Element {
+        ElementBatch.Element(
+            own: source.address, address: destination.address, ports: (own: source.port, far: destination.port),
+            milliseconds: milliseconds)
     }
 
     /// Adds elements, all or none, each with its whole time whether it is there or not.
@@ -95,5 +130,22 @@ extension NameSets {
                 }
             }
         }
+    }
+}
+
+/// An element of a set of flows of datagrams that the check of names has let through.
+public struct FlowElement: Hashable, Sendable {
+    /// The set's name.
+    public var set: String
+    /// The client's address and port.
+    public var source: SocketAddress
+    /// The server's.
+    public var destination: SocketAddress
+
+    /// Creates an element.
+    public init(set: String, source: SocketAddress, destination: SocketAddress) {
+        self.set = set
+        self.source = source
+        self.destination = destination
     }
 }

@@ -163,6 +163,11 @@ public final class NameSets: Sendable {
             all[element.set, default: []].append(
                 ElementBatch.Element(own: element.own, address: element.address, milliseconds: 0))
         }
+        try removePresent(all)
+    }
+
+    /// Takes elements out of their sets, where they are there.
+    func removePresent(_ all: [String: [ElementBatch.Element]]) throws {
         do {
             try send(coming: [:], going: all)
         } catch {

@@ -23,6 +23,8 @@ public struct PacketSummary: Hashable, Sendable {
     public var length: Int
     /// Whether it is a fragment other than the first, which has no ports.
     public var isLaterFragment: Bool
+    /// Where the upper-layer protocol's header begins in the bytes; `nil` if it is not there.
+    public private(set) var transportOffset: Int?
 
     /// Reads a packet from its network header on. Never traps, whatever the bytes.
     ///
@@ -125,6 +127,7 @@ public struct PacketSummary: Hashable, Sendable {
     private mutating func readTransport(_ bytes: ArraySlice<UInt8>) {
         guard !isLaterFragment else { return }
         var reader = ByteReader(bytes)
+        transportOffset = bytes.isEmpty ? nil : bytes.startIndex
         if transport.hasPorts {
             sourcePort = try? reader.readBigEndian(UInt16.self, "ports")
             destinationPort = try? reader.readBigEndian(UInt16.self, "ports")
