@@ -251,7 +251,7 @@ struct DatagramLoopTests {
         for address in [SocketAddress(ipv4: 0x7f00_0001, port: 40_999), SocketAddress(ipv6: 1, port: 40_999)] {
             let sender = try InternetSocket.datagrams(to: address)
             let long = [UInt8](repeating: 7, count: 5_000)
-            _ = try? sender.send(long)
+            _ = try? sender.send(long[...])
             var (payloads, flows): ([[UInt8]], [DatagramLoop.Flow]) = ([], [])
             for _ in 0..<100 where payloads.isEmpty {
                 source.receive(at: 0) { bytes, flow in

@@ -3,6 +3,8 @@
 
 import EgretAddressing
 import EgretCompiler
+import EgretEvaluator
+import EgretGreetingWire
 import EgretLinux
 import EgretNames
 import EgretPolicy
