@@ -162,6 +162,14 @@ struct HostRoutePlanTests {
         #expect(Swift.Set(tables).count == 63)
         #expect(tables.allSatisfy { !RouteMark.tables(slot: 0x3fff).contains($0) && $0 > 0x6508_0000 })
         #expect(HostRouteMark.ways.map { HostRouteMark.label(way: $0) } == Array(33...95))
+        #expect(RouteMark.diversionLabel < HostNames.label && HostNames.label < HostRouteMark.led)
+        // No run has them delivered on the host as what is led to its name check.
+        for mark in marks + sent + HostRouteMark.ways.map({ HostRouteMark.answer(way: $0) }) {
+            for slot in [0, 0x2000, 0x3fff] {
+                let diversion = RouteMark.diversion(slot: slot)
+                #expect(mark & diversion.mask != diversion.value)
+            }
+        }
     }
 
     @Test("a way's death changes one chain, and a way that leaves drops what is on it")

@@ -66,7 +66,7 @@ struct RouteProgramTests {
             in: state([1, 2], [route], addresses: [1: [try #require(IPAddress("192.0.2.7"))]]))
         #expect(
             rules(whole, "prerouting", "from", "choose", "route-0-ipv4", "route-0-ipv6") == [
-                "prerouting: meta iif == 9 meta mark & 0x80003fff == 0x80000003 accept",
+                "prerouting: meta iif == 9 meta mark & 0xc0003fff == 0x80000003 accept",
                 "prerouting: meta iif == 9 goto from",
                 "from: fib daddr type == 2 accept", "from: ct direction == reply accept",
                 "from: ct state invalid,untracked accept",
