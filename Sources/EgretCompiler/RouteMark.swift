@@ -28,7 +28,7 @@ public enum RouteMark {
 
     /// The mark that what proxies send by any way has in common, and the bits that it is in.
     static func sentByWays(slot: Int) -> (value: UInt32, mask: UInt32) {
-        (sent(way: 0, slot: slot), ~sentWayMask)
+        (sent(way: 0, slot: slot), ~(sentWayMask | HostNames.others))
     }
 
     /// What the mark of the host's answers by a way has besides a check's.
