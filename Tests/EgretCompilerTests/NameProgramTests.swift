@@ -97,6 +97,8 @@ struct NameProgramTests {
                     + "meta mark set meta mark & 0x3fffc000 | 0x80000003 accept",
                 "counter name \"egret3-unheard\" drop",
             ])
+        // Its label is no endpoint's and no way's.
+        #expect(!([HostNames.label] + HostRouteMark.ways.map { HostRouteMark.label(way: $0) }).contains(30))
         #expect(lines(program, in: "egret3-guard").count == 3)
         #expect(lines(program, in: "egret3-guard").allSatisfy { $0.hasSuffix("counter name \"egret3-strayed\" drop") })
     }
