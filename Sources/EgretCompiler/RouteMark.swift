@@ -28,7 +28,7 @@ public enum RouteMark {
 
     /// The mark that what proxies send by any way has in common, and the bits that it is in.
     static func sentByWays(slot: Int) -> (value: UInt32, mask: UInt32) {
-        (sent(way: 0, slot: slot), ~sentWayMask)
+        (sent(way: 0, slot: slot), ~(sentWayMask | HostNames.others))
     }
 
     /// What the mark of the host's answers by a way has besides a check's.
@@ -57,18 +57,19 @@ public enum RouteMark {
         return first..<first + 32
     }
 
-    /// The mark of a run's packets that are led to its name check, and the bits that it is in: bit 31, which no way uses,
-    /// and the slot.
+    /// The mark of a run's packets that are led to its name check, and the bits that it is in: bit 31, which no way of a run
+    /// uses, and the slot. Bit 30 is clear: a host's ways have both.
     public static func diversion(slot: Int) -> (value: UInt32, mask: UInt32) {
-        (0x8000_0000 | UInt32(truncatingIfNeeded: slot & 0x3fff), 0x8000_3fff)
+        (0x8000_0000 | UInt32(truncatingIfNeeded: slot & 0x3fff), 0xc000_3fff)
     }
 
     /// The routing table that has the run's diverted packets delivered on the host: the first of the run's, which is no
     /// way's.
     public static func diversionTable(slot: Int) -> UInt32 { tables(slot: slot).lowerBound }
 
-    /// The label of connections that are led to the name check, from their first packet to their last.
-    static let diversionLabel: UInt8 = 95
+    /// The label of connections that are led to the name check, from their first packet to their last: below those of a host's
+    /// endpoints and ways.
+    static let diversionLabel: UInt8 = 30
 
     /// The place of the rule for diverted packets: before those of ways.
     public static let diversionRulePriority: UInt32 = 498

@@ -307,6 +307,31 @@ struct NameServiceTests {
         #expect(service.proxies.withLock { $0?.questions } === after.questions)
     }
 
+    @Test("a proxy that cannot be started again keeps neither the other nor what changes with time")
+    func failingRestart() throws {
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
+        try service.start()
+        defer { service.end() }
+        let before = try #require(service.proxies.withLock { $0 })
+        // Its sockets have gone, and somebody else has its port.
+        before.questions.stop()
+        let other = try InternetSocket.datagrams(
+            at: SocketAddress(ipv4: 0, port: before.questions.port), receiveBuffer: 4_096)
+        service.noteEnd(of: .questions, LinuxError(.overrun, operation: "wait"))
+        service.noteEnd(of: .checks, LinuxError(.overrun, operation: "wait"))
+        let over = try holding("a.example.test", until: 1)
+        service.state.withLock { $0.inherited = ["veth1#4": [over]] }
+        #expect(throws: (any Error).self) { try service.tick() }
+        let after = try #require(service.proxies.withLock { $0 })
+        #expect(after.questions === before.questions && after.connections !== before.connections)
+        let left = service.state.withLock { $0.inherited }
+        #expect(left.isEmpty)
+        let ended = service.ended.withLock { Array($0.keys) }
+        #expect(ended == [.questions])
+        withExtendedLifetime(other) {}
+    }
+
     @Test("a connection from an address that is its endpoint's no more ends, though the name is allowed")
     func passedOn() throws {
         let directory = try TemporaryDirectory()

@@ -227,10 +227,12 @@ struct HostPlanTests {
         let asking = plan.tablePrograms.flatMap(\.rules).filter { $0.chain == "names-ask" }.map { NftText.render($0) }
         #expect(asking.count == 4)
         let sent = plan.tablePrograms.flatMap(\.rules).filter { $0.chain == "names-sent" }.map { NftText.render($0) }
-        let byWay = "meta mark & 0x60ffffff == 0x40400000"
+        let byWay = "meta mark & 0x60ff3fff == 0x40400000"
         #expect(sent.count == 5)
         #expect(sent.first == "\(byWay) ct label & 32 != 32 counter name \"names-strayed\" drop")
         #expect(sent.filter { $0.hasPrefix("\(byWay) meta nfproto") }.count == 2)
+        // Whatever kube-proxy has added (bits 14 and 15).
+        #expect(sent.filter { $0.hasPrefix("meta mark & 0xffff3fff == 0x00400000 meta nfproto") }.count == 2)
         for (rule, family) in [(1, "ipv4"), (2, "ipv6")] {
             let (digit, source) = (family.suffix(1), family == "ipv4" ? "ip" : "ip6")
             #expect(

@@ -34,7 +34,7 @@ struct NameProgramTests {
     func leading() throws {
         #expect(
             try lines(program([NameProgramTests.door]), in: "egret3-lead").suffix(6) == [
-                "ct direction == reply accept", "ct label & 95 == 95 goto egret3-check",
+                "ct direction == reply accept", "ct label & 30 == 30 goto egret3-check",
                 "ct state invalid,established,related,untracked accept", "fib daddr type == 2 accept",
                 "meta nfproto == ipv4 meta l4proto == tcp ip daddr @g1-d0-ipv4 th dport == 443 "
                     + "goto egret3-check",
@@ -79,7 +79,7 @@ struct NameProgramTests {
         #expect(check.count == 4)
         #expect(
             check[0].hasPrefix(
-                "meta l4proto == udp limit name \"egret3-first\" tproxy to :5444 ct label set 95 "))
+                "meta l4proto == udp limit name \"egret3-first\" tproxy to :5444 ct label set 30 "))
         #expect(program.program.limits.map(\.name) == ["egret3-questions", "egret3-first"])
         #expect(check[1] == "meta l4proto == udp counter name \"egret3-unheard\" drop")
         #expect(check[2].hasPrefix("tproxy to :5443 "))
@@ -93,10 +93,12 @@ struct NameProgramTests {
         let program = try program([NameProgramTests.door])
         #expect(
             lines(program, in: "egret3-check") == [
-                "tproxy to :5443 ct label set 95 ct mark set ct mark & 0x0000ffff | 0x12340000 "
-                    + "meta mark set meta mark & 0x7fffc000 | 0x80000003 accept",
+                "tproxy to :5443 ct label set 30 ct mark set ct mark & 0x0000ffff | 0x12340000 "
+                    + "meta mark set meta mark & 0x3fffc000 | 0x80000003 accept",
                 "counter name \"egret3-unheard\" drop",
             ])
+        // Its label is no endpoint's and no way's.
+        #expect(!([HostNames.label] + HostRouteMark.ways.map { HostRouteMark.label(way: $0) }).contains(30))
         #expect(lines(program, in: "egret3-guard").count == 3)
         #expect(lines(program, in: "egret3-guard").allSatisfy { $0.hasSuffix("counter name \"egret3-strayed\" drop") })
     }

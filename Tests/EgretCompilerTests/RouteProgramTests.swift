@@ -66,7 +66,7 @@ struct RouteProgramTests {
             in: state([1, 2], [route], addresses: [1: [try #require(IPAddress("192.0.2.7"))]]))
         #expect(
             rules(whole, "prerouting", "from", "choose", "route-0-ipv4", "route-0-ipv6") == [
-                "prerouting: meta iif == 9 meta mark & 0x80003fff == 0x80000003 accept",
+                "prerouting: meta iif == 9 meta mark & 0xc0003fff == 0x80000003 accept",
                 "prerouting: meta iif == 9 goto from",
                 "from: fib daddr type == 2 accept", "from: ct direction == reply accept",
                 "from: ct state invalid,untracked accept",
@@ -90,9 +90,9 @@ struct RouteProgramTests {
         #expect(
             rules(whole, "forward", "guard", "postrouting") == [
                 "forward: meta iif == 9 goto guard",
-                "postrouting: meta mark & 0xe0ffffff == 0x20400003 ct label & 97 == 97 masquerade",
+                "postrouting: meta mark & 0xe0ff3fff == 0x20400003 ct label & 97 == 97 masquerade",
                 "postrouting: meta nfproto == ipv4 ip saddr == 10.1.0.2 ct label & 98 == 98 counter snat ip to 192.0.2.9",
-                "postrouting: meta nfproto == ipv4 meta mark & 0xe0ffffff == 0x20400003 ct label & 98 == 98 "
+                "postrouting: meta nfproto == ipv4 meta mark & 0xe0ff3fff == 0x20400003 ct label & 98 == 98 "
                     + "counter snat ip to 192.0.2.9",
                 "\(isOnWay[0]) meta oif != 101 counter name \"strayed\" drop",
                 "\(isOnWay[0]) meta mark & 0x3f000000 != 0x01000000 counter name \"strayed\" drop",
@@ -117,7 +117,7 @@ struct RouteProgramTests {
         let whole = program(routes).program(in: state)
         #expect(
             rules(whole, "departure", "lost", "sent") == [
-                "departure: meta mark & 0xe0ffffff == 0x20400003 goto sent",
+                "departure: meta mark & 0xe0ff3fff == 0x20400003 goto sent",
                 "lost: meta l4proto == tcp counter name \"strayed\" reject with tcp reset",
                 "lost: counter name \"strayed\" drop",
                 "sent: meta mark & 0x1f000000 == 0x01000000 meta oif == 101 goto sent-1",
@@ -132,8 +132,8 @@ struct RouteProgramTests {
             ])
         for number in 1...RouteWay.limit {
             let (sent, check) = (RouteMark.sent(way: number, slot: 3), RouteMark.check(way: number, slot: 3))
-            #expect(sent & RouteMark.checkMask == check && sent & 0xe0ff_ffff == 0x2040_0003)
-            #expect(check & 0xe0ff_ffff != 0x2040_0003 && sent & HostNames.mark.mask != HostNames.mark.value)
+            #expect(sent & RouteMark.checkMask == check && (sent | 0xc000) & 0xe0ff_3fff == 0x2040_0003)
+            #expect(check & 0xe0ff_3fff != 0x2040_0003 && sent & HostNames.mark.mask != HostNames.mark.value)
             #expect(sent & HostRouteMark.answers.mask != HostRouteMark.answers.value)
             #expect(sent & RouteMark.answers(slot: 3).mask != RouteMark.answers(slot: 3).value)
         }
@@ -150,7 +150,7 @@ struct RouteProgramTests {
             let all = rules(program([route]).program(in: state([1], [route])), "postrouting")
             // What the run's proxies send gets the same.
             let own = all.filter { $0.contains("ip saddr") }
-            let sent = "meta mark & 0xe0ffffff == 0x20400003"
+            let sent = "meta mark & 0xe0ff3fff == 0x20400003"
             #expect(all == own + own.map { $0.replacing("ip saddr == 10.1.0.2", with: sent) })
             return own
         }

@@ -49,7 +49,9 @@ extension NameProxyTests {
         #expect(try bench.elements(0, .ipv4).contains("203.0.113.10"))
         #expect(asked == (isOverStream ? 0 : 2))
         #expect(try bench.short(NameProxyTests.elsewhere, name) == ["203.0.113.10"])
-        #expect(asked == (isOverStream ? 0 : 3))
+        // A datagram of a header alone could be anybody's: it is believed for its question and no other.
+        let isCertain = kind != "formerr"
+        #expect(asked == (isOverStream ? 0 : isCertain ? 3 : 4))
     }
 
     @Test("what is no matter of the server is its answer: wrong signatures, and what it does not do")

@@ -130,6 +130,11 @@ struct AgentNameTests {
             nft add table ip lead; nft add chain ip lead o '{ type nat hook output priority -100; }'
             nft add rule ip lead o ip daddr 203.0.113.10 tcp dport 80 dnat to 10.9.0.3
             get a http://www.example.test; curl -s -o /dev/null -w '%{http_code}\\n' http://203.0.113.10
+            # kube-proxy marks the first packet of what it is to masquerade, besides: that goes nowhere either.
+            nft add chain ip lead p '{ type filter hook postrouting priority 300; }'
+            nft 'add rule ip lead p ip daddr 10.9.0.3 tcp dport 80 tcp flags & (syn | ack) == syn counter'
+            nft insert rule ip lead o ip daddr 203.0.113.10 meta mark set meta mark or 0x4000
+            get a http://www.example.test; nft list chain ip lead p | grep -o 'packets [0-9]*'
             kill $server; wait $server 2>/dev/null; nft delete table ip lead
             finish
             """,
@@ -137,6 +142,8 @@ struct AgentNameTests {
                 a: 200
                 a: error 28
                 200
+                a: error 28
+                packets 0
                 """)
     }
 

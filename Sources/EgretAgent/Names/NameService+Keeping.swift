@@ -9,9 +9,12 @@ import Synchronization
 
 extension NameService {
     /// Looks after what changes with time. To be called about once a second.
+    ///
+    /// - Throws: An error if a proxy that has ended cannot be started again, or notes not be written; the rest is done.
     func tick() throws {
         if !isRunning { return }
-        try restart()
+        var failure: (any Error)?
+        do { try restart() } catch { failure = error }
         let now = EgretLinux.BootClock.milliseconds
         let changed = changedByTime()
         if !changed.isEmpty { resetConnections(anew: []) { changed.contains($0) } }
@@ -26,6 +29,7 @@ extension NameService {
                     + members.map { ($0.link, registry.holdings(of: $0.slot, now: now)) }
             }
         }
+        if let failure { throw failure }
     }
 
     /// The endpoints whose open connections a rule's time may have ended since the last call.

@@ -187,23 +187,29 @@ final class NameService: Sendable {
     /// Starts proxies again that have ended by themselves, at their ports and with their sockets: what has waited there is
     /// answered, and what leads there in the kernel goes on.
     ///
-    /// - Throws: An error if one cannot be started; it is tried again with the next call.
+    /// - Throws: An error if one cannot be started, when the other was; it is tried again with the next call.
     func restart() throws {
         if ended.withLock({ $0.isEmpty }) { return }
         try proxies.withLock { proxies -> Void in
             guard var running = proxies else { return }
+            var failure: (any Error)?
             // The former one's thread has ended, or is about to. It stops last, as the sockets are closed with it where nobody else
             // has them.
             let (questions, connections) = (running.questions, running.connections)
-            let new = try replacing(.questions) {
-                try makeQuestions(at: questions.port, former: questions.sockets, running.sets)
-            }
-            if let new {
-                running.questions = new
-                proxies = running
-                let isHeld = questions.isHeld
-                questions.stop()
-                if !isHeld { new.begin() }
+            do {
+                let sets = running.sets
+                let new = try replacing(.questions) {
+                    try makeQuestions(at: questions.port, former: questions.sockets, sets)
+                }
+                if let new {
+                    running.questions = new
+                    proxies = running
+                    let isHeld = questions.isHeld
+                    questions.stop()
+                    if !isHeld { new.begin() }
+                }
+            } catch {
+                failure = error
             }
             let other = try replacing(.checks) {
                 try makeConnections(at: connections.port, former: connections.sockets)
@@ -215,6 +221,7 @@ final class NameService: Sendable {
                 connections.stop()
                 if !isHeld { other.begin() }
             }
+            if let failure { throw failure }
         }
     }
 

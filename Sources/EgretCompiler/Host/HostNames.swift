@@ -38,6 +38,9 @@ public enum HostNames {
     public static let mark: (value: UInt32, mask: UInt32) = (0x2000_0000, 0xff00_0000)
     /// The mark of what the name check sends to servers: of bits that no way and no lead uses.
     public static let sent: UInt32 = 0x0040_0000
+    /// The bits of the packet mark that say nothing about what proxies send: kube-proxy sets them on what it translates, before
+    /// the rules that know such packets.
+    static let others: UInt32 = 0xc000
     /// The routing table that has such packets delivered on the host: behind those of ways.
     public static let routingTable: UInt32 = 0x6600_0040
     /// The label of connections that are led to a proxy, from their first packet to their last: below those of ways.
@@ -149,7 +152,7 @@ public enum HostNames {
         let led = HostRouteMark.led
         let isOnNone = Statement.notEqual(.connectionLabel(led), UInt128(1) << UInt128(led))
         var rules = [Rule(in: sending, [isByWay, isOnNone] + stray)]
-        for isSent in [Statement.equal(.packetMark(mask: .max), UInt128(sent)), isByWay] {
+        for isSent in [Statement.equal(.packetMark(mask: ~others), UInt128(sent)), isByWay] {
             rules += AddressFamily.allCases.map { family in
                 Rule(
                     in: sending, [isSent, family.isPackets, .inSet(family.destination, members(family))] + stray)

@@ -29,7 +29,9 @@ public enum HostRouteMark {
     /// The mark of what the host's proxies send by a way for endpoints.
     public static func sent(way number: Int) -> UInt32 { packet(way: number) | HostNames.sent }
     /// The mark that what proxies send by any way has in common, and the bits that it is in.
-    static let sentByWays: (value: UInt32, mask: UInt32) = (0x4000_0000 | HostNames.sent, 0x60ff_ffff)
+    static let sentByWays: (value: UInt32, mask: UInt32) = (
+        0x4000_0000 | HostNames.sent, 0x60ff_ffff & ~HostNames.others
+    )
 
     /// The mark that the answers of all ways have in common, and the bits that it is in.
     public static let answers: (value: UInt32, mask: UInt32) = (0x4000_0000 | answerBit, 0x6000_0000 | answerBit)

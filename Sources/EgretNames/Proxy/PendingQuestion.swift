@@ -60,6 +60,8 @@ struct PendingQuestion {
     var isOverStream = false
     /// The server that is asked it again without EDNS, because it has not understood it.
     var plainServer: NameServer?
+    /// Whether that was certain to be the server's answer, so that others' questions may go by it.
+    var isPlainCertain = false
     /// Whether it is among the questions that are counted for all endpoints.
     var isCounted = false
     /// Whether it went out with EDNS.

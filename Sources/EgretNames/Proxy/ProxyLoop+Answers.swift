@@ -25,7 +25,7 @@ extension ProxyLoop {
         pending[id] = nil
         detach(question)
         if question.servers.count > 1 { silentServers.noteAnswer(of: question.server, now: now) }
-        if !asksPlainly(message, question, id), !passesOn(message, question, id) {
+        if !asksPlainly(message, question, id, isOverStream: isOverStream), !passesOn(message, question, id) {
             judge(message, layout, bytes, question)
         }
         return true
@@ -33,11 +33,17 @@ extension ProxyLoop {
 
     /// Asks the same server again, once, without EDNS where it may not know that: then it answers FORMERR, or NOTIMP, and without
     /// EDNS too (RFC 6891, sections 6.2.2 and 7).
-    private func asksPlainly(_ message: DNSMessage, _ question: PendingQuestion, _ id: UInt64) -> Bool {
+    ///
+    /// A datagram that does not even repeat the question has nothing but the id to be known by. What it says is good for this
+    /// question: whoever guesses one must not take EDNS, and with it signatures, from everybody's.
+    private func asksPlainly(
+        _ message: DNSMessage, _ question: PendingQuestion, _ id: UInt64, isOverStream: Bool
+    ) -> Bool {
         let code = message.responseCode
         if question.plainServer == question.server {
             // It is the question that such a server does not understand, if it fails again.
-            if code == .noError || code == .nameError { plainServers.note(question.server, now: now) }
+            let isAnswer = code == .noError || code == .nameError
+            if isAnswer, question.isPlainCertain { plainServers.note(question.server, now: now) }
             return false
         }
         guard question.isExtended, code == .formatError || code == .notImplemented, message.extended == nil,
@@ -45,6 +51,7 @@ extension ProxyLoop {
         else { return false }
         var next = question
         next.plainServer = question.server
+        next.isPlainCertain = isOverStream || !message.questions.isEmpty
         start(next, id)
         return true
     }

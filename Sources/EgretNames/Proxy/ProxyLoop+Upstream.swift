@@ -54,7 +54,7 @@ extension ProxyLoop {
     }
 
     private func startDatagram(_ question: inout PendingQuestion, _ id: UInt64, _ place: UpstreamPlace) -> Bool {
-        guard let port = port(to: place) else { return false }
+        guard let port = port(to: place, for: question.owner) else { return false }
         // Ids of one port differ.
         repeat {
             question.sentID = UInt16(truncatingIfNeeded: random.next())
@@ -71,24 +71,25 @@ extension ProxyLoop {
     }
 
     /// One of the ports to a server, by chance; there are more as more are needed.
-    private func port(to place: UpstreamPlace) -> UpstreamPort? {
+    private func port(to place: UpstreamPlace, for owner: NameOwner) -> UpstreamPort? {
         let open = ports[place] ?? []
         let index = random.next(below: ProxyLimits.portsPerServer)
         if index < open.count { return open[index] }
-        if portCount >= ProxyLimits.ports { makeRoomForPort() }
+        if !portCounts.hasRoom(for: owner) { makeRoomForPort(of: owner) }
         let token = newToken()
-        guard portCount < ProxyLimits.ports, let port = try? UpstreamPort(place, token: token, now: now),
+        guard portCounts.hasRoom(for: owner), let port = try? UpstreamPort(place, of: owner, token: token, now: now),
             (try? add(.port(port), port.socket, .readable, token: token)) != nil
         else { return open.first }
-        portCount += 1
+        portCounts.add(owner)
         ports[place, default: []].append(port)
         return port
     }
 
-    /// Gives up the port that was used least of late, of those where nothing waits.
-    private func makeRoomForPort() {
+    /// Gives up the port that was used least of late, of those where nothing waits: one of the same endpoint's, if it has any.
+    private func makeRoomForPort(of owner: NameOwner) {
         let idle = ports.values.joined().filter(\.waiting.isEmpty)
-        if let port = idle.min(by: { $0.lastUse < $1.lastUse }) { retire(port) }
+        let own = idle.filter { $0.owner == owner }
+        if let port = (own.isEmpty ? idle : own).min(by: { $0.lastUse < $1.lastUse }) { retire(port) }
     }
 
     /// Closes the ports that nobody has needed for a while.
@@ -110,7 +111,7 @@ extension ProxyLoop {
     private func closeIfDone(_ port: UpstreamPort) {
         guard port.usesLeft <= 0, port.waiting.isEmpty, sources.removeValue(forKey: port.token) != nil else { return }
         loop.remove(port.socket.descriptor)
-        portCount -= 1
+        portCounts.remove(port.owner)
     }
 
     private func startStream(_ question: inout PendingQuestion, _ id: UInt64, _ place: UpstreamPlace) -> Bool {

@@ -72,8 +72,8 @@ final class ProxyLoop {
     /// The servers that are asked without EDNS.
     var plainServers = PlainServers()
     var ports: [UpstreamPlace: [UpstreamPort]] = [:]
-    /// All ports that are open, also those that take no more questions.
-    var portCount = 0
+    /// All ports that are open, also those that take no more questions, by whose question has opened them.
+    var portCounts = OwnerCounts(most: ProxyLimits.ports)
     var clients: [UInt64: ClientStream] = [:]
     /// How many connections endpoints have.
     var clientCounts = OwnerCounts(most: ProxyLimits.connections)

@@ -15,6 +15,8 @@ struct UpstreamPlace: Hashable {
 final class UpstreamPort {
     let socket: InternetSocket
     let place: UpstreamPlace
+    /// Whose question has opened it. Others' go out from here as well.
+    let owner: NameOwner
     let token: UInt64
     /// When a question went out from here for the last time, in milliseconds.
     var lastUse: UInt64
@@ -25,9 +27,10 @@ final class UpstreamPort {
     /// The waiting questions, by the id under which they went out.
     var waiting: [UInt16: UInt64] = [:]
 
-    init(_ place: UpstreamPlace, token: UInt64, now: UInt64) throws(LinuxError) {
+    init(_ place: UpstreamPlace, of owner: NameOwner, token: UInt64, now: UInt64) throws(LinuxError) {
         socket = try InternetSocket.datagrams(to: place.server, mark: place.mark)
         self.place = place
+        self.owner = owner
         self.token = token
         lastUse = now
     }
