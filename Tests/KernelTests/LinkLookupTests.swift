@@ -3,6 +3,7 @@
 
 import EgretLinux
 import EgretNetlink
+import EgretNetlinkWire
 import EgretNetworks
 import EgretShaping
 import EgretTesting
