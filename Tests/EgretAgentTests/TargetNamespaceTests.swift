@@ -52,6 +52,9 @@ struct TargetNamespaceTests {
         let target = try #require(container.target(of: "docker"))
         #expect(target.sandbox == sandbox)
         #expect(target.path == "/proc/7/ns/net")
+        // So egret attach names it, wherever its first process is.
+        #expect(target.isFoundBy(target.path) && target.isFoundBy(sandbox ?? target.path))
+        #expect(!target.isFoundBy("") && !target.isFoundBy("/proc/8/ns/net"))
         // A record of an earlier version has none.
         let record = AttachedRecord(target: target, cookie: 1, links: [])
         #expect(try JSONDecoder().decode(AttachedRecord.self, from: JSONEncoder().encode(record)) == record)
