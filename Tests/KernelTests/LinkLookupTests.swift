@@ -31,7 +31,7 @@ struct LinkLookupTests {
                 #expect(try links.link(named: name) == nil, "\(name)")
             }
             // An endpoint that waits has the number 0.
-            for index in [0, bridge.index + 1_000, 0x7fff_ffff, 0x8000_0000, .max] {
+            for index: UInt32 in [0, bridge.index + 1_000, 0x7fff_ffff, 0x8000_0000, .max] {
                 #expect(try links.link(index) == nil, "\(index)")
             }
             // Nor is a link removed by a name that is not its own.
