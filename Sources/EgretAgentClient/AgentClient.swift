@@ -71,7 +71,7 @@ public struct AgentClient: Sendable {
     /// - Returns: One for each of their links.
     /// - Throws: `APIError` if the agent refuses; ``AgentClientError`` if there is no answer.
     public func endpoints(named name: String) throws -> [EndpointInfo] {
-        try send("GET", "/v1/endpoints?name=\(name)")
+        try send("GET", "/v1/endpoints?name=\(QueryValue.encoded(name))")
     }
 
     /// The addresses of a group that its feed holds, one block in each line.
@@ -82,7 +82,7 @@ public struct AgentClient: Sendable {
     /// The flows that the kernel has told of.
     public func flows(_ query: FlowQuery = FlowQuery()) throws -> FlowList {
         var parameters: [String] = []
-        if let endpoint = query.endpoint { parameters.append("endpoint=\(endpoint)") }
+        if let endpoint = query.endpoint { parameters.append("endpoint=\(QueryValue.encoded(endpoint))") }
         if query.deniedOnly { parameters.append("verdict=denied") }
         if query.after > 0 { parameters.append("after=\(query.after)") }
         return try send("GET", "/v1/flows" + (parameters.isEmpty ? "" : "?") + parameters.joined(separator: "&"))
@@ -96,7 +96,7 @@ public struct AgentClient: Sendable {
 
     /// What was used, summed.
     public func usage(_ query: UsageQuery = UsageQuery()) throws -> [UsageRow] {
-        let since = query.since.map { "&since=\($0)" } ?? ""
+        let since = query.since.map { "&since=\(QueryValue.encoded($0))" } ?? ""
         let prices = query.hasPriceLists ? "&prices=true" : ""
         return try send("GET", "/v1/usage?by=\(query.keys.map(\.rawValue).joined(separator: ","))\(since)\(prices)")
     }

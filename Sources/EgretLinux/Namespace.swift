@@ -75,9 +75,10 @@ public struct Namespace: Sendable {
         self.descriptor = descriptor
     }
 
-    /// Opens a namespace by a file, such as `/run/netns/blue`.
+    /// Opens a namespace by a file, such as `/run/netns/blue`. A file that is none is found out when it is used; a pipe that
+    /// nobody writes to is not waited for.
     public static func open(_ kind: Kind, path: String) throws(LinuxError) -> Namespace {
-        Namespace(kind, descriptor: try Descriptor.open(path))
+        Namespace(kind, descriptor: try Descriptor.open(path, .nonBlocking))
     }
 
     /// Opens the namespace a process is in; for ``Kind/process``, the one it was born in.

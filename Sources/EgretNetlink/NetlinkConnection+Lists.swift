@@ -15,24 +15,28 @@ extension NetlinkConnection {
 
     /// The link with an index in the connection's network namespace; `nil` if there is none.
     ///
-    /// - Parameter index: The index.
+    /// - Parameter index: The index. 0, which stands for no link, and those beyond the kernel's are nobody's; asked for one, the
+    ///   kernel would say that the question is wrong.
     /// - Returns: The link.
     /// - Throws: ``NetlinkError`` if the kernel cannot be asked.
     public func link(_ index: UInt32) throws -> LinkRecord? {
-        try present("\(index)") { sequence throws(WireError) in
+        guard (1...UInt32(Int32.max)).contains(index) else { return nil }
+        return try present("\(index)") { sequence throws(WireError) in
             try RouteWire.linkRequest(index: index, sequence: sequence)
         }
     }
 
     /// The link of a name in the connection's network namespace; `nil` if there is none.
     ///
-    /// - Parameter name: The name.
+    /// - Parameter name: The name that rules know it by. Alternative names (`ip link property add altname`), by which the kernel
+    ///   finds links as well, are none.
     /// - Returns: The link.
     /// - Throws: ``NetlinkError`` if the kernel cannot be asked.
     public func link(named name: InterfaceName) throws -> LinkRecord? {
-        try present("\(name)") { sequence throws(WireError) in
+        let found = try present("\(name)") { sequence throws(WireError) in
             try RouteWire.linkRequest(named: name, sequence: sequence)
         }
+        return found?.name == name.rawValue ? found : nil
     }
 
     private func present(

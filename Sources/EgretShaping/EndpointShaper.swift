@@ -24,6 +24,8 @@ public final class EndpointShaper {
     private var shapes: [ShapingSite: TrafficShape] = [:]
     /// The indices of the interfaces that are places of their own.
     private var queues: [ShapingSite: UInt32] = [:]
+    /// The links by which endpoints with several are known, or may be: frames of the others wait in their queues as well.
+    private var gathered: Set<UInt32> = []
     /// Whether the kernel may hold limits that are not known here.
     private var isUnknown = true
 
@@ -51,7 +53,11 @@ public final class EndpointShaper {
         _ wanted: [UInt32: EndpointRates], before pools: [TrafficDirection: UInt32] = [:]
     ) throws(NetlinkError) {
         if isUnknown && wanted.isEmpty { return }
-        if isUnknown { try look() }
+        if isUnknown {
+            try look()
+            for (link, rates) in wanted where !rates.isGathered { gathered.remove(link) }
+        }
+        for (link, rates) in wanted where rates.isGathered { gathered.insert(link) }
         for (site, shape) in EndpointShaper.sites(wanted).sorted(by: { $0.key.order < $1.key.order })
         where shapes[site] != shape {
             switch site {
@@ -73,8 +79,8 @@ public final class EndpointShaper {
     ///
     /// - Parameters:
     ///   - wanted: The rates that stay.
-    ///   - pause: Waits for so long until what is on its way has passed. Where a link is gone that is nothing: the kernel drops
-    ///     frames that come out of a queue and belong to no link.
+    ///   - pause: Waits for so long until what is on its way has passed. Where a link is gone that is nothing, unless its
+    ///     endpoint has others: the kernel drops frames that come out of a queue and belong to no link.
     /// - Throws: `NetlinkError` naming the step.
     public func release(except wanted: [UInt32: EndpointRates], pause: (Duration) -> Void) throws(NetlinkError) {
         if isUnknown { try look() }
@@ -82,7 +88,9 @@ public final class EndpointShaper {
         let gone = Set(shapes.keys).union(queues.keys).subtracting(kept).sorted { $0.order < $1.order }
         if gone.isEmpty { return }
         var isNeeded = false
-        for site in gone where try isThere(site.link) {
+        for site in gone {
+            let isPresent = try isThere(site.link)
+            guard isPresent || site.name != nil && gathered.contains(site.link) else { continue }
             try? open(site)
             isNeeded = true
         }
@@ -92,6 +100,7 @@ public final class EndpointShaper {
             shapes[site] = nil
             queues[site] = nil
         }
+        gathered.formIntersection(kept.map(\.link))
     }
 
     /// Forgets what is known: the next call looks at the kernel.
@@ -155,6 +164,7 @@ public final class EndpointShaper {
         let (records, found) = try present()
         shapes = [:]
         queues = found
+        gathered = Set(found.keys.map(\.link))
         let own = Set(found.values)
         for (link, record) in records where !own.contains(link) {
             if record.handle == EndpointShaper.handle || record.handle == QueueTree.handle {
@@ -217,6 +227,8 @@ public final class EndpointShaper {
     }
 
     private func isThere(_ link: UInt32) throws(NetlinkError) -> Bool {
+        // What a queue's name says may be no number of a link's, and the kernel is not to be asked for it then.
+        guard (1...UInt32(Int32.max)).contains(link) else { return false }
         do throws(NetlinkError) {
             _ = try connection.get("get link \(link)") { sequence throws(WireError) in
                 try RouteWire.linkRequest(index: link, sequence: sequence)

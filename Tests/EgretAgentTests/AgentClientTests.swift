@@ -1,13 +1,14 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
-import EgretAgent
 import EgretAgentAPI
 import EgretAgentClient
 import EgretLinux
 import EgretTesting
 import Foundation
 import Testing
+
+@testable import EgretAgent
 
 @Suite("The agent's client and its server")
 struct AgentClientTests {
@@ -51,6 +52,34 @@ struct AgentClientTests {
             #expect(service.calls[7].numbers == [nil])
             #expect(service.calls[8].numbers == [6])
         }
+    }
+
+    @Test(
+        "a name arrives as it was given, whatever it has that means something in a request's first line",
+        arguments: [
+            "default/web", "web", "", "a b", "a&name=b", "a=b", "a#b?c", "a%2Fb", "a+b", "ö",
+            "a HTTP/1.1\r\nx: y\r\n\r\n", "2026-03-01T00:00:00+01:00",
+        ])
+    func names(_ name: String) async throws {
+        let target = "/v1/endpoints?name=\(QueryValue.encoded(name))"
+        #expect(target.utf8.allSatisfy { (0x21...0x7e).contains($0) })
+        #expect(try AgentRoute.read("GET", target) == .endpoints(named: name))
+        let flows = "/v1/flows?endpoint=\(QueryValue.encoded(name))&verdict=denied"
+        var query = FlowQuery(endpoint: name)
+        query.deniedOnly = true
+        #expect(try AgentRoute.read("GET", flows) == .flows(query))
+        try await withServer { service, path, _ in
+            let found = try await blocking { try AgentClient(AgentAddress(chosen: path)).endpoints(named: name) }
+            #expect(found == ScriptedService.endpoints.filter { $0.name == name })
+            #expect(service.calls.map(\.name) == ["endpoints"])
+        }
+    }
+
+    @Test("escapes of other clients are read, in small digits as well")
+    func escapes() throws {
+        #expect(try AgentRoute.read("GET", "/v1/endpoints?name=docker%2fweb%2Dx") == .endpoints(named: "docker/web-x"))
+        #expect(QueryValue.decoded("%c3%B6") == "ö")
+        for wrong in ["%", "%2", "%g0", "%0g", "%%41", "%c3"] { #expect(QueryValue.decoded(wrong) == nil) }
     }
 
     @Test("the author of a change is the process that asks, as the kernel knows it")

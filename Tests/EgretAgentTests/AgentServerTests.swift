@@ -122,6 +122,9 @@ struct AgentServerTests {
             ("POST", "/v1/rollback?to=1&to=2", 400, "the parameter to stands twice"),
             ("GET", "/v1/status?verbose", 400, "/v1/status has no parameter verbose"),
             ("GET", "/v1/usage?prices=yes", 400, "prices is true or false, not yes"),
+            ("GET", "/v1/endpoints?name=a%2", 400, "a%2 is no value: a percent sign is written %25"),
+            ("GET", "/v1/endpoints?name=%ff", 400, "%ff is no value"),
+            ("GET", "/v1/endpoints?name=a&name=b", 400, "the parameter name stands twice"),
         ])
     func routes(_ method: String, _ target: String, _ status: Int, _ message: String) async throws {
         try await withServer { service, path, _ in

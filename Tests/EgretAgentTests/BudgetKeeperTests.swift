@@ -696,6 +696,55 @@ struct BudgetKeeperTests {
         }
     }
 
+    @Test(
+        "whichever call fails while budgets change, the next attempt counts what the former ones have counted until then",
+        arguments: [FailingSocket.Failure.sendNoMemory, .receiveNoBuffers])
+    func changesThatFail(failure: FailingSocket.Failure) throws {
+        func counting(_ name: String) -> TrafficBudget {
+            TrafficBudget(name: name, services: [.ports(.udp, PortRange(39_999))], period: BudgetPeriod(.total))
+        }
+        try with([]) { bench in
+            let socket = try FailingSocket()
+            bench.keeper = try BudgetKeeper(
+                Dataplane(NetlinkConnection(socket)),
+                UsageStore(path: bench.directory.path + "/usage.sqlite") { _ in }, kernel: "k")
+            func keep(_ name: String) throws {
+                let budget = counting(name)
+                var endpoint = bench.endpoint
+                endpoint.budgets = [
+                    EndpointBudget(
+                        policy: "p", budget: budget, isEnforced: true, clause: BudgetPlan.Clause(budget, groups: [:]))
+                ]
+                try bench.keeper.keep([endpoint], at: Self.midnight)
+            }
+            var (sent, failed) = (0, 0)
+            func send(_ count: Int) throws {
+                try bench.send(count)
+                sent += count
+            }
+            for calls in 0..<60 {
+                try keep("even")
+                try send(2)
+                socket.fail(failure, after: calls)
+                do {
+                    try keep("odd")
+                    socket.behave()
+                } catch {
+                    failed += 1
+                    socket.behave()
+                    try send(3)
+                    try keep("odd")
+                }
+                try send(1)
+                if !socket.hasFailed { break }
+            }
+            _ = try bench.keeper.tick(at: Self.midnight + 1)
+            let counted = try bench.keeper.store.usage(since: nil).values.map(\.packets).reduce(0, +)
+            #expect(failed > 3)
+            #expect(counted == UInt64(sent), "\(failure), after \(failed) that failed")
+        }
+    }
+
     @Test("a change of the amount, the match or the action keeps what is used")
     func changes() throws {
         var changed = try budget("daily", 20, .day)

@@ -52,6 +52,9 @@ struct TargetNamespaceTests {
         let target = try #require(container.target(of: "docker"))
         #expect(target.sandbox == sandbox)
         #expect(target.path == "/proc/7/ns/net")
+        // So egret attach names it, wherever its first process is.
+        #expect(target.isFoundBy(target.path) && target.isFoundBy(sandbox ?? target.path))
+        #expect(!target.isFoundBy("") && !target.isFoundBy("/proc/8/ns/net"))
         // A record of an earlier version has none.
         let record = AttachedRecord(target: target, cookie: 1, links: [])
         #expect(try JSONDecoder().decode(AttachedRecord.self, from: JSONEncoder().encode(record)) == record)
@@ -126,6 +129,26 @@ struct TargetNamespaceTests {
             target.path = network(of: made)
             #expect(try TargetNamespaces(of: target).own.cookie == places.own.cookie)
         }
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test(
+        "a file that is no namespace is not opened, whatever an engine says: the process tells which its network is",
+        .requiresRoot, .timeLimit(.minutes(1)))
+    func noNamespaces() throws {
+        let folder = try TemporaryDirectory()
+        try run("mkfifo '\(folder.path)/pipe'; : >'\(folder.path)/empty'")
+        let own = try NetworkNamespace.currentCookie()
+        let files = ["pipe", "empty", "none"].map { "\(folder.path)/\($0)" }
+        for file in files + ["/dev/tty", "/proc/self/ns/mnt"] {
+            let target = AttachedTarget(
+                group: "docker", name: "a", kind: "Namespace", labels: [:], origin: "docker", identifier: "first",
+                path: "/proc/thread-self/ns/net", sandbox: file)
+            let places = try TargetNamespaces(of: target)
+            #expect(places.own.cookie == own && places.process?.cookie == own, "\(file)")
+        }
+        // Nor is it waited for whoever may write to a pipe.
+        #expect(throws: (any Error).self) { try TargetNamespaces.Place(path: files[0]) }
         withExtendedLifetime(folder) {}
     }
 }

@@ -43,7 +43,7 @@ struct CNIPluginTests {
 
         func endpoints(named name: String) throws -> [EndpointInfo] {
             try note("endpoints")
-            return [endpoint]
+            return [endpoint].filter { $0.name == name || $0.name.hasSuffix("/\(name)") }
         }
 
         func status() throws -> AgentStatus {

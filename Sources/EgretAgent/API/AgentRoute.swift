@@ -155,7 +155,10 @@ enum AgentRoute: Hashable, Sendable {
             guard AgentRoute.parameters[template]?.contains(halves[0]) ?? false, halves.count == 2 else {
                 throw APIRefusal(.badRequest, "\(template) has no parameter \(halves[0])")
             }
-            guard found.updateValue(halves[1], forKey: halves[0]) == nil else {
+            guard let value = QueryValue.decoded(halves[1]) else {
+                throw APIRefusal(.badRequest, "\(halves[1]) is no value: a percent sign is written %25")
+            }
+            guard found.updateValue(value, forKey: halves[0]) == nil else {
                 throw APIRefusal(.badRequest, "the parameter \(halves[0]) stands twice")
             }
         }

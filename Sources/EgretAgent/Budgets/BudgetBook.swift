@@ -54,6 +54,14 @@ struct BudgetBook: Sendable {
     struct Counting: Sendable {
         var meters: [String: Meter] = [:]
         var budgets: [BudgetAccount: TrafficBudget] = [:]
+
+        /// These, and others where these say nothing.
+        func besides(_ other: Counting?) -> Counting {
+            guard let other else { return self }
+            return Counting(
+                meters: meters.merging(other.meters) { own, _ in own },
+                budgets: budgets.merging(other.budgets) { own, _ in own })
+        }
     }
 
     /// What a reading has brought, for the store.

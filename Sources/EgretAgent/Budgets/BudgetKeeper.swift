@@ -38,6 +38,8 @@ final class BudgetKeeper {
     private var handle: UInt64?
     /// Whether the kernel may be otherwise than endpoints' budgets ask for: until they are kept again.
     private(set) var isStale = true
+    /// What counters may count still that counted before a change that did not succeed, besides what they are to count.
+    private var departing: BudgetBook.Counting?
     /// What is left of the accounts that hold packets back now: less than the packet that was too large.
     private var leftovers: [BudgetAccount: UInt64] = [:]
     /// How many packets accounts have held back since their table was made.
@@ -77,8 +79,9 @@ final class BudgetKeeper {
         if !isStale && wanted == demand { return }
         let present = isStale ? nil : program
         isStale = true
-        if present != nil { try read(at: time) } else { try readGone(besides: wanted, at: time) }
-        let former = book.counting
+        let former = book.counting.besides(departing)
+        if present != nil { try read(at: time) } else { try readGone(besides: wanted, former, at: time) }
+        departing = former
         book.keep(wanted.budgets, wanted.meters, at: time)
         demand = wanted
         if let present {
@@ -86,6 +89,7 @@ final class BudgetKeeper {
         } else {
             try take(at: time)
         }
+        departing = nil
         try save()
         isStale = false
     }
@@ -310,14 +314,14 @@ final class BudgetKeeper {
         return quotas
     }
 
-    /// Counts what the kernel has counted of endpoints that went while no agent ran.
-    private func readGone(besides wanted: BudgetDemand, at time: Int64) throws {
+    /// Counts what the kernel has counted of endpoints that went while no agent ran, or in a change that did not succeed.
+    private func readGone(besides wanted: BudgetDemand, _ former: BudgetBook.Counting, at time: Int64) throws {
         guard let handle, let found = try dataplane.meters(in: BudgetPlan.hostTable), found.handle == handle else {
             return
         }
         book.noteGone(
             found.counters.mapValues { TrafficAmount(packets: $0.packets, bytes: $0.bytes) },
-            besides: wanted.meters, at: time)
+            besides: wanted.meters, as: former, at: time)
     }
 
     /// Gives quotas what is left by the book: at the end of a period, after a grant, and where another budget has dropped

@@ -38,7 +38,7 @@ extension Agent {
             throw APIError("conflict", "\(target.id) is another endpoint", advice: "give it another name: --name")
         }
         let former = attached.record(target.id)
-        if let former, attached.follows(former), former.target.path == target.path {
+        if let former, attached.follows(former), former.target.isFoundBy(target.path) {
             if request.labels.isEmpty { return endpoints(named: target.id) }
             throw APIError(
                 "conflict", "\(target.id) is a container of \(former.target.origin)'s, whose labels come from there",

@@ -34,6 +34,9 @@ struct AttachedTarget: Codable, Hashable, Sendable {
 
     /// `group/name`.
     var id: String { "\(group)/\(name)" }
+
+    /// Whether a file is the one of its namespace, or of the one that its first process is in.
+    func isFoundBy(_ file: String) -> Bool { file == path || file == sandbox }
 }
 
 extension AttachedTarget {

@@ -29,7 +29,7 @@ struct TargetNamespaces {
     /// - Parameter target: The target. Whether the number of its process is still its own is not asked.
     /// - Throws: An error if there is neither.
     init(of target: AttachedTarget) throws {
-        if let sandbox = target.sandbox, let place = try? Place(path: sandbox) {
+        if let sandbox = target.sandbox, TargetNamespaces.isNamespace(sandbox), let place = try? Place(path: sandbox) {
             own = place
             process = try? Place(path: target.path)
         } else {
@@ -37,6 +37,13 @@ struct TargetNamespaces {
             own = place
             process = place
         }
+    }
+
+    /// Whether a file is a namespace, as all are of one file system. Which file it is a user's engine may say, and to open a
+    /// device is to begin something.
+    private static func isNamespace(_ path: String) -> Bool {
+        guard let file = try? File.status(path), let own = try? File.status("/proc/self/ns/net") else { return false }
+        return file.device == own.device
     }
 
     /// What leads out of the namespace that the first process is in where that is another than the target's own, in words.

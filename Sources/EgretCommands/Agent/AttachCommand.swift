@@ -169,6 +169,20 @@ struct AttachTarget {
         return parts.count == 2 ? (parts[0], parts[1]) : ("default", parts[0])
     }
 
+    /// Of a container, the file of the network that its engine has made, if its first process has left that; else the file of
+    /// the network that the process is in, which an agent sees that the engine's files are hidden from.
+    ///
+    /// - Parameters:
+    ///   - process: The file of the process's network.
+    ///   - sandbox: What the engine calls the file of the network that it made; empty if it made none.
+    /// - Returns: One of the two.
+    static func network(ofProcess process: String, madeAs sandbox: String) -> String {
+        guard sandbox.hasPrefix("/"), let present = try? File.status(process), let made = try? File.status(sandbox)
+        else { return process }
+        // All namespaces are files of one file system.
+        return made.device == present.device && made.inode != present.inode ? sandbox : process
+    }
+
     /// Asks an engine's own command about a container.
     private static func container(_ name: String, of engine: String) throws -> String {
         let run: ProgramRun
@@ -176,19 +190,22 @@ struct AttachTarget {
             run = try ProgramRun.run(
                 Command(
                     NativeString(engine),
-                    arguments: [engine, "inspect", "--type", "container", "--format", "{{.State.Pid}}", "--", name]
-                        .map { NativeString($0) }),
+                    arguments: [
+                        engine, "inspect", "--type", "container", "--format",
+                        "{{.State.Pid}} {{.NetworkSettings.SandboxKey}}", "--", name,
+                    ].map { NativeString($0) }),
                 limit: .seconds(20))
         } catch {
             throw AgentClientError("\(engine) cannot be asked about \(name): \(error)")
         }
-        guard run.succeeded, let number = Int32(run.output.split(separator: "\n").first ?? "") else {
+        let words = run.output.split(separator: "\n").first?.split(separator: " ", maxSplits: 1) ?? []
+        guard run.succeeded, let number = Int32(words.first ?? "") else {
             throw AgentClientError("\(engine) knows no container \(name)", advice: "\(engine) ps shows those that run")
         }
         guard number > 0 else {
             throw AgentClientError("the container \(name) does not run", advice: "\(engine) start \(name)")
         }
-        return "/proc/\(number)/ns/net"
+        return network(ofProcess: "/proc/\(number)/ns/net", madeAs: words.count > 1 ? String(words[1]) : "")
     }
 }
 

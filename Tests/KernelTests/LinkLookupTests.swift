@@ -1,0 +1,80 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretLinux
+import EgretNetlink
+import EgretNetlinkWire
+import EgretNetworks
+import EgretShaping
+import EgretTesting
+import Testing
+
+@Suite("links that are asked for one by one", .serialized, .requiresRoot)
+struct LinkLookupTests {
+    private func run(_ command: String) throws {
+        let output = try runProgram(["sh", "-euc", command])
+        #expect(output.succeeded, "\(command): \(output.standardError)")
+    }
+
+    @Test("a link is found by its number and its own name, and what no link can have is nobody's")
+    func lookup() throws {
+        try OwnThread.run {
+            try Namespace.unshare([.network])
+            try run("ip link add br0 type bridge; ip link property add dev br0 altname other0")
+            let links = NetworkLinks(try NetlinkConnection.route())
+            let bridge = try #require(try links.all().first { $0.name == "br0" })
+            #expect(try links.link(named: "br0") == bridge)
+            #expect(try links.link(bridge.index) == bridge)
+            // Rules that name it so would be about nothing.
+            #expect(try links.link(named: "other0") == nil)
+            for name in ["", "br1", "br", "of16characters00", "a/b", "a b"] {
+                #expect(try links.link(named: name) == nil, "\(name)")
+            }
+            // An endpoint that waits has the number 0.
+            for index: UInt32 in [0, bridge.index + 1_000, 0x7fff_ffff, 0x8000_0000, .max] {
+                #expect(try links.link(index) == nil, "\(index)")
+            }
+            // Nor is a link removed by a name that is not its own.
+            try links.remove("other0") { _ in true }
+            #expect(try links.link(named: "br0") == bridge)
+        }
+    }
+
+    @Test("what waits of an endpoint's other links passes before the queue goes that it was known by")
+    func release() throws {
+        try OwnThread.run {
+            try Namespace.unshare([.network])
+            try run("for n in 0 1 2 3; do ip link add end$n type ifb; done")
+            let route = try NetlinkConnection.route()
+            let links = NetworkLinks(route)
+            let indices = try (0..<4).map { try #require(try links.link(named: "end\($0)")).index }
+            func rates(isGathered: Bool) -> EndpointRates {
+                let shape = TrafficShape.bucket(RateShape(bitsPerSecond: 8_000_000, mtu: 1_500))
+                return EndpointRates(egress: shape, isGathered: isGathered)
+            }
+            let shaper = EndpointShaper(route)
+            var wanted = [indices[0]: rates(isGathered: true), indices[2]: rates(isGathered: false)]
+            try shaper.prepare(wanted)
+            var pauses = 0
+            // The one that it was known by goes, and it has two others still.
+            try run("ip link del end0")
+            wanted[indices[0]] = nil
+            wanted[indices[1]] = rates(isGathered: true)
+            try shaper.prepare(wanted)
+            try shaper.release(except: wanted) { _ in pauses += 1 }
+            #expect(pauses == 1 && shaper.queue(of: indices[0]) == nil && shaper.queue(of: indices[1]) != nil)
+            // Whoever comes next does not know whether others wait there, but of those that have one link.
+            let next = EndpointShaper(route)
+            try run("ip link del end1")
+            wanted[indices[1]] = nil
+            wanted[indices[3]] = rates(isGathered: false)
+            try next.prepare(wanted)
+            try next.release(except: wanted) { _ in pauses += 1 }
+            #expect(pauses == 2 && next.queue(of: indices[1]) == nil)
+            try run("ip link del end2")
+            wanted[indices[2]] = nil
+            try next.release(except: wanted) { _ in pauses += 1 }
+            #expect(pauses == 2 && next.queue(of: indices[2]) == nil && next.queue(of: indices[3]) != nil)
+        }
+    }
+}
