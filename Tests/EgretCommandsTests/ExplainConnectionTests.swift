@@ -89,6 +89,40 @@ struct ExplainConnectionTests {
         #expect(titles(outside) == ["default/p -> 10.96.0.11 80/tcp: allow"])
     }
 
+    @Test("a service that leads back to the pod itself is subject to cluster policies, unlike the pod's own address")
+    func hairpin() throws {
+        let files = """
+            { apiVersion: v1, kind: Pod, metadata: { name: a, namespace: x, labels: { pod: a } }, spec: {}, \
+            status: { podIPs: [{ ip: 10.0.0.1 }] } }
+            ---
+            { apiVersion: v1, kind: Service, metadata: { name: s, namespace: x }, spec: { selector: { pod: a }, \
+            clusterIP: 10.96.0.1, ports: [{ port: 80 }] } }
+            ---
+            { apiVersion: v1, kind: Service, metadata: { name: headless, namespace: x }, spec: { selector: { pod: a }, \
+            clusterIP: None, ports: [{ port: 80 }] } }
+            ---
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: p }
+            spec:
+              tier: Admin
+              priority: 1
+              subject: { namespaces: {} }
+              egress: [{ action: Deny, to: [{ namespaces: {} }] }]
+            """
+        func ask(_ target: String) throws -> ProgramOutput {
+            try explain("-f", "-", "--from", "x/a", "--to", target, "--port", "80", input: files)
+        }
+        for target in ["10.96.0.1", "svc/x/s"] {
+            let output = try ask(target)
+            #expect(titles(output) == ["x/a -> svc/x/s 80/tcp -> x/a 80/tcp: deny"])
+            #expect(output.standardOutput.contains("the service leads back to the workload itself"))
+        }
+        for target in ["x/a", "10.0.0.1", "svc/x/headless"] {
+            #expect(try ask(target).standardOutput.contains("nobody decides about it"))
+        }
+    }
+
     @Test("what manifests alone tell of is asked about over both families")
     func placeholders() throws {
         let files = """

@@ -22,7 +22,8 @@ struct ConnectionExplainer {
 
     /// The answers to a question: one, or where they differ one for each family of addresses.
     mutating func answers(_ question: ConnectionQuestion) throws(ExplainProblem) -> [ConnectionAnswer] {
-        if question.source == question.target, !isTemplate(question.source) {
+        let isReturned = question.source == question.target && !isTemplate(question.source)
+        if isReturned, !question.isByService {
             var answer = blank(question)
             answer.remarks = ["a connection to itself does not leave the workload, and nobody decides about it"]
             return [answer]
@@ -36,10 +37,9 @@ struct ConnectionExplainer {
         for family in try families(question) {
             var answer = blank(question)
             answer.family = family
-            answer.egress = side(.egress, of: question.source, with: question.target, question.service, family)
-            answer.ingress = side(.ingress, of: question.target, with: question.source, question.service, family)
-            answer.remarks = remarks(question)
-            if question.source == question.target { answer.remarks.append("from one of its pods to another") }
+            answer.egress = side(.egress, question, family, isReturned)
+            answer.ingress = side(.ingress, question, family, isReturned)
+            answer.remarks = remarks(question, isReturned)
             if let first = answers.first, first.isEqual(to: answer) {
                 answers[0].family = nil
             } else {
@@ -105,13 +105,16 @@ struct ConnectionExplainer {
     }
 
     private mutating func side(
-        _ direction: TrafficDirection, of end: ConnectionEnd, with peer: ConnectionEnd, _ service: ConnectionService,
-        _ family: AddressFamily
+        _ direction: TrafficDirection, _ question: ConnectionQuestion, _ family: AddressFamily, _ isReturned: Bool
     ) -> ConnectionAnswer.Side? {
+        let isEgress = direction == .egress
+        let end = isEgress ? question.source : question.target
+        let peer = isEgress ? question.target : question.source
+        let service = question.service
         guard case .workload(let place) = end, !inventory.workloads[place].usesHostNetwork,
             let address = address(of: peer, family)
         else { return nil }
-        let evaluator = evaluator.evaluator(of: place, direction)
+        let evaluator = evaluator.evaluator(of: place, direction, isReturned: isReturned)
         let flow = Flow(to: address, protocol: service.protocol, port: service.port, icmpType: service.icmpType)
         let decision = evaluator.decide(flow, at: time)
         return ConnectionAnswer.Side(
@@ -121,8 +124,10 @@ struct ConnectionExplainer {
         )
     }
 
-    private func remarks(_ question: ConnectionQuestion) -> [String] {
-        [question.source, question.target].compactMap { end in
+    private func remarks(_ question: ConnectionQuestion, _ isReturned: Bool) -> [String] {
+        // Both ends are the same: what is said of one is said.
+        let ends = isReturned ? [question.source] : [question.source, question.target]
+        var remarks = ends.compactMap { end -> String? in
             switch end {
             case .workload(let place) where inventory.workloads[place].usesHostNetwork:
                 return "\(name(end)) uses the host's network: no policy is about it, and no selector chooses it"
@@ -130,5 +135,13 @@ struct ConnectionExplainer {
             case .workload: return nil
             }
         }
+        if isReturned {
+            remarks.append(
+                "the service leads back to the workload itself: policies of the cluster decide about that, and what a "
+                    + "NetworkPolicy says of it is not defined")
+        } else if question.source == question.target {
+            remarks.append("from one of its pods to another")
+        }
+        return remarks
     }
 }

@@ -15,6 +15,8 @@ struct ConnectionQuestion {
     var service: ConnectionService
     /// The service and port that led there: `svc/shop/db 80/tcp`.
     var via: String?
+    /// Whether it is asked by the address of a service, of which a proxy makes the target's.
+    var isByService = false
     /// The family that it is asked about; `nil` for all that the ends have.
     var family: AddressFamily?
     /// The links that the ends have it by, where they have several.
@@ -119,7 +121,7 @@ struct ConnectionQuestions {
             questions.append(
                 ConnectionQuestion(
                     source: source, target: .workload(place), service: ConnectionService(port.protocol, port: number),
-                    via: "\(name) \(port.number)/\(port.protocol)"
+                    via: "\(name) \(port.number)/\(port.protocol)", isByService: true
                 ))
         }
         if !questions.isEmpty { return questions }
