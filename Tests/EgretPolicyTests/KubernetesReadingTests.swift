@@ -219,6 +219,66 @@ struct KubernetesReadingTests {
         }
     }
 
+    @Test("a field without a value beside one that has one is as if it were not there, in every cluster kind")
+    func nullsBesideValues() throws {
+        func read(_ kind: String, _ subject: String, _ action: String, _ peer: String, _ ports: String) throws
+            -> ClusterPolicy
+        {
+            let isNewer = kind == "ClusterNetworkPolicy"
+            let isBaseline = kind == "BaselineAdminNetworkPolicy"
+            let result = self.read(
+                """
+                apiVersion: policy.networking.k8s.io/\(isNewer ? "v1alpha2" : "v1alpha1")
+                kind: \(kind)
+                metadata: { name: default }
+                spec:
+                  \(isNewer ? "tier: Admin" : "{}: {}")
+                  \(isBaseline ? "{}: {}" : "priority: 5")
+                  subject: \(subject)
+                  ingress:
+                  - { action: \(action), from: [\(peer)], \(isNewer ? "protocols" : "ports"): [\(ports)] }
+                """.split(separator: "\n").filter { !$0.contains("{}: {}") }.joined(separator: "\n"))
+            #expect(!result.hasErrors, "\(result.diagnostics.map(DiagnosticFormatter.format))")
+            #expect(result.diagnostics.allSatisfy { $0.code == DiagnosticCode.nullField })
+            return try #require(result.clusterPolicies.first)
+        }
+        for (kind, actions) in [
+            ("ClusterNetworkPolicy", ["Accept", "Deny", "Pass"]), ("AdminNetworkPolicy", ["Allow", "Deny", "Pass"]),
+            ("BaselineAdminNetworkPolicy", ["Allow", "Deny"]),
+        ] {
+            let isNewer = kind == "ClusterNetworkPolicy"
+            let port = isNewer ? "tcp: { destinationPort: { number: 80 } }" : "portNumber: { port: 80 }"
+            let other = isNewer ? "udp: null" : "portRange: null"
+            for action in actions {
+                let plain = try read(
+                    kind, "{ namespaces: {} }", action, "{ pods: { podSelector: {} } }", "{ \(port) }")
+                let null = try read(
+                    kind, "{ namespaces: {}, pods: null }", action, "{ namespaces: null, pods: { podSelector: {} } }",
+                    "{ \(port), \(other) }")
+                #expect(plain.subject == null.subject && plain.subject == ClusterPolicy.Pods())
+                #expect(plain.ingress.map(\.peers) == null.ingress.map(\.peers))
+                #expect(null.ingress.map(\.peers) == [[.pods(ClusterPolicy.Pods())]])
+                #expect(plain.ingress.map(\.services) == null.ingress.map(\.services))
+            }
+        }
+        // What nobody here knows still closes, be it beside a null or beside a value.
+        let policy = """
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: p }
+            spec:
+              tier: Admin
+              priority: 5
+              subject: { namespaces: {} }
+              ingress: [{ action: Accept, from: [{ namespaces: null }, { namespaces: {}, planets: [] }] }]
+            """
+        #expect(self.read(policy).clusterPolicies.first?.ingress.first?.peers == [.unknown, .unknown])
+        let block = try networkPolicy(
+            "{ podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 192.0.2.0/24 }, podSelector: null }] }] }")
+        let prefix = try #require(IPPrefix("192.0.2.0/24"))
+        #expect(block.ingress.first?.peers == [.block(AddressBlock(prefix))])
+    }
+
     @Test("a run takes no policy of pods")
     func run() {
         let text = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: { name: p }\nspec: {}\n"

@@ -30,10 +30,11 @@ extension PolicyReader {
         let known = dialect.peerFields(direction)
         if checkPeerFields(entries, known, direction, dialect) { return nil }
         let written = entries.filter { known.contains($0.key) && $0.value.content != .null }
-        guard let entry = written.first, entries.count == 1 else {
-            return written.count > 1
-                ? refusePeers(written) : unreadablePeer(node, entries.filter { !known.contains($0.key) }, dialect)
+        let unknown = entries.filter { !known.contains($0.key) }
+        guard let entry = written.first, written.count == 1, unknown.isEmpty else {
+            return written.count > 1 ? refusePeers(written) : unreadablePeer(node, unknown, dialect)
         }
+        for entry in entries where entry.value.content == .null { warnAboutNull(entry.key, at: entry.keyLocation) }
         switch entry.key {
         case "namespaces":
             return readLabelSelector(entry.value, entry.key, readsNull: true).map { .pods(.init(namespaces: $0)) }

@@ -49,7 +49,10 @@ extension PolicyReader {
     /// The one field of an entry that has exactly one.
     private mutating func onlyField(of entry: DocumentFields, _ schema: DocumentFields.Schema) -> String? {
         let written = schema.fields.filter { entry[$0].map { $0.content != .null } ?? false }
-        if let field = written.first, written.count == 1 { return field }
+        if let field = written.first, written.count == 1 {
+            for other in schema.fields where other != field { _ = present(other, in: entry) }
+            return field
+        }
         if written.isEmpty && entry.hasUnknown { return nil }
         if written.isEmpty {
             error(

@@ -28,12 +28,17 @@ extension PolicyReader {
     mutating func present(_ key: String, in fields: DocumentFields) -> DocumentNode? {
         guard let node = fields[key] else { return nil }
         guard node.content == .null else { return node }
+        warnAboutNull(key, at: fields.location(of: key))
+        return nil
+    }
+
+    /// Says of a field without a value what Kubernetes makes of it.
+    mutating func warnAboutNull(_ key: String, at location: SourceLocation) {
         warning(
-            DiagnosticCode.nullField, at: fields.location(of: key),
+            DiagnosticCode.nullField, at: location,
             "\(key) has no value, which Kubernetes reads as if it were not there",
             "write its value, or remove it"
         )
-        return nil
     }
 
     /// A label selector in a Kubernetes kind; `nil` if it is not there.

@@ -53,7 +53,7 @@ extension PolicyReader {
         let pods = selector("podSelector", in: fields)
         let block = present("ipBlock", in: fields)
         if let block {
-            if fields["podSelector"] != nil || fields["namespaceSelector"] != nil {
+            if !hasNullsOnly(fields) {
                 error(
                     DiagnosticCode.contradiction, at: fields.location(of: "ipBlock"),
                     "ipBlock cannot be combined with selectors in one peer",
