@@ -171,7 +171,17 @@ struct ExplainConnectionTests {
             titles(try ask("--from", "p", "--to", "q")) == [
                 "default/p -> default/q 80/tcp (IPv4): deny", "default/p -> default/q 80/tcp (IPv6): allow",
             ])
-        #expect(titles(try ask("--from", "p", "--to", "fd00::2")) == titles(try ask("--from", "p", "--to", "q")))
+        #expect(titles(try ask("--from", "p", "--to", "fd00::2")) == ["default/p -> default/q 80/tcp (IPv6): allow"])
+        for (from, to, verdict) in [
+            ("10.0.0.1", "10.0.0.2", "(IPv4): deny"), ("fd00::1", "fd00::2", "(IPv6): allow"),
+            ("10.0.0.1", "q", "(IPv4): deny"),
+        ] {
+            let output = try ask("--from", from, "--to", to, "--exit-code")
+            #expect(titles(output) == ["default/p -> default/q 80/tcp \(verdict)"])
+            #expect((output.status == 0) == verdict.hasSuffix("allow"))
+        }
+        let mixed = try ask("--from", "10.0.0.1", "--to", "fd00::2")
+        #expect(mixed.status == 2 && mixed.standardError.contains("no family of addresses in common"))
         let one = try ask("--from", "2001:db8::1", "--to", "p", "--to", "h", "--default", "deny")
         #expect(
             titles(one) == ["2001:db8::1 -> default/p 80/tcp: allow", "2001:db8::1 -> default/h 80/tcp: allow"],

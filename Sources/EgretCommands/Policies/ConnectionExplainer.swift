@@ -20,7 +20,7 @@ struct ConnectionExplainer {
         evaluator = ConnectionEvaluator(PolicyResolver(catalog, inventory: inventory.withPlaceholders().inventory))
     }
 
-    /// The answers to a question: one, or where they differ one for each family of addresses.
+    /// The answers to a question: one, or where they differ one for each family of addresses that is asked about.
     mutating func answers(_ question: ConnectionQuestion) throws(ExplainProblem) -> [ConnectionAnswer] {
         let isReturned = question.source == question.target && !isTemplate(question.source)
         if isReturned, !question.isByService {
@@ -47,6 +47,7 @@ struct ConnectionExplainer {
             }
         }
         if answers.count == 1 { answers[0].family = question.family }
+        if answers.count > 1, let named = question.namedFamilies.first { answers.removeAll { $0.family != named } }
         return answers
     }
 
@@ -83,7 +84,8 @@ struct ConnectionExplainer {
         } else {
             families = families.filter { family in ends.allSatisfy { address(of: $0, family) != nil } }
         }
-        if !families.isEmpty { return families }
+        let named = question.namedFamilies
+        if !families.isEmpty, named.count < 2, named.isSubset(of: families) { return families }
         throw ExplainProblem(
             message: "\(name(question.source)) and \(name(question.target)) have no family of addresses in common "
                 + "that \(question.service.protocol) is part of",

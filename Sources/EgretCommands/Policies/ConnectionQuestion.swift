@@ -19,6 +19,8 @@ struct ConnectionQuestion {
     var isByService = false
     /// The family that it is asked about; `nil` for all that the ends have.
     var family: AddressFamily?
+    /// The families of the addresses that the ends were named by: with two there is no connection.
+    var namedFamilies: Set<AddressFamily> = []
     /// The links that the ends have it by, where they have several.
     var sourceLink: String?
     var targetLink: String?

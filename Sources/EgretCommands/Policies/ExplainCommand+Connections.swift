@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import EgretAddressing
 import EgretAgentClient
 import EgretEvaluator
 import EgretLinux
@@ -99,9 +100,11 @@ extension ExplainCommand {
             guard let target = find(destination, "--to \(destination)", finder, &problems), let beginning else {
                 continue
             }
+            let families = Set([source, destination].compactMap { IPAddress($0)?.family })
             for port in ports {
                 do throws(ExplainProblem) {
-                    questions.append(try maker.make(from: beginning, to: target, port: port))
+                    let made = try maker.make(from: beginning, to: target, port: port)
+                    questions.append(ExplainCommand.narrowed(made, to: families))
                 } catch {
                     let line = ExplainCommand.line(about: "--port \(port)", error.message, error.suggestion)
                     if !problems.contains(line) { problems.append(line) }
@@ -109,6 +112,20 @@ extension ExplainCommand {
             }
         }
         return (questions, problems)
+    }
+
+    /// The questions about the families of the addresses that their ends were named by.
+    private static func narrowed(
+        _ questions: [ConnectionQuestion], to families: Set<AddressFamily>
+    ) -> [ConnectionQuestion] {
+        if families.isEmpty { return questions }
+        // Of an endpoint with several links each may carry one family.
+        let meant = questions.filter { $0.family.map { families.contains($0) } ?? true }
+        return (meant.isEmpty ? questions : meant).map { question in
+            var narrowed = question
+            narrowed.namedFamilies = families
+            return narrowed
+        }
     }
 
     private func find(
