@@ -72,7 +72,7 @@ struct LiveIndex: WorkloadLookup {
     private func chooses(_ selector: WorkloadSelector, _ workload: Workload) -> Bool {
         if workload.usesHostNetwork { return false }
         let id = workload.id
-        return (selector.names.isEmpty || selector.names.contains(id.name) || selector.names.contains(id.description))
+        return selector.isNamed(id)
             && (selector.namespaces.isEmpty || selector.namespaces.contains(id.namespace))
             && selector.labels.matches(workload.labels)
             && (selector.namespaceLabels.requirements.isEmpty

@@ -28,6 +28,9 @@ public struct Workload: Hashable, Sendable {
 
         /// `namespace/name`.
         public var description: String { "\(namespace)/\(name)" }
+
+        /// `kind/namespace/name`, the kind in lower case: what tells workloads of one name apart.
+        public var withKind: String { "\(kind.lowercased())/\(namespace)/\(name)" }
     }
 
     /// A port that has a name.
