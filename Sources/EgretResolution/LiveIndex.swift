@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretPolicy
 
 /// Workloads that come and go, and the selectors that somebody asks about, with which chooses which.
@@ -30,6 +31,8 @@ struct LiveIndex: WorkloadLookup {
 
     /// The machines of the cluster.
     var nodes: [Inventory.Node] = []
+    /// None: what is enforced has addresses.
+    var placeholders: [IPPrefix] { [] }
     /// The workloads by place.
     private(set) var workloads: [Int: Workload] = [:]
     /// The labels of namespaces, as they were given.

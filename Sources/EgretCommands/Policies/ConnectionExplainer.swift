@@ -11,13 +11,18 @@ import EgretResolution
 struct ConnectionExplainer {
     private var evaluator: ConnectionEvaluator
     private let time: Int64
+    /// The workloads of which nobody knows the address, if there are rules that may be about it or not.
+    private let uncertain: Set<Int>
 
     private var inventory: Inventory { evaluator.inventory }
 
     init(_ catalog: PolicyCatalog, _ inventory: Inventory, at time: Int64) {
         self.time = time
         // What a manifest alone tells of speaks both families.
-        evaluator = ConnectionEvaluator(PolicyResolver(catalog, inventory: inventory.withPlaceholders().inventory))
+        let (inventory, placeholders) = inventory.withPlaceholders()
+        uncertain =
+            placeholders.isEmpty || catalog.actionsAtUncertainBlocks.isEmpty ? [] : Set(placeholders.keys)
+        evaluator = ConnectionEvaluator(PolicyResolver(catalog, inventory: inventory))
     }
 
     /// The answers to a question: one, or where they differ one for each family of addresses that is asked about.
@@ -136,6 +141,11 @@ struct ConnectionExplainer {
             case .address(let address): return "\(address) is no workload of the files: what it decides is not known"
             case .workload: return nil
             }
+        }
+        for case .workload(let place) in ends where uncertain.contains(place) {
+            let remark =
+                "no file tells the address of \(name(.workload(place))): a rule about a block is taken not to be about it"
+            if !remarks.contains(remark) { remarks.append(remark) }
         }
         if isReturned {
             remarks.append(
