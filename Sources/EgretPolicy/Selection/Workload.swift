@@ -35,7 +35,7 @@ public struct Workload: Hashable, Sendable {
 
     /// A port that has a name.
     public struct NamedPort: Hashable, Sendable {
-        /// The name, unique for the protocol within a workload.
+        /// The name, which may have several numbers within a workload.
         public var name: String
         /// The protocol.
         public var `protocol`: IPProtocol
