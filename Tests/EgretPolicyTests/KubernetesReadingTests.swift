@@ -29,6 +29,7 @@ struct KubernetesReadingTests {
             ("{ podSelector: {}, policyTypes: [Egress, Ingress] }", [.ingress, .egress]),
             ("{ podSelector: {}, policyTypes: [Ingress], egress: [{}] }", [.ingress]),
             ("{ podSelector: {}, policyTypes: null }", [.ingress]), ("{}", [.ingress]),
+            ("{ podSelector: {}, policyTypes: [Ingress, Ingress] }", [.ingress]),
         ] as [(String, Set<TrafficDirection>)])
     func directions(_ spec: String, _ directions: Set<TrafficDirection>) throws {
         #expect(try networkPolicy(spec).directions == directions)
@@ -277,6 +278,68 @@ struct KubernetesReadingTests {
             "{ podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 192.0.2.0/24 }, podSelector: null }] }] }")
         let prefix = try #require(IPPrefix("192.0.2.0/24"))
         #expect(block.ingress.first?.peers == [.block(AddressBlock(prefix))])
+    }
+
+    @Test("a plain scalar that is a number to Kubernetes is no port's name, and in quotes it is")
+    func numbersLikeNames() throws {
+        for (text, number) in [("0x50", 80), ("8e1", 80), ("0b11", 3), ("0o17", 15)] {
+            func codes(_ written: String) -> [Diagnostic] {
+                read(
+                    """
+                    apiVersion: networking.k8s.io/v1
+                    kind: NetworkPolicy
+                    metadata: { name: p }
+                    spec: { podSelector: {}, ingress: [{ ports: [{ port: \(written) }] }] }
+                    """
+                ).diagnostics
+            }
+            #expect(codes(text).map(\.code) == [DiagnosticCode.wrongType], "\(text)")
+            #expect(codes(text).first?.suggestion?.contains("write \(number),") == true)
+            #expect(codes("\"\(text)\"").isEmpty)
+        }
+        #expect(try networkPolicy("{ ingress: [{ ports: [{ port: 3com-nsd }] }] }").ingress.first?.portNames.count == 1)
+    }
+
+    @Test("a label without a value in matchLabels is the empty one, with a warning")
+    func nullLabels() throws {
+        let result = read(
+            """
+            apiVersion: networking.k8s.io/v1
+            kind: NetworkPolicy
+            metadata: { name: p }
+            spec: { podSelector: { matchLabels: { app: } } }
+            """)
+        #expect(result.diagnostics.map(\.code) == [DiagnosticCode.nullField])
+        #expect(result.networkPolicies.first?.podSelector == LabelSelector(matchLabels: ["app": ""]))
+    }
+
+    @Test("a range of one port is one in v1alpha1, and names in other scripts are refused")
+    func rangesAndScripts() throws {
+        let range = read(
+            """
+            apiVersion: policy.networking.k8s.io/v1alpha1
+            kind: AdminNetworkPolicy
+            metadata: { name: p }
+            spec:
+              priority: 5
+              subject: { namespaces: {} }
+              ingress: [{ action: Deny, from: [{ namespaces: {} }], ports: [{ portRange: { start: 9, end: 9 } }] }]
+            """)
+        #expect(range.diagnostics.isEmpty)
+        #expect(range.clusterPolicies.first?.ingress.first?.services == [.ports(.tcp, PortRange(9))])
+        let script = read(
+            """
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: p }
+            spec:
+              tier: Admin
+              priority: 5
+              subject: { namespaces: {} }
+              egress: [{ action: Accept, to: [{ domainNames: [bücher.example.org] }] }]
+            """)
+        #expect(script.diagnostics.map(\.code) == [DiagnosticCode.domain])
+        #expect(script.diagnostics.first?.suggestion?.contains("xn--bcher-kva.example.org") == true)
     }
 
     @Test("a run takes no policy of pods")

@@ -108,6 +108,18 @@ struct ManifestTests {
             ])
     }
 
+    @Test(
+        "podIP counts where podIPs has none, and an empty text is no address",
+        arguments: [
+            ("{ podIP: 10.0.0.7, podIPs: [] }", ["10.0.0.7"]), ("{ podIP: '' }", []), ("{ podIP: '', podIPs: [] }", []),
+            ("{ podIP: 10.0.0.7, podIPs: null }", ["10.0.0.7"]),
+            ("{ podIP: 10.0.0.7, podIPs: [{ ip: 10.0.0.7 }, { ip: \"fd00::7\" }] }", ["10.0.0.7", "fd00::7"]),
+        ] as [(String, [String])])
+    func addresses(_ status: String, _ addresses: [String]) {
+        let pod = "{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: {}, status: \(status) }"
+        #expect(read(pod).inventory.workloads.first?.addresses.map(\.description) == addresses)
+    }
+
     @Test("a pod stands for what made it, by every link that there is")
     func owners() {
         func names(_ text: String) -> [String] {

@@ -138,6 +138,12 @@ extension PolicyReader {
         guard let text = string(node, "an entry of domainNames", expected: "a name") else { return nil }
         do throws(DomainProblem) {
             let pattern = try DomainPattern.parse(text)
+            if !text.utf8.allSatisfy({ $0 < 0x80 }) {
+                error(
+                    DiagnosticCode.domain, at: node.location,
+                    "\(quoted(text)) has letters that Kubernetes does not take in domainNames", "write \(pattern)")
+                return nil
+            }
             if pattern.base.labels.count > 1 { return pattern }
             throw DomainProblem("\(quoted(text)) has one label, and names of the world have more")
         } catch {

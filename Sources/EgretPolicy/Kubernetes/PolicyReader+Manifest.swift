@@ -113,13 +113,12 @@ extension PolicyReader {
         return isTrue
     }
 
-    /// `status.podIPs`, or `status.podIP` of older clusters.
+    /// `status.podIPs`, or `status.podIP` where that has none. An empty text is no address.
     private mutating func readPodAddresses(_ pod: DocumentNode) -> [IPAddress] {
         let status = pod.member("status")
-        let nodes =
-            status?.member("podIPs")?.items.compactMap { $0.member("ip") }
-            ?? status?.member("podIP").map { [$0] } ?? []
-        return nodes.compactMap { node in
+        let all = (status?.member("podIPs")?.items ?? []).compactMap { $0.member("ip") }
+        let nodes = all.isEmpty ? status?.member("podIP").map { [$0] } ?? [] : all
+        return nodes.filter { $0.string != "" }.compactMap { node in
             if let address = node.string.flatMap({ IPAddress($0) }) { return address }
             error(
                 DiagnosticCode.address, at: node.location, "a pod's address is written here, and it is \(node.found)",

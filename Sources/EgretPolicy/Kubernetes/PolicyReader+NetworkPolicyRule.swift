@@ -110,7 +110,7 @@ extension PolicyReader {
             return
         }
         if case .string(let name) = port.content {
-            checkPortName(name, at: port.location)
+            checkPortName(name, port)
             refuseEndPort(fields, end, because: "endPort does not go with a port by name")
             if let number { rule.portNames.append(PortName(name, number)) }
             return
