@@ -123,6 +123,36 @@ struct ExplainConnectionTests {
         }
     }
 
+    @Test("a workload's connection to a name is decided by its egress")
+    func domainNames() throws {
+        let files = """
+            { apiVersion: v1, kind: Pod, metadata: { name: a, namespace: x }, spec: {}, \
+            status: { podIPs: [{ ip: 10.0.0.1 }] } }
+            ---
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: p }
+            spec:
+              tier: Admin
+              priority: 1
+              subject: { namespaces: {} }
+              egress:
+              - action: Accept
+                to: [{ domainNames: ["*.example.org"] }]
+                protocols: [{ tcp: { destinationPort: { number: 443 } } }]
+              - { action: Deny, to: [{ networks: [0.0.0.0/0, "::/0"] }] }
+            """
+        let open = try explain("-f", "-", "--from", "x/a", "--to", "www.example.org:443", "--exit-code", input: files)
+        #expect(titles(open) == ["x/a -> www.example.org 443/tcp: allow"], "\(open.standardError)")
+        #expect(open.status == 0 && open.standardOutput.contains("the connection must say the name in"))
+        let closed = try explain(
+            "-f", "-", "--from", "x/a", "--to", "www.example.com", "--port", "443", "--exit-code", input: files)
+        #expect(titles(closed) == ["x/a -> www.example.com 443/tcp: deny"])
+        #expect(closed.status == 1)
+        let source = try explain("-f", "-", "--from", "example.org", "--to", "x/a", "--port", "443", input: files)
+        #expect(source.status == 2 && source.standardError.contains("a domain name begins no connections"))
+    }
+
     @Test("what manifests alone tell of is asked about over both families")
     func placeholders() throws {
         let files = """

@@ -56,6 +56,26 @@ struct ConnectionExplainer {
         return answers
     }
 
+    /// The answer to a question about a name: what the egress of a workload decides about a connection to it.
+    mutating func answer(
+        from place: Int, to name: DomainName, _ service: Service, _ text: String
+    ) throws(ExplainProblem) -> ConnectionAnswer {
+        let source = self.name(.workload(place))
+        var answer = ConnectionAnswer(source: source, target: name.description, service: text)
+        if inventory.workloads[place].usesHostNetwork {
+            answer.remarks = ["\(source) uses the host's network: no policy is about it, and no selector chooses it"]
+            return answer
+        }
+        let evaluator = evaluator.evaluator(of: place, .egress)
+        let explained = try ExplainedName(name, service, text, evaluator: evaluator, at: time)
+        if let port = explained.flow.destinationPort { answer.service = "\(port)/\(explained.flow.protocol)" }
+        answer.egress = ConnectionAnswer.Side(
+            name: source, decision: explained.decision, otherwise: explained.otherwise, policies: evaluator.policies,
+            time: time, dependsOnTime: evaluator.dependsOnTime)
+        answer.remarks = explained.remarks
+        return answer
+    }
+
     private func blank(_ question: ConnectionQuestion) -> ConnectionAnswer {
         let service = question.service
         let text =
