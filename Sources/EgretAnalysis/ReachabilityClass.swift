@@ -58,7 +58,10 @@ struct InventoryAddresses: Sendable {
 
     init(_ inventories: Inventory...) {
         let workloads = inventories.flatMap(\.workloads)
-        let machines = Set(workloads.filter(\.usesHostNetwork).flatMap(\.addresses))
+        let unknown = AddressRangeSet(inventories.flatMap(\.placeholders).map { AddressBlock($0) })
+        // An address that stands in for another is no machine's.
+        let machines = Set(
+            workloads.filter(\.usesHostNetwork).flatMap(\.addresses).filter { !unknown.contains($0) })
         let all = Set(workloads.flatMap(\.addresses)).sorted()
         v4 = all.filter { $0.family == .ipv4 }.map(\.rawValue)
         v6 = all.filter { $0.family == .ipv6 }.map(\.rawValue)

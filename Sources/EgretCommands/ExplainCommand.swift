@@ -31,6 +31,7 @@ struct ExplainCommand: ParsableCommand {
               egret explain -f manifests/ --from shop/web --to shop/db --port 5432/tcp
               sudo egret explain --from shop/web --to shop/db --port 5432/tcp
               egret explain -f manifests/ --from shop/web --to svc/shop/db --port 80/tcp -o json
+              egret explain -f manifests/ --from shop/web --to example.org:443
               egret explain -f manifests/ --from 203.0.113.10 --to shop/web --port http
               egret explain -f policy.yaml --to 203.0.113.10 --port 443/tcp
               egret explain --allow '*.wikimedia.org' --to upload.wikimedia.org:443
@@ -47,7 +48,7 @@ struct ExplainCommand: ParsableCommand {
     @Option(
         name: .customLong("to"),
         help: ArgumentHelp(
-            "Where the flow goes: an address, or a domain name with or without a port; with --from a workload or service. "
+            "Where the flow goes: an address, or a domain name with or without a port; with --from also a workload or service. "
                 + "May be given more than once.",
             valueName: "destination")
     )
@@ -91,11 +92,9 @@ struct ExplainCommand: ParsableCommand {
     var output: OutputFormat = .table
 
     func validate() throws {
-        let haveOwn =
-            source == nil
-            && destinations.allSatisfy { text in
-                if case .name(_, .some)? = try? ExplainTarget(text) { true } else { false }
-            }
+        let haveOwn = destinations.allSatisfy { text in
+            if case .name(_, .some)? = try? ExplainTarget(text) { true } else { false }
+        }
         if ports.isEmpty && !haveOwn {
             throw ValidationError("Missing expected argument '--port <port> ...'")
         }

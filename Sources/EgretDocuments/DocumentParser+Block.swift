@@ -110,7 +110,8 @@ extension DocumentParser {
         let value = try plainContinuation(of: first, above: parent)
         try count(depth: depth)
         try endNode()
-        return DocumentNode(ScalarResolution.content(ofPlain: value), text: value, location: location)
+        return DocumentNode(
+            ScalarResolution.content(ofPlain: value), text: value, location: location, isPlain: true)
     }
 
     /// Whether the colon that ends a key is at hand.

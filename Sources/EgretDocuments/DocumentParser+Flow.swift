@@ -29,7 +29,8 @@ extension DocumentParser {
             let location = here()
             try count(depth: depth)
             let value = plainLine(inBrackets: true)
-            return DocumentNode(ScalarResolution.content(ofPlain: value), text: value, location: location)
+            return DocumentNode(
+                ScalarResolution.content(ofPlain: value), text: value, location: location, isPlain: true)
         }
     }
 

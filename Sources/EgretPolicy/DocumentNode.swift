@@ -44,9 +44,12 @@ public struct DocumentNode: Hashable, Sendable {
     public var text: String
     /// Where the node begins.
     public var location: SourceLocation
+    /// Whether it is a scalar without quotes, which other readers may take for a number where this one does not.
+    public var isPlain: Bool
 
     /// Creates a node.
-    public init(_ content: Content, text: String = "", location: SourceLocation) {
+    public init(_ content: Content, text: String = "", location: SourceLocation, isPlain: Bool = false) {
+        self.isPlain = isPlain
         self.content = content
         self.text = text
         self.location = location

@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretPolicy
 
 /// Workloads that come and go, and the selectors that somebody asks about, with which chooses which.
@@ -30,6 +31,8 @@ struct LiveIndex: WorkloadLookup {
 
     /// The machines of the cluster.
     var nodes: [Inventory.Node] = []
+    /// None: what is enforced has addresses.
+    var placeholders: [IPPrefix] { [] }
     /// The workloads by place.
     private(set) var workloads: [Int: Workload] = [:]
     /// The labels of namespaces, as they were given.
@@ -72,7 +75,7 @@ struct LiveIndex: WorkloadLookup {
     private func chooses(_ selector: WorkloadSelector, _ workload: Workload) -> Bool {
         if workload.usesHostNetwork { return false }
         let id = workload.id
-        return (selector.names.isEmpty || selector.names.contains(id.name) || selector.names.contains(id.description))
+        return selector.isNamed(id)
             && (selector.namespaces.isEmpty || selector.namespaces.contains(id.namespace))
             && selector.labels.matches(workload.labels)
             && (selector.namespaceLabels.requirements.isEmpty

@@ -32,6 +32,7 @@ public struct PolicyResolver: Sendable {
 
     private var index: WorkloadIndex
     private let sources: [Source]
+    private let groups: [DestinationGroup]
     private var policiesOf: [TrafficDirection: [[Int]]] = [:]
     private var lowered: [Lowering: EgressPolicy] = [:]
 
@@ -48,6 +49,7 @@ public struct PolicyResolver: Sendable {
     public init(_ catalog: PolicyCatalog, inventory: Inventory) {
         self.catalog = catalog
         index = WorkloadIndex(inventory)
+        groups = catalog.groups.map { $0.sparing(inventory.placeholders) }
         sources =
             catalog.egressPolicies.map { .egress($0) } + catalog.clusterPolicies.map { .cluster($0) }
             + catalog.networkPolicies.map { .network($0) }
@@ -83,7 +85,7 @@ public struct PolicyResolver: Sendable {
         let key = key(of: workload, direction)
         return PolicySet(
             policies: key.policies.map { lower($0, direction, key.namedPorts) },
-            groups: catalog.groups,
+            groups: groups,
             networkDefault: direction == .ingress ? .allow : catalog.networkDefault
         )
     }

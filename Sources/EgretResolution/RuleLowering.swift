@@ -36,8 +36,12 @@ struct RuleLowering<Index: WorkloadLookup> {
     mutating func policy(_ source: Source) -> EgressPolicy {
         switch source {
         case .egress(let policy):
-            if policy.rules.allSatisfy(\.isResolved) { return policy }
             var resolved = policy
+            if policy.rules.allSatisfy(\.isResolved) {
+                if index.placeholders.isEmpty { return policy }
+                resolved.rules = policy.rules.map { spared($0) }
+                return resolved
+            }
             resolved.rules = lower(policy.rules.map { clause($0) })
             return resolved
         case .network(let policy):
@@ -52,6 +56,14 @@ struct RuleLowering<Index: WorkloadLookup> {
                 rules: lower(policy.rules(direction).map { clause($0, tier: policy.tier) }), location: policy.location
             )
         }
+    }
+
+    /// The rule, of which only blocks of everything are about workloads that nobody knows the address of.
+    private func spared(_ rule: EgressRule) -> EgressRule {
+        var spared = rule
+        spared.destinations = rule.destinations.sparing(
+            index.placeholders, refuses: rule.action == .deny || rule.action == .reject)
+        return spared
     }
 
     private mutating func clause(_ rule: EgressRule) -> Clause {
@@ -166,7 +178,8 @@ struct RuleLowering<Index: WorkloadLookup> {
 
     /// One rule; `nil` if it is for nobody.
     private func rule(_ clause: Clause, _ number: Int, to workloads: [Int], _ services: [Service]) -> EgressRule? {
-        var destinations = clause.destinations
+        var destinations = clause.destinations.sparing(
+            index.placeholders, refuses: clause.action == .deny || clause.action == .reject)
         if !clause.isForEverybody {
             // Every link of a workload may stand for all of it.
             var known: Set<IPAddress> = []
@@ -199,7 +212,7 @@ extension Service {
 }
 
 extension RuleAction {
-    fileprivate init(_ action: ClusterPolicy.Action) {
+    init(_ action: ClusterPolicy.Action) {
         switch action {
         case .accept: self = .allow
         case .deny: self = .deny

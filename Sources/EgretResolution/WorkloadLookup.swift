@@ -1,12 +1,15 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretPolicy
 
 /// Where rules' peers are looked up when they become addresses.
 protocol WorkloadLookup {
     /// The machines of the cluster.
     var nodes: [Inventory.Node] { get }
+    /// Addresses of workloads that only stand in for those that nobody knows.
+    var placeholders: [IPPrefix] { get }
     /// The places of the workloads that a selector chooses, by identity.
     mutating func workloads(chosenBy selector: WorkloadSelector) -> [Int]
     /// The places of all workloads that selectors can choose, by identity.
@@ -29,6 +32,7 @@ extension WorkloadLookup {
 
 extension WorkloadIndex: WorkloadLookup {
     var nodes: [Inventory.Node] { inventory.nodes }
+    var placeholders: [IPPrefix] { inventory.placeholders }
 
     func everyWorkload() -> [Int] {
         inventory.workloads.indices.filter { !inventory.workloads[$0].usesHostNetwork }

@@ -4,6 +4,7 @@
 import EgretAddressing
 import EgretAnalysis
 import EgretPolicy
+import EgretResolution
 import Testing
 
 @Suite("Reading assertions")
@@ -68,6 +69,30 @@ struct AssertionReaderTests {
         #expect(diagnostic.location?.column == column, "\(diagnostic)")
         #expect(diagnostic.suggestion?.contains(suggestion) == true, "\(diagnostic)")
         #expect(diagnostic.code == DiagnosticCode.assertion)
+    }
+
+    @Test("a name that workloads of several kinds have is refused, and the kind says which is meant")
+    func ambiguousNames() throws {
+        let ids = ["Pod", "Deployment", "StatefulSet"].map { Workload.ID(namespace: "x", name: "a", kind: $0) }
+        let inventory = Inventory(workloads: ids.map { Workload($0) })
+        let reader = AssertionReader(PolicyCatalog(), inventory: inventory)
+        func read(_ text: String) -> (assertion: Assertion?, diagnostic: Diagnostic?) {
+            reader.read(text, at: SourceLocation(file: "a", line: 1, column: 1))
+        }
+        let refused = try #require(read("no x/a reaches outside").diagnostic)
+        #expect(refused.message.contains("names 3 workloads") && refused.location?.column == 4)
+        #expect(refused.suggestion == "write deployment/x/a or pod/x/a or statefulset/x/a")
+        for text in ["no deployment/x/a reaches outside", "no Deployment/x/a reaches outside"] {
+            guard case .workloads(let selector)? = read(text).assertion?.source else {
+                Issue.record("\(text) is not read")
+                continue
+            }
+            let chosen = inventory.workloads.filter { selector.matches($0, in: inventory) }
+            #expect(chosen.map(\.id.kind) == ["Deployment"])
+            var resolver = PolicyResolver(PolicyCatalog(), inventory: inventory)
+            #expect(resolver.workloads(chosenBy: selector).map { inventory.workloads[$0].id.kind } == ["Deployment"])
+        }
+        #expect(read("no job/x/a reaches outside").diagnostic?.message.contains("no workload has the name") == true)
     }
 
     @Test("a file has an assertion a line, and comments")

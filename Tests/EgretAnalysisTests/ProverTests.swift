@@ -139,6 +139,36 @@ struct ProverTests {
         }
     }
 
+    @Test("a claim that holds for want of an address says so, unless the rules are for the internet alone")
+    func uncertainBlocks() throws {
+        let web = Workload(.init(name: "web", kind: "Deployment"), labels: ["app": "web"])
+        let db = Workload(.init(name: "db", kind: "Deployment"), labels: ["app": "db"])
+        func proof(_ block: AddressBlock, _ claim: String, _ workloads: [Workload]) throws -> Proof {
+            let policy = NetworkPolicy(
+                name: "out", podSelector: LabelSelector(matchLabels: ["app": "web"]), directions: [.egress],
+                egress: [.init(peers: [.block(block)])])
+            let catalog = PolicyCatalog(networkPolicies: [policy], networkDefault: .allow)
+            let inventory = Inventory(workloads: workloads)
+            let read = AssertionReader(catalog, inventory: inventory).read(
+                claim, at: SourceLocation(file: "assertion", line: 1, column: 1))
+            var prover = Prover(catalog, inventory: inventory)
+            return prover.prove(try #require(read.assertion))
+        }
+        let internet = AddressBlock(
+            Brute.prefix("0.0.0.0/0"),
+            except: ["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"].map { Brute.prefix($0) })
+        let claim = "no app=web reaches app=db"
+        let certain = try proof(internet, claim, [web, db])
+        #expect(certain.holds && certain.note == nil)
+        let uncertain = try proof(AddressBlock(Brute.prefix("10.0.0.0/8")), claim, [web, db])
+        #expect(uncertain.holds && uncertain.note?.contains("no file tells the addresses") == true)
+        let known = [(web, "10.0.0.1/32"), (db, "192.0.2.1/32")].map { workload, address in
+            Workload(workload.id, labels: workload.labels, addresses: [Brute.prefix(address).address])
+        }
+        let plain = try proof(AddressBlock(Brute.prefix("10.0.0.0/8")), claim, known)
+        #expect(plain.holds && plain.note == nil)
+    }
+
     @Test("what is reached by an IPv6 address that stands for it is reached")
     func embedded() {
         let catalog = PolicyCatalog(

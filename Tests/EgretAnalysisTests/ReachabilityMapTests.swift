@@ -144,6 +144,60 @@ struct ReachabilityMapTests {
         }
     }
 
+    @Test(
+        "a block that leaves something out is not about what a manifest alone tells of, in rules that allow and deny",
+        arguments: [
+            (["128.0.0.0/1"], [], false), (["0.0.0.0/1"], [], false), (["240.0.0.0/4"], [], false),
+            (["0.0.0.0/0"], ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], false),
+            (["0.0.0.0/0"], [], true), (["0.0.0.0/1", "128.0.0.0/1"], [], true),
+        ] as [([String], [String], Bool)])
+    func partialBlocks(_ prefixes: [String], _ exceptions: [String], _ matches: Bool) throws {
+        let workloads = (0..<5).map {
+            Workload(.init(name: "w\($0)", kind: "Deployment"), labels: ["app": "w\($0)"], usesHostNetwork: $0 == 4)
+        }
+        func alone(_ address: String) -> Workload {
+            Workload(.init(name: "p"), addresses: [Brute.prefix(address).address])
+        }
+        let blocks = prefixes.map { AddressBlock(Brute.prefix($0), except: exceptions.map { Brute.prefix($0) }) }
+        let allowing = PolicyCatalog(
+            networkPolicies: [
+                NetworkPolicy(
+                    name: "out", directions: [.egress], egress: [.init(peers: blocks.map { .block($0) })])
+            ], networkDefault: .allow)
+        let denying = PolicyCatalog(
+            egressPolicies: [
+                EgressPolicy(
+                    name: "out", tier: .admin, defaultAction: nil,
+                    rules: [EgressRule(action: .deny, destinations: blocks.map { .block($0) })])
+            ], networkDefault: .allow)
+        let grouped = PolicyCatalog(
+            egressPolicies: [
+                EgressPolicy(
+                    name: "out", tier: .admin, defaultAction: nil,
+                    rules: [EgressRule(action: .deny, destinations: [.group("g")])])
+            ], groups: [DestinationGroup(name: "g", blocks: blocks)], networkDefault: .allow)
+        for (catalog, opens) in [(allowing, true), (denying, false), (grouped, false)] {
+            let map = ReachabilityMap(catalog, inventory: Inventory(workloads: workloads))
+            for target in 1..<5 {
+                let pair = try #require(map.services(from: 0, to: target))
+                #expect((pair.ipv4 == .everything) == (matches == opens), "\(prefixes) to \(target)")
+            }
+            // The outside and the machine are as if no address stood in for another.
+            let plain = ReachabilityMap(catalog, inventory: Inventory(workloads: [alone("10.9.9.9/32")]))
+            func texts(_ ranges: [ReachabilityMap.OutsideRange]) -> [String] {
+                ranges.filter { $0.prefix.family == .ipv4 }.map { "\($0.prefix) \($0.services)" }
+            }
+            #expect(texts(map.outside(of: 0, .egress)) == texts(plain.outside(of: 0, .egress)))
+            #expect(texts(map.host(of: 0)) == texts(plain.host(of: 0)))
+        }
+        // What stands for a denied IPv4 address stays denied throughout.
+        let map = ReachabilityMap(denying, inventory: Inventory(workloads: workloads))
+        let plain = ReachabilityMap(denying, inventory: Inventory(workloads: [alone("fd00::9/128")]))
+        #expect(
+            map.outside(of: 0, .egress).filter { $0.prefix.family == .ipv6 }
+                == plain.outside(of: 0, .egress).filter { $0.prefix.family == .ipv6 })
+    }
+
     @Test("workloads with the same policies share a class")
     func sharing() {
         let inventory = Inventory(

@@ -89,6 +89,70 @@ struct ExplainConnectionTests {
         #expect(titles(outside) == ["default/p -> 10.96.0.11 80/tcp: allow"])
     }
 
+    @Test("a service that leads back to the pod itself is subject to cluster policies, unlike the pod's own address")
+    func hairpin() throws {
+        let files = """
+            { apiVersion: v1, kind: Pod, metadata: { name: a, namespace: x, labels: { pod: a } }, spec: {}, \
+            status: { podIPs: [{ ip: 10.0.0.1 }] } }
+            ---
+            { apiVersion: v1, kind: Service, metadata: { name: s, namespace: x }, spec: { selector: { pod: a }, \
+            clusterIP: 10.96.0.1, ports: [{ port: 80 }] } }
+            ---
+            { apiVersion: v1, kind: Service, metadata: { name: headless, namespace: x }, spec: { selector: { pod: a }, \
+            clusterIP: None, ports: [{ port: 80 }] } }
+            ---
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: p }
+            spec:
+              tier: Admin
+              priority: 1
+              subject: { namespaces: {} }
+              egress: [{ action: Deny, to: [{ namespaces: {} }] }]
+            """
+        func ask(_ target: String) throws -> ProgramOutput {
+            try explain("-f", "-", "--from", "x/a", "--to", target, "--port", "80", input: files)
+        }
+        for target in ["10.96.0.1", "svc/x/s"] {
+            let output = try ask(target)
+            #expect(titles(output) == ["x/a -> svc/x/s 80/tcp -> x/a 80/tcp: deny"])
+            #expect(output.standardOutput.contains("the service leads back to the workload itself"))
+        }
+        for target in ["x/a", "10.0.0.1", "svc/x/headless"] {
+            #expect(try ask(target).standardOutput.contains("nobody decides about it"))
+        }
+    }
+
+    @Test("a workload's connection to a name is decided by its egress")
+    func domainNames() throws {
+        let files = """
+            { apiVersion: v1, kind: Pod, metadata: { name: a, namespace: x }, spec: {}, \
+            status: { podIPs: [{ ip: 10.0.0.1 }] } }
+            ---
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: p }
+            spec:
+              tier: Admin
+              priority: 1
+              subject: { namespaces: {} }
+              egress:
+              - action: Accept
+                to: [{ domainNames: ["*.example.org"] }]
+                protocols: [{ tcp: { destinationPort: { number: 443 } } }]
+              - { action: Deny, to: [{ networks: [0.0.0.0/0, "::/0"] }] }
+            """
+        let open = try explain("-f", "-", "--from", "x/a", "--to", "www.example.org:443", "--exit-code", input: files)
+        #expect(titles(open) == ["x/a -> www.example.org 443/tcp: allow"], "\(open.standardError)")
+        #expect(open.status == 0 && open.standardOutput.contains("the connection must say the name in"))
+        let closed = try explain(
+            "-f", "-", "--from", "x/a", "--to", "www.example.com", "--port", "443", "--exit-code", input: files)
+        #expect(titles(closed) == ["x/a -> www.example.com 443/tcp: deny"])
+        #expect(closed.status == 1)
+        let source = try explain("-f", "-", "--from", "example.org", "--to", "x/a", "--port", "443", input: files)
+        #expect(source.status == 2 && source.standardError.contains("a domain name begins no connections"))
+    }
+
     @Test("what manifests alone tell of is asked about over both families")
     func placeholders() throws {
         let files = """
@@ -137,7 +201,17 @@ struct ExplainConnectionTests {
             titles(try ask("--from", "p", "--to", "q")) == [
                 "default/p -> default/q 80/tcp (IPv4): deny", "default/p -> default/q 80/tcp (IPv6): allow",
             ])
-        #expect(titles(try ask("--from", "p", "--to", "fd00::2")) == titles(try ask("--from", "p", "--to", "q")))
+        #expect(titles(try ask("--from", "p", "--to", "fd00::2")) == ["default/p -> default/q 80/tcp (IPv6): allow"])
+        for (from, to, verdict) in [
+            ("10.0.0.1", "10.0.0.2", "(IPv4): deny"), ("fd00::1", "fd00::2", "(IPv6): allow"),
+            ("10.0.0.1", "q", "(IPv4): deny"),
+        ] {
+            let output = try ask("--from", from, "--to", to, "--exit-code")
+            #expect(titles(output) == ["default/p -> default/q 80/tcp \(verdict)"])
+            #expect((output.status == 0) == verdict.hasSuffix("allow"))
+        }
+        let mixed = try ask("--from", "10.0.0.1", "--to", "fd00::2")
+        #expect(mixed.status == 2 && mixed.standardError.contains("no family of addresses in common"))
         let one = try ask("--from", "2001:db8::1", "--to", "p", "--to", "h", "--default", "deny")
         #expect(
             titles(one) == ["2001:db8::1 -> default/p 80/tcp: allow", "2001:db8::1 -> default/h 80/tcp: allow"],

@@ -59,6 +59,31 @@ struct MapRowsTests {
         #expect(pairs.count == 29 && pairs.allSatisfy { $0.source == .workload(Workload.ID(name: "w0")) })
     }
 
+    @Test("workloads of one name are told apart by their kinds, there and only there")
+    func kinds() throws {
+        let ids = [("a", "Pod"), ("a", "Deployment"), ("b", "Pod")].map {
+            Workload.ID(namespace: "x", name: $0.0, kind: $0.1)
+        }
+        let inventory = Inventory(workloads: ids.map { Workload($0) })
+        let map = ReachabilityMap(PolicyCatalog(networkDefault: .allow), inventory: inventory)
+        let table = try text(map, .csv)
+        #expect(table.contains("deployment/x/a,pod/x/a,,all\r\n") && table.contains("x/b,deployment/x/a,,all\r\n"))
+        #expect(!table.contains("pod/x/b"))
+        #expect(try text(map, .dot).contains("\"pod/x/a\" -> \"x/b\""))
+        let json = try text(map, .json)
+        #expect(json.contains("\"fromKind\" : \"Deployment\"") && json.contains("\"toKind\" : \"Pod\""))
+        #expect(json.contains("\"from\" : \"x\\/a\"") || json.contains("\"from\" : \"x/a\""))
+        let closed = ReachabilityMap(PolicyCatalog(networkDefault: .deny), inventory: inventory)
+        let rows = DifferenceRows(
+            ReachabilityDifference(from: closed, to: map), of: nil,
+            names: WorkloadNames(closed.inventory, map.inventory))
+        #expect(try rows.text(.csv).contains("pod/x/a,deployment/x/a,,all,\r\n"))
+        let alone = ReachabilityMap(PolicyCatalog(), inventory: Inventory(workloads: [Workload(ids[0])]))
+        let added = DifferenceRows(
+            ReachabilityDifference(from: alone, to: map), of: nil, names: WorkloadNames(alone.inventory, map.inventory))
+        #expect(try added.text(.table).contains("new workload: deployment/x/a\nnew workload: x/b\n"))
+    }
+
     @Test("a difference lists what the machine offers")
     func host() throws {
         let before = map(["10.0.0.1"], to: [.builtIn(.internet)])

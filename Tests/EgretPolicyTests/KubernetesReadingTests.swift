@@ -29,6 +29,7 @@ struct KubernetesReadingTests {
             ("{ podSelector: {}, policyTypes: [Egress, Ingress] }", [.ingress, .egress]),
             ("{ podSelector: {}, policyTypes: [Ingress], egress: [{}] }", [.ingress]),
             ("{ podSelector: {}, policyTypes: null }", [.ingress]), ("{}", [.ingress]),
+            ("{ podSelector: {}, policyTypes: [Ingress, Ingress] }", [.ingress]),
         ] as [(String, Set<TrafficDirection>)])
     func directions(_ spec: String, _ directions: Set<TrafficDirection>) throws {
         #expect(try networkPolicy(spec).directions == directions)
@@ -217,6 +218,128 @@ struct KubernetesReadingTests {
             #expect(result.diagnostics.first?.message.contains("Baseline") == true)
             #expect(!result.hasErrors)
         }
+    }
+
+    @Test("a field without a value beside one that has one is as if it were not there, in every cluster kind")
+    func nullsBesideValues() throws {
+        func read(_ kind: String, _ subject: String, _ action: String, _ peer: String, _ ports: String) throws
+            -> ClusterPolicy
+        {
+            let isNewer = kind == "ClusterNetworkPolicy"
+            let isBaseline = kind == "BaselineAdminNetworkPolicy"
+            let result = self.read(
+                """
+                apiVersion: policy.networking.k8s.io/\(isNewer ? "v1alpha2" : "v1alpha1")
+                kind: \(kind)
+                metadata: { name: default }
+                spec:
+                  \(isNewer ? "tier: Admin" : "{}: {}")
+                  \(isBaseline ? "{}: {}" : "priority: 5")
+                  subject: \(subject)
+                  ingress:
+                  - { action: \(action), from: [\(peer)], \(isNewer ? "protocols" : "ports"): [\(ports)] }
+                """.split(separator: "\n").filter { !$0.contains("{}: {}") }.joined(separator: "\n"))
+            #expect(!result.hasErrors, "\(result.diagnostics.map(DiagnosticFormatter.format))")
+            #expect(result.diagnostics.allSatisfy { $0.code == DiagnosticCode.nullField })
+            return try #require(result.clusterPolicies.first)
+        }
+        for (kind, actions) in [
+            ("ClusterNetworkPolicy", ["Accept", "Deny", "Pass"]), ("AdminNetworkPolicy", ["Allow", "Deny", "Pass"]),
+            ("BaselineAdminNetworkPolicy", ["Allow", "Deny"]),
+        ] {
+            let isNewer = kind == "ClusterNetworkPolicy"
+            let port = isNewer ? "tcp: { destinationPort: { number: 80 } }" : "portNumber: { port: 80 }"
+            let other = isNewer ? "udp: null" : "portRange: null"
+            for action in actions {
+                let plain = try read(
+                    kind, "{ namespaces: {} }", action, "{ pods: { podSelector: {} } }", "{ \(port) }")
+                let null = try read(
+                    kind, "{ namespaces: {}, pods: null }", action, "{ namespaces: null, pods: { podSelector: {} } }",
+                    "{ \(port), \(other) }")
+                #expect(plain.subject == null.subject && plain.subject == ClusterPolicy.Pods())
+                #expect(plain.ingress.map(\.peers) == null.ingress.map(\.peers))
+                #expect(null.ingress.map(\.peers) == [[.pods(ClusterPolicy.Pods())]])
+                #expect(plain.ingress.map(\.services) == null.ingress.map(\.services))
+            }
+        }
+        // What nobody here knows still closes, be it beside a null or beside a value.
+        let policy = """
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: p }
+            spec:
+              tier: Admin
+              priority: 5
+              subject: { namespaces: {} }
+              ingress: [{ action: Accept, from: [{ namespaces: null }, { namespaces: {}, planets: [] }] }]
+            """
+        #expect(self.read(policy).clusterPolicies.first?.ingress.first?.peers == [.unknown, .unknown])
+        let block = try networkPolicy(
+            "{ podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 192.0.2.0/24 }, podSelector: null }] }] }")
+        let prefix = try #require(IPPrefix("192.0.2.0/24"))
+        #expect(block.ingress.first?.peers == [.block(AddressBlock(prefix))])
+    }
+
+    @Test("a plain scalar that is a number to Kubernetes is no port's name, and in quotes it is")
+    func numbersLikeNames() throws {
+        for (text, number) in [("0x50", 80), ("8e1", 80), ("0b11", 3), ("0o17", 15)] {
+            func codes(_ written: String) -> [Diagnostic] {
+                read(
+                    """
+                    apiVersion: networking.k8s.io/v1
+                    kind: NetworkPolicy
+                    metadata: { name: p }
+                    spec: { podSelector: {}, ingress: [{ ports: [{ port: \(written) }] }] }
+                    """
+                ).diagnostics
+            }
+            #expect(codes(text).map(\.code) == [DiagnosticCode.wrongType], "\(text)")
+            #expect(codes(text).first?.suggestion?.contains("write \(number),") == true)
+            #expect(codes("\"\(text)\"").isEmpty)
+        }
+        #expect(try networkPolicy("{ ingress: [{ ports: [{ port: 3com-nsd }] }] }").ingress.first?.portNames.count == 1)
+    }
+
+    @Test("a label without a value in matchLabels is the empty one, with a warning")
+    func nullLabels() throws {
+        let result = read(
+            """
+            apiVersion: networking.k8s.io/v1
+            kind: NetworkPolicy
+            metadata: { name: p }
+            spec: { podSelector: { matchLabels: { app: } } }
+            """)
+        #expect(result.diagnostics.map(\.code) == [DiagnosticCode.nullField])
+        #expect(result.networkPolicies.first?.podSelector == LabelSelector(matchLabels: ["app": ""]))
+    }
+
+    @Test("a range of one port is one in v1alpha1, and names in other scripts are refused")
+    func rangesAndScripts() throws {
+        let range = read(
+            """
+            apiVersion: policy.networking.k8s.io/v1alpha1
+            kind: AdminNetworkPolicy
+            metadata: { name: p }
+            spec:
+              priority: 5
+              subject: { namespaces: {} }
+              ingress: [{ action: Deny, from: [{ namespaces: {} }], ports: [{ portRange: { start: 9, end: 9 } }] }]
+            """)
+        #expect(range.diagnostics.isEmpty)
+        #expect(range.clusterPolicies.first?.ingress.first?.services == [.ports(.tcp, PortRange(9))])
+        let script = read(
+            """
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: p }
+            spec:
+              tier: Admin
+              priority: 5
+              subject: { namespaces: {} }
+              egress: [{ action: Accept, to: [{ domainNames: [bücher.example.org] }] }]
+            """)
+        #expect(script.diagnostics.map(\.code) == [DiagnosticCode.domain])
+        #expect(script.diagnostics.first?.suggestion?.contains("xn--bcher-kva.example.org") == true)
     }
 
     @Test("a run takes no policy of pods")

@@ -86,6 +86,40 @@ struct ManifestTests {
         #expect(workload.location?.line == 1)
     }
 
+    @Test("a name that several containers give has all their numbers, and an init container's where no other has it")
+    func sharedNames() throws {
+        let result = read(
+            """
+            apiVersion: v1
+            kind: Pod
+            metadata: { name: p }
+            spec:
+              initContainers:
+              - { name: i, ports: [{ name: d, containerPort: 55 }, { name: e, containerPort: 56 }] }
+              - { name: j, ports: [{ name: e, containerPort: 57 }] }
+              containers:
+              - { name: a, ports: [{ name: d, containerPort: 53 }, { name: d, containerPort: 53, protocol: UDP }] }
+              - { name: b, ports: [{ name: d, containerPort: 54 }, { name: d, containerPort: 53 }] }
+            """)
+        #expect(
+            result.inventory.workloads.first?.namedPorts == [
+                .init("d", .tcp, 53), .init("d", .udp, 53), .init("d", .tcp, 54), .init("e", .tcp, 56),
+                .init("e", .tcp, 57),
+            ])
+    }
+
+    @Test(
+        "podIP counts where podIPs has none, and an empty text is no address",
+        arguments: [
+            ("{ podIP: 10.0.0.7, podIPs: [] }", ["10.0.0.7"]), ("{ podIP: '' }", []), ("{ podIP: '', podIPs: [] }", []),
+            ("{ podIP: 10.0.0.7, podIPs: null }", ["10.0.0.7"]),
+            ("{ podIP: 10.0.0.7, podIPs: [{ ip: 10.0.0.7 }, { ip: \"fd00::7\" }] }", ["10.0.0.7", "fd00::7"]),
+        ] as [(String, [String])])
+    func addresses(_ status: String, _ addresses: [String]) {
+        let pod = "{ apiVersion: v1, kind: Pod, metadata: { name: p }, spec: {}, status: \(status) }"
+        #expect(read(pod).inventory.workloads.first?.addresses.map(\.description) == addresses)
+    }
+
     @Test("a pod stands for what made it, by every link that there is")
     func owners() {
         func names(_ text: String) -> [String] {

@@ -122,6 +122,34 @@ struct PolicyResolverTests {
         #expect(try !reaches(catalog, "x/a", "y/b", http))
     }
 
+    @Test("what a service leads back to its sender is decided by cluster policies alone, and its own address by nobody")
+    func returned() throws {
+        let everyone = ClusterPolicy.Peer.pods(.init())
+        let place = try #require(Self.inventory.workloads.firstIndex { $0.id.description == "x/a" })
+        func isAllowed(_ catalog: PolicyCatalog, byService: Bool = true) throws -> Bool {
+            var evaluator = ConnectionEvaluator(PolicyResolver(catalog, inventory: Self.inventory))
+            let decision = evaluator.decide(
+                from: .workload(place), to: .workload(place), http, family: .ipv4, byService: byService)
+            return try #require(decision).isAllowed
+        }
+        for tier in [EgressPolicy.Tier.admin, .baseline] {
+            for direction in TrafficDirection.allCases {
+                let rules = [ClusterPolicy.Rule(action: .deny, peers: [everyone])]
+                let policy = ClusterPolicy(
+                    name: "deny", tier: tier, ingress: direction == .ingress ? rules : [],
+                    egress: direction == .egress ? rules : [])
+                var catalog = PolicyCatalog(clusterPolicies: [policy], networkDefault: .allow)
+                #expect(try !isAllowed(catalog))
+                #expect(try isAllowed(catalog, byService: false))
+                // Where a network policy selects the pod, the baseline is not asked.
+                catalog.networkPolicies = [NetworkPolicy(namespace: "x", name: "shut", directions: [direction])]
+                #expect(try isAllowed(catalog) == (tier == .baseline))
+            }
+        }
+        let own = EgressPolicy(name: "own", tier: .admin, rules: [EgressRule(action: .deny)])
+        #expect(try isAllowed(PolicyCatalog(egressPolicies: [own], networkDefault: .deny)))
+    }
+
     @Test("a peer that nobody can read opens nothing, and passes nothing on")
     func unknownPeers() throws {
         for action in ClusterPolicy.Action.allCases {

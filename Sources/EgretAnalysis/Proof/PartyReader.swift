@@ -4,8 +4,8 @@
 import EgretAddressing
 import EgretPolicy
 
-/// Reads one end of an assertion: `any`, `app=web,tier!=x`, `namespace:shop`, `shop/cart`, an address or a block,
-/// `group:NAME`, `outside`.
+/// Reads one end of an assertion: `any`, `app=web,tier!=x`, `namespace:shop`, `shop/cart`, `deployment/shop/cart`, an
+/// address or a block, `group:NAME`, `outside`.
 struct PartyReader {
     let catalog: PolicyCatalog
     let inventory: Inventory
@@ -84,8 +84,19 @@ struct PartyReader {
     }
 
     private func name(_ word: AssertionWord) throws(AssertionProblem) -> String {
-        let names = inventory.workloads.filter { !$0.usesHostNetwork }.map(\.id.description)
-        if names.contains(word.text) { return word.text }
+        let ids = Set(inventory.workloads.filter { !$0.usesHostNetwork }.map(\.id))
+        let named = ids.filter { $0.description == word.text }.sorted()
+        if named.count > 1 {
+            // Of two workloads one may be reached and the other not: what is claimed of whom?
+            throw AssertionProblem(
+                word.offset, "\"\(word.text)\" names \(named.count) workloads",
+                "write \(named.map(\.withKind).joined(separator: " or "))")
+        }
+        if named.count == 1 { return word.text }
+        let parts = word.text.split(separator: "/", maxSplits: 1).map(String.init)
+        let qualified = parts.count == 2 ? "\(parts[0].lowercased())/\(parts[1])" : word.text
+        if ids.contains(where: { $0.withKind == qualified }) { return qualified }
+        let names = ids.map(\.description).sorted()
         if inventory.workloads.contains(where: { $0.id.description == word.text }) {
             throw AssertionProblem(
                 word.offset, "\(word.text) uses the host's network, and no policy is about it",

@@ -13,7 +13,7 @@ public struct Proof: Hashable, Sendable {
     public var holds: Bool
     /// Where it does not hold, a flow that shows it; for `some` the flow that shows that it holds.
     public var flow: ProofFlow?
-    /// Why there is no flow to show, as one sentence without a full stop.
+    /// Why there is no flow to show, or what is taken for granted, as one sentence without a full stop.
     public var note: String?
 }
 

@@ -18,6 +18,8 @@ public struct Prover: Sendable {
     private let moments: [Int64?]
     /// Whether a rule about names concerns some workload.
     private let namesOpen: Bool
+    /// What rules do whose blocks may hold the addresses of workloads that nobody knows these of.
+    private let uncertain: Set<RuleAction>
     private var resolver: PolicyResolver
 
     private var groups: [DestinationGroup] { catalog.groups }
@@ -35,6 +37,7 @@ public struct Prover: Sendable {
         maps = [first: map]
         self.catalog = catalog
         self.inventory = inventory
+        uncertain = map.placeholders.isEmpty ? [] : catalog.actionsAtUncertainBlocks
         resolver = PolicyResolver(catalog, inventory: map.inventory)
         let map = map
         namesOpen = map.inventory.workloads.indices.contains { map.names(of: $0) != nil }
@@ -50,7 +53,7 @@ public struct Prover: Sendable {
         for time in times {
             let map = maps[time] ?? ReachabilityMap(catalog, inventory: inventory, at: time)
             if assertion.time == nil { maps[time] = map }
-            last = noting(prove(assertion, map))
+            last = notingPlaceholders(noting(prove(assertion, map)))
             if last.holds == (assertion.claim == .some) { return last }
         }
         return last
@@ -65,6 +68,31 @@ public struct Prover: Sendable {
         noted.note = "rules about names are left out: they reach whatever public addresses the names have"
         return noted
     }
+
+    /// The proof with what it takes for granted: a rule about some addresses is not about those that no file tells.
+    private mutating func notingPlaceholders(_ proof: Proof) -> Proof {
+        // Something that is taken not to be let out makes an absence, and something that is not refused the opposite.
+        let isAbsence = proof.assertion.claim != .some && proof.assertion.claim != .every
+        let actions: Set<RuleAction> = isAbsence ? [.allow, .audit, .pass] : [.deny, .reject, .pass]
+        guard proof.holds, !uncertain.isDisjoint(with: actions), isAboutPlaceholders(proof.assertion) else {
+            return proof
+        }
+        var noted = proof
+        noted.note = [proof.note, Prover.placeholderNote].compactMap { $0 }.joined(separator: "; ")
+        return noted
+    }
+
+    private mutating func isAboutPlaceholders(_ assertion: Assertion) -> Bool {
+        if assertion.claim == .only || assertion.claim == .nothingElse { return true }
+        for case .workloads(let selector) in [assertion.source, assertion.target] {
+            let chosen = workloads(selector)
+            if chosen.contains(where: { map.placeholders[$0] != nil }) { return true }
+        }
+        return false
+    }
+
+    private static let placeholderNote =
+        "no file tells the addresses of some of the workloads: a rule about a block is taken not to be about them"
 
     private mutating func prove(_ assertion: Assertion, _ map: ReachabilityMap) -> Proof {
         let services = ServiceSet(assertion.services)

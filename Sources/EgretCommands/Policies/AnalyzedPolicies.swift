@@ -44,7 +44,9 @@ struct AnalyzedPolicies {
     func endpoint(_ name: String?, in inventories: [Inventory]) throws(PolicyMistakes) -> Set<Workload.ID>? {
         guard let name else { return nil }
         let all = inventories.flatMap(\.workloads).map(\.id)
-        let found = Set(all.filter { $0.description == name || $0.name == name })
+        let qualified = name.lowercased()
+        let found = Set(
+            all.filter { $0.description == name || $0.name == name || $0.withKind.lowercased() == qualified })
         if !found.isEmpty { return found }
         let nearest = Spelling.nearest(to: name, among: all.map(\.description) + all.map(\.name))
         let suggestion = nearest.map { "did you mean \($0)?" } ?? "give the name of a workload in the files"

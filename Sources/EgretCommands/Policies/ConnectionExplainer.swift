@@ -11,18 +11,24 @@ import EgretResolution
 struct ConnectionExplainer {
     private var evaluator: ConnectionEvaluator
     private let time: Int64
+    /// The workloads of which nobody knows the address, if there are rules that may be about it or not.
+    private let uncertain: Set<Int>
 
     private var inventory: Inventory { evaluator.inventory }
 
     init(_ catalog: PolicyCatalog, _ inventory: Inventory, at time: Int64) {
         self.time = time
         // What a manifest alone tells of speaks both families.
-        evaluator = ConnectionEvaluator(PolicyResolver(catalog, inventory: inventory.withPlaceholders().inventory))
+        let (inventory, placeholders) = inventory.withPlaceholders()
+        uncertain =
+            placeholders.isEmpty || catalog.actionsAtUncertainBlocks.isEmpty ? [] : Set(placeholders.keys)
+        evaluator = ConnectionEvaluator(PolicyResolver(catalog, inventory: inventory))
     }
 
-    /// The answers to a question: one, or where they differ one for each family of addresses.
+    /// The answers to a question: one, or where they differ one for each family of addresses that is asked about.
     mutating func answers(_ question: ConnectionQuestion) throws(ExplainProblem) -> [ConnectionAnswer] {
-        if question.source == question.target, !isTemplate(question.source) {
+        let isReturned = question.source == question.target && !isTemplate(question.source)
+        if isReturned, !question.isByService {
             var answer = blank(question)
             answer.remarks = ["a connection to itself does not leave the workload, and nobody decides about it"]
             return [answer]
@@ -36,10 +42,9 @@ struct ConnectionExplainer {
         for family in try families(question) {
             var answer = blank(question)
             answer.family = family
-            answer.egress = side(.egress, of: question.source, with: question.target, question.service, family)
-            answer.ingress = side(.ingress, of: question.target, with: question.source, question.service, family)
-            answer.remarks = remarks(question)
-            if question.source == question.target { answer.remarks.append("from one of its pods to another") }
+            answer.egress = side(.egress, question, family, isReturned)
+            answer.ingress = side(.ingress, question, family, isReturned)
+            answer.remarks = remarks(question, isReturned)
             if let first = answers.first, first.isEqual(to: answer) {
                 answers[0].family = nil
             } else {
@@ -47,7 +52,28 @@ struct ConnectionExplainer {
             }
         }
         if answers.count == 1 { answers[0].family = question.family }
+        if answers.count > 1, let named = question.namedFamilies.first { answers.removeAll { $0.family != named } }
         return answers
+    }
+
+    /// The answer to a question about a name: what the egress of a workload decides about a connection to it.
+    mutating func answer(
+        from place: Int, to name: DomainName, _ service: Service, _ text: String
+    ) throws(ExplainProblem) -> ConnectionAnswer {
+        let source = self.name(.workload(place))
+        var answer = ConnectionAnswer(source: source, target: name.description, service: text)
+        if inventory.workloads[place].usesHostNetwork {
+            answer.remarks = ["\(source) uses the host's network: no policy is about it, and no selector chooses it"]
+            return answer
+        }
+        let evaluator = evaluator.evaluator(of: place, .egress)
+        let explained = try ExplainedName(name, service, text, evaluator: evaluator, at: time)
+        if let port = explained.flow.destinationPort { answer.service = "\(port)/\(explained.flow.protocol)" }
+        answer.egress = ConnectionAnswer.Side(
+            name: source, decision: explained.decision, otherwise: explained.otherwise, policies: evaluator.policies,
+            time: time, dependsOnTime: evaluator.dependsOnTime)
+        answer.remarks = explained.remarks
+        return answer
     }
 
     private func blank(_ question: ConnectionQuestion) -> ConnectionAnswer {
@@ -83,7 +109,8 @@ struct ConnectionExplainer {
         } else {
             families = families.filter { family in ends.allSatisfy { address(of: $0, family) != nil } }
         }
-        if !families.isEmpty { return families }
+        let named = question.namedFamilies
+        if !families.isEmpty, named.count < 2, named.isSubset(of: families) { return families }
         throw ExplainProblem(
             message: "\(name(question.source)) and \(name(question.target)) have no family of addresses in common "
                 + "that \(question.service.protocol) is part of",
@@ -105,13 +132,16 @@ struct ConnectionExplainer {
     }
 
     private mutating func side(
-        _ direction: TrafficDirection, of end: ConnectionEnd, with peer: ConnectionEnd, _ service: ConnectionService,
-        _ family: AddressFamily
+        _ direction: TrafficDirection, _ question: ConnectionQuestion, _ family: AddressFamily, _ isReturned: Bool
     ) -> ConnectionAnswer.Side? {
+        let isEgress = direction == .egress
+        let end = isEgress ? question.source : question.target
+        let peer = isEgress ? question.target : question.source
+        let service = question.service
         guard case .workload(let place) = end, !inventory.workloads[place].usesHostNetwork,
             let address = address(of: peer, family)
         else { return nil }
-        let evaluator = evaluator.evaluator(of: place, direction)
+        let evaluator = evaluator.evaluator(of: place, direction, isReturned: isReturned)
         let flow = Flow(to: address, protocol: service.protocol, port: service.port, icmpType: service.icmpType)
         let decision = evaluator.decide(flow, at: time)
         return ConnectionAnswer.Side(
@@ -121,8 +151,10 @@ struct ConnectionExplainer {
         )
     }
 
-    private func remarks(_ question: ConnectionQuestion) -> [String] {
-        [question.source, question.target].compactMap { end in
+    private func remarks(_ question: ConnectionQuestion, _ isReturned: Bool) -> [String] {
+        // Both ends are the same: what is said of one is said.
+        let ends = isReturned ? [question.source] : [question.source, question.target]
+        var remarks = ends.compactMap { end -> String? in
             switch end {
             case .workload(let place) where inventory.workloads[place].usesHostNetwork:
                 return "\(name(end)) uses the host's network: no policy is about it, and no selector chooses it"
@@ -130,5 +162,18 @@ struct ConnectionExplainer {
             case .workload: return nil
             }
         }
+        for case .workload(let place) in ends where uncertain.contains(place) {
+            let remark =
+                "no file tells the address of \(name(.workload(place))): a rule about a block is taken not to be about it"
+            if !remarks.contains(remark) { remarks.append(remark) }
+        }
+        if isReturned {
+            remarks.append(
+                "the service leads back to the workload itself: policies of the cluster decide about that, and what a "
+                    + "NetworkPolicy says of it is not defined")
+        } else if question.source == question.target {
+            remarks.append("from one of its pods to another")
+        }
+        return remarks
     }
 }

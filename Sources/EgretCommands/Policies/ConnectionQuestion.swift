@@ -15,8 +15,12 @@ struct ConnectionQuestion {
     var service: ConnectionService
     /// The service and port that led there: `svc/shop/db 80/tcp`.
     var via: String?
+    /// Whether it is asked by the address of a service, of which a proxy makes the target's.
+    var isByService = false
     /// The family that it is asked about; `nil` for all that the ends have.
     var family: AddressFamily?
+    /// The families of the addresses that the ends were named by: with two there is no connection.
+    var namedFamilies: Set<AddressFamily> = []
     /// The links that the ends have it by, where they have several.
     var sourceLink: String?
     var targetLink: String?
@@ -119,7 +123,7 @@ struct ConnectionQuestions {
             questions.append(
                 ConnectionQuestion(
                     source: source, target: .workload(place), service: ConnectionService(port.protocol, port: number),
-                    via: "\(name) \(port.number)/\(port.protocol)"
+                    via: "\(name) \(port.number)/\(port.protocol)", isByService: true
                 ))
         }
         if !questions.isEmpty { return questions }

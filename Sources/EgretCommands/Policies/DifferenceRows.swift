@@ -11,7 +11,9 @@ struct DifferenceRows {
     struct Document: Encodable {
         struct Pair: Encodable {
             var from: String
+            var fromKind: String
             var to: String
+            var toKind: String
             /// Where the two families differ.
             var family: String?
             var gained: [String]
@@ -20,6 +22,7 @@ struct DifferenceRows {
 
         struct Outside: Encodable {
             var workload: String
+            var kind: String
             /// `egress`: the workload begins. `ingress`: the outside does.
             var direction: String
             var cidrs: [String]
@@ -29,6 +32,7 @@ struct DifferenceRows {
 
         struct Host: Encodable {
             var workload: String
+            var kind: String
             var cidrs: [String]
             var gained: [String]
             var lost: [String]
@@ -36,13 +40,17 @@ struct DifferenceRows {
 
         struct Names: Encodable {
             var workload: String
+            var kind: String
             var domain: String
             var gained: [String]
             var lost: [String]
         }
 
         var added: [String]
+        /// The kinds of these, in the same order.
+        var addedKinds: [String]
         var removed: [String]
+        var removedKinds: [String]
         var pairs: [Pair] = []
         var outside: [Outside] = []
         var host: [Host] = []
@@ -67,6 +75,9 @@ struct DifferenceRows {
 
     private var document: Document
     private var rows: [Row] = []
+    private let names: WorkloadNames
+    private let added: [Workload.ID]
+    private let removed: [Workload.ID]
 
     /// Whether nothing changes.
     var isEmpty: Bool { document.added.isEmpty && document.removed.isEmpty && rows.isEmpty }
@@ -74,14 +85,18 @@ struct DifferenceRows {
     /// - Parameters:
     ///   - difference: What changes.
     ///   - named: The workloads whose changes are listed; `nil` for all.
-    init(_ difference: ReachabilityDifference, of named: Set<Workload.ID>?) {
+    ///   - names: What workloads are called.
+    init(_ difference: ReachabilityDifference, of named: Set<Workload.ID>?, names: WorkloadNames = WorkloadNames()) {
+        self.names = names
         func isListed(_ ids: Workload.ID...) -> Bool {
             guard let named else { return true }
             return ids.contains(where: named.contains)
         }
+        added = difference.added.filter { isListed($0) }
+        removed = difference.removed.filter { isListed($0) }
         document = Document(
-            added: difference.added.filter { isListed($0) }.map(\.description),
-            removed: difference.removed.filter { isListed($0) }.map(\.description))
+            added: added.map(\.description), addedKinds: added.map(\.kind), removed: removed.map(\.description),
+            removedKinds: removed.map(\.kind))
         for pair in difference.pairs where isListed(pair.source, pair.target) { append(pair) }
         let outside = difference.outside.map {
             (Group(workload: $0.workload, direction: $0.direction, change: $0.change), $0.prefix)
@@ -106,7 +121,8 @@ struct DifferenceRows {
             ))
         document.pairs.append(
             Document.Pair(
-                from: pair.source.description, to: pair.target.description, family: pair.family?.label,
+                from: pair.source.description, fromKind: pair.source.kind, to: pair.target.description,
+                toKind: pair.target.kind, family: pair.family?.label,
                 gained: pair.change.gained.texts, lost: pair.change.lost.texts))
     }
 
@@ -116,7 +132,7 @@ struct DifferenceRows {
             rows.append(Row(source: workload, target: .host(prefixes), change: group.change))
             document.host.append(
                 Document.Host(
-                    workload: group.workload.description, cidrs: prefixes.map(\.description),
+                    workload: group.workload.description, kind: group.workload.kind, cidrs: prefixes.map(\.description),
                     gained: group.change.gained.texts, lost: group.change.lost.texts))
             return
         }
@@ -126,7 +142,7 @@ struct DifferenceRows {
             Row(source: isEgress ? workload : outside, target: isEgress ? outside : workload, change: group.change))
         document.outside.append(
             Document.Outside(
-                workload: group.workload.description, direction: direction.rawValue,
+                workload: group.workload.description, kind: group.workload.kind, direction: direction.rawValue,
                 cidrs: prefixes.map(\.description), gained: group.change.gained.texts, lost: group.change.lost.texts))
     }
 
@@ -136,7 +152,8 @@ struct DifferenceRows {
         document.names =
             (document.names ?? []) + [
                 Document.Names(
-                    workload: names.workload.description, domain: names.pattern.description,
+                    workload: names.workload.description, kind: names.workload.kind,
+                    domain: names.pattern.description,
                     gained: names.change.gained.texts, lost: names.change.lost.texts)
             ]
     }
@@ -153,7 +170,9 @@ struct DifferenceRows {
 
     private func table(isWide: Bool) -> String {
         if isEmpty { return "nothing changes\n" }
-        var lines = document.added.map { "new workload: \($0)" } + document.removed.map { "workload gone: \($0)" }
+        var lines =
+            added.map { "new workload: \(names.text(of: $0))" }
+            + removed.map { "workload gone: \(names.text(of: $0))" }
         if !rows.isEmpty {
             if !lines.isEmpty { lines.append("") }
             var table = TextTable(
@@ -178,8 +197,8 @@ struct DifferenceRows {
         func list(_ services: ServiceSet) -> String {
             services.isEmpty ? none : services.entries.joined(separator: separator)
         }
-        return row.source.texts(isWide: isWide).flatMap { source in
-            row.target.texts(isWide: isWide).map { target in
+        return row.source.texts(names, isWide: isWide).flatMap { source in
+            row.target.texts(names, isWide: isWide).map { target in
                 [source, target, row.family?.label ?? none, list(row.change.gained), list(row.change.lost)]
             }
         }

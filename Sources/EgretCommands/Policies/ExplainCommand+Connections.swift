@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import EgretAddressing
 import EgretAgentClient
 import EgretEvaluator
 import EgretLinux
@@ -37,6 +38,15 @@ extension ExplainCommand {
                 }
             }
             answers += ConnectionAnswer.joined(found)
+        }
+        for question in questions.names {
+            do throws(ExplainProblem) {
+                answers.append(
+                    try explainer.answer(from: question.source, to: question.name, question.service, question.text))
+            } catch {
+                let line = ExplainCommand.line(about: "--port \(question.text)", error.message, error.suggestion)
+                throw PolicyMistakes(lines: lines + [line])
+            }
         }
         Console.error(lines)
         Console.output(try text(of: answers))
@@ -75,15 +85,52 @@ extension ExplainCommand {
         return problems
     }
 
+    /// What is asked about a name.
+    private struct NameQuestion {
+        /// The place of the workload that asks.
+        var source: Int
+        var name: DomainName
+        var service: Service
+        /// The port, as it was typed.
+        var text: String
+    }
+
+    /// The name of the DNS that a destination is, with the port behind it; `nil` if it names something of the files.
+    private func domainName(_ text: String, _ finder: NamedEndFinder) -> (name: DomainName, port: String?)? {
+        guard case .name(let name, let port)? = try? ExplainTarget(text), (try? finder.find(text)) == nil else {
+            return nil
+        }
+        return (name, port)
+    }
+
+    /// The questions that one source and one name make.
+    private func questions(
+        from beginning: [ConnectionEnd], to name: DomainName, _ own: String?, _ problems: inout [String]
+    ) -> [NameQuestion] {
+        guard case .workload(let place)? = beginning.first else {
+            problems.append(
+                ExplainCommand.line(
+                    about: "--to \(name)", "which names an address asks for no policy of the files says",
+                    "name a workload with --from"))
+            return []
+        }
+        return (own.map { [$0] } ?? ports).compactMap { text in
+            let read = Service.read(text, at: SourceLocation(file: "--port \(text)", line: 0, column: 1))
+            if let problem = read.diagnostic { problems.append(DiagnosticFormatter.format(problem)) }
+            return read.service.map { NameQuestion(source: place, name: name, service: $0, text: text) }
+        }
+    }
+
     /// The questions, together those of one destination and port, and what is wrong with the flags that make them.
     private func questions(
         from source: String, _ result: PolicyReader.Result, _ links: [Workload.ID: [EndpointLink]]
-    ) -> (questions: [[ConnectionQuestion]], problems: [String]) {
+    ) -> (questions: [[ConnectionQuestion]], names: [NameQuestion], problems: [String]) {
         let finder = NamedEndFinder(inventory: result.inventory, services: result.services)
         let maker = ConnectionQuestions(
             inventory: result.inventory, links: EndpointLinks(result.inventory, links))
         var problems: [String] = []
         var questions: [[ConnectionQuestion]] = []
+        var names: [NameQuestion] = []
         let begins = find(source, "--from \(source)", finder, &problems)
         var beginning: [ConnectionEnd]?
         switch begins {
@@ -96,19 +143,39 @@ extension ExplainCommand {
         case nil: break
         }
         for destination in destinations {
+            if let (name, port) = domainName(destination, finder) {
+                if let beginning { names += self.questions(from: beginning, to: name, port, &problems) }
+                continue
+            }
             guard let target = find(destination, "--to \(destination)", finder, &problems), let beginning else {
                 continue
             }
+            let families = Set([source, destination].compactMap { IPAddress($0)?.family })
             for port in ports {
                 do throws(ExplainProblem) {
-                    questions.append(try maker.make(from: beginning, to: target, port: port))
+                    let made = try maker.make(from: beginning, to: target, port: port)
+                    questions.append(ExplainCommand.narrowed(made, to: families))
                 } catch {
                     let line = ExplainCommand.line(about: "--port \(port)", error.message, error.suggestion)
                     if !problems.contains(line) { problems.append(line) }
                 }
             }
         }
-        return (questions, problems)
+        return (questions, names, problems)
+    }
+
+    /// The questions about the families of the addresses that their ends were named by.
+    private static func narrowed(
+        _ questions: [ConnectionQuestion], to families: Set<AddressFamily>
+    ) -> [ConnectionQuestion] {
+        if families.isEmpty { return questions }
+        // Of an endpoint with several links each may carry one family.
+        let meant = questions.filter { $0.family.map { families.contains($0) } ?? true }
+        return (meant.isEmpty ? questions : meant).map { question in
+            var narrowed = question
+            narrowed.namedFamilies = families
+            return narrowed
+        }
     }
 
     private func find(

@@ -85,7 +85,8 @@ struct MapCommand: ParsableCommand {
                 let policies = try AnalyzedPolicies([difference[1]], or: agent.client)
                 let after = policies.map(at: time)
                 let named = try policies.endpoint(endpoint, in: [before.inventory, after.inventory])
-                let rows = DifferenceRows(ReachabilityDifference(from: before, to: after), of: named)
+                let names = WorkloadNames(before.inventory, after.inventory)
+                let rows = DifferenceRows(ReachabilityDifference(from: before, to: after), of: named, names: names)
                 Console.output(try rows.text(output))
                 if setsExitCode && !rows.isEmpty { throw ExitCode(1) }
             }

@@ -18,7 +18,9 @@ struct MapDocument: Encodable {
 
     struct Pair: Encodable {
         var from: String
+        var fromKind: String
         var to: String
+        var toKind: String
         /// Where the two families differ.
         var family: String?
         var services: [String]
@@ -26,6 +28,7 @@ struct MapDocument: Encodable {
 
     struct Outside: Encodable {
         var workload: String
+        var kind: String
         /// `egress`: the workload begins. `ingress`: the outside does.
         var direction: String
         var cidrs: [String]
@@ -34,12 +37,14 @@ struct MapDocument: Encodable {
 
     struct Host: Encodable {
         var workload: String
+        var kind: String
         var cidrs: [String]
         var services: [String]
     }
 
     struct Names: Encodable {
         var workload: String
+        var kind: String
         var domains: [String]
         var services: [String]
     }
@@ -64,27 +69,30 @@ struct MapDocument: Encodable {
             case (.workload(let source), .workload(let target)):
                 pairs.append(
                     Pair(
-                        from: source.description, to: target.description, family: row.family?.label, services: services)
-                )
+                        from: source.description, fromKind: source.kind, to: target.description, toKind: target.kind,
+                        family: row.family?.label, services: services))
             case (.workload(let source), .outside(let prefixes, _)):
                 outside.append(
                     Outside(
-                        workload: source.description, direction: "egress", cidrs: prefixes.map(\.description),
-                        services: services))
+                        workload: source.description, kind: source.kind, direction: "egress",
+                        cidrs: prefixes.map(\.description), services: services))
             case (.outside(let prefixes, _), .workload(let target)):
                 outside.append(
                     Outside(
-                        workload: target.description, direction: "ingress", cidrs: prefixes.map(\.description),
-                        services: services))
+                        workload: target.description, kind: target.kind, direction: "ingress",
+                        cidrs: prefixes.map(\.description), services: services))
             case (.workload(let source), .names(let patterns)):
                 names =
                     (names ?? []) + [
                         Names(
-                            workload: source.description, domains: patterns.map(\.description), services: services)
+                            workload: source.description, kind: source.kind, domains: patterns.map(\.description),
+                            services: services)
                     ]
             case (.workload(let source), .host(let prefixes, _)):
                 host.append(
-                    Host(workload: source.description, cidrs: prefixes.map(\.description), services: services))
+                    Host(
+                        workload: source.description, kind: source.kind, cidrs: prefixes.map(\.description),
+                        services: services))
             default: continue
             }
         }

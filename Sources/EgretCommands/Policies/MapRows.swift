@@ -27,6 +27,7 @@ struct MapRows {
     }
 
     private(set) var rows: [Row] = []
+    private let names: WorkloadNames
 
     /// More pairs are not listed: they would need gigabytes, and nobody reads them.
     static let limit = 2_000_000
@@ -40,6 +41,7 @@ struct MapRows {
     init(
         _ map: ReachabilityMap, of named: Set<Workload.ID>?, withNothing: Bool = true, limit: Int = MapRows.limit
     ) throws {
+        names = WorkloadNames(map.inventory)
         let ids = map.inventory.workloads.map(\.id)
         let isListed = ids.map { named?.contains($0) ?? true }
         let listed = named.map { _ in Set(ids.indices.filter { isListed[$0] }) }
@@ -129,8 +131,8 @@ struct MapRows {
         var table = TextTable(
             indent: "", header: ["FROM", "TO", "FAMILY", "SERVICES"], alignments: [.left, .left, .left, .left])
         for row in rows where isWide || !row.services.isEmpty {
-            let sources = row.source.texts(isWide: isWide)
-            for target in row.target.texts(isWide: isWide) {
+            let sources = row.source.texts(names, isWide: isWide)
+            for target in row.target.texts(names, isWide: isWide) {
                 for source in sources {
                     table.append(
                         [source, target, row.family?.label ?? "-", row.services.description].map(\.withVisibleControls))
@@ -144,8 +146,8 @@ struct MapRows {
     private var csv: String {
         var text = "from,to,family,services\r\n"
         for row in rows where !row.services.isEmpty {
-            for source in row.source.texts(isWide: true) {
-                for target in row.target.texts(isWide: true) {
+            for source in row.source.texts(names, isWide: true) {
+                for target in row.target.texts(names, isWide: true) {
                     let cells = [source, target, row.family?.label ?? "", row.services.entries.joined(separator: " ")]
                     text += cells.map(CommaSeparated.quoted).joined(separator: ",") + "\r\n"
                 }
@@ -158,12 +160,12 @@ struct MapRows {
     private var dot: String {
         var text = "digraph egret {\n  rankdir=LR;\n  node [shape=box];\n"
         for row in rows where !row.services.isEmpty {
-            let names = [row.source, row.target].map {
-                MapRows.dotQuoted($0.texts(isWide: false).joined(separator: "\n"))
+            let ends = [row.source, row.target].map {
+                MapRows.dotQuoted($0.texts(names, isWide: false).joined(separator: "\n"))
             }
             let family = row.family.map { " (\($0.label))" } ?? ""
             let label = MapRows.dotQuoted(row.services.description + family)
-            text += "  \(names[0]) -> \(names[1]) [label=\(label)];\n"
+            text += "  \(ends[0]) -> \(ends[1]) [label=\(label)];\n"
         }
         return text + "}\n"
     }
@@ -176,9 +178,9 @@ struct MapRows {
 
 extension MapRows.End {
     /// The end in words: all blocks each by itself, or the first few in one text.
-    func texts(isWide: Bool) -> [String] {
+    func texts(_ names: WorkloadNames, isWide: Bool) -> [String] {
         switch self {
-        case .workload(let id): return [id.description]
+        case .workload(let id): return [names.text(of: id)]
         case .host(let prefixes, let isWhole):
             if isWhole || MapRows.End.isEverything(prefixes) { return ["host"] }
             return isWide ? prefixes.map { "host \($0)" } : ["host " + MapRows.End.short(prefixes)]

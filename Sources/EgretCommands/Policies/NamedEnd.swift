@@ -85,9 +85,8 @@ struct NamedEndFinder {
     private func unknown(_ text: String, among names: [String], _ noun: String) -> ExplainProblem {
         if noun == "workload", text.contains("."), (try? DomainName.parse(text)) != nil {
             return ExplainProblem(
-                message: "no workload of the files is named \"\(text)\", and --from does not take domain names yet",
-                suggestion: "ask without --from for a domain name, or egret map -f for what each workload may ask of it"
-            )
+                message: "no workload of the files is named \"\(text)\", and a domain name begins no connections",
+                suggestion: "name a workload or an address with --from")
         }
         let near = Spelling.nearest(to: text, among: names)
         let some = names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", …" : "")

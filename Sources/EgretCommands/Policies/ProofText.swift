@@ -63,7 +63,8 @@ struct ProofText {
     }
 
     private func name(_ end: ProofFlow.End) -> String {
-        end.workload.map { inventory.workloads[$0].id.description } ?? end.address.map(\.description) ?? "outside"
+        end.workload.map { WorkloadNames(inventory).text(of: inventory.workloads[$0].id) }
+            ?? end.address.map(\.description) ?? "outside"
     }
 
     private func end(_ end: ProofFlow.End) -> String {
@@ -83,6 +84,7 @@ struct ProofText {
     struct Document: Encodable {
         struct End: Encodable {
             var workload: String?
+            var kind: String?
             var address: String?
         }
 
@@ -118,6 +120,7 @@ struct ProofText {
                 func end(_ end: ProofFlow.End) -> End {
                     End(
                         workload: end.workload.map { text.inventory.workloads[$0].id.description },
+                        kind: end.workload.map { text.inventory.workloads[$0].id.kind },
                         address: end.address?.description)
                 }
                 return FlowEntry(

@@ -15,8 +15,8 @@ struct ProveCommand: ParsableCommand {
         discussion: """
             Every address, protocol and port is looked at: nothing is sampled, and no privileges are needed. An assertion \
             is [no|only|every] WHO reaches WHOM [on PORTS] [at TIME], or WHO never reaches or only reaches WHOM. WHO and \
-            WHOM are any, labels (app=web,tier!=x), namespace:NAME, NAMESPACE/NAME, outside, group:NAME or a block of \
-            addresses. Exit code 0 if all hold, 1 if one does not, 2 if an assertion or a file has mistakes. Without -f it \
+            WHOM are any, labels (app=web,tier!=x), namespace:NAME, NAMESPACE/NAME, KIND/NAMESPACE/NAME, outside, \
+            group:NAME or a block of addresses. Exit code 0 if all hold, 1 if one does not, 2 if an assertion or a file has mistakes. Without -f it \
             is about what the agent enforces.
 
             Examples:

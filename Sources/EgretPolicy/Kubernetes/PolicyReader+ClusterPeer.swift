@@ -30,10 +30,11 @@ extension PolicyReader {
         let known = dialect.peerFields(direction)
         if checkPeerFields(entries, known, direction, dialect) { return nil }
         let written = entries.filter { known.contains($0.key) && $0.value.content != .null }
-        guard let entry = written.first, entries.count == 1 else {
-            return written.count > 1
-                ? refusePeers(written) : unreadablePeer(node, entries.filter { !known.contains($0.key) }, dialect)
+        let unknown = entries.filter { !known.contains($0.key) }
+        guard let entry = written.first, written.count == 1, unknown.isEmpty else {
+            return written.count > 1 ? refusePeers(written) : unreadablePeer(node, unknown, dialect)
         }
+        for entry in entries where entry.value.content == .null { warnAboutNull(entry.key, at: entry.keyLocation) }
         switch entry.key {
         case "namespaces":
             return readLabelSelector(entry.value, entry.key, readsNull: true).map { .pods(.init(namespaces: $0)) }
@@ -137,6 +138,12 @@ extension PolicyReader {
         guard let text = string(node, "an entry of domainNames", expected: "a name") else { return nil }
         do throws(DomainProblem) {
             let pattern = try DomainPattern.parse(text)
+            if !text.utf8.allSatisfy({ $0 < 0x80 }) {
+                error(
+                    DiagnosticCode.domain, at: node.location,
+                    "\(quoted(text)) has letters that Kubernetes does not take in domainNames", "write \(pattern)")
+                return nil
+            }
             if pattern.base.labels.count > 1 { return pattern }
             throw DomainProblem("\(quoted(text)) has one label, and names of the world have more")
         } catch {

@@ -98,7 +98,9 @@ extension PolicyReader {
         guard let node = required("subject", in: spec, of: owner, suggestion: suggestion),
             let fields = fields(node, PolicyReader.subjectSchema)
         else { return nil }
-        if fields.has("namespaces") && fields.has("pods") {
+        let namespaces = present("namespaces", in: fields)
+        let pods = present("pods", in: fields)
+        if namespaces != nil && pods != nil {
             error(
                 DiagnosticCode.contradiction, at: fields.location(of: "pods"),
                 "subject has both namespaces and pods",
@@ -106,10 +108,12 @@ extension PolicyReader {
             )
             return nil
         }
-        if let node = present("namespaces", in: fields) {
-            return readLabelSelector(node, "namespaces", readsNull: true).map { ClusterPolicy.Pods(namespaces: $0) }
+        if let namespaces {
+            return readLabelSelector(namespaces, "namespaces", readsNull: true).map {
+                ClusterPolicy.Pods(namespaces: $0)
+            }
         }
-        if let node = present("pods", in: fields) { return readNamespacedPods(node) }
+        if let pods { return readNamespacedPods(pods) }
         if fields.isEmpty || fields.has("namespaces") || fields.has("pods") {
             error(DiagnosticCode.empty, at: node.location, "subject says nothing", suggestion)
         }

@@ -49,7 +49,10 @@ extension PolicyReader {
     /// The one field of an entry that has exactly one.
     private mutating func onlyField(of entry: DocumentFields, _ schema: DocumentFields.Schema) -> String? {
         let written = schema.fields.filter { entry[$0].map { $0.content != .null } ?? false }
-        if let field = written.first, written.count == 1 { return field }
+        if let field = written.first, written.count == 1 {
+            for other in schema.fields where other != field { _ = present(other, in: entry) }
+            return field
+        }
         if written.isEmpty && entry.hasUnknown { return nil }
         if written.isEmpty {
             error(
@@ -68,7 +71,7 @@ extension PolicyReader {
 
     private mutating func readNamedPort(_ node: DocumentNode, _ field: String, into rule: inout ClusterPolicy.Rule) {
         guard let name = string(node, field, expected: "the name of a port") else { return }
-        checkPortName(name, at: node.location)
+        checkPortName(name, node)
         rule.portNames.append(PortName(name))
     }
 
@@ -114,17 +117,18 @@ extension PolicyReader {
         return self.fields(value, rangeSchema).flatMap { readPortRange($0) }
     }
 
-    /// `start` and `end`, of which the second must be more.
-    private mutating func readPortRange(_ fields: DocumentFields) -> PortRange? {
+    /// `start` and `end`, of which the second must be more, or in v1alpha1 no less.
+    private mutating func readPortRange(_ fields: DocumentFields, mayBeOne: Bool = false) -> PortRange? {
         let start = required("start", in: fields, of: "the range", suggestion: "write start: and the first port")
             .flatMap { readPortNumber($0, "start") }
         let end = required("end", in: fields, of: "the range", suggestion: "write end: and the last port")
             .flatMap { readPortNumber($0, "end") }
         guard let start, let end else { return nil }
-        if start < end { return PortRange(start, end) }
+        if start < end || mayBeOne && start == end { return PortRange(start, end) }
         error(
             DiagnosticCode.outOfRange, at: fields.location(of: "end"),
-            "the range ends at \(end) and begins at \(start): its end must be more than its start",
+            "the range ends at \(end) and begins at \(start): its end must "
+                + (mayBeOne ? "not be less than its start" : "be more than its start"),
             start == end ? "write the one port as a number" : "swap the two"
         )
         return nil
@@ -149,7 +153,7 @@ extension PolicyReader {
             isNumber
             ? required("port", in: fields, of: field, suggestion: "write port: and its number")
                 .flatMap { readPortNumber($0, "port") }.map { PortRange($0) }
-            : readPortRange(fields)
+            : readPortRange(fields, mayBeOne: true)
         if let transport, let range { rule.services.append(.ports(transport, range)) }
     }
 

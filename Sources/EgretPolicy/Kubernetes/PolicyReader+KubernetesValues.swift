@@ -28,12 +28,17 @@ extension PolicyReader {
     mutating func present(_ key: String, in fields: DocumentFields) -> DocumentNode? {
         guard let node = fields[key] else { return nil }
         guard node.content == .null else { return node }
+        warnAboutNull(key, at: fields.location(of: key))
+        return nil
+    }
+
+    /// Says of a field without a value what Kubernetes makes of it.
+    mutating func warnAboutNull(_ key: String, at location: SourceLocation) {
         warning(
-            DiagnosticCode.nullField, at: fields.location(of: key),
+            DiagnosticCode.nullField, at: location,
             "\(key) has no value, which Kubernetes reads as if it were not there",
             "write its value, or remove it"
         )
-        return nil
     }
 
     /// A label selector in a Kubernetes kind; `nil` if it is not there.
@@ -85,11 +90,19 @@ extension PolicyReader {
     }
 
     /// Reports what cannot be the name of a port (RFC 6335 section 5.1).
-    mutating func checkPortName(_ name: String, at location: SourceLocation) {
+    mutating func checkPortName(_ name: String, _ node: DocumentNode) {
+        let location = node.location
         let isRight =
             (1...15).contains(name.utf8.count) && name.utf8.contains { (0x61...0x7a).contains($0) }
             && name.utf8.allSatisfy { (0x61...0x7a).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2d }
             && name.first != "-" && name.last != "-" && !name.contains("--")
+        if isRight, node.isPlain, let number = PolicyReader.number(likeName: name) {
+            error(
+                DiagnosticCode.wrongType, at: location,
+                "\(quoted(name)) without quotes is the number \(number) to Kubernetes, and not a name",
+                "write \(number), or put it in quotes if you mean the name")
+            return
+        }
         if isRight { return }
         error(
             DiagnosticCode.invalidName, at: location, "\(quoted(name)) cannot be the name of a port",
@@ -97,6 +110,15 @@ extension PolicyReader {
                 ? "a name has 1 to 15 lower-case letters, digits and single hyphens, and at least one letter"
                 : "remove the quotes if you mean the number: \(name)"
         )
+    }
+
+    /// The number that YAML 1.1 and JSON read where it is written as a name could be: `0x50`, `8e1`.
+    private static func number(likeName name: String) -> Int? {
+        guard let first = name.utf8.first, (0x30...0x39).contains(first) else { return nil }
+        for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] where name.hasPrefix(prefix) {
+            return Int(name.dropFirst(2), radix: radix)
+        }
+        return Double(name).flatMap { Int(exactly: $0) }
     }
 
     /// A protocol, which is TCP where nothing is written.

@@ -113,13 +113,12 @@ extension PolicyReader {
         return isTrue
     }
 
-    /// `status.podIPs`, or `status.podIP` of older clusters.
+    /// `status.podIPs`, or `status.podIP` where that has none. An empty text is no address.
     private mutating func readPodAddresses(_ pod: DocumentNode) -> [IPAddress] {
         let status = pod.member("status")
-        let nodes =
-            status?.member("podIPs")?.items.compactMap { $0.member("ip") }
-            ?? status?.member("podIP").map { [$0] } ?? []
-        return nodes.compactMap { node in
+        let all = (status?.member("podIPs")?.items ?? []).compactMap { $0.member("ip") }
+        let nodes = all.isEmpty ? status?.member("podIP").map { [$0] } ?? [] : all
+        return nodes.filter { $0.string != "" }.compactMap { node in
             if let address = node.string.flatMap({ IPAddress($0) }) { return address }
             error(
                 DiagnosticCode.address, at: node.location, "a pod's address is written here, and it is \(node.found)",
@@ -129,14 +128,16 @@ extension PolicyReader {
         }
     }
 
-    /// The ports that have names: of the containers, then of those that start before them. The first of a name and
-    /// protocol is meant.
+    /// The ports that have names: of the containers, then of those that start before them, where no container has the name
+    /// for the protocol. A name that several containers give has all their numbers.
     private mutating func readNamedPorts(_ spec: DocumentNode) -> [Workload.NamedPort] {
         var ports: [Workload.NamedPort] = []
-        for container in ["containers", "initContainers"].flatMap({ spec.member($0)?.items ?? [] }) {
-            for port in container.member("ports")?.items ?? [] {
+        for list in ["containers", "initContainers"] {
+            let earlier = ports
+            for port in (spec.member(list)?.items ?? []).flatMap({ $0.member("ports")?.items ?? [] }) {
                 guard let name = port.member("name")?.string, let named = readNamedPort(port, name) else { continue }
-                if !ports.contains(where: { $0.name == name && $0.protocol == named.protocol }) { ports.append(named) }
+                let isTaken = earlier.contains { $0.name == name && $0.protocol == named.protocol }
+                if !isTaken && !ports.contains(named) { ports.append(named) }
             }
         }
         return ports

@@ -51,7 +51,14 @@ extension PolicyReader {
 
     /// The directions of `policyTypes`; without it ingress, and egress if there are rules for it.
     private mutating func readDirections(_ spec: DocumentFields, hasEgress: Bool) -> Set<TrafficDirection> {
-        let types = list("policyTypes", in: spec).compactMap { readPolicyType($0) }
+        let entries = list("policyTypes", in: spec)
+        if entries.count > PolicyType.allCases.count {
+            error(
+                DiagnosticCode.tooManyEntries, at: entries[PolicyType.allCases.count].location,
+                "policyTypes has \(entries.count) entries, and Kubernetes takes at most \(PolicyType.allCases.count)",
+                "write Ingress, Egress or both")
+        }
+        let types = entries.compactMap { readPolicyType($0) }
         let directions = types.isEmpty ? (hasEgress ? [.ingress, .egress] : [.ingress]) : Set(types)
         for type in PolicyType.allCases where !directions.contains(type.direction) {
             warnAboutRules(of: type, spec)

@@ -53,7 +53,7 @@ extension PolicyReader {
         let pods = selector("podSelector", in: fields)
         let block = present("ipBlock", in: fields)
         if let block {
-            if fields["podSelector"] != nil || fields["namespaceSelector"] != nil {
+            if !hasNullsOnly(fields) {
                 error(
                     DiagnosticCode.contradiction, at: fields.location(of: "ipBlock"),
                     "ipBlock cannot be combined with selectors in one peer",
@@ -110,7 +110,7 @@ extension PolicyReader {
             return
         }
         if case .string(let name) = port.content {
-            checkPortName(name, at: port.location)
+            checkPortName(name, port)
             refuseEndPort(fields, end, because: "endPort does not go with a port by name")
             if let number { rule.portNames.append(PortName(name, number)) }
             return

@@ -31,9 +31,16 @@ public struct Inventory: Hashable, Sendable {
     public private(set) var namespaces: [String: [String: String]]
     /// The machines, by name.
     public private(set) var nodes: [Node]
+    /// Addresses of workloads that only stand in for those that nobody knows: a block that leaves something out is not
+    /// about them.
+    public private(set) var placeholders: [IPPrefix]
 
     /// Creates an inventory; namespaces of workloads that are not among `namespaces` are added with their name alone.
-    public init(workloads: [Workload] = [], namespaces: [String: [String: String]] = [:], nodes: [Node] = []) {
+    public init(
+        workloads: [Workload] = [], namespaces: [String: [String: String]] = [:], nodes: [Node] = [],
+        placeholders: [IPPrefix] = []
+    ) {
+        self.placeholders = placeholders
         self.workloads = workloads.sorted { $0.id < $1.id }
         self.nodes = nodes.sorted { $0.name < $1.name }
         var all = namespaces

@@ -47,7 +47,7 @@ extension PolicyReader {
         if case .mapping(let entries) = node.content { proposeMatchLabels(for: entries, in: &schema) }
         let mistakes = result.diagnostics.count
         guard let fields = fields(node, schema) else { return nil }
-        let labels = selectorPart("matchLabels", of: fields, readsNull).map { readMatchLabels($0) } ?? []
+        let labels = selectorPart("matchLabels", of: fields, readsNull).map { readMatchLabels($0, readsNull) } ?? []
         let expressions = selectorPart("matchExpressions", of: fields, readsNull).map { readMatchExpressions($0) } ?? []
         return hasErrors(since: mistakes) ? nil : LabelSelector(labels + expressions)
     }
@@ -66,7 +66,7 @@ extension PolicyReader {
         }
     }
 
-    private mutating func readMatchLabels(_ node: DocumentNode) -> [LabelSelector.Requirement] {
+    private mutating func readMatchLabels(_ node: DocumentNode, _ readsNull: Bool) -> [LabelSelector.Requirement] {
         guard case .mapping(let entries) = node.content else {
             error(
                 DiagnosticCode.wrongType, at: node.location,
@@ -78,6 +78,13 @@ extension PolicyReader {
         }
         return entries.compactMap { entry in
             checkLabelKey(entry.key, at: entry.keyLocation)
+            if readsNull && entry.value.content == .null {
+                warning(
+                    DiagnosticCode.nullField, at: entry.keyLocation,
+                    "\(quoted(entry.key)) has no value, which Kubernetes reads as an empty one",
+                    "write its value, or \"\"")
+                return LabelSelector.Requirement(entry.key, .isIn, [""])
+            }
             guard let value = readLabelValue(entry.value, "the value of \(quoted(entry.key))") else { return nil }
             return LabelSelector.Requirement(entry.key, .isIn, [value])
         }.sorted { $0.key < $1.key }

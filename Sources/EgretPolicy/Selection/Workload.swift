@@ -28,11 +28,14 @@ public struct Workload: Hashable, Sendable {
 
         /// `namespace/name`.
         public var description: String { "\(namespace)/\(name)" }
+
+        /// `kind/namespace/name`, the kind in lower case: what tells workloads of one name apart.
+        public var withKind: String { "\(kind.lowercased())/\(namespace)/\(name)" }
     }
 
     /// A port that has a name.
     public struct NamedPort: Hashable, Sendable {
-        /// The name, unique for the protocol within a workload.
+        /// The name, which may have several numbers within a workload.
         public var name: String
         /// The protocol.
         public var `protocol`: IPProtocol

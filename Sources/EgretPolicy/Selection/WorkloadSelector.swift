@@ -8,7 +8,8 @@ public struct WorkloadSelector: Hashable, Sendable {
     /// The selector that chooses every workload.
     public static let everything = WorkloadSelector()
 
-    /// Names: `name`, or `namespace/name`. Any one suffices; empty means every name.
+    /// Names: `name`, `namespace/name`, or `kind/namespace/name` with the kind in lower case. Any one suffices; empty means
+    /// every name.
     public var names: [String]
     /// Names of namespaces. Any one suffices; empty means every namespace.
     public var namespaces: [String]
@@ -39,9 +40,14 @@ public struct WorkloadSelector: Hashable, Sendable {
     public func matches(_ workload: Workload, in inventory: Inventory) -> Bool {
         if workload.usesHostNetwork { return false }
         let id = workload.id
-        return (names.isEmpty || names.contains(id.name) || names.contains(id.description))
+        return isNamed(id)
             && (namespaces.isEmpty || namespaces.contains(id.namespace))
             && labels.matches(workload.labels)
             && namespaceLabels.matches(inventory.namespaceLabels(of: workload))
+    }
+
+    /// Whether one of the names is the workload's, or none is asked for.
+    public func isNamed(_ id: Workload.ID) -> Bool {
+        names.isEmpty || names.contains(id.name) || names.contains(id.description) || names.contains(id.withKind)
     }
 }
