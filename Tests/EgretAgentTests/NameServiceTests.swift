@@ -304,6 +304,23 @@ struct NameServiceTests {
         #expect(service.proxies.withLock { $0?.questions } === after.questions)
     }
 
+    @Test("what reads the names in QUIC is started again when it has ended by itself, and has the log group again")
+    func restartingDatagrams() throws {
+        let service = try service(try TemporaryDirectory())
+        try service.start()
+        defer { service.end() }
+        service.readDatagrams()
+        let before = try #require(service.proxies.withLock { $0?.datagrams })
+        try service.tick()
+        #expect(service.proxies.withLock { $0?.datagrams } === before)
+        service.noteEndOfDatagrams(LinuxError(.overrun, operation: "wait"))
+        try service.tick()
+        let after = try #require(service.proxies.withLock { $0?.datagrams })
+        #expect(after !== before && service.book.figures.endedProxies == 1)
+        try service.tick()
+        #expect(service.proxies.withLock { $0?.datagrams } === after)
+    }
+
     @Test("a connection from an address that is its endpoint's no more ends, though the name is allowed")
     func passedOn() throws {
         let service = try service(try TemporaryDirectory())

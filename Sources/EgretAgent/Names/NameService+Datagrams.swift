@@ -31,9 +31,18 @@ extension NameService {
         tryToReadDatagrams()
     }
 
-    /// Tries to begin with what could not be begun.
+    /// Tries to begin with what could not be begun, and again with what has ended by itself.
     func tryToReadDatagrams() {
         guard state.withLock({ $0.readsDatagrams }) else { return }
+        if haveDatagramsEnded.withLock({ $0 }) {
+            let former = proxies.withLock { proxies -> DatagramProxy? in
+                defer { proxies?.datagrams = nil }
+                return proxies?.datagrams
+            }
+            // Its thread has ended, or is about to; the log group is free when it is gone.
+            former?.stop()
+            haveDatagramsEnded.withLock { $0 = false }
+        }
         do {
             try proxies.withLock { proxies -> Void in
                 guard let running = proxies, running.datagrams == nil else { return }
@@ -54,7 +63,13 @@ extension NameService {
             allows: { [self] endpoint, attempt in judge(endpoint)?.decide(endpoint, attempt).verdict == .allow },
             pass: { [self] endpoint, attempt in try letThrough(attempt, of: endpoint, sets) },
             event: { [self] endpoint, event in book.note(endpoint, event, judge(endpoint), over: .udp) },
-            failed: { [self] error in book.noteUnreadDatagrams(error) })
+            failed: { [self] error in noteEndOfDatagrams(error) })
+    }
+
+    /// Hears that what reads the names in QUIC has ended by itself.
+    func noteEndOfDatagrams(_ error: LinuxError) {
+        haveDatagramsEnded.withLock { $0 = true }
+        book.noteEndedReading("\(error)")
     }
 
     // MARK: - Letting through
