@@ -465,5 +465,22 @@ struct NameServiceTests {
         try pass(1_005, of: 3)
         change([try member(3, "veth3#6", 7, "a.example.test")])
         #expect(try flowPorts() == [:])
+        // Of many, those go on that were let through last, and there is room for others at once.
+        func passed(_ number: Int) -> (flow: PassedFlows.Flow, entry: PassedFlows.Entry) {
+            let flow = PassedFlows.Flow(
+                source: SocketAddress(NameServiceTests.first, port: UInt16(2_000 + number)), destination: server)
+            let attempt = ConnectionAttempt(
+                source: flow.source, destination: server, speech: .name(SpokenName("a.example.test", .tls)), rules: [0],
+                transport: .udp)
+            return (flow, PassedFlows.Entry(attempt: attempt, sets: ["g7-q0-ipv4"], until: UInt64(number)))
+        }
+        for number in 1...PassedFlows.mostOfLink {
+            _ = service.passed.note(passed(number).entry, of: passed(number).flow, link: "veth3#6", now: 0)
+        }
+        change([try member(3, "veth3#6", 8, "a.example.test")])
+        let kept = try #require(try flowPorts()["g8-q0-ipv4"])
+        #expect(kept.count == PassedFlows.mostRefilled && kept.last == 2_000 + PassedFlows.mostOfLink)
+        #expect(service.passed.flows(of: "veth3#6").count == PassedFlows.mostRefilled)
+        try pass(1_006, of: 3)
     }
 }

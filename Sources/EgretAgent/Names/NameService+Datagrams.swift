@@ -136,17 +136,17 @@ extension NameService {
     }
 
     /// Puts the flows of endpoints into the sets of their new programs, if these let them go on: as their connections are
-    /// judged anew, a packet must come within a minute.
+    /// judged anew, a packet must come within a minute. Of many, those that were let through last.
     ///
     /// - Returns: What the kernel may still have of them in other sets.
     func refill(_ members: [NameMember], _ sets: NameSets, _ now: UInt64) -> Swift.Set<FlowElement> {
         var stale: Swift.Set<FlowElement> = []
         for member in members {
-            let flows = passed.flows(of: member.link)
+            let flows = passed.flows(of: member.link).sorted { $0.value.until > $1.value.until }
             guard !flows.isEmpty, let entry = state.withLock({ $0.entries[member.slot] }) else { continue }
             var coming: [FlowElement: UInt64] = [:]
-            for (flow, former) in flows {
-                let next = wanted(former.attempt, entry)
+            for (place, (flow, former)) in flows.enumerated() {
+                let next = place < PassedFlows.mostRefilled ? wanted(former.attempt, entry) : nil
                 // By an address alone it needs no set.
                 let isRead = next.map { !entry.judge.rulesOfFlows($0.attempt).isEmpty } ?? false
                 if let next, isRead {

@@ -49,6 +49,8 @@ final class PassedFlows: Sendable {
     /// Flows of one link, and of all.
     static let mostOfLink = 8_192
     static let most = 65_536
+    /// Flows of one link that go on under other rules, the newest first: beside them there is room for new ones at once.
+    static let mostRefilled = 4_096
     /// How long a flow is known that the kernel looks up no more, in milliseconds.
     static let memory: UInt64 = 86_400_000
 
