@@ -107,7 +107,7 @@ struct NameServiceTests {
         #expect(names(1).isEmpty)
     }
 
-    @Test("endpoints that obey one program have what decides together, and other marks are known without another program")
+    @Test("endpoints of one program have together what decides, and other marks are known without another program")
     func sharedJudges() throws {
         let service = try service(try TemporaryDirectory())
         try service.start()
