@@ -484,8 +484,9 @@ struct NameServiceTests {
             _ = service.passed.note(passed(number).entry, of: passed(number).flow, link: "veth3#6", now: 0)
         }
         change([try member(3, "veth3#6", 8, "a.example.test")])
-        let kept = try #require(try flowPorts()["g8-q0-ipv4"])
-        #expect(kept.count == PassedFlows.mostRefilled && kept.last == 2_000 + PassedFlows.mostOfLink)
+        let listing = try runProgram(["nft", "-j", "list", "set", "inet", "egret-policy", "g8-q0-ipv4"]).standardOutput
+        #expect(listing.split(separator: "\"concat\"").count == PassedFlows.mostRefilled + 1)
+        #expect(listing.contains("\"192.0.2.10\", \(2_000 + PassedFlows.mostOfLink), \"203.0.113.10\", 443"))
         #expect(service.passed.flows(of: "veth3#6").count == PassedFlows.mostRefilled)
         try pass(1_006, of: 3)
     }
