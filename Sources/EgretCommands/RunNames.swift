@@ -84,7 +84,7 @@ final class RunNames: Sendable {
             registry: registry, trust: setting.trust,
             hooks: NameProxy.Hooks(
                 commit: { endpoint, grants in try sets.commit(endpoint, grants) },
-                note: { _, holdings in try limited?.note(holdings) },
+                prepare: { _, holdings in try limited?.note(holdings) },
                 departure: { departures.departure(to: $1, over: $2 ? .tcp : .udp) },
                 event: { _, event in log.note(event) },
                 failed: { error in RunNames.warn("names are resolved no more, and new ones stay closed", error) }

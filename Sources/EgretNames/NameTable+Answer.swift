@@ -106,14 +106,28 @@ extension NameTable {
         guard counts(question.name) else { return passage }
         var addresses: Swift.Set<IPAddress> = []
         var shortest = chain.shortestLifetime
-        for record in message.answers
-        where record.recordClass == DNSQuestion.internetClass && chain.names.contains(record.name) {
+        var answers: [DNSRecord] = []
+        for record in message.answers {
+            let isOfName = record.recordClass == DNSQuestion.internetClass && chain.names.contains(record.name)
             switch record.data {
-            case .address(let address): addresses.insert(address)
-            case .binding(let binding): addresses.formUnion(binding.addressHints)
-            default: continue
+            case .address(let address) where isOfName:
+                addresses.insert(address)
+                shortest = min(shortest, record.timeToLive.asLifetime)
+            case .binding(let binding) where isOfName:
+                // The client would ask for another name's addresses, and go there uncounted: without the record it goes on without.
+                guard binding.target == .root || chain.names.contains(binding.target) else { continue }
+                addresses.formUnion(binding.addressHints)
+                shortest = min(shortest, record.timeToLive.asLifetime)
+            default: break
             }
-            shortest = min(shortest, record.timeToLive.asLifetime)
+            answers.append(record)
+        }
+        if answers.count < message.answers.count {
+            var changed = message
+            changed.answers = answers
+            // What a server has vouched for is not this any more.
+            changed.flags.isAuthenticData = false
+            passage.changed = changed
         }
         if addresses.isEmpty { return passage }
         // Who keeps a record longer than it is noted would go there uncounted.

@@ -129,9 +129,9 @@ public final class NetlinkConnection {
     ) throws(NetlinkError) -> (messages: [NetlinkMessage], someWereLost: Bool) {
         var messages: [NetlinkMessage] = []
         var someWereLost = false
+        try setNonBlocking(true, "listen to the kernel")
         while messages.count < limit {
             do {
-                try socket.setNonBlocking(true)
                 messages += try NetlinkMessage.parse(try socket.receive())
             } catch let error as LinuxError {
                 if error.errno == .again { return (messages, someWereLost) }

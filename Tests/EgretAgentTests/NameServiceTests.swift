@@ -332,6 +332,24 @@ struct NameServiceTests {
         withExtendedLifetime(other) {}
     }
 
+    @Test("what reads the names in QUIC is started again when it has ended by itself, and has the log group again")
+    func restartingDatagrams() throws {
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
+        try service.start()
+        defer { service.end() }
+        service.readDatagrams()
+        let before = try #require(service.proxies.withLock { $0?.datagrams })
+        try service.tick()
+        #expect(service.proxies.withLock { $0?.datagrams } === before)
+        service.noteEndOfDatagrams(LinuxError(.overrun, operation: "wait"))
+        try service.tick()
+        let after = try #require(service.proxies.withLock { $0?.datagrams })
+        #expect(after !== before && service.book.figures.endedProxies == 1)
+        try service.tick()
+        #expect(service.proxies.withLock { $0?.datagrams } === after)
+    }
+
     @Test("a connection from an address that is its endpoint's no more ends, though the name is allowed")
     func passedOn() throws {
         let directory = try TemporaryDirectory()
@@ -478,5 +496,23 @@ struct NameServiceTests {
         try pass(1_005, of: 3)
         change([try member(3, "veth3#6", 7, "a.example.test")])
         #expect(try flowPorts() == [:])
+        // Of many, those go on that were let through last, and there is room for others at once.
+        func passed(_ number: Int) -> (flow: PassedFlows.Flow, entry: PassedFlows.Entry) {
+            let flow = PassedFlows.Flow(
+                source: SocketAddress(NameServiceTests.first, port: UInt16(2_000 + number)), destination: server)
+            let attempt = ConnectionAttempt(
+                source: flow.source, destination: server, speech: .name(SpokenName("a.example.test", .tls)), rules: [0],
+                transport: .udp)
+            return (flow, PassedFlows.Entry(attempt: attempt, sets: ["g7-q0-ipv4"], until: UInt64(number)))
+        }
+        for number in 1...PassedFlows.mostOfLink {
+            _ = service.passed.note(passed(number).entry, of: passed(number).flow, link: "veth3#6", now: 0)
+        }
+        change([try member(3, "veth3#6", 8, "a.example.test")])
+        let listing = try runProgram(["nft", "-j", "list", "set", "inet", "egret-policy", "g8-q0-ipv4"]).standardOutput
+        #expect(listing.split(separator: "\"concat\"").count == PassedFlows.mostRefilled + 1)
+        #expect(listing.contains("\"192.0.2.10\", \(2_000 + PassedFlows.mostOfLink), \"203.0.113.10\", 443"))
+        #expect(service.passed.flows(of: "veth3#6").count == PassedFlows.mostRefilled)
+        try pass(1_006, of: 3)
     }
 }

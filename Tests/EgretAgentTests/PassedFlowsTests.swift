@@ -76,6 +76,40 @@ struct PassedFlowsTests {
         #expect(!note(flows, 3, link: "veth9", until: 2_000) && !note(flows, 3, link: "veth9", until: 2_000))
     }
 
+    @Test("what room costs does not grow with what a link has, whether there is some or not")
+    func cost() {
+        let flows = PassedFlows()
+        func time(_ numbers: Range<Int>, until: UInt64, isNoted: Bool = true) -> Duration {
+            let start = ContinuousClock.now
+            for number in numbers {
+                let found = note(flows, number, until: until)
+                if found != isNoted { Issue.record("\(number): \(found)") }
+            }
+            return ContinuousClock.now - start
+        }
+        _ = time(0..<1_000, until: 900)
+        let few = time(1_000..<3_000, until: 900)
+        _ = time(3_000..<PassedFlows.mostOfLink, until: 900)
+        let many = time(10_000..<12_000, until: 2_000)
+        // To look through all for each of them takes hundreds of times as long.
+        #expect(many < few * 30, "\(few) \(many)")
+        _ = time(12_000..<(10_000 + PassedFlows.mostOfLink), until: 2_000)
+        let none = time(30_000..<32_000, until: 2_000, isNoted: false)
+        #expect(none < few * 30, "\(few) \(none)")
+    }
+
+    @Test("who has less time than before makes room earlier")
+    func shortened() {
+        let flows = PassedFlows()
+        for link in 0..<8 {
+            for number in 0..<PassedFlows.mostOfLink { #expect(note(flows, number, link: "veth\(link)", until: 9_000)) }
+        }
+        #expect(!note(flows, 1, link: "veth9", until: 2_000) && !note(flows, 10_000, link: "veth0", until: 2_000))
+        #expect(note(flows, 5, link: "veth3", until: 950))
+        #expect(note(flows, 1, link: "veth9", until: 2_000))
+        #expect(flows.entry(of: flow(5), link: "veth3") == nil)
+    }
+
     @Test("what the kernel has looked up no more for a day is forgotten")
     func ageing() {
         let flows = PassedFlows()

@@ -49,16 +49,12 @@ struct DatagramLoopTests {
     private let told = Told()
 
     private func loop(
-        _ rules: [EgressRule], isFull: Bool = false, room: DatagramLoop.Room = DatagramLoop.Room()
+        _ rules: [EgressRule], isFull: Bool = false, room: DatagramLoop.Room = DatagramLoop.Room(),
+        registry: NameRegistry = NameRegistry()
     ) throws -> DatagramLoop {
-        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)])
-        let registry = NameRegistry()
-        let name = try #require(DNSName("www.example.test"))
-        let now = BootClock.milliseconds
+        let policies = policies(rules)
         for (id, address) in [client, neighbour].enumerated() {
-            let endpoint = NameEndpoint(id: id + 1, addresses: [address], rules: NameRule.rules(of: policies))
-            _ = registry.set(
-                endpoint, holding: [NameHolding(name: name, address: web, until: now + 600_000)], now: now)
+            try enter(id + 1, at: address, policies, registry)
         }
         let judge = ConnectionJudge(policies, registry: registry)
         let told = self.told
@@ -74,6 +70,22 @@ struct DatagramLoopTests {
                 event: { _, event in told.events.withLock { $0.append(event) } },
                 failed: { error in told.failures.withLock { $0.append(error) } }),
             loop: EventLoop(), source: LedDatagrams([], port: 9), room: room, patience: 10_000)
+    }
+
+    private func policies(_ rules: [EgressRule]) -> PolicySet {
+        PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: rules)])
+    }
+
+    /// Has an endpoint known, which has resolved the name or not.
+    private func enter(
+        _ id: Int, at address: IPAddress, _ policies: PolicySet, _ registry: NameRegistry, holding: Bool = true
+    ) throws {
+        let name = try #require(DNSName("www.example.test"))
+        let now = BootClock.milliseconds
+        let holdings = [NameHolding(name: name, address: web, until: now + 600_000)]
+        _ = registry.set(
+            NameEndpoint(id: id, addresses: [address], rules: NameRule.rules(of: policies)),
+            holding: holding ? holdings : [], now: now)
     }
 
     private func checking(_ options: NameOptions = NameOptions(quic: .check)) throws -> EgressRule {
@@ -215,6 +227,38 @@ struct DatagramLoopTests {
         loop.tick()
         loop.take(try QUICInitial().datagram(saying: "www.example.test"), flow(4, from: neighbour))
         #expect(told.words.last == "passed")
+    }
+
+    @Test("where most of what all have together is taken, who has more than its share gets no more, and others do")
+    func fair() throws {
+        let loop = try loop([checking()], room: DatagramLoop.Room(flows: 64, readings: 8))
+        let hello = QUICInitial.hello("www.example.test")
+        let part = try QUICInitial().packet(0, QUICInitial.crypto(hello[20...], at: 20))
+        for port in 1...8 { loop.take(part, flow(UInt16(port))) }
+        #expect(told.words == ["limited", "limited"])
+        for port in 1...2 { loop.take(part, flow(UInt16(port), from: neighbour)) }
+        #expect(told.words == ["limited", "limited"])
+    }
+
+    @Test("who has got the number and the address of an endpoint that is gone has begun none of its flows")
+    func passedOn() throws {
+        let registry = NameRegistry()
+        let rules = [try checking(NameOptions(whenUnverified: .pin, quic: .check))]
+        let loop = try loop(rules, registry: registry)
+        let hello = QUICInitial.hello("www.example.test")
+        loop.take(try QUICInitial().datagram(saying: "www.example.test"), flow(1))
+        loop.take(try QUICInitial().packet(0, QUICInitial.crypto(hello[20...], at: 20)), flow(2))
+        #expect(told.words == ["passed"] && told.passed == 1)
+        registry.remove(1)
+        try enter(1, at: client, policies(rules), registry, holding: false)
+        loop.take(Array("unread".utf8), flow(1))
+        loop.passReturned()
+        #expect(told.words == ["passed", "notHeld"] && told.passed == 1)
+        // Nor is what the former one has left half said judged as the new one's.
+        try enter(1, at: client, policies(rules), registry)
+        loop.now += 11_000
+        loop.tick()
+        #expect(told.words == ["passed", "notHeld"] && told.passed == 1)
     }
 
     @Test("datagrams that a sender's kernel has not cut apart yet are read as the packets that they are")

@@ -44,6 +44,7 @@ final class NameBench {
         /// What was refused, with the server that was asked.
         let refusals = Mutex<[(why: NameEvent, server: IPAddress, isStream: Bool)]>([])
         let commitsFail = Mutex(false)
+        let preparationsFail = Mutex(false)
 
         func contains(_ matches: (NameEvent) -> Bool) -> Bool { all.withLock { $0.contains(where: matches) } }
     }
@@ -75,6 +76,7 @@ final class NameBench {
                     try sets.commit(endpoint, grants)
                     log.commits.withLock { $0 += grants }
                 },
+                prepare: { _, _ in if log.preparationsFail.withLock({ $0 }) { throw CommitRefused() } },
                 departure: departure,
                 event: { _, event in log.all.withLock { $0.append(event) } },
                 refusal: { _, event, server, isStream in

@@ -185,6 +185,19 @@ struct NameProxyTests {
         #expect(try bench.short(NameBench.knot, "www.example.test").count == 2)
     }
 
+    @Test("nothing is opened that those who count what goes to names do not know")
+    func refusedPreparation() throws {
+        let bench = try NameBench([.allow(0, "www.example.test")])
+        try bench.startKnot()
+        bench.events.preparationsFail.withLock { $0 = true }
+        #expect(try bench.dig(NameBench.knot, "www.example.test").contains("status: SERVFAIL"))
+        #expect(bench.events.contains { if case .commitFailed = $0 { true } else { false } })
+        #expect(try !bench.elements(0, .ipv4).contains("203.0.113.10"))
+        bench.events.preparationsFail.withLock { $0 = false }
+        #expect(try bench.short(NameBench.knot, "www.example.test").count == 2)
+        #expect(try bench.elements(0, .ipv4).contains("203.0.113.10"))
+    }
+
     @Test("an element is there before the answer: of 300 cold names, no first connection fails")
     func commitFirst() throws {
         let bench = try NameBench([.allow(0, "*.wild.example.test")])

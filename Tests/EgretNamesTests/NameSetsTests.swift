@@ -177,6 +177,23 @@ struct NameSetsTests {
         }
     }
 
+    @Test("where most of many elements are gone, those that are there are taken out at little cost")
+    func removedMany() throws {
+        try withSets(nil) { sets in
+            let elements = (0..<4_000).map { number in
+                ElementBatch.Element(
+                    address: .v4(IPv4Address(rawValue: 0x0a00_0000 + UInt32(number))), milliseconds: 60_000)
+            }
+            try sets.send(coming: ["s": [elements[3], elements[3_999]]], going: [:])
+            let start = ContinuousClock.now
+            try sets.removePresent(["s": elements, "gone": elements])
+            let took = ContinuousClock.now - start
+            for element in [elements[3], elements[3_999]] { #expect(try sets.timeLeft(element, in: "s") == nil) }
+            // A failed transaction for each takes a good deal longer.
+            #expect(took < .seconds(4), "\(took)")
+        }
+    }
+
     @Test("a kernel that renews and one that does not are told apart; times that are nearly the same tell nothing")
     func evidence() {
         #expect(NameSets.mustReplace(before: 5_000, after: 4_996, wanted: 60_000) == true)

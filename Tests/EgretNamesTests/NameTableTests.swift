@@ -279,7 +279,14 @@ struct NameTableTests {
                 NameHolding(name: video, address: NameTableTests.web, until: 100_000),
                 NameHolding(name: video, address: second, until: 100_000),
             ])
+        // Whoever follows a binding to another name asks for that one's addresses, and nobody counts what goes there.
+        let bindings = [DNSName.root, video, edge].map { target in
+            DNSRecord(video, .https, timeToLive: 60, .binding(ServiceBinding(priority: 1, target: target)))
+        }
+        #expect(try ask("video.example.net", bindings).changed?.answers == Array(bindings.prefix(2)))
         let plain = try name("www.example.org")
+        let foreign = DNSRecord(plain, .https, timeToLive: 60, .binding(ServiceBinding(priority: 1, target: edge)))
+        #expect(try ask("www.example.org", [foreign]).changed == nil)
         let other = try ask("www.example.org", [DNSRecord(plain, NameTableTests.web, timeToLive: 60)])
         #expect(other.notes.isEmpty && other.longestLifetime == .max)
         #expect(table.held == (0, 0))

@@ -17,6 +17,7 @@ private final class ScriptedSocket: DatagramSocket {
 
     let descriptor = Descriptor.standardInput
     private(set) var sent: [[UInt8]] = []
+    private(set) var modeChanges = 0
     private var queue: [Answer] = []
     private var script: [([UInt8]) -> [Answer]]
 
@@ -37,7 +38,7 @@ private final class ScriptedSocket: DatagramSocket {
         }
     }
 
-    func setNonBlocking(_ isOn: Bool) {}
+    func setNonBlocking(_ isOn: Bool) { modeChanges += 1 }
 }
 
 @Suite("netlink connection")
@@ -94,6 +95,21 @@ struct NetlinkConnectionTests {
             }
         ])
         try NetlinkConnection(socket, firstSequence: 9).request("set link 3 up", setUp)
+    }
+
+    @Test("however many notifications wait, the socket is told once not to wait for any; a loss is told")
+    func events() throws {
+        let socket = ScriptedSocket([
+            { [self] in
+                let event = ScriptedSocket.Answer.datagram(message(16, 0, 0, [1, 0, 0, 0]))
+                return [.datagram(answer(0, sequence(of: $0))), event, event, .failure(.overrun), event, event, event]
+            }
+        ])
+        let connection = NetlinkConnection(socket)
+        try connection.request("set link 3 up", setUp)
+        let found = try connection.pendingEvents()
+        #expect(found.messages.count == 5 && found.someWereLost && socket.modeChanges == 1)
+        #expect(try connection.pendingEvents().messages.isEmpty)
     }
 
     @Test("an error says what was tried and what came back, by name and in the kernel's words")

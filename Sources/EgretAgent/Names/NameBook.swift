@@ -78,6 +78,12 @@ final class NameBook: Sendable {
         log("names: \(proxy.words) has ended, and is started again: \(why)")
     }
 
+    /// The same of what reads the names in QUIC.
+    func noteEndedReading(_ why: String) {
+        state.withLock { $0.endedProxies += 1 }
+        log("names: what reads those in QUIC has ended, and is started again: \(why)")
+    }
+
     /// Notes that flows which the check of QUIC's names had let through could not be kept: their clients connect again.
     func noteLostFlows(_ endpoint: Int) {
         state.withLock { $0.failedCommits += 1 }

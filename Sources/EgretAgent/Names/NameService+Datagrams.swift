@@ -31,9 +31,18 @@ extension NameService {
         tryToReadDatagrams()
     }
 
-    /// Tries to begin with what could not be begun.
+    /// Tries to begin with what could not be begun, and again with what has ended by itself.
     func tryToReadDatagrams() {
         guard state.withLock({ $0.readsDatagrams }) else { return }
+        if haveDatagramsEnded.withLock({ $0 }) {
+            let former = proxies.withLock { proxies -> DatagramProxy? in
+                defer { proxies?.datagrams = nil }
+                return proxies?.datagrams
+            }
+            // Its thread has ended, or is about to; the log group is free when it is gone.
+            former?.stop()
+            haveDatagramsEnded.withLock { $0 = false }
+        }
         do {
             try proxies.withLock { proxies -> Void in
                 guard let running = proxies, running.datagrams == nil else { return }
@@ -54,7 +63,13 @@ extension NameService {
             allows: { [self] endpoint, attempt in judge(endpoint)?.decide(endpoint, attempt).verdict == .allow },
             pass: { [self] endpoint, attempt in try letThrough(attempt, of: endpoint, sets) },
             event: { [self] endpoint, event in book.note(endpoint, event, judge(endpoint), over: .udp) },
-            failed: { [self] error in book.noteUnreadDatagrams(error) })
+            failed: { [self] error in noteEndOfDatagrams(error) })
+    }
+
+    /// Hears that what reads the names in QUIC has ended by itself.
+    func noteEndOfDatagrams(_ error: LinuxError) {
+        haveDatagramsEnded.withLock { $0 = true }
+        book.noteEndedReading("\(error)")
     }
 
     // MARK: - Letting through
@@ -121,17 +136,17 @@ extension NameService {
     }
 
     /// Puts the flows of endpoints into the sets of their new programs, if these let them go on: as their connections are
-    /// judged anew, a packet must come within a minute.
+    /// judged anew, a packet must come within a minute. Of many, those that were let through last.
     ///
     /// - Returns: What the kernel may still have of them in other sets.
     func refill(_ members: [NameMember], _ sets: NameSets, _ now: UInt64) -> Swift.Set<FlowElement> {
         var stale: Swift.Set<FlowElement> = []
         for member in members {
-            let flows = passed.flows(of: member.link)
+            let flows = passed.flows(of: member.link).sorted { $0.value.until > $1.value.until }
             guard !flows.isEmpty, let entry = state.withLock({ $0.entries[member.slot] }) else { continue }
             var coming: [FlowElement: UInt64] = [:]
-            for (flow, former) in flows {
-                let next = wanted(former.attempt, entry)
+            for (place, (flow, former)) in flows.enumerated() {
+                let next = place < PassedFlows.mostRefilled ? wanted(former.attempt, entry) : nil
                 // By an address alone it needs no set.
                 let isRead = next.map { !entry.judge.rulesOfFlows($0.attempt).isEmpty } ?? false
                 if let next, isRead {

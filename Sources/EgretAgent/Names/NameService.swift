@@ -91,6 +91,8 @@ final class NameService: Sendable {
     let proxies = Mutex<Proxies?>(nil)
     /// The proxies that have ended by themselves and are not started again yet, and why they have.
     let ended = Mutex<[KeptSockets.Owner: String]>([:])
+    /// Whether what reads the names in QUIC has ended by itself, and is not begun again yet.
+    let haveDatagramsEnded = Mutex(false)
     /// Whether it is noted where the proxies listen.
     private let areNoted = Mutex(false)
 

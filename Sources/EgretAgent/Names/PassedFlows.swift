@@ -26,8 +26,17 @@ final class PassedFlows: Sendable {
         var until: UInt64
     }
 
+    /// What is known of a link.
+    fileprivate struct Link {
+        var flows: [Flow: Entry] = [:]
+        /// Some that the kernel looked up no more when they were looked for, and until when it did: the oldest is the last.
+        var oldest: [(flow: Flow, until: UInt64)] = []
+        /// Until when it looks up all, in milliseconds.
+        var fullUntil: UInt64 = 0
+    }
+
     fileprivate struct State {
-        var links: [String: [Flow: Entry]] = [:]
+        var links: [String: Link] = [:]
         var count = 0
         /// Until when there is no room at all, in milliseconds.
         var fullUntil: UInt64 = 0
@@ -35,9 +44,13 @@ final class PassedFlows: Sendable {
         var nextAgeing: UInt64 = 0
     }
 
+    /// How many old ones are looked for at a time: a link's flows are looked through once for so many that come.
+    fileprivate static let mostOldest = 1_024
     /// Flows of one link, and of all.
     static let mostOfLink = 8_192
     static let most = 65_536
+    /// Flows of one link that go on under other rules, the newest first: beside them there is room for new ones at once.
+    static let mostRefilled = 4_096
     /// How long a flow is known that the kernel looks up no more, in milliseconds.
     static let memory: UInt64 = 86_400_000
 
@@ -48,16 +61,17 @@ final class PassedFlows: Sendable {
     /// - Returns: Whether there is room for it, and what was known of it before.
     func note(_ entry: Entry, of flow: Flow, link: String, now: UInt64) -> (isNoted: Bool, former: Entry?) {
         state.withLock { state in
-            if let former = state.links[link]?[flow] {
-                state.links[link]?[flow] = entry
+            if let former = state.links[link]?.flows[flow] {
+                state.replace(flow, of: link, with: entry)
                 return (true, former)
             }
-            if state.links[link]?.count ?? 0 >= PassedFlows.mostOfLink, !state.makeRoom(in: link, now) {
+            if state.links[link]?.flows.count ?? 0 >= PassedFlows.mostOfLink, !state.makeRoom(in: link, now) {
                 return (false, nil)
             }
             if state.count >= PassedFlows.most, !state.makeRoom(now) { return (false, nil) }
-            state.links[link, default: [:]][flow] = entry
+            state.links[link, default: Link()].flows[flow] = entry
             state.count += 1
+            state.lower(link, to: entry.until)
             return (true, nil)
         }
     }
@@ -66,7 +80,7 @@ final class PassedFlows: Sendable {
     func restore(_ former: Entry?, of flow: Flow, link: String) {
         state.withLock { state in
             if let former {
-                state.links[link]?[flow] = former
+                state.replace(flow, of: link, with: former)
             } else {
                 state.remove(flow, of: link)
             }
@@ -74,10 +88,10 @@ final class PassedFlows: Sendable {
     }
 
     /// What is known of a link's flow.
-    func entry(of flow: Flow, link: String) -> Entry? { state.withLock { $0.links[link]?[flow] } }
+    func entry(of flow: Flow, link: String) -> Entry? { state.withLock { $0.links[link]?.flows[flow] } }
 
     /// The flows of a link.
-    func flows(of link: String) -> [Flow: Entry] { state.withLock { $0.links[link] ?? [:] } }
+    func flows(of link: String) -> [Flow: Entry] { state.withLock { $0.links[link]?.flows ?? [:] } }
 
     /// Forgets a flow.
     func forget(_ flow: Flow, of link: String) { state.withLock { $0.remove(flow, of: link) } }
@@ -87,7 +101,7 @@ final class PassedFlows: Sendable {
     /// - Returns: Its flows.
     func forget(_ link: String) -> [Flow: Entry] {
         state.withLock { state in
-            let gone = state.links.removeValue(forKey: link) ?? [:]
+            let gone = state.links.removeValue(forKey: link)?.flows ?? [:]
             state.count -= gone.count
             return gone
         }
@@ -98,37 +112,77 @@ final class PassedFlows: Sendable {
         state.withLock { state in
             guard now >= state.nextAgeing else { return }
             state.nextAgeing = now + 60_000
-            state.links = state.links.compactMapValues { flows in
-                let known = flows.filter { $0.value.until + PassedFlows.memory > now }
-                return known.isEmpty ? nil : known
+            state.links = state.links.compactMapValues { link in
+                var link = link
+                link.flows = link.flows.filter { $0.value.until + PassedFlows.memory > now }
+                return link.flows.isEmpty ? nil : link
             }
-            state.count = state.links.values.reduce(0) { $0 + $1.count }
+            state.count = state.links.values.reduce(0) { $0 + $1.flows.count }
         }
     }
 }
 
 extension PassedFlows.State {
+    /// Notes a known flow anew. It may have less time than before.
+    fileprivate mutating func replace(_ flow: PassedFlows.Flow, of name: String, with entry: PassedFlows.Entry) {
+        links[name]?.flows[flow] = entry
+        lower(name, to: entry.until)
+    }
+
+    /// Hears that a flow of a link may make room from a time on.
+    fileprivate mutating func lower(_ link: String, to until: UInt64) {
+        fullUntil = min(fullUntil, until)
+        if let before = links[link]?.fullUntil, until < before { links[link]?.fullUntil = until }
+    }
+
     fileprivate mutating func remove(_ flow: PassedFlows.Flow, of link: String) {
-        guard links[link]?.removeValue(forKey: flow) != nil else { return }
+        guard links[link]?.flows.removeValue(forKey: flow) != nil else { return }
         count -= 1
-        if links[link]?.isEmpty ?? false { links[link] = nil }
+        if links[link]?.flows.isEmpty ?? false { links[link] = nil }
     }
 
     /// Forgets a flow of the link that has most, or of the next one. Returns `false` if the kernel looks up all of all.
     fileprivate mutating func makeRoom(_ now: UInt64) -> Bool {
         if now < fullUntil { return false }
-        let largestFirst = links.keys.sorted { (links[$0]?.count ?? 0) > (links[$1]?.count ?? 0) }
+        let largestFirst = links.keys.sorted { (links[$0]?.flows.count ?? 0) > (links[$1]?.flows.count ?? 0) }
         for link in largestFirst where makeRoom(in: link, now) { return true }
-        fullUntil = links.values.joined().map(\.value.until).min() ?? 0
+        fullUntil = links.values.map(\.fullUntil).min() ?? 0
         return false
     }
 
     /// Forgets the flow of a link that the kernel has looked up no more for longest. Returns `false` if it looks up all.
-    fileprivate mutating func makeRoom(in link: String, _ now: UInt64) -> Bool {
-        guard let oldest = links[link]?.min(by: { $0.value.until < $1.value.until }), oldest.value.until <= now else {
-            return false
+    fileprivate mutating func makeRoom(in name: String, _ now: UInt64) -> Bool {
+        // Taken out, so that nothing of it is copied.
+        guard var link = links.removeValue(forKey: name) else { return false }
+        let hasMade = link.makeRoom(now)
+        if hasMade { count -= 1 }
+        if !link.flows.isEmpty { links[name] = link }
+        return hasMade
+    }
+}
+
+extension PassedFlows.Link {
+    fileprivate mutating func makeRoom(_ now: UInt64) -> Bool {
+        if forgetOldest() { return true }
+        if now < fullUntil { return false }
+        var until = UInt64.max
+        for (flow, entry) in flows {
+            until = min(until, entry.until)
+            if entry.until <= now { oldest.append((flow, entry.until)) }
         }
-        remove(oldest.key, of: link)
-        return true
+        fullUntil = until
+        oldest.sort { $0.until > $1.until }
+        oldest = Array(oldest.suffix(PassedFlows.mostOldest))
+        return forgetOldest()
+    }
+
+    /// Forgets the oldest one that was found and has not been let through again since.
+    private mutating func forgetOldest() -> Bool {
+        while let (flow, until) = oldest.popLast() {
+            guard flows[flow]?.until == until else { continue }
+            flows[flow] = nil
+            return true
+        }
+        return false
     }
 }

@@ -32,7 +32,8 @@ final class DatagramLoop {
     }
 
     private struct Entry {
-        var endpoint: Int
+        /// Whose it is: another endpoint that has got the number, and the address, has begun nothing.
+        var owner: NameOwner
         var state: State
     }
 
@@ -71,8 +72,9 @@ final class DatagramLoop {
     private let hostAddresses: HostAddresses
     private let patience: UInt64
     private var flows: [Flow: Entry] = [:]
-    private var counts: [Int: (all: Int, readings: Int)] = [:]
-    private var readingCount = 0
+    /// Flows that are remembered, and those of them that have not said everything: so many in all, and of an endpoint.
+    private var held: OwnerCounts
+    private var readings: OwnerCounts
     /// Flows that were let through, of which more has come here.
     private var returned: Swift.Set<Flow> = []
     /// How many datagrams were answered since the last tick.
@@ -91,6 +93,8 @@ final class DatagramLoop {
         self.loop = loop
         self.source = source
         self.room = room
+        held = OwnerCounts(most: room.flows, each: DatagramLoop.mostFlowsOfEndpoint)
+        readings = OwnerCounts(most: room.readings, each: DatagramLoop.mostReadings)
         hostAddresses = try HostAddresses()
         self.patience = patience
         for (place, descriptor) in source.descriptors.enumerated() {
@@ -128,23 +132,23 @@ final class DatagramLoop {
 
     /// Takes a datagram of a flow.
     func take(_ bytes: [UInt8], _ flow: Flow) {
-        guard let endpoint = registry.endpoint(at: flow.source.address) else { return }
+        guard let owner = registry.owner(of: flow.source.address) else { return }
         if let entry = flows[flow] {
-            guard entry.endpoint == endpoint, now < entry.state.end else {
+            guard entry.owner == owner, now < entry.state.end else {
                 forget(flow)
                 // Its time is over, whether the clock has been looked at since or not.
-                if entry.endpoint == endpoint, case .reading = entry.state {
-                    return judge(endpoint, flow, .nothing(.silent))
+                if entry.owner == owner, case .reading = entry.state {
+                    return judge(owner, flow, .nothing(.silent))
                 }
-                return begin(endpoint, flow, bytes)
+                return begin(owner, flow, bytes)
             }
             switch entry.state {
-            case .reading(let reader, let until): read(endpoint, flow, bytes, reader, until: until)
+            case .reading(let reader, let until): read(owner, flow, bytes, reader, until: until)
             case .passed: returned.insert(flow)
-            case .refused: answer(endpoint, flow)
+            case .refused: answer(owner, flow)
             }
         } else {
-            begin(endpoint, flow, bytes)
+            begin(owner, flow, bytes)
         }
     }
 
@@ -152,59 +156,58 @@ final class DatagramLoop {
     func passReturned() {
         for flow in returned {
             guard let entry = flows[flow], case .passed(let attempt, _) = entry.state else { continue }
-            try? hooks.pass(entry.endpoint, attempt)
+            try? hooks.pass(entry.owner.endpoint, attempt)
         }
         returned.removeAll(keepingCapacity: true)
     }
 
     /// Begins with a flow, unless its endpoint may not have it.
-    private func begin(_ endpoint: Int, _ flow: Flow, _ bytes: [UInt8]) {
-        let destination = flow.destination
+    private func begin(_ owner: NameOwner, _ flow: Flow, _ bytes: [UInt8]) {
+        let (endpoint, destination) = (owner.endpoint, flow.destination)
         guard !registry.rules(of: endpoint, holding: destination.address, by: nil, now: now).isEmpty else {
-            return refuse(endpoint, flow, .notHeld(destination))
+            return refuse(owner, flow, .notHeld(destination))
         }
         // As for connections: what comes to this host is not decided here.
         guard !hostAddresses.contains(destination.address, now: now) else {
-            return refuse(endpoint, flow, .denied(destination))
+            return refuse(owner, flow, .denied(destination))
         }
-        let count = counts[endpoint] ?? (all: 0, readings: 0)
-        guard flows.count < room.flows, count.all < DatagramLoop.mostFlowsOfEndpoint,
-            readingCount < room.readings, count.readings < DatagramLoop.mostReadings
-        else { return refuse(endpoint, flow, .limited(destination)) }
+        guard held.hasRoom(for: owner), readings.hasRoom(for: owner) else {
+            return refuse(owner, flow, .limited(destination))
+        }
         switch hooks.begin(endpoint, destination) {
-        case .refuse: refuse(endpoint, flow, .denied(destination))
-        case .pass: pass(endpoint, flow, makeAttempt(endpoint, flow, .nothing(.otherProtocol), nil))
-        case .read: read(endpoint, flow, bytes, InitialReader(), until: now + patience)
+        case .refuse: refuse(owner, flow, .denied(destination))
+        case .pass: pass(owner, flow, makeAttempt(endpoint, flow, .nothing(.otherProtocol), nil))
+        case .read: read(owner, flow, bytes, InitialReader(), until: now + patience)
         }
     }
 
     private func read(
-        _ endpoint: Int, _ flow: Flow, _ bytes: [UInt8], _ former: InitialReader, until deadline: UInt64
+        _ owner: NameOwner, _ flow: Flow, _ bytes: [UInt8], _ former: InitialReader, until deadline: UInt64
     ) {
         // It gets its place again as what it is then.
         forget(flow)
         var reader = former
         switch reader.read(bytes) {
-        case .needsMore: remember(endpoint, flow, .reading(reader, until: deadline))
-        case .name(let spoken): judge(endpoint, flow, .name(spoken))
-        case .none(let absence): judge(endpoint, flow, .nothing(absence))
+        case .needsMore: remember(owner, flow, .reading(reader, until: deadline))
+        case .name(let spoken): judge(owner, flow, .name(spoken))
+        case .none(let absence): judge(owner, flow, .nothing(absence))
         }
     }
 
     /// Asks whether a flow may pass after what was said.
-    private func judge(_ endpoint: Int, _ flow: Flow, _ speech: ConnectionAttempt.Speech) {
+    private func judge(_ owner: NameOwner, _ flow: Flow, _ speech: ConnectionAttempt.Speech) {
         var name: DomainName?
         if case .name(let spoken) = speech {
             name = DomainName(ascii: spoken.name)
             guard name != nil else {
-                var attempt = makeAttempt(endpoint, flow, speech, nil)
+                var attempt = makeAttempt(owner.endpoint, flow, speech, nil)
                 attempt.rules = []
-                return refuse(endpoint, flow, .refused(attempt))
+                return refuse(owner, flow, .refused(attempt))
             }
         }
-        let attempt = makeAttempt(endpoint, flow, speech, name)
-        guard hooks.allows(endpoint, attempt) else { return refuse(endpoint, flow, .refused(attempt)) }
-        pass(endpoint, flow, attempt)
+        let attempt = makeAttempt(owner.endpoint, flow, speech, name)
+        guard hooks.allows(owner.endpoint, attempt) else { return refuse(owner, flow, .refused(attempt)) }
+        pass(owner, flow, attempt)
     }
 
     private func makeAttempt(
@@ -220,32 +223,32 @@ final class DatagramLoop {
         return attempt
     }
 
-    private func pass(_ endpoint: Int, _ flow: Flow, _ attempt: ConnectionAttempt) {
+    private func pass(_ owner: NameOwner, _ flow: Flow, _ attempt: ConnectionAttempt) {
         do {
-            try hooks.pass(endpoint, attempt)
+            try hooks.pass(owner.endpoint, attempt)
         } catch {
             // Mostly a set that is full: nothing has been let through.
-            return refuse(endpoint, flow, .limited(flow.destination))
+            return refuse(owner, flow, .limited(flow.destination))
         }
-        remember(endpoint, flow, .passed(attempt, until: now + DatagramLoop.memory))
-        hooks.event(endpoint, .passed(attempt))
+        remember(owner, flow, .passed(attempt, until: now + DatagramLoop.memory))
+        hooks.event(owner.endpoint, .passed(attempt))
     }
 
-    private func refuse(_ endpoint: Int, _ flow: Flow, _ event: ConnectionEvent) {
-        let count = counts[endpoint] ?? (all: 0, readings: 0)
-        if flows.count < room.flows, count.all < DatagramLoop.mostFlowsOfEndpoint {
-            remember(endpoint, flow, .refused(until: now + DatagramLoop.memory))
-            hooks.event(endpoint, event)
+    private func refuse(_ owner: NameOwner, _ flow: Flow, _ event: ConnectionEvent) {
+        if held.hasRoom(for: owner) {
+            remember(owner, flow, .refused(until: now + DatagramLoop.memory))
+            hooks.event(owner.endpoint, event)
         } else {
             // Without a place to remember it, it is refused again with the next datagram: who floods fills no log.
             unrememberedCount += 1
-            if unrememberedCount <= DatagramLoop.mostUnremembered { hooks.event(endpoint, event) }
+            if unrememberedCount <= DatagramLoop.mostUnremembered { hooks.event(owner.endpoint, event) }
         }
-        answer(endpoint, flow)
+        answer(owner, flow)
     }
 
     /// Has the client hear that it is refused, unless too many do.
-    private func answer(_ endpoint: Int, _ flow: Flow) {
+    private func answer(_ owner: NameOwner, _ flow: Flow) {
+        let endpoint = owner.endpoint
         let count = answerCounts[endpoint] ?? 0
         guard answerCount < room.answers, count < room.answersOfEndpoint else { return }
         answerCount += 1
@@ -255,27 +258,17 @@ final class DatagramLoop {
 
     // MARK: - What is remembered
 
-    private func remember(_ endpoint: Int, _ flow: Flow, _ state: State) {
+    private func remember(_ owner: NameOwner, _ flow: Flow, _ state: State) {
         forget(flow)
-        flows[flow] = Entry(endpoint: endpoint, state: state)
-        var count = counts[endpoint] ?? (all: 0, readings: 0)
-        count.all += 1
-        if case .reading = state {
-            count.readings += 1
-            readingCount += 1
-        }
-        counts[endpoint] = count
+        flows[flow] = Entry(owner: owner, state: state)
+        held.add(owner)
+        if case .reading = state { readings.add(owner) }
     }
 
     private func forget(_ flow: Flow) {
         guard let entry = flows.removeValue(forKey: flow) else { return }
-        var count = counts[entry.endpoint] ?? (all: 1, readings: 1)
-        count.all -= 1
-        if case .reading = entry.state {
-            count.readings -= 1
-            readingCount -= 1
-        }
-        counts[entry.endpoint] = count.all > 0 ? count : nil
+        held.remove(entry.owner)
+        if case .reading = entry.state { readings.remove(entry.owner) }
     }
 
     /// Ends the patience with clients that have said no name in time, and forgets what is old.
@@ -285,7 +278,11 @@ final class DatagramLoop {
         answerCounts.removeAll(keepingCapacity: true)
         for (flow, entry) in Array(flows) where now >= entry.state.end {
             forget(flow)
-            if case .reading = entry.state { judge(entry.endpoint, flow, .nothing(.silent)) }
+            let owner = entry.owner
+            guard case .reading = entry.state,
+                registry.isStill(owner.endpoint, owner.incarnation, at: flow.source.address)
+            else { continue }
+            judge(owner, flow, .nothing(.silent))
         }
     }
 }

@@ -102,7 +102,7 @@ extension NameSets {
     }
 
     /// Those of some elements that are in their sets.
-    private func present(
+    func present(
         _ elements: [String: [ElementBatch.Element]]
     ) throws -> [String: [ElementBatch.Element]] {
         var found: [String: [ElementBatch.Element]] = [:]

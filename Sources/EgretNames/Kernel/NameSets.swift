@@ -169,11 +169,19 @@ public final class NameSets: Sendable {
     /// Takes elements out of their sets, where they are there.
     func removePresent(_ all: [String: [ElementBatch.Element]]) throws {
         do {
-            try send(coming: [:], going: all)
+            return try send(coming: [:], going: all)
+        } catch {
+            if !NameSets.isAbsence(error) { throw error }
+        }
+        // Something has expired, or a set has gone with its rules. To ask for each costs little; a transaction that fails makes
+        // the kernel wait, and everybody who changes anything.
+        let left = try present(all)
+        do {
+            try send(coming: [:], going: left)
         } catch {
             if !NameSets.isAbsence(error) { throw error }
             // Something has expired in between: each by itself, then.
-            for (name, elements) in all {
+            for (name, elements) in left {
                 for element in elements {
                     do {
                         try send(coming: [:], going: [name: [element]])

@@ -19,9 +19,11 @@ public final class NameProxy: Sendable {
         /// Puts an endpoint's grants where its rules look, all or none, and returns when the kernel has acknowledged. It is
         /// called only while the rules that gave them are in force: see ``NameRegistry/changing(_:)``.
         public var commit: @Sendable (_ endpoint: Int, _ grants: [NameGrant]) throws -> Void
-        /// Notes what answers give an endpoint where it outlives the process, or where somebody counts what goes to a name,
-        /// after ``commit``: also what the kernel has already, by another name, and the addresses of counted names that no rule
-        /// is about. Answers go out when it returns.
+        /// Has whoever counts what goes to names know their addresses, before ``commit`` opens any of them: with what ``note``
+        /// is given afterwards. When it throws, nothing is opened, and the answer does not go out.
+        public var prepare: @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void
+        /// Notes what answers give an endpoint where it outlives the process, after ``commit``: also what the kernel has already,
+        /// by another name, and the addresses of counted names that no rule is about. Answers go out when it returns.
         public var note: @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void
         /// By which way a question leaves that an endpoint asks of a server, over TCP (`isStream`) or UDP. What others are asked
         /// in that one's place is the host's own, and goes by the main table.
@@ -40,6 +42,9 @@ public final class NameProxy: Sendable {
         /// Creates hooks.
         public init(
             commit: @escaping @Sendable (_ endpoint: Int, _ grants: [NameGrant]) throws -> Void,
+            prepare: @escaping @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void = {
+                _, _ in
+            },
             note: @escaping @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void = { _, _ in
             },
             departure: @escaping @Sendable (IPAddress, SocketAddress, Bool) -> Departure = { _, _, _ in .main },
@@ -49,6 +54,7 @@ public final class NameProxy: Sendable {
             failed: @escaping @Sendable (_ error: LinuxError) -> Void = { _ in }
         ) {
             self.commit = commit
+            self.prepare = prepare
             self.note = note
             self.departure = departure
             self.event = event

@@ -335,6 +335,8 @@ final class ProxyLoop {
         for (lot, gifts) in lots {
             do {
                 let isCommitted = try registry.commit(gifts, to: lot.endpoint, of: lot.generation, now: now) {
+                    // First: what is open is counted, also by who knows the address without the answer.
+                    if !gifts.notes.isEmpty { try hooks.prepare(lot.endpoint, gifts.notes) }
                     if !gifts.grants.isEmpty { try hooks.commit(lot.endpoint, gifts.grants) }
                     if !gifts.notes.isEmpty { try hooks.note(lot.endpoint, gifts.notes) }
                 }
