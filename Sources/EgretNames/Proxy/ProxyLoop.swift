@@ -335,8 +335,9 @@ final class ProxyLoop {
         for (lot, gifts) in lots {
             do {
                 let isCommitted = try registry.commit(gifts, to: lot.endpoint, of: lot.generation, now: now) {
-                    if !gifts.grants.isEmpty { try hooks.commit(lot.endpoint, gifts.grants) }
+                    // Whoever limits by the notes knows an address before anything opens it.
                     if !gifts.notes.isEmpty { try hooks.note(lot.endpoint, gifts.notes) }
+                    if !gifts.grants.isEmpty { try hooks.commit(lot.endpoint, gifts.grants) }
                 }
                 if !isCommitted { withheld[lot] = .outdated }
             } catch {
