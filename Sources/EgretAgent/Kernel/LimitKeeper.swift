@@ -14,7 +14,7 @@ final class LimitKeeper {
     /// What the table holds; `nil` if nobody has looked.
     private var installed: LimitProgram?
     /// The tables that the last change has made anew: what others had put into their sets is gone.
-    private(set) var emptied: Set<Table> = []
+    private(set) var emptied: Swift.Set<Table> = []
 
     init(_ dataplane: Dataplane) {
         self.dataplane = dataplane

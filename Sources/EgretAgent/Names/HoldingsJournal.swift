@@ -31,8 +31,8 @@ final class HoldingsJournal: Sendable {
         /// Reads a line; `nil` if it is none, as the last one of an agent that was killed may be.
         init?(_ text: Substring) {
             let words = text.split(separator: " ")
-            guard words.count == 4 || words.count == 5 && words[4] == "counted", let name = DNSName(words[1]), let address = IPAddress(words[2]),
-                let until = UInt64(words[3])
+            guard words.count == 4 || words.count == 5 && words[4] == "counted",
+                let name = DNSName(words[1]), let address = IPAddress(words[2]), let until = UInt64(words[3])
             else { return nil }
             self.init(
                 NameHolding(name: name, address: address, until: until, isCounted: words.count == 5),

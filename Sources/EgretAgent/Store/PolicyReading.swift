@@ -112,8 +112,7 @@ struct PolicyReading: Sendable {
                 continue
             }
             if later == nil { later = Dictionary(zip(old, known), uniquingKeysWith: { first, _ in first }) }
-            parts.append(
-                later?[document] ?? DocumentReading(document, timeZones: timeZones))
+            parts.append(later?[document] ?? DocumentReading(document, timeZones: timeZones))
         }
         return parts
     }

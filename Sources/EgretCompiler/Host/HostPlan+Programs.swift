@@ -174,7 +174,7 @@ extension PolicySet {
     func isSame(as other: PolicySet) -> Bool {
         guard networkDefault == other.networkDefault,
             policies.elementsEqual(other.policies, by: { $0.decides(like: $1) }),
-            limitedNames.isEmpty == other.limitedNames.isEmpty
+            limitedNames.isEmpty == other.limitedNames.isEmpty || dependsOnNames == other.dependsOnNames
         else { return false }
         for policy in policies {
             for rule in policy.rules {

@@ -42,9 +42,8 @@ public struct LimitProgram: Sendable {
 
         /// Creates a member.
         public init(
-            number: Int, owner: Int? = nil, linkIndex: UInt32? = nil, attachment: HostEndpoint.Attachment, addresses: [IPAddress],
-            network: String,
-            limits: [TrafficLimit], groups: [String: DestinationGroup],
+            number: Int, owner: Int? = nil, linkIndex: UInt32? = nil, attachment: HostEndpoint.Attachment,
+            addresses: [IPAddress], network: String, limits: [TrafficLimit], groups: [String: DestinationGroup],
             shares: [TrafficDirection: [RateTree.Share]] = [:], queueIndex: UInt32? = nil, isLed: Bool = false,
             readsDatagrams: Bool = false
         ) {
