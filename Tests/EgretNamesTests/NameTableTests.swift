@@ -329,10 +329,10 @@ struct NameTableTests {
         guard case .pass = try ask("a.example.net", 1...2, now: 0) else { throw Unexpected(what: "no room") }
         guard case .pass = try ask("a.example.net", 1...2, now: 1) else { throw Unexpected(what: "no room again") }
         let refused = try ask("b.example.net", 3...3, now: 1)
-        guard case .refuse(let code, .limited(let name, let limit)) = refused else {
+        guard case .refuse(let told, .limited(let asked, let reached)) = refused else {
             throw Unexpected(what: "there is room")
         }
-        #expect(code == .refused && "\(name)" == "b.example.net" && limit == .addresses)
+        #expect(told == .refused && "\(asked)" == "b.example.net" && reached == .addresses)
         guard case .pass = try ask("b.example.net", 3...4, now: 200_000) else { throw Unexpected(what: "no room left") }
     }
 
