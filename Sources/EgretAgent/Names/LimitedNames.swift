@@ -3,6 +3,7 @@
 
 import EgretAddressing
 import EgretCompiler
+import EgretDNSWire
 import EgretLinux
 import EgretNames
 import EgretNetlink

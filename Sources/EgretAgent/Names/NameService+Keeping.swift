@@ -79,7 +79,9 @@ extension NameService {
                 let (names, addresses) = registry.held(by: member.slot)
                 var problem: String?
                 let policies = member.policies
-                if servers.isEmpty, !policies.nameClauses.isEmpty, policies.nameServers.isEmpty, policies.namedServers.isEmpty {
+                if servers.isEmpty, !policies.nameClauses.isEmpty, policies.nameServers.isEmpty,
+                    policies.namedServers.isEmpty
+                {
                     problem = "no server is known that could be asked: see --dns of egret agent"
                 }
                 if let why = ended[.checks] { problem = "\(KeptSockets.Owner.checks.words) has ended: \(why)" }
