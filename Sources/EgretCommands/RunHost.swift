@@ -110,8 +110,7 @@ final class RunHost {
         }
         if moves.isEmpty && !isAnew { return }
         if !moves.isEmpty { try state.store(ledger) }
-        let earlier = ledger.entries.filter { !$0.path.contains("/\(link)/") }
-        let opening = isAnew ? earlier.map { HostSwitch($0.path, needed: $0.ours) } : moves
+        let opening = isAnew ? ledger.moves(besides: link) : moves
         var transaction = Transaction()
         for family in AddressFamily.allCases {
             let opened = needs.interfaces(openedBy: opening, family)

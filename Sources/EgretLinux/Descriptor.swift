@@ -127,11 +127,16 @@ extension Descriptor {
 
     /// Reads until the end of the file, at most `limit` bytes.
     ///
+    /// Little at first: for a file of `/proc/sys` the kernel makes, and clears, as much memory as it is asked for
+    /// (`proc_sys_call_handler`).
+    ///
     /// - Throws: ``LinuxError`` with ``Errno/range`` if there is more.
     public func readToEnd(limit: Int = 1 << 24) throws(LinuxError) -> [UInt8] {
         var bytes: [UInt8] = []
+        var portion = 4_096
         while true {
-            let more = try read(upTo: 65_536)
+            let more = try read(upTo: portion)
+            portion = min(2 * portion, 65_536)
             if more.isEmpty { return bytes }
             bytes += more
             guard bytes.count <= limit else {

@@ -81,11 +81,14 @@ public struct BridgePolicing {
     ///   - ports: The ports of policed endpoints.
     ///   - addresses: The endpoints' addresses.
     ///   - noted: What was changed before, which is kept as far as it is still needed.
+    ///   - isolated: Those of the ports that were isolated by a record before, and are the same links still: they are not
+    ///     looked at again.
     /// - Returns: The record to store, and then to hand to ``apply(_:)``. What `noted` holds and the record does not is
     ///   to be undone: see ``undo(_:keeping:)``.
     /// - Throws: An error of the kernel's.
     public func record(
-        of bridge: InterfaceName, ports: [InterfaceName], addresses: [IPAddress], noted: BridgeRecord? = nil
+        of bridge: InterfaceName, ports: [InterfaceName], addresses: [IPAddress], noted: BridgeRecord? = nil,
+        isolated: Set<InterfaceName> = []
     ) throws -> BridgeRecord {
         var record = BridgeRecord(bridge: bridge)
         for (path, needed) in BridgePolicing.switches(bridge) {
@@ -97,6 +100,10 @@ public struct BridgePolicing {
         }
         for port in ports {
             let wasOurs = noted?.ports.contains(port) ?? false
+            if wasOurs, isolated.contains(port) {
+                record.ports.insert(port)
+                continue
+            }
             try ignoringAbsence {
                 // A link that is on its way to the bridge is no port yet: its turn comes when it is.
                 guard let isIsolated = try link(port).isIsolatedPort else { return }
@@ -108,7 +115,16 @@ public struct BridgePolicing {
     }
 
     /// Changes a bridge as its record says. What is so already stays; ports that are gone or another bridge's do not matter.
-    public func apply(_ record: BridgeRecord) throws {
+    ///
+    /// - Parameters:
+    ///   - record: The record.
+    ///   - isolated: Ports that are not looked at again.
+    /// - Returns: The ports that are isolated now, those not looked at included.
+    /// - Throws: An error of the kernel's.
+    @discardableResult
+    public func apply(
+        _ record: BridgeRecord, besides isolated: Set<InterfaceName> = []
+    ) throws -> Set<InterfaceName> {
         for item in record.switches where try Sysctl(item.path).read() != item.ours {
             if item.path == BridgePolicing.forwarding(record.bridge) {
                 try BridgePolicing.keepingRouters { try Sysctl(item.path).write(item.ours) }
@@ -116,10 +132,14 @@ public struct BridgePolicing {
                 try Sysctl(item.path).write(item.ours)
             }
         }
-        for port in record.ports.sorted() { try setIsolated(true, port, of: record.bridge) }
-        if record.proxies.isEmpty { return }
+        var done = isolated.intersection(record.ports)
+        for port in record.ports.subtracting(isolated).sorted() {
+            if try setIsolated(true, port, of: record.bridge) { done.insert(port) }
+        }
+        if record.proxies.isEmpty { return done }
         let index = try link(record.bridge).index
         for address in record.proxies.sorted() { try setProxy(address, index, isAnswered: true) }
+        return done
     }
 
     /// What is not as a record says any more.
@@ -151,7 +171,7 @@ public struct BridgePolicing {
             try ignoringAbsence { try setProxy(address, try link(record.bridge).index, isAnswered: false) }
         }
         for port in record.ports.subtracting(kept?.ports ?? []).sorted() {
-            try setIsolated(false, port, of: record.bridge)
+            _ = try setIsolated(false, port, of: record.bridge)
         }
         for item in record.switches.reversed() where !(kept?.switches.contains(item) ?? false) {
             if try Sysctl(item.path).read() == item.ours { try Sysctl(item.path).write(item.original) }
@@ -194,16 +214,20 @@ public struct BridgePolicing {
     }
 
     /// Isolates a port, or no more. A link of that name that is no port of the bridge, any more or at all, is somebody else's.
-    private func setIsolated(_ isIsolated: Bool, _ port: InterfaceName, of bridge: InterfaceName) throws {
+    ///
+    /// - Returns: Whether it is the bridge's, and so now.
+    private func setIsolated(_ isIsolated: Bool, _ port: InterfaceName, of bridge: InterfaceName) throws -> Bool {
+        var isDone = false
         try ignoringAbsence {
             let found = try link(port)
-            guard let present = found.isIsolatedPort, present != isIsolated,
-                try found.masterIndex == link(bridge).index
-            else { return }
+            guard let present = found.isIsolatedPort, try found.masterIndex == link(bridge).index else { return }
+            isDone = true
+            if present == isIsolated { return }
             try connection.request("isolate a bridge's port") { sequence throws(WireError) in
                 try RouteWire.setPort(found.index, isIsolated: isIsolated, sequence: sequence)
             }
         }
+        return isDone
     }
 
     private func setProxy(_ address: IPAddress, _ index: UInt32, isAnswered: Bool) throws(NetlinkError) {

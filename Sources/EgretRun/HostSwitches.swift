@@ -1,6 +1,8 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+public import EgretAddressing
+
 /// A kernel switch of the host that a run needs in a certain position.
 ///
 /// Paths are relative to `/proc/sys`.
@@ -39,12 +41,16 @@ public struct SwitchLedger: Hashable, Sendable {
 
     /// Reads a ledger back; lines that are none are skipped.
     public init(text: String) {
-        for line in text.split(separator: "\n") {
-            let fields = line.split(separator: " ", omittingEmptySubsequences: false)
-            guard fields.count == 3, fields[0].hasPrefix("net/"), !fields[0].split(separator: "/").contains("..") else {
-                continue
-            }
-            entries.append(Entry(path: String(fields[0]), original: String(fields[1]), ours: String(fields[2])))
+        // Bytes: there is a line for each endpoint, and characters cost a hundred times as much.
+        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
+            let fields = line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+            guard fields.count == 3, fields[0].starts(with: "net/".utf8) else { continue }
+            let climbs = fields[0].split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual("..".utf8) }
+            if climbs { continue }
+            entries.append(
+                Entry(
+                    path: String(Substring(fields[0])), original: String(Substring(fields[1])),
+                    ours: String(Substring(fields[2]))))
         }
     }
 
@@ -79,10 +85,17 @@ public struct SwitchLedger: Hashable, Sendable {
     /// - Returns: Whether there were any.
     public mutating func forget(interface name: String) -> Bool {
         let known = entries.count
-        entries.removeAll { entry in
-            ["net/ipv4/conf/", "net/ipv6/conf/"].contains { entry.path.hasPrefix("\($0)\(name)/") }
-        }
+        let folders = ["net/ipv4/conf/\(name)/", "net/ipv6/conf/\(name)/"]
+        entries.removeAll { entry in folders.contains { entry.path.hasPrefix($0) } }
         return entries.count < known
+    }
+
+    /// Where the switches stand that were moved for others than an interface.
+    ///
+    /// - Parameter name: The interface's.
+    /// - Returns: The switches, as they were moved.
+    public func moves(besides name: InterfaceName) -> [HostSwitch] {
+        entries.filter { !$0.path.contains("/\(name)/") }.map { HostSwitch($0.path, needed: $0.ours) }
     }
 
     /// Takes a switch out of the ledger that nobody needs any more.

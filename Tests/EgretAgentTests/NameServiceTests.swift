@@ -120,9 +120,10 @@ struct NameServiceTests {
         #expect(names(1).isEmpty)
     }
 
-    @Test("endpoints that obey one program have what decides together, and other marks are known without another program")
+    @Test("endpoints of one program have what decides together, and other marks are known without another program")
     func sharedJudges() throws {
-        let service = try service(try TemporaryDirectory())
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
         try service.start()
         defer { service.end() }
         let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("*.example.test")])
@@ -174,7 +175,8 @@ struct NameServiceTests {
 
     @Test("an endpoint's questions go to the servers that its policies name, and else to those of the agent")
     func servers() throws {
-        let service = try service(try TemporaryDirectory())
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
         let agents = [try #require(NameServer("192.0.2.1"))]
         func endpoint(_ servers: [String]) throws -> NameEndpoint {
             let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
@@ -286,7 +288,8 @@ struct NameServiceTests {
 
     @Test("a proxy that has ended by itself is started again with its sockets; until then endpoints have a problem")
     func restarting() throws {
-        let service = try service(try TemporaryDirectory())
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
         try service.start()
         defer { service.end() }
         let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
@@ -319,7 +322,8 @@ struct NameServiceTests {
 
     @Test("a connection from an address that is its endpoint's no more ends, though the name is allowed")
     func passedOn() throws {
-        let service = try service(try TemporaryDirectory())
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
         let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
         let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
         let generation = try #require(Generation(rawValue: 7))
@@ -482,7 +486,8 @@ struct NameServiceTests {
         let made = try runProgram(["nft", text])
         #expect(made.succeeded, "\(made)")
         defer { _ = try? runProgram(["nft", "delete", "table", "inet", "egret-policy"]) }
-        let service = try service(try TemporaryDirectory())
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
         try service.start()
         defer { service.end() }
         func member(_ slot: Int, _ link: String, _ generation: UInt16, _ name: String) throws -> NameMember {

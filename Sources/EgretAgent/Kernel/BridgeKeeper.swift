@@ -8,10 +8,12 @@ import EgretNetworks
 import EgretPolicy
 
 /// Changes bridges whose endpoints have policies, and puts them back; what was changed is noted in a directory.
-struct BridgeKeeper {
+final class BridgeKeeper {
     private let policing: BridgePolicing
     private let directory: String
     private let announcer = NeighbourAnnouncer()
+    /// The links that this process has isolated, by name and index: a name may be another link's later.
+    private var isolated: [InterfaceName: UInt32] = [:]
 
     init(_ policing: BridgePolicing, directory: String) {
         self.policing = policing
@@ -23,17 +25,27 @@ struct BridgeKeeper {
     /// - Parameters:
     ///   - policed: The endpoints with policies. Their bridges are changed.
     ///   - all: All endpoints: the host answers for each of those bridges' endpoints.
+    ///   - isThorough: Whether also those ports are looked at that were isolated before.
     /// - Throws: An error of the kernel's, or of the directory's.
-    func prepare(for policed: [AgentEndpoint], among all: [AgentEndpoint]) throws {
+    func prepare(for policed: [AgentEndpoint], among all: [AgentEndpoint], isThorough: Bool) throws {
+        if isThorough { isolated = [:] }
+        defer {
+            let present = Set(policed.map(\.interface))
+            isolated = isolated.filter { present.contains($0.key) }
+        }
         let ports = Dictionary(grouping: policed.filter { $0.bridge != nil }) { $0.bridge?.name }
         for case (let bridge?, let endpoints) in ports {
             let noted = try note(of: bridge)
             let addresses = all.filter { $0.bridge?.name == bridge }.flatMap(\.addresses)
+            let known = Set(endpoints.filter { isolated[$0.interface] == $0.interfaceIndex }.map(\.interface))
             let record = try policing.record(
-                of: bridge, ports: endpoints.map(\.interface), addresses: addresses, noted: noted)
+                of: bridge, ports: endpoints.map(\.interface), addresses: addresses, noted: noted, isolated: known)
             if record != noted { try keep(record) }
-            try policing.apply(record)
+            let done = try policing.apply(record, besides: known)
             if let noted { try policing.undo(noted, keeping: record) }
+            for endpoint in endpoints where done.contains(endpoint.interface) {
+                isolated[endpoint.interface] = endpoint.interfaceIndex
+            }
             let others = all.filter { $0.bridge?.name == bridge }
             let old = noted?.ports ?? []
             try announce(others, newcomers: endpoints.filter { !old.contains($0.interface) })

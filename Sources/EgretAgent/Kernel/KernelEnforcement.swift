@@ -217,7 +217,7 @@ final class KernelEnforcement: Enforcement {
         change.endpoints =
             isPoliced ? fresh.slots.compactMap { fresh.hostEndpoint($0) { queue(of: $0, wanted) } } : []
         let difference = try next.apply(change)
-        try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints)
+        try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints, isThorough: true)
         try routes.take(wanted.routes, localNetworks: wanted.localNetworks)
         self.names?.endConnections(besides: routes.marks)
         try changeLimits(wanted, next) { try limits.take($0) }
@@ -297,7 +297,7 @@ final class KernelEnforcement: Enforcement {
         // Somebody may have made tables of these names meanwhile.
         if isPoliced, !wasPoliced { try dataplane.claim(KernelEnforcement.tables) }
         if areOthers || isPoliced != wasPoliced {
-            try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints)
+            try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints, isThorough: false)
         }
         // Routes first: no connection begins under a policy and by another way than the policy's.
         if !step.demands.routes.isEmpty || !demands.routes.isEmpty {
