@@ -423,7 +423,8 @@ struct NameServiceTests {
         let made = try runProgram(["nft", text])
         #expect(made.succeeded, "\(made)")
         defer { _ = try? runProgram(["nft", "delete", "table", "inet", "egret-limits"]) }
-        let service = try service(try TemporaryDirectory())
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
         try service.start()
         defer { service.end() }
         let until = EgretLinux.BootClock.milliseconds + 60_000

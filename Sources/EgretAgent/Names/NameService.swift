@@ -14,8 +14,9 @@ import Synchronization
 
 /// The names of all endpoints: the two proxies, what reads the names in QUIC, what they may let out, and what they tell.
 ///
-/// They are threads of the agent. They start with the first policy that has rules about names, or limits for some. When the agent ends, no name
-/// resolves and nothing opens; where somebody keeps their sockets, questions and connections wait there for the next agent.
+/// They are threads of the agent. They start with the first policy that has rules about names, or limits for some. When the
+/// agent ends, no name resolves and nothing opens; where somebody keeps their sockets, questions and connections wait there
+/// for the next agent.
 final class NameService: Sendable {
     /// Where things are, and who is asked.
     struct Setting: Sendable {
