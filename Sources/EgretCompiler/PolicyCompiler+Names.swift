@@ -23,7 +23,8 @@ extension PolicyCompiler {
             }
             output.names.append(compiled)
         }
-        if use.isOfEndpoints, !output.names.isEmpty {
+        // Also where only limits are about names: their addresses must be known.
+        if use == .endpoint(.egress), dependsOnNames {
             let leading = HostNames.leading(output.names, output.generation)
             output.program.chains += leading.chains
             output.program.sets += leading.sets

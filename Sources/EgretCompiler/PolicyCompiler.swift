@@ -23,6 +23,8 @@ public struct PolicyCompiler {
     var counted: Swift.Set<Int> = []
     var scheduleSets: [Int: String] = [:]
     let nameClauses: [NameClause]
+    /// Whether questions must go to the proxy: names are in rules, or in limits.
+    let dependsOnNames: Bool
     /// Up to how many values are compared one by one. A map finds one of many in one step, but the kernel finds the map by
     /// walking over all sets of the table (`nft_set_lookup_global`), with each rule and each list of elements that it is
     /// given: where thousands of policies have maps of their own, every change is slow. And to compare a few is quicker
@@ -37,6 +39,7 @@ public struct PolicyCompiler {
     ) {
         rules = RuleSequence(policies)
         nameClauses = policies.nameClauses
+        dependsOnNames = policies.dependsOnNames
         self.use = use
         self.horizon = horizon
         groups = policies.groups

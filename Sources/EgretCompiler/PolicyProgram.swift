@@ -20,8 +20,8 @@ public struct PolicyProgram: Hashable, Sendable {
     public var clauses: [CompiledClause]
     /// The rules about names, in the order in which they are asked; empty if no rule is about names.
     public var names: [CompiledNameRule] = []
-    /// The chain that leads questions, and connections to names, to the proxies that police them; `nil` if no rule is about
-    /// names, and in the program of a run, which has chains of its own for that.
+    /// The chain that leads questions, and connections to names, to the proxies that police them; `nil` if no rule or limit is
+    /// about names, and in the program of a run, which has chains of its own for that.
     public var leadingChain: String?
 
     /// The clause whose counter or log prefix this is.

@@ -13,9 +13,12 @@ public struct NameHolding: Hashable, Sendable {
     public var address: IPAddress
     /// Until when it is held, in milliseconds of the table's clock.
     public var until: UInt64
+    /// Whether no rule was about the name: it opens nothing, and only limits are about its addresses.
+    public var isCounted: Bool
 
     /// Creates a holding.
-    public init(name: DNSName, address: IPAddress, until: UInt64) {
+    public init(name: DNSName, address: IPAddress, until: UInt64, isCounted: Bool = false) {
+        self.isCounted = isCounted
         self.name = name
         self.address = address
         self.until = until
@@ -23,7 +26,8 @@ public struct NameHolding: Hashable, Sendable {
 }
 
 extension NameTable {
-    /// What is held now, each name and address once, for the longest time that a rule holds them.
+    /// What is held now, each name and address once, for the longest time that a rule holds them; and what limits are about
+    /// and no rule.
     public func holdings(now: UInt64) -> [NameHolding] {
         var longest: [DNSName: [IPAddress: UInt64]] = [:]
         for held in self.holdings.live(now: now) {
@@ -32,10 +36,10 @@ extension NameTable {
         }
         return longest.flatMap { name, addresses in
             addresses.map { NameHolding(name: name, address: $0.key, until: $0.value) }
-        }
+        } + self.counted.live(now: now)
     }
 
-    /// Takes over what another table has held, as far as these rules allow its names and addresses.
+    /// Takes over what another table has held, as far as these rules allow its names and addresses, or limits are about them.
     ///
     /// What was an alias of which name is not known any more: a rule that denies the other name takes effect with the next
     /// answer.
@@ -48,7 +52,16 @@ extension NameTable {
         var grants: [NameGrant] = []
         for holding in old where holding.until > now {
             let lifetime = min(holding.until - now, UInt64(limits.longestLifetime + limits.grace) * 1_000)
-            for index in allowingRules(of: holding.name) {
+            // Whoever may be asked for a name without a rule is not trusted with what rules open.
+            let allowing = holding.isCounted ? [] : allowingRules(of: holding.name)
+            if allowing.isEmpty, counted.covers(holding.name),
+                counted.hasRoom(for: holding.name, [holding.address], atMost: limits.addresses)
+            {
+                counted.hold(
+                    NameHolding(
+                        name: holding.name, address: holding.address, until: now + lifetime, isCounted: true))
+            }
+            for index in allowing {
                 let rule = rules[index]
                 guard AddressClass.isPublic(holding.address) || rule.permittedAddresses.contains(holding.address),
                     holdings.hold(holding.name, [holding.address], rule: index, until: now + lifetime, limits) == nil

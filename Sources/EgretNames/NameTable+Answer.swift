@@ -45,7 +45,7 @@ extension NameTable {
             if let denial = firstDenial(of: chain.names) {
                 return .refuse(.refused, .denied(denial.name, question.type))
             }
-            return .pass(unnamed(message, chain, question, now: now))
+            return unnamed(message, chain, question, now: now)
         }
         // A rule that denies the name that this one is an alias of stands in the way of later rules.
         var allowing = permission.rules
@@ -99,11 +99,11 @@ extension NameTable {
 extension NameTable {
     /// An answer for a name that no rule is about. It opens nothing, but whoever counts what goes to the name must know its
     /// addresses.
-    private func unnamed(
+    private mutating func unnamed(
         _ message: DNSMessage, _ chain: AliasChain, _ question: DNSQuestion, now: UInt64
-    ) -> Passage {
+    ) -> AnswerJudgment {
         var passage = Passage(grants: [], changed: nil, longestLifetime: .max, events: [])
-        guard counts(question.name) else { return passage }
+        guard counted.covers(question.name) else { return .pass(passage) }
         var addresses: Swift.Set<IPAddress> = []
         var shortest = chain.shortestLifetime
         var answers: [DNSRecord] = []
@@ -129,14 +129,23 @@ extension NameTable {
             changed.flags.isAuthenticData = false
             passage.changed = changed
         }
-        if addresses.isEmpty { return passage }
+        if addresses.isEmpty { return .pass(passage) }
         // Who keeps a record longer than it is noted would go there uncounted.
         passage.longestLifetime = min(limits.longestLifetime, shortest)
         let seconds = min(max(shortest, limits.shortestLifetime), limits.longestLifetime)
         let until = now + UInt64(seconds + limits.grace) * 1_000
         let name = question.name.lowercased
-        for address in addresses { passage.notes.insert(NameHolding(name: name, address: address, until: until)) }
-        return passage
+        counted.expire(now: now)
+        // What cannot be remembered would one day go there uncounted.
+        guard counted.hasRoom(for: name, addresses, atMost: limits.addresses) else {
+            return .refuse(.refused, .limited(question.name, .addresses))
+        }
+        // Not again what stays long enough: half the grace is left to spare for it.
+        let enough = now + UInt64(seconds) * 1_000 + UInt64(limits.grace) * 500
+        for address in addresses where counted.heldUntil(address, by: name) < enough {
+            passage.notes.insert(NameHolding(name: name, address: address, until: until, isCounted: true))
+        }
+        return .pass(passage)
     }
 }
 

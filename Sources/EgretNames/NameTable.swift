@@ -43,7 +43,7 @@ public struct NameTable: Sendable {
     private let denial: Denial
     private let matcher: DomainMatcher<Int>
     /// The names whose addresses are noted also where no rule is about them.
-    private let counted: DomainMatcher<Bool>
+    var counted: CountedNames
     private var questions: TokenBucket
     private var newNames: TokenBucket
     /// In bits: what a question for a known name says is not many of them.
@@ -71,9 +71,7 @@ public struct NameTable: Sendable {
             for pattern in rule.patterns { matcher.insert(pattern, index) }
         }
         self.matcher = matcher
-        var counting = DomainMatcher<Bool>()
-        for pattern in counted { counting.insert(pattern, true) }
-        self.counted = counting
+        self.counted = CountedNames(counted)
         questions = TokenBucket(
             capacity: limits.questionBurst, perSecond: Double(limits.questionsPerSecond), now: now)
         newNames = TokenBucket(
@@ -133,11 +131,6 @@ public struct NameTable: Sendable {
             return .answer(.refused, .limited(name, limit))
         }
         return .forward(Permission(question: question, rules: typed))
-    }
-
-    /// Whether the addresses of a name are noted also where no rule is about it.
-    func counts(_ name: DNSName) -> Bool {
-        DomainName(labels: name.labels).map { !counted.matches($0).isEmpty } ?? false
     }
 
     /// The rules that allow what these patterns cover: those before the first that denies it.
@@ -231,14 +224,23 @@ public struct NameTable: Sendable {
 
     /// Hears that holdings were noted where they outlive the process.
     public mutating func noted(_ notes: some Sequence<NameHolding>) {
-        for note in notes { holdings.noted(note, rules: allowingRules(of: note.name)) }
+        for note in notes {
+            if note.isCounted {
+                counted.hold(note)
+            } else {
+                holdings.noted(note, rules: allowingRules(of: note.name))
+            }
+        }
     }
 
     /// Forgets what the kernel holds, so that every answer is committed anew: after the sets were made again.
     public mutating func forgetCommits() { holdings.forgetCommits() }
 
     /// Forgets what has expired. To be called now and then.
-    public mutating func expire(now: UInt64) { holdings.expire(now: now) }
+    public mutating func expire(now: UInt64) {
+        holdings.expire(now: now)
+        counted.expire(now: now)
+    }
 
     /// How many names and addresses are held, the latter counted once for each rule.
     public var held: (names: Int, addresses: Int) { (holdings.nameCount, holdings.addressCount) }

@@ -51,6 +51,19 @@ struct NameServiceTests {
         #expect(journal.read(now: 9_000).isEmpty)
     }
 
+    @Test("the file tells what limits alone are about from what rules opened")
+    func readingCounted() throws {
+        let directory = try TemporaryDirectory()
+        let journal = HoldingsJournal(path: "\(directory.path)/holdings", bootID: "one")
+        try journal.tidy { [] }
+        let held = try holding("a.example.test", until: 5_000)
+        var counted = held
+        (counted.until, counted.isCounted) = (7_000, true)
+        try journal.append([held, counted], link: "veth1#4")
+        #expect(Set(journal.read(now: 0)["veth1#4"] ?? []) == [held, counted])
+        #expect(journal.read(now: 6_000) == ["veth1#4": [counted]])
+    }
+
     private func service(
         _ directory: TemporaryDirectory, denial: NameTable.Denial = .refused, limits: NameLimits = NameLimits(),
         now: @escaping @Sendable () -> Int64 = { 0 }
@@ -417,6 +430,79 @@ struct NameServiceTests {
         #expect(try pairs() == [two])
         change([], removed: [2])
         #expect(try pairs().isEmpty)
+    }
+
+    /// What a set of limits holds.
+    private func addresses(in set: String) throws -> [String] {
+        let output = try runProgram(["nft", "-j", "list", "set", "inet", "egret-limits", set]).standardOutput
+        return output.matches(of: /"val": "([0-9.]+)"/).map { "\($0.output.1)" }.sorted()
+    }
+
+    @Test("limits for names know what their own endpoint has resolved, also when their table is made anew")
+    func limits() throws {
+        let limit = TrafficLimit(
+            direction: .egress, domains: [try DomainPattern.parse("*.example.test")], connections: 5, policy: "p")
+        let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
+        let policies = PolicySet(
+            policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule], limits: [limit])])
+        let generation = try #require(Generation(rawValue: 7))
+        let own = [NameServiceTests.first, NameServiceTests.second]
+        let members = own.enumerated().map { place, address in
+            NameMember(
+                slot: place, link: "veth\(place)#\(place + 4)", addresses: [address], generation: generation,
+                policies: policies)
+        }
+        let limited = try own.enumerated().map { place, address in
+            LimitProgram.Member(
+                number: place, linkIndex: UInt32(place + 4),
+                attachment: .link(try #require(InterfaceName("veth\(place)")), index: UInt32(place + 4)),
+                addresses: [address], network: "n", limits: [limit], groups: [:])
+        }
+        let program = LimitProgram(limited, logGroup: 7)
+        let four = program.namedSets.map { $0.set }.filter { $0.family == .ipv4 }.map(\.name)
+        try #require(four.count == 2)
+        var text = "add table inet egret-limits;"
+        for set in four { text += " add set inet egret-limits \(set) { type ipv4_addr; flags dynamic,timeout; };" }
+        let made = try runProgram(["nft", text])
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", "egret-limits"]) }
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
+        try service.start()
+        defer { service.end() }
+        let until = EgretLinux.BootClock.milliseconds + 60_000
+        let unruled = IPAddress.v4(IPv4Address(203, 0, 113, 11))
+        var counted = try holding("b.example.test", until: until, unruled)
+        counted.isCounted = true
+        let held = try holding("a.example.test", until: until)
+        service.state.withLock { $0.inherited = ["veth0#4": [held, counted]] }
+        try service.changeLimits(to: program, of: limited) { [] }
+        let change = NameChange(members: members)
+        try service.change(change) { _ in try service.fillLimits(for: change) }
+        let both = ["203.0.113.10", "203.0.113.11"]
+        #expect(try self.addresses(in: four[0]) == both)
+        #expect(try self.addresses(in: four[1]).isEmpty)
+        let known = try #require(service.proxies.withLock { $0?.limited })
+        try known.note([held], link: "veth1#5")
+        try known.note([try holding("other.test", until: until, unruled)], link: "veth1#5")
+        try known.note([held], link: "veth1#6")
+        #expect(try self.addresses(in: four[1]) == ["203.0.113.10"])
+        // What the kernel has is not put there again, unless the table is another.
+        _ = try runProgram(["nft", "flush set inet egret-limits \(four[0])"])
+        try service.changeLimits(to: program, of: limited) { [] }
+        #expect(try self.addresses(in: four[0]).isEmpty)
+        try service.changeLimits(to: program, of: limited) { [LimitProgram.table] }
+        #expect(try self.addresses(in: four[0]) == both)
+        // Without its limits, nothing of the endpoint's is wanted.
+        let rest = LimitProgram([limited[1]], logGroup: 7)
+        _ = try runProgram(["nft", "delete set inet egret-limits \(four[0])"])
+        try service.changeLimits(to: rest, of: [limited[1]]) { [] }
+        try known.note([held], link: "veth0#4")
+        // A set that is not there, or takes no more, keeps the answer back.
+        _ = try runProgram(["nft", "delete set inet egret-limits \(four[1])"])
+        #expect(throws: NetlinkError.self) { try known.note([held], link: "veth1#5") }
+        try service.changeLimits(to: LimitProgram([], logGroup: 7), of: []) { [] }
+        #expect(known.isEmpty)
     }
 
     /// The sets of flows of two programs that have some, each with the ports of its flows' clients.

@@ -247,6 +247,37 @@ struct HostPlanTests {
                 + "goto g1-names-check")
     }
 
+    @Test("where limits alone are about names questions go to the proxy, and further limits for names compile nothing")
+    func limitedNames() throws {
+        let key = HostPlanTests.egress[0]
+        func step(_ names: String...) throws -> HostPlan.Change {
+            var step = change([try endpoint(0)])
+            let limits = try names.map { TrafficLimit(domains: [try DomainPattern.parse($0)], connections: 1) }
+            let policy = EgressPolicy(name: "p", rules: [EgressRule(action: .allow)], limits: limits)
+            step.policies[key] = PolicySet(policies: [policy])
+            return step
+        }
+        var plan = HostPlan(logGroup: 5)
+        _ = try plan.apply(step())
+        #expect(throws: HostPlan.NoProxies.self) { try plan.apply(step("example.org")) }
+        plan.namePorts = HostNames.Ports(questions: 5_053, checks: 5_443)
+        let same = try plan.apply(step())
+        #expect(same.arrival.isEmpty && !plan.hasNames)
+        let coming = try plan.apply(step("example.org"))
+        #expect(plan.hasNames && coming.retired.count == 1)
+        let program = try #require(plan.program(of: key))
+        let leading = try #require(program.leadingChain)
+        let rules = program.program.rules.filter { $0.chain == leading }.map { NftText.render($0) }
+        #expect(program.names.isEmpty && rules.filter { $0.contains("th dport == 53 goto \(leading)-ask") }.count == 2)
+        let naming = plan.tablePrograms.flatMap(\.rules).filter { $0.chain == "names-0" }.map { NftText.render($0) }
+        #expect(naming == ["goto \(leading)"])
+        let further = try plan.apply(step("example.org", "example.com"))
+        #expect(further.arrival.isEmpty)
+        #expect(plan.outline(of: key)?.generation == program.generation)
+        _ = try plan.apply(step())
+        #expect(plan.outline(of: key)?.leadingChain == nil)
+    }
+
     @Test("where names in QUIC are read, a flow's first datagrams are copied and dropped until it may pass")
     func datagrams() throws {
         var plan = HostPlan(logGroup: 5)

@@ -321,6 +321,33 @@ struct LimitProgramTests {
         #expect(Swift.Set(further.namedSets.map { $0.set.name }).isDisjoint(with: made.namedSets.map { $0.set.name }))
     }
 
+    @Test("endpoints of a host have sets of names of their own, of which the links of one have the same")
+    func ownNamedSets() throws {
+        let limit = TrafficLimit(
+            direction: .egress, domains: [try DomainPattern.parse("example.org")], connections: 5, policy: "p")
+        let members = try [(1, 1), (2, 2), (3, 2)].map { (number: Int, link: Int) in
+            LimitProgram.Member(
+                number: number, owner: link, linkIndex: UInt32(link),
+                attachment: .link(try #require(InterfaceName("egn\(number)")), index: UInt32(number)), addresses: [],
+                network: "n", limits: [limit], groups: [:], isLed: true)
+        }
+        let made = LimitProgram(members, logGroup: 7)
+        let askers = made.namedSets.map { made.members(asking: $0.set) }
+        #expect(askers == [[1], [1], [2, 3], [2, 3]])
+        let names = made.namedSets.map { $0.set.name }
+        for (name, beginning) in zip(names, ["names4-1-", "names6-1-", "names4-2-", "names6-2-"]) {
+            #expect(name.hasPrefix(beginning) && made.program.sets.map(\.name).filter { $0 == name }.count == 1)
+        }
+        for number in 1...3 {
+            let set = names[number == 1 ? 0 : 2]
+            for (chain, address) in [("from-\(number)", "ip daddr"), ("from-\(number)-led", "ct original ip daddr")] {
+                let lines = made.program.rules.filter { $0.chain == chain }.map { NftText.render($0) }
+                let asking = lines.filter { $0.contains("@names4-") }
+                #expect(asking.count == 1 && asking.allSatisfy { $0.contains("\(address) @\(set) update @\(set) ") })
+            }
+        }
+    }
+
     @Test("frames of names find their class, and their sets are in both tables")
     func namedClasses() throws {
         let limit = TrafficLimit(domains: [try DomainPattern.parse("example.org")], rate: BitRate("1Mbit"))

@@ -276,8 +276,8 @@ struct NameTableTests {
         #expect(noted.grants.isEmpty && noted.changed == nil && noted.longestLifetime == 40)
         #expect(
             noted.notes == [
-                NameHolding(name: video, address: NameTableTests.web, until: 100_000),
-                NameHolding(name: video, address: second, until: 100_000),
+                NameHolding(name: video, address: NameTableTests.web, until: 100_000, isCounted: true),
+                NameHolding(name: video, address: second, until: 100_000, isCounted: true),
             ])
         // Whoever follows a binding to another name asks for that one's addresses, and nobody counts what goes there.
         let bindings = [DNSName.root, video, edge].map { target in
@@ -290,6 +290,57 @@ struct NameTableTests {
         let other = try ask("www.example.org", [DNSRecord(plain, NameTableTests.web, timeToLive: 60)])
         #expect(other.notes.isEmpty && other.longestLifetime == .max)
         #expect(table.held == (0, 0))
+        // What was noted is held, and not noted again as long as it stays.
+        table.noted(noted.notes)
+        #expect(Set(table.holdings(now: 0)) == noted.notes)
+        #expect(try ask("video.example.net", records).notes.isEmpty)
+        #expect(table.holdings(now: 100_000).isEmpty && table.held == (0, 0))
+    }
+
+    @Test("what limits only are about opens nothing under rules that come, and is held as long as limits are about it")
+    func countedTakeOver() throws {
+        let patterns = try ["*.example.net"].map { try DomainPattern.parse($0) }
+        let video = try name("video.example.net")
+        let noted = NameHolding(name: video, address: NameTableTests.web, until: 100_000, isCounted: true)
+        var ruled = NameTable(rules: [try rule(0, "*.example.net")], counting: patterns, now: 0)
+        #expect(ruled.takeOver([noted], now: 10_000).isEmpty)
+        #expect(ruled.holdings(now: 10_000) == [noted] && ruled.held == (0, 0))
+        var other = NameTable(rules: [], counting: [try DomainPattern.parse("example.org")], now: 0)
+        #expect(other.takeOver([noted], now: 10_000).isEmpty && other.holdings(now: 10_000).isEmpty)
+        // A rule's name that is only a limit's any more.
+        let held = NameHolding(name: video, address: NameTableTests.web, until: 100_000)
+        var limited = NameTable(rules: [], counting: patterns, now: 0)
+        #expect(limited.takeOver([held], now: 10_000).isEmpty && limited.holdings(now: 10_000) == [noted])
+        limited.expire(now: 100_000)
+        #expect(limited.counted.heldUntil(NameTableTests.web, by: video) == 0)
+    }
+
+    @Test("an answer that has more addresses than can be remembered for limits is none")
+    func countedRoom() throws {
+        var limits = NameLimits()
+        limits.addresses = 2
+        let patterns = try ["*.example.net"].map { try DomainPattern.parse($0) }
+        var table = NameTable(rules: [], counting: patterns, limits: limits, now: 0)
+        func ask(_ text: String, _ last: ClosedRange<UInt8>, now: UInt64) throws -> NameTable.AnswerJudgment {
+            let question = DNSQuestion(try name(text), .a)
+            guard case .forward(let permission) = table.ask(question, isServerOpen: true, now: now) else {
+                throw Unexpected(what: "\(text) is refused")
+            }
+            let records = try last.map {
+                DNSRecord(try name(text), .v4(IPv4Address(203, 0, 113, $0)), timeToLive: 60)
+            }
+            let judgment = table.answer(answer(permission, records), to: permission, now: now)
+            if case .pass(let passage) = judgment { table.noted(passage.notes) }
+            return judgment
+        }
+        guard case .pass = try ask("a.example.net", 1...2, now: 0) else { throw Unexpected(what: "no room") }
+        guard case .pass = try ask("a.example.net", 1...2, now: 1) else { throw Unexpected(what: "no room again") }
+        let refused = try ask("b.example.net", 3...3, now: 1)
+        guard case .refuse(let told, .limited(let asked, let reached)) = refused else {
+            throw Unexpected(what: "there is room")
+        }
+        #expect(told == .refused && "\(asked)" == "b.example.net" && reached == .addresses)
+        guard case .pass = try ask("b.example.net", 3...4, now: 200_000) else { throw Unexpected(what: "no room left") }
     }
 
     @Test(

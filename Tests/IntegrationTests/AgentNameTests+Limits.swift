@@ -115,6 +115,74 @@ extension AgentNameTests {
                 """)
     }
 
+    @Test("limits for names hold for each endpoint by what it has resolved, with and without rules, over a restart")
+    func limitsForNames() throws {
+        try expect(
+            "anlimname",
+            AgentNameTests.limiting + """
+                limited 'to: [{ domains: [www.example.test] }], connections: 2, direction: egress'; resolve
+                # No rule of b's is about names.
+                policy b '{ cidr: 0.0.0.0/0 }' ' }], limits: [{ to: [{ domains: [files.example.test] }], connections: 1, direction: egress' |
+                    egret apply -f - >/dev/null
+                inside b python3 connect.py 2 203.0.113.11
+                for n in www files; do ask b @198.51.100.20 $n.example.test; done
+                inside a python3 connect.py 3 203.0.113.10 2001:db8:113::10 203.0.113.11
+                inside b python3 connect.py 2 203.0.113.11 203.0.113.10
+                before=$(table limits); killed; start; [ "$before" = "$(table limits)" ] && echo the table stays
+                inside a python3 connect.py 3 203.0.113.10 203.0.113.11
+                inside b python3 connect.py 2 203.0.113.11 203.0.113.10
+                # Made anew while no agent looks, it has what was resolved.
+                killed; nft delete table inet egret-limits; start
+                inside a python3 connect.py 3 203.0.113.10 203.0.113.11
+                inside b python3 connect.py 2 203.0.113.11 203.0.113.10
+                nft list sets | grep -c 'set names[46]-'
+                egret delete EgressPolicy/b >/dev/null
+                nft list sets | grep -c 'set names[46]-'
+                finish
+                """,
+            prints: """
+                 4 status: NOERROR
+                11
+                status: NOERROR
+                status: NOERROR
+                110 000 111
+                10 11
+                the table stays
+                110 111
+                10 11
+                110 111
+                10 11
+                4
+                2
+                """)
+    }
+
+    @Test("a rate for a name holds for connections by name in both directions, and another name is not slowed down")
+    func ratesForNames() throws {
+        try expect(
+            "anlimnrate",
+            AgentNameTests.limiting + """
+                head -c 1500000 /dev/zero >body
+                # 1.5 MB are 3 s of 4 Mbit/s.
+                speed() { awk '{ print ($1 > 2.6 && $1 < 5) ? "held" : ($1 < 2) ? "free" : $1 }'; }
+                get() { inside a curl -s -m 20 -o /dev/null -w '%{time_total}\\n' "$@" | speed; }
+                down() { get "${@:2}" http://$1.example.test/bytes/1500000; }
+                up() { get "${@:2}" --data-binary @body -H 'Expect:' http://$1.example.test/; }
+                limited 'to: [{ domains: [www.example.test] }], rate: 4Mbit'; resolve
+                down www -4; down www -6; up www -4; up www -6; down files; up files
+                finish
+                """,
+            prints: """
+                 4 status: NOERROR
+                held
+                held
+                held
+                held
+                free
+                free
+                """)
+    }
+
     @Test("budgets for a part count connections by name by where they go, each byte once, and hold them back")
     func budgets() throws {
         try expect(

@@ -83,7 +83,7 @@ struct CutConnections {
         if let known = judges[obeyed.key] { return known }
         let evaluator = PolicyEvaluator(policies: obeyed.policies)
         var judge = Judge.policies(evaluator)
-        if obeyed.key.direction == .egress, let names, !evaluator.nameClauses.isEmpty {
+        if obeyed.key.direction == .egress, let names, obeyed.policies.dependsOnNames {
             judge = .names(ConnectionJudge(obeyed.policies, registry: names.registry) { [time] in time }, names)
         }
         judges[obeyed.key] = judge

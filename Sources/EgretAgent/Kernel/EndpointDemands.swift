@@ -69,9 +69,10 @@ struct EndpointDemands {
             if !asked.limits.isEmpty {
                 limited.append(
                     LimitProgram.Member(
-                        number: slot, owner: together?.slot, attachment: endpoint.attachment,
-                        addresses: endpoint.addresses, network: endpoint.network, limits: asked.limits,
-                        groups: asked.groups, shares: asked.trees.mapValues(\.shares), isLed: asked.hasNames))
+                        number: slot, owner: together?.slot, linkIndex: known(endpoint.interfaceIndex),
+                        attachment: endpoint.attachment, addresses: endpoint.addresses,
+                        network: endpoint.network, limits: asked.limits, groups: asked.groups,
+                        shares: asked.trees.mapValues(\.shares), isLed: asked.hasNames))
             }
             if asked.limits.contains(where: { $0.scope != .endpoint && $0.rate != nil }) {
                 sharing.append(
@@ -137,7 +138,7 @@ struct EndpointDemands {
         let clauses: HostRouteClauses?
         let limits: [TrafficLimit]
         let groups: [String: DestinationGroup]
-        /// Whether they have limits, and rules about names beside them.
+        /// Whether they have limits, and names in these or in rules: then questions are led to the proxy.
         let hasNames: Bool
 
         let trees: [TrafficDirection: RateTree]
@@ -149,7 +150,7 @@ struct EndpointDemands {
             clauses = policies.flatMap { HostRouteClauses($0) }
             limits = (policies?.limits ?? []) + own
             groups = policies?.groups ?? [:]
-            hasNames = !limits.isEmpty && policies.map { !$0.nameClauses.isEmpty } ?? false
+            hasNames = !limits.isEmpty && policies.map(\.dependsOnNames) ?? false
             var trees: [TrafficDirection: RateTree] = [:]
             for direction in TrafficDirection.allCases {
                 // By labels, endpoints come under policies that nobody has seen together: the slowest rate holds then.

@@ -8,7 +8,7 @@ import EgretPolicy
 import EgretRoutes
 
 extension KernelEnforcement {
-    /// Starts what names need, if any policy has rules about names, and tells the plan where it listens.
+    /// Starts what names need, if any policy has rules about names or limits for some, and tells the plan where it listens.
     ///
     /// - Throws: An error if it cannot be had.
     func startNames(for state: DesiredState, _ plan: inout HostPlan) throws {
@@ -37,7 +37,7 @@ extension KernelEnforcement {
         var change = NameChange()
         for slot in slots.sorted() {
             guard let endpoint = resolved.endpoint(slot), let key = resolved.key(slot, .egress),
-                let program = plan.outline(of: key), !program.names.isEmpty,
+                let program = plan.outline(of: key), program.leadingChain != nil,
                 let policies = resolved.policies(slot, .egress)
             else {
                 change.removed.append(slot)
@@ -62,10 +62,13 @@ extension NameService? {
 }
 
 extension PolicyCatalog {
-    /// Whether any policy has rules about names.
+    /// Whether any policy has rules about names, or limits for some.
     var hasNames: Bool {
         let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        return egressPolicies.contains { $0.rules.contains { !PolicySet.patterns(of: $0, in: groups).isEmpty } }
+        return egressPolicies.contains { policy in
+            policy.rules.contains { !PolicySet.patterns(of: $0, in: groups).isEmpty }
+                || policy.limits.contains { !$0.patterns(groups).isEmpty }
+        }
             || clusterPolicies.contains { $0.egress.contains { $0.peers.contains(where: \.hasNames) } }
     }
 

@@ -145,6 +145,18 @@ final class KernelEnforcement: Enforcement {
         return program
     }
 
+    /// Changes the tables of limits, while no answer goes out: those for names know then what was resolved.
+    private func changeLimits(
+        _ demands: EndpointDemands, _ plan: HostPlan, _ change: (LimitProgram) throws -> Void
+    ) throws {
+        let wanted = limitProgram(demands, plan)
+        guard let names else { return try change(wanted) }
+        try names.changeLimits(to: wanted, of: demands.limited) {
+            try change(wanted)
+            return limits.emptied
+        }
+    }
+
     var timesHoldUntil: Int64? { plan.hasTimes || limits.hasTimes ? plan.horizon.upperBound : nil }
 
     // MARK: - Changing the kernel
@@ -208,7 +220,7 @@ final class KernelEnforcement: Enforcement {
         try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints, isThorough: true)
         try routes.take(wanted.routes, localNetworks: wanted.localNetworks)
         self.names?.endConnections(besides: routes.marks)
-        try limits.take(limitProgram(wanted, next))
+        try changeLimits(wanted, next) { try limits.take($0) }
         announce(change.policies, of: next, adopted: adopted)
         let naming = naming(of: isPoliced ? Swift.Set(fresh.slots) : [], fresh, next, isWhole: true)
         if !isPoliced {
@@ -217,6 +229,7 @@ final class KernelEnforcement: Enforcement {
             try complete(picture, to: next, difference, after: found.clearance, naming)
         } else {
             try self.names.change(naming) { fill in
+                try self.names?.fillLimits(for: naming)
                 try replaceAll(picture, difference)
                 fill()
             }
@@ -248,6 +261,7 @@ final class KernelEnforcement: Enforcement {
         var switching = difference.switching
         switching.steps = clearance + switching.steps
         try self.names.change(naming) { fill in
+            try self.names?.fillLimits(for: naming)
             try dataplane.apply(
                 arrival: arrival, switching: switching, departure: difference.departure, beforeSwitch: fill,
                 beforeDeparture: { readLast() })
@@ -291,11 +305,12 @@ final class KernelEnforcement: Enforcement {
             names?.endConnections(besides: routes.marks)
         }
         if !step.demands.limited.isEmpty || limits.isNeeded {
-            try limits.change(to: limitProgram(step.demands, plan))
+            try changeLimits(step.demands, plan) { try limits.change(to: $0) }
         }
         announce(step.policies, of: plan)
         let naming = naming(of: step.affected.union(step.removed), resolved, plan, isWhole: !isPoliced)
         try names.change(naming) { fill in
+            try names?.fillLimits(for: naming)
             try dataplane.apply(
                 arrival: difference.arrival, switching: difference.switching, departure: difference.departure,
                 beforeSwitch: fill, beforeDeparture: { readLast(of: difference.departure) })
@@ -475,7 +490,9 @@ final class KernelEnforcement: Enforcement {
                 egressGeneration: program?.generation.rawValue,
                 ingressGeneration: resolved.key(slot, .ingress).flatMap { plan.outline(of: $0)?.generation.rawValue },
                 routes: policies.flatMap { HostRouteClauses($0) }, limits: (policies?.limits ?? []) + endpoint.limits,
-                budgets: EndpointBudget.all(of: policies), hasNames: !(program?.names.isEmpty ?? true))
+                budgets: EndpointBudget.all(of: policies),
+                hasNames: endpoint.control == nil
+                    ? program?.leadingChain != nil : !(program?.names.isEmpty ?? true))
         }
     }
 

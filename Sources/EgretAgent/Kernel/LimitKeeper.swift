@@ -13,6 +13,8 @@ final class LimitKeeper {
     private let dataplane: Dataplane
     /// What the table holds; `nil` if nobody has looked.
     private var installed: LimitProgram?
+    /// The tables that the last change has made anew: what others had put into their sets is gone.
+    private(set) var emptied: Swift.Set<Table> = []
 
     init(_ dataplane: Dataplane) {
         self.dataplane = dataplane
@@ -27,6 +29,7 @@ final class LimitKeeper {
     /// Takes over tables in whatever state they are.
     func take(_ wanted: LimitProgram) throws {
         installed = nil
+        emptied = []
         let picture = try dataplane.picture(of: [LimitProgram.table, LimitProgram.frameTable])
         for program in [wanted.program, wanted.frames] {
             let table = program.table
@@ -50,12 +53,14 @@ final class LimitKeeper {
         whole.append(dataplane.addition(of: program.table), in: program.table)
         for operation in program.installation { whole.append(operation, in: program.table) }
         try dataplane.commit(whole)
+        emptied.insert(program.table)
     }
 
     /// Brings the tables from what they held last to something else.
     func change(to wanted: LimitProgram) throws {
         guard let present = installed else { return try take(wanted) }
         installed = nil
+        emptied = []
         for (program, former) in [(wanted.program, present.program), (wanted.frames, present.frames)] {
             if program.rules.isEmpty {
                 if !former.rules.isEmpty { try dataplane.removeTables([program.table]) }

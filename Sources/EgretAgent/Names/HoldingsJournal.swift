@@ -18,20 +18,25 @@ final class HoldingsJournal: Sendable {
         var name: DNSName
         var address: IPAddress
         var until: UInt64
+        /// Whether only limits are about it.
+        var isCounted: Bool
 
-        var text: String { "\(link) \(name) \(address) \(until)\n" }
+        var text: String { "\(link) \(name) \(address) \(until)\(isCounted ? " counted" : "")\n" }
 
         init(_ holding: NameHolding, link: String) {
             (self.link, name, address, until) = (link, holding.name, holding.address, holding.until)
+            isCounted = holding.isCounted
         }
 
         /// Reads a line; `nil` if it is none, as the last one of an agent that was killed may be.
         init?(_ text: Substring) {
             let words = text.split(separator: " ")
-            guard words.count == 4, let name = DNSName(words[1]), let address = IPAddress(words[2]),
-                let until = UInt64(words[3])
+            guard words.count == 4 || words.count == 5 && words[4] == "counted",
+                let name = DNSName(words[1]), let address = IPAddress(words[2]), let until = UInt64(words[3])
             else { return nil }
-            self.init(NameHolding(name: name, address: address, until: until), link: String(words[0]))
+            self.init(
+                NameHolding(name: name, address: address, until: until, isCounted: words.count == 5),
+                link: String(words[0]))
         }
     }
 
@@ -58,15 +63,17 @@ final class HoldingsJournal: Sendable {
     /// What the file has that is not over, by link, each name and address once.
     func read(now: UInt64) -> [String: [NameHolding]] {
         guard let text = try? File.readText(path, limit: 1 << 28), text.hasPrefix(header) else { return [:] }
-        var longest: [String: [DNSName: [IPAddress: UInt64]]] = [:]
+        // Until when, by what is held.
+        var longest: [String: [NameHolding: UInt64]] = [:]
         for text in text.split(separator: "\n").dropFirst() {
             guard let line = Line(text), line.until > now else { continue }
-            let known = longest[line.link]?[line.name]?[line.address] ?? 0
-            longest[line.link, default: [:]][line.name, default: [:]][line.address] = max(known, line.until)
+            let held = NameHolding(name: line.name, address: line.address, until: 0, isCounted: line.isCounted)
+            let known = longest[line.link]?[held] ?? 0
+            longest[line.link, default: [:]][held] = max(known, line.until)
         }
-        return longest.mapValues { names in
-            names.flatMap { name, addresses in
-                addresses.map { NameHolding(name: name, address: $0.key, until: $0.value) }
+        return longest.mapValues { holdings in
+            holdings.map { held, until in
+                NameHolding(name: held.name, address: held.address, until: until, isCounted: held.isCounted)
             }
         }
     }

@@ -31,8 +31,9 @@ extension NameService {
                 guard let known = state.entries[member.slot]?.member else { return false }
                 return known.link == member.link && known.generation == member.generation
                     && known.addresses == member.addresses
-                    // No program has limits, but the proxies mark by them what they send.
+                    // No program has limits, but the proxies mark by them what they send, and note what they are about.
                     && known.policies.limits == member.policies.limits
+                    && known.policies.limitedNames == member.policies.limitedNames
             }
             return change
         }
@@ -186,6 +187,7 @@ extension NameService {
         return NameEndpoint(
             id: member.slot, addresses: member.addresses,
             rules: NameRule.rules(of: member.policies),
+            countedNames: member.policies.limitedNames,
             limits: setting.limits, denial: setting.denial,
             trustedServers: member.policies.trustedServers(besides: servers),
             servers: servers,

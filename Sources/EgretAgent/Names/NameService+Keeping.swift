@@ -73,7 +73,8 @@ extension NameService {
         }
     }
 
-    /// What endpoints with rules about names hold, by link, and why they can resolve none, if so.
+    /// What endpoints hold by rules about names, by link, and why they can resolve none, if so. Endpoints with limits alone for
+    /// some hold none.
     func held() -> [String: (held: HeldNames, problem: String?)] {
         let (members, servers) = state.withLock { ($0.entries.values.map(\.member), $0.servers) }
         let ended = self.ended.withLock { $0 }
@@ -82,7 +83,9 @@ extension NameService {
                 let (names, addresses) = registry.held(by: member.slot)
                 var problem: String?
                 let policies = member.policies
-                if servers.isEmpty, policies.nameServers.isEmpty, policies.namedServers.isEmpty {
+                if servers.isEmpty, !policies.nameClauses.isEmpty, policies.nameServers.isEmpty,
+                    policies.namedServers.isEmpty
+                {
                     problem = "no server is known that could be asked: see --dns of egret agent"
                 }
                 if let why = ended[.checks] { problem = "\(KeptSockets.Owner.checks.words) has ended: \(why)" }

@@ -14,8 +14,9 @@ import Synchronization
 
 /// The names of all endpoints: the two proxies, what reads the names in QUIC, what they may let out, and what they tell.
 ///
-/// They are threads of the agent. They start with the first policy that has rules about names. When the agent ends, no name
-/// resolves and nothing opens; where somebody keeps their sockets, questions and connections wait there for the next agent.
+/// They are threads of the agent. They start with the first policy that has rules about names, or limits for some. When the
+/// agent ends, no name resolves and nothing opens; where somebody keeps their sockets, questions and connections wait there
+/// for the next agent.
 final class NameService: Sendable {
     /// Where things are, and who is asked.
     struct Setting: Sendable {
@@ -74,6 +75,8 @@ final class NameService: Sendable {
         var connections: ConnectionProxy
         /// What opens in the kernel.
         var sets: NameSets
+        /// What limits know endpoints' names by.
+        var limited: LimitedNames
         /// Reads the names in QUIC, once a rule wants that.
         var datagrams: DatagramProxy?
     }
@@ -139,15 +142,16 @@ final class NameService: Sendable {
                 state.servers = setting.servers()
             }
             let sets = try makeSets()
+            let limited = try LimitedNames(by: sender)
             let formerQuestions = setting.kept?.take(.questions, at: former?.questions) ?? [:]
             let formerChecks = setting.kept?.take(.checks, at: former?.checks) ?? [:]
             let questions = try NameService.atPort(former?.questions) { (port) throws(LinuxError) in
-                try makeQuestions(at: port, former: port == 0 ? [:] : formerQuestions, sets)
+                try makeQuestions(at: port, former: port == 0 ? [:] : formerQuestions, sets, limited)
             }
             let connections = try NameService.atPort(former?.checks) { (port) throws(LinuxError) in
                 try makeConnections(at: port, former: port == 0 ? [:] : formerChecks)
             }
-            let made = Proxies(questions: questions, connections: connections, sets: sets)
+            let made = Proxies(questions: questions, connections: connections, sets: sets, limited: limited)
             ended.withLock { $0 = [:] }
             proxies = made
             return made
@@ -163,11 +167,11 @@ final class NameService: Sendable {
     }
 
     private func makeQuestions(
-        at port: UInt16, former: [ListeningPlace: Descriptor], _ sets: NameSets
+        at port: UInt16, former: [ListeningPlace: Descriptor], _ sets: NameSets, _ limited: LimitedNames
     ) throws(LinuxError) -> NameProxy {
         try NameProxy(
             registry: registry, port: port, isTransparent: true, former: former, isHeld: true, trust: setting.trust,
-            laterTrust: { try ServerTrust() }, hooks: questionHooks(sets))
+            laterTrust: { try ServerTrust() }, hooks: questionHooks(sets, limited))
     }
 
     private func makeConnections(
@@ -199,9 +203,9 @@ final class NameService: Sendable {
             // has them.
             let (questions, connections) = (running.questions, running.connections)
             do {
-                let sets = running.sets
+                let (sets, limited) = (running.sets, running.limited)
                 let new = try replacing(.questions) {
-                    try makeQuestions(at: questions.port, former: questions.sockets, sets)
+                    try makeQuestions(at: questions.port, former: questions.sockets, sets, limited)
                 }
                 if let new {
                     running.questions = new
@@ -309,7 +313,7 @@ final class NameService: Sendable {
         running?.questions.stop()
     }
 
-    /// Ends the proxies where nobody has rules about names any more, and takes the notes away.
+    /// Ends the proxies where no policy is about names any more, and takes the notes away.
     func end() {
         stop()
         setting.kept?.forget()
@@ -331,13 +335,14 @@ final class NameService: Sendable {
             })
     }
 
-    private func questionHooks(_ sets: NameSets) -> NameProxy.Hooks {
+    private func questionHooks(_ sets: NameSets, _ limited: LimitedNames) -> NameProxy.Hooks {
         NameProxy.Hooks(
+            prepare: { [self] endpoint, holdings in
+                if let link = link(of: endpoint) { try limited.note(holdings, link: link) }
+            },
             commit: { endpoint, grants in try sets.commit(endpoint, grants) },
             note: { [self] endpoint, holdings in
-                let link = state.withLock { $0.entries[endpoint]?.member.link }
-                guard let link else { return }
-                try journal.append(holdings, link: link)
+                if let link = link(of: endpoint) { try journal.append(holdings, link: link) }
             },
             departure: { [self] in setting.departure($0, $1, $2 ? .tcp : .udp) },
             event: { [self] endpoint, event in book.note(event, of: endpoint) },
@@ -347,6 +352,8 @@ final class NameService: Sendable {
             },
             failed: { [self] error in noteEnd(of: .questions, error) })
     }
+
+    private func link(of endpoint: Int) -> String? { state.withLock { $0.entries[endpoint]?.member.link } }
 
     var connectionHooks: ConnectionProxy.Hooks {
         ConnectionProxy.Hooks(

@@ -20,16 +20,13 @@ final class DocumentReading: Sendable {
     /// - Parameters:
     ///   - document: The document.
     ///   - timeZones: Where rules' time zones are looked up.
-    ///   - unsupported: What else is wrong with what was read.
-    init(
-        _ document: StoredDocument, timeZones: TimeZoneDatabase, unsupported: (PolicyReader.Result) -> [Diagnostic]
-    ) {
+    init(_ document: StoredDocument, timeZones: TimeZoneDatabase) {
         let bytes = Array(document.text.utf8)
         let read = DocumentReader.read(text: bytes, file: document.file, firstLine: document.line)
         // Groups may be defined by other documents.
         let result = PolicyReader.read(read.documents, isIncomplete: true, scope: .manifests, timeZones: timeZones)
         let diagnostics = read.diagnostics + result.diagnostics
-        let areErrors = (diagnostics + unsupported(result)).contains { $0.severity == .error }
+        let areErrors = diagnostics.contains { $0.severity == .error }
         // What runs something is told apart only with all documents at hand.
         isSound = !areErrors && result.kinds.keys.allSatisfy(DocumentIndex.kinds.contains)
         namespaces = result.inventory.namespaces

@@ -77,8 +77,7 @@ struct PolicyReading: Sendable {
         if !references.isSubset(of: groups.map(\.name)) { return false }
         // A document that names a group does not tell whether the group has domains.
         if groups.contains(where: { !$0.domains.isEmpty }),
-            !PolicyReading.unsupported(catalog.egressPolicies, groups).isEmpty
-                || !NameRuleProblems.find(in: catalog.egressPolicies, catalog.priceLists, groups: groups).isEmpty
+            !NameRuleProblems.find(in: catalog.egressPolicies, catalog.priceLists, groups: groups).isEmpty
         {
             return false
         }
@@ -113,9 +112,7 @@ struct PolicyReading: Sendable {
                 continue
             }
             if later == nil { later = Dictionary(zip(old, known), uniquingKeysWith: { first, _ in first }) }
-            parts.append(
-                later?[document]
-                    ?? DocumentReading(document, timeZones: timeZones, unsupported: PolicyReading.unsupported))
+            parts.append(later?[document] ?? DocumentReading(document, timeZones: timeZones))
         }
         return parts
     }
@@ -191,7 +188,6 @@ struct PolicyReading: Sendable {
         var diagnostics = result.diagnostics
         if !result.hasErrors {
             diagnostics += loadFeeds(&result.groups, former, isNew, feeds)
-            diagnostics += PolicyReading.unsupported(result)
         }
         let errors = diagnostics.filter { $0.severity == .error }
         guard errors.isEmpty else {
@@ -211,29 +207,6 @@ struct PolicyReading: Sendable {
     private static func readFeed(_ path: String) throws -> [UInt8] {
         guard try File.status(path).kind == .regular else { throw FeedError("\(path) is not a regular file") }
         return try File.read(path, limit: Feed.byteLimit)
-    }
-
-    /// What the agent cannot hold endpoints to.
-    private static func unsupported(_ result: PolicyReader.Result) -> [Diagnostic] {
-        unsupported(result.policies, result.groups)
-    }
-
-    private static func unsupported(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
-        limitsForNames(policies, groups)
-    }
-
-    /// Nobody tells the limits of endpoints which addresses names have.
-    private static func limitsForNames(_ policies: [EgressPolicy], _ groups: [DestinationGroup]) -> [Diagnostic] {
-        let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        return policies.flatMap { policy in
-            policy.limits.filter { !$0.patterns(groups).isEmpty }.map { limit in
-                Diagnostic(
-                    .error, code: DiagnosticCode.notSupportedYet, at: limit.location,
-                    "a limit for domains in \(policy.name) is not supported yet for the agent's endpoints, only in "
-                        + "egret run",
-                    suggestion: "write cidr, or a group without domains")
-            }
-        }
     }
 
     private static func missing(_ url: String, _ group: DestinationGroup) -> Diagnostic {

@@ -116,8 +116,8 @@ struct LimitOptions: ParsableArguments {
         help: ArgumentHelp(
             "How fast traffic may be, in each direction: 20Mbit; or egress=20Mbit, ingress=20Mbit, internet=2Mbit.",
             discussion: """
-                Before the equals sign stands a direction, or a destination as --allow takes it; names, which are limited \
-                at the addresses that they were resolved to, only in egret run. The next three take the same, and \
+                Before the equals sign stands a direction, or a destination as --allow takes it; names are limited at the \
+                addresses that they were resolved to. The next three take the same, and \
                 destination= before it or alone, which counts for each far address by itself: destination=20, \
                 destination=internet=20. May be given more than once: all hold.
                 """,

@@ -42,7 +42,9 @@ public struct HostPlan: Hashable, Sendable {
     /// A change that brings rules about names, without anybody to ask about them.
     public struct NoProxies: Error, Hashable, Sendable, CustomStringConvertible {
         /// One sentence for a person.
-        public var description: String { "a policy has rules about names, and the proxies for names do not run" }
+        public var description: String {
+            "a policy has rules about names, or limits for some, and the proxies for names do not run"
+        }
     }
 
     /// A program in use.

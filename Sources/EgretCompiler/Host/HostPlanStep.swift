@@ -55,7 +55,7 @@ struct HostPlanStep {
                 compiled[key] = policies
             }
         }
-        beginsNames = !plan.hasNames && compiled.values.contains { !$0.nameClauses.isEmpty }
+        beginsNames = !plan.hasNames && compiled.contains { $0.key.direction == .egress && $0.value.dependsOnNames }
         if beginsNames, plan.namePorts == nil { throw HostPlan.NoProxies() }
         if horizon != plan.horizon {
             renewed = plan.timed.filter { compiled[$0] == nil }

@@ -50,7 +50,13 @@ struct LimitMatch: Sendable {
     /// The sets of each family's addresses, none for all of them; no entry if there are none.
     private let addresses: [AddressFamily: [Addresses]]
 
-    init(_ limit: TrafficLimit, groups: [String: DestinationGroup]) {
+    /// Works out what a limit is about.
+    ///
+    /// - Parameters:
+    ///   - limit: The limit.
+    ///   - groups: The groups that it may name.
+    ///   - owner: Whose the sets of names are, as ``NamedSet`` has it.
+    init(_ limit: TrafficLimit, groups: [String: DestinationGroup], of owner: UInt32? = nil) {
         // Of which no two match one packet: it would be counted for each.
         services = Service.apart(limit.services)
         var sets = FarSideMatch.portSets(services)
@@ -71,7 +77,7 @@ struct LimitMatch: Sendable {
                 addresses[family, default: []].append(Addresses(set: name, areOfNames: false))
             }
             if !patterns.isEmpty {
-                let named = NamedSet(patterns, family)
+                let named = NamedSet(patterns, family, of: owner)
                 sets.append(named.declaration)
                 namedSets.append(named)
                 addresses[family, default: []].append(Addresses(set: named.name, areOfNames: true))

@@ -17,6 +17,9 @@ public struct LimitProgram: Sendable {
         public var number: Int
         /// The number under which it is counted: that of one of its links, for an endpoint with several.
         public var owner: Int
+        /// What tells the sets of its names from others': the index of the link that it is known by, which nobody else ever
+        /// has; `nil` for the only one in the program.
+        public var linkIndex: UInt32?
         /// How the host knows its packets.
         public var attachment: HostEndpoint.Attachment
         /// Its addresses.
@@ -39,9 +42,8 @@ public struct LimitProgram: Sendable {
 
         /// Creates a member.
         public init(
-            number: Int, owner: Int? = nil, attachment: HostEndpoint.Attachment, addresses: [IPAddress],
-            network: String,
-            limits: [TrafficLimit], groups: [String: DestinationGroup],
+            number: Int, owner: Int? = nil, linkIndex: UInt32? = nil, attachment: HostEndpoint.Attachment,
+            addresses: [IPAddress], network: String, limits: [TrafficLimit], groups: [String: DestinationGroup],
             shares: [TrafficDirection: [RateTree.Share]] = [:], queueIndex: UInt32? = nil, isLed: Bool = false,
             readsDatagrams: Bool = false
         ) {
@@ -51,6 +53,7 @@ public struct LimitProgram: Sendable {
             self.isLed = isLed
             self.number = number
             self.owner = owner ?? number
+            self.linkIndex = linkIndex
             self.attachment = attachment
             self.addresses = addresses
             self.network = network
@@ -96,6 +99,7 @@ public struct LimitProgram: Sendable {
     private var matches: [MatchKey: LimitMatch] = [:]
 
     private var named: [String: NamedSet] = [:]
+    private var namers: [String: Swift.Set<Int>] = [:]
 
     /// The sets of both tables that whoever resolves names must fill.
     public var namedSets: [(table: Table, set: NamedSet)] {
@@ -104,10 +108,18 @@ public struct LimitProgram: Sendable {
         }
     }
 
+    /// The numbers of the members whose limits ask one of ``namedSets``.
+    ///
+    /// - Parameter set: The set.
+    /// - Returns: One, or those that are counted together.
+    public func members(asking set: NamedSet) -> Swift.Set<Int> { namers[set.name] ?? [] }
+
     private struct MatchKey: Hashable {
         var destinations: [Destination]
         var domains: [DomainPattern]
         var services: [Service]
+        /// Whose sets of names it asks; `nil` if it asks none, or there is one endpoint.
+        var linkIndex: UInt32?
     }
 
     /// Whether nobody's packets are limited.
@@ -230,7 +242,7 @@ public struct LimitProgram: Sendable {
             program.chains.append(Chain(chain))
             for share in received {
                 let times = times(of: share.limit)
-                program.rules += match(share.limit, member.groups).conditions(.source).map {
+                program.rules += match(share.limit, of: member).conditions(.source).map {
                     Rule(in: chain, $0 + times + [.setPriority(RateTree.priority(of: share.leaf)), .verdict(.accept)])
                 }
             }
@@ -247,7 +259,7 @@ public struct LimitProgram: Sendable {
                 base: BaseChain(
                     kind: .filter, hook: .ingress, priority: -490, device: interface.rawValue)))
         for share in sent {
-            let match = match(share.limit, member.groups)
+            let match = match(share.limit, of: member)
             for set in match.sets where known.insert("frames \(set.name)").inserted { frames.sets.append(set) }
             let times = times(of: share.limit, ofFrames: true)
             let priority = Statement.setPriority(RateTree.priority(of: share.leaf))
@@ -276,7 +288,7 @@ public struct LimitProgram: Sendable {
         var led: Swift.Set<String> = []
         for limit in member.limits where limit.holds(direction) {
             if limit.dscp == nil && limit.packets == nil && !limit.countsConnections { continue }
-            let match = match(limit, member.groups)
+            let match = match(limit, of: member)
             let times = times(of: limit)
             let end: LimitMatch.FarEnd = isLed ? .led : direction == .egress ? .destination : .source
             if let mark = limit.dscp {
@@ -311,12 +323,14 @@ public struct LimitProgram: Sendable {
         return marking + passing + beginning
     }
 
-    private mutating func match(_ limit: TrafficLimit, _ groups: [String: DestinationGroup]) -> LimitMatch {
+    private mutating func match(_ limit: TrafficLimit, of member: Member) -> LimitMatch {
+        let owner = limit.patterns(member.groups).isEmpty ? nil : member.linkIndex
         // A group's name means the same to all members.
-        let key = MatchKey(destinations: limit.destinations, domains: limit.domains, services: limit.services)
-        if let match = matches[key] { return match }
-        let match = LimitMatch(limit, groups: groups)
-        matches[key] = match
+        let key = MatchKey(
+            destinations: limit.destinations, domains: limit.domains, services: limit.services, linkIndex: owner)
+        let match = matches[key] ?? LimitMatch(limit, groups: member.groups, of: owner)
+        for set in match.namedSets { namers[set.name, default: []].insert(member.number) }
+        if matches.updateValue(match, forKey: key) != nil { return match }
         for set in match.sets where known.insert(set.name).inserted { program.sets.append(set) }
         for set in match.namedSets { named[set.name] = set }
         return match

@@ -9,8 +9,11 @@ public import EgretPolicy
 ///
 /// It is empty when it is loaded. Whoever resolves a name that one of the patterns covers puts the addresses of its family
 /// in, before the answer goes out; rules keep those in that packets go to or come from.
+///
+/// Where a table has several endpoints each has sets of its own: what one has resolved is nothing to the others, and one that
+/// fills a set takes none of their room.
 public struct NamedSet: Hashable, Sendable {
-    /// Its name: made of the patterns, so that limits about the same names ask one set.
+    /// Its name: made of the patterns, so that an endpoint's limits about the same names ask one set, and of whose it is.
     public let name: String
     /// The family of its addresses.
     public let family: AddressFamily
@@ -21,11 +24,17 @@ public struct NamedSet: Hashable, Sendable {
     /// answer holds.
     public static let lifetimeMilliseconds = Statement.keptSeconds * 1_000
 
-    init(_ patterns: [DomainPattern], _ family: AddressFamily) {
+    /// Describes a set.
+    ///
+    /// - Parameters:
+    ///   - patterns: The names.
+    ///   - family: The family of its addresses.
+    ///   - owner: The index of the link whose endpoint's it is; `nil` where the table has one endpoint.
+    init(_ patterns: [DomainPattern], _ family: AddressFamily, of owner: UInt32? = nil) {
         let texts = Swift.Set(patterns.map(\.description)).sorted()
         var digest = StableDigest()
         for text in texts { digest.add(text) }
-        name = "names\(family == .ipv4 ? 4 : 6)-\(digest.text)"
+        name = "names\(family == .ipv4 ? 4 : 6)-\(owner.map { "\($0)-" } ?? "")\(digest.text)"
         self.family = family
         self.patterns = patterns
     }

@@ -52,6 +52,20 @@ extension NameSets {
             })
     }
 
+    /// Puts addresses into sets for a time, all or none. One that is in its set keeps the time that it has there, or has it
+    /// anew, as the kernel does it: for sets that may have been made again.
+    ///
+    /// - Parameters:
+    ///   - addresses: By the names of the sets.
+    ///   - milliseconds: For how long from now.
+    /// - Throws: As ``commit(_:_:)`` does.
+    public func add(_ addresses: [String: Swift.Set<IPAddress>], for milliseconds: UInt64) throws {
+        let coming = addresses.mapValues { each in
+            each.map { ElementBatch.Element(address: $0, milliseconds: milliseconds) }
+        }
+        try send(coming: coming, going: [:])
+    }
+
     /// Puts flows into sets, all or none. One that is in its set keeps the time that it has there, or has it anew, as the
     /// kernel does it.
     ///

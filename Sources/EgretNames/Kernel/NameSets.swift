@@ -88,6 +88,24 @@ public final class NameSets: Sendable {
         owning = nil
     }
 
+    /// The same by the socket of whoever owns the table.
+    ///
+    /// - Parameters:
+    ///   - table: The table's name.
+    ///   - isOfFrames: Whether it is of the family `netdev`, not `inet`.
+    ///   - sender: The socket.
+    /// - Throws: `LinuxError` if a socket cannot be had.
+    public init(addressesIn table: String, isOfFrames: Bool, by sender: BatchSender) throws(LinuxError) {
+        way = .shared(sender)
+        questions = OwnSocket(try NameSets.socket())
+        netlinkPort = 0
+        self.table = table
+        self.isOfFrames = isOfFrames
+        naming = { _, _, _ in "" }
+        replacesRenewals = Mutex(nil)
+        owning = nil
+    }
+
     private static func socket() throws(LinuxError) -> sending NetlinkSocket {
         let socket = try NetlinkSocket(.netfilter)
         try socket.setCappedAcknowledgements(true)
