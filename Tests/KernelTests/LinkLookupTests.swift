@@ -16,28 +16,34 @@ struct LinkLookupTests {
         #expect(output.succeeded, "\(command): \(output.standardError)")
     }
 
+    private func expect(_ found: LinkRecord?, _ expected: LinkRecord?) {
+        #expect(found == expected)
+    }
+
     @Test("a link is found by its number and its own name, and what no link can have is nobody's")
     func lookup() throws {
-        try OwnThread.run {
-            try Namespace.unshare([.network])
-            try run("ip link add br0 type bridge; ip link property add dev br0 altname other0")
-            let links = NetworkLinks(try NetlinkConnection.route())
-            let bridge = try #require(try links.all().first { $0.name == "br0" })
-            #expect(try links.link(named: "br0") == bridge)
-            #expect(try links.link(bridge.index) == bridge)
-            // Rules that name it so would be about nothing.
-            #expect(try links.link(named: "other0") == nil)
-            for name in ["", "br1", "br", "of16characters00", "a/b", "a b"] {
-                #expect(try links.link(named: name) == nil, "\(name)")
-            }
-            // An endpoint that waits has the number 0.
-            for index: UInt32 in [0, bridge.index + 1_000, 0x7fff_ffff, 0x8000_0000, .max] {
-                #expect(try links.link(index) == nil, "\(index)")
-            }
-            // Nor is a link removed by a name that is not its own.
-            try links.remove("other0") { _ in true }
-            #expect(try links.link(named: "br0") == bridge)
+        try OwnThread.run { try lookUp() }
+    }
+
+    private func lookUp() throws {
+        try Namespace.unshare([.network])
+        try run("ip link add br0 type bridge; ip link property add dev br0 altname other0")
+        let links = NetworkLinks(try NetlinkConnection.route())
+        let bridge = try #require(try links.all().first { $0.name == "br0" })
+        try expect(links.link(named: "br0"), bridge)
+        try expect(links.link(bridge.index), bridge)
+        // Rules that name it so would be about nothing.
+        try expect(links.link(named: "other0"), nil)
+        for name in ["", "br1", "br", "of16characters00", "a/b", "a b"] {
+            try expect(links.link(named: name), nil)
         }
+        // An endpoint that waits has the number 0.
+        for index: UInt32 in [0, bridge.index + 1_000, 0x7fff_ffff, 0x8000_0000, .max] {
+            try expect(links.link(index), nil)
+        }
+        // Nor is a link removed by a name that is not its own.
+        try links.remove("other0") { _ in true }
+        try expect(links.link(named: "br0"), bridge)
     }
 
     @Test("what waits of an endpoint's other links passes before the queue goes that it was known by")

@@ -69,7 +69,7 @@ struct EndpointDemands {
             if !asked.limits.isEmpty {
                 limited.append(
                     LimitProgram.Member(
-                        number: slot, owner: together?.slot, linkIndex: known(endpoint.interfaceIndex),
+                        number: slot, owner: together?.slot, linkIndex: self.known(endpoint.interfaceIndex),
                         attachment: endpoint.attachment, addresses: endpoint.addresses,
                         network: endpoint.network, limits: asked.limits, groups: asked.groups,
                         shares: asked.trees.mapValues(\.shares), isLed: asked.hasNames))

@@ -337,10 +337,10 @@ final class NameService: Sendable {
 
     private func questionHooks(_ sets: NameSets, _ limited: LimitedNames) -> NameProxy.Hooks {
         NameProxy.Hooks(
+            commit: { endpoint, grants in try sets.commit(endpoint, grants) },
             prepare: { [self] endpoint, holdings in
                 if let link = link(of: endpoint) { try limited.note(holdings, link: link) }
             },
-            commit: { endpoint, grants in try sets.commit(endpoint, grants) },
             note: { [self] endpoint, holdings in
                 if let link = link(of: endpoint) { try journal.append(holdings, link: link) }
             },
