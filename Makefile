@@ -9,6 +9,8 @@ TESTFLAGS ?=
 CHECKED := --explicit-target-dependency-import-check error
 # The standard library inside the binary: it then runs on any Debian 12 without Swift.
 RELEASE := -c release --static-swift-stdlib $(CHECKED)
+# What users get.
+PROGRAMS := egret egret-cni
 
 .PHONY: help build release install dependencies test test-kernel fuzz golden format lint hooks bench docs demo check clean
 
@@ -19,11 +21,13 @@ build: ## build everything, for debugging
 	swift build $(CHECKED)
 
 release: ## build egret for users: optimised, with Swift's libraries inside
-	swift build $(RELEASE) --product egret
+	for program in $(PROGRAMS); do swift build $(RELEASE) --product $$program || exit 1; done
 
 install: dependencies release ## install egret, its units, manual page and completions under $(DESTDIR)$(PREFIX), by default /usr/local
 	install -D -m 755 .build/release/egret "$(DESTDIR)$(PREFIX)/bin/egret"
 	install -D -m 755 .build/release/egret-cni "$(DESTDIR)$(PREFIX)/lib/cni/egret-cni"
+	# What a debugger would want takes more room than the program; the names that crash reports give stay.
+	strip --strip-debug "$(DESTDIR)$(PREFIX)/bin/egret" "$(DESTDIR)$(PREFIX)/lib/cni/egret-cni"
 	install -D -m 644 packaging/man/egret.1 "$(DESTDIR)$(PREFIX)/share/man/man1/egret.1"
 	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/lib/systemd/system" packaging/systemd/*.service
 	install -D -m 644 docs/openapi.yaml "$(DESTDIR)$(PREFIX)/share/doc/egret/openapi.yaml"
