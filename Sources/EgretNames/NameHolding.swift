@@ -27,7 +27,7 @@ public struct NameHolding: Hashable, Sendable {
 
 extension NameTable {
     /// What is held now, each name and address once, for the longest time that a rule holds them; and what limits are about
-    /// and no rule.
+    /// and no rule. What no answer has given yet is not among it: one that is refused, as a set is full, opens nothing later.
     public func holdings(now: UInt64) -> [NameHolding] {
         var longest: [DNSName: [IPAddress: UInt64]] = [:]
         for held in self.holdings.live(now: now) {
@@ -66,6 +66,7 @@ extension NameTable {
                 guard AddressClass.isPublic(holding.address) || rule.permittedAddresses.contains(holding.address),
                     holdings.hold(holding.name, [holding.address], rule: index, until: now + lifetime, limits) == nil
                 else { continue }
+                holdings.given(holding.address, by: holding.name, rule: index)
                 grants.append(
                     NameGrant(
                         rule: rule.number, name: holding.name, address: holding.address, lifetimeMilliseconds: lifetime,

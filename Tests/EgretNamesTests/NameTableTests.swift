@@ -149,10 +149,13 @@ struct NameTableTests {
     @Test("what is held outlives a change of rules, as far as the new ones allow it")
     func takeOver() throws {
         var old = NameTable(rules: [try rule(0, "*.example.com"), try rule(1, "a.example.com", "gone.test")], now: 0)
-        for name in ["a.example.com", "b.example.com", "gone.test"] {
-            _ = try grants(&old, name, [NameTableTests.web], lifetime: 100)
-        }
-        #expect(old.holdings(now: 10_000).count == 3)
+        let texts = ["a.example.com", "b.example.com", "gone.test"]
+        for text in texts { _ = try grants(&old, text, [NameTableTests.web], lifetime: 100) }
+        // Nobody has been given it yet.
+        #expect(old.holdings(now: 10_000).isEmpty)
+        let given = try texts.map { NameHolding(name: try name($0), address: NameTableTests.web, until: 160_000) }
+        old.noted(given)
+        #expect(Set(old.holdings(now: 10_000)) == Set(given))
         let denial = try rule(4, "b.example.com", effect: .deny)
         var new = NameTable(rules: [try rule(3, "a.example.com"), denial, try rule(5, "*.example.com")], now: 10_000)
         let grants = new.takeOver(old.holdings(now: 10_000), now: 10_000)
@@ -160,6 +163,7 @@ struct NameTableTests {
         #expect(Set(grants.map(\.name)) == [try name("a.example.com")])
         #expect(grants.allSatisfy { $0.lifetimeMilliseconds == 150_000 })
         new.committed(grants, now: 10_000)
+        #expect(new.holdings(now: 10_000) == [given[0]])
         let a = try DomainName.parse("a.example.com")
         #expect(new.rules(holding: NameTableTests.web, by: a, now: 159_999) == [3, 5])
         #expect(new.rules(holding: NameTableTests.web, by: nil, now: 160_000) == [])
