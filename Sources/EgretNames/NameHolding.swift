@@ -55,9 +55,9 @@ extension NameTable {
             // Whoever may be asked for a name without a rule is not trusted with what rules open.
             let allowing = holding.isCounted ? [] : allowingRules(of: holding.name)
             if allowing.isEmpty, counted.covers(holding.name),
-                counted.hasRoom(for: holding.name, [holding.address], atMost: limits.addresses)
+                counted.hold(holding.name, [holding.address], until: now + lifetime, atMost: limits.addresses)
             {
-                counted.hold(
+                counted.noted(
                     NameHolding(
                         name: holding.name, address: holding.address, until: now + lifetime, isCounted: true))
             }

@@ -226,11 +226,16 @@ public struct NameTable: Sendable {
     public mutating func noted(_ notes: some Sequence<NameHolding>) {
         for note in notes {
             if note.isCounted {
-                counted.hold(note)
+                counted.noted(note)
             } else {
                 holdings.noted(note, rules: allowingRules(of: note.name))
             }
         }
+    }
+
+    /// Hears that answers were withheld, as somebody could not take these notes.
+    public mutating func withheld(_ notes: some Sequence<NameHolding>, now: UInt64) {
+        for note in notes where note.isCounted { counted.withhold(note, now: now) }
     }
 
     /// Forgets what the kernel holds, so that every answer is committed anew: after the sets were made again.

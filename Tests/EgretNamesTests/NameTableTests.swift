@@ -325,7 +325,9 @@ struct NameTableTests {
         limits.addresses = 2
         let patterns = try ["*.example.net"].map { try DomainPattern.parse($0) }
         var table = NameTable(rules: [], counting: patterns, limits: limits, now: 0)
-        func ask(_ text: String, _ last: ClosedRange<UInt8>, now: UInt64) throws -> NameTable.AnswerJudgment {
+        func ask(
+            _ text: String, _ last: ClosedRange<UInt8>, now: UInt64, isTaken: Bool = true
+        ) throws -> NameTable.AnswerJudgment {
             let question = DNSQuestion(try name(text), .a)
             guard case .forward(let permission) = table.ask(question, isServerOpen: true, now: now) else {
                 throw Unexpected(what: "\(text) is refused")
@@ -334,7 +336,7 @@ struct NameTableTests {
                 DNSRecord(try name(text), .v4(IPv4Address(203, 0, 113, $0)), timeToLive: 60)
             }
             let judgment = table.answer(answer(permission, records), to: permission, now: now)
-            if case .pass(let passage) = judgment { table.noted(passage.notes) }
+            if isTaken, case .pass(let passage) = judgment { table.noted(passage.notes) }
             return judgment
         }
         guard case .pass = try ask("a.example.net", 1...2, now: 0) else { throw Unexpected(what: "no room") }
@@ -345,6 +347,16 @@ struct NameTableTests {
         }
         #expect(told == .refused && "\(asked)" == "b.example.net" && reached == .addresses)
         guard case .pass = try ask("b.example.net", 3...4, now: 200_000) else { throw Unexpected(what: "no room left") }
+        // What limits do not take has its room all the same, is not tried again at once, and nobody's to hand on.
+        for now: UInt64 in [400_000, 400_001, 405_001] {
+            let untaken = try passage(ask("c.example.net", 5...6, now: now, isTaken: false))
+            #expect(untaken.notes.count == 2 && table.holdings(now: now).isEmpty)
+            if now == 400_000 { continue }
+            table.withheld(untaken.notes, now: now)
+            let withheld = try ask("c.example.net", 6...6, now: now + 4_999)
+            guard case .refuse(.serverFailure, _) = withheld else { throw Unexpected(what: "tried again") }
+        }
+        guard case .refuse = try ask("d.example.net", 7...7, now: 410_000) else { throw Unexpected(what: "more room") }
     }
 
     @Test(
