@@ -30,7 +30,7 @@ struct CountedNames: Sendable {
 
     /// Whether a limit is about a name.
     func covers(_ name: DNSName) -> Bool {
-        DomainName(labels: name.labels).map { !matcher.matches($0).isEmpty } ?? false
+        name.comparedName.map { !matcher.matches($0).isEmpty } ?? false
     }
 
     /// Holds that a name has addresses until a time, whether the answer goes out or not: what limits do not take, as a set is

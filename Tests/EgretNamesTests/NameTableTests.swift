@@ -301,6 +301,38 @@ struct NameTableTests {
         #expect(table.holdings(now: 100_000).isEmpty && table.held == (0, 0))
     }
 
+    @Test("a name with bytes that no pattern has is denied and counted below a wildcard like others, and is no rule's")
+    func oddNames() throws {
+        let patterns = [try DomainPattern.parse("*.example.net")]
+        let rules = [try rule(0, "*.evil.test", effect: .deny), try rule(1, "*.example.com")]
+        var table = NameTable(rules: rules, counting: patterns, now: 0)
+        func asked(_ text: String) throws -> NameTable.Permission? {
+            let question = DNSQuestion(try name(text), .a)
+            guard case .forward(let permission) = table.ask(question, isServerOpen: true, now: 0) else { return nil }
+            return permission
+        }
+        func judge(_ text: String, _ records: [DNSRecord]) throws -> NameTable.AnswerJudgment {
+            guard let permission = try asked(text) else { throw Unexpected(what: "\(text) is refused") }
+            return table.answer(answer(permission, records), to: permission, now: 0)
+        }
+        for text in ["a!b.evil.test", "a!b.c.evil.test"] {
+            let permission = try asked(text)
+            #expect(permission == nil, "\(text)")
+        }
+        let (video, open) = (try name("a!b.example.net"), try name("a!b.example.org"))
+        let noted = try passage(judge("a!b.example.net", [DNSRecord(video, NameTableTests.web, timeToLive: 60)]))
+        #expect(noted.notes.map(\.name) == [video] && noted.grants.isEmpty)
+        let other = try passage(judge("a!b.example.org", [DNSRecord(open, NameTableTests.web, timeToLive: 60)]))
+        #expect(other.notes.isEmpty)
+        let alias = DNSRecord(open, .cname, timeToLive: 60, .name(try name("a!b.evil.test")))
+        guard case .refuse(.refused, _) = try judge("a!b.example.org", [alias]) else {
+            throw Unexpected(what: "an alias of a denied name")
+        }
+        let record = DNSRecord(try name("a!b.example.com"), NameTableTests.web, timeToLive: 60)
+        let unnamed = try passage(judge("a!b.example.com", [record]))
+        #expect(unnamed.grants.isEmpty && unnamed.notes.isEmpty)
+    }
+
     @Test("what limits only are about opens nothing under rules that come, and is held as long as limits are about it")
     func countedTakeOver() throws {
         let patterns = try ["*.example.net"].map { try DomainPattern.parse($0) }
