@@ -65,7 +65,7 @@ final class RunLimitNames: Sendable {
     ) -> [TableFamily: [String: Swift.Set<IPAddress>]] {
         var wanted: [TableFamily: [String: Swift.Set<IPAddress>]] = [:]
         for holding in holdings {
-            guard let name = DomainName(labels: holding.name.labels) else { continue }
+            guard let name = holding.name.comparedName else { continue }
             for match in state.places.matches(name) {
                 let (table, set) = state.sets[match.value]
                 guard set.family == holding.address.family else { continue }

@@ -9,9 +9,17 @@ import EgretPolicy
 ///
 /// What rules hold is in ``NameHoldings``.
 struct CountedNames: Sendable {
+    private struct Hold {
+        var until: UInt64
+        /// Until when limits know it, 0 if not at all.
+        var noted: UInt64 = 0
+        /// Until when limits need not be asked to take it, as they have just not.
+        var withheld: UInt64 = 0
+    }
+
     private var matcher = DomainMatcher<Bool>()
     /// Until when each name has its addresses.
-    private var held: [DNSName: [IPAddress: UInt64]] = [:]
+    private var held: [DNSName: [IPAddress: Hold]] = [:]
     private var count = 0
     /// When something may expire, at the earliest.
     private var nextExpiry = UInt64.max
@@ -22,44 +30,67 @@ struct CountedNames: Sendable {
 
     /// Whether a limit is about a name.
     func covers(_ name: DNSName) -> Bool {
-        DomainName(labels: name.labels).map { !matcher.matches($0).isEmpty } ?? false
+        name.comparedName.map { !matcher.matches($0).isEmpty } ?? false
     }
 
-    /// Whether so many pairs of a name and an address are not exceeded with some more addresses of a name.
-    func hasRoom(for name: DNSName, _ addresses: Swift.Set<IPAddress>, atMost limit: Int) -> Bool {
+    /// Holds that a name has addresses until a time, whether the answer goes out or not: what limits do not take, as a set is
+    /// full, has room here all the same, so that there is not without end more of it to try.
+    ///
+    /// - Returns: Whether there is room for them among so many pairs of a name and an address; else nothing is held.
+    mutating func hold(_ name: DNSName, _ addresses: Swift.Set<IPAddress>, until: UInt64, atMost limit: Int) -> Bool {
         let known = held[name] ?? [:]
-        return count + addresses.count { known[$0] == nil } <= limit
+        if count + addresses.count(where: { known[$0] == nil }) > limit { return false }
+        for address in addresses { hold(name, address, until: until) }
+        return true
     }
 
-    /// Notes that a name has an address.
-    mutating func hold(_ holding: NameHolding) {
-        let before = held[holding.name]?[holding.address]
+    private mutating func hold(_ name: DNSName, _ address: IPAddress, until: UInt64) {
+        let before = held[name]?[address]?.until
         if before == nil { count += 1 }
-        held[holding.name, default: [:]][holding.address] = max(before ?? 0, holding.until)
-        nextExpiry = min(nextExpiry, holding.until)
+        held[name, default: [:]][address, default: Hold(until: until)].until = max(before ?? 0, until)
+        nextExpiry = min(nextExpiry, until)
     }
 
-    /// What is held now.
+    /// Hears that limits know a holding.
+    mutating func noted(_ holding: NameHolding) {
+        hold(holding.name, holding.address, until: holding.until)
+        let before = notedUntil(holding.address, by: holding.name)
+        held[holding.name]?[holding.address]?.noted = max(before, holding.until)
+    }
+
+    /// Hears that limits have not taken a holding. For each try the kernel is asked about every address, and what it refuses
+    /// holds up everybody.
+    mutating func withhold(_ holding: NameHolding, now: UInt64) {
+        held[holding.name]?[holding.address]?.withheld = now + 5_000
+    }
+
+    /// Whether limits have just not taken one of a name's addresses.
+    func isWithheld(_ addresses: Swift.Set<IPAddress>, of name: DNSName, now: UInt64) -> Bool {
+        guard let known = held[name] else { return false }
+        return addresses.contains { known[$0]?.withheld ?? 0 > now }
+    }
+
+    /// What limits know now.
     func live(now: UInt64) -> [NameHolding] {
         held.flatMap { name, addresses in
-            addresses.filter { $0.value > now }.map {
-                NameHolding(name: name, address: $0.key, until: $0.value, isCounted: true)
+            addresses.filter { $0.value.noted > now }.map {
+                NameHolding(name: name, address: $0.key, until: $0.value.noted, isCounted: true)
             }
         }
     }
 
-    /// Until when a name has an address, 0 if it has not.
-    func heldUntil(_ address: IPAddress, by name: DNSName) -> UInt64 { held[name]?[address] ?? 0 }
+    /// Until when limits know that a name has an address, 0 if they do not.
+    func notedUntil(_ address: IPAddress, by name: DNSName) -> UInt64 { held[name]?[address]?.noted ?? 0 }
 
     /// Forgets what has expired.
     mutating func expire(now: UInt64) {
         guard now >= nextExpiry else { return }
         held = held.compactMapValues { addresses in
-            let live = addresses.filter { $0.value > now }
+            let live = addresses.filter { $0.value.until > now }
             return live.isEmpty ? nil : live
         }
         count = held.values.reduce(0) { $0 + $1.count }
-        let earliest = held.values.lazy.flatMap(\.values).min()
+        let earliest = held.values.lazy.flatMap(\.values).map(\.until).min()
         // All that there is was looked at: not again for a while, however soon the next expires.
         nextExpiry = earliest.map { max($0, now + 5_000) } ?? .max
     }

@@ -27,7 +27,7 @@ public struct NameHolding: Hashable, Sendable {
 
 extension NameTable {
     /// What is held now, each name and address once, for the longest time that a rule holds them; and what limits are about
-    /// and no rule.
+    /// and no rule. What no answer has given yet is not among it: one that is refused, as a set is full, opens nothing later.
     public func holdings(now: UInt64) -> [NameHolding] {
         var longest: [DNSName: [IPAddress: UInt64]] = [:]
         for held in self.holdings.live(now: now) {
@@ -55,9 +55,9 @@ extension NameTable {
             // Whoever may be asked for a name without a rule is not trusted with what rules open.
             let allowing = holding.isCounted ? [] : allowingRules(of: holding.name)
             if allowing.isEmpty, counted.covers(holding.name),
-                counted.hasRoom(for: holding.name, [holding.address], atMost: limits.addresses)
+                counted.hold(holding.name, [holding.address], until: now + lifetime, atMost: limits.addresses)
             {
-                counted.hold(
+                counted.noted(
                     NameHolding(
                         name: holding.name, address: holding.address, until: now + lifetime, isCounted: true))
             }
@@ -66,6 +66,7 @@ extension NameTable {
                 guard AddressClass.isPublic(holding.address) || rule.permittedAddresses.contains(holding.address),
                     holdings.hold(holding.name, [holding.address], rule: index, until: now + lifetime, limits) == nil
                 else { continue }
+                holdings.given(holding.address, by: holding.name, rule: index)
                 grants.append(
                     NameGrant(
                         rule: rule.number, name: holding.name, address: holding.address, lifetimeMilliseconds: lifetime,

@@ -21,6 +21,8 @@ struct NameHoldings: Sendable {
         var until: UInt64
         /// Until when whoever keeps notes knows it, 0 if not at all.
         var noted: UInt64 = 0
+        /// Whether an answer with it has gone out, and not only come: what limits and the kernel do not know stays here.
+        var isGiven = false
     }
 
     /// Until when the kernel has the element; what is in the kernel, or about to be.
@@ -93,7 +95,13 @@ struct NameHoldings: Sendable {
             let key = NameKey(rule: rule, name: holding.name)
             guard let before = names[key]?[holding.address]?.noted, before < holding.until else { continue }
             names[key]?[holding.address]?.noted = holding.until
+            names[key]?[holding.address]?.isGiven = true
         }
+    }
+
+    /// Hears that an answer with an address has gone out before, under other rules; whoever keeps notes is told once more.
+    mutating func given(_ address: IPAddress, by name: DNSName, rule: Int) {
+        names[NameKey(rule: rule, name: name)]?[address]?.isGiven = true
     }
 
     func holds(_ address: IPAddress, by name: DNSName, rule: Int, now: UInt64) -> Bool {
@@ -121,10 +129,11 @@ struct NameHoldings: Sendable {
         return found
     }
 
-    /// What is held now: by which rule's index, of which name, until when.
+    /// What is held now by answers that have gone out: by which rule's index, of which name, until when.
     func live(now: UInt64) -> [(rule: Int, name: DNSName, address: IPAddress, until: UInt64)] {
         names.flatMap { key, addresses in
-            addresses.filter { $0.value.until > now }.map { (key.rule, key.name, $0.key, $0.value.until) }
+            addresses.filter { $0.value.isGiven && $0.value.until > now }
+                .map { (key.rule, key.name, $0.key, $0.value.until) }
         }
     }
 

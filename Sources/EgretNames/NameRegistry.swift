@@ -117,7 +117,12 @@ public final class NameRegistry: Sendable {
     {
         try gate.withLock { _ in
             guard update(id, { $0.generation == generation }) == true else { return false }
-            try body()
+            do {
+                try body()
+            } catch {
+                _ = update(id) { $0.table.withheld(given.notes, now: now) }
+                throw error
+            }
             _ = update(id) { entry in
                 entry.table.committed(given.grants, now: now)
                 entry.table.noted(given.notes)

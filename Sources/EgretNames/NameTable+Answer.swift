@@ -137,12 +137,15 @@ extension NameTable {
         let name = question.name.lowercased
         counted.expire(now: now)
         // What cannot be remembered would one day go there uncounted.
-        guard counted.hasRoom(for: name, addresses, atMost: limits.addresses) else {
+        guard counted.hold(name, addresses, until: until, atMost: limits.addresses) else {
             return .refuse(.refused, .limited(question.name, .addresses))
+        }
+        if counted.isWithheld(addresses, of: name, now: now) {
+            return .refuse(.serverFailure, .limited(question.name, .addresses))
         }
         // Not again what stays long enough: half the grace is left to spare for it.
         let enough = now + UInt64(seconds) * 1_000 + UInt64(limits.grace) * 500
-        for address in addresses where counted.heldUntil(address, by: name) < enough {
+        for address in addresses where counted.notedUntil(address, by: name) < enough {
             passage.notes.insert(NameHolding(name: name, address: address, until: until, isCounted: true))
         }
         return .pass(passage)

@@ -110,7 +110,7 @@ public struct NameTable: Sendable {
         }
         let plain = DomainName(labels: name.labels)
         let matches = plain.map { matcher.matches($0).sorted { $0.value < $1.value } } ?? []
-        if matches.isEmpty && isServerOpen {
+        if matches.isEmpty && isServerOpen && (plain != nil || firstDenial(of: [name]) == nil) {
             return .forward(Permission(question: question, rules: [], isUnnamed: true))
         }
         guard plain != nil else { return deny(question) }
@@ -156,7 +156,7 @@ public struct NameTable: Sendable {
     func firstDenial(of names: some Sequence<DNSName>) -> (rule: Int, name: DNSName)? {
         var first: (rule: Int, name: DNSName)?
         for name in names {
-            guard let plain = DomainName(labels: name.labels) else { continue }
+            guard let plain = name.comparedName else { continue }
             for match in matcher.matches(plain) where rules[match.value].effect == .deny {
                 if match.value < first?.rule ?? .max { first = (match.value, name) }
             }
@@ -226,11 +226,16 @@ public struct NameTable: Sendable {
     public mutating func noted(_ notes: some Sequence<NameHolding>) {
         for note in notes {
             if note.isCounted {
-                counted.hold(note)
+                counted.noted(note)
             } else {
                 holdings.noted(note, rules: allowingRules(of: note.name))
             }
         }
+    }
+
+    /// Hears that answers were withheld, as somebody could not take these notes.
+    public mutating func withheld(_ notes: some Sequence<NameHolding>, now: UInt64) {
+        for note in notes where note.isCounted { counted.withhold(note, now: now) }
     }
 
     /// Forgets what the kernel holds, so that every answer is committed anew: after the sets were made again.

@@ -487,6 +487,8 @@ struct NameServiceTests {
         try known.note([try holding("other.test", until: until, unruled)], link: "veth1#5")
         try known.note([held], link: "veth1#6")
         #expect(try self.addresses(in: four[1]) == ["203.0.113.10"])
+        try known.note([try holding("a!b.example.test", until: until, unruled)], link: "veth1#5")
+        #expect(try self.addresses(in: four[1]) == both)
         // What the kernel has is not put there again, unless the table is another.
         _ = try runProgram(["nft", "flush set inet egret-limits \(four[0])"])
         try service.changeLimits(to: program, of: limited) { [] }

@@ -193,9 +193,12 @@ struct NameProxyTests {
         #expect(try bench.dig(NameBench.knot, "www.example.test").contains("status: SERVFAIL"))
         #expect(bench.events.contains { if case .commitFailed = $0 { true } else { false } })
         #expect(try !bench.elements(0, .ipv4).contains("203.0.113.10"))
+        // Nor would a change of rules open it.
+        #expect(bench.proxy.registry.holdings(of: 1, now: BootClock.milliseconds).isEmpty)
         bench.events.preparationsFail.withLock { $0 = false }
         #expect(try bench.short(NameBench.knot, "www.example.test").count == 2)
         #expect(try bench.elements(0, .ipv4).contains("203.0.113.10"))
+        #expect(!bench.proxy.registry.holdings(of: 1, now: BootClock.milliseconds).isEmpty)
     }
 
     @Test("an element is there before the answer: of 300 cold names, no first connection fails")

@@ -149,10 +149,13 @@ struct NameTableTests {
     @Test("what is held outlives a change of rules, as far as the new ones allow it")
     func takeOver() throws {
         var old = NameTable(rules: [try rule(0, "*.example.com"), try rule(1, "a.example.com", "gone.test")], now: 0)
-        for name in ["a.example.com", "b.example.com", "gone.test"] {
-            _ = try grants(&old, name, [NameTableTests.web], lifetime: 100)
-        }
-        #expect(old.holdings(now: 10_000).count == 3)
+        let texts = ["a.example.com", "b.example.com", "gone.test"]
+        for text in texts { _ = try grants(&old, text, [NameTableTests.web], lifetime: 100) }
+        // Nobody has been given it yet.
+        #expect(old.holdings(now: 10_000).isEmpty)
+        let given = try texts.map { NameHolding(name: try name($0), address: NameTableTests.web, until: 160_000) }
+        old.noted(given)
+        #expect(Set(old.holdings(now: 10_000)) == Set(given))
         let denial = try rule(4, "b.example.com", effect: .deny)
         var new = NameTable(rules: [try rule(3, "a.example.com"), denial, try rule(5, "*.example.com")], now: 10_000)
         let grants = new.takeOver(old.holdings(now: 10_000), now: 10_000)
@@ -160,6 +163,7 @@ struct NameTableTests {
         #expect(Set(grants.map(\.name)) == [try name("a.example.com")])
         #expect(grants.allSatisfy { $0.lifetimeMilliseconds == 150_000 })
         new.committed(grants, now: 10_000)
+        #expect(new.holdings(now: 10_000) == [given[0]])
         let a = try DomainName.parse("a.example.com")
         #expect(new.rules(holding: NameTableTests.web, by: a, now: 159_999) == [3, 5])
         #expect(new.rules(holding: NameTableTests.web, by: nil, now: 160_000) == [])
@@ -297,6 +301,38 @@ struct NameTableTests {
         #expect(table.holdings(now: 100_000).isEmpty && table.held == (0, 0))
     }
 
+    @Test("a name with bytes that no pattern has is denied and counted below a wildcard like others, and is no rule's")
+    func oddNames() throws {
+        let patterns = [try DomainPattern.parse("*.example.net")]
+        let rules = [try rule(0, "*.evil.test", effect: .deny), try rule(1, "*.example.com")]
+        var table = NameTable(rules: rules, counting: patterns, now: 0)
+        func asked(_ text: String) throws -> NameTable.Permission? {
+            let question = DNSQuestion(try name(text), .a)
+            guard case .forward(let permission) = table.ask(question, isServerOpen: true, now: 0) else { return nil }
+            return permission
+        }
+        func judge(_ text: String, _ records: [DNSRecord]) throws -> NameTable.AnswerJudgment {
+            guard let permission = try asked(text) else { throw Unexpected(what: "\(text) is refused") }
+            return table.answer(answer(permission, records), to: permission, now: 0)
+        }
+        for text in ["a!b.evil.test", "a!b.c.evil.test"] {
+            let permission = try asked(text)
+            #expect(permission == nil, "\(text)")
+        }
+        let (video, open) = (try name("a!b.example.net"), try name("a!b.example.org"))
+        let noted = try passage(judge("a!b.example.net", [DNSRecord(video, NameTableTests.web, timeToLive: 60)]))
+        #expect(noted.notes.map(\.name) == [video] && noted.grants.isEmpty)
+        let other = try passage(judge("a!b.example.org", [DNSRecord(open, NameTableTests.web, timeToLive: 60)]))
+        #expect(other.notes.isEmpty)
+        let alias = DNSRecord(open, .cname, timeToLive: 60, .name(try name("a!b.evil.test")))
+        guard case .refuse(.refused, _) = try judge("a!b.example.org", [alias]) else {
+            throw Unexpected(what: "an alias of a denied name")
+        }
+        let record = DNSRecord(try name("a!b.example.com"), NameTableTests.web, timeToLive: 60)
+        let unnamed = try passage(judge("a!b.example.com", [record]))
+        #expect(unnamed.grants.isEmpty && unnamed.notes.isEmpty)
+    }
+
     @Test("what limits only are about opens nothing under rules that come, and is held as long as limits are about it")
     func countedTakeOver() throws {
         let patterns = try ["*.example.net"].map { try DomainPattern.parse($0) }
@@ -321,7 +357,9 @@ struct NameTableTests {
         limits.addresses = 2
         let patterns = try ["*.example.net"].map { try DomainPattern.parse($0) }
         var table = NameTable(rules: [], counting: patterns, limits: limits, now: 0)
-        func ask(_ text: String, _ last: ClosedRange<UInt8>, now: UInt64) throws -> NameTable.AnswerJudgment {
+        func ask(
+            _ text: String, _ last: ClosedRange<UInt8>, now: UInt64, isTaken: Bool = true
+        ) throws -> NameTable.AnswerJudgment {
             let question = DNSQuestion(try name(text), .a)
             guard case .forward(let permission) = table.ask(question, isServerOpen: true, now: now) else {
                 throw Unexpected(what: "\(text) is refused")
@@ -330,7 +368,7 @@ struct NameTableTests {
                 DNSRecord(try name(text), .v4(IPv4Address(203, 0, 113, $0)), timeToLive: 60)
             }
             let judgment = table.answer(answer(permission, records), to: permission, now: now)
-            if case .pass(let passage) = judgment { table.noted(passage.notes) }
+            if isTaken, case .pass(let passage) = judgment { table.noted(passage.notes) }
             return judgment
         }
         guard case .pass = try ask("a.example.net", 1...2, now: 0) else { throw Unexpected(what: "no room") }
@@ -341,6 +379,16 @@ struct NameTableTests {
         }
         #expect(told == .refused && "\(asked)" == "b.example.net" && reached == .addresses)
         guard case .pass = try ask("b.example.net", 3...4, now: 200_000) else { throw Unexpected(what: "no room left") }
+        // What limits do not take has its room all the same, is not tried again at once, and nobody's to hand on.
+        for now: UInt64 in [400_000, 400_001, 405_001] {
+            let untaken = try passage(ask("c.example.net", 5...6, now: now, isTaken: false))
+            #expect(untaken.notes.count == 2 && table.holdings(now: now).isEmpty)
+            if now == 400_000 { continue }
+            table.withheld(untaken.notes, now: now)
+            let withheld = try ask("c.example.net", 6...6, now: now + 4_999)
+            guard case .refuse(.serverFailure, _) = withheld else { throw Unexpected(what: "tried again") }
+        }
+        guard case .refuse = try ask("d.example.net", 7...7, now: 410_000) else { throw Unexpected(what: "more room") }
     }
 
     @Test(

@@ -67,10 +67,24 @@ final class LimitKeeper {
             } else if former.rules.isEmpty {
                 try replace(with: program, isThere: false)
             } else {
-                try change(program.difference(from: former), program)
+                try change(program.difference(from: remains(of: former, under: program)), program)
             }
         }
         installed = wanted
+    }
+
+    /// What a table holds still of what it held: older kernels remove a chain with its interface. That is no reason to make the
+    /// table anew, as what answers and packets have put into the sets of others would be gone.
+    private func remains(of former: TableProgram, under wanted: TableProgram) throws(NetlinkError) -> TableProgram {
+        let kept = Swift.Set(wanted.chains)
+        let going = former.chains.filter { $0.base?.device != nil && !kept.contains($0) }.map(\.name)
+        if going.isEmpty { return former }
+        let present = try dataplane.holdings(of: [former.table])
+        let gone = Swift.Set(going).subtracting(present[former.table]?.chains ?? [])
+        var remains = former
+        remains.chains.removeAll { gone.contains($0.name) }
+        remains.rules.removeAll { gone.contains($0.chain) }
+        return remains
     }
 
     private func change(_ difference: TableDifference, _ program: TableProgram) throws {
@@ -80,7 +94,7 @@ final class LimitKeeper {
                 try dataplane.commit(Transaction(operations.map { Transaction.Step($0, in: program.table) }))
             }
         } catch {
-            // With its interface, a chain goes by itself.
+            // An interface, and its chain, has gone just now.
             guard error.code == .notFound else { throw error }
             try replace(with: program, isThere: !dataplane.picture(of: [program.table]).tables.isEmpty)
         }

@@ -40,7 +40,7 @@ final class LimitedNames: Sendable {
         ) -> [TableFamily: [String: Swift.Set<IPAddress>]] {
             var wanted: [TableFamily: [String: Swift.Set<IPAddress>]] = [:]
             for holding in holdings {
-                guard let name = DomainName(labels: holding.name.labels) else { continue }
+                guard let name = holding.name.comparedName else { continue }
                 for match in matcher.matches(name) {
                     let place = places[match.value]
                     guard place.set.family == holding.address.family else { continue }

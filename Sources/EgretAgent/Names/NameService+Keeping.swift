@@ -23,10 +23,13 @@ extension NameService {
         age(now)
         passed.age(now)
         if journal.isDue {
-            try journal.tidy {
-                let (members, inherited) = state.withLock { ($0.entries.values.map(\.member), $0.inherited) }
-                return inherited.map { ($0.key, $0.value) }
-                    + members.map { ($0.link, registry.holdings(of: $0.slot, now: now)) }
+            // No answer is between its line and what is held: the line would be gone.
+            try registry.changing {
+                try journal.tidy {
+                    let (members, inherited) = state.withLock { ($0.entries.values.map(\.member), $0.inherited) }
+                    return inherited.map { ($0.key, $0.value) }
+                        + members.map { ($0.link, registry.holdings(of: $0.slot, now: now)) }
+                }
             }
         }
         if let failure { throw failure }
