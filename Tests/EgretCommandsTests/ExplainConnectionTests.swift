@@ -191,6 +191,31 @@ struct ExplainConnectionTests {
         #expect(titles(other) == ["x/a -> s.other.svc.cluster.local 80/tcp: allow"])
     }
 
+    @Test("of what runs on a machine that no file names, rules about nodes may be, and the answer says so")
+    func unknownMachine() throws {
+        let files = """
+            { apiVersion: v1, kind: Pod, metadata: { name: a, namespace: x }, spec: {}, \
+            status: { podIPs: [{ ip: 10.0.0.1 }] } }
+            ---
+            { apiVersion: apps/v1, kind: DaemonSet, metadata: { name: d, namespace: x }, spec: { template: { \
+            metadata: { labels: { a: d } }, spec: { hostNetwork: true } } } }
+            ---
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: p }
+            spec:
+              tier: Admin
+              priority: 1
+              subject: { namespaces: {} }
+              egress: [{ action: Deny, to: [{ nodes: {} }] }]
+            """
+        let output = try explain("-f", "-", "--from", "x/a", "--to", "x/d", "--port", "80", input: files)
+        #expect(
+            output.standardOutput.contains(
+                "no file tells the address of x/d: a rule about a block or nodes is taken not to be about it"),
+            "\(output.standardOutput) \(output.standardError)")
+    }
+
     @Test("what manifests alone tell of is asked about over both families")
     func placeholders() throws {
         let files = """
