@@ -46,13 +46,23 @@ extension [AddressBlock] {
         }
     }
 
-    /// Whether pods may well have some of the addresses, but need not: the blocks hold private ones, and not everything.
+    /// Whether pods may well have some of the addresses, but need not: the blocks hold private ones, or some network's of
+    /// global IPv6 addresses, which pods have as well as any host, and not everything.
     fileprivate var mayHoldPods: Bool {
+        let families = partialFamilies
+        if families.contains(.ipv6), contains(where: \.isNetworkOfGlobal6) { return true }
         let covered = AddressRangeSet(self)
         let usual = AddressRangeSet(BuiltInGroup.private.blocks)
-        return partialFamilies.contains { family in
+        return families.contains { family in
             covered.ranges(family).contains { run in usual.ranges(family).contains { $0.overlaps(run) } }
         }
+    }
+}
+
+extension AddressBlock {
+    /// Whether it is of global unicast addresses of IPv6, and so small that it is some network's and not the internet.
+    fileprivate var isNetworkOfGlobal6: Bool {
+        prefix.family == .ipv6 && prefix.length > 16 && prefix.lowerBound >> 125 == 1
     }
 }
 
