@@ -17,6 +17,26 @@ extension [AddressBlock] {
         }
     }
 
+    /// The IPv6 forms of those addresses that only stand in for others which ``sparing(_:)`` takes away.
+    ///
+    /// A rule that holds traffic back is about these as well, and what it says of them does not hang on who stands in.
+    func formsOfSpared(_ placeholders: [IPPrefix]) -> [AddressBlock] {
+        if !partialFamilies.contains(.ipv4) { return [] }
+        let runs = AddressRangeSet(self).ranges(.ipv4)
+        var forms: [AddressBlock] = []
+        for place in placeholders where place.family == .ipv4 {
+            let whole = place.lowerBound...place.upperBound
+            for run in runs where run.overlaps(whole) {
+                let held = run.clamped(to: whole)
+                let count = held.upperBound - held.lowerBound + 1
+                for block in Inventory.blocks(.ipv4, from: held.lowerBound, count: count) {
+                    forms += IPv4Embedding.allCases.compactMap { $0.block(of: block).map { AddressBlock($0) } }
+                }
+            }
+        }
+        return forms
+    }
+
     /// The families of which the blocks together hold something, and not everything.
     fileprivate var partialFamilies: [AddressFamily] {
         let covered = AddressRangeSet(self)
@@ -26,13 +46,23 @@ extension [AddressBlock] {
         }
     }
 
-    /// Whether pods may well have some of the addresses, but need not: the blocks hold private ones, and not everything.
+    /// Whether pods may well have some of the addresses, but need not: the blocks hold private ones, or some network's of
+    /// global IPv6 addresses, which pods have as well as any host, and not everything.
     fileprivate var mayHoldPods: Bool {
+        let families = partialFamilies
+        if families.contains(.ipv6), contains(where: \.isNetworkOfGlobal6) { return true }
         let covered = AddressRangeSet(self)
         let usual = AddressRangeSet(BuiltInGroup.private.blocks)
-        return partialFamilies.contains { family in
+        return families.contains { family in
             covered.ranges(family).contains { run in usual.ranges(family).contains { $0.overlaps(run) } }
         }
+    }
+}
+
+extension AddressBlock {
+    /// Whether it is of global unicast addresses of IPv6, and so small that it is some network's and not the internet.
+    fileprivate var isNetworkOfGlobal6: Bool {
+        prefix.family == .ipv6 && prefix.length > 16 && prefix.lowerBound >> 125 == 1
     }
 }
 
@@ -41,31 +71,22 @@ extension [Destination] {
     ///
     /// - Parameters:
     ///   - placeholders: The addresses that stand in.
-    ///   - refuses: Whether the rule holds traffic back: it is then about the IPv6 addresses as well that stand for IPv4
-    ///     ones, and for those of the placeholders it still is.
-    /// - Returns: The destinations, in which blocks may have more exceptions.
-    func sparing(_ placeholders: [IPPrefix], refuses: Bool) -> [Destination] {
+    ///   - forms: Of a rule that holds traffic back, and is about the IPv6 addresses as well that stand for IPv4 ones,
+    ///     those that groups have lost with the placeholders, by the groups' names; `nil` for any other rule.
+    /// - Returns: The destinations, in which blocks may have more exceptions, and those forms.
+    func sparing(_ placeholders: [IPPrefix], forms: [String: [AddressBlock]]?) -> [Destination] {
         if placeholders.isEmpty { return self }
-        let blocks = compactMap { destination -> AddressBlock? in
-            if case .block(let block) = destination { return block }
-            return nil
+        var blocks: [AddressBlock] = []
+        var others: [Destination] = []
+        for destination in self {
+            if case .block(let block) = destination { blocks.append(block) } else { others.append(destination) }
         }
-        let spared = blocks.sparing(placeholders)
-        if spared == blocks { return self }
-        let others = filter { destination in
-            if case .block = destination { return false }
-            return true
+        var all = blocks.sparing(placeholders)
+        if let forms {
+            if all != blocks { all += blocks.formsOfSpared(placeholders) }
+            for case .group(let name) in others { all += forms[name] ?? [] }
         }
-        var all = spared
-        if refuses {
-            let lost = placeholders.filter { place in
-                place.family == .ipv4 && zip(blocks, spared).contains { $0 != $1 && $0.prefix.overlaps(place) }
-            }
-            all += lost.flatMap { place in
-                IPv4Embedding.allCases.compactMap { $0.block(of: place).map { AddressBlock($0) } }
-            }
-        }
-        return all.map { .block($0) } + others
+        return all == blocks ? self : all.map { .block($0) } + others
     }
 }
 

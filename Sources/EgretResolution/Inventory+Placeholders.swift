@@ -39,7 +39,7 @@ extension Inventory {
     private static let unknown6 = UInt128(0xe) << 124
 
     /// The fewest blocks for a run of addresses.
-    private static func blocks(_ family: AddressFamily, from first: UInt128, count: UInt128) -> [IPPrefix] {
+    static func blocks(_ family: AddressFamily, from first: UInt128, count: UInt128) -> [IPPrefix] {
         var blocks: [IPPrefix] = []
         var next = first
         var left = count

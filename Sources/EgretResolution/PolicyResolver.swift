@@ -33,6 +33,8 @@ public struct PolicyResolver: Sendable {
     private var index: WorkloadIndex
     private let sources: [Source]
     private let groups: [DestinationGroup]
+    /// The IPv6 forms of the placeholders that groups are not about.
+    private let groupForms: [String: [AddressBlock]]
     private var policiesOf: [TrafficDirection: [[Int]]] = [:]
     private var lowered: [Lowering: EgressPolicy] = [:]
 
@@ -49,7 +51,12 @@ public struct PolicyResolver: Sendable {
     public init(_ catalog: PolicyCatalog, inventory: Inventory) {
         self.catalog = catalog
         index = WorkloadIndex(inventory)
-        groups = catalog.groups.map { $0.sparing(inventory.placeholders) }
+        let spared = catalog.groups.map { $0.sparing(inventory.placeholders) }
+        groups = spared
+        let forms = zip(catalog.groups, spared).filter { $0 != $1 }.map { written, _ in
+            (written.name, written.blocks.formsOfSpared(inventory.placeholders))
+        }
+        groupForms = Dictionary(forms, uniquingKeysWith: { first, _ in first })
         sources =
             catalog.egressPolicies.map { .egress($0) } + catalog.clusterPolicies.map { .cluster($0) }
             + catalog.networkPolicies.map { .network($0) }
@@ -107,7 +114,8 @@ public struct PolicyResolver: Sendable {
         let lowering = Lowering(
             source: place, direction: direction, namedPorts: source.namesPorts(direction) ? namedPorts : [])
         if let policy = lowered[lowering] { return policy }
-        var lowerer = RuleLowering(index: index, direction: direction, ownPorts: namedPorts)
+        var lowerer = RuleLowering(
+            index: index, direction: direction, ownPorts: namedPorts, groupForms: groupForms)
         // Only one of the two holds the index, or it would be copied.
         index = WorkloadIndex(Inventory())
         let policy = lowerer.policy(source)

@@ -11,9 +11,15 @@ struct RuleLowering<Index: WorkloadLookup> {
     let direction: TrafficDirection
     /// The ports by name of the workload whose ingress this is.
     let ownPorts: [Workload.NamedPort]
+    /// The IPv6 forms of addresses that only stand in for others and that groups are not about, by the groups' names.
+    let groupForms: [String: [AddressBlock]]
 
-    init(index: Index, direction: TrafficDirection, ownPorts: [Workload.NamedPort]) {
+    init(
+        index: Index, direction: TrafficDirection, ownPorts: [Workload.NamedPort],
+        groupForms: [String: [AddressBlock]] = [:]
+    ) {
         self.index = index
+        self.groupForms = groupForms
         self.direction = direction
         self.ownPorts = ownPorts
     }
@@ -61,9 +67,13 @@ struct RuleLowering<Index: WorkloadLookup> {
     /// The rule, of which only blocks of everything are about workloads that nobody knows the address of.
     private func spared(_ rule: EgressRule) -> EgressRule {
         var spared = rule
-        spared.destinations = rule.destinations.sparing(
-            index.placeholders, refuses: rule.action == .deny || rule.action == .reject)
+        spared.destinations = self.spared(rule.destinations, rule.action)
         return spared
+    }
+
+    private func spared(_ destinations: [Destination], _ action: RuleAction) -> [Destination] {
+        let refuses = action == .deny || action == .reject
+        return destinations.sparing(index.placeholders, forms: refuses ? groupForms : nil)
     }
 
     private mutating func clause(_ rule: EgressRule) -> Clause {
@@ -178,8 +188,7 @@ struct RuleLowering<Index: WorkloadLookup> {
 
     /// One rule; `nil` if it is for nobody.
     private func rule(_ clause: Clause, _ number: Int, to workloads: [Int], _ services: [Service]) -> EgressRule? {
-        var destinations = clause.destinations.sparing(
-            index.placeholders, refuses: clause.action == .deny || clause.action == .reject)
+        var destinations = spared(clause.destinations, clause.action)
         if !clause.isForEverybody {
             // Every link of a workload may stand for all of it.
             var known: Set<IPAddress> = []

@@ -162,6 +162,13 @@ struct ProverTests {
         #expect(certain.holds && certain.note == nil)
         let uncertain = try proof(AddressBlock(Brute.prefix("10.0.0.0/8")), claim, [web, db])
         #expect(uncertain.holds && uncertain.note?.contains("no file tells the addresses") == true)
+        let global = try proof(AddressBlock(Brute.prefix("2001:db8:1::/64")), claim, [web, db])
+        #expect(global.holds && global.note?.contains("no file tells the addresses") == true)
+        let internet6 = AddressBlock(Brute.prefix("::/0"), except: [Brute.prefix("fc00::/7")])
+        for block in [internet6, AddressBlock(Brute.prefix("2000::/3"))] {
+            let certain6 = try proof(block, claim, [web, db])
+            #expect(certain6.holds && certain6.note == nil)
+        }
         let known = [(web, "10.0.0.1/32"), (db, "192.0.2.1/32")].map { workload, address in
             Workload(workload.id, labels: workload.labels, addresses: [Brute.prefix(address).address])
         }

@@ -191,11 +191,13 @@ struct ReachabilityMapTests {
             #expect(texts(map.host(of: 0)) == texts(plain.host(of: 0)))
         }
         // What stands for a denied IPv4 address stays denied throughout.
-        let map = ReachabilityMap(denying, inventory: Inventory(workloads: workloads))
-        let plain = ReachabilityMap(denying, inventory: Inventory(workloads: [alone("fd00::9/128")]))
-        #expect(
-            map.outside(of: 0, .egress).filter { $0.prefix.family == .ipv6 }
-                == plain.outside(of: 0, .egress).filter { $0.prefix.family == .ipv6 })
+        for catalog in [denying, grouped] {
+            let map = ReachabilityMap(catalog, inventory: Inventory(workloads: workloads))
+            let plain = ReachabilityMap(catalog, inventory: Inventory(workloads: [alone("fd00::9/128")]))
+            #expect(
+                map.outside(of: 0, .egress).filter { $0.prefix.family == .ipv6 }
+                    == plain.outside(of: 0, .egress).filter { $0.prefix.family == .ipv6 })
+        }
     }
 
     @Test("workloads with the same policies share a class")

@@ -153,6 +153,69 @@ struct ExplainConnectionTests {
         #expect(source.status == 2 && source.standardError.contains("a domain name begins no connections"))
     }
 
+    @Test("a name that the files give to workloads or a service is no name of the world's")
+    func ownNames() throws {
+        let files = """
+            { apiVersion: v1, kind: Pod, metadata: { name: a, namespace: x }, spec: {}, \
+            status: { podIPs: [{ ip: 10.0.0.1 }] } }
+            ---
+            { apiVersion: v1, kind: Pod, metadata: { name: proxy-one.ec2.internal, namespace: y, labels: { p: y } }, \
+            spec: {}, status: { podIPs: [{ ip: 10.0.0.2 }] } }
+            ---
+            { apiVersion: v1, kind: Pod, metadata: { name: proxy-one.ec2.internal, namespace: z }, spec: {}, \
+            status: { podIPs: [{ ip: 10.0.0.3 }] } }
+            ---
+            { apiVersion: v1, kind: Service, metadata: { name: s, namespace: y }, spec: { selector: { p: y }, \
+            clusterIP: 10.96.0.1, ports: [{ port: 80 }] } }
+            ---
+            { apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: { name: in, namespace: y }, \
+            spec: { podSelector: {}, policyTypes: [Ingress] } }
+            """
+        func ask(_ arguments: String...) throws -> ProgramOutput {
+            try runProgram(
+                [ValidateTests.egret, "explain", "-f", "-", "--from", "x/a", "--exit-code"] + arguments,
+                standardInput: files)
+        }
+        let two = try ask("--to", "proxy-one.ec2.internal", "--port", "80")
+        #expect(two.status == 2 && two.standardError.contains("names 2 workloads"), "\(two.standardOutput)")
+        for name in ["proxy-one.ec2.internal", "s.y.svc.cluster.local"] {
+            let port = try ask("--to", "\(name):80")
+            #expect(port.status == 2 && port.standardError.contains("write --to \(name) --port 80"))
+        }
+        for name in ["s.y.svc", "s.y.svc.cluster.local"] {
+            let service = try ask("--to", name, "--port", "80")
+            #expect(titles(service) == ["x/a -> svc/y/s 80/tcp -> y/proxy-one.ec2.internal 80/tcp: deny"])
+            #expect(service.status == 1)
+        }
+        let other = try ask("--to", "s.other.svc.cluster.local:80")
+        #expect(titles(other) == ["x/a -> s.other.svc.cluster.local 80/tcp: allow"])
+    }
+
+    @Test("of what runs on a machine that no file names, rules about nodes may be, and the answer says so")
+    func unknownMachine() throws {
+        let files = """
+            { apiVersion: v1, kind: Pod, metadata: { name: a, namespace: x }, spec: {}, \
+            status: { podIPs: [{ ip: 10.0.0.1 }] } }
+            ---
+            { apiVersion: apps/v1, kind: DaemonSet, metadata: { name: d, namespace: x }, spec: { template: { \
+            metadata: { labels: { a: d } }, spec: { hostNetwork: true } } } }
+            ---
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: { name: p }
+            spec:
+              tier: Admin
+              priority: 1
+              subject: { namespaces: {} }
+              egress: [{ action: Deny, to: [{ nodes: {} }] }]
+            """
+        let output = try explain("-f", "-", "--from", "x/a", "--to", "x/d", "--port", "80", input: files)
+        #expect(
+            output.standardOutput.contains(
+                "no file tells the address of x/d: a rule about a block or nodes is taken not to be about it"),
+            "\(output.standardOutput) \(output.standardError)")
+    }
+
     @Test("what manifests alone tell of is asked about over both families")
     func placeholders() throws {
         let files = """

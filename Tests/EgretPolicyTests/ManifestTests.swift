@@ -113,6 +113,7 @@ struct ManifestTests {
         arguments: [
             ("{ podIP: 10.0.0.7, podIPs: [] }", ["10.0.0.7"]), ("{ podIP: '' }", []), ("{ podIP: '', podIPs: [] }", []),
             ("{ podIP: 10.0.0.7, podIPs: null }", ["10.0.0.7"]),
+            ("{ podIP: 10.0.0.7, podIPs: [{ ip: '' }] }", ["10.0.0.7"]),
             ("{ podIP: 10.0.0.7, podIPs: [{ ip: 10.0.0.7 }, { ip: \"fd00::7\" }] }", ["10.0.0.7", "fd00::7"]),
         ] as [(String, [String])])
     func addresses(_ status: String, _ addresses: [String]) {

@@ -20,8 +20,11 @@ struct ConnectionExplainer {
         self.time = time
         // What a manifest alone tells of speaks both families.
         let (inventory, placeholders) = inventory.withPlaceholders()
-        uncertain =
-            placeholders.isEmpty || catalog.actionsAtUncertainBlocks.isEmpty ? [] : Set(placeholders.keys)
+        let hasBlocks = !placeholders.isEmpty && !catalog.actionsAtUncertainBlocks.isEmpty
+        // Of a workload that uses the host's network the address is a machine's.
+        let hasNodes = catalog.clusterPolicies.contains { $0.namesNodes }
+        uncertain = Set(
+            placeholders.keys.filter { hasBlocks || hasNodes && inventory.workloads[$0].usesHostNetwork })
         evaluator = ConnectionEvaluator(PolicyResolver(catalog, inventory: inventory))
     }
 
@@ -164,7 +167,8 @@ struct ConnectionExplainer {
         }
         for case .workload(let place) in ends where uncertain.contains(place) {
             let remark =
-                "no file tells the address of \(name(.workload(place))): a rule about a block is taken not to be about it"
+                "no file tells the address of \(name(.workload(place))): a rule about a block "
+                + (inventory.workloads[place].usesHostNetwork ? "or nodes " : "") + "is taken not to be about it"
             if !remarks.contains(remark) { remarks.append(remark) }
         }
         if isReturned {

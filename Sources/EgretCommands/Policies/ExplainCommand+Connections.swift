@@ -97,9 +97,9 @@ extension ExplainCommand {
 
     /// The name of the DNS that a destination is, with the port behind it; `nil` if it names something of the files.
     private func domainName(_ text: String, _ finder: NamedEndFinder) -> (name: DomainName, port: String?)? {
-        guard case .name(let name, let port)? = try? ExplainTarget(text), (try? finder.find(text)) == nil else {
-            return nil
-        }
+        guard case .name(let name, let port)? = try? ExplainTarget(text), (try? finder.find(text)) == nil,
+            !finder.isOwn(name.description)
+        else { return nil }
         return (name, port)
     }
 

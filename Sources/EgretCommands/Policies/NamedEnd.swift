@@ -21,7 +21,7 @@ struct NamedEndFinder {
     let services: [ServiceObject]
 
     /// Finds an address, `NAMESPACE/NAME`, `KIND/NAMESPACE/NAME`, or `NAME` of the namespace `default` or of the only
-    /// one that has it. `svc` is a service.
+    /// one that has it. `svc` is a service, and so is `NAME.NAMESPACE.svc` with whatever domain the cluster has.
     ///
     /// - Throws: ``ExplainProblem`` if nothing, or more than one thing, is named so.
     func find(_ text: String) throws(ExplainProblem) -> NamedEnd {
@@ -35,8 +35,22 @@ struct NamedEndFinder {
         if parts.count > 1, ["svc", "service", "services"].contains(parts[0].lowercased()) {
             return .service(try service(Array(parts.dropFirst()), text))
         }
+        if parts.count == 1, let service = service(ofClusterName: text) { return .service(service) }
         let places = try workload(parts, text)
         return places.count == 1 ? .end(.workload(places[0])) : .links(places)
+    }
+
+    /// Whether the files have workloads or a service of that name: it is then no name of the world's.
+    func isOwn(_ name: String) -> Bool {
+        if service(ofClusterName: name) != nil { return true }
+        return inventory.workloads.contains { $0.id.name.lowercased() == name.lowercased() }
+    }
+
+    /// The service that has the name in the DNS of its cluster.
+    private func service(ofClusterName name: String) -> ServiceObject? {
+        let labels = name.lowercased().split(separator: ".").map(String.init)
+        guard labels.count > 2, labels[2] == "svc", !name.contains(":") else { return nil }
+        return services.first { $0.name == labels[0] && $0.namespace == labels[1] }
     }
 
     /// The workload that has the address alone, the service, or the address.
@@ -83,6 +97,12 @@ struct NamedEndFinder {
     }
 
     private func unknown(_ text: String, among names: [String], _ noun: String) -> ExplainProblem {
+        let parts = text.split(separator: ":").map(String.init)
+        if noun == "workload", parts.count == 2, isOwn(parts[0]) {
+            return ExplainProblem(
+                message: "\"\(parts[0])\" is named in the files, and takes its port from --port",
+                suggestion: "write --to \(parts[0]) --port \(parts[1])")
+        }
         if noun == "workload", text.contains("."), (try? DomainName.parse(text)) != nil {
             return ExplainProblem(
                 message: "no workload of the files is named \"\(text)\", and a domain name begins no connections",

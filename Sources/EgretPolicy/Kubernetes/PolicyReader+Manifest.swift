@@ -116,9 +116,9 @@ extension PolicyReader {
     /// `status.podIPs`, or `status.podIP` where that has none. An empty text is no address.
     private mutating func readPodAddresses(_ pod: DocumentNode) -> [IPAddress] {
         let status = pod.member("status")
-        let all = (status?.member("podIPs")?.items ?? []).compactMap { $0.member("ip") }
-        let nodes = all.isEmpty ? status?.member("podIP").map { [$0] } ?? [] : all
-        return nodes.filter { $0.string != "" }.compactMap { node in
+        let all = (status?.member("podIPs")?.items ?? []).compactMap { $0.member("ip") }.filter { $0.string != "" }
+        let nodes = all.isEmpty ? [status?.member("podIP")].compactMap(\.self).filter { $0.string != "" } : all
+        return nodes.compactMap { node in
             if let address = node.string.flatMap({ IPAddress($0) }) { return address }
             error(
                 DiagnosticCode.address, at: node.location, "a pod's address is written here, and it is \(node.found)",
