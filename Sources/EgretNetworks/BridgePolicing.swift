@@ -83,7 +83,7 @@ public struct BridgePolicing {
     ///   - noted: What was changed before, which is kept as far as it is still needed.
     ///   - isolated: Those of the ports that were isolated by a record before, and are the same links still: they are not
     ///     looked at again.
-    /// - Returns: The record to store, and then to hand to ``apply(_:)``. What `noted` holds and the record does not is
+    /// - Returns: The record to store, and then to hand to ``apply(_:besides:)``. What `noted` holds and the record does not is
     ///   to be undone: see ``undo(_:keeping:)``.
     /// - Throws: An error of the kernel's.
     public func record(
