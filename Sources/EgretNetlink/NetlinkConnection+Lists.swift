@@ -19,7 +19,7 @@ extension NetlinkConnection {
     ///   kernel would say that the question is wrong.
     /// - Returns: The link.
     /// - Throws: ``NetlinkError`` if the kernel cannot be asked.
-    public func link(_ index: UInt32) throws -> LinkRecord? {
+    public func link(_ index: UInt32) throws(NetlinkError) -> LinkRecord? {
         guard (1...UInt32(Int32.max)).contains(index) else { return nil }
         return try present("\(index)") { sequence throws(WireError) in
             try RouteWire.linkRequest(index: index, sequence: sequence)
@@ -32,7 +32,7 @@ extension NetlinkConnection {
     ///   finds links as well, are none.
     /// - Returns: The link.
     /// - Throws: ``NetlinkError`` if the kernel cannot be asked.
-    public func link(named name: InterfaceName) throws -> LinkRecord? {
+    public func link(named name: InterfaceName) throws(NetlinkError) -> LinkRecord? {
         let found = try present("\(name)") { sequence throws(WireError) in
             try RouteWire.linkRequest(named: name, sequence: sequence)
         }
@@ -41,15 +41,20 @@ extension NetlinkConnection {
 
     private func present(
         _ words: String, _ request: (UInt32) throws(WireError) -> [UInt8]
-    ) throws -> LinkRecord? {
+    ) throws(NetlinkError) -> LinkRecord? {
+        let operation = "get link \(words)"
         let message: NetlinkMessage
         do throws(NetlinkError) {
-            message = try get("get link \(words)", request)
+            message = try get(operation, request)
         } catch {
             if error.code == .notFound { return nil }
             throw error
         }
-        return try RouteWire.decodeLink(message)
+        do throws(WireError) {
+            return try RouteWire.decodeLink(message)
+        } catch {
+            throw NetlinkError(error, operation: operation)
+        }
     }
 
     /// The addresses of all those links, with their prefixes.

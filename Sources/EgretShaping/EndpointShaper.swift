@@ -89,7 +89,7 @@ public final class EndpointShaper {
         if gone.isEmpty { return }
         var isNeeded = false
         for site in gone {
-            let isPresent = try isThere(site.link)
+            let isPresent = try connection.link(site.link) != nil
             guard isPresent || site.name != nil && gathered.contains(site.link) else { continue }
             try? open(site)
             isNeeded = true
@@ -223,20 +223,6 @@ public final class EndpointShaper {
             try shaper.limit(
                 index, to: .bucket(RateShape(EndpointShaper.unlimited)), from: shapes[site], handle: handle)
         case nil: break
-        }
-    }
-
-    private func isThere(_ link: UInt32) throws(NetlinkError) -> Bool {
-        // What a queue's name says may be no number of a link's, and the kernel is not to be asked for it then.
-        guard (1...UInt32(Int32.max)).contains(link) else { return false }
-        do throws(NetlinkError) {
-            _ = try connection.get("get link \(link)") { sequence throws(WireError) in
-                try RouteWire.linkRequest(index: link, sequence: sequence)
-            }
-            return true
-        } catch {
-            if error.code == .notFound { return false }
-            throw error
         }
     }
 

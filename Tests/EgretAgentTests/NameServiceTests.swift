@@ -64,6 +64,10 @@ struct NameServiceTests {
         #expect(journal.read(now: 6_000) == ["veth1#4": [counted]])
     }
 
+    private static func policies(_ rule: EgressRule) -> PolicySet {
+        PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+    }
+
     private func service(
         _ directory: TemporaryDirectory, denial: NameTable.Denial = .refused, limits: NameLimits = NameLimits(),
         now: @escaping @Sendable () -> Int64 = { 0 }
@@ -97,7 +101,7 @@ struct NameServiceTests {
         try service.start()
         defer { service.end() }
         let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("*.example.test")])
-        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let policies = NameServiceTests.policies(rule)
         let generation = try #require(Generation(rawValue: 7))
         func member(_ slot: Int, _ link: String, _ address: IPAddress) -> NameMember {
             NameMember(slot: slot, link: link, addresses: [address], generation: generation, policies: policies)
@@ -165,7 +169,7 @@ struct NameServiceTests {
         let limits = NameLimits.reading(["labels=5"]).limits
         let service = try service(try TemporaryDirectory(), denial: denial, limits: limits)
         let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
-        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let policies = NameServiceTests.policies(rule)
         let member = NameMember(
             slot: 1, link: "veth1#4", addresses: [NameServiceTests.first],
             generation: try #require(Generation(rawValue: 7)), policies: policies)
@@ -293,7 +297,7 @@ struct NameServiceTests {
         try service.start()
         defer { service.end() }
         let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
-        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let policies = NameServiceTests.policies(rule)
         let member = NameMember(
             slot: 1, link: "veth1#4", addresses: [NameServiceTests.first],
             generation: try #require(Generation(rawValue: 7)), policies: policies)
@@ -368,7 +372,7 @@ struct NameServiceTests {
         let directory = try TemporaryDirectory()
         let service = try service(directory)
         let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
-        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let policies = NameServiceTests.policies(rule)
         let generation = try #require(Generation(rawValue: 7))
         func enter(_ link: String, _ address: IPAddress) {
             let member = NameMember(
@@ -406,7 +410,7 @@ struct NameServiceTests {
         try service.start()
         defer { service.end() }
         let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("a.example.test")])
-        let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+        let policies = NameServiceTests.policies(rule)
         let generation = try #require(Generation(rawValue: 7))
         func member(_ slot: Int, _ addresses: IPAddress...) -> NameMember {
             NameMember(slot: slot, link: "veth1#4", addresses: addresses, generation: generation, policies: policies)
@@ -543,7 +547,7 @@ struct NameServiceTests {
             return NameMember(
                 slot: slot, link: link, addresses: [NameServiceTests.first],
                 generation: try #require(Generation(rawValue: generation)),
-                policies: PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])]))
+                policies: NameServiceTests.policies(rule))
         }
         func change(_ members: [NameMember], removed: [Int] = []) {
             service.change(NameChange(members: members, removed: removed)) { fill in fill() }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretPolicy
 import Testing
 
 @testable import EgretNames

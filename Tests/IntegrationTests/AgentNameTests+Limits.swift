@@ -6,6 +6,17 @@ import Testing
 
 /// Limits and budgets that are about where connections go, and connections by name, which come to this host.
 extension AgentNameTests {
+    /// Shell functions: `down` and `up` say whether 1.5 MB from or to a server take as long as at 4 Mbit/s.
+    private static let timing = """
+        head -c 1500000 /dev/zero >body
+        # 1.5 MB are 3 s of 4 Mbit/s.
+        speed() { awk '{ print ($1 > 2.6 && $1 < 5) ? "held" : ($1 < 2) ? "free" : $1 }'; }
+        get() { inside a curl -s -m 20 -o /dev/null -w '%{time_total}\\n' "$@" | speed; }
+        down() { get "${@:2}" http://$1.example.test/bytes/1500000; }
+        up() { get "${@:2}" --data-binary @body -H 'Expect:' http://$1.example.test/; }
+
+        """
+
     /// Shell functions: `limited` and `metered` give a the names of both web servers, with limits or budgets; `resolve` has it
     /// resolve them; `table` tells one table of limits or budgets from the next.
     private static let limiting = """
@@ -88,19 +99,14 @@ extension AgentNameTests {
     func limitedRates(mode: String) throws {
         try expect(
             "anlimrate",
-            AgentNameTests.limiting.replacing("lab; start", with: "lab \(mode); start") + """
-                head -c 1500000 /dev/zero >body
-                # 1.5 MB are 3 s of 4 Mbit/s.
-                speed() { awk '{ print ($1 > 2.6 && $1 < 5) ? "held" : ($1 < 2) ? "free" : $1 }'; }
-                get() { inside a curl -s -m 20 -o /dev/null -w '%{time_total}\\n' "$@" | speed; }
-                down() { get "${@:2}" http://$1.example.test/bytes/1500000; }
-                up() { get "${@:2}" --data-binary @body -H 'Expect:' http://$1.example.test/; }
-                limited "to: [$www], ports: [80], rate: 4Mbit"; resolve
-                down www -4; down www -6; up www -4; up www -6; down files; up files
-                limited "to: [$files], rate: 4Mbit, per: policy"
-                down files; up files; down www
-                egret delete EgressPolicy/a >/dev/null; finish
-                """,
+            AgentNameTests.limiting.replacing("lab; start", with: "lab \(mode); start")
+                + AgentNameTests.timing + """
+                    limited "to: [$www], ports: [80], rate: 4Mbit"; resolve
+                    down www -4; down www -6; up www -4; up www -6; down files; up files
+                    limited "to: [$files], rate: 4Mbit, per: policy"
+                    down files; up files; down www
+                    egret delete EgressPolicy/a >/dev/null; finish
+                    """,
             prints: """
                  4 status: NOERROR
                 held
@@ -161,13 +167,7 @@ extension AgentNameTests {
     func ratesForNames() throws {
         try expect(
             "anlimnrate",
-            AgentNameTests.limiting + """
-                head -c 1500000 /dev/zero >body
-                # 1.5 MB are 3 s of 4 Mbit/s.
-                speed() { awk '{ print ($1 > 2.6 && $1 < 5) ? "held" : ($1 < 2) ? "free" : $1 }'; }
-                get() { inside a curl -s -m 20 -o /dev/null -w '%{time_total}\\n' "$@" | speed; }
-                down() { get "${@:2}" http://$1.example.test/bytes/1500000; }
-                up() { get "${@:2}" --data-binary @body -H 'Expect:' http://$1.example.test/; }
+            AgentNameTests.limiting + AgentNameTests.timing + """
                 limited 'to: [{ domains: [www.example.test] }], rate: 4Mbit'; resolve
                 down www -4; down www -6; up www -4; up www -6; down files; up files
                 finish

@@ -95,7 +95,12 @@ extension NetworkHost {
             repairs.append("put the rules of \(network.name) back, which somebody had removed")
         }
         if isThorough { mendLinks(&network) }
-        try openForwarding(network, outside(present), isAnew: isAnew)
+        if network.mode == .routed {
+            let names = network.endpoints.map(\.hostInterface).filter { byName[$0] != nil }
+            try openForwarding(of: names, outside(present), isAnew: isAnew)
+        } else if !network.isIsolated, try links.link(named: network.name) != nil {
+            try openForwarding(of: [network.name], outside(present), isAnew: isAnew)
+        }
         try resume(&network)
     }
 
@@ -123,10 +128,8 @@ extension NetworkHost {
     }
 
     /// The host's uplinks may have come since.
-    private func openForwarding(_ network: NetworkRecord, _ outside: HostNetwork, isAnew: Bool) throws {
-        if network.mode == .bridge && network.isIsolated { return }
-        let names = network.mode == .bridge ? [network.name] : network.endpoints.map(\.hostInterface)
-        for name in names.compactMap({ InterfaceName($0) }) where try links.link(named: name.rawValue) != nil {
+    private func openForwarding(of links: [String], _ outside: HostNetwork, isAnew: Bool) throws {
+        for name in links.compactMap({ InterfaceName($0) }) {
             try host.openForwarding(link: name, outside, isAnew: isAnew)
         }
     }

@@ -4,6 +4,7 @@
 import EgretAddressing
 import EgretDNSWire
 import EgretLinux
+import EgretPolicy
 
 extension ProxyLoop {
     /// Sends a question to the server whose turn it is.

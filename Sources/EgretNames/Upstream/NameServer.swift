@@ -7,16 +7,9 @@ public import EgretPolicy
 
 /// A server that questions are passed on to.
 public struct NameServer: Hashable, Sendable {
-    /// How it is asked.
-    public enum Transport: Hashable, Sendable {
-        /// By datagrams, and over TCP where an answer does not fit or the client came over TCP.
-        case udp
-        /// Over TCP alone.
-        case tcp
-        /// Over TLS alone (RFC 7858), with the strict profile of RFC 8310: its certificate must be for this name, or for its
-        /// address where there is none. Otherwise it is not asked, and nobody else instead.
-        case tls(name: DomainName?)
-    }
+    /// How it is asked. Over TLS it is with the strict profile of RFC 8310: where the certificate is for another name, the server
+    /// is not asked, and nobody else instead. By datagrams it is asked over TCP also where the client came over TCP.
+    public typealias Transport = DNSServer.Transport
 
     /// Where it is.
     public var address: SocketAddress
@@ -36,13 +29,7 @@ public struct NameServer: Hashable, Sendable {
 
     /// Creates a server that somebody has chosen.
     public init(_ server: DNSServer) {
-        let transport: Transport =
-            switch server.transport {
-            case .udp: .udp
-            case .tcp: .tcp
-            case .tls(let name): .tls(name: name)
-            }
-        self.init(server.address, port: server.port, transport)
+        self.init(server.address, port: server.port, server.transport)
     }
 
     /// Whether it is asked as a client would ask it: on port 53, without TLS.
@@ -66,13 +53,7 @@ extension NameServer: LosslessStringConvertible {
 
     /// The server as people write it.
     public var description: String {
-        let transport: DNSServer.Transport =
-            switch self.transport {
-            case .udp: .udp
-            case .tcp: .tcp
-            case .tls(let name): .tls(name: name)
-            }
-        return DNSServer(address.address, port: address.port, transport).description
+        DNSServer(address.address, port: address.port, transport).description
     }
 }
 
