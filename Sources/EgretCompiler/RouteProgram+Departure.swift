@@ -49,16 +49,23 @@ extension RouteProgram {
     }
 
     /// A connection is on a way from its first packet on: one that the kernel has forgotten has lost its translation.
-    static func beginning(_ way: Way) -> [Rule] {
-        let chain = sentChain(way)
-        return [
-            Rule(in: chain, [isOn(way), .verdict(.accept)]),
+    ///
+    /// - Parameters:
+    ///   - chain: The chain of what is sent by the way.
+    ///   - label: The way's.
+    ///   - others: The labels that a connection gets before it.
+    /// - Returns: The rules for what leaves by the way's interface.
+    static func beginning(in chain: String, label: UInt8, after others: [UInt8] = []) -> [Rule] {
+        let hasLabel = Statement.equal(.connectionLabel(label), UInt128(1) << UInt128(label))
+        let isOnWay = Rule(in: chain, [hasLabel, .verdict(.accept)])
+        var rules = [
+            isOnWay,
             // Only a SYN begins a connection over TCP.
             Rule(in: chain, [.equal(.transportProtocol, 6), .notEqual(.tcpFlags(mask: 0x17), 2), lost]),
             Rule(in: chain, [.connectionStatus(in: .confirmed), lost]),
-            Rule(in: chain, [.addConnectionLabel(RouteMark.label(way: way.number))]),
-            Rule(in: chain, [isOn(way), .verdict(.accept)]),
-            Rule(in: chain, [lost]),
         ]
+        rules += (others + [label]).map { Rule(in: chain, [.addConnectionLabel($0)]) }
+        rules += [isOnWay, Rule(in: chain, [lost])]
+        return rules
     }
 }

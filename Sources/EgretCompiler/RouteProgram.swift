@@ -113,10 +113,10 @@ public struct RouteProgram: Hashable, Sendable {
         program.rules += RouteProgram.remembering(ways) + RouteProgram.ends() + RouteProgram.answering
         program.rules += RouteProgram.departing(slot: slot)
         for way in ways {
-            let chain = RouteProgram.chain(way)
-            program.chains += [Chain(chain), Chain(RouteProgram.sentChain(way))]
+            let (chain, sentChain) = (RouteProgram.chain(way), RouteProgram.sentChain(way))
+            program.chains += [Chain(chain), Chain(sentChain)]
             program.rules += RouteProgram.taking(way, in: chain)
-            program.rules += RouteProgram.beginning(way)
+            program.rules += RouteProgram.beginning(in: sentChain, label: RouteMark.label(way: way.number))
             program.rules += RouteProgram.translating(way, endpoint, slot: slot)
         }
         for (index, clause) in clauses.enumerated() {

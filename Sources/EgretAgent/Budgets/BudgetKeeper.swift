@@ -182,14 +182,14 @@ final class BudgetKeeper {
         if demand.plan.members.isEmpty {
             if handle != nil {
                 try commit(old.chains.map { .flushChain($0.name) })
-                try readDeparting(former, at: time)
+                try readGone(besides: demand, former, at: time)
             }
             try dataplane.removeTables([BudgetPlan.hostTable])
             return forgetTable()
         }
         if ScheduleHorizon.isDue(horizon, at: time) { horizon = ScheduleHorizon.seconds(at: time) }
         let wanted = plan(at: time).program
-        try bring(from: old, to: wanted) { try readDeparting(former, at: time) }
+        try bring(from: old, to: wanted) { try readGone(besides: demand, former, at: time) }
         book.forgetGone()
         try adjust(at: time)
     }
@@ -215,14 +215,6 @@ final class BudgetKeeper {
     private func commit(_ operations: [EgretNftables.Operation]) throws {
         if operations.isEmpty { return }
         try dataplane.commit(Transaction(operations.map { Transaction.Step($0, in: BudgetPlan.hostTable) }))
-    }
-
-    /// Counts what counters have counted since they were read last that count for nobody any more.
-    private func readDeparting(_ former: BudgetBook.Counting, at time: Int64) throws {
-        guard let found = try dataplane.meters(in: BudgetPlan.hostTable), found.handle == handle else { return }
-        book.noteGone(
-            found.counters.mapValues { TrafficAmount(packets: $0.packets, bytes: $0.bytes) },
-            besides: demand.meters, as: former, at: time)
     }
 
     private func forgetTable() {
@@ -314,7 +306,8 @@ final class BudgetKeeper {
         return quotas
     }
 
-    /// Counts what the kernel has counted of endpoints that went while no agent ran, or in a change that did not succeed.
+    /// Counts what counters have counted since they were read last that count for nobody any more: of endpoints that went while
+    /// no agent ran, or in a change that did not succeed, or that go now.
     private func readGone(besides wanted: BudgetDemand, _ former: BudgetBook.Counting, at time: Int64) throws {
         guard let handle, let found = try dataplane.meters(in: BudgetPlan.hostTable), found.handle == handle else {
             return

@@ -15,18 +15,14 @@ final class HoldingsJournal: Sendable {
     /// A holding with its end, in milliseconds since the machine's start.
     private struct Line {
         var link: String
-        var name: DNSName
-        var address: IPAddress
-        var until: UInt64
-        /// Whether only limits are about it.
-        var isCounted: Bool
+        var holding: NameHolding
 
-        var text: String { "\(link) \(name) \(address) \(until)\(isCounted ? " counted" : "")\n" }
-
-        init(_ holding: NameHolding, link: String) {
-            (self.link, name, address, until) = (link, holding.name, holding.address, holding.until)
-            isCounted = holding.isCounted
+        var text: String {
+            let ending = holding.isCounted ? " counted" : ""
+            return "\(link) \(holding.name) \(holding.address) \(holding.until)\(ending)\n"
         }
+
+        init(_ holding: NameHolding, link: String) { (self.link, self.holding) = (link, holding) }
 
         /// Reads a line; `nil` if it is none, as the last one of an agent that was killed may be.
         init?(_ text: Substring) {
@@ -66,10 +62,11 @@ final class HoldingsJournal: Sendable {
         // Until when, by what is held.
         var longest: [String: [NameHolding: UInt64]] = [:]
         for text in text.split(separator: "\n").dropFirst() {
-            guard let line = Line(text), line.until > now else { continue }
-            let held = NameHolding(name: line.name, address: line.address, until: 0, isCounted: line.isCounted)
+            guard let line = Line(text), line.holding.until > now else { continue }
+            var held = line.holding
+            held.until = 0
             let known = longest[line.link]?[held] ?? 0
-            longest[line.link, default: [:]][held] = max(known, line.until)
+            longest[line.link, default: [:]][held] = max(known, line.holding.until)
         }
         return longest.mapValues { holdings in
             holdings.map { held, until in

@@ -72,12 +72,12 @@ final class LimitedNames: Sendable {
     static func places(of program: LimitProgram, _ members: [LimitProgram.Member]) -> [String: [Place]] {
         let sets = program.namedSets
         if sets.isEmpty { return [:] }
-        let keys = Dictionary(
-            members.map { ($0.number, $0.attachment.linkKey) }, uniquingKeysWith: { first, _ in first })
+        let known = members.compactMap { member in member.attachment.linkKey.map { (member.number, $0) } }
+        let keys = Dictionary(known, uniquingKeysWith: { first, _ in first })
         var places: [String: [Place]] = [:]
         for (table, set) in sets {
             for number in program.members(asking: set) {
-                guard let found = keys[number], let key = found else { continue }
+                guard let key = keys[number] else { continue }
                 places[key, default: []].append(Place(table: table, set: set))
             }
         }
@@ -186,6 +186,6 @@ extension HostEndpoint.Attachment {
     /// The link, for as long as it is there; `nil` for processes of the host's own network.
     var linkKey: String? {
         guard let interface, let index else { return nil }
-        return "\(interface.rawValue)#\(index)"
+        return NameMember.linkKey(interface, index)
     }
 }

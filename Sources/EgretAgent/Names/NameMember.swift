@@ -24,6 +24,9 @@ struct NameMember: Sendable {
     func set(_ rule: Int, _ family: AddressFamily) -> String {
         CompiledNameRule.set(rule, family, of: generation)
     }
+
+    /// What a link is called, for as long as it is there.
+    static func linkKey(_ interface: InterfaceName, _ index: UInt32) -> String { "\(interface.rawValue)#\(index)" }
 }
 
 /// What the proxies are to know otherwise than before.
@@ -38,5 +41,5 @@ struct NameChange: Sendable {
 
 extension AgentEndpoint {
     /// Its link, for as long as it is there.
-    var linkKey: String { "\(interface.rawValue)#\(interfaceIndex)" }
+    var linkKey: String { NameMember.linkKey(interface, interfaceIndex) }
 }

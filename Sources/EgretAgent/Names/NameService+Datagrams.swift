@@ -146,10 +146,12 @@ extension NameService {
             guard !flows.isEmpty, let entry = state.withLock({ $0.entries[member.slot] }) else { continue }
             var coming: [FlowElement: UInt64] = [:]
             for (place, (flow, former)) in flows.enumerated() {
-                let next = place < PassedFlows.mostRefilled ? wanted(former.attempt, entry) : nil
+                var kept: Swift.Set<String> = []
                 // By an address alone it needs no set.
-                let isRead = next.map { !entry.judge.rulesOfFlows($0.attempt).isEmpty } ?? false
-                if let next, isRead {
+                if place < PassedFlows.mostRefilled, let next = wanted(former.attempt, entry),
+                    !entry.judge.rulesOfFlows(next.attempt).isEmpty
+                {
+                    kept = Swift.Set(next.sets.keys)
                     for (set, time) in next.sets {
                         coming[FlowElement(set: set, source: flow.source, destination: flow.destination)] = time
                     }
@@ -158,7 +160,6 @@ extension NameService {
                 } else {
                     passed.forget(flow, of: member.link)
                 }
-                let kept = isRead ? next.map { Swift.Set($0.sets.keys) } ?? [] : []
                 if former.until > now {
                     stale.formUnion(NameService.elements(of: flow, former.sets.subtracting(kept)))
                 }

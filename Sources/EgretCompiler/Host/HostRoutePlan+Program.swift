@@ -243,16 +243,8 @@ extension HostRoutePlan {
             guard let output = outputs[number] else { return [Rule(in: chain, [lost])] }
             rules.append(Rule(in: chain, [.notEqual(.outputInterface, UInt128(output)), lost]))
         }
-        return rules + [
-            Rule(in: chain, [HostRoutePlan.isOn(number), .verdict(.accept)]),
-            // Only a SYN begins a connection over TCP.
-            Rule(in: chain, [.equal(.transportProtocol, 6), .notEqual(.tcpFlags(mask: 0x17), 2), lost]),
-            Rule(in: chain, [.connectionStatus(in: .confirmed), lost]),
-            Rule(in: chain, [.addConnectionLabel(HostRouteMark.led)]),
-            Rule(in: chain, [.addConnectionLabel(HostRouteMark.label(way: number))]),
-            Rule(in: chain, [HostRoutePlan.isOn(number), .verdict(.accept)]),
-            Rule(in: chain, [lost]),
-        ]
+        let label = HostRouteMark.label(way: number)
+        return rules + RouteProgram.beginning(in: chain, label: label, after: [HostRouteMark.led])
     }
 
     /// A way without a source address of its own gets what the network's connections get; what proxies send for endpoints

@@ -83,6 +83,17 @@ public final class EventLoop: Sendable {
         }
     }
 
+    /// Waits in the same way, and collects what is ready.
+    ///
+    /// - Parameter milliseconds: How long; negative is for ever.
+    /// - Returns: Each token that is ready, at most 64, and what for.
+    /// - Throws: ``LinuxError`` for want of memory alone.
+    public func happened(_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, Events)] {
+        var events: [(UInt64, Events)] = []
+        try wait(milliseconds: milliseconds) { events.append(($0, $1)) }
+        return events
+    }
+
     /// Ends the wait that is going on, or the next one.
     public func wake() {
         try? alarm.write([1, 0, 0, 0, 0, 0, 0, 0])

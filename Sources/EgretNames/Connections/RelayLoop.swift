@@ -57,7 +57,7 @@ final class RelayLoop {
     }
 
     /// Works until it is told to stop.
-    func run(_ orders: RelayOrders) { run(orders, waiting: happened) }
+    func run(_ orders: RelayOrders) { run(orders, waiting: loop.happened) }
 
     /// The same; `wait` says what has happened, after so many milliseconds at most.
     func run(
@@ -83,12 +83,6 @@ final class RelayLoop {
         }
         for connection in Array(connections.values) { close(connection, isReset: true) }
         if let failure { hooks.failed(failure) }
-    }
-
-    private func happened(_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, EventLoop.Events)] {
-        var events: [(UInt64, EventLoop.Events)] = []
-        try loop.wait(milliseconds: milliseconds) { events.append(($0, $1)) }
-        return events
     }
 
     private func handle(_ token: UInt64, _ events: EventLoop.Events) {

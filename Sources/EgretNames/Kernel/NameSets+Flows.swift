@@ -46,10 +46,7 @@ extension NameSets {
     ///   - milliseconds: For how long from now.
     /// - Throws: As ``commit(_:_:)`` does.
     public func put(_ addresses: [String: Swift.Set<IPAddress>], for milliseconds: UInt64) throws {
-        try put(
-            addresses.mapValues { each in
-                each.map { ElementBatch.Element(address: $0, milliseconds: milliseconds) }
-            })
+        try put(NameSets.elements(addresses, milliseconds))
     }
 
     /// Puts addresses into sets for a time, all or none. One that is in its set keeps the time that it has there, or has it
@@ -60,10 +57,7 @@ extension NameSets {
     ///   - milliseconds: For how long from now.
     /// - Throws: As ``commit(_:_:)`` does.
     public func add(_ addresses: [String: Swift.Set<IPAddress>], for milliseconds: UInt64) throws {
-        let coming = addresses.mapValues { each in
-            each.map { ElementBatch.Element(address: $0, milliseconds: milliseconds) }
-        }
-        try send(coming: coming, going: [:])
+        try send(coming: NameSets.elements(addresses, milliseconds), going: [:])
     }
 
     /// Puts flows into sets, all or none. One that is in its set keeps the time that it has there, or has it anew, as the
@@ -91,6 +85,14 @@ extension NameSets {
                 NameSets.element(from: flow.source, to: flow.destination, milliseconds: 0))
         }
         try removePresent(all)
+    }
+
+    private static func elements(
+        _ addresses: [String: Swift.Set<IPAddress>], _ milliseconds: UInt64
+    ) -> [String: [ElementBatch.Element]] {
+        addresses.mapValues { each in
+            each.map { ElementBatch.Element(address: $0, milliseconds: milliseconds) }
+        }
     }
 
     private static func element(

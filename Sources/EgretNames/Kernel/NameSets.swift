@@ -57,16 +57,10 @@ public final class NameSets: Sendable {
     ///     the first element that is renewed.
     ///   - naming: Where grants go.
     /// - Throws: `LinuxError` if the sockets cannot be had.
-    public init(table: String = "egret", replacesRenewals: Bool? = nil, naming: @escaping Naming) throws(LinuxError) {
-        let socket = try NameSets.socket()
-        netlinkPort = socket.port
-        way = .own(OwnSocket(socket))
-        questions = OwnSocket(try NameSets.socket())
-        self.table = table
-        self.naming = naming
-        self.replacesRenewals = Mutex(replacesRenewals)
-        owning = nil
-        isOfFrames = false
+    public convenience init(
+        table: String = "egret", replacesRenewals: Bool? = nil, naming: @escaping Naming
+    ) throws(LinuxError) {
+        try self.init(table, replacesRenewals: replacesRenewals, naming: naming)
     }
 
     /// Opens a socket to the kernel, for sets that are filled with addresses whatever rule they are of: see
@@ -76,16 +70,8 @@ public final class NameSets: Sendable {
     ///   - table: The table's name.
     ///   - isOfFrames: Whether it is of the family `netdev`, not `inet`.
     /// - Throws: `LinuxError` if the sockets cannot be had.
-    public init(addressesIn table: String, isOfFrames: Bool) throws(LinuxError) {
-        let socket = try NameSets.socket()
-        netlinkPort = socket.port
-        way = .own(OwnSocket(socket))
-        questions = OwnSocket(try NameSets.socket())
-        self.table = table
-        self.isOfFrames = isOfFrames
-        naming = { _, _, _ in "" }
-        replacesRenewals = Mutex(nil)
-        owning = nil
+    public convenience init(addressesIn table: String, isOfFrames: Bool) throws(LinuxError) {
+        try self.init(table, isOfFrames: isOfFrames, naming: { _, _, _ in "" })
     }
 
     /// The same by the socket of whoever owns the table.
@@ -95,15 +81,10 @@ public final class NameSets: Sendable {
     ///   - isOfFrames: Whether it is of the family `netdev`, not `inet`.
     ///   - sender: The socket.
     /// - Throws: `LinuxError` if a socket cannot be had.
-    public init(addressesIn table: String, isOfFrames: Bool, by sender: BatchSender) throws(LinuxError) {
-        way = .shared(sender)
-        questions = OwnSocket(try NameSets.socket())
-        netlinkPort = 0
-        self.table = table
-        self.isOfFrames = isOfFrames
-        naming = { _, _, _ in "" }
-        replacesRenewals = Mutex(nil)
-        owning = nil
+    public convenience init(
+        addressesIn table: String, isOfFrames: Bool, by sender: BatchSender
+    ) throws(LinuxError) {
+        try self.init(table, isOfFrames: isOfFrames, by: sender, naming: { _, _, _ in "" })
     }
 
     private static func socket() throws(LinuxError) -> sending NetlinkSocket {
@@ -122,17 +103,31 @@ public final class NameSets: Sendable {
     ///   - owning: The addresses of endpoints.
     ///   - naming: Where grants go.
     /// - Throws: `LinuxError` if a socket cannot be had.
-    public init(
+    public convenience init(
         table: String, by sender: BatchSender, owning: @escaping Owning, naming: @escaping Naming
     ) throws(LinuxError) {
-        way = .shared(sender)
+        try self.init(table, by: sender, owning: owning, naming: naming)
+    }
+
+    /// Without a sender, by a socket of its own.
+    private init(
+        _ table: String, isOfFrames: Bool = false, by sender: BatchSender? = nil, replacesRenewals: Bool? = nil,
+        owning: Owning? = nil, naming: @escaping Naming
+    ) throws(LinuxError) {
+        if let sender {
+            way = .shared(sender)
+            netlinkPort = 0
+        } else {
+            let socket = try NameSets.socket()
+            netlinkPort = socket.port
+            way = .own(OwnSocket(socket))
+        }
         questions = OwnSocket(try NameSets.socket())
-        netlinkPort = 0
         self.table = table
+        self.isOfFrames = isOfFrames
+        self.replacesRenewals = Mutex(replacesRenewals)
         self.owning = owning
         self.naming = naming
-        replacesRenewals = Mutex(nil)
-        isOfFrames = false
     }
 
     /// Commits grants, all or none. Returns once the kernel has acknowledged: packets after that meet the elements.

@@ -133,7 +133,7 @@ final class ProxyLoop {
     }
 
     /// Works until it is told to stop, or has finished.
-    func run(_ stage: ProxyStage) { run(stage, waiting: happened) }
+    func run(_ stage: ProxyStage) { run(stage, waiting: loop.happened) }
 
     /// The same; `wait` says what has happened, after so many milliseconds at most.
     func run(
@@ -161,12 +161,6 @@ final class ProxyLoop {
             }
             flush()
         }
-    }
-
-    private func happened(_ milliseconds: Int32) throws(LinuxError) -> [(UInt64, EventLoop.Events)] {
-        var events: [(UInt64, EventLoop.Events)] = []
-        try loop.wait(milliseconds: milliseconds) { events.append(($0, $1)) }
-        return events
     }
 
     /// Takes off the books what gets no answer any more: the next proxy goes on with the same endpoints.
