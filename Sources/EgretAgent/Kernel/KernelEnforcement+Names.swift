@@ -8,7 +8,8 @@ import EgretPolicy
 import EgretRoutes
 
 extension KernelEnforcement {
-    /// Starts what names need, if any policy has rules about names or limits for some, and tells the plan where it listens.
+    /// Starts what names need, if any policy has rules about names or limits or budgets for some, and tells the plan where it
+    /// listens.
     ///
     /// - Throws: An error if it cannot be had.
     func startNames(for state: DesiredState, _ plan: inout HostPlan) throws {
@@ -62,12 +63,13 @@ extension NameService? {
 }
 
 extension PolicyCatalog {
-    /// Whether any policy has rules about names, or limits for some.
+    /// Whether any policy has rules about names, or limits or budgets for some.
     var hasNames: Bool {
         let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return egressPolicies.contains { policy in
             policy.rules.contains { !PolicySet.patterns(of: $0, in: groups).isEmpty }
                 || policy.limits.contains { !$0.patterns(groups).isEmpty }
+                || policy.budgets.contains { !$0.patterns(groups).isEmpty }
         }
             || clusterPolicies.contains { $0.egress.contains { $0.peers.contains(where: \.hasNames) } }
     }

@@ -7,7 +7,7 @@ import EgretDataplane
 import EgretNames
 import EgretPolicy
 
-/// An endpoint whose policies have rules about names, or limits for some, as the proxies must know it.
+/// An endpoint whose policies have rules about names, or limits or budgets for some, as the proxies must know it.
 struct NameMember: Sendable {
     /// Its number.
     var slot: Int

@@ -109,7 +109,7 @@ extension PolicyReader {
             entry.name = text
             if text.isEmpty { error(DiagnosticCode.invalidName, at: name.location, "the name is empty", example) }
         }
-        entry.destinations = fields["to"].map { readCountedDestinations($0, "a price") } ?? []
+        entry.destinations = fields["to"].map { readPricedDestinations($0) } ?? []
         entry.services = readPortsAndApplications(fields, of: "a price")
         if let direction = fields["direction"] {
             entry.direction = word(direction, "direction", as: TrafficBudget.Direction.self) ?? .egress
@@ -117,6 +117,16 @@ extension PolicyReader {
         entry.free = fields["free"].flatMap { readVolume($0) }
         entry.tiers = readTiers(fields, &currency)
         return result.diagnostics.count(where: { $0.severity == .error }) == mistakes ? entry : nil
+    }
+
+    private mutating func readPricedDestinations(_ node: DocumentNode) -> [Destination] {
+        let peers = readCountedPeers(node, "a price")
+        if !peers.domains.isEmpty {
+            error(
+                DiagnosticCode.notSupportedYet, at: node.location, "a price for domains is not supported yet",
+                "write cidr or group")
+        }
+        return peers.destinations
     }
 
     /// Reads `price`, which is one tier, or `tiers`.
