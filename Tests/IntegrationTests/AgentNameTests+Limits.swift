@@ -294,6 +294,53 @@ extension AgentNameTests {
                 """)
     }
 
+    @Test("prices for names count what an endpoint has resolved, whether its rules are about them or other names")
+    func pricesForNames() throws {
+        try expect(
+            "anpname",
+            AgentNameTests.limiting + """
+                allow a 'www.example.test'; resolve; egret apply -f - <<X >/dev/null
+                apiVersion: egret.dev/v1
+                kind: PriceList
+                metadata: { name: cloud }
+                spec:
+                  prices:
+                  - { name: www, to: [{ domains: [www.example.test] }], direction: ingress, price: 1 USD/GB }
+                  - { name: rest, direction: ingress, price: 2 USD/GB }
+                X
+                get a -6 http://www.example.test/bytes/1000000; sleep 1.2
+                used() { egret usage --by endpoint,destination --cost -o json | python3 -c '
+                import json, sys
+                for r in json.load(sys.stdin):
+                    if r["endpoint"] == "shop/a": print(r["destination"], round(r["bytes"] / 1e6))' | grep -v rest | sort; }
+                used
+                # What was resolved stays known when the list changes, and another name counts from then on.
+                allow a 'www.example.test, files.example.test'
+                egret apply -f - <<X >/dev/null
+                apiVersion: egret.dev/v1
+                kind: PriceList
+                metadata: { name: cloud }
+                spec:
+                  prices:
+                  - { name: www, to: [{ domains: [www.example.test] }], direction: ingress, price: 1 USD/GB }
+                  - { name: files, to: [{ domains: [files.example.test] }], direction: ingress, price: 1 USD/GB }
+                  - { name: rest, direction: ingress, price: 2 USD/GB }
+                X
+                get a http://files.example.test/bytes/2000000; get a -4 http://www.example.test/bytes/1000000
+                sleep 1.2; used; egret delete PriceList/cloud >/dev/null; finish
+                """,
+            prints: """
+                 2 status: NOERROR
+                 2 status: REFUSED
+                a: 200
+                www 1
+                a: 200
+                a: 200
+                files 2
+                www 2
+                """)
+    }
+
     @Test("connections by name bear the code point that a limit says, of both families")
     func codePoints() throws {
         try expect(

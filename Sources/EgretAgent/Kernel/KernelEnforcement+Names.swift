@@ -14,6 +14,7 @@ extension KernelEnforcement {
     /// - Throws: An error if it cannot be had.
     func startNames(for state: DesiredState, _ plan: inout HostPlan) throws {
         guard let names else { return }
+        pricedNames = state.catalog.pricedNames
         if state.catalog.hasNames {
             try names.start()
             if state.catalog.readsDatagrams { names.readDatagrams() }
@@ -47,7 +48,7 @@ extension KernelEnforcement {
             change.members.append(
                 NameMember(
                     slot: slot, link: endpoint.linkKey, addresses: endpoint.addresses, generation: program.generation,
-                    policies: policies))
+                    policies: policies, pricedNames: pricedNames))
         }
         if isWhole { change.removed += names.slots.subtracting(slots).sorted() }
         return names.reduced(change, isWhole: isWhole)
@@ -72,6 +73,13 @@ extension PolicyCatalog {
                 || policy.budgets.contains { !$0.patterns(groups).isEmpty }
         }
             || clusterPolicies.contains { $0.egress.contains { $0.peers.contains(where: \.hasNames) } }
+    }
+
+    /// The names that price lists are about.
+    var pricedNames: [DomainPattern] {
+        if priceLists.isEmpty { return [] }
+        let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return priceLists.flatMap(\.entries).flatMap { $0.patterns(groups) }
     }
 
     /// Whether any rule wants the names in QUIC read.

@@ -19,6 +19,11 @@ struct NameMember: Sendable {
     var generation: Generation
     /// Its egress policies.
     var policies: PolicySet
+    /// The names that price lists are about.
+    var pricedNames: [DomainPattern] = []
+
+    /// The names whose addresses are noted also where no rule is about them.
+    var countedNames: [DomainPattern] { policies.countedNames + pricedNames }
 
     /// The set of a rule's addresses of a family.
     func set(_ rule: Int, _ family: AddressFamily) -> String {

@@ -33,7 +33,7 @@ extension NameService {
                     && known.addresses == member.addresses
                     // No program has limits or budgets, but the proxies mark by limits what they send, and note what both are about.
                     && known.policies.limits == member.policies.limits
-                    && known.policies.countedNames == member.policies.countedNames
+                    && known.countedNames == member.countedNames
             }
             return change
         }
@@ -187,7 +187,7 @@ extension NameService {
         return NameEndpoint(
             id: member.slot, addresses: member.addresses,
             rules: NameRule.rules(of: member.policies),
-            countedNames: member.policies.countedNames,
+            countedNames: member.countedNames,
             limits: setting.limits, denial: setting.denial,
             trustedServers: member.policies.trustedServers(besides: servers),
             servers: servers,

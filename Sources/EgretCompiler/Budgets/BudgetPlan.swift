@@ -100,7 +100,7 @@ public struct BudgetPlan: Hashable, Sendable {
             self.groups = Clause.groups(of: budget.destinations, groups)
         }
 
-        /// Takes the match of a price.
+        /// Takes the match of a price, but for names.
         ///
         /// - Parameters:
         ///   - entry: The price.
@@ -115,7 +115,7 @@ public struct BudgetPlan: Hashable, Sendable {
             self.earlier = earlier.map { Clause($0, after: [], groups: groups) }
         }
 
-        /// Takes the match of a price whose list is asked in order, since ports are asked for.
+        /// Takes the match of a price whose list is asked in order, since ports or names are asked for.
         ///
         /// - Parameters:
         ///   - entry: The price.
@@ -123,6 +123,7 @@ public struct BudgetPlan: Hashable, Sendable {
         ///   - groups: The groups that it names.
         public init(_ entry: PriceList.Entry, of list: String, groups: [String: DestinationGroup]) {
             self.init(entry, after: [], groups: groups)
+            names = entry.patterns(groups)
             services = Service.apart(entry.services)
             self.list = list
         }

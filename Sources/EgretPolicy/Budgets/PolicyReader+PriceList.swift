@@ -78,7 +78,7 @@ extension PolicyReader {
                     "give one of the two another name: what is used is counted by it")
             }
             let cover = entries.first {
-                $0.destinations.isEmpty && $0.services.isEmpty
+                $0.isForAllFarSides && $0.services.isEmpty
                     && ($0.direction == .both || $0.direction == entry.direction)
             }
             if let cover {
@@ -109,7 +109,8 @@ extension PolicyReader {
             entry.name = text
             if text.isEmpty { error(DiagnosticCode.invalidName, at: name.location, "the name is empty", example) }
         }
-        entry.destinations = fields["to"].map { readPricedDestinations($0) } ?? []
+        let peers = fields["to"].map { readCountedPeers($0, "a price") } ?? Peers()
+        (entry.destinations, entry.domains) = (peers.destinations, peers.domains)
         entry.services = readPortsAndApplications(fields, of: "a price")
         if let direction = fields["direction"] {
             entry.direction = word(direction, "direction", as: TrafficBudget.Direction.self) ?? .egress
@@ -117,16 +118,6 @@ extension PolicyReader {
         entry.free = fields["free"].flatMap { readVolume($0) }
         entry.tiers = readTiers(fields, &currency)
         return result.diagnostics.count(where: { $0.severity == .error }) == mistakes ? entry : nil
-    }
-
-    private mutating func readPricedDestinations(_ node: DocumentNode) -> [Destination] {
-        let peers = readCountedPeers(node, "a price")
-        if !peers.domains.isEmpty {
-            error(
-                DiagnosticCode.notSupportedYet, at: node.location, "a price for domains is not supported yet",
-                "write cidr or group")
-        }
-        return peers.destinations
     }
 
     /// Reads `price`, which is one tier, or `tiers`.

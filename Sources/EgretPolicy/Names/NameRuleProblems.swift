@@ -3,13 +3,13 @@
 
 /// Finds uses of names that the language has and this version cannot keep.
 package enum NameRuleProblems {
-    /// The mistakes of some policies and price lists whose groups are known.
+    /// The mistakes of some policies whose groups are known.
     package static func find(
-        in policies: [EgressPolicy], _ lists: [PriceList] = [], groups: [DestinationGroup]
+        in policies: [EgressPolicy], groups: [DestinationGroup]
     ) -> [Diagnostic] {
         let named = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let withNames = Set(groups.filter { !$0.domains.isEmpty }.map(\.name))
-        let ofPolicies = policies.flatMap { policy -> [Diagnostic] in
+        return policies.flatMap { policy -> [Diagnostic] in
             let rules = policy.rules.filter { !PolicySet.patterns(of: $0, in: named).isEmpty }
             let budgets = policy.budgets.filter { !$0.patterns(named).isEmpty }
             let ofRules: [Diagnostic] = rules.compactMap { problem($0, of: policy) }
@@ -18,8 +18,6 @@ package enum NameRuleProblems {
             }
             return ofRules + ofRoutes + budgets.compactMap { problem($0, of: policy) }
         }
-        let prices = lists.flatMap(\.entries)
-        return ofPolicies + prices.compactMap { problem("a price", $0.destinations, $0.location, withNames) }
     }
 
     private static func problem(_ rule: EgressRule, of policy: EgressPolicy) -> Diagnostic? {
