@@ -248,6 +248,8 @@ struct PricedUsageTests {
         #expect(asking.filter { $0.hasSuffix(named) }.count == 1)
         let last = BudgetPlan.name(of: ["meter", "shop/a", "PriceList/cloud", "internet"])
         #expect(asking.last?.contains(last) ?? false)
+        let catalog = PolicyCatalog(egressPolicies: [], priceLists: [list])
+        #expect(catalog.pricedNames.map(\.description) == ["*.video.example"] && !catalog.hasNames)
         #expect(try CountedNameSets.places(of: plan).keys.sorted() == [endpoint().endpoint.linkKey])
     }
 

@@ -205,7 +205,7 @@ extension BudgetPlan {
                 clause, stage.direction, isLed: isLed, of: clause.names.isEmpty ? nil : member.nameOwner,
                 keeping: keeping)
         }
-        addLists(meters, stage, to: chain, &matches, &program) { asked($0, keeping: true) }
+        addLists(meters, to: chain, &matches, &program) { asked($0, keeping: true) }
         for meter in meters where meter.clause.list == nil {
             let account = stage.step == .count ? nil : meter.account
             let effect: Statement =
@@ -229,7 +229,7 @@ extension BudgetPlan {
 
     /// Counts by lists that are asked in order: each in a chain of its own, which the first match leaves.
     private static func addLists(
-        _ meters: [Meter], _ stage: Stage, to chain: String, _ matches: inout Matches, _ program: inout TableProgram,
+        _ meters: [Meter], to chain: String, _ matches: inout Matches, _ program: inout TableProgram,
         _ asked: (Clause) -> Matches.Key
     ) {
         var targets: Swift.Set<String> = []
