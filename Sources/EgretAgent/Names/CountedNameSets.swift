@@ -81,11 +81,11 @@ final class CountedNameSets: Sendable {
     /// Whether no limit and no budget is about names.
     var isEmpty: Bool { links.withLock { $0.values.allSatisfy(\.isEmpty) } }
 
-    /// Whether none of one kind is.
-    func isEmpty(_ user: User) -> Bool { links.withLock { $0[user]?.isEmpty ?? true } }
+    /// Whether no limit, or no budget, is about names.
+    func isUnused(by user: User) -> Bool { links.withLock { $0[user]?.isEmpty ?? true } }
 
     /// The links whose endpoints' limits, or budgets, are about names.
-    func links(of user: User) -> Swift.Set<String> { links.withLock { Swift.Set(($0[user] ?? [:]).keys) } }
+    func linkKeys(of user: User) -> Swift.Set<String> { links.withLock { Swift.Set(($0[user] ?? [:]).keys) } }
 
     /// The sets of a program of limits, by the links whose endpoints' limits ask them.
     static func places(of program: LimitProgram, _ members: [LimitProgram.Member]) -> [String: [Place]] {
@@ -201,7 +201,7 @@ extension NameService {
         of user: CountedNameSets.User, to places: [String: [CountedNameSets.Place]],
         _ body: () throws -> Swift.Set<Table>
     ) throws {
-        guard let counted = proxies.withLock({ $0?.counted }), !(places.isEmpty && counted.isEmpty(user)) else {
+        guard let counted = proxies.withLock({ $0?.counted }), !(places.isEmpty && counted.isUnused(by: user)) else {
             _ = try body()
             return
         }
@@ -215,9 +215,9 @@ extension NameService {
     ///
     /// - Throws: An error of the kernel's.
     func refillBudgets() throws {
-        guard let counted = proxies.withLock({ $0?.counted }), !counted.isEmpty(.budgets) else { return }
+        guard let counted = proxies.withLock({ $0?.counted }), !counted.isUnused(by: .budgets) else { return }
         // What answers give meanwhile, and have given just before, is held when they are done.
-        try registry.changing { try fill(counted.links(of: .budgets), of: .budgets, counted) }
+        try registry.changing { try fill(counted.linkKeys(of: .budgets), of: .budgets, counted) }
     }
 
     private func fill(
@@ -239,7 +239,7 @@ extension NameService {
     /// - Parameter change: The change.
     /// - Throws: An error of the kernel's: the limits would not hold.
     func fillLimits(for change: NameChange) throws {
-        guard let counted = proxies.withLock({ $0?.counted }), !counted.isEmpty(.limits) else { return }
+        guard let counted = proxies.withLock({ $0?.counted }), !counted.isUnused(by: .limits) else { return }
         let now = EgretLinux.BootClock.milliseconds
         for member in change.members {
             try counted.fill(registry.holdings(of: member.slot, now: now), of: .limits, link: member.link)
