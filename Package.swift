@@ -362,7 +362,7 @@ let package = Package(
             dependencies: [
                 "EgretAddressing", "EgretPolicy", "EgretResolution", "EgretEvaluator", "EgretNftables",
                 "EgretCompiler", "EgretNetlinkWire", "EgretLinux", "EgretNetlink", "EgretDataplane", "EgretRoutes",
-                "EgretNetworks", "EgretShaping", "EgretTesting",
+                "EgretNetworks", "EgretRun", "EgretShaping", "EgretTesting",
             ],
             swiftSettings: strict
         ),

@@ -10,14 +10,14 @@ import EgretRun
 struct ForwardingNeeds {
     private let interfaces: [UInt32: InterfaceName]
     private let hasIPv6: Bool
-    private let link: InterfaceName
+    private let links: [InterfaceName]
 
     /// - Parameters:
-    ///   - link: The run's own interface.
+    ///   - links: The interfaces whose packets are passed on.
     ///   - network: The host's.
     ///   - ways: Interfaces that routes lead by, whatever the main table says.
-    init(link: InterfaceName, _ network: HostNetwork, ways: [InterfaceName] = []) {
-        self.link = link
+    init(links: [InterfaceName], _ network: HostNetwork, ways: [InterfaceName] = []) {
+        self.links = links
         let led = network.links.compactMapValues { name in ways.first { $0.rawValue == name } }
         interfaces = network.routedInterfaces.merging(led) { first, _ in first }
         hasIPv6 = network.hasIPv6
@@ -25,7 +25,7 @@ struct ForwardingNeeds {
 
     /// All of them, those included that stand right already.
     var switches: [HostSwitch] {
-        let names = [link] + interfaces.values.sorted()
+        let names = links + interfaces.values.sorted()
         return names.map { HostSwitch(path(.ipv4, $0), needed: "1") }
             + [HostSwitch("net/netfilter/nf_conntrack_acct", needed: "1")] + eventSwitch
             + (hasIPv6 && !isRouter6 ? ipv6Switches(names) : [])

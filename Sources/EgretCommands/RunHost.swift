@@ -95,22 +95,22 @@ final class RunHost {
     /// endpoints: the packet table says so before the switch is moved.
     ///
     /// - Parameters:
-    ///   - link: The link whose packets are passed on.
+    ///   - links: The links whose packets are passed on.
     ///   - network: The host's interfaces.
     ///   - routes: Interfaces that routes lead out by.
     ///   - isAnew: Whether the packet table has been made anew: then it is told again of what was switched on before.
     /// - Throws: An error that says what could not be noted or moved.
     func openForwarding(
-        link: InterfaceName, _ network: HostNetwork, routes: [InterfaceName] = [], isAnew: Bool = false
+        of links: [InterfaceName], _ network: HostNetwork, routes: [InterfaceName] = [], isAnew: Bool = false
     ) throws {
-        let needs = ForwardingNeeds(link: link, network, ways: routes)
+        let needs = ForwardingNeeds(links: links, network, ways: routes)
         var ledger = state.ledger()
         let moves = ledger.prepare(needs.switches + ForwardingNeeds.answers(by: routes)) { path in
             try? Sysctl(path).read()
         }
         if moves.isEmpty && !isAnew { return }
         if !moves.isEmpty { try state.store(ledger) }
-        let opening = isAnew ? ledger.moves(besides: link) : moves
+        let opening = isAnew ? ledger.moves(besides: links) : moves
         var transaction = Transaction()
         for family in AddressFamily.allCases {
             let opened = needs.interfaces(openedBy: opening, family)

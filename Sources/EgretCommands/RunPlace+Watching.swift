@@ -150,7 +150,7 @@ extension RunPlace {
         do {
             let lock = try host.state.lock()
             defer { withExtendedLifetime(lock) {} }
-            try host.openForwarding(link: link, try HostNetwork(host.route), routes: routes.interfaces)
+            try host.openForwarding(of: [link], try HostNetwork(host.route), routes: routes.interfaces)
             routes.hasNewInterfaces = false
         } catch let error as LinuxError {
             // It has gone again in this moment.

@@ -223,7 +223,7 @@ final class RunPlace {
         try verify(program)
         try makeRoutes(for: endpoint)
         try makeLimits(for: endpoint)
-        try host.openForwarding(link: link.name, network, routes: routes?.interfaces ?? [])
+        try host.openForwarding(of: [link.name], network, routes: routes?.interfaces ?? [])
         flows = try KernelFlows(
             logGroup: record.logGroup,
             addresses: plan.endpointAddresses,

@@ -12,7 +12,8 @@ public struct HostNetwork: Sendable {
     public private(set) var addresses: [IPAddress] = []
     /// What addresses and routes of the host cover: nothing there may be given to a run.
     public private(set) var occupied: [IPPrefix] = []
-    /// The interfaces that the host's routes lead to, by index: answers to runs arrive there.
+    /// The interfaces that the host's routes lead to, by index: answers to runs arrive there. A bridge's ports have routes of
+    /// their own, to link-local addresses, and what comes in by them comes in by the bridge: they are not among these.
     public private(set) var routedInterfaces: [UInt32: InterfaceName] = [:]
     /// The names of those that routes to the rest of the world lead to.
     public private(set) var uplinks: Set<String> = []
@@ -33,13 +34,21 @@ public struct HostNetwork: Sendable {
     /// - Parameters:
     ///   - connection: To the host's network namespace.
     ///   - links: All its links, if they are known already.
+    ///   - endpoints: The host's ends of endpoints' links, which see to themselves: they are not among the
+    ///     ``routedInterfaces``.
     /// - Throws: An error that says what could not be read.
-    public init(_ connection: NetlinkConnection, links: [LinkRecord]? = nil) throws {
+    public init(
+        _ connection: NetlinkConnection, links: [LinkRecord]? = nil, besides endpoints: Set<String> = []
+    ) throws {
         let links = try links ?? connection.links()
         self.links = HostNetwork.names(links)
         let own = Set(links.filter { RunLink.isRunInterface($0.name) }.map(\.index))
         try readAddresses(connection, without: own)
-        try readRoutes(connection, without: own, links)
+        let bridges = Set(links.filter { $0.kind == "bridge" }.map(\.index))
+        let arriving = links.filter { link in
+            !endpoints.contains(link.name) && !(link.masterIndex.map(bridges.contains) ?? false)
+        }
+        try readRoutes(connection, without: own, arriving)
         if (try? Sysctl("net/ipv6/conf/default/disable_ipv6").read()) == "1" { hasIPv6 = false }
     }
 

@@ -90,12 +90,17 @@ public struct SwitchLedger: Hashable, Sendable {
         return entries.count < known
     }
 
-    /// Where the switches stand that were moved for others than an interface.
+    /// Where the switches stand that were moved for others than some interfaces.
     ///
-    /// - Parameter name: The interface's.
+    /// - Parameter names: Those of the interfaces.
     /// - Returns: The switches, as they were moved.
-    public func moves(besides name: InterfaceName) -> [HostSwitch] {
-        entries.filter { !$0.path.contains("/\(name)/") }.map { HostSwitch($0.path, needed: $0.ours) }
+    public func moves(besides names: [InterfaceName]) -> [HostSwitch] {
+        let names = Set(names.map(\.rawValue))
+        // The path of an interface's switch: net, family, conf, name, switch.
+        return entries.filter { entry in
+            let parts = entry.path.split(separator: "/")
+            return parts.count != 5 || !names.contains(String(parts[3]))
+        }.map { HostSwitch($0.path, needed: $0.ours) }
     }
 
     /// Takes a switch out of the ledger that nobody needs any more.

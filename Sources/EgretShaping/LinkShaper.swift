@@ -41,6 +41,11 @@ public struct LinkShaper {
         do throws(NetlinkError) {
             let index = try link(name).index
             try limit(index, to: shape)
+            // An address would bring a route, by which whoever reads the host's routes takes it for a way to somewhere. A
+            // kernel without IPv6 refuses this, and gives none.
+            try? connection.request("keep link \(name) without addresses") { sequence throws(WireError) in
+                try RouteWire.disableAddressGeneration(link: index, sequence: sequence)
+            }
             try connection.request("set link \(name) up") { sequence throws(WireError) in
                 try RouteWire.setLink(index, up: true, sequence: sequence)
             }

@@ -1,10 +1,12 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretLinux
 import EgretNetlink
 import EgretNetlinkWire
 import EgretNetworks
+import EgretRun
 import EgretShaping
 import EgretTesting
 import Testing
@@ -44,6 +46,44 @@ struct LinkLookupTests {
         // Nor is a link removed by a name that is not its own.
         try links.remove("other0") { _ in true }
         try expect(links.link(named: "br0"), bridge)
+    }
+
+    @Test("where frames wait there is no address, and so no route by which it would look like a way out")
+    func queues() throws {
+        try OwnThread.run {
+            try Namespace.unshare([.network])
+            try run("ip link add end0 type ifb")
+            let route = try NetlinkConnection.route()
+            let link = try #require(try NetworkLinks(route).link(named: "end0"))
+            let shaper = EndpointShaper(route)
+            try shaper.prepare([
+                link.index: EndpointRates(
+                    egress: .bucket(RateShape(bitsPerSecond: 8_000_000, mtu: 1_500)), isGathered: false)
+            ])
+            let queue = try #require(shaper.queue(of: link.index))
+            let addresses = try route.addresses().map(\.linkIndex)
+            #expect(!addresses.contains(queue))
+            let routes = try HostNetwork(route).routedInterfaces
+            #expect(routes[queue] == nil)
+        }
+    }
+
+    @Test("what the host's routes lead to is not a bridge's port, nor an endpoint's link")
+    func routedInterfaces() throws {
+        try OwnThread.run {
+            try Namespace.unshare([.network])
+            try run(
+                """
+                ip link add br0 type bridge; ip addr add 10.1.0.1/24 dev br0; ip link set br0 up
+                for n in a b c; do ip link add v$n type veth peer name p$n; ip link set p$n up; done
+                ip link set va master br0 up; ip link set vb up; ip link set vc up
+                ip route add 10.2.0.0/24 dev va; ip route add 10.3.0.0/24 dev vb; ip route add 10.4.0.0/24 dev vc
+                """)
+            let route = try NetlinkConnection.route()
+            let names = try HostNetwork(route, besides: ["vb"]).routedInterfaces.values.map(\.rawValue)
+            #expect(names.contains("br0") && names.contains("vc"))
+            #expect(!names.contains("va") && !names.contains("vb"))
+        }
     }
 
     @Test("what waits of an endpoint's other links passes before the queue goes that it was known by")

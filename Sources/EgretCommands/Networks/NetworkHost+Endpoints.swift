@@ -131,7 +131,7 @@ extension NetworkHost {
         try host.dataplane.install(programs.filter, on: BaseProgram.program)
         try host.dataplane.install(programs.translation, on: NetworkProgram.base)
         if network.mode == .routed, let name = InterfaceName(endpoint.hostInterface) {
-            try host.openForwarding(link: name, outside)
+            try host.openForwarding(of: [name], outside)
         }
         endpoint.stage = .ready
         try note(endpoint, &network)

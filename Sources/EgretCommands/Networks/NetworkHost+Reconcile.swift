@@ -95,11 +95,11 @@ extension NetworkHost {
             repairs.append("put the rules of \(network.name) back, which somebody had removed")
         }
         if isThorough { mendLinks(&network) }
-        if network.mode == .routed {
-            let names = network.endpoints.map(\.hostInterface).filter { byName[$0] != nil }
-            try openForwarding(of: names, outside(present), isAnew: isAnew)
-        } else if !network.isIsolated, try links.link(named: network.name) != nil {
-            try openForwarding(of: [network.name], outside(present), isAnew: isAnew)
+        let leading = try leadingLinks(of: network, byName)
+        if !leading.isEmpty {
+            // The host's uplinks may have come since. Endpoints' own links are asked one by one: that takes its time.
+            let own = network.mode == .bridge || isThorough ? leading : []
+            try host.openForwarding(of: own, outside(present), isAnew: isAnew)
         }
         try resume(&network)
     }
@@ -127,11 +127,17 @@ extension NetworkHost {
         try note(waiting, &network)
     }
 
-    /// The host's uplinks may have come since.
-    private func openForwarding(of links: [String], _ outside: HostNetwork, isAnew: Bool) throws {
-        for name in links.compactMap({ InterfaceName($0) }) {
-            try host.openForwarding(link: name, outside, isAnew: isAnew)
+    /// The links by which packets of endpoints come to be passed on.
+    private func leadingLinks(
+        of network: NetworkRecord, _ present: [String: LinkRecord]
+    ) throws -> [InterfaceName] {
+        if network.mode == .routed {
+            return network.endpoints.filter { present[$0.hostInterface] != nil }
+                .compactMap { InterfaceName($0.hostInterface) }
         }
+        // It may have been made a moment ago.
+        let isThere = try !network.isIsolated && links.link(named: network.name) != nil
+        return isThere ? [InterfaceName(network.name)].compactMap(\.self) : []
     }
 
     private func mendBridge(_ network: inout NetworkRecord, _ present: [LinkRecord]) throws {

@@ -50,7 +50,8 @@ final class NetworkHost {
     /// locks, and whoever needs what was made since asks for it by itself.
     func outside(_ present: [LinkRecord]? = nil) throws -> HostNetwork {
         if let knownOutside { return knownOutside }
-        let network = try HostNetwork(host.route, links: present)
+        let endpoints = networks.flatMap { $0.endpoints.map(\.hostInterface) }
+        let network = try HostNetwork(host.route, links: present, besides: Swift.Set(endpoints))
         knownOutside = network
         return network
     }
@@ -149,7 +150,7 @@ final class NetworkHost {
         }
         try install(network)
         if network.mode == .bridge, !network.isIsolated, let name = InterfaceName(network.name) {
-            try host.openForwarding(link: name, outside)
+            try host.openForwarding(of: [name], outside)
         }
     }
 
