@@ -124,7 +124,9 @@ public final class AgentProcess: Sendable {
             now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
-            traffic: traffic, names: (setting, book))
+            traffic: traffic, names: (setting, book),
+            record: KernelRecord(
+                path: "\(places.runtime)/ruleset-\(namespace)", identity: try KernelRecord.identity(namespace)))
         let (routes, names) = (enforcement.routes, enforcement.names)
         let watch = try Watch(besides: enforcement.dataplane)
         let clock = try BootClock.system()

@@ -6,11 +6,11 @@ import EgretNetlinkWire
 public import EgretNftables
 
 /// What the kernel holds of some tables, read once: chains, rules, sets and named objects, and elements as they are asked
-/// for. The rules of a large table, too, are read as they are asked for, and not kept.
+/// for. Rules, too, are read when the first of a table's are asked for; those of a large table chain by chain, and not kept.
 public final class TablePicture {
     private struct Contents {
         var chains: [String: ChainRecord] = [:]
-        /// By chain; `nil` if there are too many to be read at once.
+        /// By chain; `nil` as long as nobody has asked, and if there are too many to be read at once.
         var rules: [String: [RuleRecord]]?
         var sets: [String: SetRecord] = [:]
         var counters: Swift.Set<String> = []
@@ -36,9 +36,6 @@ public final class TablePicture {
         if contents.isEmpty { return }
         for record in try dataplane.chains() { contents[record.table]?.chains[record.chain.name] = record }
         for table in contents.keys {
-            if contents[table]?.chains.count ?? 0 <= TablePicture.mostChainsAtOnce {
-                contents[table]?.rules = Dictionary(grouping: try dataplane.rules(in: table), by: \.chain)
-            }
             for record in try dataplane.sets(in: table) { contents[table]?.sets[record.name] = record }
             for record in try dataplane.objects(in: table) {
                 switch record.kind {
@@ -71,7 +68,12 @@ public final class TablePicture {
     private func rules(of chain: String, in table: Table) throws(NetlinkError) -> [RuleRecord] {
         guard let present = contents[table], present.chains[chain] != nil else { return [] }
         if let rules = present.rules { return rules[chain] ?? [] }
-        return try dataplane.rules(in: table, chain: chain)
+        if present.chains.count > TablePicture.mostChainsAtOnce {
+            return try dataplane.rules(in: table, chain: chain)
+        }
+        let rules = Dictionary(grouping: try dataplane.rules(in: table), by: \.chain)
+        contents[table]?.rules = rules
+        return rules[chain] ?? []
     }
 
     /// The chains that a chain's rules lead to by `jump` and `goto`, in the rules' order.
