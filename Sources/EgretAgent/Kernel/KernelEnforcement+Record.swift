@@ -19,7 +19,7 @@ extension KernelEnforcement {
     ) {
         guard let record else { return }
         notedBases = nil
-        guard plan.hasBase, isPoliced(resolved), let bases = bases() else { return record.forget() }
+        guard plan.hasBase, isPoliced(resolved), let bases = currentBases() else { return record.forget() }
         let fresh = KernelEnforcement.byChain(arrival)
         var contents = KernelRecord.Contents(bases: bases)
         contents.programs.reserveCapacity(plan.generations.used.count)
@@ -27,11 +27,11 @@ extension KernelEnforcement {
         for (key, outline) in plan.outlines {
             let number = outline.generation.rawValue
             let known = areTimesOthers && outline.hasTimes ? nil : digests[number]
-            guard let digest = known ?? digest(of: outline, key, fresh) else { return record.forget() }
+            guard let digest = known ?? programDigest(of: outline, key, fresh) else { return record.forget() }
             contents.programs[number] = digest
         }
         for (slot, endpoint) in plan.endpoints {
-            guard let row = row(endpoint) else { return record.forget() }
+            guard let row = currentRow(endpoint) else { return record.forget() }
             contents.endpoints[slot] = row
         }
         notedBases = bases
@@ -41,7 +41,7 @@ extension KernelEnforcement {
     /// Notes what a change has come to.
     func note(_ step: Step) {
         guard let record else { return }
-        guard plan.hasBase, let bases = bases() else { return record.forget() }
+        guard plan.hasBase, let bases = currentBases() else { return record.forget() }
         var change = KernelRecord.Change()
         if bases != notedBases { change.bases = bases }
         notedBases = bases
@@ -52,7 +52,7 @@ extension KernelEnforcement {
             guard let outline = plan.outline(of: key) else { continue }
             let number = outline.generation.rawValue
             if record.holds(program: number), !(step.isRenewed && outline.hasTimes) { continue }
-            guard let digest = digest(of: outline, key, fresh) else { return record.forget() }
+            guard let digest = programDigest(of: outline, key, fresh) else { return record.forget() }
             change.programs[number] = digest
         }
         change.gonePrograms = step.difference.retired.map(\.rawValue)
@@ -61,14 +61,14 @@ extension KernelEnforcement {
                 change.goneEndpoints.append(slot)
                 continue
             }
-            guard let row = row(endpoint) else { return record.forget() }
+            guard let row = currentRow(endpoint) else { return record.forget() }
             change.endpoints[slot] = row
         }
         record.apply(change)
     }
 
     /// The objects that endpoints share; `nil` if they cannot be noted.
-    private func bases() -> KernelRecord.Bases? {
+    private func currentBases() -> KernelRecord.Bases? {
         if var known = notedBases, known.hasBridgeTable == plan.hasBridgeTable, known.hasOutput == plan.hasOutput,
             known.hasNames == plan.hasNames
         {
@@ -83,7 +83,7 @@ extension KernelEnforcement {
         }
     }
 
-    private func row(_ endpoint: HostEndpoint) -> KernelRecord.Endpoint? {
+    private func currentRow(_ endpoint: HostEndpoint) -> KernelRecord.Endpoint? {
         guard let profile = plan.number(egress: endpoint.egress, ingress: endpoint.ingress) else { return nil }
         let numbers = [endpoint.egress, endpoint.ingress].map { key in
             key.flatMap { plan.outline(of: $0)?.generation.rawValue } ?? 0
@@ -93,7 +93,7 @@ extension KernelEnforcement {
             digest: ContentDigest(of: endpoint.attachment, endpoint.hardwareAddress, endpoint.addresses))
     }
 
-    private func digest(
+    private func programDigest(
         of outline: PolicyProgram, _ key: ProgramKey, _ fresh: [String: TableProgram]
     ) -> ContentDigest? {
         if let chain = outline.program.chains.first, let program = fresh[chain.name] {

@@ -59,12 +59,12 @@ final class KernelEnforcement: Enforcement {
     /// Whether the kernel's tables were last known to hold nothing but what the plan has.
     private var isTidy = false
     /// By what it was known, at the latest take-over, what the kernel held.
-    private(set) var evidence = Evidence.none
+    private(set) var evidence = Evidence.nothing
 
     /// By what it is known what a kernel holds.
     enum Evidence: Equatable {
-        /// Nothing was taken over yet.
-        case none
+        /// Nobody has looked yet.
+        case nothing
         /// It was read back and compared.
         case comparison
         /// A former agent has noted it, and nobody has changed anything since; `isWhole` if it was all that there should be.

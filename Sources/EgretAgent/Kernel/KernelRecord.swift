@@ -351,7 +351,7 @@ private struct Row {
         first = UInt32(truncatingIfNeeded: endpoint.profile)
         second = UInt32(endpoint.egress) << 16 | UInt32(endpoint.ingress)
         digest = endpoint.digest
-        third = endpoint.queueIndex.map(Int64.init) ?? -1
+        third = endpoint.queueIndex.map { Int64($0) } ?? -1
     }
 
     init(_ bytes: [UInt8], at place: Int) {
