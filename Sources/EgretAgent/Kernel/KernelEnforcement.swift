@@ -143,6 +143,9 @@ final class KernelEnforcement: Enforcement {
         return try counters.merging(dataplane.counters(in: LimitProgram.table)) { first, _ in first }
     }
 
+    /// With a record: what is adopted keeps its counters, and of what goes they are read before.
+    var readsCountersThatGo: Bool { record?.hasLeft ?? false }
+
     func rateCounts() throws -> [RateCounts] { try shaper.counts() }
 
     func sharedRates() throws -> [SharedRate] {
@@ -194,6 +197,7 @@ final class KernelEnforcement: Enforcement {
             } catch is GenerationAllocator.Exhausted {
                 // The same: there may be less to do.
             }
+            readLast()
         }
         do {
             return try take(to: state, at: time, believing: nil)
@@ -209,6 +213,8 @@ final class KernelEnforcement: Enforcement {
             return FoundState(try dataplane.picture(of: HostPlan.tables))
         }
         guard let noted = try RecordedState(left, dataplane) else { throw NotAsNoted() }
+        // Limits are compared by themselves, and may be made anew.
+        if let limited = try? dataplane.counters(in: LimitProgram.table) { traffic.note(limited) }
         return noted
     }
 

@@ -130,6 +130,9 @@ final class KernelRecord: Sendable {
         }
     }
 
+    /// Whether a former agent has left anything that nobody has taken yet.
+    var hasLeft: Bool { state.withLock { $0.left != nil } }
+
     // MARK: - Whether it is to be believed
 
     /// Notes that the kernel may be otherwise from now on.
