@@ -229,6 +229,28 @@ public final class TablePicture {
         return found
     }
 
+    fileprivate func drift(of programs: [TableProgram], areAll: Bool) throws(NetlinkError) -> [Drift] {
+        var found: [Drift] = []
+        for program in programs { found += try drift(of: program) }
+        if areAll { found += try strays(besides: programs) }
+        return found
+    }
+
+    /// Whether tables hold objects besides those of programs, which are all there.
+    fileprivate func holdsMore(than programs: [TableProgram]) -> Bool {
+        contents.contains { table, present in
+            let own = programs.filter { $0.table == table }
+            let chains = Swift.Set(own.lazy.flatMap(\.chains).map(\.name))
+            let sets = Swift.Set(own.lazy.flatMap(\.sets).map(\.name))
+            let counters = Swift.Set(own.lazy.flatMap(\.counters).map(\.name))
+            let limits = Swift.Set(own.lazy.flatMap(\.limits).map(\.name))
+            let quotas = Swift.Set(own.lazy.flatMap(\.quotas).map(\.name))
+            return present.chains.count != chains.count || present.sets.count != sets.count
+                || present.counters.count != counters.count || present.limits.count != limits.count
+                || present.quotas.count != quotas.count
+        }
+    }
+
     /// The sets that programs share, as far as they hold elements that none of the programs has put there.
     fileprivate func strays(besides programs: [TableProgram]) throws(NetlinkError) -> [Drift] {
         let meant = programs.sharedElements
@@ -281,10 +303,20 @@ extension Dataplane {
     /// - Throws: `NetlinkError` if the kernel cannot be asked.
     public func drift(of programs: [TableProgram], areAll: Bool = false) throws(NetlinkError) -> [Drift] {
         if programs.isEmpty { return [] }
+        return try picture(of: Swift.Set(programs.map(\.table)).sorted()).drift(of: programs, areAll: areAll)
+    }
+
+    /// Compares programs as ``drift(of:areAll:)`` does, where nobody else has anything in their tables.
+    ///
+    /// - Parameter programs: The programs.
+    /// - Returns: What is otherwise, and whether the tables hold chains, sets or named objects besides; that is not known where
+    ///   anything is otherwise.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func comparison(
+        of programs: [TableProgram]
+    ) throws(NetlinkError) -> (drift: [Drift], holdsMore: Bool) {
+        if programs.isEmpty { return ([], false) }
         let picture = try picture(of: Swift.Set(programs.map(\.table)).sorted())
-        var found: [Drift] = []
-        for program in programs { found += try picture.drift(of: program) }
-        if areAll { found += try picture.strays(besides: programs) }
-        return found
+        return (try picture.drift(of: programs, areAll: true), picture.holdsMore(than: programs))
     }
 }

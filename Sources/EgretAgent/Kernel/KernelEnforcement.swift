@@ -576,12 +576,13 @@ final class KernelEnforcement: Enforcement {
         var found: [String] = []
         if ruleset != soundRuleset || limits.isNeeded { comparisons += 1 }
         if ruleset != soundRuleset {
-            found = try dataplane.drift(of: plan.tablePrograms, areAll: true).map(\.description)
+            let comparison = try dataplane.comparison(of: plan.tablePrograms)
+            found = comparison.drift.map(\.description)
             if found.isEmpty {
                 soundRuleset = ruleset
                 // Whoever has committed something may have left objects that no program has.
-                isTidy = false
-                if !isStale { record?.vouch(for: ruleset, isTidy: false) }
+                isTidy = !comparison.holdsMore
+                if !isStale { record?.vouch(for: ruleset, isTidy: isTidy) }
             }
         }
         if plan.hasNames { found += try diversion.drift() }
