@@ -217,31 +217,52 @@ struct RecordedTakeOverTests {
         }
     }
 
+    /// An agent that loses what the kernel answers in the middle of a change, and ends. On return its socket is closed: its
+    /// tables are nobody's.
+    ///
+    /// - Parameters:
+    ///   - calls: So many answers come before.
+    ///   - old: What is in force.
+    ///   - new: What is to be.
+    /// - Returns: Whether the change failed, and whether an answer was lost.
+    /// - Throws: An error if the old state cannot be taken over.
+    private func breakOff(
+        after calls: Int, from old: DesiredState, to new: DesiredState
+    ) throws -> (change: Bool, socket: Bool) {
+        let socket = try FailingSocket()
+        let agent = try agent("build 1", Dataplane(NetlinkConnection(socket)))
+        _ = try agent.take(to: old, at: RecordedTakeOverTests.time)
+        socket.fail(.receiveInterrupted, after: calls)
+        do {
+            _ = try agent.apply(new, at: RecordedTakeOverTests.time)
+            return (false, socket.hasFailed)
+        } catch {
+            return (true, socket.hasFailed)
+        }
+    }
+
     @Test("an agent that is killed in the middle of a change leaves nothing to be believed")
     func killed() throws {
         try withLinks { endpoints in
             let (old, new) = (try state(endpoints), try state(endpoints, others: [0, 1, 2]))
+            var failures = 0
             _ = try takeOver(old)
-            for calls in 0..<30 {
-                let socket = try FailingSocket()
-                var hasFailed = false
-                do {
-                    let agent = try agent("build 1", Dataplane(NetlinkConnection(socket)))
-                    _ = try agent.take(to: old, at: RecordedTakeOverTests.time)
-                    socket.fail(.receiveInterrupted, after: calls)
-                    _ = try agent.apply(new, at: RecordedTakeOverTests.time)
-                } catch {
-                    hasFailed = true
-                }
+            for calls in 0..<40 {
+                let failed = try breakOff(after: calls, from: old, to: new)
                 let left = KernelRecord(path: directory.path + "/ruleset", identity: "build 1").takeLeft()
                 let ruleset = try Dataplane(try NetlinkConnection.netfilter()).rulesetGeneration()
-                if hasFailed { #expect(left == nil, "\(calls)") }
-                if let left, left.ruleset == ruleset { #expect(try isRight(new, at: RecordedTakeOverTests.time)) }
+                if failed.change {
+                    failures += 1
+                    #expect(left == nil, "\(calls)")
+                } else if let left, left.ruleset == ruleset {
+                    #expect(try isRight(new, at: RecordedTakeOverTests.time), "\(calls)")
+                }
                 let evidence = try takeOver(new)
-                if hasFailed { #expect(evidence == .comparison, "\(calls)") }
+                if failed.change { #expect(evidence == .comparison, "\(calls)") }
                 _ = try takeOver(old)
-                if !socket.hasFailed { break }
+                if !failed.socket { break }
             }
+            #expect(failures > 3)
         }
     }
 
