@@ -21,8 +21,6 @@ struct RecordedState: HeldState {
     private(set) var clearance: [Transaction.Step] = []
     private(set) var isWhole = false
     private(set) var digests: [UInt16: ContentDigest] = [:]
-    /// The numbers of programs that are not what they should be.
-    private var refused: Swift.Set<UInt16> = []
 
     /// Looks at what the kernel may have done by itself. There is no such state if a table is not there.
     ///
@@ -78,12 +76,12 @@ struct RecordedState: HeldState {
         if bases.hasOutput { plan.adoptOutput() }
         if bases.hasNames { plan.adoptNames() }
         guard plan.hasNames == bases.hasNames, ContentDigest(of: plan.bases) == bases.digest else { return false }
-        let policies = resolved.policies
+        adoptPrograms(resolved, into: &plan)
         for slot in resolved.slots {
             guard let row = left.contents.endpoints[slot],
                 let endpoint = resolved.hostEndpoint(slot, queueIndex: queueIndex)
             else { continue }
-            adopt(endpoint, row, policies, into: &plan)
+            adopt(endpoint, row, into: &plan)
         }
         plan.generations.use(Swift.Set(digests.keys))
         plan.adoptBases(bases.tables)
@@ -96,19 +94,12 @@ struct RecordedState: HeldState {
         return true
     }
 
-    private mutating func adopt(
-        _ endpoint: HostEndpoint, _ row: KernelRecord.Endpoint, _ policies: [ProgramKey: PolicySet],
-        into plan: inout HostPlan
-    ) {
+    private func adopt(_ endpoint: HostEndpoint, _ row: KernelRecord.Endpoint, into plan: inout HostPlan) {
         guard row.queueIndex == endpoint.queueIndex else { return }
         for (key, number) in [(endpoint.egress, row.egress), (endpoint.ingress, row.ingress)] {
             guard let key else {
                 if number != 0 { return }
                 continue
-            }
-            if plan.outline(of: key) == nil {
-                guard let policies = policies[key] else { return }
-                adopt(number, as: key, policies, into: &plan)
             }
             if plan.outline(of: key)?.generation.rawValue != number { return }
         }
@@ -116,23 +107,58 @@ struct RecordedState: HeldState {
         plan.adopt(endpoint, number: row.profile)
     }
 
-    private mutating func adopt(
-        _ number: UInt16, as key: ProgramKey, _ policies: PolicySet, into plan: inout HostPlan
-    ) {
-        if refused.contains(number) || digests[number] != nil { return }
-        // Programs with names: as where all is read back, their sets have what others have resolved.
-        guard let generation = Generation(rawValue: number), policies.nameClauses.isEmpty,
-            let noted = left.contents.programs[number]
-        else {
-            refused.insert(number)
-            return
+    // MARK: - Programs
+
+    /// A program that may be what was noted.
+    private struct Candidate: Sendable {
+        var key: ProgramKey
+        var policies: PolicySet
+        var generation: Generation
+        var noted: ContentDigest
+    }
+
+    /// So many programs are compiled before those that are right are kept, without their rules.
+    private static let portion = 512
+
+    /// Puts the programs into a plan that come to what was noted.
+    private mutating func adoptPrograms(_ resolved: ResolvedState, into plan: inout HostPlan) {
+        let all = candidates(resolved)
+        // It has no programs yet: what compiling needs of it stays the same.
+        let compiler = plan
+        for first in stride(from: 0, to: all.count, by: RecordedState.portion) {
+            let some = Array(all[first..<min(first + RecordedState.portion, all.count)])
+            let compiled = AllProcessors.map(some, inPortionsOf: 16) { candidate -> PolicyProgram? in
+                let program = compiler.program(
+                    of: candidate.policies, as: candidate.key, generation: candidate.generation)
+                return ContentDigest(of: program.program) == candidate.noted ? program : nil
+            }
+            for (candidate, program) in zip(some, compiled) {
+                guard let program else { continue }
+                plan.adopt(program, as: candidate.key, with: candidate.policies)
+                digests[candidate.generation.rawValue] = candidate.noted
+            }
         }
-        let program = plan.program(of: policies, as: key, generation: generation)
-        guard ContentDigest(of: program.program) == noted else {
-            refused.insert(number)
-            return
+    }
+
+    /// The programs that endpoints are to have and are noted to have, each once.
+    private func candidates(_ resolved: ResolvedState) -> [Candidate] {
+        let policies = resolved.policies
+        var keys: Swift.Set<ProgramKey> = []
+        var numbers: Swift.Set<UInt16> = []
+        var found: [Candidate] = []
+        for slot in resolved.slots {
+            guard let row = left.contents.endpoints[slot], let endpoint = resolved.hostEndpoint(slot) else { continue }
+            for (key, number) in [(endpoint.egress, row.egress), (endpoint.ingress, row.ingress)] {
+                // Programs with names: as where all is read back, their sets have what others have resolved.
+                guard let key, !keys.contains(key), !numbers.contains(number), let policies = policies[key],
+                    let generation = Generation(rawValue: number), let noted = left.contents.programs[number],
+                    policies.nameClauses.isEmpty
+                else { continue }
+                keys.insert(key)
+                numbers.insert(number)
+                found.append(Candidate(key: key, policies: policies, generation: generation, noted: noted))
+            }
         }
-        plan.adopt(program, as: key, with: policies)
-        digests[number] = noted
+        return found
     }
 }
