@@ -125,8 +125,10 @@ public final class AgentProcess: Sendable {
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
             traffic: traffic, names: (setting, book),
-            record: KernelRecord(
-                path: "\(places.runtime)/ruleset-\(namespace)", identity: try KernelRecord.identity(namespace)))
+            // Without an identity nothing is noted, and the next agent reads everything back.
+            record: (try? KernelRecord.identity(namespace)).map { identity in
+                KernelRecord(path: "\(places.runtime)/ruleset-\(namespace)", identity: identity)
+            })
         let (routes, names) = (enforcement.routes, enforcement.names)
         let watch = try Watch(besides: enforcement.dataplane)
         let clock = try BootClock.system()
