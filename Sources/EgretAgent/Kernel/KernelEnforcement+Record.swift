@@ -20,7 +20,7 @@ extension KernelEnforcement {
         guard let record else { return }
         notedBases = nil
         guard plan.hasBase, isPoliced(resolved), let bases = currentBases() else { return record.forget() }
-        let fresh = KernelEnforcement.byChain(arrival)
+        let fresh = KernelEnforcement.digests(of: arrival)
         var contents = KernelRecord.Contents(bases: bases)
         contents.programs.reserveCapacity(plan.generations.used.count)
         contents.endpoints.reserveCapacity(plan.endpoints.count)
@@ -45,7 +45,7 @@ extension KernelEnforcement {
         var change = KernelRecord.Change()
         if bases != notedBases { change.bases = bases }
         notedBases = bases
-        let fresh = KernelEnforcement.byChain(step.difference.arrival)
+        let fresh = KernelEnforcement.digests(of: step.difference.arrival)
         var keys = Swift.Set(step.policies.keys)
         if step.isRenewed { keys.formUnion(plan.outlines.lazy.filter { $0.value.hasTimes }.map(\.key)) }
         for key in keys {
@@ -94,19 +94,20 @@ extension KernelEnforcement {
     }
 
     private func programDigest(
-        of outline: PolicyProgram, _ key: ProgramKey, _ fresh: [String: TableProgram]
+        of outline: PolicyProgram, _ key: ProgramKey, _ fresh: [String: ContentDigest]
     ) -> ContentDigest? {
-        if let chain = outline.program.chains.first, let program = fresh[chain.name] {
-            return ContentDigest(of: program)
-        }
+        if let chain = outline.program.chains.first, let digest = fresh[chain.name] { return digest }
         return plan.program(of: key).flatMap { ContentDigest(of: $0.program) }
     }
 
-    /// Programs by their first chain, which is named after the generation.
-    private static func byChain(_ programs: [TableProgram]) -> [String: TableProgram] {
-        Dictionary(
-            programs.compactMap { program in program.chains.first.map { ($0.name, program) } },
-            uniquingKeysWith: { first, _ in first })
+    /// The digests of programs, by the first chain of each, which is named after the generation.
+    private static func digests(of programs: [TableProgram]) -> [String: ContentDigest] {
+        let digests = AllProcessors.map(programs) { program -> ContentDigest? in ContentDigest(of: program) }
+        var found: [String: ContentDigest] = [:]
+        for (program, digest) in zip(programs, digests) {
+            if let chain = program.chains.first { found[chain.name] = digest }
+        }
+        return found
     }
 }
 
