@@ -114,6 +114,7 @@ public final class AgentProcess: Sendable {
         let traffic = TrafficBook()
         let trafficStore = AgentProcess.trafficStore("\(places.state)/traffic.sqlite", traffic, namespace, log)
         let book = NameBook(traffic: traffic, now: { WallTime.now.seconds }, log: log)
+        let budgetTable = Dataplane(try NetlinkConnection.netfilter())
         let setting = NameService.Setting(
             path: "\(places.runtime)/names-\(namespace)", bootID: try NetworkStore.currentBootID(),
             servers: {
@@ -121,7 +122,7 @@ public final class AgentProcess: Sendable {
             },
             areServersChosen: !reach.nameServers.isEmpty, trust: reach.serverTrust, denial: reach.nameDenial,
             limits: reach.nameLimits, kept: manager.map { KeptSockets($0, handed: handed, log: log) },
-            now: { WallTime.now.seconds })
+            budgets: budgetTable.batchSender, now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
             traffic: traffic, names: (setting, book),
@@ -137,9 +138,8 @@ public final class AgentProcess: Sendable {
             try FeedFetcher(group: MultiThreadedEventLoopGroup.singleton, authorities: feedAuthorities),
             uptime: clock.uptime, log: log)
         let budgets = try BudgetKeeper(
-            Dataplane(try NetlinkConnection.netfilter()),
-            try UsageStore(path: "\(places.state)/usage.sqlite", log: log),
-            kernel: "\(try NetworkStore.currentBootID()) \(namespace)")
+            budgetTable, try UsageStore(path: "\(places.state)/usage.sqlite", log: log),
+            kernel: "\(try NetworkStore.currentBootID()) \(namespace)", names: names)
         let links = try WatchedLinks()
         let agent = Agent(
             loop: group.next(), store: try PolicyStore(path: "\(places.state)/agent.sqlite"), enforcement: enforcement,
