@@ -150,6 +150,7 @@ let package = Package(
                 "EgretCompiler", "EgretNetlinkWire", "EgretDocuments", "EgretLinux", "EgretNetlink", "EgretDataplane",
                 "EgretFlows", "EgretNetworks", "EgretSources", "EgretRun", "EgretRoutes", "EgretShaping", "EgretNames",
                 "EgretDNSWire", "EgretGreetingWire",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -34,6 +34,10 @@ int64_t egret_read(int32_t descriptor, void *bytes, size_t count) { RETRY(read(d
 
 int64_t egret_write(int32_t descriptor, const void *bytes, size_t count) { RETRY(write(descriptor, bytes, count)); }
 
+int64_t egret_write_at(int32_t descriptor, const void *bytes, size_t count, int64_t offset) {
+    RETRY(pwrite(descriptor, bytes, count, (off_t)offset));
+}
+
 int32_t egret_duplicate(int32_t descriptor, int32_t minimum) { RETRY(fcntl(descriptor, F_DUPFD_CLOEXEC, minimum)); }
 
 int32_t egret_pipe(int32_t *read_end, int32_t *write_end) {

@@ -199,7 +199,9 @@ public actor Agent {
     }
 
     private func take() throws {
-        noting(traffic: "counters") { traffic.note(try enforcement.counters()) }
+        if !enforcement.readsCountersThatGo {
+            noting(traffic: "counters") { traffic.note(try enforcement.counters()) }
+        }
         try source.noteTakeOver()
         hold(try takeWhatIsThere())
         hasTaken = true

@@ -125,7 +125,11 @@ public final class AgentProcess: Sendable {
             budgets: budgetTable.batchSender, now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
-            traffic: traffic, names: (setting, book))
+            traffic: traffic, names: (setting, book),
+            // Without an identity nothing is noted, and the next agent reads everything back.
+            record: (try? KernelRecord.identity(namespace)).map { identity in
+                KernelRecord(path: "\(places.runtime)/ruleset-\(namespace)", identity: identity)
+            })
         let (routes, names) = (enforcement.routes, enforcement.names)
         let watch = try Watch(besides: enforcement.dataplane)
         let clock = try BootClock.system()

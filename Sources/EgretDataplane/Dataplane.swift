@@ -141,6 +141,11 @@ public final class Dataplane {
     /// What lets another thread put elements into sets by this one's socket: tables may be its own.
     public var batchSender: BatchSender { connection.batchSender }
 
+    /// Has somebody told of each transaction that is committed by way of this, its ``batchSender`` included.
+    ///
+    /// - Parameter note: Takes the number of transactions so far, before the next one is sent, on the thread that has committed.
+    public func tellCommits(to note: @escaping @Sendable (Int) -> Void) { connection.committed = note }
+
     /// The ruleset's number without what was committed by way of this: equal numbers mean that nobody else has changed
     /// anything meanwhile.
     public func foreignGeneration() throws(NetlinkError) -> UInt32 {
@@ -168,9 +173,17 @@ public final class Dataplane {
         }
     }
 
-    func chains() throws(NetlinkError) -> [ChainRecord] {
+    /// The chains of a table, without their rules; none if there is no such table.
+    ///
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    /// - Complexity: O(*n*) in the chains of all tables of the family.
+    public func chains(in table: Table) throws(NetlinkError) -> [Chain] {
+        try chains(of: table.family).filter { $0.table == table }.map(\.chain)
+    }
+
+    func chains(of family: TableFamily? = nil) throws(NetlinkError) -> [ChainRecord] {
         try dump("list chains", NftablesWire.decodeChain) { sequence throws(WireError) in
-            try NftablesWire.chainsRequest(sequence: sequence)
+            try NftablesWire.chainsRequest(family: family, sequence: sequence)
         }
     }
 

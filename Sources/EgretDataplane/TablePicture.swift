@@ -6,11 +6,11 @@ import EgretNetlinkWire
 public import EgretNftables
 
 /// What the kernel holds of some tables, read once: chains, rules, sets and named objects, and elements as they are asked
-/// for. The rules of a large table, too, are read as they are asked for, and not kept.
+/// for. Rules, too, are read when the first of a table's are asked for; those of a large table chain by chain, and not kept.
 public final class TablePicture {
     private struct Contents {
         var chains: [String: ChainRecord] = [:]
-        /// By chain; `nil` if there are too many to be read at once.
+        /// By chain; `nil` as long as nobody has asked, and if there are too many to be read at once.
         var rules: [String: [RuleRecord]]?
         var sets: [String: SetRecord] = [:]
         var counters: Swift.Set<String> = []
@@ -36,9 +36,6 @@ public final class TablePicture {
         if contents.isEmpty { return }
         for record in try dataplane.chains() { contents[record.table]?.chains[record.chain.name] = record }
         for table in contents.keys {
-            if contents[table]?.chains.count ?? 0 <= TablePicture.mostChainsAtOnce {
-                contents[table]?.rules = Dictionary(grouping: try dataplane.rules(in: table), by: \.chain)
-            }
             for record in try dataplane.sets(in: table) { contents[table]?.sets[record.name] = record }
             for record in try dataplane.objects(in: table) {
                 switch record.kind {
@@ -71,7 +68,12 @@ public final class TablePicture {
     private func rules(of chain: String, in table: Table) throws(NetlinkError) -> [RuleRecord] {
         guard let present = contents[table], present.chains[chain] != nil else { return [] }
         if let rules = present.rules { return rules[chain] ?? [] }
-        return try dataplane.rules(in: table, chain: chain)
+        if present.chains.count > TablePicture.mostChainsAtOnce {
+            return try dataplane.rules(in: table, chain: chain)
+        }
+        let rules = Dictionary(grouping: try dataplane.rules(in: table), by: \.chain)
+        contents[table]?.rules = rules
+        return rules[chain] ?? []
     }
 
     /// The chains that a chain's rules lead to by `jump` and `goto`, in the rules' order.
@@ -227,6 +229,28 @@ public final class TablePicture {
         return found
     }
 
+    fileprivate func drift(of programs: [TableProgram], areAll: Bool) throws(NetlinkError) -> [Drift] {
+        var found: [Drift] = []
+        for program in programs { found += try drift(of: program) }
+        if areAll { found += try strays(besides: programs) }
+        return found
+    }
+
+    /// Whether tables hold objects besides those of programs, which are all there.
+    fileprivate func holdsMore(than programs: [TableProgram]) -> Bool {
+        contents.contains { table, present in
+            let own = programs.filter { $0.table == table }
+            let chains = Swift.Set(own.lazy.flatMap(\.chains).map(\.name))
+            let sets = Swift.Set(own.lazy.flatMap(\.sets).map(\.name))
+            let counters = Swift.Set(own.lazy.flatMap(\.counters).map(\.name))
+            let limits = Swift.Set(own.lazy.flatMap(\.limits).map(\.name))
+            let quotas = Swift.Set(own.lazy.flatMap(\.quotas).map(\.name))
+            return present.chains.count != chains.count || present.sets.count != sets.count
+                || present.counters.count != counters.count || present.limits.count != limits.count
+                || present.quotas.count != quotas.count
+        }
+    }
+
     /// The sets that programs share, as far as they hold elements that none of the programs has put there.
     fileprivate func strays(besides programs: [TableProgram]) throws(NetlinkError) -> [Drift] {
         let meant = programs.sharedElements
@@ -279,10 +303,20 @@ extension Dataplane {
     /// - Throws: `NetlinkError` if the kernel cannot be asked.
     public func drift(of programs: [TableProgram], areAll: Bool = false) throws(NetlinkError) -> [Drift] {
         if programs.isEmpty { return [] }
+        return try picture(of: Swift.Set(programs.map(\.table)).sorted()).drift(of: programs, areAll: areAll)
+    }
+
+    /// Compares programs as ``drift(of:areAll:)`` does, where nobody else has anything in their tables.
+    ///
+    /// - Parameter programs: The programs.
+    /// - Returns: What is otherwise, and whether the tables hold chains, sets or named objects besides; that is not known where
+    ///   anything is otherwise.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func comparison(
+        of programs: [TableProgram]
+    ) throws(NetlinkError) -> (drift: [Drift], holdsMore: Bool) {
+        if programs.isEmpty { return ([], false) }
         let picture = try picture(of: Swift.Set(programs.map(\.table)).sorted())
-        var found: [Drift] = []
-        for program in programs { found += try picture.drift(of: program) }
-        if areAll { found += try picture.strays(besides: programs) }
-        return found
+        return (try picture.drift(of: programs, areAll: true), picture.holdsMore(than: programs))
     }
 }

@@ -157,6 +157,23 @@ extension Descriptor {
         }
     }
 
+    /// Writes all the bytes at a place of a file; wherever else is written or read stays where it was.
+    ///
+    /// - Parameters:
+    ///   - bytes: The bytes.
+    ///   - place: Where they begin. Behind the file's end it grows.
+    /// - Throws: ``LinuxError`` if they cannot be written; a part of them may have been.
+    public func write(_ bytes: [UInt8], at place: Int64) throws(LinuxError) {
+        var offset = 0
+        while offset < bytes.count {
+            let written = unsafe bytes.withUnsafeBytes { buffer in
+                let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[offset...])
+                return unsafe egret_write_at(number, rest.baseAddress, rest.count, place + Int64(offset))
+            }
+            offset += Int(try check(written, "write to descriptor", "\(number)"))
+        }
+    }
+
     /// Writes the text as UTF-8.
     public func write(_ text: String) throws(LinuxError) {
         try write(Array(text.utf8))

@@ -6,6 +6,10 @@ import EgretNetlinkWire
 import Synchronization
 
 /// A batch of nf_tables messages as bytes, the last of which asks to be acknowledged.
+///
+/// The first message behind the beginning has the flag `NLM_F_ECHO`: if the batch changes anything, the kernel tells the sender the
+/// ruleset's new number (`NFT_MSG_NEWGEN`) before it acknowledges. A batch of nothing but elements that are there already gives
+/// the ruleset no other number.
 public struct RawBatch: Sendable {
     /// The bytes.
     public var bytes: [UInt8]
@@ -56,15 +60,19 @@ extension NetlinkConnection {
         }
         try send(batch.bytes, operation)
         var refusal: NetlinkAcknowledgement?
+        var hasChanged = false
         while true {
-            for message in try receive(operation)
-            where message.type == NetlinkControl.error && message.sequence &- batch.first < batch.end &- batch.first {
+            for message in try receive(operation) where message.sequence &- batch.first < batch.end &- batch.first {
+                guard message.type == NetlinkControl.error else {
+                    if (try? NftablesWire.decodeGeneration(message)) != nil { hasChanged = true }
+                    continue
+                }
                 let answer = try decode(message, operation)
                 if !answer.isSuccess, refusal == nil { refusal = answer }
                 // The last message's answer is the last, and an error of the batch as a whole the only one.
                 guard message.sequence == batch.acknowledged || !answer.isSuccess else { continue }
                 if let refusal { throw NetlinkError(refusal, operation: operation) }
-                commits += 1
+                if hasChanged { countCommit() }
                 return
             }
         }

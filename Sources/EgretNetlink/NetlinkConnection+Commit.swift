@@ -50,7 +50,7 @@ extension NetlinkConnection {
             }
         }
         if let error = NetlinkError(refused: refused, operation: operation) { throw error }
-        commits += 1
+        countCommit()
     }
 
     /// Whether the kernel knows an nf_tables expression, by trying: for a namespace that is thrown away.

@@ -39,7 +39,10 @@ public final class NetlinkConnection {
     /// Held for each exchange of messages, from the request to its last answer.
     let gate = Mutex(())
     /// How many transactions have been committed.
-    public internal(set) var commits = 0
+    public private(set) var commits = 0
+    /// Is told of each transaction with their number, as soon as the kernel has acknowledged it and before the next one, on the
+    /// thread that has committed it. To be set before there are two.
+    public var committed: (@Sendable (Int) -> Void)?
 
     /// Uses a socket that nobody else reads.
     public init(_ socket: any DatagramSocket, firstSequence: UInt32 = 1) {
@@ -236,6 +239,12 @@ public final class NetlinkConnection {
                 }
             }
         }
+    }
+
+    /// Counts a transaction. The gate is held.
+    func countCommit() {
+        commits += 1
+        committed?(commits)
     }
 
     /// Reserves the sequence numbers that `encode` uses, from the one it is given to the one it says is the last.

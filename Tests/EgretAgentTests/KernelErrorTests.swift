@@ -73,9 +73,10 @@ struct KernelErrorTests {
         let directory = try TemporaryDirectory()
         try withLinks { endpoints in
             let socket = try FailingSocket()
+            let path = "\(directory.path)/ruleset"
             let enforcement = try KernelEnforcement(
                 directory: "\(directory.path)/bridges", routes: "\(directory.path)/routes",
-                Dataplane(NetlinkConnection(socket)))
+                record: KernelRecord(path: path, identity: ""), Dataplane(NetlinkConnection(socket)))
             let time: Int64 = 1_800_000_000
             var old = try state(endpoints, 0)
             _ = try enforcement.take(to: old, at: time)
@@ -91,6 +92,7 @@ struct KernelErrorTests {
                         #expect(try holds(new, at: time), "\(failure) \(calls)")
                     } catch {
                         failed += 1
+                        #expect(KernelRecord(path: path, identity: "").takeLeft() == nil, "\(failure) \(calls)")
                         socket.behave()
                         let (isOld, isNew) = (try holds(old, at: time), try holds(new, at: time))
                         #expect(isOld != isNew, "\(failure) \(calls): \(error)")

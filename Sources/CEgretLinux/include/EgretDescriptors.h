@@ -99,6 +99,7 @@ int32_t egret_open_at(int32_t directory, const char *path, int32_t flags, uint32
 int32_t egret_close(int32_t descriptor);
 int64_t egret_read(int32_t descriptor, void *bytes, size_t count);
 int64_t egret_write(int32_t descriptor, const void *bytes, size_t count);
+int64_t egret_write_at(int32_t descriptor, const void *bytes, size_t count, int64_t offset);
 int32_t egret_duplicate(int32_t descriptor, int32_t minimum);
 int32_t egret_pipe(int32_t *read_end, int32_t *write_end);
 int32_t egret_set_nonblocking(int32_t descriptor, int32_t on);

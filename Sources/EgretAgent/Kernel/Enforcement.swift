@@ -121,6 +121,8 @@ protocol Enforcement: AnyObject {
     func holdsPolicies() throws -> Bool
     /// What the counters of programs show, by name.
     func counters() throws -> [String: CounterValue]
+    /// Whether counters are read by ``take(to:at:)`` as far as they may be about to go: nobody need read all of them before.
+    var readsCountersThatGo: Bool { get }
     /// What has become of the traffic of endpoints with rates of their own.
     func rateCounts() throws -> [RateCounts]
     /// What has become of the traffic that waits for rates that endpoints share.
@@ -134,6 +136,9 @@ protocol Enforcement: AnyObject {
 }
 
 extension Enforcement {
+    /// Nothing is read by the way.
+    var readsCountersThatGo: Bool { false }
+
     /// Never, for what keeps no queues.
     func hearsOfQueues() throws -> Bool { false }
 

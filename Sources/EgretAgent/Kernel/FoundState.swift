@@ -13,11 +13,11 @@ import EgretPolicy
 ///
 /// Which program is whose, the kernel's own maps say: they lead an endpoint's packets to it. Whether it is right is
 /// seen by compiling the policies under its number and comparing all of it.
-struct FoundState {
+struct FoundState: HeldState {
     private let picture: TablePicture
-    /// What must be taken out of the shared maps: elements that lead to nothing that stays, and former times of rules.
     private(set) var clearance: [Transaction.Step] = []
-    /// The numbers of programs that are right, and of those that are not.
+    /// Of the programs that are right, and the numbers of those that are not.
+    private(set) var digests: [UInt16: ContentDigest] = [:]
     private var adopted: Swift.Set<UInt16> = []
     private var refused: Swift.Set<UInt16> = []
     private var soundChains: [Int: Bool] = [:]
@@ -26,7 +26,16 @@ struct FoundState {
         self.picture = picture
     }
 
-    /// The numbers of endpoints' checks that are at their interfaces already.
+    var names: KernelNames { KernelNames(picture.holdings) }
+
+    var tables: Swift.Set<Table> { picture.tables }
+
+    /// Times are compared by themselves.
+    var horizon: ClosedRange<Int64>? { nil }
+
+    /// What else is there is not looked at.
+    var isWhole: Bool { false }
+
     func slots(of endpoints: [AgentEndpoint]) -> [ResolvedState.Link: Int] {
         let chains = picture.chainsByDevice(in: HostBase.frameTable)
         var found: [ResolvedState.Link: Int] = [:]
@@ -37,15 +46,6 @@ struct FoundState {
         return found
     }
 
-    /// Puts what is right into a plan without endpoints.
-    ///
-    /// - Parameters:
-    ///   - plan: The plan. Every number in the kernel rests in it.
-    ///   - resolved: What should be in the kernel.
-    ///   - isPoliced: Whether endpoints are known to the kernel; `nil` if they are where any policy is about any.
-    ///   - queueIndex: Where an endpoint's frames wait if its rate is limited.
-    /// - Returns: `false` if the shared objects are missing or otherwise than they should be; nothing can stay then.
-    /// - Throws: `NetlinkError` if the kernel cannot be asked.
     mutating func adopt(
         into plan: inout HostPlan, _ resolved: ResolvedState, isPoliced: Bool? = nil,
         queueIndex: (AgentEndpoint) -> UInt32? = { _ in nil }
@@ -76,7 +76,8 @@ struct FoundState {
             plan.generations.use(adopted)
         }
         plan.adoptBases(picture.tables)
-        try clear(plan, bases.bases + (plan.hasNames ? [plan.nameBase].compactMap(\.self) : []))
+        clearance += try picture.clearance(
+            to: plan, bases.bases + (plan.hasNames ? [plan.nameBase].compactMap(\.self) : []))
         return true
     }
 
@@ -174,17 +175,6 @@ struct FoundState {
         clearance += try picture.renewal(ofTimesOf: program.program)
         plan.adopt(program, as: key, with: policies)
         adopted.insert(generation.rawValue)
-    }
-
-    /// Takes out of the shared sets whatever leads elsewhere than the plan.
-    private mutating func clear(_ plan: HostPlan, _ bases: [TableProgram]) throws(NetlinkError) {
-        let meant = plan.sharedElements
-        for base in bases where picture.tables.contains(base.table) {
-            for set in base.sets {
-                let kept = meant[base.table]?[set.name] ?? []
-                let stale = try picture.elements(of: set.name, in: base.table).filter { !kept.contains($0) }
-                if let step = picture.removal(of: stale, from: set.name, in: base.table) { clearance.append(step) }
-            }
-        }
+        digests[generation.rawValue] = ContentDigest(of: program.program)
     }
 }

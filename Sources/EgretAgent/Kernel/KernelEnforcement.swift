@@ -54,6 +54,27 @@ final class KernelEnforcement: Enforcement {
     /// The ruleset's number, without the enforcement's own transactions, when the kernel was last known to be at the plan.
     private var soundRuleset: UInt32?
     private(set) var comparisons = 0
+    /// What the kernel holds, for whoever takes over when this process is gone; `nil` to have it read back.
+    let record: KernelRecord?
+    /// The objects that endpoints share, as they were noted last.
+    var notedBases: KernelRecord.Bases?
+    /// Whether the kernel's tables were last known to hold nothing but what the plan has.
+    private var isTidy = false
+    /// By what it was known, at the latest take-over, what the kernel held.
+    private(set) var evidence = Evidence.nothing
+
+    /// By what it is known what a kernel holds.
+    enum Evidence: Equatable {
+        /// Nobody has looked yet.
+        case nothing
+        /// It was read back and compared.
+        case comparison
+        /// A former agent has noted it, and nobody has changed anything since; `isWhole` if it was all that there should be.
+        case record(isWhole: Bool)
+    }
+
+    /// What a former agent has noted is of no use.
+    private struct NotAsNoted: Error {}
     /// Whether the kernel may be otherwise than the plan: until it is taken over again.
     private(set) var isStale = true
     /// Whether the kernel was ever brought anywhere, or was to be.
@@ -72,23 +93,26 @@ final class KernelEnforcement: Enforcement {
     ///   - quarantine: The bridges that let nothing pass but what policed endpoints send and are sent.
     ///   - traffic: Hears of programs that come and go, with what they counted.
     ///   - names: What names need.
+    ///   - record: Where it is noted what the kernel holds.
     /// - Throws: `NetlinkError` if the kernel cannot be spoken to.
     convenience init(
         directory: String, routes: String, quarantine: [BridgePattern] = [], traffic: TrafficBook = TrafficBook(),
-        names: (NameService.Setting, NameBook)? = nil
+        names: (NameService.Setting, NameBook)? = nil, record: KernelRecord? = nil
     ) throws {
         try self.init(
             directory: directory, routes: routes, quarantine: quarantine, traffic: traffic, names: names,
-            Dataplane(try NetlinkConnection.netfilter()))
+            record: record, Dataplane(try NetlinkConnection.netfilter()))
     }
 
     /// Uses a connection to nf_tables that nobody else uses.
     init(
         directory: String, routes: String, quarantine: [BridgePattern] = [], traffic: TrafficBook = TrafficBook(),
-        names: (setting: NameService.Setting, book: NameBook)? = nil,
+        names: (setting: NameService.Setting, book: NameBook)? = nil, record: KernelRecord? = nil,
         generations: ClosedRange<UInt16> = KernelEnforcement.generations, _ dataplane: Dataplane
     ) throws {
         self.generations = generations
+        self.record = record
+        if let record { dataplane.tellCommits { record.note(commits: $0) } }
         let ways = try RouteService(directory: routes)
         self.routes = ways
         self.traffic = traffic
@@ -120,6 +144,9 @@ final class KernelEnforcement: Enforcement {
         if !limits.isNeeded { return counters }
         return try counters.merging(dataplane.counters(in: LimitProgram.table)) { first, _ in first }
     }
+
+    /// With a record: what is adopted keeps its counters, and of what goes they are read before.
+    var readsCountersThatGo: Bool { record?.hasLeft ?? false }
 
     func rateCounts() throws -> [RateCounts] { try shaper.counts() }
 
@@ -164,11 +191,33 @@ final class KernelEnforcement: Enforcement {
     // MARK: - Changing the kernel
 
     func take(to state: DesiredState, at time: Int64) throws -> [EnforcedEndpoint] {
-        do {
-            return try take(to: state, at: time, anew: false)
-        } catch is GenerationAllocator.Exhausted {
-            return try take(to: state, at: time, anew: true)
+        if let left = record?.takeLeft() {
+            do {
+                return try take(to: state, at: time, believing: left)
+            } catch is NotAsNoted {
+                // It is read back instead.
+            } catch is GenerationAllocator.Exhausted {
+                // The same: there may be less to do.
+            }
+            readLast()
         }
+        do {
+            return try take(to: state, at: time, believing: nil)
+        } catch is GenerationAllocator.Exhausted {
+            return try take(to: state, at: time, believing: nil, anew: true)
+        }
+    }
+
+    /// What the kernel holds: by what was noted, if nobody has committed anything since, and read back otherwise.
+    private func heldState(_ left: KernelRecord.Left?) throws -> any HeldState {
+        guard let left else {
+            evidence = .comparison
+            return FoundState(try dataplane.picture(of: HostPlan.tables))
+        }
+        guard let noted = try RecordedState(left, dataplane) else { throw NotAsNoted() }
+        // Limits are compared by themselves, and may be made anew.
+        if let limited = try? dataplane.counters(in: LimitProgram.table) { traffic.note(limited) }
+        return noted
     }
 
     /// Takes over what the kernel holds.
@@ -176,25 +225,32 @@ final class KernelEnforcement: Enforcement {
     /// - Parameters:
     ///   - state: What is wanted.
     ///   - time: Now, in seconds since 1970.
+    ///   - left: What a former agent has noted; `nil` to read it back.
     ///   - anew: Whether nothing of it stays, and its programs' numbers may be given again at once, where no
     ///     connection carries them: for when what is not right holds so many numbers that there are none to put beside them.
     /// - Returns: All endpoints.
-    /// - Throws: An error of the kernel's; `GenerationAllocator.Exhausted` if there are too few numbers.
-    private func take(to state: DesiredState, at time: Int64, anew: Bool) throws -> [EnforcedEndpoint] {
+    /// - Throws: An error of the kernel's; `GenerationAllocator.Exhausted` if there are too few numbers; ``NotAsNoted``, where
+    ///   nothing has changed.
+    private func take(
+        to state: DesiredState, at time: Int64, believing left: KernelRecord.Left?, anew: Bool = false
+    ) throws -> [EnforcedEndpoint] {
         isStale = true
+        record?.doubt()
         hasBegun = true
         quarantine = quarantine(of: state)
         let ruleset = try dataplane.foreignGeneration()
+        // The kernel's own number: what it was when the former agent noted that all was sound.
+        if let left, try dataplane.rulesetGeneration() != left.ruleset { throw NotAsNoted() }
         try dataplane.claim(KernelEnforcement.tables)
-        let picture = try dataplane.picture(of: HostPlan.tables)
-        let held = KernelNames(picture.holdings)
+        var found = try heldState(left)
+        let held = found.names
         let carried = Swift.Set(try NetworkConnections(netfilter).marks().map(KernelEnforcement.generation))
         let former = held.generations.union(plan.generations.resting).union(plan.generations.used)
         var next = HostPlan(
             logGroup: KernelEnforcement.logGroup,
             generations: GenerationAllocator(range: generations, resting: anew ? carried : former.union(carried)),
-            horizon: ScheduleHorizon.seconds(at: time), quarantine: quarantine, firstProfile: held.nextProfile)
-        var found = FoundState(picture)
+            horizon: found.horizon ?? ScheduleHorizon.seconds(at: time), quarantine: quarantine,
+            firstProfile: held.nextProfile)
         names?.know(neighboursOf: state)
         try startNames(for: state, &next)
         let known = found.slots(of: state.endpoints)
@@ -207,6 +263,10 @@ final class KernelEnforcement: Enforcement {
         try prepareQueues(wanted, among: fresh)
         let isPoliced = isPoliced(fresh)
         let isSound = try !anew && found.adopt(into: &next, fresh, isPoliced: isPoliced) { queue(of: $0, wanted) }
+        if left != nil {
+            if !isSound { throw NotAsNoted() }
+            evidence = .record(isWhole: found.isWhole)
+        }
         let adopted = Swift.Set(next.outlines.values.map(\.generation))
         let kept = known.filter { next.endpoints[$0.value] != nil }
         if kept.count < known.count {
@@ -218,6 +278,8 @@ final class KernelEnforcement: Enforcement {
         change.policies = fresh.policies
         change.endpoints =
             isPoliced ? fresh.slots.compactMap { fresh.hostEndpoint($0) { queue(of: $0, wanted) } } : []
+        let isRenewed = ScheduleHorizon.isDue(next.horizon, at: time)
+        if isRenewed { change.horizon = ScheduleHorizon.seconds(at: time) }
         let difference = try next.apply(change)
         try bridges.prepare(for: isPoliced ? state.endpoints : [], among: state.endpoints, isThorough: true)
         try routes.take(wanted.routes, localNetworks: wanted.localNetworks)
@@ -228,11 +290,11 @@ final class KernelEnforcement: Enforcement {
         if !isPoliced {
             self.names.change(naming) { _ in }
         } else if isSound {
-            try complete(picture, to: next, difference, after: found.clearance, naming)
+            try complete(found, to: next, difference, naming)
         } else {
             try self.names.change(naming) { fill in
                 try self.names?.fillLimits(for: naming)
-                try replaceAll(picture, difference)
+                try replaceAll(found.tables, difference)
                 fill()
             }
         }
@@ -240,6 +302,8 @@ final class KernelEnforcement: Enforcement {
         if anew { try forgetConnections(carrying: next.generations.used.intersection(former)) }
         let enforced = try finish(nil)
         traffic.keep(Swift.Set(plan.generations.used))
+        noteAll(difference.arrival, adopted: found.digests, areTimesOthers: isRenewed)
+        isTidy = true
         try settle(ruleset, isSound: true)
         return enforced
     }
@@ -254,27 +318,28 @@ final class KernelEnforcement: Enforcement {
 
     /// What is there is sound: what it lacks of a plan comes beside it, and what is not of the plan goes.
     private func complete(
-        _ picture: TablePicture, to next: HostPlan, _ difference: HostDifference, after clearance: [Transaction.Step],
-        _ naming: NameChange
+        _ found: any HeldState, to next: HostPlan, _ difference: HostDifference, _ naming: NameChange
     ) throws {
+        let (bases, tables) = (next.bases, found.tables)
         let arrival = difference.arrival.filter { program in
-            !next.bases.contains(program) || program == HostOutput.program || !picture.tables.contains(program.table)
+            !bases.contains(program) || program == HostOutput.program || program == next.nameBase
+                || !tables.contains(program.table)
         }
         var switching = difference.switching
-        switching.steps = clearance + switching.steps
+        switching.steps = found.clearance + switching.steps
         try self.names.change(naming) { fill in
             try self.names?.fillLimits(for: naming)
             try dataplane.apply(
                 arrival: arrival, switching: switching, departure: difference.departure, beforeSwitch: fill,
-                beforeDeparture: { readLast() })
+                beforeDeparture: { found.isWhole ? readLast(of: difference.departure) : readLast() })
         }
-        try dataplane.sweep(HostPlan.tables, keeping: next.tableOutlines)
+        if !found.isWhole { try dataplane.sweep(HostPlan.tables, keeping: next.tableOutlines) }
     }
 
     /// Nothing to take over, or what is there is of another version, or broken: all of it in one transaction.
-    private func replaceAll(_ picture: TablePicture, _ difference: HostDifference) throws(NetlinkError) {
+    private func replaceAll(_ tables: Swift.Set<Table>, _ difference: HostDifference) throws(NetlinkError) {
         var whole = Transaction()
-        for table in HostPlan.tables where picture.tables.contains(table) { whole.append(.deleteTable, in: table) }
+        for table in HostPlan.tables where tables.contains(table) { whole.append(.deleteTable, in: table) }
         for table in Swift.Set(difference.arrival.map(\.table)).sorted() {
             whole.append(dataplane.addition(of: table), in: table)
         }
@@ -289,6 +354,7 @@ final class KernelEnforcement: Enforcement {
     func apply(_ state: DesiredState, at time: Int64) throws -> [EnforcedEndpoint] {
         if isStale || quarantine != quarantine(of: state) { return try take(to: state, at: time) }
         isStale = true
+        record?.doubt()
         let wasPoliced = isPoliced(resolved)
         let areOthers = resolved.endpoints != state.endpoints
         if areOthers { names?.know(neighboursOf: state) }
@@ -322,6 +388,7 @@ final class KernelEnforcement: Enforcement {
         traffic.retire(difference.retired.map(\.rawValue))
         demands = step.demands
         let enforced = try finish(areOthers ? nil : step.affected)
+        if isPoliced == wasPoliced { note(step) } else { noteAll(difference.arrival) }
         try settle(ruleset, isSound: ruleset == soundRuleset)
         return enforced
     }
@@ -361,7 +428,7 @@ final class KernelEnforcement: Enforcement {
     }
 
     /// Whether endpoints are known to the kernel: beside a quarantined bridge all are.
-    private func isPoliced(_ resolved: ResolvedState) -> Bool {
+    func isPoliced(_ resolved: ResolvedState) -> Bool {
         resolved.isPoliced || !quarantine.isEmpty || resolved.endpoints.contains { !$0.limits.isEmpty }
     }
 
@@ -380,6 +447,7 @@ final class KernelEnforcement: Enforcement {
     /// Notes that the kernel is as it should be, if nobody else has committed anything since a moment.
     private func settle(_ ruleset: UInt32, isSound: Bool) throws {
         soundRuleset = try isSound && dataplane.foreignGeneration() == ruleset ? ruleset : nil
+        if let soundRuleset { record?.vouch(for: soundRuleset, isTidy: isTidy) }
     }
 
     /// What a new state comes to.
@@ -388,6 +456,10 @@ final class KernelEnforcement: Enforcement {
         var difference: HostDifference
         /// The endpoints whose programs, routes or limits may be others.
         var affected: Swift.Set<Int>
+        /// The endpoints whose frames may wait elsewhere.
+        var requeued: Swift.Set<Int>
+        /// Whether the times of rules are others.
+        var isRenewed: Bool
         /// The routes and limits of all endpoints.
         var demands: EndpointDemands
         /// The numbers of endpoints that are gone.
@@ -407,13 +479,15 @@ final class KernelEnforcement: Enforcement {
         try prepare(wanted, resolved)
         var change = HostPlan.Change()
         change.policies = found.policies
+        var requeued: Swift.Set<Int> = []
         if isPoliced(resolved) {
             // As soon as there is a policy for one, the frames of all are checked: an address in a policy must be
             // nobody else's.
             var slots = wasPoliced ? found.touched : Swift.Set(resolved.slots)
             if !wanted.rates.isEmpty || !demands.rates.isEmpty {
                 for (endpoint, slot) in zip(resolved.endpoints, resolved.slots)
-                where plan.endpoints[slot]?.queueIndex != queue(of: endpoint, wanted) { slots.insert(slot) }
+                where plan.endpoints[slot]?.queueIndex != queue(of: endpoint, wanted) { requeued.insert(slot) }
+                slots.formUnion(requeued)
             }
             change.endpoints = slots.compactMap { resolved.hostEndpoint($0) { queue(of: $0, wanted) } }
             change.removed = found.removed
@@ -424,8 +498,8 @@ final class KernelEnforcement: Enforcement {
         let difference = try plan.apply(change)
         let affected = found.keys.reduce(into: found.touched) { $0.formUnion(resolved.slots(with: $1)) }
         return Step(
-            difference: difference, affected: affected, demands: wanted, removed: found.removed,
-            policies: found.policies)
+            difference: difference, affected: affected, requeued: requeued, isRenewed: change.horizon != nil,
+            demands: wanted, removed: found.removed, policies: found.policies)
     }
 
     /// Notes that the kernel is at the plan.
@@ -506,8 +580,14 @@ final class KernelEnforcement: Enforcement {
         var found: [String] = []
         if ruleset != soundRuleset || limits.isNeeded { comparisons += 1 }
         if ruleset != soundRuleset {
-            found = try dataplane.drift(of: plan.tablePrograms, areAll: true).map(\.description)
-            if found.isEmpty { soundRuleset = ruleset }
+            let comparison = try dataplane.comparison(of: plan.tablePrograms)
+            found = comparison.drift.map(\.description)
+            if found.isEmpty {
+                soundRuleset = ruleset
+                // Whoever has committed something may have left objects that no program has.
+                isTidy = !comparison.holdsMore
+                if !isStale { record?.vouch(for: ruleset, isTidy: isTidy) }
+            }
         }
         if plan.hasNames { found += try diversion.drift() }
         return try found + bridges.drift() + routes.drift() + shaper.drift() + pools.drift() + redirections.drift()

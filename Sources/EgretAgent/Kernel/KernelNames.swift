@@ -13,6 +13,13 @@ struct KernelNames {
     /// Above the numbers of endpoints' chains: `endpoint-7`.
     private(set) var nextSlot = 0
 
+    /// Notes numbers that are known.
+    init(generations: Swift.Set<UInt16>, nextProfile: Int, nextSlot: Int) {
+        self.generations = generations
+        self.nextProfile = nextProfile
+        self.nextSlot = nextSlot
+    }
+
     init(_ holdings: [Table: TableHoldings]) {
         for name in holdings.values.flatMap({ $0.chains + $0.sets + $0.counters + $0.limits }) {
             let parts = name.split(separator: "-", maxSplits: 1)

@@ -96,6 +96,9 @@ struct PolicyReading: Sendable {
         _ documents: [StoredDocument], _ timeZones: TimeZoneDatabase, _ former: PolicyReading?
     ) -> [DocumentReading] {
         let (old, known) = (former?.documents ?? [], former?.parts ?? [])
+        if old.isEmpty {
+            return AllProcessors.map(documents) { document in DocumentReading(document, timeZones: timeZones) }
+        }
         var later: [StoredDocument: DocumentReading]?
         var parts: [DocumentReading] = []
         parts.reserveCapacity(documents.count)

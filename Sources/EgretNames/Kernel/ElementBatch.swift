@@ -35,8 +35,11 @@ struct ElementBatch {
     private(set) var lastSequence: UInt32
     /// Where the flags of the last message are.
     private var flagsPlace: Int?
+    /// Whether the sender is told if the batch has changed anything.
+    private let isEchoed: Bool
 
-    init(table: String, isOfFrames: Bool = false, firstSequence: UInt32) {
+    init(table: String, isOfFrames: Bool = false, firstSequence: UInt32, isEchoed: Bool = false) {
+        self.isEchoed = isEchoed
         self.table = table
         family = isOfFrames ? 5 : 1
         self.firstSequence = firstSequence
@@ -60,7 +63,9 @@ struct ElementBatch {
     /// Appends a message for one set.
     mutating func append(_ verb: Verb, set: String, _ elements: [Element]) {
         // NLM_F_REQUEST, with NLM_F_CREATE or NLM_F_ACK.
-        let flags: UInt16 = verb == .add ? 0x401 : verb == .get ? 0x005 : 0x001
+        var flags: UInt16 = verb == .add ? 0x401 : verb == .get ? 0x005 : 0x001
+        // NLM_F_ECHO: for the word of the ruleset's number, the kernel looks at the first message behind the batch's beginning.
+        if isEchoed, flagsPlace == nil { flags |= 0x008 }
         let start = open(type: 10 << 8 | verb.rawValue, flags: flags, family: family, resource: 0)
         flagsPlace = start + 6
         // NFTA_SET_ELEM_LIST_TABLE, _SET, _ELEMENTS.

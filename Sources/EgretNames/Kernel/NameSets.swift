@@ -235,8 +235,9 @@ public final class NameSets: Sendable {
 
     func send(coming: [String: [ElementBatch.Element]], going: [String: [ElementBatch.Element]]) throws {
         if coming.values.allSatisfy(\.isEmpty) && going.values.allSatisfy(\.isEmpty) { return }
-        func batch(_ first: UInt32) -> ElementBatch {
-            var batch = ElementBatch(table: table, isOfFrames: isOfFrames, firstSequence: first)
+        func batch(_ first: UInt32, isEchoed: Bool = false) -> ElementBatch {
+            var batch = ElementBatch(
+                table: table, isOfFrames: isOfFrames, firstSequence: first, isEchoed: isEchoed)
             for (verb, sets) in [(ElementBatch.Verb.delete, going), (.add, coming)] {
                 for (name, elements) in sets {
                     // A message's attribute holds at most 64 KiB.
@@ -252,7 +253,7 @@ public final class NameSets: Sendable {
         switch way {
         case .shared(let sender):
             try sender.commit("add addresses to the sets of names") { first in
-                var batch = batch(first)
+                var batch = batch(first, isEchoed: true)
                 let bytes = batch.finish()
                 return RawBatch(
                     bytes: bytes, first: first, end: batch.lastSequence, acknowledged: batch.acknowledgedSequence)
