@@ -4,6 +4,19 @@
 import CEgretLinux
 
 extension InternetSocket {
+    /// A TCP connection that another process has made or accepted.
+    ///
+    /// - Parameter descriptor: The connection.
+    /// - Returns: The connection.
+    /// - Throws: ``LinuxError`` if it is something else.
+    public static func connection(adopting descriptor: Descriptor) throws(LinuxError) -> InternetSocket {
+        let state = try SocketState(of: descriptor)
+        guard state.transport == .stream, !state.isListening else {
+            throw LinuxError(.invalid, operation: "take over a connection")
+        }
+        return try InternetSocket(adopting: descriptor)
+    }
+
     /// A TCP socket to which the kernel may lead connections for any address (`tproxy`): needs `CAP_NET_ADMIN`.
     public static func transparentListener(at own: SocketAddress, backlog: Int32 = 1_024) throws(LinuxError)
         -> InternetSocket
