@@ -44,6 +44,14 @@ extension InternetSocket {
         public var bytesSent: UInt64
         /// Segments that were sent.
         public var segmentsSent: UInt64
+
+        /// Puts the numbers together.
+        public init(bytesReceived: UInt64, segmentsReceived: UInt64, bytesSent: UInt64, segmentsSent: UInt64) {
+            self.bytesReceived = bytesReceived
+            self.segmentsReceived = segmentsReceived
+            self.bytesSent = bytesSent
+            self.segmentsSent = segmentsSent
+        }
     }
 
     /// What a TCP connection has moved so far; `nil` if the kernel does not tell.
