@@ -125,7 +125,8 @@ int64_t egret_unix_receive_message(
     ssize_t received;
     do {
         received = recvmsg(descriptor, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (received < 0 && errno == EINTR);
+        // The other end has closed with something unread (ECONNRESET). That is told once, before what it has sent.
+    } while (received < 0 && (errno == EINTR || errno == ECONNRESET));
     if (received < 0) return -errno;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part != NULL; part = CMSG_NXTHDR(&message, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;

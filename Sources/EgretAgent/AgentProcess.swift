@@ -90,13 +90,16 @@ public final class AgentProcess: Sendable {
     ///   - feedAuthorities: A file of certificates in PEM that servers of feeds are trusted by, besides the system's.
     ///   - manager: Keeps sockets for the next agent.
     ///   - handed: What it has handed to this process: what a former agent had it keep.
+    ///   - hasRelay: Whether another process holds connections, so that they go on without the agent: only where this process's
+    ///     program calls ``RelayProcess/run(_:telling:)`` before anything else.
     ///   - log: Takes lines for whoever runs the agent; called on any thread.
     /// - Returns: The agent with its threads; ``stop()`` ends them.
     /// - Throws: ``AlreadyRunning``; an error that says why the store cannot be used, or the kernel not be brought there.
     ///   The kernel is then as it was.
     public static func start(
         _ places: Places = Places(), reach: Reach = Reach(), feedAuthorities: String? = nil,
-        manager: ServiceManager? = nil, handed: [HandedDescriptor] = [], log: @escaping @Sendable (String) -> Void
+        manager: ServiceManager? = nil, handed: [HandedDescriptor] = [], hasRelay: Bool = false,
+        log: @escaping @Sendable (String) -> Void
     ) async throws -> AgentProcess {
         try Directory.make(places.state, mode: 0o700)
         guard let lock = try FileLock.tryAcquire("\(places.state)/agent.lock") else {
@@ -114,18 +117,20 @@ public final class AgentProcess: Sendable {
         let traffic = TrafficBook()
         let trafficStore = AgentProcess.trafficStore("\(places.state)/traffic.sqlite", traffic, namespace, log)
         let book = NameBook(traffic: traffic, now: { WallTime.now.seconds }, log: log)
+        let names = "\(places.runtime)/names-\(namespace)"
         let setting = NameService.Setting(
-            path: "\(places.runtime)/names-\(namespace)", bootID: try NetworkStore.currentBootID(),
+            path: names, bootID: try NetworkStore.currentBootID(),
             servers: {
                 reach.nameServers.isEmpty ? HostResolvers.addresses().map { NameServer($0) } : reach.nameServers
             },
             areServersChosen: !reach.nameServers.isEmpty, trust: reach.serverTrust, denial: reach.nameDenial,
             limits: reach.nameLimits, kept: manager.map { KeptSockets($0, handed: handed, log: log) },
+            relay: hasRelay ? RelayProcess(path: "\(names).relay") : nil,
             now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
             traffic: traffic, names: (setting, book))
-        let (routes, names) = (enforcement.routes, enforcement.names)
+        let (routes, service) = (enforcement.routes, enforcement.names)
         let watch = try Watch(besides: enforcement.dataplane)
         let clock = try BootClock.system()
         let feeds = FeedKeeper(
@@ -149,10 +154,10 @@ public final class AgentProcess: Sendable {
             defaultAction: reach.defaultAction, timeZones: SystemTimeZones.database(),
             networkNamespace: namespace,
             now: { WallTime.now.seconds }, traffic: traffic, trafficStore: trafficStore, clock: clock,
-            feeds: feeds, names: names, budgets: budgets, log: log)
+            feeds: feeds, names: service, budgets: budgets, log: log)
         try await agent.start()
         // Where the kernel is left as it is, what it leads to is too.
-        if await agent.hasTaken { names?.settle() }
+        if await agent.hasTaken { service?.settle() }
         routes.start(log: log) { authors in Task { await agent.kernelChanged(by: authors) } }
         let engines = reach.engines.sorted { $0.key < $1.key }.map { name, path in
             EngineFollower(
@@ -162,7 +167,7 @@ public final class AgentProcess: Sendable {
         // What runs already has its policies before anybody is told that the agent is ready.
         let following = await follow(engines)
         let listener = AgentProcess.listener(traffic, log)
-        return AgentProcess(agent, group, watch, routes, names, listener, [lock, place], following)
+        return AgentProcess(agent, group, watch, routes, service, listener, [lock, place], following)
     }
 
     private static func follow(_ engines: [EngineFollower]) async -> [Task<Void, Never>] {

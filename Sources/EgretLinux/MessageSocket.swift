@@ -119,8 +119,6 @@ public final class MessageSocket: Sendable {
             }
         }
         if received == Int64(-egret_eagain) { return .nothing }
-        // ECONNRESET: it ended with something unread.
-        if received == -104 { return .ended }
         let length = Int(try check(received, "receive a message"))
         let attached = numbers.prefix(Int(count)).map { Descriptor(owning: $0) }
         return length == 0 ? .ended : .message(count: length, attached: attached)

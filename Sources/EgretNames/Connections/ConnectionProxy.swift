@@ -172,6 +172,11 @@ public final class ConnectionProxy: Sendable {
         loop.wake()
     }
 
+    /// Ends the connections that a process holds: where no proxy is any more that could judge them.
+    ///
+    /// - Parameter socket: A connection to the process, which is not used again.
+    public static func endConnections(heldBy socket: MessageSocket) { RelayCustody(socket).endAll() }
+
     /// Says that all endpoints are known that were there when the proxy began: what the holding process has of others ends. Without
     /// that it ends a minute after it was told of.
     public func settle() {

@@ -116,7 +116,7 @@ final class RelayLoop {
     /// Ends the patience with clients that have said no name in time.
     func tick() {
         nextTick = now + 250
-        if hasBegun { claim() }
+        claim()
         if arePaused {
             arePaused = false
             pause(false)

@@ -52,10 +52,10 @@ public final class ConnectionKeeper {
             listeners: [], port: 0)
         try loop.add(listener.descriptor, .readable, token: ConnectionKeeper.listenerToken)
         relay.ended = { [unowned self] connection, volume in
-            connections[connection.token] = nil
-            tell(.ended(connection.token, volume))
+            self.connections[connection.token] = nil
+            self.tell(.ended(connection.token, volume))
         }
-        relay.ask = { [unowned self] connection, speech in tell(.asks(connection.token, speech)) }
+        relay.ask = { [unowned self] connection, speech in self.tell(.asks(connection.token, speech)) }
     }
 
     /// Works until there is nothing to do any more: when no proxy is there, and no connection.
@@ -74,6 +74,7 @@ public final class ConnectionKeeper {
 
     /// Does what there is to do, after so many milliseconds at most.
     func work(milliseconds: Int32) throws(LinuxError) {
+        flush()
         let events = try loop.happened(milliseconds)
         relay.now = BootClock.milliseconds
         for (token, happened) in events {
@@ -130,9 +131,10 @@ public final class ConnectionKeeper {
             guard isWriting == waiting.isEmpty else { return }
             isWriting = !waiting.isEmpty
             try loop.change(
-                agent.descriptor, isWriting ? [.readable, .writable] : .readable, token: ConnectionKeeper.agentToken)
+                agent.descriptor, isWriting ? [.readable, .writable] : [.readable], token: ConnectionKeeper.agentToken)
         } catch {
-            dropAgent()
+            // It is gone. What it has said before is still to be heard.
+            waiting = []
         }
     }
 
@@ -155,7 +157,8 @@ public final class ConnectionKeeper {
     private func hear(_ message: RelayMessage, _ attached: [Descriptor]) throws {
         switch message {
         case .take(let connection, let state):
-            guard connection.number >= next, connection.number.isMultiple(of: 2), connection.number < .max - 2 else {
+            guard connection.number >= next, connection.number.isMultiple(of: 2), connection.number < UInt64.max - 2
+            else {
                 throw RelayFormatError()
             }
             next = connection.number + 2

@@ -73,7 +73,7 @@ extension RelayLoop {
         case .held(let connection): custody.unclaimed[connection.number] = connection
         case .listed:
             custody.listed = now
-            if hasBegun { claim() }
+            claim()
         case .ended(let number, let volume):
             custody.unclaimed[number] = nil
             custody.questions[number] = nil
@@ -112,7 +112,9 @@ extension RelayLoop {
 
     /// Takes what a former proxy's connections are on the books of their endpoints, or ends them.
     func claim() {
-        guard let custody, let listed = custody.listed, !custody.unclaimed.isEmpty else { return }
+        guard hasBegun || isSettled, let custody, let listed = custody.listed, !custody.unclaimed.isEmpty else {
+            return
+        }
         let isOver = isSettled || now >= listed + RelayCustody.memory
         do {
             for (number, connection) in custody.unclaimed {
@@ -182,7 +184,7 @@ extension RelayLoop {
     /// Waits for room where something waits for that.
     private func settleHolder() {
         guard let custody else { return }
-        let events: EventLoop.Events = custody.isBehind ? [.readable, .writable] : .readable
+        let events: EventLoop.Events = custody.isBehind ? [.readable, .writable] : [.readable]
         try? loop.change(custody.socket.descriptor, events, token: RelayCustody.token)
     }
 
