@@ -232,7 +232,7 @@ final class NameService: Sendable {
                 proxies = running
                 hold(other)
                 let isHeld = connections.isHeld
-                connections.stop()
+                connections.leave()
                 if !isHeld { other.begin() }
             }
             if let failure { throw failure }

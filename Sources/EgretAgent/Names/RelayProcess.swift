@@ -92,10 +92,14 @@ public final class RelayProcess: Sendable {
             "/proc/self/exe", arguments: [NativeString(RelayProcess.name)], environment: environment)
         let started = try ChildProcess.spawn([
             .startSession, .open("/dev/null", as: 0), .open("/dev/null", .writeOnly, as: 1),
+            // Not the agent's: whoever reads that to its end would wait for this process.
+            .open("/dev/null", .writeOnly, as: 2),
             .duplicate(listener.descriptor, onto: RelayProcess.listenerNumber),
             .closeOnExecute(UInt32(RelayProcess.listenerNumber + 1)...UInt32.max), .changeDirectory("/"),
             .clearAmbientCapabilities, .setCapabilities(effective: [], permitted: [], inheritable: []),
-            .forbidNewPrivileges, .installFilter(filter.program()), .resetSignals(), .execute(command),
+            .forbidNewPrivileges, .installFilter(filter.program()),
+            // splice(2) would end the process where the other end has gone.
+            .resetSignals(ignoring: SignalSet([.brokenPipe])), .execute(command),
         ])
         child.withLock { $0 = started }
     }

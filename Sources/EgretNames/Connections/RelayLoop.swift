@@ -51,7 +51,7 @@ final class RelayLoop {
         self.settings = settings
         self.loop = loop
         self.listeners = listeners
-        hostAddresses = listeners.isEmpty ? nil : try HostAddresses()
+        hostAddresses = try listeners.isEmpty ? nil : HostAddresses()
         ownPort = port
         patience = settings.patience.milliseconds
         counts = OwnerCounts(most: settings.connections, each: settings.connectionsPerEndpoint)
