@@ -234,12 +234,19 @@ struct RelayCustodyTests {
         #expect(attempt.speech == .name(SpokenName("b.example.test", .http1)))
     }
 
-    @Test("one of another version has all end, and is told apart from one that has gone")
+    @Test("one of another version, or that does not answer, has all end, and is told apart from one that has gone")
     func versions() throws {
         let bench = try Bench()
         try bench.say(.greeting(version: 99, next: 16))
         guard case (.endAll, _)? = try bench.heard() else { throw Missing() }
         #expect(bench.told.lost == [true] && bench.relay.custody == nil)
+        let silent = try Bench()
+        silent.relay.tick()
+        #expect(silent.told.lost.isEmpty && silent.relay.awaitsHolder)
+        silent.relay.now += RelayCustody.slowest
+        silent.relay.tick()
+        guard case (.endAll, _)? = try silent.heard() else { throw Missing() }
+        #expect(silent.told.lost == [true])
         let other = try Bench()
         try other.greet()
         try other.say(.held(held(16)), .listed)

@@ -84,7 +84,7 @@ final class RelayLoop {
             if !isAccepting, hasBegun { startAccepting() }
             let events: [(UInt64, EventLoop.Events)]
             do throws(LinuxError) {
-                events = try wait(hurried.isEmpty && !arePaused && !awaitsEndpoints ? -1 : 250)
+                events = try wait(hurried.isEmpty && !arePaused && !awaitsHolder ? -1 : 250)
             } catch {
                 // Nothing opens by it, but nobody would know why connections by name pass no more.
                 failure = error
@@ -116,7 +116,7 @@ final class RelayLoop {
     /// Ends the patience with clients that have said no name in time.
     func tick() {
         nextTick = now + 250
-        claim()
+        lookAfterHolder()
         if arePaused {
             arePaused = false
             pause(false)

@@ -11,6 +11,8 @@ final class RelayCustody {
     private static let patience: Duration = .milliseconds(100)
     /// For how long none is handed over after that was in vain, in milliseconds.
     private static let rest: UInt64 = 1_000
+    /// How long the process may take to answer at first, in milliseconds.
+    static let slowest: UInt64 = 5_000
     /// How long connections may wait for their endpoints, in milliseconds.
     static let memory: UInt64 = 60_000
 
@@ -24,6 +26,8 @@ final class RelayCustody {
 
     /// The connection to the process.
     let socket: MessageSocket
+    /// When it was made, in milliseconds.
+    let begun: UInt64
     /// The number of the next connection; `nil` before the process has said so.
     var next: UInt64?
     /// Those that are on an endpoint's books, by their numbers.
@@ -39,7 +43,7 @@ final class RelayCustody {
     private var restsUntil: UInt64 = 0
     private var buffer = [UInt8](repeating: 0, count: RelayMessage.largest)
 
-    init(_ socket: MessageSocket) { self.socket = socket }
+    init(_ socket: MessageSocket, now: UInt64 = BootClock.milliseconds) { (self.socket, begun) = (socket, now) }
 
     /// Whether something waits to be sent.
     var isBehind: Bool { !waiting.isEmpty }

@@ -11,10 +11,13 @@ extension RelayLoop {
     /// Whether some of what is held waits for its endpoint.
     var awaitsEndpoints: Bool { !(custody?.unclaimed.isEmpty ?? true) }
 
+    /// Whether something is to be looked after with time.
+    var awaitsHolder: Bool { awaitsEndpoints || custody.map { $0.next == nil } ?? false }
+
     /// Has another process hold connections from now on.
     func begin(holdingBy socket: MessageSocket) {
         if custody != nil { loseHolder("another one takes its place", isOther: true, tells: false) }
-        let custody = RelayCustody(socket)
+        let custody = RelayCustody(socket, now: now)
         guard (try? loop.add(socket.descriptor, .readable, token: RelayCustody.token)) != nil else {
             return hooks.lost("it cannot be waited for", false)
         }
@@ -108,6 +111,16 @@ extension RelayLoop {
         }
         if !isAllowed { hooks.event(endpoint, .refused(attempt)) }
         try custody.send(.answer(held.connection.number, isAllowed: isAllowed))
+    }
+
+    /// Looks after what changes with time.
+    func lookAfterHolder() {
+        if let custody, custody.next == nil, now >= custody.begun + RelayCustody.slowest {
+            // It has stopped. When it goes on, it finds that what it has ends.
+            custody.endAll()
+            return loseHolder("it does not answer", isOther: true, tells: true)
+        }
+        claim()
     }
 
     /// Takes what a former proxy's connections are on the books of their endpoints, or ends them.
