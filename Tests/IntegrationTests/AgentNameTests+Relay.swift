@@ -12,29 +12,30 @@ extension AgentNameTests {
             """
             lab; start; allow a 'www.example.test, files.example.test'
             fetch() { inside a curl -sk -m 60 --limit-rate 4M $1.example.test/bytes/$2 | wc -c >$3; }
-            fetch http://www 60000000 plain & plain=$!; fetch https://www 60000000 tls & tls=$!
-            fetch https://files 60000000 files & files=$!
-            inside a sh -c "head -c 40000000 /dev/zero | curl -sk -m 60 --limit-rate 4M -T - https://www.example.test/" >up & up=$!
+            fetch http://www 100000000 plain & plain=$!; fetch https://www 100000000 tls & tls=$!
+            fetch https://files 100000000 files & files=$!
+            head -c 80000000 /dev/zero >body
+            inside a curl -sk -m 60 --limit-rate 4M --data-binary @body https://www.example.test/ >up & up=$!
             sleep 1; stat -c '%a %F' /run/egret/names-*.relay
             for i in 1 2; do killed; sleep 1; start; sleep 0.5; done
             kill $agent; wait $agent 2>/dev/null; sleep 0.5; start
             # Another connection of the same endpoint, by the next agent and the same relay.
             get a https://www.example.test
-            allow a www.example.test; wait $files; [ $(cat files) -lt 60000000 ] && echo files ended
-            wait $plain $tls $up; echo $(cat plain) $(cat tls); grep -o '40000000' up
+            allow a www.example.test; wait $files; [ $(cat files) -lt 100000000 ] && echo files ended
+            wait $plain $tls $up; echo $(cat plain) $(cat tls); grep -o 80000000 up
             grep -c 'connections to names go on with this process alone' log
             # Nobody has rules about names any more.
-            fetch https://www 60000000 last & last=$!
+            fetch https://www 100000000 last & last=$!
             sleep 1; killed; start; egret delete EgressPolicy/a >/dev/null; wait $last
-            [ $(cat last) -lt 60000000 ] && echo the last ended; ls /run/egret/*.relay 2>/dev/null
+            [ $(cat last) -lt 100000000 ] && echo the last ended; ls /run/egret/*.relay 2>/dev/null
             finish
             """,
             prints: """
                 600 socket
                 a: 200
                 files ended
-                60000000 60000000
-                40000000
+                100000000 100000000
+                80000000
                 0
                 the last ended
                 """)
@@ -62,7 +63,7 @@ extension AgentNameTests {
             echo www.example.test >&5; said 1; killed
             echo www.example.test >&5; said 2
             echo other.example.test >&5; sleep 1; wc -l <kept
-            start; said 3
+            start 5>&-; said 3
             allow a www.example.test
             echo other.example.test >&5; said 4
             exec 5>&-; wait $client; cat kept; finish
@@ -85,8 +86,8 @@ extension AgentNameTests {
             lab; start; allow a www.example.test
             fetch() { inside a curl -sk -m 60 --limit-rate 4M https://www.example.test/bytes/$1 | wc -c >$2; }
             relay() { pgrep -f '^egret-relay$' -P $agent; }
-            fetch 60000000 first & first=$!
-            sleep 1; former=$(relay); kill -9 $former; wait $first; [ $(cat first) -lt 60000000 ] && echo the first ended
+            fetch 100000000 first & first=$!
+            sleep 1; former=$(relay); kill -9 $former; wait $first; [ $(cat first) -lt 100000000 ] && echo the first ended
             for i in {1..100}; do [ -n "$(relay)" ] && [ "$(relay)" != $former ] && break; sleep 0.05; done
             grep -c 'connections to names go on with this process alone' log
             fetch 20000000 second & second=$!
