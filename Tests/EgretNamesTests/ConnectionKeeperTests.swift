@@ -186,7 +186,7 @@ struct ConnectionKeeperTests {
         let bench = try Bench()
         try bench.begin()
         let ends = try bench.hand(Self.held(16), opaque)
-        try bench.send(.judged(16, moment: 77))
+        try bench.send(.judged(16, moment: 77, until: nil))
         bench.leave()
         try send("alone", by: ends.client)
         #expect(try bench.next(ends.server) == "alone")
@@ -239,6 +239,30 @@ struct ConnectionKeeperTests {
         try bench.send(.answer(16, isAllowed: false))
         guard case .ended(16, _) = try bench.next() else { throw Missing() }
         #expect(throws: LinuxError.self) { try bench.next(ends.server) }
+    }
+
+    @Test("what a rule's time ends ends without an agent, at that time and not before")
+    func times() throws {
+        let bench = try Bench()
+        try bench.begin()
+        var timed = Self.held(16)
+        timed.until = 1_000
+        let (ends, others) = (try bench.hand(timed, opaque), try bench.hand(Self.held(18), opaque))
+        try send("here", by: ends.client)
+        #expect(try bench.next(ends.server) == "here")
+        bench.keeper.endOld(1_000)
+        #expect(bench.keeper.count == 2, "the agent does that")
+        bench.leave()
+        try send("and here", by: others.client)
+        #expect(try bench.next(others.server) == "and here")
+        #expect(try bench.wait { bench.keeper.isAlone ? true : nil })
+        bench.keeper.endOld(999)
+        #expect(bench.keeper.count == 2)
+        bench.keeper.endOld(1_000)
+        #expect(bench.keeper.count == 1)
+        #expect(throws: LinuxError.self) { try bench.next(ends.client) }
+        try send("still", by: others.client)
+        #expect(try bench.next(others.server) == "still")
     }
 
     @Test("what is no connection is none, and who says what is not understood is not listened to any more")

@@ -51,7 +51,9 @@ struct RelayCustodyTests {
             let hooks = ConnectionProxy.Hooks(
                 allows: { _, _ in told.state.withLock { $0.isAllowed } },
                 event: { _, event in told.state.withLock { $0.events.append(event) } },
-                describe: { _, _ in (link: "veth1#4", moment: told.state.withLock { $0.moment }) },
+                describe: { _, _ in
+                    (link: "veth1#4", moment: told.state.withLock { $0.moment }, until: 100)
+                },
                 resumes: { endpoint, held in
                     endpoint == 1 && held.link == "veth1#4" && told.state.withLock { $0.mayResume }
                 },
@@ -210,7 +212,7 @@ struct RelayCustodyTests {
         #expect(try bench.heard() == nil)
         bench.told.state.withLock { $0.moment = 9 }
         bench.relay.tellMoments()
-        guard case (.judged(16, moment: 9), _)? = try bench.heard() else { throw Missing() }
+        guard case (.judged(16, moment: 9, until: 100), _)? = try bench.heard() else { throw Missing() }
         bench.relay.tellMoments()
         #expect(try bench.heard() == nil)
         bench.relay.endHeld { endpoint, attempt in endpoint == 1 && attempt.rules == [0] }

@@ -20,7 +20,7 @@ struct RelayMessageTests {
                 source: SocketAddress(ipv4: 0xc000_020a, port: 40_000),
                 destination: SocketAddress(ipv4: 0xcb00_710a, port: 443),
                 speech: .name(SpokenName("A.example.test", .tls, hasEncryptedName: true)), rules: [0, 3]),
-            link: "veth1#4", moment: -5, wayMark: 0x40_0001)
+            link: "veth1#4", moment: -5, until: 9, wayMark: 0x40_0001)
         let unsaid = HeldConnection(
             number: .max,
             attempt: ConnectionAttempt(
@@ -36,7 +36,8 @@ struct RelayMessageTests {
         return [
             .greeting(version: RelayMessage.version, next: 18), .held(said), .held(unsaid), .listed, .ended(16, nil),
             .ended(16, volume), .asks(16, .name(SpokenName("b.example.test", .http1))), .asks(18, .nothing(.malformed)),
-            .take(said, state), .take(unsaid, HandedState()), .end(16), .endAll, .judged(16, moment: 1_700_000_000),
+            .take(said, state), .take(unsaid, HandedState()), .end(16), .endAll,
+            .judged(16, moment: 1_700_000_000, until: nil), .judged(16, moment: 0, until: 5),
             .answer(16, isAllowed: true), .answer(18, isAllowed: false),
         ]
     }

@@ -383,7 +383,9 @@ final class NameService: Sendable {
             },
             failed: { [self] error in noteEnd(of: .checks, error) },
             describe: { [self] endpoint, attempt in
-                (link: link(of: endpoint) ?? "", moment: times.beginning(of: attempt, of: endpoint))
+                let moment = times.beginning(of: attempt, of: endpoint)
+                let until = judge(endpoint)?.end(endpoint, open: attempt, since: moment)
+                return (link: link(of: endpoint) ?? "", moment: moment, until: until)
             },
             resumes: { [self] endpoint, held in resumes(held, of: endpoint) },
             lost: { [self] reason, isOther in noteLostRelay(reason, isOther: isOther) })

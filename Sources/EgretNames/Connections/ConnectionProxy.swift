@@ -26,9 +26,10 @@ public final class ConnectionProxy: Sendable {
         /// Is told, at most once, that the proxy has ended by itself, and its connections with it. Who connects waits in the
         /// sockets, which stay open until ``ConnectionProxy/stop()``. The proxy must not be stopped in the call itself.
         public var failed: @Sendable (_ error: LinuxError) -> Void
-        /// What a connection is described by that is handed to the process which holds connections: its endpoint's link, and when it
-        /// was judged last.
-        public var describe: @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> (link: String, moment: Int64?)
+        /// What a connection is described by that is handed to the process which holds connections: its endpoint's link, when it
+        /// was judged last, and when a rule's time ends it if nobody judges it before.
+        public var describe:
+            @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> (link: String, moment: Int64?, until: Int64?)
         /// Whether a connection that is held since a former proxy is the endpoint's, and may go on.
         public var resumes: @Sendable (_ endpoint: Int, _ connection: HeldConnection) -> Bool
         /// Is told that the process which holds connections is not there any more, or of no use: the reason, and whether it is of
@@ -45,8 +46,8 @@ public final class ConnectionProxy: Sendable {
             failed: @escaping @Sendable (_ error: LinuxError) -> Void = { _ in },
             describe:
                 @escaping @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> (
-                    link: String, moment: Int64?
-                ) = { _, _ in (link: "", moment: nil) },
+                    link: String, moment: Int64?, until: Int64?
+                ) = { _, _ in (link: "", moment: nil, until: nil) },
             resumes: @escaping @Sendable (_ endpoint: Int, _ connection: HeldConnection) -> Bool = { _, _ in false },
             lost: @escaping @Sendable (_ reason: String, _ isOther: Bool) -> Void = { _, _ in }
         ) {

@@ -31,6 +31,8 @@ public final class ConnectionKeeper {
     /// What is to be sent once there is room: at most a message or two for each connection.
     private var waiting: [[UInt8]] = []
     private var isWriting = false
+    /// Whether a rule's time may end some of them.
+    private var haveTimes = false
     private var buffer = [UInt8](repeating: 0, count: RelayMessage.largest)
 
     /// Prepares to work.
@@ -68,7 +70,22 @@ public final class ConnectionKeeper {
                 accept()
                 if agent == nil, hasHadAgent || BootClock.milliseconds >= start + patience { return }
             }
-            try work(milliseconds: agent == nil && connections.isEmpty ? 250 : -1)
+            endOld(WallTime.now.seconds)
+            try work(milliseconds: agent == nil && (connections.isEmpty || haveTimes) ? 250 : -1)
+        }
+    }
+
+    /// Ends what a rule's time ends, where nobody is there to judge it.
+    func endOld(_ now: Int64) {
+        guard agent == nil, haveTimes else { return }
+        haveTimes = false
+        for (number, held) in connections {
+            guard let until = held.until else { continue }
+            if now >= until, let connection = relay.connections[number] {
+                relay.close(connection, isReset: true)
+            } else {
+                haveTimes = true
+            }
         }
     }
 
@@ -86,6 +103,9 @@ public final class ConnectionKeeper {
         }
         flush()
     }
+
+    /// Whether nobody is there to judge them.
+    var isAlone: Bool { agent == nil }
 
     /// How many connections there are.
     var count: Int { connections.count }
@@ -167,7 +187,10 @@ public final class ConnectionKeeper {
             if let connection = relay.connections[number] { relay.close(connection, isReset: true) }
         case .endAll:
             for connection in Array(relay.connections.values) { relay.close(connection, isReset: true) }
-        case .judged(let number, let moment): connections[number]?.moment = moment
+        case .judged(let number, let moment, let until):
+            connections[number]?.moment = moment
+            connections[number]?.until = until
+            if until != nil { haveTimes = true }
         case .answer(let number, let isAllowed):
             if let connection = relay.connections[number] { relay.answer(connection, isAllowed: isAllowed) }
         case .greeting, .held, .listed, .ended, .asks: throw RelayFormatError()
@@ -197,6 +220,7 @@ public final class ConnectionKeeper {
         connection.client.isToldEnd = state.isClientTold
         connection.server.isToldEnd = state.isServerTold
         connections[held.number] = held
+        if held.until != nil { haveTimes = true }
         relay.connections[held.number] = connection
         relay.advance(connection, isServer: false, [])
     }

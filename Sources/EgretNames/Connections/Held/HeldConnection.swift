@@ -13,17 +13,21 @@ public struct HeldConnection: Hashable, Sendable {
     public var link: String
     /// When it was judged last, in seconds since 1970.
     public var moment: Int64?
+    /// When a rule's time ends it, in seconds since 1970, if nobody judges it before; `nil` if none does.
+    public var until: Int64?
     /// The mark of the way by which it goes to the server; `nil` where the main table leads.
     public var wayMark: UInt32?
 
     /// Describes a connection.
     public init(
-        number: UInt64, attempt: ConnectionAttempt, link: String, moment: Int64? = nil, wayMark: UInt32? = nil
+        number: UInt64, attempt: ConnectionAttempt, link: String, moment: Int64? = nil, until: Int64? = nil,
+        wayMark: UInt32? = nil
     ) {
         self.number = number
         self.attempt = attempt
         self.link = link
         self.moment = moment
+        self.until = until
         self.wayMark = wayMark
     }
 }

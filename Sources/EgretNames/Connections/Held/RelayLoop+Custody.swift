@@ -39,9 +39,9 @@ extension RelayLoop {
     func handOver(_ connection: CheckedConnection) -> Bool {
         guard let custody, let next = custody.next, let attempt = connection.allowed, let state = connection.handedState
         else { return false }
-        let (link, moment) = hooks.describe(connection.endpoint, attempt)
+        let (link, moment, until) = hooks.describe(connection.endpoint, attempt)
         let held = HeldConnection(
-            number: next, attempt: attempt, link: link, moment: moment, wayMark: connection.wayMark)
+            number: next, attempt: attempt, link: link, moment: moment, until: until, wayMark: connection.wayMark)
         let sockets = [connection.client.socket.descriptor, connection.server.socket.descriptor]
         guard custody.take(held, state, sockets, now: now) else { return false }
         custody.next = next + 2
@@ -183,10 +183,12 @@ extension RelayLoop {
         guard let custody else { return }
         do {
             for (number, held) in custody.held where !held.isEnding {
-                let (_, moment) = hooks.describe(held.owner.endpoint, held.connection.attempt)
-                guard let moment, moment != held.connection.moment else { continue }
+                let (_, moment, until) = hooks.describe(held.owner.endpoint, held.connection.attempt)
+                let known = held.connection
+                guard let moment, moment != known.moment || until != known.until else { continue }
                 custody.held[number]?.connection.moment = moment
-                try custody.send(.judged(number, moment: moment))
+                custody.held[number]?.connection.until = until
+                try custody.send(.judged(number, moment: moment, until: until))
             }
             settleHolder()
         } catch {

@@ -10,7 +10,7 @@ import EgretPolicy
 ///
 /// ```
 ///   keeper ──► agent   greeting(version, next)  held(…) held(…) …  listed   ended(number)   asks(number, speech)
-///   agent ──► keeper   take(…)+2 descriptors   end(number)   endAll   judged(number, moment)   answer(number, allowed)
+///   agent ──► keeper   take(…)+2 descriptors   end(number)   endAll   judged(number, …)   answer(number, allowed)
 /// ```
 ///
 /// The first byte says which it is. `greeting` and `endAll` are the same in all versions, so that an agent that does not know the
@@ -34,7 +34,7 @@ enum RelayMessage: Hashable, Sendable {
     /// All of them are.
     case endAll
     /// A connection was judged again.
-    case judged(UInt64, moment: Int64)
+    case judged(UInt64, moment: Int64, until: Int64?)
     /// Whether a connection may go on.
     case answer(UInt64, isAllowed: Bool)
 
@@ -100,9 +100,10 @@ enum RelayMessage: Hashable, Sendable {
             writer.put(connection)
             writer.put(state)
         case .end(let number): writer.put(number)
-        case .judged(let number, let moment):
+        case .judged(let number, let moment, let until):
             writer.put(number)
             writer.put(moment)
+            writer.put(time: until)
         case .answer(let number, let isAllowed):
             writer.put(number)
             writer.put(isAllowed)
@@ -139,7 +140,8 @@ enum RelayMessage: Hashable, Sendable {
         case .endAll: self = .endAll
         case .judged:
             let number: UInt64 = try reader.number()
-            self = .judged(number, moment: try reader.number())
+            let moment: Int64 = try reader.number()
+            self = .judged(number, moment: moment, until: try reader.time())
         case .answer:
             let number: UInt64 = try reader.number()
             self = .answer(number, isAllowed: try reader.flag())
@@ -178,6 +180,11 @@ extension RelayWriter {
         }
     }
 
+    fileprivate mutating func put(time: Int64?) {
+        put(time != nil)
+        if let time { put(time) }
+    }
+
     fileprivate mutating func put(_ connection: HeldConnection) {
         put(connection.number)
         let attempt = connection.attempt
@@ -189,8 +196,8 @@ extension RelayWriter {
         put(UInt32(clamping: attempt.names.count))
         for name in attempt.names.map(\.text).sorted() { put(name) }
         put(connection.link)
-        put(connection.moment != nil)
-        if let moment = connection.moment { put(moment) }
+        put(time: connection.moment)
+        put(time: connection.until)
         put(connection.wayMark != nil)
         if let mark = connection.wayMark { put(mark) }
     }
@@ -244,6 +251,11 @@ extension RelayReader {
         return count
     }
 
+    fileprivate mutating func time() throws(RelayFormatError) -> Int64? {
+        guard try flag() else { return nil }
+        return try number(Int64.self)
+    }
+
     fileprivate mutating func connection() throws(RelayFormatError) -> HeldConnection {
         let number: UInt64 = try number()
         let (source, destination) = (try address(), try address())
@@ -260,7 +272,8 @@ extension RelayReader {
             attempt: ConnectionAttempt(
                 source: source, destination: destination, speech: speech, rules: rules, names: names),
             link: try text())
-        if try flag() { connection.moment = try self.number(Int64.self) }
+        connection.moment = try time()
+        connection.until = try time()
         if try flag() { connection.wayMark = try self.number(UInt32.self) }
         return connection
     }
