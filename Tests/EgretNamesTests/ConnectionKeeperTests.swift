@@ -66,7 +66,7 @@ struct ConnectionKeeperTests {
 
         /// The next message, while the keeper works.
         func next() throws -> RelayMessage {
-            try wait {
+            try wait { () throws -> RelayMessage? in
                 guard case .message(let count, _) = try self.agent?.receive(into: &self.buffer) else { return nil }
                 return try RelayMessage(self.buffer[..<count])
             }
@@ -83,7 +83,8 @@ struct ConnectionKeeperTests {
 
         /// What comes next at a socket, empty at the end, while the keeper works.
         func next(_ socket: InternetSocket) throws -> String {
-            String(decoding: try wait { try socket.receive(upTo: 1_000) }, as: UTF8.self)
+            let bytes = try wait { () throws -> [UInt8]? in try socket.receive(upTo: 1_000) }
+            return String(decoding: bytes, as: UTF8.self)
         }
 
         func wait<Found>(_ look: () throws -> Found?) throws -> Found {

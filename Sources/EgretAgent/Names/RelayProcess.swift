@@ -16,7 +16,8 @@ public final class RelayProcess: Sendable {
     private static let listenerNumber: Int32 = 3
 
     private let path: String
-    private let child = Mutex<ChildProcess?>(nil)
+    /// Those that this process has started, as far as they are not known to have ended.
+    private let children = Mutex<[ChildProcess]>([])
 
     /// Describes the process; nothing is started yet.
     ///
@@ -56,12 +57,13 @@ public final class RelayProcess: Sendable {
         if File.exists(path) { try? File.remove(path) }
     }
 
-    /// Takes note of the process's end, if this one has started it.
+    /// Takes note of the end of processes that this one has started.
     func reap() {
-        child.withLock { child in
-            guard let started = child else { return }
-            let status = try? started.wait(.noHang)
-            if status?.isEnd ?? false { child = nil }
+        children.withLock { children in
+            children = children.filter { child in
+                let status = try? child.wait(.noHang)
+                return !(status?.isEnd ?? false)
+            }
         }
     }
 
@@ -101,7 +103,7 @@ public final class RelayProcess: Sendable {
             // splice(2) would end the process where the other end has gone.
             .resetSignals(ignoring: SignalSet([.brokenPipe])), .execute(command),
         ])
-        child.withLock { $0 = started }
+        children.withLock { $0.append(started) }
     }
 
     /// Is the process, if this one was started as that, and ends with it.
