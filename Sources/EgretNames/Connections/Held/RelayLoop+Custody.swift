@@ -16,12 +16,11 @@ extension RelayLoop {
 
     /// Has another process hold connections from now on.
     func begin(holdingBy socket: MessageSocket) {
-        if custody != nil { loseHolder("another one takes its place", isOther: true, tells: false) }
-        let custody = RelayCustody(socket, now: now)
+        loseHolder("another one takes its place", isOther: true, tells: false)
         guard (try? loop.add(socket.descriptor, .readable, token: RelayCustody.token)) != nil else {
             return hooks.lost("it cannot be waited for", false)
         }
-        self.custody = custody
+        custody = RelayCustody(socket, now: now)
     }
 
     /// Ends what has to do with the process at the end of the work.
@@ -131,11 +130,11 @@ extension RelayLoop {
         let isOver = isSettled || now >= listed + RelayCustody.memory
         do {
             for (number, connection) in custody.unclaimed {
-                let owner = registry.owner(of: connection.attempt.source.address)
-                if owner == nil, !isOver { continue }
+                let found = registry.owner(of: connection.attempt.source.address)
+                if found == nil, !isOver { continue }
                 custody.unclaimed[number] = nil
                 let question = custody.questions.removeValue(forKey: number)
-                guard let owner, isWayThere(connection), hooks.resumes(owner.endpoint, connection) else {
+                guard let owner = found, isWayThere(connection), hooks.resumes(owner.endpoint, connection) else {
                     try custody.send(.end(number))
                     continue
                 }
