@@ -117,20 +117,21 @@ public final class AgentProcess: Sendable {
         let traffic = TrafficBook()
         let trafficStore = AgentProcess.trafficStore("\(places.state)/traffic.sqlite", traffic, namespace, log)
         let book = NameBook(traffic: traffic, now: { WallTime.now.seconds }, log: log)
-        let names = "\(places.runtime)/names-\(namespace)"
+        let notes = "\(places.runtime)/names-\(namespace)"
+        let budgetTable = Dataplane(try NetlinkConnection.netfilter())
         let setting = NameService.Setting(
-            path: names, bootID: try NetworkStore.currentBootID(),
+            path: notes, bootID: try NetworkStore.currentBootID(),
             servers: {
                 reach.nameServers.isEmpty ? HostResolvers.addresses().map { NameServer($0) } : reach.nameServers
             },
             areServersChosen: !reach.nameServers.isEmpty, trust: reach.serverTrust, denial: reach.nameDenial,
             limits: reach.nameLimits, kept: manager.map { KeptSockets($0, handed: handed, log: log) },
-            relay: hasRelay ? RelayProcess(path: "\(names).relay") : nil,
+            relay: hasRelay ? RelayProcess(path: "\(notes).relay") : nil, budgets: budgetTable.batchSender,
             now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
             traffic: traffic, names: (setting, book))
-        let (routes, service) = (enforcement.routes, enforcement.names)
+        let (routes, names) = (enforcement.routes, enforcement.names)
         let watch = try Watch(besides: enforcement.dataplane)
         let clock = try BootClock.system()
         let feeds = FeedKeeper(
@@ -138,9 +139,8 @@ public final class AgentProcess: Sendable {
             try FeedFetcher(group: MultiThreadedEventLoopGroup.singleton, authorities: feedAuthorities),
             uptime: clock.uptime, log: log)
         let budgets = try BudgetKeeper(
-            Dataplane(try NetlinkConnection.netfilter()),
-            try UsageStore(path: "\(places.state)/usage.sqlite", log: log),
-            kernel: "\(try NetworkStore.currentBootID()) \(namespace)")
+            budgetTable, try UsageStore(path: "\(places.state)/usage.sqlite", log: log),
+            kernel: "\(try NetworkStore.currentBootID()) \(namespace)", names: names)
         let links = try WatchedLinks()
         let agent = Agent(
             loop: group.next(), store: try PolicyStore(path: "\(places.state)/agent.sqlite"), enforcement: enforcement,
@@ -154,10 +154,10 @@ public final class AgentProcess: Sendable {
             defaultAction: reach.defaultAction, timeZones: SystemTimeZones.database(),
             networkNamespace: namespace,
             now: { WallTime.now.seconds }, traffic: traffic, trafficStore: trafficStore, clock: clock,
-            feeds: feeds, names: service, budgets: budgets, log: log)
+            feeds: feeds, names: names, budgets: budgets, log: log)
         try await agent.start()
         // Where the kernel is left as it is, what it leads to is too.
-        if await agent.hasTaken { service?.settle() }
+        if await agent.hasTaken { names?.settle() }
         routes.start(log: log) { authors in Task { await agent.kernelChanged(by: authors) } }
         let engines = reach.engines.sorted { $0.key < $1.key }.map { name, path in
             EngineFollower(
@@ -167,7 +167,7 @@ public final class AgentProcess: Sendable {
         // What runs already has its policies before anybody is told that the agent is ready.
         let following = await follow(engines)
         let listener = AgentProcess.listener(traffic, log)
-        return AgentProcess(agent, group, watch, routes, service, listener, [lock, place], following)
+        return AgentProcess(agent, group, watch, routes, names, listener, [lock, place], following)
     }
 
     private static func follow(_ engines: [EngineFollower]) async -> [Task<Void, Never>] {

@@ -44,6 +44,7 @@ struct RecordedCosts: Encodable {
         if evaluator != nil { (wouldBeRefused, wouldBeReached) = (0, 0) }
         for line in traffic.flatMap(\.reached) {
             guard let flow = line.flow else { continue }
+            let name = line.name.flatMap { try? DomainName.parse($0) }
             let passes = evaluator.map { line.passes($0, at: time) } ?? true
             if !passes { wouldBeRefused = (wouldBeRefused ?? 0) + 1 }
             for direction in TrafficDirection.allCases {
@@ -51,7 +52,7 @@ struct RecordedCosts: Encodable {
                 for (place, list) in lists.enumerated() {
                     let found = list.entry(
                         for: flow.destination, flow.protocol, port: flow.destinationPort, icmpType: flow.icmpType,
-                        direction, groups: named)
+                        name: name, direction, groups: named)
                     guard let entry = found else { continue }
                     before.add(amount?.bytes ?? 0, to: entry, of: place)
                     if passes { after.add(amount?.bytes ?? 0, to: entry, of: place) }

@@ -96,6 +96,9 @@ final class RunBudgets {
         try dataplane.commit(transaction)
     }
 
+    /// The sets that whoever resolves names must fill.
+    var namedSets: [(table: Table, set: NamedSet)] { plan.namedSets.map { (table: plan.table, set: $0.set) } }
+
     /// Whether budgets are several that hold packets back: what one drops, others' quotas have counted. So is one that is of more
     /// than the kernel can number.
     var needCorrection: Bool {

@@ -41,7 +41,7 @@ final class RunNames: Sendable {
     }
 
     /// The netlink ports by which the proxies put addresses into sets.
-    var netlinkPorts: [UInt32] { [sets.netlinkPort] + (limited?.netlinkPorts ?? []) }
+    var netlinkPorts: [UInt32] { [sets.netlinkPort] + (counted?.netlinkPorts ?? []) }
     /// Where the proxies listen.
     func proxies(at addresses: [IPAddress]) -> NameProgram.Proxies {
         NameProgram.Proxies(
@@ -56,8 +56,8 @@ final class RunNames: Sendable {
     /// Reads names in QUIC, if a rule wants that.
     private let datagrams: DatagramProxy?
     private let sets: NameSets
-    /// The sets by which limits know names, if any are about names.
-    private let limited: RunLimitNames?
+    /// The sets by which limits and budgets know names, if any are about names.
+    private let counted: RunCountedNames?
     private let log: RunNameLog
     /// By which ways the proxies send.
     let departures: RunDepartures
@@ -72,9 +72,9 @@ final class RunNames: Sendable {
             names.first { $0.number == rule }?.set(family) ?? ""
         }
         self.sets = sets
-        let limitsNames = !setting.policies.limitedNames.isEmpty
-        let limited = try limitsNames ? RunLimitNames(slot: setting.slot) : nil
-        self.limited = limited
+        let countsNames = !setting.policies.countedNames.isEmpty
+        let counted = try countsNames ? RunCountedNames(slot: setting.slot) : nil
+        self.counted = counted
         let log = RunNameLog(setting.policies, registry, now: setting.now)
         self.log = log
         let departures = RunDepartures(slot: setting.slot, hasRoutes: !setting.policies.routes.isEmpty)
@@ -84,7 +84,7 @@ final class RunNames: Sendable {
             registry: registry, trust: setting.trust,
             hooks: NameProxy.Hooks(
                 commit: { endpoint, grants in try sets.commit(endpoint, grants) },
-                prepare: { _, holdings in try limited?.note(holdings) },
+                prepare: { _, holdings in try counted?.note(holdings) },
                 departure: { departures.departure(to: $1, over: $2 ? .tcp : .udp) },
                 event: { _, event in log.note(event) },
                 failed: { error in RunNames.warn("names are resolved no more, and new ones stay closed", error) }
@@ -146,7 +146,7 @@ final class RunNames: Sendable {
             id: endpoint,
             addresses: setting.endpointAddresses,
             rules: NameRule.rules(of: setting.policies),
-            countedNames: setting.policies.limitedNames,
+            countedNames: setting.policies.countedNames,
             limits: setting.limits,
             denial: setting.denial,
             trustedServers: setting.policies.trustedServers(besides: setting.resolvers),
@@ -158,8 +158,8 @@ final class RunNames: Sendable {
         )
     }
 
-    /// Has what is resolved from now on known to the limits that are about names.
-    func fill(_ limits: LimitProgram) { limited?.fill(limits.namedSets) }
+    /// Has what is resolved from now on known to limits or budgets that are about names, by their sets.
+    func fill(_ sets: [(table: Table, set: NamedSet)]) { counted?.fill(sets) }
 
     /// What leads to the proxies.
     static func doors(_ program: PolicyProgram) -> [NameProgram.Door] {

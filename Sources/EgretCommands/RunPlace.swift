@@ -219,6 +219,7 @@ final class RunPlace {
             }
         }
         budgets = try RunBudgets(policies, for: endpoint, slot: record.slot, horizon: horizon, host.dataplane)
+        names?.fill(budgets?.namedSets ?? [])
         try verify(program)
         try makeRoutes(for: endpoint)
         try makeLimits(for: endpoint)
@@ -326,7 +327,7 @@ final class RunPlace {
         if program.isEmpty { return }
         (limits, limited) = (program, member)
         for table in program.programs { try host.dataplane.install([], on: table) }
-        names?.fill(program)
+        names?.fill(program.namedSets)
         policing?.limits = program
     }
 

@@ -35,8 +35,7 @@ struct FarSideMatch {
             set = FarSideMatch.set(name, ranges, family)
             condition.append(.inSet(FarSideMatch.address(direction, isLed: isLed, family), name))
         }
-        let port: Selector =
-            isLed ? .originalDestinationPort : direction == .egress ? .destinationPort : .sourcePort
+        let port = FarSideMatch.port(direction, isLed: isLed)
         conditions =
             services.isEmpty
             ? [condition] : services.flatMap { FarSideMatch.conditions($0, port: port) }.map { condition + $0 }
@@ -46,6 +45,11 @@ struct FarSideMatch {
     static func address(_ direction: TrafficDirection, isLed: Bool, _ family: AddressFamily) -> Selector {
         if isLed { return family.originalDestination }
         return direction == .egress ? family.destination : family.source
+    }
+
+    /// Where a packet has the far side's port.
+    static func port(_ direction: TrafficDirection, isLed: Bool) -> Selector {
+        isLed ? .originalDestinationPort : direction == .egress ? .destinationPort : .sourcePort
     }
 
     static func set(_ name: String, _ ranges: [ClosedRange<UInt128>], _ family: AddressFamily) -> Set {

@@ -23,7 +23,7 @@ extension PolicyCompiler {
             }
             output.names.append(compiled)
         }
-        // Also where only limits are about names: their addresses must be known.
+        // Also where only limits or budgets are about names: their addresses must be known.
         if use == .endpoint(.egress), dependsOnNames {
             let leading = HostNames.leading(output.names, output.generation)
             output.program.chains += leading.chains

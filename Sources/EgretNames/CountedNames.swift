@@ -5,15 +5,15 @@ import EgretAddressing
 import EgretDNSWire
 import EgretPolicy
 
-/// The names that limits are about, and which addresses those of them have that no rule is about.
+/// The names that limits and budgets are about, and which addresses those of them have that no rule is about.
 ///
 /// What rules hold is in ``NameHoldings``.
 struct CountedNames: Sendable {
     private struct Hold {
         var until: UInt64
-        /// Until when limits know it, 0 if not at all.
+        /// Until when limits and budgets know it, 0 if not at all.
         var noted: UInt64 = 0
-        /// Until when limits need not be asked to take it, as they have just not.
+        /// Until when they need not be asked to take it, as they have just not.
         var withheld: UInt64 = 0
     }
 
@@ -28,12 +28,12 @@ struct CountedNames: Sendable {
         for pattern in patterns { matcher.insert(pattern, true) }
     }
 
-    /// Whether a limit is about a name.
+    /// Whether a limit or a budget is about a name.
     func covers(_ name: DNSName) -> Bool {
         name.comparedName.map { !matcher.matches($0).isEmpty } ?? false
     }
 
-    /// Holds that a name has addresses until a time, whether the answer goes out or not: what limits do not take, as a set is
+    /// Holds that a name has addresses until a time, whether the answer goes out or not: what is not taken, as a set is
     /// full, has room here all the same, so that there is not without end more of it to try.
     ///
     /// - Returns: Whether there is room for them among so many pairs of a name and an address; else nothing is held.
@@ -51,26 +51,26 @@ struct CountedNames: Sendable {
         nextExpiry = min(nextExpiry, until)
     }
 
-    /// Hears that limits know a holding.
+    /// Hears that limits and budgets know a holding.
     mutating func noted(_ holding: NameHolding) {
         hold(holding.name, holding.address, until: holding.until)
         let before = notedUntil(holding.address, by: holding.name)
         held[holding.name]?[holding.address]?.noted = max(before, holding.until)
     }
 
-    /// Hears that limits have not taken a holding. For each try the kernel is asked about every address, and what it refuses
+    /// Hears that limits or budgets have not taken a holding. For each try the kernel is asked about every address, and what it refuses
     /// holds up everybody.
     mutating func withhold(_ holding: NameHolding, now: UInt64) {
         held[holding.name]?[holding.address]?.withheld = now + 5_000
     }
 
-    /// Whether limits have just not taken one of a name's addresses.
+    /// Whether limits or budgets have just not taken one of a name's addresses.
     func isWithheld(_ addresses: Swift.Set<IPAddress>, of name: DNSName, now: UInt64) -> Bool {
         guard let known = held[name] else { return false }
         return addresses.contains { known[$0]?.withheld ?? 0 > now }
     }
 
-    /// What limits know now.
+    /// What limits and budgets know now.
     func live(now: UInt64) -> [NameHolding] {
         held.flatMap { name, addresses in
             addresses.filter { $0.value.noted > now }.map {
@@ -79,7 +79,7 @@ struct CountedNames: Sendable {
         }
     }
 
-    /// Until when limits know that a name has an address, 0 if they do not.
+    /// Until when limits and budgets know that a name has an address, 0 if they do not.
     func notedUntil(_ address: IPAddress, by name: DNSName) -> UInt64 { held[name]?[address]?.noted ?? 0 }
 
     /// Forgets what has expired.

@@ -13,7 +13,7 @@ public struct NameHolding: Hashable, Sendable {
     public var address: IPAddress
     /// Until when it is held, in milliseconds of the table's clock.
     public var until: UInt64
-    /// Whether no rule was about the name: it opens nothing, and only limits are about its addresses.
+    /// Whether no rule was about the name: it opens nothing, and only limits and budgets are about its addresses.
     public var isCounted: Bool
 
     /// Creates a holding.
@@ -26,8 +26,8 @@ public struct NameHolding: Hashable, Sendable {
 }
 
 extension NameTable {
-    /// What is held now, each name and address once, for the longest time that a rule holds them; and what limits are about
-    /// and no rule. What no answer has given yet is not among it: one that is refused, as a set is full, opens nothing later.
+    /// What is held now, each name and address once, for the longest time that a rule holds them; and what limits and budgets
+    /// are about, and no rule. What no answer has given yet is not among it: one that is refused, as a set is full, opens nothing later.
     public func holdings(now: UInt64) -> [NameHolding] {
         var longest: [DNSName: [IPAddress: UInt64]] = [:]
         for held in self.holdings.live(now: now) {
@@ -39,7 +39,8 @@ extension NameTable {
         } + self.counted.live(now: now)
     }
 
-    /// Takes over what another table has held, as far as these rules allow its names and addresses, or limits are about them.
+    /// Takes over what another table has held, as far as these rules allow its names and addresses, or limits or budgets are
+    /// about them.
     ///
     /// What was an alias of which name is not known any more: a rule that denies the other name takes effect with the next
     /// answer.

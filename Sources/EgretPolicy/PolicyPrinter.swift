@@ -98,7 +98,8 @@ public enum PolicyPrinter {
     private static func budget(_ budget: TrafficBudget) -> [String] {
         item(
             ["name: \(YAMLScalar.text(budget.name))"]
-                + match(budget.destinations, [], [], budget.services.map(\.description)) + budgetFields(budget))
+                + match(budget.destinations, [], budget.domains, budget.services.map(\.description))
+                + budgetFields(budget))
     }
 
     private static func route(_ route: EgressRoute) -> [String] {

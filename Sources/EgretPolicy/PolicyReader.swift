@@ -129,7 +129,7 @@ public struct PolicyReader {
         if !isIncomplete { reader.checkGroupReferences() }
         for policy in reader.result.policies { reader.result.diagnostics += RuleDoubts.oppositeTimes(in: policy) }
         reader.result.diagnostics += NameRuleProblems.find(
-            in: reader.result.policies, reader.result.priceLists, groups: reader.result.groups)
+            in: reader.result.policies, groups: reader.result.groups)
         if !reader.result.hasErrors {
             for policy in reader.result.policies { reader.result.diagnostics += RuleDoubts.find(in: policy) }
         }

@@ -532,7 +532,7 @@ struct NameServiceTests {
         let both = ["203.0.113.10", "203.0.113.11"]
         #expect(try self.addresses(in: four[0]) == both)
         #expect(try self.addresses(in: four[1]).isEmpty)
-        let known = try #require(service.proxies.withLock { $0?.limited })
+        let known = try #require(service.proxies.withLock { $0?.counted })
         try known.note([held], link: "veth1#5")
         try known.note([try holding("other.test", until: until, unruled)], link: "veth1#5")
         try known.note([held], link: "veth1#6")

@@ -228,6 +228,31 @@ struct PricedUsageTests {
         #expect(received.inner.dropFirst().allSatisfy { $0.contains("th sport == 443") })
     }
 
+    @Test("prices for names are asked in order, by what the endpoint has resolved")
+    func names() throws {
+        var list = try list()
+        list.entries.insert(
+            .init(
+                name: "video", domains: [try DomainPattern.parse("*.video.example")],
+                tiers: [.init(price: try price("1 USD/GB"))]), at: 1)
+        let prices = EndpointBudget.all(of: [list], groups: [])
+        let plan = BudgetDemand([try endpoint()], prices: prices).plan
+        #expect(plan.namedSets.count == 2 && plan.namedSets.allSatisfy { $0.links.count == 1 })
+        let set = try #require(plan.namedSets.first { $0.set.family == .ipv4 }?.set.name)
+        let inner =
+            "used-from-" + BudgetPlan.name(of: ["endpoint", "shop/a"]) + "-"
+            + BudgetPlan.name(of: ["list", "PriceList/cloud"])
+        let asking = plan.program.rules.filter { $0.chain == inner }.map { NftText.render($0) }
+        let counter = "used-" + BudgetPlan.name(of: ["meter", "shop/a", "PriceList/cloud", "video"])
+        let named = "ip daddr @\(set) update @\(set) { ip daddr timeout 10800s } counter name \"\(counter)\" return"
+        #expect(asking.filter { $0.hasSuffix(named) }.count == 1)
+        let last = BudgetPlan.name(of: ["meter", "shop/a", "PriceList/cloud", "internet"])
+        #expect(asking.last?.contains(last) ?? false)
+        let catalog = PolicyCatalog(egressPolicies: [], priceLists: [list])
+        #expect(catalog.pricedNames.map(\.description) == ["*.video.example"] && !catalog.hasNames)
+        #expect(try CountedNameSets.places(of: plan).keys.sorted() == [endpoint().endpoint.linkKey])
+    }
+
     @Test("a group whose list has not come matches nothing, and what goes there counts for the next price")
     func missingList() throws {
         let block = AddressBlock(try #require(IPPrefix("192.0.2.0/24")))

@@ -98,6 +98,26 @@ struct CostTests {
         #expect(text.contains(#""proposedBytes":1000000000,"#) && text.contains(#""wouldBeRefused":2"#), "\(text)")
     }
 
+    @Test("what was reached by a name is priced by the first price that is for it")
+    func namedPrices() throws {
+        let output = try cost(
+            prices: """
+                apiVersion: egret.dev/v1
+                kind: PriceList
+                metadata: { name: cloud }
+                spec:
+                  prices:
+                  - { name: site, to: [{ domains: ["*.example.org"] }], price: 1 USD/GB }
+                  - { name: internet, price: 0.09 USD/GB }
+
+                """)
+        #expect(
+            rows(output) == [
+                "PRICE LIST DESTINATION BYTES COST", "cloud site 1.00 GB 1.00 USD", "cloud internet 6.00 GB 0.54 USD",
+                "cloud all 7.00 GB 1.54 USD",
+            ])
+    }
+
     @Test("a connection that the report lost, a file that is no report, and no price are told of")
     func troubles() throws {
         let lost = try cost(

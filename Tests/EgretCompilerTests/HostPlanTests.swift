@@ -278,6 +278,26 @@ struct HostPlanTests {
         #expect(plan.outline(of: key)?.leadingChain == nil)
     }
 
+    @Test("where budgets alone are about names questions go to the proxy, too")
+    func budgetedNames() throws {
+        let key = HostPlanTests.egress[0]
+        func step(_ budgets: [TrafficBudget]) throws -> HostPlan.Change {
+            var step = change([try endpoint(0)])
+            let policy = EgressPolicy(name: "p", rules: [EgressRule(action: .allow)], budgets: budgets)
+            step.policies[key] = PolicySet(policies: [policy])
+            return step
+        }
+        let budget = TrafficBudget(name: "b", domains: [try DomainPattern.parse("example.org")])
+        var plan = HostPlan(logGroup: 5)
+        _ = try plan.apply(step([TrafficBudget(name: "b")]))
+        #expect(throws: HostPlan.NoProxies.self) { try plan.apply(step([budget])) }
+        plan.namePorts = HostNames.Ports(questions: 5_053, checks: 5_443)
+        let coming = try plan.apply(step([budget]))
+        #expect(plan.hasNames && coming.retired.count == 1 && plan.outline(of: key)?.leadingChain != nil)
+        _ = try plan.apply(step([]))
+        #expect(plan.outline(of: key)?.leadingChain == nil)
+    }
+
     @Test("where names in QUIC are read, a flow's first datagrams are copied and dropped until it may pass")
     func datagrams() throws {
         var plan = HostPlan(logGroup: 5)

@@ -40,6 +40,7 @@ struct BudgetTests {
             "{ name: h, amount: 5000 connections, per: day, scope: policy, ports: [443/tcp] }",
             "{ name: i, amount: 5GB, per: month, when: { days: [mon-fri], hours: [\"09:00-17:00\"] } }",
             "{ name: j, when: { from: 2026-11-22, until: 2026-11-24T12:00, timezone: Asia/Kathmandu } }",
+            "{ name: k, to: [{ domains: [example.org, \"*.example.org\"] }, { group: internet }], amount: 1GB }",
         ]
         let budgets = try read(texts.map { "- \($0)" }.joined(separator: "\n"))
         #expect(budgets.count == texts.count)
@@ -48,6 +49,24 @@ struct BudgetTests {
         let policy = EgressPolicy(name: "p", rules: [], budgets: budgets)
         let again = try #require(readPolicies(PolicyPrinter.yaml(policies: [policy])).policies.first)
         #expect(again.budgets.map(withoutPlace) == budgets.map(withoutPlace))
+    }
+
+    @Test("names matter to a policy whose budget is for some, or for a group that has some")
+    func names() throws {
+        let budget = try #require(
+            try read("- { to: [{ domains: [example.org] }, { cidr: 203.0.113.0/24 }], amount: 1GB }").first)
+        #expect(budget.domains.map(\.description) == ["example.org"] && budget.destinations.count == 1)
+        func set(_ budget: TrafficBudget, _ groups: [DestinationGroup] = []) -> PolicySet {
+            PolicySet(policies: [EgressPolicy(name: "p", rules: [], budgets: [budget])], groups: groups)
+        }
+        #expect(set(budget).dependsOnNames)
+        #expect(set(budget).countedNames.map(\.description) == ["example.org"])
+        let group = DestinationGroup(
+            name: "video", blocks: [], domains: [try DomainPattern.parse("*.video.example")])
+        let ofGroup = TrafficBudget(name: "b", destinations: [.group("video")], domains: budget.domains)
+        #expect(
+            set(ofGroup, [group]).countedNames.map(\.description) == ["example.org", "*.video.example"])
+        #expect(!set(TrafficBudget(name: "b")).dependsOnNames)
     }
 
     @Test("a budget with when counts at its times, by the clocks of their own zone")

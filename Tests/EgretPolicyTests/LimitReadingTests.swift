@@ -107,7 +107,7 @@ struct LimitReadingTests {
     func dependingOnNames() throws {
         var policy = try readLimits("- { to: [{ domains: [example.org] }], rate: 2Mbit }")
         #expect(PolicySet(policies: [policy]).dependsOnNames)
-        #expect(PolicySet(policies: [policy]).limitedNames.map(\.description) == ["example.org"])
+        #expect(PolicySet(policies: [policy]).countedNames.map(\.description) == ["example.org"])
         policy.mode = .audit
         #expect(!PolicySet(policies: [policy]).dependsOnNames)
         #expect(try !PolicySet(policies: [readLimits("- { rate: 2Mbit }")]).dependsOnNames)

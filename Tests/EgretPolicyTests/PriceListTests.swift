@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretDocuments
 import EgretPolicy
 import Testing
@@ -81,7 +82,7 @@ struct PriceListTests {
         #expect(list.hasServices && list.entries.map(\.services.count) == [2, 0, 1])
     }
 
-    @Test("a group that is not there, and one with names, are mistakes")
+    @Test("a group that is not there is a mistake, and one with names is none")
     func groups() {
         func mistakes(_ group: String) -> [String] {
             read(
@@ -99,7 +100,46 @@ struct PriceListTests {
             ).diagnostics.map { "\($0.location?.line ?? 0) \($0.code.rawValue)" }
         }
         #expect(mistakes("wiky") == ["9 EGR0024"])
-        #expect(mistakes("wiki") == ["9 EGR0015"])
+        #expect(mistakes("wiki") == [])
+    }
+
+    @Test("an entry may be for names, and counts what was reached by one of them")
+    func names() throws {
+        let result = read(
+            """
+            apiVersion: egret.dev/v1
+            kind: DestinationGroup
+            metadata: { name: wiki }
+            spec: { domains: [wikipedia.org], cidrs: [198.51.100.0/24] }
+            ---
+            apiVersion: egret.dev/v1
+            kind: PriceList
+            metadata: { name: cloud }
+            spec:
+              prices:
+              - { name: video, to: [{ domains: ["*.video.example"] }, { cidr: 192.0.2.0/24 }], price: 0.01 USD/GB }
+              - { name: wiki, to: [{ group: wiki }], price: 0.02 USD/GB }
+              - { name: rest, direction: both, price: 0.03 USD/GB }
+            """)
+        #expect(result.diagnostics.map(DiagnosticFormatter.format) == [])
+        let list = try #require(result.priceLists.first)
+        #expect(list.entries.map(\.domains.count) == [1, 0, 0] && !list.hasServices)
+        let groups = Dictionary(result.groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        #expect(list.mustBeAskedInOrder(groups) && list.mustBeAskedInOrder([:]))
+        #expect(list.entries[1].patterns(groups).map(\.description) == ["wikipedia.org"])
+        let address = try #require(IPAddress("203.0.113.10"))
+        func entry(_ name: String?, _ far: IPAddress? = nil) throws -> String? {
+            let place = list.entry(
+                for: far ?? address, .tcp, port: 443, name: try name.map { try DomainName.parse($0) }, .egress,
+                groups: groups)
+            return place.map { list.entries[$0].name }
+        }
+        #expect(try entry("a.video.example") == "video")
+        #expect(try entry("wikipedia.org") == "wiki")
+        #expect(try entry("video.example") == "rest")
+        #expect(try entry(nil) == "rest")
+        #expect(try entry("wikipedia.org", IPAddress("192.0.2.7")) == "video")
+        #expect(try entry(nil, IPAddress("198.51.100.7")) == "wiki")
     }
 
     @Test(

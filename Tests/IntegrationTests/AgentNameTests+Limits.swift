@@ -222,6 +222,48 @@ extension AgentNameTests {
                 """)
     }
 
+    @Test("budgets for names count by what each endpoint has resolved, with and without rules, over a restart")
+    func budgetsForNames() throws {
+        try expect(
+            "anbudname",
+            AgentNameTests.limiting + """
+                metered 'name: web, to: [{ domains: [www.example.test] }], amount: 3 connections'; resolve
+                # No rule of b's is about names.
+                policy b '{ cidr: 0.0.0.0/0 }' ' }], budgets: [{ name: files, to: [{ domains: [files.example.test] }], amount: 2 connections' |
+                    egret apply -f - >/dev/null
+                inside b python3 connect.py 1 203.0.113.11
+                for n in www files; do ask b @198.51.100.20 $n.example.test; done
+                inside a python3 connect.py 3 203.0.113.10 2001:db8:113::10 203.0.113.11
+                inside b python3 connect.py 3 203.0.113.11 203.0.113.10
+                sleep 1.2; before=$(table budgets); killed; start; [ "$before" = "$(table budgets)" ] && echo the table stays
+                inside a python3 connect.py 1 203.0.113.10 203.0.113.11
+                inside b python3 connect.py 1 203.0.113.11 203.0.113.10
+                # Made anew while no agent looks, it has what was resolved.
+                killed; nft delete table inet egret-budgets; start
+                inside a python3 connect.py 1 203.0.113.10 203.0.113.11
+                inside b python3 connect.py 1 203.0.113.11 203.0.113.10
+                nft list sets | grep -c 'set names[46]-'
+                egret delete EgressPolicy/b >/dev/null
+                nft list sets | grep -c 'set names[46]-'
+                finish
+                """,
+            prints: """
+                 4 status: NOERROR
+                1
+                status: NOERROR
+                status: NOERROR
+                111 000 111
+                110 111
+                the table stays
+                0 1
+                0 1
+                0 1
+                0 1
+                4
+                2
+                """)
+    }
+
     @Test("prices count connections by name by where they go")
     func prices() throws {
         try expect(
@@ -249,6 +291,53 @@ extension AgentNameTests {
                 a: 200
                 rest 2
                 www 1
+                """)
+    }
+
+    @Test("prices for names count what an endpoint has resolved, whether its rules are about them or other names")
+    func pricesForNames() throws {
+        try expect(
+            "anpname",
+            AgentNameTests.limiting + """
+                allow a 'www.example.test'; resolve; egret apply -f - <<X >/dev/null
+                apiVersion: egret.dev/v1
+                kind: PriceList
+                metadata: { name: cloud }
+                spec:
+                  prices:
+                  - { name: www, to: [{ domains: [www.example.test] }], direction: ingress, price: 1 USD/GB }
+                  - { name: rest, direction: ingress, price: 2 USD/GB }
+                X
+                get a -6 http://www.example.test/bytes/1000000; sleep 1.2
+                used() { egret usage --by endpoint,destination --cost -o json | python3 -c '
+                import json, sys
+                for r in json.load(sys.stdin):
+                    if r["endpoint"] == "shop/a": print(r["destination"], round(r["bytes"] / 1e6))' | grep -v rest | sort; }
+                used
+                # What was resolved stays known when the list changes, and another name counts from then on.
+                allow a 'www.example.test, files.example.test'
+                egret apply -f - <<X >/dev/null
+                apiVersion: egret.dev/v1
+                kind: PriceList
+                metadata: { name: cloud }
+                spec:
+                  prices:
+                  - { name: www, to: [{ domains: [www.example.test] }], direction: ingress, price: 1 USD/GB }
+                  - { name: files, to: [{ domains: [files.example.test] }], direction: ingress, price: 1 USD/GB }
+                  - { name: rest, direction: ingress, price: 2 USD/GB }
+                X
+                get a http://files.example.test/bytes/2000000; get a -4 http://www.example.test/bytes/1000000
+                sleep 1.2; used; egret delete PriceList/cloud >/dev/null; finish
+                """,
+            prints: """
+                 2 status: NOERROR
+                 2 status: REFUSED
+                a: 200
+                www 1
+                a: 200
+                a: 200
+                files 2
+                www 2
                 """)
     }
 

@@ -268,6 +268,24 @@ struct NamedLimitTests {
         #expect(output.standardOutput == "200\n200\n200\n000\n200\n", "\(output.standardError)")
     }
 
+    @Test("budgets for names count through the proxy, of both families, and hold back what is beyond")
+    func budgets() throws {
+        let output = try run(
+            "lnameb",
+            """
+              egress: [{ action: allow, to: [{ domains: ["*.example.test"] }] }]
+              budgets:
+              - { name: begun, to: [{ domains: [www.example.test] }], amount: 2 connections }
+              - { name: sent, to: [{ domains: [files.example.test] }], direction: ingress, amount: 500kB, onExhausted: cut }
+            """,
+            """
+            get -4 http://www.example.test; get -6 http://www.example.test; get -4 http://www.example.test
+            down() { curl -4 -s -m 3 -o /dev/null http://$1.example.test/bytes/300000; echo $?; }
+            down files; down files; get -6 http://files.example.test
+            """)
+        #expect(output.standardOutput == "200\n200\n000\n0\n28\n000\n", "\(output.standardError)")
+    }
+
     @Test("a name is as fast as its limit says, in both directions, and another name beside it is not slowed down")
     func rates() throws {
         let output = try run(

@@ -24,6 +24,8 @@ final class BudgetKeeper {
     let store: UsageStore
     /// Which running kernel and network namespace this is.
     private let kernel: String
+    /// Puts what endpoints have resolved into the table's sets; `nil` where rules about names are not to be had.
+    private let names: NameService?
     private(set) var book = BudgetBook()
     private var demand = BudgetDemand()
     /// How often it was worked out what endpoints' budgets come to, which takes long for many endpoints.
@@ -51,12 +53,15 @@ final class BudgetKeeper {
     private var ruleset: UInt32?
     /// Whether the table whose readings the book had is gone: removed, or made anew by somebody else.
     private var isLost = false
+    /// Whether sets of names may lack what endpoints have resolved.
+    private var areNamesLacking = false
 
     /// Begins with what is in the store; the kernel is left as it is.
-    init(_ dataplane: Dataplane, _ store: UsageStore, kernel: String) throws {
+    init(_ dataplane: Dataplane, _ store: UsageStore, kernel: String, names: NameService? = nil) throws {
         self.dataplane = dataplane
         self.store = store
         self.kernel = kernel
+        self.names = names
         handle = try dataplane.meters(in: BudgetPlan.hostTable)?.handle
         book = try store.load(kernel: handle.map { "\(kernel) \($0)" })
     }
@@ -84,14 +89,39 @@ final class BudgetKeeper {
         departing = former
         book.keep(wanted.budgets, wanted.meters, at: time)
         demand = wanted
-        if let present {
-            try change(from: present, former, at: time)
-        } else {
-            try take(at: time)
+        try changeTable {
+            if let present {
+                try change(from: present, former, at: time)
+            } else {
+                try take(at: time)
+            }
         }
         departing = nil
         try save()
         isStale = false
+    }
+
+    /// Changes the table while no answer about names goes out: its sets know then what was resolved.
+    private func changeTable(_ body: () throws -> Void) throws {
+        guard let names else { return try body() }
+        do {
+            try names.changeBudgets(to: demand.plan) {
+                try body()
+                return areNamesLacking ? [BudgetPlan.hostTable] : []
+            }
+            areNamesLacking = false
+        } catch {
+            // Which sets were filled is not known.
+            areNamesLacking = true
+            throw error
+        }
+    }
+
+    /// Has the sets of a table that was made anew know what endpoints have resolved.
+    private func refillNames() throws {
+        guard areNamesLacking, let names else { return }
+        try names.refillBudgets()
+        areNamesLacking = false
     }
 
     /// Begins with a kernel in whatever state: if it holds what it should, it is left, with all that its quotas know.
@@ -171,6 +201,7 @@ final class BudgetKeeper {
         transaction.append(dataplane.addition(of: wanted.table), in: wanted.table)
         for operation in wanted.installation { transaction.append(operation, in: wanted.table) }
         try dataplane.commit(transaction)
+        areNamesLacking = true
         hold(wanted)
         handle = nil
         isLost = false
@@ -246,6 +277,7 @@ final class BudgetKeeper {
         do {
             try adjust(at: time)
             try renewTimes(at: time)
+            try refillNames()
         } catch {
             // What has come is known, even if the kernel does not take what is left.
             try save()
@@ -270,6 +302,7 @@ final class BudgetKeeper {
         if !drift.isEmpty {
             try read(at: time)
             try replace(at: time)
+            try refillNames()
             try adjust(at: time)
             try save()
         }
@@ -421,6 +454,7 @@ final class BudgetKeeper {
         for account in accounts { book.grant(more, to: account, at: time) }
         try save()
         try adjust(at: time)
+        try refillNames()
     }
 
     /// Gives accounts their whole amount again, for what is left of the period.
@@ -429,5 +463,6 @@ final class BudgetKeeper {
         for account in accounts { book.reset(account, at: time) }
         try save()
         try adjust(at: time)
+        try refillNames()
     }
 }

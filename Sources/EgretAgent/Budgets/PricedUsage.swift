@@ -22,7 +22,7 @@ extension PriceList {
     /// An entry, as a budget that only counts, for each endpoint.
     func budget(_ entry: Entry) -> TrafficBudget {
         TrafficBudget(
-            name: entry.name, destinations: entry.destinations, services: entry.services,
+            name: entry.name, destinations: entry.destinations, domains: entry.domains, services: entry.services,
             direction: entry.direction, period: period, location: entry.location)
     }
 }
@@ -39,9 +39,10 @@ extension EndpointBudget {
         let groups = Dictionary(
             groups.filter(\.isLoaded).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return lists.flatMap { list in
-            list.entries.enumerated().map { index, entry -> EndpointBudget in
+            let isInOrder = list.mustBeAskedInOrder(groups)
+            return list.entries.enumerated().map { index, entry -> EndpointBudget in
                 let clause =
-                    list.hasServices
+                    isInOrder
                     ? BudgetPlan.Clause(entry, of: list.account, groups: groups)
                     : BudgetPlan.Clause(entry, after: Array(list.entries[..<index]), groups: groups)
                 return EndpointBudget(

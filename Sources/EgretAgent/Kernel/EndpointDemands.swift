@@ -138,7 +138,7 @@ struct EndpointDemands {
         let clauses: HostRouteClauses?
         let limits: [TrafficLimit]
         let groups: [String: DestinationGroup]
-        /// Whether they have limits, and names in these or in rules: then questions are led to the proxy.
+        /// Whether they have limits, and names in these, in budgets or in rules: then questions are led to the proxy.
         let hasNames: Bool
 
         let trees: [TrafficDirection: RateTree]

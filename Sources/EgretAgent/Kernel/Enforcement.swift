@@ -81,7 +81,7 @@ struct EnforcedEndpoint: Hashable, Sendable {
     var limits: [TrafficLimit] = []
     /// The budgets of its policies: all hold.
     var budgets: [EndpointBudget] = []
-    /// Whether its policies have rules about names, or, where it has a link, limits for some.
+    /// Whether its policies have rules about names, or, where it has a link, limits or budgets for some.
     var hasNames = false
 
     /// Those generations that are: egress, then ingress.

@@ -8,11 +8,13 @@ import EgretPolicy
 import EgretRoutes
 
 extension KernelEnforcement {
-    /// Starts what names need, if any policy has rules about names or limits for some, and tells the plan where it listens.
+    /// Starts what names need, if any policy has rules about names or limits or budgets for some, and tells the plan where it
+    /// listens.
     ///
     /// - Throws: An error if it cannot be had.
     func startNames(for state: DesiredState, _ plan: inout HostPlan) throws {
         guard let names else { return }
+        pricedNames = state.catalog.pricedNames
         if state.catalog.hasNames {
             try names.start()
             if state.catalog.readsDatagrams { names.readDatagrams() }
@@ -46,7 +48,7 @@ extension KernelEnforcement {
             change.members.append(
                 NameMember(
                     slot: slot, link: endpoint.linkKey, addresses: endpoint.addresses, generation: program.generation,
-                    policies: policies))
+                    policies: policies, pricedNames: pricedNames))
         }
         if isWhole { change.removed += names.slots.subtracting(slots).sorted() }
         return names.reduced(change, isWhole: isWhole)
@@ -62,14 +64,22 @@ extension NameService? {
 }
 
 extension PolicyCatalog {
-    /// Whether any policy has rules about names, or limits for some.
+    /// Whether any policy has rules about names, or limits or budgets for some.
     var hasNames: Bool {
         let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         return egressPolicies.contains { policy in
             policy.rules.contains { !PolicySet.patterns(of: $0, in: groups).isEmpty }
                 || policy.limits.contains { !$0.patterns(groups).isEmpty }
+                || policy.budgets.contains { !$0.patterns(groups).isEmpty }
         }
             || clusterPolicies.contains { $0.egress.contains { $0.peers.contains(where: \.hasNames) } }
+    }
+
+    /// The names that price lists are about.
+    var pricedNames: [DomainPattern] {
+        if priceLists.isEmpty { return [] }
+        let groups = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return priceLists.flatMap(\.entries).flatMap { $0.patterns(groups) }
     }
 
     /// Whether any rule wants the names in QUIC read.

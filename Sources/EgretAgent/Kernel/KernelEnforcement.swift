@@ -46,6 +46,8 @@ final class KernelEnforcement: Enforcement {
     private let generations: ClosedRange<UInt16>
     private(set) var plan: HostPlan
     private(set) var resolved = ResolvedState()
+    /// The names that price lists are about: known for endpoints whose questions come here anyway.
+    var pricedNames: [DomainPattern] = []
     /// The routes and limits that are in force.
     private var demands = EndpointDemands()
     private(set) var enforced: [EnforcedEndpoint] = []
@@ -291,6 +293,7 @@ final class KernelEnforcement: Enforcement {
         let areOthers = resolved.endpoints != state.endpoints
         if areOthers { names?.know(neighboursOf: state) }
         let ruleset = try dataplane.foreignGeneration()
+        let formerPrices = pricedNames
         try startNames(for: state, &plan)
         let step = try advance(&resolved, &plan, to: state, at: time) { try prepareQueues($0, among: $1) }
         let (difference, isPoliced) = (step.difference, isPoliced(resolved))
@@ -308,7 +311,8 @@ final class KernelEnforcement: Enforcement {
             try changeLimits(step.demands, plan) { try limits.change(to: $0) }
         }
         announce(step.policies, of: plan)
-        let naming = naming(of: step.affected.union(step.removed), resolved, plan, isWhole: !isPoliced)
+        let others = pricedNames == formerPrices ? step.affected : Swift.Set(resolved.slots)
+        let naming = naming(of: others.union(step.removed), resolved, plan, isWhole: !isPoliced)
         try names.change(naming) { fill in
             try names?.fillLimits(for: naming)
             try dataplane.apply(

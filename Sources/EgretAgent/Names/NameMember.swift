@@ -7,7 +7,7 @@ import EgretDataplane
 import EgretNames
 import EgretPolicy
 
-/// An endpoint whose policies have rules about names, or limits for some, as the proxies must know it.
+/// An endpoint whose policies have rules about names, or limits or budgets for some, as the proxies must know it.
 struct NameMember: Sendable {
     /// Its number.
     var slot: Int
@@ -19,6 +19,11 @@ struct NameMember: Sendable {
     var generation: Generation
     /// Its egress policies.
     var policies: PolicySet
+    /// The names that price lists are about.
+    var pricedNames: [DomainPattern] = []
+
+    /// The names whose addresses are noted also where no rule is about them.
+    var countedNames: [DomainPattern] { policies.countedNames + pricedNames }
 
     /// The set of a rule's addresses of a family.
     func set(_ rule: Int, _ family: AddressFamily) -> String {

@@ -31,9 +31,9 @@ extension NameService {
                 guard let known = state.entries[member.slot]?.member else { return false }
                 return known.link == member.link && known.generation == member.generation
                     && known.addresses == member.addresses
-                    // No program has limits, but the proxies mark by them what they send, and note what they are about.
+                    // No program has limits or budgets, but the proxies mark by limits what they send, and note what both are about.
                     && known.policies.limits == member.policies.limits
-                    && known.policies.limitedNames == member.policies.limitedNames
+                    && known.countedNames == member.countedNames
             }
             return change
         }
@@ -187,7 +187,7 @@ extension NameService {
         return NameEndpoint(
             id: member.slot, addresses: member.addresses,
             rules: NameRule.rules(of: member.policies),
-            countedNames: member.policies.limitedNames,
+            countedNames: member.countedNames,
             limits: setting.limits, denial: setting.denial,
             trustedServers: member.policies.trustedServers(besides: servers),
             servers: servers,

@@ -77,8 +77,8 @@ extension NameService {
         }
     }
 
-    /// What endpoints hold by rules about names, by link, and why they can resolve none, if so. Endpoints with limits alone for
-    /// some hold none.
+    /// What endpoints hold by rules about names, by link, and why they can resolve none, if so. Endpoints with limits or
+    /// budgets alone for some hold none.
     func held() -> [String: (held: HeldNames, problem: String?)] {
         let (members, servers) = state.withLock { ($0.entries.values.map(\.member), $0.servers) }
         let ended = self.ended.withLock { $0 }

@@ -14,8 +14,8 @@ import Synchronization
 
 /// The names of all endpoints: the two proxies, what reads the names in QUIC, what they may let out, and what they tell.
 ///
-/// They are threads of the agent. They start with the first policy that has rules about names, or limits for some. When the
-/// agent ends, no name resolves and nothing opens; where somebody keeps their sockets, questions and connections wait there
+/// They are threads of the agent. They start with the first policy that has rules about names, or limits or budgets for some.
+/// When the agent ends, no name resolves and nothing opens; where somebody keeps their sockets, questions and connections wait there
 /// for the next agent. Connections that were let through are in the relay's hands, and go on.
 final class NameService: Sendable {
     /// Where things are, and who is asked.
@@ -40,6 +40,8 @@ final class NameService: Sendable {
         var kept: KeptSockets?
         /// Holds connections over the agent's end; `nil` where nobody does.
         var relay: RelayProcess?
+        /// Puts elements into the sets of the table of budgets, by the socket that owns it; `nil` where nobody keeps budgets.
+        var budgets: BatchSender?
         /// The time, in seconds since 1970.
         var now: @Sendable () -> Int64
     }
@@ -77,8 +79,8 @@ final class NameService: Sendable {
         var connections: ConnectionProxy
         /// What opens in the kernel.
         var sets: NameSets
-        /// What limits know endpoints' names by.
-        var limited: LimitedNames
+        /// What limits and budgets know endpoints' names by.
+        var counted: CountedNameSets
         /// Reads the names in QUIC, once a rule wants that.
         var datagrams: DatagramProxy?
     }
@@ -148,16 +150,16 @@ final class NameService: Sendable {
                 state.servers = setting.servers()
             }
             let sets = try makeSets()
-            let limited = try LimitedNames(by: sender)
+            let counted = try CountedNameSets(limits: sender, budgets: setting.budgets)
             let formerQuestions = setting.kept?.take(.questions, at: former?.questions) ?? [:]
             let formerChecks = setting.kept?.take(.checks, at: former?.checks) ?? [:]
             let questions = try NameService.atPort(former?.questions) { (port) throws(LinuxError) in
-                try makeQuestions(at: port, former: port == 0 ? [:] : formerQuestions, sets, limited)
+                try makeQuestions(at: port, former: port == 0 ? [:] : formerQuestions, sets, counted)
             }
             let connections = try NameService.atPort(former?.checks) { (port) throws(LinuxError) in
                 try makeConnections(at: port, former: port == 0 ? [:] : formerChecks)
             }
-            let made = Proxies(questions: questions, connections: connections, sets: sets, limited: limited)
+            let made = Proxies(questions: questions, connections: connections, sets: sets, counted: counted)
             ended.withLock { $0 = [:] }
             proxies = made
             return made
@@ -174,11 +176,11 @@ final class NameService: Sendable {
     }
 
     private func makeQuestions(
-        at port: UInt16, former: [ListeningPlace: Descriptor], _ sets: NameSets, _ limited: LimitedNames
+        at port: UInt16, former: [ListeningPlace: Descriptor], _ sets: NameSets, _ counted: CountedNameSets
     ) throws(LinuxError) -> NameProxy {
         try NameProxy(
             registry: registry, port: port, isTransparent: true, former: former, isHeld: true, trust: setting.trust,
-            laterTrust: { try ServerTrust() }, hooks: questionHooks(sets, limited))
+            laterTrust: { try ServerTrust() }, hooks: questionHooks(sets, counted))
     }
 
     private func makeConnections(
@@ -210,9 +212,9 @@ final class NameService: Sendable {
             // has them.
             let (questions, connections) = (running.questions, running.connections)
             do {
-                let (sets, limited) = (running.sets, running.limited)
+                let (sets, counted) = (running.sets, running.counted)
                 let new = try replacing(.questions) {
-                    try makeQuestions(at: questions.port, former: questions.sockets, sets, limited)
+                    try makeQuestions(at: questions.port, former: questions.sockets, sets, counted)
                 }
                 if let new {
                     running.questions = new
@@ -347,11 +349,11 @@ final class NameService: Sendable {
             })
     }
 
-    private func questionHooks(_ sets: NameSets, _ limited: LimitedNames) -> NameProxy.Hooks {
+    private func questionHooks(_ sets: NameSets, _ counted: CountedNameSets) -> NameProxy.Hooks {
         NameProxy.Hooks(
             commit: { endpoint, grants in try sets.commit(endpoint, grants) },
             prepare: { [self] endpoint, holdings in
-                if let link = link(of: endpoint) { try limited.note(holdings, link: link) }
+                if let link = link(of: endpoint) { try counted.note(holdings, link: link) }
             },
             note: { [self] endpoint, holdings in
                 if let link = link(of: endpoint) { try journal.append(holdings, link: link) }

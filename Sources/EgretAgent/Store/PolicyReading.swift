@@ -77,7 +77,7 @@ struct PolicyReading: Sendable {
         if !references.isSubset(of: groups.map(\.name)) { return false }
         // A document that names a group does not tell whether the group has domains.
         if groups.contains(where: { !$0.domains.isEmpty }),
-            !NameRuleProblems.find(in: catalog.egressPolicies, catalog.priceLists, groups: groups).isEmpty
+            !NameRuleProblems.find(in: catalog.egressPolicies, groups: groups).isEmpty
         {
             return false
         }

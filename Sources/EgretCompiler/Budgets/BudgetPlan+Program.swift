@@ -189,23 +189,30 @@ extension BudgetPlan {
                 let led = "\(chain)-led"
                 program.chains.append(Chain(led))
                 program.rules.append(Rule(in: chain, [HostNames.hasLabel, .verdict(.goto(led))]))
-                addRules(of: meters, stage, to: led, isLed: true, &matches, &program)
+                addRules(of: meters, member, stage, to: led, isLed: true, &matches, &program)
             }
-            addRules(of: meters, stage, to: chain, isLed: false, &matches, &program)
+            addRules(of: meters, member, stage, to: chain, isLed: false, &matches, &program)
         }
     }
 
     /// What asks or counts, in a chain for packets that are led to a proxy of this host's, or for others.
     private static func addRules(
-        of meters: [Meter], _ stage: Stage, to chain: String, isLed: Bool, _ matches: inout Matches,
-        _ program: inout TableProgram
+        of meters: [Meter], _ member: Member, _ stage: Stage, to chain: String, isLed: Bool,
+        _ matches: inout Matches, _ program: inout TableProgram
     ) {
-        addLists(meters, stage, to: chain, isLed: isLed, &matches, &program)
+        func asked(_ clause: Clause, keeping: Bool) -> Matches.Key {
+            Matches.Key(
+                clause, stage.direction, isLed: isLed, of: clause.names.isEmpty ? nil : member.nameOwner,
+                keeping: keeping)
+        }
+        addLists(meters, to: chain, &matches, &program) { asked($0, keeping: true) }
         for meter in meters where meter.clause.list == nil {
             let account = stage.step == .count ? nil : meter.account
             let effect: Statement =
                 account.map { Statement.verdict(.jump(check($0))) } ?? .counter(counter(of: meter.name))
-            program.rules += matches.conditions(meter.clause, stage.direction, isLed: isLed).map {
+            // Where an account was asked for a packet, the address was kept then: also of one that it has dropped.
+            let isFirst = account != nil || meter.account == nil
+            program.rules += matches.conditions(asked(meter.clause, keeping: isFirst)).map {
                 Rule(in: chain, $0 + [effect])
             }
         }
@@ -214,7 +221,7 @@ extension BudgetPlan {
         // Of a connection, the first packet counts: it is confirmed when that has passed.
         program.rules.append(Rule(in: chain, BudgetPlan.isNotFirst + [.verdict(.return)]))
         for meter in counting {
-            program.rules += matches.conditions(meter.clause, stage.direction, isLed: isLed).map {
+            program.rules += matches.conditions(asked(meter.clause, keeping: false)).map {
                 Rule(in: chain, BudgetPlan.isTracked + $0 + [.counter(BudgetPlan.opened(of: meter.name))])
             }
         }
@@ -222,8 +229,8 @@ extension BudgetPlan {
 
     /// Counts by lists that are asked in order: each in a chain of its own, which the first match leaves.
     private static func addLists(
-        _ meters: [Meter], _ stage: Stage, to chain: String, isLed: Bool, _ matches: inout Matches,
-        _ program: inout TableProgram
+        _ meters: [Meter], to chain: String, _ matches: inout Matches, _ program: inout TableProgram,
+        _ asked: (Clause) -> Matches.Key
     ) {
         var targets: Swift.Set<String> = []
         for meter in meters {
@@ -233,7 +240,7 @@ extension BudgetPlan {
                 program.chains.append(Chain(target))
                 program.rules.append(Rule(in: chain, [.verdict(.jump(target))]))
             }
-            program.rules += matches.conditions(meter.clause, stage.direction, isLed: isLed).map {
+            program.rules += matches.conditions(asked(meter.clause)).map {
                 Rule(in: target, $0 + [.counter(counter(of: meter.name)), .verdict(.return)])
             }
         }
@@ -241,15 +248,29 @@ extension BudgetPlan {
 
     /// The conditions of clauses, each worked out once however many endpoints have it.
     private struct Matches {
-        private struct Key: Hashable {
-            var clause: Clause
-            var direction: TrafficDirection
-            var isLed: Bool
+        /// What conditions depend on.
+        struct Key: Hashable {
+            let clause: Clause
+            let direction: TrafficDirection
+            let isLed: Bool
+            /// Whose the sets of names are; `nil` where the clause has none.
+            let owner: UInt32?
+            /// Whether addresses of names that packets have stay in their sets by that.
+            let keepsNames: Bool
+
+            init(_ clause: Clause, _ direction: TrafficDirection, isLed: Bool, of owner: UInt32?, keeping: Bool) {
+                self.clause = clause
+                self.direction = direction
+                self.isLed = isLed
+                self.owner = owner
+                keepsNames = keeping && !clause.names.isEmpty
+            }
         }
 
         private var known: [Key: [[Statement]]] = [:]
         /// The addresses, and times, that they ask for.
         private(set) var sets: [EgretNftables.Set] = []
+        private var setNames: Swift.Set<String> = []
         private let horizon: ClosedRange<Int64>
 
         init(horizon: ClosedRange<Int64>) {
@@ -257,11 +278,10 @@ extension BudgetPlan {
         }
 
         /// Lists of statements, of which at most one lets a packet go on.
-        mutating func conditions(_ clause: Clause, _ direction: TrafficDirection, isLed: Bool) -> [[Statement]] {
-            let key = Key(clause: clause, direction: direction, isLed: isLed)
+        mutating func conditions(_ key: Key) -> [[Statement]] {
             if let found = known[key] { return found }
-            let times = times(of: clause)
-            let made = make(clause, direction, isLed: isLed).map { $0 + times }
+            let times = times(of: key.clause)
+            let made = make(key).map { $0 + times }
             known[key] = made
             return made
         }
@@ -269,23 +289,50 @@ extension BudgetPlan {
         private mutating func times(of clause: Clause) -> [Statement] {
             guard let schedule = clause.schedule else { return [] }
             let name = schedule.timesName
-            if !sets.contains(where: { $0.name == name }) { sets.append(schedule.timesOfHolding(within: horizon)) }
+            if setNames.insert(name).inserted { sets.append(schedule.timesOfHolding(within: horizon)) }
             return [.inSet(.time, name)]
         }
 
-        private mutating func make(_ clause: Clause, _ direction: TrafficDirection, isLed: Bool) -> [[Statement]] {
-            if !clause.earlier.isEmpty { return rest(of: clause, direction, isLed: isLed) }
-            if clause.destinations.isEmpty && clause.services.isEmpty { return [[]] }
+        private mutating func make(_ key: Key) -> [[Statement]] {
+            let clause = key.clause
+            if !clause.earlier.isEmpty { return rest(of: clause, key.direction, isLed: key.isLed) }
+            if clause.isForAllFarSides && clause.services.isEmpty { return [[]] }
             let blocks = clause.destinations.flatMap { $0.blocks(clause.groups) }
             return AddressFamily.allCases.flatMap { family -> [[Statement]] in
+                if clause.destinations.isEmpty && !clause.names.isEmpty { return named(key, family) }
                 let ranges = AddressRangeSet(blocks).ranges(family)
                 let name = "far-" + BudgetPlan.name(of: ["\(family)"] + ranges.map { "\($0)" })
                 let match = FarSideMatch(
-                    clause.destinations, clause.services, direction, isLed: isLed, groups: clause.groups,
+                    clause.destinations, clause.services, key.direction, isLed: key.isLed, groups: clause.groups,
                     family: family, set: name)
-                if let set = match.set, !sets.contains(where: { $0.name == name }) { sets.append(set) }
-                return match.conditions
+                if let set = match.set, setNames.insert(name).inserted { sets.append(set) }
+                return match.conditions + named(key, family, besides: match.set?.name)
             }
+        }
+
+        /// The conditions of packets whose far side has an address that names were resolved to; none without names.
+        ///
+        /// - Parameters:
+        ///   - key: The clause.
+        ///   - family: The family.
+        ///   - listed: The set of the clause's addresses: a packet of one of them is counted already.
+        /// - Returns: Lists of statements.
+        private mutating func named(_ key: Key, _ family: AddressFamily, besides listed: String? = nil) -> [[Statement]]
+        {
+            let clause = key.clause
+            if clause.names.isEmpty { return [] }
+            let set = NamedSet(clause.names, family, of: key.owner)
+            if setNames.insert(set.name).inserted { sets.append(set.declaration) }
+            let far = FarSideMatch.address(key.direction, isLed: key.isLed, family)
+            var isFar = [family.isPackets]
+            if let listed { isFar.append(.notInSet(far, listed)) }
+            isFar.append(.inSet(far, set.name))
+            // As long as there are packets the address stays, however long ago its name was resolved.
+            let stays = key.keepsNames ? [Statement.keepInSet(far, set.name)] : []
+            let port = FarSideMatch.port(key.direction, isLed: key.isLed)
+            let ports: [[Statement]] =
+                clause.services.isEmpty ? [[]] : clause.services.flatMap { FarSideMatch.conditions($0, port: port) }
+            return ports.map { isFar + $0 + stays }
         }
 
         /// The conditions of what the clauses before one leave to it.
@@ -298,7 +345,7 @@ extension BudgetPlan {
                 if ranges.isEmpty { return [] }
                 if ranges == AddressRangeSet.everything.ranges(family) { return [[family.isPackets]] }
                 let name = "far-" + BudgetPlan.name(of: ["\(family)"] + ranges.map { "\($0)" })
-                if !sets.contains(where: { $0.name == name }) { sets.append(FarSideMatch.set(name, ranges, family)) }
+                if setNames.insert(name).inserted { sets.append(FarSideMatch.set(name, ranges, family)) }
                 let far = FarSideMatch.address(direction, isLed: isLed, family)
                 return [[family.isPackets, .inSet(far, name)]]
             }

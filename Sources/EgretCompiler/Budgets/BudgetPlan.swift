@@ -65,8 +65,10 @@ public struct BudgetPlan: Hashable, Sendable {
 
     /// Which packets a budget is about.
     public struct Clause: Hashable, Sendable {
-        /// The far side's addresses; empty means all.
+        /// The far side's addresses; empty, without ``names``, means all.
         public var destinations: [Destination]
+        /// The far side's names, beside its addresses: what they were resolved to. Those of groups are among them.
+        public var names: [DomainPattern]
         /// The far side's services; empty means all. No two of them match one packet.
         public var services: [Service]
         /// Packets of which direction.
@@ -75,26 +77,30 @@ public struct BudgetPlan: Hashable, Sendable {
         public var groups: [String: DestinationGroup]
         /// At which times; `nil` for always.
         public var schedule: Schedule?
-        /// Clauses that are asked before: a packet that one of them matches is not this one's. None of them has services,
-        /// nor clauses before it.
+        /// Clauses that are asked before: a packet that one of them matches is not this one's. None of them has services or
+        /// names, nor clauses before it; and this one has none either where there are any.
         public var earlier: [Clause] = []
         /// The list that it stands in: of the clauses of one that a member has, in their order, the first that matches a packet is
         /// the only one. `nil` for one that stands alone.
         public var list: String?
 
+        /// Whether it is about all far sides that clauses before it leave.
+        var isForAllFarSides: Bool { destinations.isEmpty && names.isEmpty }
+
         /// Whether it depends on where packets go to or come from.
-        var asksFarSide: Bool { !(destinations.isEmpty && services.isEmpty && earlier.isEmpty) }
+        var asksFarSide: Bool { !(isForAllFarSides && services.isEmpty && earlier.isEmpty) }
 
         /// Takes a budget's match.
         public init(_ budget: TrafficBudget, groups: [String: DestinationGroup]) {
             destinations = budget.destinations
+            names = budget.patterns(groups)
             services = Service.apart(budget.services)
             direction = budget.direction
             schedule = budget.schedule
             self.groups = Clause.groups(of: budget.destinations, groups)
         }
 
-        /// Takes the match of a price.
+        /// Takes the match of a price, but for names.
         ///
         /// - Parameters:
         ///   - entry: The price.
@@ -102,13 +108,14 @@ public struct BudgetPlan: Hashable, Sendable {
         ///   - groups: The groups that they name.
         public init(_ entry: PriceList.Entry, after earlier: [PriceList.Entry], groups: [String: DestinationGroup]) {
             destinations = entry.destinations
+            names = []
             services = []
             direction = entry.direction
             self.groups = Clause.groups(of: entry.destinations, groups)
             self.earlier = earlier.map { Clause($0, after: [], groups: groups) }
         }
 
-        /// Takes the match of a price whose list is asked in order, since ports are asked for.
+        /// Takes the match of a price whose list is asked in order, since ports or names are asked for.
         ///
         /// - Parameters:
         ///   - entry: The price.
@@ -116,6 +123,7 @@ public struct BudgetPlan: Hashable, Sendable {
         ///   - groups: The groups that it names.
         public init(_ entry: PriceList.Entry, of list: String, groups: [String: DestinationGroup]) {
             self.init(entry, after: [], groups: groups)
+            names = entry.patterns(groups)
             services = Service.apart(entry.services)
             self.list = list
         }
@@ -127,6 +135,8 @@ public struct BudgetPlan: Hashable, Sendable {
         public func hash(into hasher: inout Hasher) {
             hasher.combine(destinations.count)
             hasher.combine(destinations.first)
+            hasher.combine(names.count)
+            hasher.combine(names.first)
             hasher.combine(services)
             hasher.combine(direction)
             hasher.combine(schedule == nil)
@@ -181,6 +191,21 @@ public struct BudgetPlan: Hashable, Sendable {
             self.links = links
             self.meters = meters
             self.isLed = isLed
+        }
+
+        /// What tells the sets of its names from others': the index of the first of its links, which nobody else ever has.
+        var nameOwner: UInt32? { links.compactMap(\.attachment.index).min() }
+    }
+
+    /// The sets that whoever resolves names must fill, each with the links whose endpoint's they are.
+    public var namedSets: [(set: NamedSet, links: [Link])] {
+        members.flatMap { member -> [(set: NamedSet, links: [Link])] in
+            var known: Swift.Set<String> = []
+            let patterns = member.meters.map(\.clause.names).filter { !$0.isEmpty }
+            let sets: [NamedSet] = patterns.flatMap { names in
+                AddressFamily.allCases.map { NamedSet(names, $0, of: member.nameOwner) }
+            }
+            return sets.filter { known.insert($0.name).inserted }.map { (set: $0, links: member.links) }
         }
     }
 

@@ -170,11 +170,11 @@ extension PolicyProgram {
 
 extension PolicySet {
     /// Whether the other decides the same way by the same clauses: groups that no rule names do not matter, nor do routes,
-    /// limits and budgets, which no program has. But a program leads questions to the proxy if a limit is about names.
+    /// limits and budgets, which no program has. But a program leads questions to the proxy if a limit or a budget is about names.
     func isSame(as other: PolicySet) -> Bool {
         guard networkDefault == other.networkDefault,
             policies.elementsEqual(other.policies, by: { $0.decides(like: $1) }),
-            limitedNames.isEmpty == other.limitedNames.isEmpty || dependsOnNames == other.dependsOnNames
+            countedNames.isEmpty == other.countedNames.isEmpty || dependsOnNames == other.dependsOnNames
         else { return false }
         for policy in policies {
             for rule in policy.rules {

@@ -43,7 +43,7 @@ public struct HostPlan: Hashable, Sendable {
     public struct NoProxies: Error, Hashable, Sendable, CustomStringConvertible {
         /// One sentence for a person.
         public var description: String {
-            "a policy has rules about names, or limits for some, and the proxies for names do not run"
+            "a policy has rules about names, or limits or budgets for some, and the proxies for names do not run"
         }
     }
 

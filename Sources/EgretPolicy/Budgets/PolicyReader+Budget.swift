@@ -47,7 +47,8 @@ extension PolicyReader {
         guard let fields = fields(node, PolicyReader.budgetSchema) else { return nil }
         var budget = TrafficBudget(name: "budget \(index + 1)", location: node.location)
         if let name = fields["name"].flatMap({ string($0, "name", expected: "a name") }) { budget.name = name }
-        budget.destinations = fields["to"].map { readCountedDestinations($0, "a budget") } ?? []
+        let peers = fields["to"].map { readCountedPeers($0, "a budget") } ?? Peers()
+        (budget.destinations, budget.domains) = (peers.destinations, peers.domains)
         budget.services = readPortsAndApplications(fields, of: "a budget")
         if let direction = fields["direction"] {
             budget.direction = word(direction, "direction", as: TrafficBudget.Direction.self) ?? .egress
@@ -98,26 +99,25 @@ extension PolicyReader {
         }
     }
 
-    /// Reads destinations whose traffic is counted: those that are addresses.
+    /// Reads the far sides whose traffic is counted: those that are addresses or names.
     ///
     /// - Parameters:
     ///   - node: The entries of `to`.
     ///   - counter: What counts, for messages: `a budget`.
-    /// - Returns: The destinations.
-    mutating func readCountedDestinations(_ node: DocumentNode, _ counter: String) -> [Destination] {
+    /// - Returns: The far sides.
+    mutating func readCountedPeers(_ node: DocumentNode, _ counter: String) -> Peers {
         let peers = readPeers(node)
-        for (isThere, what) in [(!peers.workloads.isEmpty, "workloads"), (!peers.domains.isEmpty, "domains")]
-        where isThere {
+        if !peers.workloads.isEmpty {
             error(
-                DiagnosticCode.notSupportedYet, at: node.location, "\(counter) for \(what) is not supported yet",
-                "write cidr or group")
+                DiagnosticCode.notSupportedYet, at: node.location, "\(counter) for workloads is not supported yet",
+                "write cidr, group or domains")
         }
         if peers.destinations.contains(.builtIn(.host)) {
             error(
                 DiagnosticCode.notSupportedYet, at: node.location, "\(counter) for the host is not supported yet",
                 "write cidr with the host's address")
         }
-        return peers.destinations
+        return peers
     }
 
     private mutating func readAmount(_ node: DocumentNode) -> BudgetAmount? {

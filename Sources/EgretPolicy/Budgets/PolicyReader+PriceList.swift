@@ -78,7 +78,7 @@ extension PolicyReader {
                     "give one of the two another name: what is used is counted by it")
             }
             let cover = entries.first {
-                $0.destinations.isEmpty && $0.services.isEmpty
+                $0.isForAllFarSides && $0.services.isEmpty
                     && ($0.direction == .both || $0.direction == entry.direction)
             }
             if let cover {
@@ -109,7 +109,8 @@ extension PolicyReader {
             entry.name = text
             if text.isEmpty { error(DiagnosticCode.invalidName, at: name.location, "the name is empty", example) }
         }
-        entry.destinations = fields["to"].map { readCountedDestinations($0, "a price") } ?? []
+        let peers = fields["to"].map { readCountedPeers($0, "a price") } ?? Peers()
+        (entry.destinations, entry.domains) = (peers.destinations, peers.domains)
         entry.services = readPortsAndApplications(fields, of: "a price")
         if let direction = fields["direction"] {
             entry.direction = word(direction, "direction", as: TrafficBudget.Direction.self) ?? .egress

@@ -25,8 +25,10 @@ public struct PriceList: Hashable, Sendable {
     public struct Entry: Hashable, Sendable {
         /// The name, unique in its list: with the list's, what is counted under.
         public var name: String
-        /// The far side's addresses. Any one suffices; empty means all that no earlier entry matches.
+        /// The far side's addresses. Any one suffices; empty, without ``domains``, means all that no earlier entry matches.
         public var destinations: [Destination]
+        /// The far side's names, beside ``destinations``: addresses that the endpoint has resolved them to.
+        public var domains: [DomainPattern]
         /// The far side's protocols and ports. Any one suffices; empty means all.
         public var services: [Service]
         /// Which packets count.
@@ -40,17 +42,26 @@ public struct PriceList: Hashable, Sendable {
 
         /// Creates an entry.
         public init(
-            name: String, destinations: [Destination] = [], services: [Service] = [],
+            name: String, destinations: [Destination] = [], domains: [DomainPattern] = [], services: [Service] = [],
             direction: TrafficBudget.Direction = .egress, free: ByteCount? = nil, tiers: [Tier],
             location: SourceLocation? = nil
         ) {
             self.name = name
             self.destinations = destinations
+            self.domains = domains
             self.services = services
             self.direction = direction
             self.free = free
             self.tiers = tiers
             self.location = location
+        }
+
+        /// Whether it is about all far sides that no earlier entry matches.
+        public var isForAllFarSides: Bool { destinations.isEmpty && domains.isEmpty }
+
+        /// The names that it is about: its own, and those of the groups that it refers to.
+        public func patterns(_ groups: [String: DestinationGroup]) -> [DomainPattern] {
+            domains + PolicySet.patterns(ofGroupsIn: destinations, groups)
         }
     }
 
@@ -77,6 +88,14 @@ public struct PriceList: Hashable, Sendable {
     /// Whether an entry is about some protocols or ports only.
     public var hasServices: Bool { entries.contains { !$0.services.isEmpty } }
 
+    /// Whether an entry is about some protocols, ports or names only: what it leaves to the next ones is no set of addresses.
+    ///
+    /// - Parameter groups: The groups that entries name.
+    /// - Returns: Whether packets must be asked about in the order of the entries.
+    public func mustBeAskedInOrder(_ groups: [String: DestinationGroup]) -> Bool {
+        hasServices || entries.contains { !$0.patterns(groups).isEmpty }
+    }
+
     /// The entry that counts packets: the first that matches them.
     ///
     /// - Parameters:
@@ -84,19 +103,21 @@ public struct PriceList: Hashable, Sendable {
     ///   - proto: The packets' protocol.
     ///   - port: The far side's port; `nil` for a protocol that has none.
     ///   - icmpType: The packets' type; `nil` for another protocol than ICMP and ICMPv6.
+    ///   - name: The name that the far side was reached by; `nil` for none.
     ///   - direction: Whether packets go there or come from there.
     ///   - groups: The groups that entries name.
     /// - Returns: The entry's place in the list; `nil` if none matches.
     public func entry(
         for address: IPAddress, _ proto: IPProtocol, port: UInt16? = nil, icmpType: UInt8? = nil,
-        _ direction: TrafficDirection, groups: [String: DestinationGroup]
+        name: DomainName? = nil, _ direction: TrafficDirection, groups: [String: DestinationGroup]
     ) -> Int? {
         entries.firstIndex { entry in
             guard entry.direction.covers(direction),
                 entry.services.isEmpty
                     || entry.services.contains(where: { $0.matches(proto, port: port, icmpType: icmpType) })
             else { return false }
-            if entry.destinations.isEmpty { return true }
+            if entry.isForAllFarSides { return true }
+            if let name, entry.patterns(groups).contains(where: { $0.covers(name) }) { return true }
             return entry.destinations.contains { $0.blocks(groups).contains { $0.contains(address) } }
         }
     }

@@ -59,8 +59,10 @@ public struct TrafficBudget: Hashable, Sendable {
 
     /// The name, unique in its policy: with the policy's, what is counted under.
     public var name: String
-    /// The far side's addresses. Any one suffices; empty means all.
+    /// The far side's addresses. Any one suffices; empty, without ``domains``, means all.
     public var destinations: [Destination]
+    /// The far side's names, beside ``destinations``: addresses that the endpoint has resolved them to.
+    public var domains: [DomainPattern]
     /// The far side's protocols and ports. Any one suffices; empty means all.
     public var services: [Service]
     /// Which packets count.
@@ -84,13 +86,14 @@ public struct TrafficBudget: Hashable, Sendable {
 
     /// Creates a budget.
     public init(
-        name: String, destinations: [Destination] = [], services: [Service] = [], direction: Direction = .egress,
-        amount: BudgetAmount? = nil, period: BudgetPeriod = BudgetPeriod(.total), schedule: Schedule? = nil,
-        scope: Scope = .endpoint, onExhausted: Exhaustion = .deny, alertAt: [Int] = [], price: TrafficPrice? = nil,
-        location: SourceLocation? = nil
+        name: String, destinations: [Destination] = [], domains: [DomainPattern] = [], services: [Service] = [],
+        direction: Direction = .egress, amount: BudgetAmount? = nil, period: BudgetPeriod = BudgetPeriod(.total),
+        schedule: Schedule? = nil, scope: Scope = .endpoint, onExhausted: Exhaustion = .deny, alertAt: [Int] = [],
+        price: TrafficPrice? = nil, location: SourceLocation? = nil
     ) {
         self.name = name
         self.destinations = destinations
+        self.domains = domains
         self.services = services
         self.direction = direction
         self.amount = amount
@@ -101,6 +104,11 @@ public struct TrafficBudget: Hashable, Sendable {
         self.alertAt = alertAt
         self.price = price
         self.location = location
+    }
+
+    /// The names that it is about: its own, and those of the groups that it refers to.
+    public func patterns(_ groups: [String: DestinationGroup]) -> [DomainPattern] {
+        domains + PolicySet.patterns(ofGroupsIn: destinations, groups)
     }
 
     /// What is counted of it: bytes where it has no amount.

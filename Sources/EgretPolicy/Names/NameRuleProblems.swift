@@ -3,21 +3,21 @@
 
 /// Finds uses of names that the language has and this version cannot keep.
 package enum NameRuleProblems {
-    /// The mistakes of some policies and price lists whose groups are known.
+    /// The mistakes of some policies whose groups are known.
     package static func find(
-        in policies: [EgressPolicy], _ lists: [PriceList] = [], groups: [DestinationGroup]
+        in policies: [EgressPolicy], groups: [DestinationGroup]
     ) -> [Diagnostic] {
         let named = Dictionary(groups.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let withNames = Set(groups.filter { !$0.domains.isEmpty }.map(\.name))
-        let ofPolicies = policies.flatMap { policy in
-            policy.rules.filter { !PolicySet.patterns(of: $0, in: named).isEmpty }.compactMap {
-                problem($0, of: policy)
+        return policies.flatMap { policy -> [Diagnostic] in
+            let rules = policy.rules.filter { !PolicySet.patterns(of: $0, in: named).isEmpty }
+            let budgets = policy.budgets.filter { !$0.patterns(named).isEmpty }
+            let ofRules: [Diagnostic] = rules.compactMap { problem($0, of: policy) }
+            let ofRoutes: [Diagnostic] = policy.routes.compactMap {
+                problem("a route", $0.destinations, $0.location, withNames)
             }
-                + policy.routes.compactMap { problem("a route", $0.destinations, $0.location, withNames) }
-                + policy.budgets.compactMap { problem("a budget", $0.destinations, $0.location, withNames) }
+            return ofRules + ofRoutes + budgets.compactMap { problem($0, of: policy) }
         }
-        let prices = lists.flatMap(\.entries)
-        return ofPolicies + prices.compactMap { problem("a price", $0.destinations, $0.location, withNames) }
     }
 
     private static func problem(_ rule: EgressRule, of policy: EgressPolicy) -> Diagnostic? {
@@ -43,6 +43,14 @@ package enum NameRuleProblems {
                 "\(Spelling.list(fields, conjunction: "and")) in a rule that denies domains is not supported yet",
                 "remove it, as a name is denied altogether, or write in other rules what is allowed")
         }
+    }
+
+    /// Answers about names would go out otherwise, by a policy that is only to count.
+    private static func problem(_ budget: TrafficBudget, of policy: EgressPolicy) -> Diagnostic? {
+        guard policy.mode == .audit else { return nil }
+        return diagnostic(
+            budget.location, "a budget for domains in a policy with mode audit is not supported yet",
+            "write the budget in a policy that is enforced; with onExhausted: alert it holds nothing back")
     }
 
     private static func problem(

@@ -26,11 +26,13 @@ extension PolicySet {
     /// Whether a rule has the name in QUIC's first packets read.
     public var readsDatagrams: Bool { nameClauses.contains { !$0.traffic.checkedDatagrams.isEmpty } }
 
-    /// The names that limits are about.
-    public var limitedNames: [DomainPattern] { limits.flatMap { $0.patterns(groups) } }
+    /// The names that limits and budgets are about: which addresses they have matters, whether a rule is about them or not.
+    public var countedNames: [DomainPattern] {
+        limits.flatMap { $0.patterns(groups) } + policies.flatMap(\.budgets).flatMap { $0.patterns(groups) }
+    }
 
-    /// Whether it matters which names an endpoint resolves: a rule that decides, or a limit, is about names.
-    public var dependsOnNames: Bool { !nameClauses.isEmpty || !limitedNames.isEmpty }
+    /// Whether it matters which names an endpoint resolves: a rule that decides, a limit or a budget is about names.
+    public var dependsOnNames: Bool { !nameClauses.isEmpty || !countedNames.isEmpty }
 
     /// The rules about names that decide, in the order in which they are asked: the place is the rule's number.
     ///

@@ -10,8 +10,8 @@ import EgretNftables
 import EgretPolicy
 import Synchronization
 
-/// Puts the addresses of names that a run resolves into the sets by which its limits know them.
-final class RunLimitNames: Sendable {
+/// Puts the addresses of names that a run resolves into the sets by which its limits and budgets know them.
+final class RunCountedNames: Sendable {
     private struct State: Sendable {
         /// The sets, and in which table each is.
         var sets: [(table: Table, set: NamedSet)] = []
@@ -20,29 +20,32 @@ final class RunLimitNames: Sendable {
     }
 
     private let state = Mutex(State())
-    /// For the tables that packets pass, and frames.
-    private let packets: NameSets
-    private let frames: NameSets
+    /// What puts elements into the sets of each table.
+    private let kernel: [Table: NameSets]
 
     /// The netlink ports by which sets are filled.
-    var netlinkPorts: [UInt32] { [packets.netlinkPort, frames.netlinkPort] }
+    var netlinkPorts: [UInt32] { kernel.values.map(\.netlinkPort) }
 
     /// Opens sockets to the kernel; there need be no sets yet.
     ///
     /// - Parameter slot: The run's slot.
     /// - Throws: `LinuxError` if the sockets cannot be had.
     init(slot: Int) throws(LinuxError) {
-        packets = try NameSets(addressesIn: LimitProgram.table(slot: slot).name, isOfFrames: false)
-        frames = try NameSets(addressesIn: LimitProgram.frameTable(slot: slot).name, isOfFrames: true)
+        var kernel: [Table: NameSets] = [:]
+        for table in [LimitProgram.table(slot: slot), BudgetPlan.table(slot: slot)] {
+            kernel[table] = try NameSets(addressesIn: table.name, isOfFrames: false)
+        }
+        let frames = LimitProgram.frameTable(slot: slot)
+        kernel[frames] = try NameSets(addressesIn: frames.name, isOfFrames: true)
+        self.kernel = kernel
     }
 
-    /// Fills these sets from now on. Before the command starts: nothing is resolved earlier.
+    /// Fills these sets, too, from now on. Before the command starts: nothing is resolved earlier.
     func fill(_ sets: [(table: Table, set: NamedSet)]) {
         state.withLock { state in
-            state = State()
-            for (place, entry) in sets.enumerated() {
+            for entry in sets {
+                for pattern in entry.set.patterns { state.places.insert(pattern, state.sets.count) }
                 state.sets.append(entry)
-                for pattern in entry.set.patterns { state.places.insert(pattern, place) }
             }
         }
     }
@@ -52,24 +55,21 @@ final class RunLimitNames: Sendable {
     /// - Parameter holdings: What was resolved.
     /// - Throws: An error of the kernel's, such as `ENFILE` for a set that is full: the answer is then not to go out.
     func note(_ holdings: Swift.Set<NameHolding>) throws {
-        let wanted = state.withLock { RunLimitNames.addresses(of: holdings, in: $0) }
-        for (family, sets) in wanted {
-            let kernel = family == .netdev ? frames : packets
-            try kernel.put(sets, for: NamedSet.lifetimeMilliseconds)
-        }
+        let wanted = state.withLock { RunCountedNames.addresses(of: holdings, in: $0) }
+        for (table, sets) in wanted { try kernel[table]?.put(sets, for: NamedSet.lifetimeMilliseconds) }
     }
 
-    /// What comes into which sets, by the family of the table.
+    /// What comes into which sets, by the table.
     private static func addresses(
         of holdings: Swift.Set<NameHolding>, in state: State
-    ) -> [TableFamily: [String: Swift.Set<IPAddress>]] {
-        var wanted: [TableFamily: [String: Swift.Set<IPAddress>]] = [:]
+    ) -> [Table: [String: Swift.Set<IPAddress>]] {
+        var wanted: [Table: [String: Swift.Set<IPAddress>]] = [:]
         for holding in holdings {
             guard let name = holding.name.comparedName else { continue }
             for match in state.places.matches(name) {
                 let (table, set) = state.sets[match.value]
                 guard set.family == holding.address.family else { continue }
-                wanted[table.family, default: [:]][set.name, default: []].insert(holding.address)
+                wanted[table, default: [:]][set.name, default: []].insert(holding.address)
             }
         }
         return wanted

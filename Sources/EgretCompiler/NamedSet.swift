@@ -5,7 +5,7 @@ public import EgretAddressing
 import EgretNftables
 public import EgretPolicy
 
-/// A set of the addresses that names were resolved to, which limits ask.
+/// A set of the addresses that names were resolved to, which limits and budgets ask.
 ///
 /// It is empty when it is loaded. Whoever resolves a name that one of the patterns covers puts the addresses of its family
 /// in, before the answer goes out; rules keep those in that packets go to or come from.
@@ -13,7 +13,7 @@ public import EgretPolicy
 /// Where a table has several endpoints each has sets of its own: what one has resolved is nothing to the others, and one that
 /// fills a set takes none of their room.
 public struct NamedSet: Hashable, Sendable {
-    /// Its name: made of the patterns, so that an endpoint's limits about the same names ask one set, and of whose it is.
+    /// Its name: made of the patterns, so that what an endpoint has about the same names asks one set, and of whose it is.
     public let name: String
     /// The family of its addresses.
     public let family: AddressFamily

@@ -1,0 +1,256 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretAddressing
+import EgretCompiler
+import EgretDNSWire
+import EgretLinux
+import EgretNames
+import EgretNetlink
+import EgretNftables
+import EgretPolicy
+import Synchronization
+
+/// Puts the addresses of names that endpoints resolve into the sets by which their limits and budgets know them.
+///
+/// Each endpoint has sets of its own, which go with its limits and budgets, or with itself.
+final class CountedNameSets: Sendable {
+    /// Whose tables sets are in. Each of them says by itself which sets there are.
+    enum User: Hashable, Sendable, CaseIterable {
+        case limits
+        case budgets
+    }
+
+    /// A set, and in which table it is.
+    struct Place: Hashable, Sendable {
+        var table: Table
+        var set: NamedSet
+    }
+
+    /// The sets of one link.
+    private struct Link: Sendable {
+        let places: [Place]
+        /// Their numbers, by the names that they are about.
+        private var matcher = DomainMatcher<Int>()
+
+        init(_ places: [Place]) {
+            self.places = places
+            for (number, place) in places.enumerated() {
+                for pattern in place.set.patterns { matcher.insert(pattern, number) }
+            }
+        }
+
+        /// What comes into which sets, by the table.
+        func addresses(of holdings: some Sequence<NameHolding>) -> [Table: [String: Swift.Set<IPAddress>]] {
+            var wanted: [Table: [String: Swift.Set<IPAddress>]] = [:]
+            for holding in holdings {
+                guard let name = holding.name.comparedName else { continue }
+                for match in matcher.matches(name) {
+                    let place = places[match.value]
+                    guard place.set.family == holding.address.family else { continue }
+                    wanted[place.table, default: [:]][place.set.name, default: []].insert(holding.address)
+                }
+            }
+            return wanted
+        }
+    }
+
+    private let links = Mutex<[User: [String: Link]]>([:])
+    /// What puts elements into the sets of each table.
+    private let kernel: [Table: NameSets]
+
+    /// Opens sockets to the kernel; there need be no sets yet.
+    ///
+    /// - Parameters:
+    ///   - limits: Puts elements into the sets of limits, by the socket that owns their tables.
+    ///   - budgets: The same for budgets; `nil` where nobody keeps any.
+    /// - Throws: `LinuxError` if the sockets cannot be had.
+    init(limits: BatchSender, budgets: BatchSender?) throws(LinuxError) {
+        var kernel: [Table: NameSets] = [:]
+        kernel[LimitProgram.table] = try NameSets(
+            addressesIn: LimitProgram.table.name, isOfFrames: false, by: limits)
+        kernel[LimitProgram.frameTable] = try NameSets(
+            addressesIn: LimitProgram.frameTable.name, isOfFrames: true, by: limits)
+        if let budgets {
+            kernel[BudgetPlan.hostTable] = try NameSets(
+                addressesIn: BudgetPlan.hostTable.name, isOfFrames: false, by: budgets)
+        }
+        self.kernel = kernel
+    }
+
+    /// Whether no limit and no budget is about names.
+    var isEmpty: Bool { links.withLock { $0.values.allSatisfy(\.isEmpty) } }
+
+    /// Whether no limit, or no budget, is about names.
+    func isUnused(by user: User) -> Bool { links.withLock { $0[user]?.isEmpty ?? true } }
+
+    /// The links whose endpoints' limits, or budgets, are about names.
+    func linkKeys(of user: User) -> Swift.Set<String> { links.withLock { Swift.Set(($0[user] ?? [:]).keys) } }
+
+    /// The sets of a program of limits, by the links whose endpoints' limits ask them.
+    static func places(of program: LimitProgram, _ members: [LimitProgram.Member]) -> [String: [Place]] {
+        let sets = program.namedSets
+        if sets.isEmpty { return [:] }
+        let known = members.compactMap { member in member.attachment.linkKey.map { (member.number, $0) } }
+        let keys = Dictionary(known, uniquingKeysWith: { first, _ in first })
+        var places: [String: [Place]] = [:]
+        for (table, set) in sets {
+            for number in program.members(asking: set) {
+                guard let key = keys[number] else { continue }
+                places[key, default: []].append(Place(table: table, set: set))
+            }
+        }
+        return places
+    }
+
+    /// The sets of a plan of budgets, by the links whose endpoints' budgets ask them.
+    static func places(of plan: BudgetPlan) -> [String: [Place]] {
+        var places: [String: [Place]] = [:]
+        for (set, links) in plan.namedSets {
+            for key in links.compactMap(\.attachment.linkKey) {
+                places[key, default: []].append(Place(table: plan.table, set: set))
+            }
+        }
+        return places
+    }
+
+    /// Fills these sets from now on, and no others of the same user's.
+    ///
+    /// - Parameters:
+    ///   - places: The sets, by link.
+    ///   - user: Whose they are.
+    ///   - emptied: The tables that were made anew: nothing is in their sets.
+    /// - Returns: The links whose sets may lack what their endpoints hold.
+    func know(_ places: [String: [Place]], of user: User, emptied: Swift.Set<Table>) -> Swift.Set<String> {
+        links.withLock { all in
+            let links = all[user] ?? [:]
+            var lacking: Swift.Set<String> = []
+            var next: [String: Link] = [:]
+            for (key, places) in places {
+                let former = links[key]
+                let known = Swift.Set(former?.places ?? [])
+                if places.contains(where: { emptied.contains($0.table) || !known.contains($0) }) { lacking.insert(key) }
+                if let former, former.places == places { next[key] = former } else { next[key] = Link(places) }
+            }
+            all[user] = next
+            return lacking
+        }
+    }
+
+    /// Has the kernel know what answers have given the endpoint at a link. Returns once it does: packets after that meet the
+    /// elements.
+    ///
+    /// - Parameters:
+    ///   - holdings: What was resolved.
+    ///   - link: The link.
+    /// - Throws: An error of the kernel's, such as `ENFILE` for a set that is full: the answer is then not to go out.
+    func note(_ holdings: Swift.Set<NameHolding>, link: String) throws {
+        for user in User.allCases {
+            for (table, sets) in addresses(of: holdings, user, link: link) {
+                try kernel[table]?.put(sets, for: NamedSet.lifetimeMilliseconds)
+            }
+        }
+    }
+
+    /// Puts what the endpoint at a link holds into sets that may lack it.
+    ///
+    /// - Parameters:
+    ///   - holdings: What it holds.
+    ///   - user: Whose the sets are.
+    ///   - link: The link.
+    /// - Throws: An error of the kernel's.
+    func fill(_ holdings: [NameHolding], of user: User, link: String) throws {
+        for (table, sets) in addresses(of: holdings, user, link: link) {
+            try kernel[table]?.add(sets, for: NamedSet.lifetimeMilliseconds)
+        }
+    }
+
+    private func addresses(
+        of holdings: some Sequence<NameHolding>, _ user: User, link: String
+    ) -> [Table: [String: Swift.Set<IPAddress>]] {
+        let found = links.withLock { $0[user]?[link] }
+        return found?.addresses(of: holdings) ?? [:]
+    }
+}
+
+extension NameService {
+    /// Has the kernel's limits changed, and what endpoints have resolved known to them. No answer goes out in between.
+    ///
+    /// - Parameters:
+    ///   - program: What the limits come to.
+    ///   - members: The endpoints that it is about.
+    ///   - body: Brings the kernel there, and returns the tables that were made anew.
+    /// - Throws: What the body throws, or an error of the kernel's.
+    func changeLimits(
+        to program: LimitProgram, of members: [LimitProgram.Member], _ body: () throws -> Swift.Set<Table>
+    ) throws {
+        try changeSets(of: .limits, to: CountedNameSets.places(of: program, members), body)
+    }
+
+    /// The same for budgets.
+    ///
+    /// - Parameters:
+    ///   - plan: What the budgets come to.
+    ///   - body: Brings the kernel there, and returns the tables that were made anew.
+    /// - Throws: What the body throws, or an error of the kernel's.
+    func changeBudgets(to plan: BudgetPlan, _ body: () throws -> Swift.Set<Table>) throws {
+        try changeSets(of: .budgets, to: CountedNameSets.places(of: plan), body)
+    }
+
+    private func changeSets(
+        of user: CountedNameSets.User, to places: [String: [CountedNameSets.Place]],
+        _ body: () throws -> Swift.Set<Table>
+    ) throws {
+        guard let counted = proxies.withLock({ $0?.counted }), !(places.isEmpty && counted.isUnused(by: user)) else {
+            _ = try body()
+            return
+        }
+        try registry.changing {
+            let emptied = try body()
+            try fill(counted.know(places, of: user, emptied: emptied), of: user, counted)
+        }
+    }
+
+    /// Puts what endpoints have resolved into the sets of budgets, whose table was made anew.
+    ///
+    /// - Throws: An error of the kernel's.
+    func refillBudgets() throws {
+        guard let counted = proxies.withLock({ $0?.counted }), !counted.isUnused(by: .budgets) else { return }
+        // What answers give meanwhile, and have given just before, is held when they are done.
+        try registry.changing { try fill(counted.linkKeys(of: .budgets), of: .budgets, counted) }
+    }
+
+    private func fill(
+        _ links: Swift.Set<String>, of user: CountedNameSets.User, _ counted: CountedNameSets
+    ) throws {
+        if links.isEmpty { return }
+        let now = EgretLinux.BootClock.milliseconds
+        let known = state.withLock { state in
+            state.entries.values.map(\.member).filter { links.contains($0.link) }
+        }
+        for member in known {
+            try counted.fill(registry.holdings(of: member.slot, now: now), of: user, link: member.link)
+        }
+    }
+
+    /// Has limits know what endpoints have resolved that come with a change: another agent's, or under other limits. To be
+    /// called while the change is made, before packets are led by it.
+    ///
+    /// - Parameter change: The change.
+    /// - Throws: An error of the kernel's: the limits would not hold.
+    func fillLimits(for change: NameChange) throws {
+        guard let counted = proxies.withLock({ $0?.counted }), !counted.isUnused(by: .limits) else { return }
+        let now = EgretLinux.BootClock.milliseconds
+        for member in change.members {
+            try counted.fill(registry.holdings(of: member.slot, now: now), of: .limits, link: member.link)
+        }
+    }
+}
+
+extension HostEndpoint.Attachment {
+    /// The link, for as long as it is there; `nil` for processes of the host's own network.
+    var linkKey: String? {
+        guard let interface, let index else { return nil }
+        return NameMember.linkKey(interface, index)
+    }
+}
