@@ -35,26 +35,116 @@ static int32_t closing(int descriptor) {
     return error;
 }
 
-int32_t egret_unix_bind(const char *path, size_t length) {
+static int32_t bind_socket(const char *path, size_t length, int type) {
     struct sockaddr_un address;
     socklen_t size = unix_address(&address, path, length);
     if (size == 0) return -ENAMETOOLONG;
-    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int descriptor = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return -errno;
     return bind(descriptor, (struct sockaddr *)&address, size) < 0 ? closing(descriptor) : descriptor;
 }
 
-int32_t egret_unix_connect(const char *path, size_t length) {
+int32_t egret_unix_bind(const char *path, size_t length) { return bind_socket(path, length, SOCK_STREAM); }
+
+int32_t egret_unix_bind_messages(const char *path, size_t length) {
+    return bind_socket(path, length, SOCK_SEQPACKET | SOCK_NONBLOCK);
+}
+
+static int32_t connect_socket(const char *path, size_t length, int type) {
     struct sockaddr_un address;
     socklen_t size = unix_address(&address, path, length);
     if (size == 0) return -ENAMETOOLONG;
-    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int descriptor = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return -errno;
     int result;
     do {
         result = connect(descriptor, (struct sockaddr *)&address, size);
     } while (result < 0 && errno == EINTR);
     return result < 0 ? closing(descriptor) : descriptor;
+}
+
+int32_t egret_unix_connect(const char *path, size_t length) { return connect_socket(path, length, SOCK_STREAM); }
+
+int32_t egret_unix_connect_messages(const char *path, size_t length) {
+    return connect_socket(path, length, SOCK_SEQPACKET | SOCK_NONBLOCK);
+}
+
+int32_t egret_unix_pair(int32_t *first, int32_t *second) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0) return -errno;
+    *first = ends[0];
+    *second = ends[1];
+    return 0;
+}
+
+int32_t egret_unix_accept(int32_t descriptor) {
+    int result;
+    do {
+        result = accept4(descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    } while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : result;
+}
+
+union attached_control {
+    struct cmsghdr header;
+    uint8_t bytes[CMSG_SPACE(EGRET_MOST_ATTACHED * sizeof(int))];
+};
+
+int64_t egret_unix_send_message(
+    int32_t descriptor, const void *bytes, size_t count, const int32_t *attached, uint32_t number) {
+    if (number > EGRET_MOST_ATTACHED) return -EINVAL;
+    union attached_control control;
+    memset(&control, 0, sizeof control);
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (number > 0) {
+        size_t size = number * sizeof(int);
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(size);
+        struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(size);
+        memcpy(CMSG_DATA(rights), attached, size);
+    }
+    ssize_t sent;
+    do {
+        sent = sendmsg(descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+int64_t egret_unix_receive_message(
+    int32_t descriptor, void *bytes, size_t room, int32_t *attached, uint32_t *number) {
+    union attached_control control;
+    memset(&control, 0, sizeof control);
+    struct iovec part = {.iov_base = bytes, .iov_len = room};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
+    *number = 0;
+    ssize_t received;
+    do {
+        received = recvmsg(descriptor, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        // The other end has closed with something unread (ECONNRESET). That is told once, before what it has sent.
+    } while (received < 0 && (errno == EINTR || errno == ECONNRESET));
+    if (received < 0) return -errno;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part != NULL; part = CMSG_NXTHDR(&message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+        size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t index = 0; index < count; index++) {
+            int taken;
+            memcpy(&taken, CMSG_DATA(part) + index * sizeof taken, sizeof taken);
+            if (*number < EGRET_MOST_ATTACHED) {
+                attached[(*number)++] = taken;
+            } else {
+                close(taken);
+            }
+        }
+    }
+    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0) return received;
+    for (uint32_t index = 0; index < *number; index++) close(attached[index]);
+    *number = 0;
+    return -EMSGSIZE;
 }
 
 int32_t egret_unix_send(const char *path, size_t length, const void *bytes, size_t count, int32_t attached) {

@@ -76,7 +76,7 @@ public enum AgentDaemon {
         let started = try wait { () async throws -> (AgentProcess, AgentServer, [RemoteListener]) in
             let process = try await AgentProcess.start(
                 options.places, reach: options.reach, feedAuthorities: options.feedAuthorities, manager: manager,
-                handed: handed, log: log)
+                handed: handed, hasRelay: true, log: log)
             do {
                 let server = try await AgentServer.start(
                     process.agent, at: options.socketPath, members: options.socketGroup)

@@ -90,13 +90,16 @@ public final class AgentProcess: Sendable {
     ///   - feedAuthorities: A file of certificates in PEM that servers of feeds are trusted by, besides the system's.
     ///   - manager: Keeps sockets for the next agent.
     ///   - handed: What it has handed to this process: what a former agent had it keep.
+    ///   - hasRelay: Whether another process holds connections, so that they go on without the agent: only where this process's
+    ///     program calls ``RelayProcess/run(_:telling:)`` before anything else.
     ///   - log: Takes lines for whoever runs the agent; called on any thread.
     /// - Returns: The agent with its threads; ``stop()`` ends them.
     /// - Throws: ``AlreadyRunning``; an error that says why the store cannot be used, or the kernel not be brought there.
     ///   The kernel is then as it was.
     public static func start(
         _ places: Places = Places(), reach: Reach = Reach(), feedAuthorities: String? = nil,
-        manager: ServiceManager? = nil, handed: [HandedDescriptor] = [], log: @escaping @Sendable (String) -> Void
+        manager: ServiceManager? = nil, handed: [HandedDescriptor] = [], hasRelay: Bool = false,
+        log: @escaping @Sendable (String) -> Void
     ) async throws -> AgentProcess {
         try Directory.make(places.state, mode: 0o700)
         guard let lock = try FileLock.tryAcquire("\(places.state)/agent.lock") else {
@@ -114,15 +117,17 @@ public final class AgentProcess: Sendable {
         let traffic = TrafficBook()
         let trafficStore = AgentProcess.trafficStore("\(places.state)/traffic.sqlite", traffic, namespace, log)
         let book = NameBook(traffic: traffic, now: { WallTime.now.seconds }, log: log)
+        let notes = "\(places.runtime)/names-\(namespace)"
         let budgetTable = Dataplane(try NetlinkConnection.netfilter())
         let setting = NameService.Setting(
-            path: "\(places.runtime)/names-\(namespace)", bootID: try NetworkStore.currentBootID(),
+            path: notes, bootID: try NetworkStore.currentBootID(),
             servers: {
                 reach.nameServers.isEmpty ? HostResolvers.addresses().map { NameServer($0) } : reach.nameServers
             },
             areServersChosen: !reach.nameServers.isEmpty, trust: reach.serverTrust, denial: reach.nameDenial,
             limits: reach.nameLimits, kept: manager.map { KeptSockets($0, handed: handed, log: log) },
-            budgets: budgetTable.batchSender, now: { WallTime.now.seconds })
+            relay: hasRelay ? RelayProcess(path: "\(notes).relay") : nil, budgets: budgetTable.batchSender,
+            now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,
             traffic: traffic, names: (setting, book),

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ArgumentParser
+import EgretAgent
 import EgretLinux
 
 /// `egret`: the whole of the command line.
@@ -34,6 +35,9 @@ public struct EgretCommand: ParsableCommand {
 
     /// Runs what this process's arguments say, and ends the process.
     public static func runAndExit() -> Never {
+        // The agent has started it beside itself.
+        let code = RelayProcess.run(CommandLine.arguments) { Console.error(["\(RelayProcess.name): \($0)"]) }
+        if let code { CurrentProcess.end(with: code) }
         do {
             var command = try parseAsRoot()
             try command.run()

@@ -272,6 +272,52 @@ struct NameServiceTests {
         #expect(mustEnd(drained))
     }
 
+    @Test(
+        "what a former agent has let through goes on if it is the same link's and is allowed now; its end is foreseen")
+    func resuming() throws {
+        let hours = [try #require(Schedule.Hours(start: 540, end: 1_020))]
+        let (noon, closing, evening): (Int64, Int64, Int64) = (43_200, 61_200, 68_400)
+        let clock = Clock(noon)
+        let service = try service(try TemporaryDirectory(), now: { clock.time })
+        func enter(_ onClose: Schedule.ClosingAction?) throws {
+            let rule = EgressRule(
+                action: .allow, domains: [try DomainPattern.parse("a.example.test")],
+                schedule: onClose.map { Schedule(hours: hours, onClose: $0) })
+            let policies = PolicySet(policies: [EgressPolicy(name: "p", defaultAction: .deny, rules: [rule])])
+            let member = NameMember(
+                slot: 1, link: "veth1#4", addresses: [NameServiceTests.first],
+                generation: try #require(Generation(rawValue: 7)), policies: policies)
+            let judge = ConnectionJudge(policies, registry: service.registry, time: { clock.time })
+            service.state.withLock { $0.entries[1] = NameService.Entry(member: member, judge: judge) }
+        }
+        func held(_ name: String = "a.example.test", link: String = "veth1#4") -> HeldConnection {
+            HeldConnection(
+                number: 16,
+                attempt: ConnectionAttempt(
+                    source: SocketAddress(NameServiceTests.first, port: 40_000),
+                    destination: SocketAddress(.v4(IPv4Address(203, 0, 113, 10)), port: 443),
+                    speech: .name(SpokenName(name, .tls)), rules: [0]),
+                link: link, moment: noon)
+        }
+        #expect(!service.resumes(held(), of: 1), "there is no such endpoint")
+        try enter(.drain)
+        #expect(service.resumes(held(), of: 1))
+        #expect(!service.resumes(held(link: "veth1#5"), of: 1))
+        #expect(!service.resumes(held("b.example.test"), of: 1))
+        let describe = service.connectionHooks.describe
+        let drained = describe(1, held().attempt)
+        #expect(drained.link == "veth1#4" && drained.moment == noon && drained.until == nil)
+        clock.time = evening
+        #expect(service.resumes(held(), of: 1))
+        #expect(!service.mustEnd(held().attempt, of: 1, isAnew: false), "it drains as it did for the former agent")
+        clock.time = noon
+        try enter(.cut)
+        #expect(service.resumes(held(), of: 1))
+        #expect(describe(1, held().attempt).until == closing)
+        clock.time = evening
+        #expect(!service.resumes(held(), of: 1))
+    }
+
     @Test("where the proxies listen is noted by the next attempt, if it could not be by the first")
     func notes() throws {
         let directory = try TemporaryDirectory()

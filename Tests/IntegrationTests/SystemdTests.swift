@@ -124,7 +124,9 @@ struct SystemdTests {
             metadata: { name: one }
             spec: { selects: { matchLabels: { app: a } }, egress: [{ action: allow, to: [{ domains: [www.example.test] }] }] }
             X
-            egret apply -f $PWD/one.yaml >/dev/null 2>&1; becomes NFileDescriptorStore 6
+            egret apply -f $PWD/one.yaml >/dev/null 2>&1; becomes NFileDescriptorStore 6; becomes KillMode process
+            # What holds connections is there, and may do nothing else.
+            inside grep -hE 'CapPrm|NoNewPrivs|Seccomp:' /proc/$(inside pgrep -f '^egret-relay$')/status | tr -s '\t' ' '
             sockets() { set -- $(inside sh -c 'cat /run/egret/names-*.ports')
                 inside ss -Hlntue "( sport = :$1 or sport = :$2 )" | grep -o 'ino:[0-9]*' | sort; }
             sockets >before; wc -l <before
@@ -139,6 +141,10 @@ struct SystemdTests {
                 ActiveState active
                 NFileDescriptorStore 0
                 NFileDescriptorStore 6
+                KillMode process
+                CapPrm: 0000000000000000
+                NoNewPrivs: 1
+                Seccomp: 2
                 6
                 ActiveState active
                 StatusText in force

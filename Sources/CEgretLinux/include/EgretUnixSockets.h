@@ -23,6 +23,25 @@ int32_t egret_unix_connect(const char *path, size_t length);
 /// Sends one datagram to a path; a path whose first byte is zero is a name of the abstract namespace. The receiver gets a
 /// copy of the descriptor `attached` with it (SCM_RIGHTS), if that is not negative.
 int32_t egret_unix_send(const char *path, size_t length, const void *bytes, size_t count, int32_t attached);
+
+/// The most descriptors that go with a message.
+#define EGRET_MOST_ATTACHED 4
+static const uint32_t egret_most_attached = EGRET_MOST_ATTACHED;
+/// As egret_unix_bind, for messages that keep their order and their ends (SOCK_SEQPACKET). Nothing waits.
+int32_t egret_unix_bind_messages(const char *path, size_t length);
+/// As egret_unix_connect, for such messages. -EAGAIN if too many wait to be accepted.
+int32_t egret_unix_connect_messages(const char *path, size_t length);
+/// Two sockets for such messages, connected to each other.
+int32_t egret_unix_pair(int32_t *first, int32_t *second);
+/// The next connection to a socket that listens.
+int32_t egret_unix_accept(int32_t descriptor);
+/// Sends a message, with copies of up to EGRET_MOST_ATTACHED descriptors, without waiting.
+int64_t egret_unix_send_message(
+    int32_t descriptor, const void *bytes, size_t count, const int32_t *attached, uint32_t number);
+/// Receives a message without waiting: 0 at the end. `attached` has room for EGRET_MOST_ATTACHED descriptors, which close on
+/// exec. -EMSGSIZE for a message that is longer than `room` or has more of them: it is gone then, and so are they.
+int64_t egret_unix_receive_message(
+    int32_t descriptor, void *bytes, size_t room, int32_t *attached, uint32_t *number);
 /// Who holds the other end.
 int32_t egret_peer_credentials(int32_t descriptor, struct egret_peer *peer);
 /// The other end's groups beside its own (SO_PEERGROUPS). Returns their number; -ERANGE if there are more than `room`.

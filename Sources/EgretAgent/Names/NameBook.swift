@@ -84,6 +84,11 @@ final class NameBook: Sendable {
         log("names: what reads those in QUIC has ended, and is started again: \(why)")
     }
 
+    /// Notes that nobody holds connections. It is tried again every second or so.
+    func noteLostRelay(_ why: String) {
+        noteFailure("connections to names go on with this process alone, and those that were held have ended: \(why)")
+    }
+
     /// Notes that flows which the check of QUIC's names had let through could not be kept: their clients connect again.
     func noteLostFlows(_ endpoint: Int) {
         state.withLock { $0.failedCommits += 1 }

@@ -15,6 +15,7 @@ extension NameService {
         if !isRunning { return }
         var failure: (any Error)?
         do { try restart() } catch { failure = error }
+        holdAgain()
         let now = EgretLinux.BootClock.milliseconds
         let changed = changedByTime()
         if !changed.isEmpty { resetConnections(anew: []) { changed.contains($0) } }

@@ -16,7 +16,7 @@ import Synchronization
 ///
 /// They are threads of the agent. They start with the first policy that has rules about names, or limits or budgets for some.
 /// When the agent ends, no name resolves and nothing opens; where somebody keeps their sockets, questions and connections wait there
-/// for the next agent.
+/// for the next agent. Connections that were let through are in the relay's hands, and go on.
 final class NameService: Sendable {
     /// Where things are, and who is asked.
     struct Setting: Sendable {
@@ -38,6 +38,8 @@ final class NameService: Sendable {
         var departure: @Sendable (IPAddress, SocketAddress, IPProtocol) -> Departure = { _, _, _ in .main }
         /// Keeps the proxies' sockets over the agent's end; `nil` where nobody does.
         var kept: KeptSockets?
+        /// Holds connections over the agent's end; `nil` where nobody does.
+        var relay: RelayProcess?
         /// Puts elements into the sets of the table of budgets, by the socket that owns it; `nil` where nobody keeps budgets.
         var budgets: BatchSender?
         /// The time, in seconds since 1970.
@@ -89,7 +91,7 @@ final class NameService: Sendable {
     let journal: HoldingsJournal
     private let sender: BatchSender
     /// When open connections were let through.
-    private let times: ConnectionTimes
+    let times: ConnectionTimes
     /// The flows of datagrams that were let through.
     let passed = PassedFlows()
     let state = Mutex(State())
@@ -98,6 +100,10 @@ final class NameService: Sendable {
     let ended = Mutex<[KeptSockets.Owner: String]>([:])
     /// Whether what reads the names in QUIC has ended by itself, and is not begun again yet.
     let haveDatagramsEnded = Mutex(false)
+    /// Whether no relay is there though one should be, and whether the former one is of no use.
+    let lostRelay = Mutex<(isLost: Bool, isOther: Bool)>((isLost: false, isOther: false))
+    /// Whether all endpoints are known that were there when the agent began.
+    let isSettled = Mutex(false)
     /// Whether it is noted where the proxies listen.
     private let areNoted = Mutex(false)
 
@@ -162,6 +168,7 @@ final class NameService: Sendable {
         // slow.
         defer {
             if let opened {
+                hold(opened.connections)
                 setting.kept?.keep([(.questions, opened.questions.sockets), (.checks, opened.connections.sockets)])
             }
         }
@@ -225,8 +232,9 @@ final class NameService: Sendable {
             if let other {
                 running.connections = other
                 proxies = running
+                hold(other)
                 let isHeld = connections.isHeld
-                connections.stop()
+                connections.leave()
                 if !isHeld { other.begin() }
             }
             if let failure { throw failure }
@@ -287,18 +295,21 @@ final class NameService: Sendable {
 
     /// Has nothing kept that nobody uses, once the policies of the agent's start are in force.
     func settle() {
-        if !isRunning { setting.kept?.forget() }
+        isSettled.withLock { $0 = true }
+        if let running = proxies.withLock({ $0 }) { return running.connections.settle() }
+        setting.kept?.forget()
+        setting.relay?.endConnections()
     }
 
     /// Ends the proxies at the end of the process, when the questions that were read have their answers. What has come since
-    /// is the next agent's, if the sockets are kept.
+    /// is the next agent's, if the sockets are kept, and so are the connections that the relay has.
     ///
     /// - Parameter limit: How long the answers may take.
     func finish(within limit: Duration) {
         // They stay known, so that nobody starts others.
         let running = proxies.withLock { $0 }
         running?.datagrams?.stop()
-        running?.connections.stop()
+        running?.connections.leave()
         running?.questions.finish(within: limit)
     }
 
@@ -318,6 +329,7 @@ final class NameService: Sendable {
     /// Ends the proxies where no policy is about names any more, and takes the notes away.
     func end() {
         stop()
+        setting.relay?.forget()
         setting.kept?.forget()
         journal.remove()
         areNoted.withLock { isDone in
@@ -371,7 +383,14 @@ final class NameService: Sendable {
                 times.note(event, of: endpoint)
                 book.note(endpoint, event, judge(endpoint))
             },
-            failed: { [self] error in noteEnd(of: .checks, error) })
+            failed: { [self] error in noteEnd(of: .checks, error) },
+            describe: { [self] endpoint, attempt in
+                let moment = times.beginning(of: attempt, of: endpoint)
+                let until = judge(endpoint)?.end(endpoint, open: attempt, since: moment)
+                return (link: link(of: endpoint) ?? "", moment: moment, until: until)
+            },
+            resumes: { [self] endpoint, held in resumes(held, of: endpoint) },
+            lost: { [self] reason, isOther in noteLostRelay(reason, isOther: isOther) })
     }
 
     /// Whether an open connection may go on no more.

@@ -4,6 +4,19 @@
 import CEgretLinux
 
 extension InternetSocket {
+    /// A TCP connection that another process has made or accepted.
+    ///
+    /// - Parameter descriptor: The connection.
+    /// - Returns: The connection.
+    /// - Throws: ``LinuxError`` if it is something else.
+    public static func connection(adopting descriptor: Descriptor) throws(LinuxError) -> InternetSocket {
+        let state = try SocketState(of: descriptor)
+        guard state.transport == .stream, !state.isListening else {
+            throw LinuxError(.invalid, operation: "take over a connection")
+        }
+        return try InternetSocket(adopting: descriptor)
+    }
+
     /// A TCP socket to which the kernel may lead connections for any address (`tproxy`): needs `CAP_NET_ADMIN`.
     public static func transparentListener(at own: SocketAddress, backlog: Int32 = 1_024) throws(LinuxError)
         -> InternetSocket
@@ -31,6 +44,14 @@ extension InternetSocket {
         public var bytesSent: UInt64
         /// Segments that were sent.
         public var segmentsSent: UInt64
+
+        /// Puts the numbers together.
+        public init(bytesReceived: UInt64, segmentsReceived: UInt64, bytesSent: UInt64, segmentsSent: UInt64) {
+            self.bytesReceived = bytesReceived
+            self.segmentsReceived = segmentsReceived
+            self.bytesSent = bytesSent
+            self.segmentsSent = segmentsSent
+        }
     }
 
     /// What a TCP connection has moved so far; `nil` if the kernel does not tell.

@@ -73,7 +73,7 @@ public final class InternetSocket {
         return socket
     }
 
-    private convenience init(adopting descriptor: Descriptor) throws(LinuxError) {
+    convenience init(adopting descriptor: Descriptor) throws(LinuxError) {
         self.init(descriptor, isIPv6: try SocketState(of: descriptor).own.isIPv6)
         try descriptor.setNonBlocking(true)
     }

@@ -30,10 +30,29 @@ final class CheckedConnection {
     var allowed: ConnectionAttempt?
     /// The name that it said, however it was spelled.
     var allowedName: DomainName?
+    /// The protocols in which a name is looked for.
+    var protocols: Swift.Set<GreetingProtocol> = []
+    /// What has come from the client, from its first byte on, for who takes the connection over; `nil` if nobody will.
+    var history: [UInt8]?
+    /// How many bytes of the client were sent to the server before they could pass unread.
+    var passed = 0
+    /// How many of the bytes that are read again the server has got already.
+    var replayed = 0
+    /// Whether something of the server may have passed.
+    var hasHeardServer = false
+    /// What the client has said and somebody else is to judge.
+    var question: Question?
     /// Whether the client is only told that it was refused.
     var isRefused = false
     /// When the client must have said a name, or, refused, must be gone, in milliseconds.
     var deadline: UInt64
+
+    /// What somebody else is to judge.
+    struct Question {
+        let speech: ConnectionAttempt.Speech
+        /// How many bytes pass if it is allowed.
+        var count = 0
+    }
 
     /// One of the two ends.
     final class Side {

@@ -230,7 +230,12 @@ public struct ConnectionJudge: Sendable {
     public func decide(
         _ endpoint: Int, open attempt: ConnectionAttempt, since beginning: Int64? = nil
     ) -> Decision {
-        let now = time()
+        decide(endpoint, open: attempt, since: beginning, at: time())
+    }
+
+    private func decide(
+        _ endpoint: Int, open attempt: ConnectionAttempt, since beginning: Int64?, at now: Int64?
+    ) -> Decision {
         let address = attempt.destination.address
         switch attempt.speech {
         case .name(let spoken):
@@ -248,6 +253,28 @@ public struct ConnectionJudge: Sendable {
             return decide(flow(attempt, .nothing), all, at: now, since: beginning)
         }
     }
+
+    /// When a rule's time ends a connection that is open, by what the policies say now: for who cannot ask them then.
+    ///
+    /// - Parameters:
+    ///   - endpoint: Whose connection it is.
+    ///   - attempt: How it began.
+    ///   - beginning: When it was judged last, in seconds since 1970.
+    /// - Returns: The time, in seconds since 1970; `nil` if none does. It may be too early, where rules begin and cease to hold
+    ///   many times before.
+    public func end(_ endpoint: Int, open attempt: ConnectionAttempt, since beginning: Int64?) -> Int64? {
+        guard cutsByTime, var moment = time() else { return nil }
+        let schedules = policies.policies.schedules
+        for _ in 0..<ConnectionJudge.mostChanges {
+            guard let next = schedules.compactMap({ $0.nextChange(after: moment) }).min() else { return nil }
+            if decide(endpoint, open: attempt, since: beginning, at: next).verdict != .allow { return next }
+            moment = next
+        }
+        return moment
+    }
+
+    /// So many times at which rules begin or cease to hold are looked at.
+    private static let mostChanges = 16
 
     /// A flow of datagrams that was let through, as the policies see it now, which may be others: what rules it goes on by.
     ///

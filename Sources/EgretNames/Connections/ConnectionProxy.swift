@@ -9,7 +9,8 @@ import Synchronization
 ///
 /// The kernel leads connections here: by `tproxy`, or by destination NAT. A connection to an address that the endpoint
 /// does not hold by any name is reset. Then the client's first bytes decide, and in HTTP every request again. Bytes that need
-/// not be read are moved inside the kernel. When the process ends, its connections do too.
+/// not be read are moved inside the kernel. When the process ends, its connections do too, but for those that another process
+/// holds (``hold(by:)``).
 ///
 /// It is one thread, in the network namespace in which it was started.
 public final class ConnectionProxy: Sendable {
@@ -25,6 +26,15 @@ public final class ConnectionProxy: Sendable {
         /// Is told, at most once, that the proxy has ended by itself, and its connections with it. Who connects waits in the
         /// sockets, which stay open until ``ConnectionProxy/stop()``. The proxy must not be stopped in the call itself.
         public var failed: @Sendable (_ error: LinuxError) -> Void
+        /// What a connection is described by that is handed to the process which holds connections: its endpoint's link, when it
+        /// was judged last, and when a rule's time ends it if nobody judges it before.
+        public var describe:
+            @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> (link: String, moment: Int64?, until: Int64?)
+        /// Whether a connection that is held since a former proxy is the endpoint's, and may go on.
+        public var resumes: @Sendable (_ endpoint: Int, _ connection: HeldConnection) -> Bool
+        /// Is told that the process which holds connections is not there any more, or of no use: the reason, and whether it is of
+        /// another version, which must not be asked again.
+        public var lost: @Sendable (_ reason: String, _ isOther: Bool) -> Void
 
         /// Creates hooks. By default a connection may go on if it says a name by which some rule reaches the address.
         public init(
@@ -33,12 +43,21 @@ public final class ConnectionProxy: Sendable {
                 if case .name = attempt.speech { !attempt.rules.isEmpty } else { false }
             },
             event: @escaping @Sendable (_ endpoint: Int, _ event: ConnectionEvent) -> Void = { _, _ in },
-            failed: @escaping @Sendable (_ error: LinuxError) -> Void = { _ in }
+            failed: @escaping @Sendable (_ error: LinuxError) -> Void = { _ in },
+            describe:
+                @escaping @Sendable (_ endpoint: Int, _ attempt: ConnectionAttempt) -> (
+                    link: String, moment: Int64?, until: Int64?
+                ) = { _, _ in (link: "", moment: nil, until: nil) },
+            resumes: @escaping @Sendable (_ endpoint: Int, _ connection: HeldConnection) -> Bool = { _, _ in false },
+            lost: @escaping @Sendable (_ reason: String, _ isOther: Bool) -> Void = { _, _ in }
         ) {
             self.begin = begin
             self.allows = allows
             self.event = event
             self.failed = failed
+            self.describe = describe
+            self.resumes = resumes
+            self.lost = lost
         }
     }
 
@@ -145,6 +164,33 @@ public final class ConnectionProxy: Sendable {
         if orders.begin() { loop.wake() }
     }
 
+    /// Hands connections that were let through to another process from now on (``ConnectionKeeper``), and takes those on the books
+    /// that it has: they are judged, and end if they may not go on, or if their endpoints are not there when that is settled.
+    ///
+    /// - Parameter socket: A connection to the process.
+    public func hold(by socket: MessageSocket) {
+        orders.hold(by: socket)
+        loop.wake()
+    }
+
+    /// Ends the connections that a process holds: where no proxy is any more that could judge them.
+    ///
+    /// - Parameter socket: A connection to the process, which is not used again.
+    public static func endConnections(heldBy socket: MessageSocket) { RelayCustody(socket).endAll() }
+
+    /// Says that all endpoints are known that were there when the proxy began: what the holding process has of others ends. Without
+    /// that it ends a minute after it was told of.
+    public func settle() {
+        orders.settle()
+        loop.wake()
+    }
+
+    /// As ``stop()``, but what another process holds goes on.
+    public func leave() {
+        orders.leave()
+        stop()
+    }
+
     /// Ends the work and all connections, and waits for it. Nobody else is accepted: who has the sockets open too finds there who
     /// has come since.
     public func stop() {
@@ -196,6 +242,12 @@ final class RelayOrders: Sendable {
         var tests: [Test] = []
         /// The marks that connections by ways may have; `nil` where nothing has changed about them.
         var marks: Swift.Set<UInt32>?
+        /// Who holds connections from now on.
+        var holder: MessageSocket?
+        var isSettled = false
+        /// Whether what is held ends with the work.
+        var endsHeld = false
+        var leaves = false
     }
 
     private let state: Mutex<State>
@@ -217,7 +269,31 @@ final class RelayOrders: Sendable {
 
     var isStopped: Bool { state.withLock { $0.isStopped } }
 
-    func stop() { state.withLock { $0.isStopped = true } }
+    /// Whether what another process holds ends with the work: not where that ends by itself.
+    var endsHeld: Bool { state.withLock { $0.endsHeld } }
+
+    /// Whether all endpoints are known that were there.
+    var isSettled: Bool { state.withLock { $0.isSettled } }
+
+    func stop() {
+        state.withLock { state in
+            state.isStopped = true
+            state.endsHeld = !state.leaves
+        }
+    }
+
+    func leave() { state.withLock { $0.leaves = true } }
+
+    func settle() { state.withLock { $0.isSettled = true } }
+
+    func hold(by socket: MessageSocket) { state.withLock { $0.holder = socket } }
+
+    func takeHolder() -> MessageSocket? {
+        state.withLock { state in
+            defer { state.holder = nil }
+            return state.holder
+        }
+    }
 
     func add(_ test: @escaping Test) { state.withLock { $0.tests.append(test) } }
 

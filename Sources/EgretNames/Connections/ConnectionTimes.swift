@@ -51,6 +51,17 @@ public final class ConnectionTimes: Sendable {
         moments.withLock { $0[Place(endpoint, attempt)] = time }
     }
 
+    /// Takes over when a connection was judged that a former process has let through.
+    ///
+    /// - Parameters:
+    ///   - attempt: How it began.
+    ///   - endpoint: Whose connection it is.
+    ///   - moment: When, in seconds since 1970; `nil` if nobody has noted that: then it was now.
+    public func resume(_ attempt: ConnectionAttempt, of endpoint: Int, since moment: Int64?) {
+        let moment = moment ?? now()
+        moments.withLock { $0[Place(endpoint, attempt)] = moment }
+    }
+
     /// When an open connection was let through.
     ///
     /// - Parameters:

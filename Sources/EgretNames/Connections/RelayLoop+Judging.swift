@@ -9,13 +9,15 @@ import EgretPolicy
 extension RelayLoop {
     /// Lets pass what may of what the client has said.
     func read(_ connection: CheckedConnection) {
-        while connections[connection.token] != nil, !connection.isRefused {
+        while connections[connection.token] != nil, !connection.isRefused, connection.question == nil {
             if connection.isOpaque { return pass(connection, connection.pending.count) }
             switch connection.reader.next(connection.pending) {
             case .needsMore, .awaitsServer: return
             case .pass(let count): pass(connection, count)
             case .name(let name, let count, _):
                 judge(connection, .name(name))
+                connection.question?.count = count
+                guard connection.question == nil else { return }
                 if connections[connection.token] != nil, !connection.isRefused { pass(connection, count) }
             case .opaque: connection.isOpaque = true
             case .none(let absence): judge(connection, .nothing(absence))
@@ -24,12 +26,18 @@ extension RelayLoop {
     }
 
     private func pass(_ connection: CheckedConnection, _ count: Int) {
-        connection.server.output += connection.pending.prefix(count)
+        let known = min(connection.replayed, count)
+        connection.replayed -= known
+        connection.server.output += connection.pending.prefix(count).dropFirst(known)
         connection.pending.removeFirst(min(count, connection.pending.count))
     }
 
     /// Asks whether a connection may go on after what was said, and ends it if not.
     func judge(_ connection: CheckedConnection, _ speech: ConnectionAttempt.Speech) {
+        if let ask, !isKnown(connection, speech) {
+            connection.question = CheckedConnection.Question(speech: speech)
+            return ask(connection, speech)
+        }
         var name: DomainName?
         if case .name(let spoken) = speech {
             guard let found = DomainName(ascii: spoken.name) else {
@@ -39,9 +47,9 @@ extension RelayLoop {
         }
         let rules = registry.rules(of: connection.endpoint, holding: connection.destination.address, by: name, now: now)
         let attempt = attempt(connection, speech, rules)
-        // A later request needs no new answer of the DNS: the connection is open, and names expire.
-        let isKnown = name != nil && connection.allowedName == name
-        guard isKnown || hooks.allows(connection.endpoint, attempt) else { return refuse(connection, attempt) }
+        guard isKnown(connection, speech) || hooks.allows(connection.endpoint, attempt) else {
+            return refuse(connection, attempt)
+        }
         if connection.allowed == nil {
             connection.allowed = attempt
             connection.allowedName = name
@@ -49,6 +57,26 @@ extension RelayLoop {
             hooks.event(connection.endpoint, .relayed(attempt))
         }
         if case .nothing = speech { connection.isOpaque = true }
+    }
+
+    /// Whether a client says the name for which it was let through: a later request needs no new answer of the DNS, as the
+    /// connection is open, and names expire.
+    private func isKnown(_ connection: CheckedConnection, _ speech: ConnectionAttempt.Speech) -> Bool {
+        guard case .name(let spoken) = speech, let name = DomainName(ascii: spoken.name) else { return false }
+        return connection.allowedName == name
+    }
+
+    /// Has a connection go on, or not, after what somebody else has judged.
+    func answer(_ connection: CheckedConnection, isAllowed: Bool) {
+        guard connections[connection.token] != nil, let question = connection.question else { return }
+        connection.question = nil
+        guard isAllowed else { return refuse(connection, attempt(connection, question.speech, [])) }
+        if case .nothing = question.speech {
+            connection.isOpaque = true
+        } else {
+            pass(connection, question.count)
+        }
+        advance(connection, isServer: false, [])
     }
 
     /// Lets a connection pass unread from its beginning.
@@ -63,13 +91,18 @@ extension RelayLoop {
     private func attempt(_ connection: CheckedConnection, _ speech: ConnectionAttempt.Speech, _ rules: [Int])
         -> ConnectionAttempt
     {
-        var attempt = ConnectionAttempt(
-            source: connection.source, destination: connection.destination, speech: speech, rules: rules)
-        if case .nothing = speech {
-            let holders = registry.holders(
-                of: connection.destination.address, endpoint: connection.endpoint, now: now)
-            attempt.names = Swift.Set(holders.values)
-        }
+        attempt(
+            connection.endpoint,
+            ConnectionAttempt(
+                source: connection.source, destination: connection.destination, speech: speech, rules: rules))
+    }
+
+    /// An attempt with the names that hold its address now, where none was said.
+    func attempt(_ endpoint: Int, _ attempt: ConnectionAttempt) -> ConnectionAttempt {
+        guard case .nothing = attempt.speech else { return attempt }
+        var attempt = attempt
+        let holders = registry.holders(of: attempt.destination.address, endpoint: endpoint, now: now)
+        attempt.names = Swift.Set(holders.values)
         return attempt
     }
 

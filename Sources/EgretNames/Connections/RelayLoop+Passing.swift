@@ -61,6 +61,7 @@ extension RelayLoop {
                 if let bytes = try client.socket.receive(upTo: connection.roomUp) {
                     client.isEnded = bytes.isEmpty
                     connection.pending += bytes
+                    keepHistory(connection, bytes)
                 }
             }
             read(connection)
@@ -71,10 +72,15 @@ extension RelayLoop {
                 guard connections[connection.token] != nil, !connection.isRefused else { return }
                 read(connection)
             }
-            if connection.isConnected { try write(server) }
+            if connection.isConnected {
+                let before = server.output.count
+                try write(server)
+                connection.passed += before - server.output.count
+            }
             // It ended in the middle of saying a name: that does not pass. Nor does what waits for an answer of a server
             // that has ended.
-            if client.isEnded, !connection.reader.awaitsAnswer || server.isEnded { connection.pending = [] }
+            let isHeldBack = connection.question != nil || (connection.reader.awaitsAnswer && !server.isEnded)
+            if client.isEnded, !isHeldBack { connection.pending = [] }
         }
         guard client.isEnded, !server.isToldEnd, connection.isConnected else { return }
         if connection.pending.isEmpty && server.output.isEmpty && (client.pipe?.count ?? 0) == 0 {
@@ -87,6 +93,10 @@ extension RelayLoop {
     private func passDown(_ connection: CheckedConnection, canRead: Bool) throws(LinuxError) {
         guard connection.allowed != nil else { return }
         let (client, server) = (connection.client, connection.server)
+        if canRead {
+            connection.hasHeardServer = true
+            if !connection.isOpaque { connection.history = nil }
+        }
         if connection.splicesDown {
             try splice(from: server, to: client, canRead: canRead)
         } else {
@@ -113,6 +123,16 @@ extension RelayLoop {
         if client.output.isEmpty && (server.pipe?.count ?? 0) == 0 {
             client.socket.endWriting()
             client.isToldEnd = true
+        }
+    }
+
+    /// Keeps what a client says for who takes its connection over, as long as it can be taken over.
+    private func keepHistory(_ connection: CheckedConnection, _ bytes: [UInt8]) {
+        guard let count = connection.history?.count else { return }
+        if connection.isOpaque || count + bytes.count > RelayMessage.mostBytes {
+            connection.history = nil
+        } else {
+            connection.history? += bytes
         }
     }
 
@@ -169,6 +189,7 @@ extension RelayLoop {
         guard connections[connection.token] != nil else { return }
         let (client, server) = (connection.client, connection.server)
         if client.isDone && (server.isDone || connection.isRefused) { return close(connection, isReset: false) }
+        if handOver(connection) { return }
         var (wantsClient, wantsServer): (EventLoop.Events, EventLoop.Events) = ([], [])
         if !client.isEnded {
             let isRoom = connection.splicesUp ? (client.pipe?.count ?? 0) == 0 : connection.roomUp > 0

@@ -12,7 +12,8 @@ final class RelayLoop {
     let settings: ConnectionProxy.Settings
     let loop: EventLoop
     private let listeners: [InternetSocket]
-    private let hostAddresses: HostAddresses
+    /// `nil` where nobody is accepted.
+    private let hostAddresses: HostAddresses?
     private let ownPort: UInt16
     private let patience: UInt64
 
@@ -20,11 +21,24 @@ final class RelayLoop {
     var connections: [UInt64: CheckedConnection] = [:]
     /// Those with a deadline.
     var hurried: Swift.Set<UInt64> = []
-    private var counts: OwnerCounts
+    var counts: OwnerCounts
     private var nextToken: UInt64 = 16
     private var arePaused = false
     private var isAccepting = false
+    /// Whether the endpoints are known, or some of them.
+    var hasBegun = false
     var largePipes = 0
+    /// The process that holds connections once they were let through; `nil` if they stay here.
+    var custody: RelayCustody?
+    /// The marks that connections by ways may have; `nil` if nothing was said of them yet.
+    var wayMarks: Swift.Set<UInt32>?
+    /// Whether all endpoints are known that were there when the proxy began.
+    var isSettled = false
+    /// Judges in the place of the hooks what a client says that was not judged yet: ``answer(_:isAllowed:)`` has the connection
+    /// go on.
+    var ask: ((CheckedConnection, ConnectionAttempt.Speech) -> Void)?
+    /// Is told that a connection has ended.
+    var ended: ((CheckedConnection, InternetSocket.Volume?) -> Void)?
     var now: UInt64 = BootClock.milliseconds
     private var nextTick: UInt64 = 0
 
@@ -37,7 +51,7 @@ final class RelayLoop {
         self.settings = settings
         self.loop = loop
         self.listeners = listeners
-        hostAddresses = try HostAddresses()
+        hostAddresses = try listeners.isEmpty ? nil : HostAddresses()
         ownPort = port
         patience = settings.patience.milliseconds
         counts = OwnerCounts(most: settings.connections, each: settings.connectionsPerEndpoint)
@@ -66,26 +80,34 @@ final class RelayLoop {
     ) {
         var failure: LinuxError?
         while !orders.isStopped {
-            if !isAccepting, !orders.isHeld { startAccepting() }
+            if !hasBegun { hasBegun = !orders.isHeld }
+            if !isAccepting, hasBegun { startAccepting() }
             let events: [(UInt64, EventLoop.Events)]
             do throws(LinuxError) {
-                events = try wait(hurried.isEmpty && !arePaused ? -1 : 250)
+                events = try wait(hurried.isEmpty && !arePaused && !awaitsHolder ? -1 : 250)
             } catch {
                 // Nothing opens by it, but nobody would know why connections by name pass no more.
                 failure = error
                 break
             }
             now = BootClock.milliseconds
-            for test in orders.takeTests() { end(where: test) }
+            if orders.isSettled { isSettled = true }
+            if let socket = orders.takeHolder() { begin(holdingBy: socket) }
+            let tests = orders.takeTests()
+            for test in tests { end(where: test) }
+            if !tests.isEmpty { tellMoments() }
             if let marks = orders.takeMarks() { end(besides: marks) }
             for (token, happened) in events { handle(token, happened) }
             if now >= nextTick { tick() }
         }
         for connection in Array(connections.values) { close(connection, isReset: true) }
+        endCustody(isWhole: orders.endsHeld)
         if let failure { hooks.failed(failure) }
     }
 
-    private func handle(_ token: UInt64, _ events: EventLoop.Events) {
+    /// Does what is to be done now that a descriptor is ready.
+    func handle(_ token: UInt64, _ events: EventLoop.Events) {
+        if token == RelayCustody.token { return hearHolder() }
         if token < 16 { return accept(Int(token)) }
         guard let connection = connections[token & ~1] else { return }
         advance(connection, isServer: token & 1 == 1, events)
@@ -94,6 +116,7 @@ final class RelayLoop {
     /// Ends the patience with clients that have said no name in time.
     func tick() {
         nextTick = now + 250
+        lookAfterHolder()
         if arePaused {
             arePaused = false
             pause(false)
@@ -143,7 +166,7 @@ final class RelayLoop {
             return hooks.event(endpoint, .notHeld(destination))
         }
         // What comes to this host is not decided here, and from here it would meet none of the rules for it.
-        guard !hostAddresses.contains(destination.address, now: now) else {
+        guard let hostAddresses, !hostAddresses.contains(destination.address, now: now) else {
             return hooks.event(endpoint, .denied(destination))
         }
         let beginning = hooks.begin(endpoint, destination)
@@ -165,11 +188,14 @@ final class RelayLoop {
             return hooks.event(endpoint, .unreachable(destination, error.errno))
         }
         try? server.setRelayOptions()
+        let protocols = settings.protocols(endpoint, destination.port)
         let connection = CheckedConnection(
             token: nextToken, endpoint: endpoint, incarnation: owner.incarnation, source: source,
-            destination: destination, client: socket, server: server,
-            reader: SpokenNameReader(settings.protocols(endpoint, destination.port)), deadline: now + patience)
+            destination: destination, client: socket, server: server, reader: SpokenNameReader(protocols),
+            deadline: now + patience)
         connection.wayMark = wayMark
+        connection.protocols = protocols
+        if custody != nil { connection.history = [] }
         nextToken += 2
         isTaken = true
         connections[connection.token] = connection
@@ -183,10 +209,13 @@ final class RelayLoop {
             guard let attempt = connection.allowed, mustEnd(connection.endpoint, attempt) else { continue }
             close(connection, isReset: true)
         }
+        endHeld(where: mustEnd)
     }
 
     /// Ends the connections by ways that are none of these.
     func end(besides marks: Swift.Set<UInt32>) {
+        wayMarks = marks
+        endHeld(besides: marks)
         for connection in Array(connections.values) {
             guard let mark = connection.wayMark, !marks.contains(mark) else { continue }
             close(connection, isReset: true)
@@ -196,16 +225,26 @@ final class RelayLoop {
     /// Forgets a connection and closes both ends.
     func close(_ connection: CheckedConnection, isReset: Bool) {
         guard connections.removeValue(forKey: connection.token) != nil else { return }
-        hurried.remove(connection.token)
         if let attempt = connection.allowed {
-            hooks.event(connection.endpoint, .ended(attempt, connection.client.socket.volume()))
+            let volume = connection.client.socket.volume()
+            hooks.event(connection.endpoint, .ended(attempt, volume))
+            ended?(connection, volume)
         }
+        forget(connection)
+        if isReset { for side in [connection.client, connection.server] { side.socket.resetOnClose() } }
+        counts.remove(connection.owner)
+    }
+
+    /// Waits for nothing of a connection any more.
+    func forget(_ connection: CheckedConnection) {
+        connections[connection.token] = nil
+        hurried.remove(connection.token)
         for side in [connection.client, connection.server] {
+            // Not by its close alone: somebody else may have the same socket open.
             if side.events != nil { loop.remove(side.socket.descriptor) }
             side.events = nil
             if side.hasLargePipe { largePipes -= 1 }
-            if isReset { side.socket.resetOnClose() }
+            side.hasLargePipe = false
         }
-        counts.remove(connection.owner)
     }
 }

@@ -1,0 +1,126 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import EgretLinux
+import EgretNames
+import Synchronization
+
+/// The process that holds connections by name once they were let through, so that they go on when the agent's process ends.
+///
+/// It is the agent's own program under another name, with no capability, no new privileges, and no way to open another socket
+/// than a unix one. Agents of one network namespace use it one after the other. It ends by itself.
+public final class RelayProcess: Sendable {
+    /// What the program is called when it is to be that process.
+    public static let name = "egret-relay"
+    /// The number of the descriptor at which it listens.
+    private static let listenerNumber: Int32 = 3
+
+    private let path: String
+    /// Those that this process has started, as far as they are not known to have ended.
+    private let children = Mutex<[ChildProcess]>([])
+
+    /// Describes the process; nothing is started yet.
+    ///
+    /// - Parameter path: Its socket.
+    init(path: String) { self.path = path }
+
+    /// Connects to the process, and starts it if it does not run.
+    ///
+    /// - Parameter isOther: Whether the one that runs is of no use: it is left to end.
+    /// - Returns: The connection.
+    /// - Throws: `LinuxError` if it cannot be had.
+    func connect(besides isOther: Bool = false) throws(LinuxError) -> MessageSocket {
+        reap()
+        if !isOther, let socket = try running() { return socket }
+        try start()
+        guard let socket = try running() else {
+            throw LinuxError(.connectionRefused, operation: "connect to", object: path)
+        }
+        return socket
+    }
+
+    /// Ends what a former agent's connections are that nobody judges any more.
+    func endConnections() {
+        reap()
+        guard File.exists(path) else { return }
+        do throws(LinuxError) {
+            if let socket = try running() { ConnectionProxy.endConnections(heldBy: socket) }
+        } catch {
+            // Nobody who may be listened to is there.
+        }
+        try? File.remove(path)
+    }
+
+    /// Forgets the process: it ends when it has nothing to do.
+    func forget() {
+        reap()
+        if File.exists(path) { try? File.remove(path) }
+    }
+
+    /// Takes note of the end of processes that this one has started.
+    func reap() {
+        children.withLock { children in
+            children = children.filter { child in
+                let status = try? child.wait(.noHang)
+                return !(status?.isEnd ?? false)
+            }
+        }
+    }
+
+    private func running() throws(LinuxError) -> MessageSocket? {
+        let socket: MessageSocket
+        do throws(LinuxError) {
+            socket = try MessageSocket.connect(to: path)
+        } catch {
+            if error.errno == .noEntry || error.errno == .connectionRefused { return nil }
+            throw error
+        }
+        let peer = try PeerCredentials(ofSocket: socket.descriptor.number)
+        guard peer.user == CurrentProcess.effectiveUser else {
+            throw LinuxError(.accessDenied, operation: "trust the process at", object: path)
+        }
+        return socket
+    }
+
+    private func start() throws(LinuxError) {
+        if File.exists(path) { try File.remove(path) }
+        let listener = try MessageSocket.bind(path)
+        try File.changeMode(of: path, to: 0o600)
+        try listener.listen()
+        var environment = Environment.current
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] { environment[name] = nil }
+        let filter = SeccompFilter.egress(SeccompFilter.EgressOptions(addressFamilies: [.unix]))
+        let command = Command(
+            "/proc/self/exe", arguments: [NativeString(RelayProcess.name)], environment: environment)
+        let started = try ChildProcess.spawn([
+            .startSession, .open("/dev/null", as: 0), .open("/dev/null", .writeOnly, as: 1),
+            // Not the agent's: whoever reads that to its end would wait for this process.
+            .open("/dev/null", .writeOnly, as: 2),
+            .duplicate(listener.descriptor, onto: RelayProcess.listenerNumber),
+            .closeOnExecute(UInt32(RelayProcess.listenerNumber + 1)...UInt32.max), .changeDirectory("/"),
+            .clearAmbientCapabilities, .setCapabilities(effective: [], permitted: [], inheritable: []),
+            .forbidNewPrivileges, .installFilter(filter.program()),
+            // splice(2) would end the process where the other end has gone.
+            .resetSignals(ignoring: SignalSet([.brokenPipe])), .execute(command),
+        ])
+        children.withLock { $0.append(started) }
+    }
+
+    /// Is the process, if this one was started as that, and ends with it.
+    ///
+    /// - Parameters:
+    ///   - arguments: This process's arguments, its own name first.
+    ///   - tell: Hears why it cannot work.
+    /// - Returns: The exit code; `nil` if this is another process.
+    public static func run(_ arguments: [String], telling tell: (String) -> Void) -> Int32? {
+        guard arguments == [name] else { return nil }
+        do throws(LinuxError) {
+            let listener = try MessageSocket(try Descriptor(inherited: listenerNumber))
+            try ConnectionKeeper(at: listener).run()
+            return 0
+        } catch {
+            tell("\(error)")
+            return 1
+        }
+    }
+}
