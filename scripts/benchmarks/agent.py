@@ -6,6 +6,7 @@ import ctypes
 import http.server
 import os
 import pathlib
+import socket
 import ssl
 import statistics
 import subprocess
@@ -90,12 +91,18 @@ class AgentHost:
         self.process = subprocess.Popen(
             ["nsenter", f"--net=/run/netns/{self.name}", self.egret, "agent", "--socket", self.socket, "--state",
              self.directory / "store", *options], env=self.environment, stderr=subprocess.DEVNULL)
-        while subprocess.run([self.egret, "get", "status", "--socket", self.socket], stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL).returncode:
+        # Commands that ask in vain would take the processors' time from it.
+        while not self.listens() or subprocess.run(
+                [self.egret, "get", "status", "--socket", self.socket], stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL).returncode:
             if self.process.poll() is not None:
                 raise RuntimeError("the agent has ended")
-            time.sleep(0.02)
+            time.sleep(0.005)
         return time.perf_counter() - begin
+
+    def listens(self):
+        with socket.socket(socket.AF_UNIX) as asking:
+            return asking.connect_ex(str(self.socket)) == 0
 
     def kill(self):
         self.process.kill()
