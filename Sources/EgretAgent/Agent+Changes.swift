@@ -150,8 +150,11 @@ extension Agent {
         deadline = try revision.flatMap { try store.deadline(of: $0.number) }
         problem = nil
         lastFailure = nil
-        if !hasTaken { names?.settle() }
+        let isFirst = !hasTaken
+        if isFirst { names?.settle() }
         hasTaken = true
+        // Questions for names wait for it.
+        if isFirst { keepBudgets() }
         changes += 1
         fetchFeeds()
         traffic.keep(policies: Swift.Set(documents.flatMap(\.objects)))
