@@ -168,7 +168,11 @@ extension Agent {
         lastFailure = failure.message
         failures += 1
         if let number { try? store.fail(number, reason: "\(error)") }
-        if !hasTaken { return failure }
+        if !hasTaken {
+            // What the kernel may have taken of it leads questions here, and no budgets are kept.
+            names?.noteBudgets()
+            return failure
+        }
         do {
             hold(try enforcement.take(to: desired, at: now()))
         } catch {
