@@ -40,8 +40,12 @@ public struct BatchSender: @unchecked Sendable {
 
     /// Has somebody told of each batch that has changed the ruleset. To be called before a second thread sends any.
     ///
-    /// - Parameter note: Takes the number of such batches so far, before the next one is sent, on the thread that has sent it.
-    public func tellBatches(to note: @escaping @Sendable (Int) -> Void) { connection.batchCommitted = note }
+    /// - Parameter note: Takes the number of such batches so far: at once, and then before the next one is sent, on the thread
+    ///   that has sent it.
+    public func tellBatches(to note: @escaping @Sendable (Int) -> Void) {
+        connection.batchCommitted = note
+        note(connection.batches)
+    }
 
     /// Commits a batch: all of it, or nothing and an error. Waits for whatever the connection is at.
     ///

@@ -383,6 +383,9 @@ struct RecordedTakeOverTests {
                 #expect(agent.comparisons == comparisons)
             }
             #expect(evidence == .record(isWhole: true))
+            // So it is for one that finds some counted already, and for its successor.
+            #expect(try takeOver(state, budgets: budgets.batchSender) == .record(isWhole: true))
+            #expect(try takeOver(state) == .record(isWhole: true))
             // What else comes by that socket is as if somebody else had changed it.
             let next = try takeOver(state, budgets: budgets.batchSender) { agent in
                 let ruleset = try agent.foreignGeneration()
