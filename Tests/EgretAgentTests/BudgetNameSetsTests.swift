@@ -113,6 +113,19 @@ struct BudgetNameSetsTests {
         try keeper.keep(endpoints, at: time + 2)
         #expect(try held(0) == ["203.0.113.10"])
         #expect(try held(1) == ["203.0.113.11", "203.0.113.12"])
+        // A set that takes nothing, here as it is not there, keeps nothing from another's, whichever comes first.
+        let table = BudgetPlan.hostTable
+        for place in [0, 1] {
+            #expect(throws: (any Error).self) {
+                try service.changeBudgets(to: BudgetDemand(endpoints).plan) {
+                    try dataplane.removeTables([table])
+                    let set = "add set inet \(table.name) \(four[place]) { type ipv4_addr; flags dynamic,timeout; }"
+                    #expect(try runProgram(["nft", "add table inet \(table.name); \(set)"]).succeeded)
+                    return [table]
+                }
+            }
+            #expect(try held(place) == ["203.0.113.1\(place)"])
+        }
         // Gone, and changed by others: what answers have given is there again.
         try dataplane.removeTables([BudgetPlan.hostTable])
         #expect(throws: (any Error).self) { try known.note([resolved[2]], link: "veth1#5") }
