@@ -60,6 +60,9 @@ public struct NamedSet: Hashable, Sendable {
     /// Hashes the name.
     public func hash(into hasher: inout Hasher) { hasher.combine(name) }
 
+    /// Whether a set is one of addresses of names, by its name.
+    public static func isOfNames(_ set: String) -> Bool { set.hasPrefix("names4-") || set.hasPrefix("names6-") }
+
     /// The set as the kernel is given it. Without a size it takes no room before it is used; the kernel then lets rules and
     /// others put 65,535 addresses in.
     var declaration: EgretNftables.Set {

@@ -64,7 +64,10 @@ final class BudgetKeeper {
         self.names = names
         handle = try dataplane.meters(in: BudgetPlan.hostTable)?.handle
         book = try store.load(kernel: handle.map { "\(kernel) \($0)" })
-        names?.awaitBudgets()
+        guard let names, handle != nil else { return }
+        // Where no former agent's rules count names yet, nobody needs to wait.
+        let held = try dataplane.holdings(of: [BudgetPlan.hostTable])[BudgetPlan.hostTable]
+        if held?.sets.contains(where: { NamedSet.isOfNames($0) }) ?? false { names.awaitBudgets() }
     }
 
     /// The accounts that hold packets back now.
