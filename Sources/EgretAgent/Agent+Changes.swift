@@ -150,8 +150,11 @@ extension Agent {
         deadline = try revision.flatMap { try store.deadline(of: $0.number) }
         problem = nil
         lastFailure = nil
-        if !hasTaken { names?.settle() }
+        let isFirst = !hasTaken
+        if isFirst { names?.settle() }
         hasTaken = true
+        // Questions for names wait for it.
+        if isFirst { keepBudgets() }
         changes += 1
         fetchFeeds()
         traffic.keep(policies: Swift.Set(documents.flatMap(\.objects)))
@@ -165,7 +168,11 @@ extension Agent {
         lastFailure = failure.message
         failures += 1
         if let number { try? store.fail(number, reason: "\(error)") }
-        if !hasTaken { return failure }
+        if !hasTaken {
+            // What the kernel may have taken of it leads questions here, and no budgets are kept.
+            names?.noteBudgets()
+            return failure
+        }
         do {
             hold(try enforcement.take(to: desired, at: now()))
         } catch {

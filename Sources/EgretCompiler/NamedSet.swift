@@ -31,13 +31,37 @@ public struct NamedSet: Hashable, Sendable {
     ///   - family: The family of its addresses.
     ///   - owner: The index of the link whose endpoint's it is; `nil` where the table has one endpoint.
     init(_ patterns: [DomainPattern], _ family: AddressFamily, of owner: UInt32? = nil) {
-        let texts = Swift.Set(patterns.map(\.description)).sorted()
-        var digest = StableDigest()
-        for text in texts { digest.add(text) }
-        name = "names\(family == .ipv4 ? 4 : 6)-\(owner.map { "\($0)-" } ?? "")\(digest.text)"
+        self.init(patterns, digest: NamedSet.digest(of: patterns), family, of: owner)
+    }
+
+    /// The same where the names' digest is known.
+    init(_ patterns: [DomainPattern], digest: String, _ family: AddressFamily, of owner: UInt32?) {
+        name = "names\(family == .ipv4 ? 4 : 6)-\(owner.map { "\($0)-" } ?? "")\(digest)"
         self.family = family
         self.patterns = patterns
     }
+
+    /// What tells names apart, in whatever order they are.
+    static func digest(of patterns: [DomainPattern]) -> String {
+        let texts = Swift.Set(patterns.map(\.description)).sorted()
+        var digest = StableDigest()
+        for text in texts { digest.add(text) }
+        return digest.text
+    }
+
+    /// Whether two are one set of a table's: its name says of which names and family it is, and the names may be thousands.
+    ///
+    /// - Parameters:
+    ///   - left: A set.
+    ///   - right: Another.
+    /// - Returns: Whether their names are one.
+    public static func == (left: NamedSet, right: NamedSet) -> Bool { left.name == right.name }
+
+    /// Hashes the name.
+    public func hash(into hasher: inout Hasher) { hasher.combine(name) }
+
+    /// Whether a set is one of addresses of names, by its name.
+    public static func isOfNames(_ set: String) -> Bool { set.hasPrefix("names4-") || set.hasPrefix("names6-") }
 
     /// The set as the kernel is given it. Without a size it takes no room before it is used; the kernel then lets rules and
     /// others put 65,535 addresses in.

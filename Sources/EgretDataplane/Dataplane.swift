@@ -148,9 +148,15 @@ public final class Dataplane {
 
     /// The ruleset's number without what was committed by way of this: equal numbers mean that nobody else has changed
     /// anything meanwhile.
-    public func foreignGeneration() throws(NetlinkError) -> UInt32 {
+    ///
+    /// - Parameter other: What sends batches by another connection, which are left out too: those alone, and nothing else that
+    ///   is committed by that connection.
+    /// - Returns: The number.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    public func foreignGeneration(besides other: BatchSender? = nil) throws(NetlinkError) -> UInt32 {
         let operation = "ask for the ruleset's generation"
-        let (message, commits) = try connection.getBetweenCommits(operation) { sequence throws(WireError) in
+        let (message, commits) = try connection.getBetweenCommits(operation, besides: other) {
+            sequence throws(WireError) in
             try NftablesWire.generationRequest(sequence: sequence)
         }
         do throws(WireError) {

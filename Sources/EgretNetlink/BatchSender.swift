@@ -34,9 +34,18 @@ public struct RawBatch: Sendable {
 /// A table with an owner can be changed by way of its owner's socket alone.
 public struct BatchSender: @unchecked Sendable {
     // The connection's gate is held whenever its socket, its numbers and its count are used.
-    private let connection: NetlinkConnection
+    let connection: NetlinkConnection
 
     fileprivate init(_ connection: NetlinkConnection) { self.connection = connection }
+
+    /// Has somebody told of each batch that has changed the ruleset. To be called before a second thread sends any.
+    ///
+    /// - Parameter note: Takes the number of such batches so far: at once, and then before the next one is sent, on the thread
+    ///   that has sent it.
+    public func tellBatches(to note: @escaping @Sendable (Int) -> Void) {
+        connection.batchCommitted = note
+        note(connection.batches)
+    }
 
     /// Commits a batch: all of it, or nothing and an error. Waits for whatever the connection is at.
     ///
@@ -72,7 +81,7 @@ extension NetlinkConnection {
                 // The last message's answer is the last, and an error of the batch as a whole the only one.
                 guard message.sequence == batch.acknowledged || !answer.isSuccess else { continue }
                 if let refusal { throw NetlinkError(refusal, operation: operation) }
-                if hasChanged { countCommit() }
+                if hasChanged { countBatch() }
                 return
             }
         }

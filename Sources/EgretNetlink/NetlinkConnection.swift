@@ -43,6 +43,10 @@ public final class NetlinkConnection {
     /// Is told of each transaction with their number, as soon as the kernel has acknowledged it and before the next one, on the
     /// thread that has committed it. To be set before there are two.
     public var committed: (@Sendable (Int) -> Void)?
+    /// How many of them were batches of the ``batchSender``. Each has changed the ruleset: the kernel has said so.
+    private(set) var batches = 0
+    /// Is told of each of these as ``committed`` is.
+    var batchCommitted: (@Sendable (Int) -> Void)?
 
     /// Uses a socket that nobody else reads.
     public init(_ socket: any DatagramSocket, firstSequence: UInt32 = 1) {
@@ -207,14 +211,35 @@ public final class NetlinkConnection {
     }
 
     /// Sends a request for one object as ``get(_:_:)`` does, and tells how many transactions had been committed then.
+    ///
+    /// - Parameters:
+    ///   - operation: What it is for, as a phrase for error messages.
+    ///   - other: What sends batches by another connection, whose number is added. No batch is on its way meanwhile: while this
+    ///     asks, that connection waits.
+    ///   - build: Makes the request.
+    /// - Returns: The answer, and the number.
+    /// - Throws: ``NetlinkError``, with `.notFound` if there is no such object.
     public func getBetweenCommits(
-        _ operation: String, _ build: Builder
+        _ operation: String, besides other: BatchSender? = nil, _ build: Builder
     ) throws(NetlinkError) -> (message: NetlinkMessage, commits: Int) {
-        let (messages, commits) = try gate.withLock { (_) throws(NetlinkError) in
-            (try exchangeAlone(operation, build), self.commits)
-        }
+        let (messages, commits) = try exchangeBetweenCommits(operation, besides: other?.connection, build)
         guard let message = messages.first else { throw NetlinkError(code: .notFound, operation: operation) }
         return (message, commits)
+    }
+
+    private func exchangeBetweenCommits(
+        _ operation: String, besides other: NetlinkConnection?, _ build: Builder
+    ) throws(NetlinkError) -> ([NetlinkMessage], Int) {
+        guard let other, other !== self else {
+            return try gate.withLock { (_) throws(NetlinkError) in
+                (try exchangeAlone(operation, build), self.commits)
+            }
+        }
+        // Nobody else holds two gates at a time.
+        let (found, batches) = try other.gate.withLock { (_) throws(NetlinkError) in
+            (try exchangeBetweenCommits(operation, besides: nil, build), other.batches)
+        }
+        return (found.0, found.1 + batches)
     }
 
     private func exchangeAlone(_ operation: String, _ build: Builder) throws(NetlinkError) -> [NetlinkMessage] {
@@ -245,6 +270,13 @@ public final class NetlinkConnection {
     func countCommit() {
         commits += 1
         committed?(commits)
+    }
+
+    /// Counts a transaction of the ``batchSender`` that has changed the ruleset. The gate is held.
+    func countBatch() {
+        countCommit()
+        batches += 1
+        batchCommitted?(batches)
     }
 
     /// Reserves the sequence numbers that `encode` uses, from the one it is given to the one it says is the last.

@@ -31,6 +31,40 @@ struct BudgetNameSetsTests {
         try OwnThread.run { try keepBudgets() }
     }
 
+    @Test("questions wait for the first look at a table that counts names already, and at no other")
+    func waiting() throws {
+        try OwnThread.run {
+            try Namespace.unshare([.network])
+            #expect(try runProgram(["ip", "link", "set", "lo", "up"]).succeeded)
+            for (set, waits) in [("far-1", false), ("names4-4-1", true)] {
+                let text = "add table inet egret-budgets; add set inet egret-budgets \(set) { type ipv4_addr; }"
+                #expect(try runProgram(["nft", text]).succeeded)
+                let directory = try TemporaryDirectory()
+                let dataplane = Dataplane(try NetlinkConnection.netfilter())
+                let service = try service(in: directory, dataplane)
+                try service.start()
+                defer { service.end() }
+                let keeper = try BudgetKeeper(
+                    dataplane, UsageStore(path: directory.path + "/usage.sqlite") { _ in }, kernel: "k", names: service)
+                func isHeld() -> Bool? { service.proxies.withLock { $0?.questions.isHeld } }
+                service.begin()
+                #expect(isHeld() == waits)
+                // Nobody has a budget any more: the table goes.
+                try keeper.keep([], at: 1_774_738_800)
+                #expect(isHeld() == false)
+            }
+        }
+    }
+
+    private func service(in directory: TemporaryDirectory, _ dataplane: Dataplane) throws -> NameService {
+        NameService(
+            NameService.Setting(
+                path: "\(directory.path)/names", bootID: "one", servers: { [] }, budgets: dataplane.batchSender,
+                now: { 0 }),
+            by: Dataplane(try NetlinkConnection.netfilter()).batchSender,
+            book: NameBook(traffic: TrafficBook(), now: { 0 }, log: { _ in }))
+    }
+
     /// An endpoint with a budget for names, at a link that nobody needs.
     private func budgeted(_ place: Int, _ budget: TrafficBudget) throws -> EnforcedEndpoint {
         let address = BudgetNameSetsTests.own[place]
@@ -55,12 +89,7 @@ struct BudgetNameSetsTests {
         #expect(try runProgram(["ip", "link", "set", "lo", "up"]).succeeded)
         let directory = try TemporaryDirectory()
         let dataplane = Dataplane(try NetlinkConnection.netfilter())
-        let service = NameService(
-            NameService.Setting(
-                path: "\(directory.path)/names", bootID: "one", servers: { [] }, budgets: dataplane.batchSender,
-                now: { 0 }),
-            by: Dataplane(try NetlinkConnection.netfilter()).batchSender,
-            book: NameBook(traffic: TrafficBook(), now: { 0 }, log: { _ in }))
+        let service = try service(in: directory, dataplane)
         try service.start()
         defer { service.end() }
         let keeper = try BudgetKeeper(
@@ -109,6 +138,19 @@ struct BudgetNameSetsTests {
         try keeper.keep(endpoints, at: time + 2)
         #expect(try held(0) == ["203.0.113.10"])
         #expect(try held(1) == ["203.0.113.11", "203.0.113.12"])
+        // A set that takes nothing, here as it is not there, keeps nothing from another's, whichever comes first.
+        let table = BudgetPlan.hostTable
+        for place in [0, 1] {
+            #expect(throws: (any Error).self) {
+                try service.changeBudgets(to: BudgetDemand(endpoints).plan) {
+                    try dataplane.removeTables([table])
+                    let set = "add set inet \(table.name) \(four[place]) { type ipv4_addr; flags dynamic,timeout; }"
+                    _ = try runProgram(["nft", "add table inet \(table.name); \(set)"])
+                    return [table]
+                }
+            }
+            #expect(try held(place) == ["203.0.113.1\(place)"])
+        }
         // Gone, and changed by others: what answers have given is there again.
         try dataplane.removeTables([BudgetPlan.hostTable])
         #expect(throws: (any Error).self) { try known.note([resolved[2]], link: "veth1#5") }

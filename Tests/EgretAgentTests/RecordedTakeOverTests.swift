@@ -68,9 +68,18 @@ struct RecordedTakeOverTests {
             catalog: PolicyCatalog(egressPolicies: policies, networkDefault: .allow), endpoints: endpoints)
     }
 
-    private func agent(_ identity: String = "build 1", _ dataplane: Dataplane? = nil) throws -> KernelEnforcement {
-        try KernelEnforcement(
-            directory: directory.path + "/bridges", routes: directory.path + "/routes",
+    private func agent(
+        _ identity: String = "build 1", _ dataplane: Dataplane? = nil, budgets: BatchSender? = nil
+    ) throws -> KernelEnforcement {
+        let names = budgets.map { sender in
+            (
+                setting: NameService.Setting(
+                    path: directory.path + "/names", bootID: "one", servers: { [] }, budgets: sender, now: { 0 }),
+                book: NameBook(traffic: TrafficBook(), now: { 0 }, log: { _ in })
+            )
+        }
+        return try KernelEnforcement(
+            directory: directory.path + "/bridges", routes: directory.path + "/routes", names: names,
             record: KernelRecord(path: directory.path + "/ruleset", identity: identity),
             dataplane ?? Dataplane(try NetlinkConnection.netfilter()))
     }
@@ -78,9 +87,9 @@ struct RecordedTakeOverTests {
     /// An agent from its start to its end, which takes over, and by what it knew what the kernel held.
     private func takeOver(
         _ state: DesiredState, at time: Int64 = RecordedTakeOverTests.time, _ identity: String = "build 1",
-        during body: (KernelEnforcement) throws -> Void = { _ in }
+        budgets: BatchSender? = nil, during body: (KernelEnforcement) throws -> Void = { _ in }
     ) throws -> KernelEnforcement.Evidence {
-        let agent = try agent(identity)
+        let agent = try agent(identity, budgets: budgets)
         let enforced = try agent.take(to: state, at: time)
         #expect(enforced.count == state.endpoints.count)
         #expect(try isRight(state, at: time))
@@ -363,6 +372,39 @@ struct RecordedTakeOverTests {
             }
             #expect(evidence == .record(isWhole: true))
             #expect(try takeOver(state) == .record(isWhole: true))
+        }
+    }
+
+    @Test("addresses that names add to the table of budgets, by its own socket, are no reason to compare anything")
+    func addressesOfBudgets() throws {
+        try withLinks { endpoints in
+            let state = try state(endpoints)
+            try run("nft 'table inet names { set four { type ipv4_addr; flags timeout; }; }'")
+            let budgets = Dataplane(try NetlinkConnection.netfilter())
+            _ = try takeOver(state)
+            let evidence = try takeOver(state, budgets: budgets.batchSender) { agent in
+                let sets = try NameSets(addressesIn: "names", isOfFrames: false, by: budgets.batchSender)
+                let (ruleset, comparisons) = (try agent.foreignGeneration(), agent.comparisons)
+                for _ in 0..<3 {
+                    try sets.put(["four": [.v4(IPv4Address(192, 0, 2, 1))]], for: 60_000)
+                    try sets.add(["four": [.v4(IPv4Address(192, 0, 2, 1))]], for: 60_000)
+                    #expect(try agent.foreignGeneration() == ruleset)
+                }
+                #expect(try agent.drift() == [])
+                #expect(agent.comparisons == comparisons)
+            }
+            #expect(evidence == .record(isWhole: true))
+            // So it is for one that finds some counted already, and for its successor.
+            #expect(try takeOver(state, budgets: budgets.batchSender) == .record(isWhole: true))
+            #expect(try takeOver(state) == .record(isWhole: true))
+            // What else comes by that socket is as if somebody else had changed it.
+            let next = try takeOver(state, budgets: budgets.batchSender) { agent in
+                let ruleset = try agent.foreignGeneration()
+                try budgets.removeTables([Table(family: .inet, name: "names")])
+                #expect(try agent.foreignGeneration() != ruleset)
+            }
+            #expect(next == .record(isWhole: true))
+            #expect(try takeOver(state) == .comparison)
         }
     }
 }

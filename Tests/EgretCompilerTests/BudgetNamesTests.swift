@@ -145,6 +145,31 @@ struct BudgetNamesTests {
         #expect(deleted.filter { $0.hasPrefix("names") }.count == 2 && kept.isDisjoint(with: deleted))
     }
 
+    @Test("thousands of addresses beside names are worked out once, not for each of many endpoints")
+    func manyMembers() throws {
+        let blocks = (0..<4_000).map { number in
+            AddressBlock(
+                IPPrefix(IPAddress.v4(IPv4Address(10, UInt8(number / 128), UInt8(number % 128 * 2), 1))))
+        }
+        let group = DestinationGroup(
+            name: "cdn", blocks: blocks, domains: [try DomainPattern.parse("*.cdn.example")])
+        let (grouped, groups) = (try budget(to: [.group("cdn")]), ["cdn": group])
+        var made = plan(try member(grouped, groups, links: [4]), try member(grouped, groups, links: [5]))
+        let sets = made.program.sets.map(\.name)
+        #expect(sets.filter { $0.hasPrefix("far-") }.count == 1 && sets.filter { $0.hasPrefix("names") }.count == 4)
+        #expect(
+            rules(made, in: "from-x5")
+                == rules(made, in: "from-x4").map {
+                    $0.replacing("names4-4-", with: "names4-5-").replacing("names6-4-", with: "names6-5-")
+                })
+        made.members += try (6..<306).map { try member(grouped, groups, links: [$0]) }
+        let start = ContinuousClock.now
+        let program = made.program
+        // Each by itself they take many times as long.
+        #expect(ContinuousClock.now - start < .seconds(10))
+        #expect(program.sets.filter { $0.name.hasPrefix("names") }.count == 604)
+    }
+
     @Test("budgets about the same names ask one set, in whatever order they are written")
     func shared() throws {
         var whole = try member(budget("a.example", "b.example"))

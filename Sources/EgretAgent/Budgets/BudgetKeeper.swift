@@ -64,6 +64,10 @@ final class BudgetKeeper {
         self.names = names
         handle = try dataplane.meters(in: BudgetPlan.hostTable)?.handle
         book = try store.load(kernel: handle.map { "\(kernel) \($0)" })
+        guard let names, handle != nil else { return }
+        // Where no former agent's rules count names yet, nobody needs to wait.
+        let held = try dataplane.holdings(of: [BudgetPlan.hostTable])[BudgetPlan.hostTable]
+        if held?.sets.contains(where: { NamedSet.isOfNames($0) }) ?? false { names.awaitBudgets() }
     }
 
     /// The accounts that hold packets back now.
@@ -78,7 +82,11 @@ final class BudgetKeeper {
     // MARK: - What counts
 
     /// Brings the kernel to what endpoints' budgets, and price lists, ask for.
+    ///
+    /// Questions for names are answered from the first time on. If that fails they are, too: a host without names is of less use
+    /// than one that does not count some of its traffic for a while.
     func keep(_ endpoints: [EnforcedEndpoint], prices: [EndpointBudget] = [], at time: Int64) throws {
+        defer { names?.noteBudgets() }
         demands += 1
         let wanted = BudgetDemand(endpoints, prices: prices)
         if !isStale && wanted == demand { return }

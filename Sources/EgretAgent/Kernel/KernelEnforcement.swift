@@ -42,6 +42,8 @@ final class KernelEnforcement: Enforcement {
     /// What endpoints' names need; `nil` where rules about names are not to be had.
     let names: NameService?
     let diversion: NameDiversion
+    /// Puts addresses of names into the sets of budgets, by the socket of whoever keeps these; `nil` where nobody does.
+    private let budgetSets: BatchSender?
     /// The numbers that programs may have.
     private let generations: ClosedRange<UInt16>
     private(set) var plan: HostPlan
@@ -112,7 +114,12 @@ final class KernelEnforcement: Enforcement {
     ) throws {
         self.generations = generations
         self.record = record
-        if let record { dataplane.tellCommits { record.note(commits: $0) } }
+        let budgetSets = names?.setting.budgets
+        self.budgetSets = budgetSets
+        if let record {
+            dataplane.tellCommits { record.note(commits: $0) }
+            budgetSets?.tellBatches { record.note(batches: $0) }
+        }
         let ways = try RouteService(directory: routes)
         self.routes = ways
         self.traffic = traffic
@@ -238,7 +245,7 @@ final class KernelEnforcement: Enforcement {
         record?.doubt()
         hasBegun = true
         quarantine = quarantine(of: state)
-        let ruleset = try dataplane.foreignGeneration()
+        let ruleset = try foreignGeneration()
         // The kernel's own number: what it was when the former agent noted that all was sound.
         if let left, try dataplane.rulesetGeneration() != left.ruleset { throw NotAsNoted() }
         try dataplane.claim(KernelEnforcement.tables)
@@ -358,7 +365,7 @@ final class KernelEnforcement: Enforcement {
         let wasPoliced = isPoliced(resolved)
         let areOthers = resolved.endpoints != state.endpoints
         if areOthers { names?.know(neighboursOf: state) }
-        let ruleset = try dataplane.foreignGeneration()
+        let ruleset = try foreignGeneration()
         let formerPrices = pricedNames
         try startNames(for: state, &plan)
         let step = try advance(&resolved, &plan, to: state, at: time) { try prepareQueues($0, among: $1) }
@@ -444,9 +451,13 @@ final class KernelEnforcement: Enforcement {
 
     // MARK: - Whether anybody has changed anything
 
+    /// The ruleset's number without the enforcement's own transactions, and without the addresses that answers bring into the
+    /// sets of budgets: these are of another table, and no reason to look at this one's.
+    func foreignGeneration() throws(NetlinkError) -> UInt32 { try dataplane.foreignGeneration(besides: budgetSets) }
+
     /// Notes that the kernel is as it should be, if nobody else has committed anything since a moment.
     private func settle(_ ruleset: UInt32, isSound: Bool) throws {
-        soundRuleset = try isSound && dataplane.foreignGeneration() == ruleset ? ruleset : nil
+        soundRuleset = try isSound && foreignGeneration() == ruleset ? ruleset : nil
         if let soundRuleset { record?.vouch(for: soundRuleset, isTidy: isTidy) }
     }
 
@@ -576,7 +587,7 @@ final class KernelEnforcement: Enforcement {
 
     func drift() throws -> [String] {
         // Equal numbers mean that nobody has committed anything since the kernel was as it should be.
-        let ruleset = try dataplane.foreignGeneration()
+        let ruleset = try foreignGeneration()
         var found: [String] = []
         if ruleset != soundRuleset || limits.isNeeded { comparisons += 1 }
         if ruleset != soundRuleset {

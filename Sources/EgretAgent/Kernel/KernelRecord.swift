@@ -96,6 +96,8 @@ final class KernelRecord: Sendable {
         var isTidy = false
         /// How many transactions the agent has committed.
         var commits: UInt32 = 0
+        /// How many others have put addresses of names into the sets of budgets.
+        var batches: UInt32 = 0
         /// Where rows are; the first is that of the bases.
         var programs: [UInt16: Int] = [:]
         var endpoints: [Int: Int] = [:]
@@ -171,11 +173,21 @@ final class KernelRecord: Sendable {
         }
     }
 
+    /// The same for addresses of names that have come into the sets of budgets, by another connection.
+    ///
+    /// - Parameter batches: How many transactions there were.
+    func note(batches: Int) {
+        state.withLock { state in
+            state.batches = UInt32(truncatingIfNeeded: batches)
+            if state.sound != nil { writeNumber(&state) }
+        }
+    }
+
     /// Writes the number. One that cannot be written stays too low for the next transaction, and is not believed.
     private func writeNumber(_ state: inout State) {
         guard let file = state.file else { return }
         var bytes = ByteList()
-        bytes.put(state.sound.map { $0 &+ state.commits } ?? 0)
+        bytes.put(state.sound.map { $0 &+ state.commits &+ state.batches } ?? 0)
         bytes.put(UInt32(state.sound != nil && state.isTidy ? 1 : 0))
         do {
             try file.write(bytes.bytes, at: KernelRecord.numberPlace)
@@ -186,9 +198,9 @@ final class KernelRecord: Sendable {
 
     private func drop(_ state: inout State) {
         try? File.remove(path)
-        let commits = state.commits
+        let (commits, batches) = (state.commits, state.batches)
         state = State()
-        state.commits = commits
+        (state.commits, state.batches) = (commits, batches)
     }
 
     // MARK: - What it says
@@ -203,7 +215,7 @@ final class KernelRecord: Sendable {
     func replace(with contents: Contents) {
         state.withLock { state in
             var fresh = State()
-            fresh.commits = state.commits
+            (fresh.commits, fresh.batches) = (state.commits, state.batches)
             var bytes = ByteList()
             for byte in KernelRecord.magic { bytes.put(byte) }
             bytes.put(UInt64(0))

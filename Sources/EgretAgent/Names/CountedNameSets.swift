@@ -228,9 +228,16 @@ extension NameService {
         let known = state.withLock { state in
             state.entries.values.map(\.member).filter { links.contains($0.link) }
         }
+        var failure: (any Error)?
         for member in known {
-            try counted.fill(registry.holdings(of: member.slot, now: now), of: user, link: member.link)
+            do {
+                try counted.fill(registry.holdings(of: member.slot, now: now), of: user, link: member.link)
+            } catch {
+                // A set that is full keeps nothing from others'.
+                if failure == nil { failure = error }
+            }
         }
+        if let failure { throw failure }
     }
 
     /// Has limits know what endpoints have resolved that come with a change: another agent's, or under other limits. To be

@@ -72,6 +72,10 @@ final class NameService: Sendable {
         var neighbours: Swift.Set<IPAddress> = []
         /// Whether a rule wants names in QUIC read.
         var readsDatagrams = false
+        /// Whether nobody has looked at the table of budgets yet who is going to.
+        var awaitsBudgets = false
+        /// Whether endpoints are known: the proxies are to work.
+        var hasBegun = false
     }
 
     struct Proxies {
@@ -286,10 +290,29 @@ final class NameService: Sendable {
         return try make(0)
     }
 
-    /// Has the proxies work, if they wait for that.
+    /// Has the proxies work, if they wait for that. Questions wait on where the table of budgets is to be looked at first.
     func begin() {
         let running = proxies.withLock { $0 }
         running?.connections.begin()
+        let awaitsBudgets = state.withLock { state in
+            state.hasBegun = true
+            return state.awaitsBudgets
+        }
+        if !awaitsBudgets { running?.questions.begin() }
+    }
+
+    /// Has questions wait until somebody has looked at the table of budgets for the first time: before, what answers give would
+    /// get into none of its sets, though its rules count already.
+    func awaitBudgets() { state.withLock { $0.awaitsBudgets = true } }
+
+    /// Hears that somebody has looked at the table of budgets, or could not.
+    func noteBudgets() {
+        let isDue = state.withLock { state in
+            defer { state.awaitsBudgets = false }
+            return state.awaitsBudgets && state.hasBegun
+        }
+        if !isDue { return }
+        let running = proxies.withLock { $0 }
         running?.questions.begin()
     }
 

@@ -267,7 +267,18 @@ extension BudgetPlan {
             }
         }
 
+        /// What is asked about a clause's addresses and ports, whoever's sets of names it asks besides.
+        private struct Listing: Hashable {
+            let clause: Clause
+            let direction: TrafficDirection
+            let isLed: Bool
+            let family: AddressFamily
+        }
+
         private var known: [Key: [[Statement]]] = [:]
+        private var listed: [Listing: FarSideMatch] = [:]
+        /// What tells the names of clauses apart.
+        private var digests: [Clause: String] = [:]
         /// The addresses, and times, that they ask for.
         private(set) var sets: [EgretNftables.Set] = []
         private var setNames: Swift.Set<String> = []
@@ -297,17 +308,28 @@ extension BudgetPlan {
             let clause = key.clause
             if !clause.earlier.isEmpty { return rest(of: clause, key.direction, isLed: key.isLed) }
             if clause.isForAllFarSides && clause.services.isEmpty { return [[]] }
-            let blocks = clause.destinations.flatMap { $0.blocks(clause.groups) }
             return AddressFamily.allCases.flatMap { family -> [[Statement]] in
                 if clause.destinations.isEmpty && !clause.names.isEmpty { return named(key, family) }
-                let ranges = AddressRangeSet(blocks).ranges(family)
-                let name = "far-" + BudgetPlan.name(of: ["\(family)"] + ranges.map { "\($0)" })
-                let match = FarSideMatch(
-                    clause.destinations, clause.services, key.direction, isLed: key.isLed, groups: clause.groups,
-                    family: family, set: name)
-                if let set = match.set, setNames.insert(name).inserted { sets.append(set) }
+                let match = listing(key, family)
                 return match.conditions + named(key, family, besides: match.set?.name)
             }
+        }
+
+        /// The conditions of packets whose far side has an address that a clause names, or any if it names none.
+        ///
+        /// A clause with names is asked for each endpoint; its addresses may be many thousands, and are the same for all.
+        private mutating func listing(_ key: Key, _ family: AddressFamily) -> FarSideMatch {
+            let clause = key.clause
+            let listing = Listing(clause: clause, direction: key.direction, isLed: key.isLed, family: family)
+            if let found = listed[listing] { return found }
+            let ranges = AddressRangeSet(clause.destinations.flatMap { $0.blocks(clause.groups) }).ranges(family)
+            let name = "far-" + BudgetPlan.name(of: ["\(family)"] + ranges.map { "\($0)" })
+            let match = FarSideMatch(
+                clause.destinations, clause.services, key.direction, isLed: key.isLed, groups: clause.groups,
+                family: family, set: name)
+            if let set = match.set, setNames.insert(name).inserted { sets.append(set) }
+            listed[listing] = match
+            return match
         }
 
         /// The conditions of packets whose far side has an address that names were resolved to; none without names.
@@ -321,7 +343,9 @@ extension BudgetPlan {
         {
             let clause = key.clause
             if clause.names.isEmpty { return [] }
-            let set = NamedSet(clause.names, family, of: key.owner)
+            let digest = digests[clause] ?? NamedSet.digest(of: clause.names)
+            digests[clause] = digest
+            let set = NamedSet(clause.names, digest: digest, family, of: key.owner)
             if setNames.insert(set.name).inserted { sets.append(set.declaration) }
             let far = FarSideMatch.address(key.direction, isLed: key.isLed, family)
             var isFar = [family.isPackets]

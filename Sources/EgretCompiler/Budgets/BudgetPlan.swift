@@ -199,14 +199,21 @@ public struct BudgetPlan: Hashable, Sendable {
 
     /// The sets that whoever resolves names must fill, each with the links whose endpoint's they are.
     public var namedSets: [(set: NamedSet, links: [Link])] {
-        members.flatMap { member -> [(set: NamedSet, links: [Link])] in
+        var found: [(set: NamedSet, links: [Link])] = []
+        // Many endpoints have the same names.
+        var digests: [Clause: String] = [:]
+        for member in members {
             var known: Swift.Set<String> = []
-            let patterns = member.meters.map(\.clause.names).filter { !$0.isEmpty }
-            let sets: [NamedSet] = patterns.flatMap { names in
-                AddressFamily.allCases.map { NamedSet(names, $0, of: member.nameOwner) }
+            for clause in member.meters.map(\.clause) where !clause.names.isEmpty {
+                let digest = digests[clause] ?? NamedSet.digest(of: clause.names)
+                digests[clause] = digest
+                for family in AddressFamily.allCases {
+                    let set = NamedSet(clause.names, digest: digest, family, of: member.nameOwner)
+                    if known.insert(set.name).inserted { found.append((set: set, links: member.links)) }
+                }
             }
-            return sets.filter { known.insert($0.name).inserted }.map { (set: $0, links: member.links) }
         }
+        return found
     }
 
     /// The amounts.
