@@ -99,16 +99,18 @@ final class RunHost {
     ///   - network: The host's interfaces.
     ///   - routes: Interfaces that routes lead out by.
     ///   - isAnew: Whether the packet table has been made anew: then it is told again of what was switched on before.
+    /// - Returns: Whether any switch had to be moved.
     /// - Throws: An error that says what could not be noted or moved.
+    @discardableResult
     func openForwarding(
         of links: [InterfaceName], _ network: HostNetwork, routes: [InterfaceName] = [], isAnew: Bool = false
-    ) throws {
+    ) throws -> Bool {
         let needs = ForwardingNeeds(links: links, network, ways: routes)
         var ledger = state.ledger()
         let moves = ledger.prepare(needs.switches + ForwardingNeeds.answers(by: routes)) { path in
             try? Sysctl(path).read()
         }
-        if moves.isEmpty && !isAnew { return }
+        if moves.isEmpty && !isAnew { return false }
         if !moves.isEmpty { try state.store(ledger) }
         let opening = isAnew ? ledger.moves(besides: links) : moves
         var transaction = Transaction()
@@ -125,6 +127,7 @@ final class RunHost {
                     + "ends; what comes in by others' interfaces is dropped as before"
             ])
         }
+        return !moves.isEmpty
     }
 
     /// If no run is left: puts the switches back, deletes the tables, and removes the state directory.

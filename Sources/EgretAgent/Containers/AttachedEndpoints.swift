@@ -98,7 +98,7 @@ final class AttachedEndpoints {
     }
 
     /// What is attached, by name.
-    var all: [AttachedRecord] { records.values.sorted { $0.target.id < $1.target.id } }
+    var all: [AttachedRecord] { records.keys.sorted().compactMap { records[$0] } }
 
     // MARK: - Changes
 

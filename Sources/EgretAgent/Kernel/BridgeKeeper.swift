@@ -57,14 +57,21 @@ final class BridgeKeeper {
         guard !newcomers.isEmpty, let bridge = newcomers[0].bridge,
             let hardware = try policing.hardware(of: bridge.name)
         else { return }
+        // Of each no more than is said of it: to copy all that is known of hundreds takes longer than to tell them.
+        typealias Party = (addresses: [IPAddress], hardware: MACAddress, port: UInt32)
+        let all: [Party] = endpoints.map { ($0.addresses, $0.hardwareAddress, $0.interfaceIndex) }
+        let coming = Set(newcomers.map(\.interfaceIndex))
         var announcements: [NeighbourAnnouncement] = []
-        let pairs = newcomers.lazy.flatMap { one in endpoints.lazy.map { (one, $0) } }
-        for (one, other) in pairs where one != other && announcements.count < NeighbourAnnouncement.limit {
-            for (own, told) in [(one, other), (other, one)] {
-                announcements += own.addresses.map {
-                    NeighbourAnnouncement(
-                        $0, at: hardware, to: told.hardwareAddress, through: told.interfaceIndex)
-                }
+        func tell(_ told: Party, of other: Party) {
+            for address in other.addresses {
+                announcements.append(
+                    NeighbourAnnouncement(address, at: hardware, to: told.hardware, through: told.port))
+            }
+        }
+        for one in all where coming.contains(one.port) {
+            for other in all where other.port != one.port && announcements.count < NeighbourAnnouncement.limit {
+                tell(other, of: one)
+                tell(one, of: other)
             }
         }
         announcer.send(announcements)

@@ -97,9 +97,11 @@ extension NetworkHost {
         if isThorough { mendLinks(&network) }
         let leading = try leadingLinks(of: network, byName)
         if !leading.isEmpty {
-            // The host's uplinks may have come since. Endpoints' own links are asked one by one: that takes its time.
-            let own = network.mode == .bridge || isThorough ? leading : []
-            try host.openForwarding(of: own, outside(present), isAnew: isAnew)
+            // The host's uplinks may have come since. To ask for each endpoint's own link takes its time: whoever has switched
+            // one off has done so with all of them.
+            let outside = try outside(present)
+            let wasOff = try host.openForwarding(of: isThorough ? leading : [leading[0]], outside, isAnew: isAnew)
+            if wasOff && !isThorough { try host.openForwarding(of: leading, outside) }
         }
         try resume(&network)
     }
