@@ -39,7 +39,7 @@ public final class RelayProcess: Sendable {
         return socket
     }
 
-    /// Ends what a former agent's connections are that nobody judges any more.
+    /// Ends the connections that nobody judges any more, and forgets the process: it ends when it has nothing to do.
     func endConnections() {
         reap()
         guard File.exists(path) else { return }
@@ -49,12 +49,6 @@ public final class RelayProcess: Sendable {
             // Nobody who may be listened to is there.
         }
         try? File.remove(path)
-    }
-
-    /// Forgets the process: it ends when it has nothing to do.
-    func forget() {
-        reap()
-        if File.exists(path) { try? File.remove(path) }
     }
 
     /// Takes note of the end of processes that this one has started.
