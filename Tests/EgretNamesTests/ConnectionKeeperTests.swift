@@ -48,11 +48,11 @@ struct ConnectionKeeperTests {
         private(set) var agent: MessageSocket?
         private var buffer = [UInt8](repeating: 0, count: RelayMessage.largest)
 
-        init() throws {
+        init(openFiles: Int? = nil) throws {
             directory = try TemporaryDirectory()
             let listener = try MessageSocket.bind(directory.path + "/relay")
             try listener.listen()
-            keeper = try ConnectionKeeper(at: listener, patience: .zero)
+            keeper = try ConnectionKeeper(at: listener, patience: .zero, openFiles: openFiles)
             try connect()
         }
 
@@ -266,6 +266,26 @@ struct ConnectionKeeperTests {
         #expect(throws: LinuxError.self) { try bench.next(ends.client) }
         try send("still", by: others.client)
         #expect(try bench.next(others.server) == "still")
+    }
+
+    @Test("it holds no more than it has descriptors for: what is beyond is reset, and told of, and the rest goes on")
+    func most() throws {
+        #expect(RelayLimits.held(openFiles: 524_288) == 65_536)
+        #expect(RelayLimits.held(openFiles: 4_096) == 672)
+        #expect(RelayLimits.held(openFiles: 10) == 0)
+        let bench = try Bench(openFiles: 70)
+        try bench.begin()
+        let (first, second) = (try bench.hand(Self.held(16), opaque), try bench.hand(Self.held(18), opaque))
+        #expect(try bench.next() == .ended(18, nil))
+        #expect(throws: LinuxError.self) { try bench.next(second.client) }
+        #expect(throws: LinuxError.self) { try bench.next(second.server) }
+        try send("here", by: first.client)
+        #expect(try bench.next(first.server) == "here")
+        try bench.send(.end(16))
+        guard case .ended(16, _) = try bench.next() else { throw Missing() }
+        let third = try bench.hand(Self.held(20), opaque)
+        try send("here", by: third.client)
+        #expect(try bench.next(third.server) == "here")
     }
 
     @Test("what is no connection is none, and who says what is not understood is not listened to any more")

@@ -263,6 +263,23 @@ struct RelayCustodyTests {
         #expect(other.told.lost == [false] && other.told.ended == 1 && other.relay.counts.total == 0)
     }
 
+    @Test("no more is handed over than the process has descriptors for")
+    func most() throws {
+        let (near, far) = try MessageSocket.pair()
+        let custody = RelayCustody(near, openFiles: 76)
+        #expect(!custody.hasRoom(0), "it has not said anything yet")
+        custody.next = 32
+        custody.unclaimed[16] = held(16)
+        #expect(custody.hasRoom(0))
+        custody.held[18] = RelayCustody.Held(connection: held(18), owner: NameOwner(endpoint: 1, incarnation: 0))
+        #expect(!custody.hasRoom(0))
+        #expect(!custody.take(held(32), HandedState(), [], now: 0))
+        var buffer = [UInt8](repeating: 0, count: 64)
+        guard case .nothing = try far.receive(into: &buffer) else { throw Missing() }
+        custody.unclaimed = [:]
+        #expect(custody.hasRoom(0))
+    }
+
     @Test("at the proxy's end what is held goes on, or ends with it")
     func leaving() throws {
         for isWhole in [false, true] {

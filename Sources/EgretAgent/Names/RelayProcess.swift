@@ -108,6 +108,7 @@ public final class RelayProcess: Sendable {
     /// - Returns: The exit code; `nil` if this is another process.
     public static func run(_ arguments: [String], telling tell: (String) -> Void) -> Int32? {
         guard arguments == [name] else { return nil }
+        try? CurrentProcess.raiseOpenFileLimit()
         do throws(LinuxError) {
             let listener = try MessageSocket(try Descriptor(inherited: listenerNumber))
             try ConnectionKeeper(at: listener).run()

@@ -42,8 +42,18 @@ final class RelayCustody {
     private var waiting: [[UInt8]] = []
     private var restsUntil: UInt64 = 0
     private var buffer = [UInt8](repeating: 0, count: RelayMessage.largest)
+    /// How many connections the process can hold: it has this one's limits, or those of a former one.
+    private let most: Int
 
-    init(_ socket: MessageSocket, now: UInt64 = BootClock.milliseconds) { (self.socket, begun) = (socket, now) }
+    init(_ socket: MessageSocket, now: UInt64 = BootClock.milliseconds, openFiles: Int? = nil) {
+        (self.socket, begun) = (socket, now)
+        most = RelayLimits.held(openFiles: openFiles)
+    }
+
+    /// Whether a connection could be handed over now.
+    func hasRoom(_ now: UInt64) -> Bool {
+        next != nil && now >= restsUntil && waiting.isEmpty && held.count + unclaimed.count < most
+    }
 
     /// Whether something waits to be sent.
     var isBehind: Bool { !waiting.isEmpty }
@@ -85,7 +95,7 @@ final class RelayCustody {
     ///
     /// - Returns: `false` if that is not possible now.
     func take(_ connection: HeldConnection, _ state: HandedState, _ sockets: [Descriptor], now: UInt64) -> Bool {
-        guard now >= restsUntil, waiting.isEmpty else { return false }
+        guard hasRoom(now) else { return false }
         let bytes = RelayMessage.take(connection, state).bytes
         guard bytes.count <= RelayMessage.largest, connection.attempt.rules.count <= RelayMessage.mostRules,
             connection.attempt.names.count <= RelayMessage.mostRules

@@ -36,7 +36,9 @@ extension RelayLoop {
     ///
     /// - Returns: Whether it is the other process's now.
     func handOver(_ connection: CheckedConnection) -> Bool {
-        guard let custody, let next = custody.next, let attempt = connection.allowed, let state = connection.handedState
+        // Asked first: the rest costs more, and is done again with each event until it comes to something.
+        guard let custody, custody.hasRoom(now), let next = custody.next, let attempt = connection.allowed,
+            let state = connection.handedState
         else { return false }
         let (link, moment, until) = hooks.describe(connection.endpoint, attempt)
         let held = HeldConnection(
