@@ -253,6 +253,7 @@ struct ConnectionKeeperTests {
         try send("here", by: ends.client)
         #expect(try bench.next(ends.server) == "here")
         bench.keeper.endOld(1_000)
+        bench.keeper.endOld(1_059)
         #expect(bench.keeper.count == 2, "the agent does that")
         bench.leave()
         try send("and here", by: others.client)
@@ -266,6 +267,26 @@ struct ConnectionKeeperTests {
         #expect(throws: LinuxError.self) { try bench.next(ends.client) }
         try send("still", by: others.client)
         #expect(try bench.next(others.server) == "still")
+    }
+
+    @Test("an agent that judges nothing again keeps open for a minute at most what a rule's time ends")
+    func stuckAgent() throws {
+        let bench = try Bench()
+        try bench.begin()
+        var timed = Self.held(16)
+        timed.until = 1_000
+        let (ends, others) = (try bench.hand(timed, opaque), try bench.hand(Self.held(18), opaque))
+        try bench.send(.judged(18, moment: 7, until: 1_030))
+        try send("here", by: others.client)
+        #expect(try bench.next(others.server) == "here")
+        bench.keeper.endOld(1_060)
+        #expect(bench.keeper.count == 1)
+        #expect(throws: LinuxError.self) { try bench.next(ends.client) }
+        try bench.send(.judged(18, moment: 8, until: nil))
+        try send("still", by: others.client)
+        #expect(try bench.next(others.server) == "still")
+        bench.keeper.endOld(2_000)
+        #expect(bench.keeper.count == 1)
     }
 
     @Test("it holds no more than it has descriptors for: what is beyond is reset, and told of, and the rest goes on")

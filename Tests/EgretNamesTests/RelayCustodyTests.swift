@@ -199,6 +199,20 @@ struct RelayCustodyTests {
         #expect(bench.relay.counts.total == 1 && bench.told.ended == 1)
     }
 
+    @Test("of what goes on it is told at once when a rule's time ends it now")
+    func foreseeing() throws {
+        let bench = try Bench()
+        bench.told.state.withLock { $0.moment = 9 }
+        try bench.say(.greeting(version: RelayMessage.version, next: 32), .held(held(16)), .listed)
+        guard case (.judged(16, moment: 9, until: 100), _)? = try bench.heard() else { throw Missing() }
+        #expect(try bench.isSilent())
+        // Also where nobody knows any more when it was judged.
+        bench.told.state.withLock { $0.moment = nil }
+        bench.relay.custody?.held[16]?.connection.until = nil
+        bench.relay.tellMoments()
+        guard case (.judged(16, moment: 9, until: 100), _)? = try bench.heard() else { throw Missing() }
+    }
+
     @Test("none goes on that the policies of today do not allow")
     func refusing() throws {
         let bench = try Bench()

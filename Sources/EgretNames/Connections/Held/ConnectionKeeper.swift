@@ -32,6 +32,8 @@ public final class ConnectionKeeper {
     private var isWriting = false
     /// Whether a rule's time may end some of them.
     private var haveTimes = false
+    /// The second at which that was looked at last.
+    private var lookedAt: Int64?
     private var buffer = [UInt8](repeating: 0, count: RelayMessage.largest)
 
     /// Prepares to work.
@@ -73,17 +75,23 @@ public final class ConnectionKeeper {
                 if agent == nil, hasHadAgent || BootClock.milliseconds >= start + patience { return }
             }
             endOld(WallTime.now.seconds)
-            try work(milliseconds: agent == nil && (connections.isEmpty || haveTimes) ? 250 : -1)
+            let isPressing = agent == nil && (connections.isEmpty || haveTimes)
+            try work(milliseconds: isPressing ? 250 : haveTimes ? 1_000 : -1)
         }
     }
 
-    /// Ends what a rule's time ends, where nobody is there to judge it.
+    /// For how long an agent that is there may leave it at a time that has passed, in seconds. It judges again within a second or so,
+    /// if it is not stuck, or at its start.
+    private static let grace: Int64 = 60
+
+    /// Ends what a rule's time ends, where nobody judges it.
     func endOld(_ now: Int64) {
-        guard agent == nil, haveTimes else { return }
-        haveTimes = false
+        guard haveTimes, now != lookedAt else { return }
+        (haveTimes, lookedAt) = (false, now)
+        let latest = agent == nil ? now : now - ConnectionKeeper.grace
         for (number, held) in connections {
             guard let until = held.until else { continue }
-            if now >= until, let connection = relay.connections[number] {
+            if latest >= until, let connection = relay.connections[number] {
                 relay.close(connection, isReset: true)
             } else {
                 haveTimes = true

@@ -130,6 +130,7 @@ extension RelayLoop {
             return
         }
         let isOver = isSettled || now >= listed + RelayCustody.memory
+        var areTaken = false
         do {
             for (number, connection) in custody.unclaimed {
                 let found = registry.owner(of: connection.attempt.source.address)
@@ -143,12 +144,15 @@ extension RelayLoop {
                 let held = RelayCustody.Held(connection: connection, owner: owner)
                 custody.held[number] = held
                 counts.add(owner)
+                areTaken = true
                 if let question { try judge(held, question, custody) }
             }
             settleHolder()
         } catch {
-            loseHolder("\(error)", isOther: false, tells: true)
+            return loseHolder("\(error)", isOther: false, tells: true)
         }
+        // By the rules of now they may end at other times than a former proxy has foreseen.
+        if areTaken { tellMoments() }
     }
 
     private func isWayThere(_ connection: HeldConnection) -> Bool {
@@ -184,9 +188,11 @@ extension RelayLoop {
         guard let custody else { return }
         do {
             for (number, held) in custody.held where !held.isEnding {
-                let (_, moment, until) = hooks.describe(held.owner.endpoint, held.connection.attempt)
+                let (_, found, until) = hooks.describe(held.owner.endpoint, held.connection.attempt)
                 let known = held.connection
-                guard let moment, moment != known.moment || until != known.until else { continue }
+                guard let moment = found ?? known.moment, moment != known.moment || until != known.until else {
+                    continue
+                }
                 custody.held[number]?.connection.moment = moment
                 custody.held[number]?.connection.until = until
                 try custody.send(.judged(number, moment: moment, until: until))
