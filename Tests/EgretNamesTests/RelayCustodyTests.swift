@@ -294,6 +294,16 @@ struct RelayCustodyTests {
         #expect(custody.hasRoom(0))
     }
 
+    @Test("what waits for a process that has stopped is bounded: then it is as if there were none")
+    func bounded() throws {
+        let (near, far) = try MessageSocket.pair()
+        let custody = RelayCustody(near)
+        while !custody.isBehind { try custody.send(.end(16)) }
+        for _ in 1..<RelayCustody.mostWaiting { try custody.send(.end(16)) }
+        #expect(throws: LinuxError.self) { try custody.send(.end(16)) }
+        withExtendedLifetime(far) {}
+    }
+
     @Test("at the proxy's end what is held goes on, or ends with it")
     func leaving() throws {
         for isWhole in [false, true] {

@@ -38,6 +38,8 @@ final class RelayCustody {
     var questions: [UInt64: ConnectionAttempt.Speech] = [:]
     /// When the process had told of all, in milliseconds; `nil` before.
     var listed: UInt64?
+    /// The most messages that wait: two for each connection that there may be.
+    static let mostWaiting = 131_072
     /// What is to be sent once there is room.
     private var waiting: [[UInt8]] = []
     private var restsUntil: UInt64 = 0
@@ -72,10 +74,13 @@ final class RelayCustody {
 
     /// Sends a message, now or when there is room.
     ///
-    /// - Throws: An error if the process is gone.
+    /// - Throws: An error if the process is gone, or has stopped, and ``mostWaiting`` wait already.
     func send(_ message: RelayMessage) throws(LinuxError) {
         let bytes = message.bytes
         if waiting.isEmpty, try socket.send(bytes) { return }
+        guard waiting.count < RelayCustody.mostWaiting else {
+            throw LinuxError(.overrun, operation: "tell of connections that are held")
+        }
         waiting.append(bytes)
     }
 
