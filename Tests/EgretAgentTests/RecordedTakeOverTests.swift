@@ -117,11 +117,13 @@ struct RecordedTakeOverTests {
             let before = try ruleset()
             for _ in 0..<3 {
                 let evidence = try takeOver(state) { agent in
-                    #expect(try agent.drift() == [])
+                    let found = try agent.drift()
+                    #expect(found == [])
                     #expect(agent.comparisons == 0, "it is known to be sound")
                 }
                 #expect(evidence == .record(isWhole: true))
-                #expect(try ruleset() == before)
+                let found = try ruleset()
+                #expect(found == before)
             }
         }
     }
@@ -139,7 +141,8 @@ struct RecordedTakeOverTests {
             #expect(try takeOver(states[5]) == .record(isWhole: true))
             for state in states where !state.endpoints.isEmpty {
                 _ = try takeOver(state) { agent in _ = try agent.apply(states[0], at: RecordedTakeOverTests.time) }
-                #expect(try takeOver(states[0]) == .record(isWhole: true))
+                let found = try takeOver(states[0])
+                #expect(found == .record(isWhole: true))
             }
         }
     }
@@ -191,7 +194,8 @@ struct RecordedTakeOverTests {
             // A running agent compares, and vouches again.
             let evidence = try takeOver(state) { agent in
                 try run("nft add chain inet others d")
-                #expect(try agent.drift() == [])
+                let found = try agent.drift()
+                #expect(found == [])
                 #expect(agent.comparisons == 1)
             }
             #expect(evidence == .comparison)
@@ -208,7 +212,8 @@ struct RecordedTakeOverTests {
             try run("nft add table inet egret-policy")
             let evidence = try takeOver(state) { agent in
                 try run("nft add chain inet egret-policy stray")
-                #expect(try agent.drift() == [])
+                let found = try agent.drift()
+                #expect(found == [])
             }
             #expect(evidence == .comparison)
             #expect(try takeOver(state) == .record(isWhole: false))
@@ -255,7 +260,8 @@ struct RecordedTakeOverTests {
                     failures += 1
                     #expect(left == nil, "\(calls)")
                 } else if let left, left.ruleset == ruleset {
-                    #expect(try isRight(new, at: RecordedTakeOverTests.time), "\(calls)")
+                    let isSo = try isRight(new, at: RecordedTakeOverTests.time)
+                    #expect(isSo, "\(calls)")
                 }
                 let evidence = try takeOver(new)
                 if failed.change { #expect(evidence == .comparison, "\(calls)") }
@@ -316,15 +322,18 @@ struct RecordedTakeOverTests {
                 let third = try agent()
                 _ = try third.take(to: state, at: time + 8 * day)
                 #expect(third.evidence == .record(isWhole: true))
-                #expect(try isRight(state, at: time + 8 * day))
+                let isSo = try isRight(state, at: time + 8 * day)
+                #expect(isSo)
             }
             do {
                 let last = try agent()
                 _ = try last.take(to: state, at: time + 40 * day)
                 #expect(last.evidence == .record(isWhole: true))
                 #expect(last.timesHoldUntil == time + 54 * day)
-                #expect(try last.drift() == [])
-                #expect(try isRight(state, at: time + 40 * day))
+                let found = try last.drift()
+                #expect(found == [])
+                let isSo = try isRight(state, at: time + 40 * day)
+                #expect(isSo)
             }
             #expect(try numbers() == first)
         }
@@ -362,12 +371,14 @@ struct RecordedTakeOverTests {
                     try sets.put(["four": [.v4(IPv4Address(192, 0, 2, 1))]], for: 60_000)
                     // It is there: a kernel that renews nothing gives the ruleset no other number.
                     try sets.add(["four": [.v4(IPv4Address(192, 0, 2, 1))]], for: 60_000)
-                    #expect(try agent.dataplane.foreignGeneration() == ruleset)
+                    let found = try agent.dataplane.foreignGeneration()
+                    #expect(found == ruleset)
                 }
                 #expect(throws: (any Error).self) {
                     try sets.put(["five": [.v4(IPv4Address(192, 0, 2, 1))]], for: 60_000)
                 }
-                #expect(try agent.dataplane.foreignGeneration() == ruleset)
+                let found = try agent.dataplane.foreignGeneration()
+                #expect(found == ruleset)
             }
             #expect(evidence == .record(isWhole: true))
             #expect(try takeOver(state) == .record(isWhole: true))

@@ -219,7 +219,8 @@ struct ConnectionKeeperTests {
         var state = HandedState()
         (state.protocols, state.fromClient, state.passed) = ([.http1], Array((request("a") + "GE").utf8), 20)
         let ends = try bench.hand(Self.held(16, .name(SpokenName("A.example.test", .http1))), state)
-        #expect(try bench.next(ends.server) == String(request("a").dropFirst(20)))
+        // Bytes: the end of a line is one character.
+        #expect(try bench.next(ends.server) == String(decoding: request("a").utf8.dropFirst(20), as: UTF8.self))
         try send(String(request("a").dropFirst(2)), by: ends.client)
         #expect(try bench.next(ends.server) == request("a"))
         try send(request("b"), by: ends.client)

@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretEvaluator
 import EgretLinux
 import EgretNames
 import Synchronization
