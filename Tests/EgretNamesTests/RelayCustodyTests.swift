@@ -277,6 +277,28 @@ struct RelayCustodyTests {
         #expect(other.told.lost == [false] && other.told.ended == 1 && other.relay.counts.total == 0)
     }
 
+    @Test("what must end by the last change before the proxy's end is told all the same")
+    func lastChange() throws {
+        for isWayGone in [false, true] {
+            let bench = try Bench()
+            try bench.say(
+                .greeting(version: RelayMessage.version, next: 32), .held(held(16)), .held(held(18, way: 7)), .listed)
+            let orders = RelayOrders()
+            if isWayGone {
+                orders.keep([8])
+            } else {
+                orders.add { endpoint, attempt in endpoint == 1 && attempt.destination.port == 443 }
+            }
+            orders.leave()
+            orders.stop()
+            bench.relay.run(orders)
+            var ended: Swift.Set<UInt64> = []
+            while case (.end(let number), _)? = try bench.heard() { ended.insert(number) }
+            #expect(ended == (isWayGone ? [18] : [16, 18]))
+            #expect(bench.relay.custody == nil)
+        }
+    }
+
     @Test("no more is handed over than the process has descriptors for")
     func most() throws {
         let (near, far) = try MessageSocket.pair()

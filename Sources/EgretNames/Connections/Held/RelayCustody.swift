@@ -121,6 +121,11 @@ final class RelayCustody {
     /// Has all end, and waits for a moment until that is said.
     func endAll() {
         waiting.append(RelayMessage.endAll.bytes)
+        finish()
+    }
+
+    /// Waits for a moment until all is said.
+    func finish() {
         let end = MonotonicInstant.now.nanoseconds + 1_000_000_000
         while !waiting.isEmpty, MonotonicInstant.now.nanoseconds < end {
             guard (try? flush()) != nil else { return }

@@ -28,7 +28,7 @@ extension RelayLoop {
     /// - Parameter isWhole: Whether what it holds ends as well.
     func endCustody(isWhole: Bool) {
         guard let custody else { return }
-        if isWhole { custody.endAll() }
+        if isWhole { custody.endAll() } else { custody.finish() }
         loseHolder("", isOther: false, tells: false)
     }
 
