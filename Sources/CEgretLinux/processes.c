@@ -84,6 +84,12 @@ int32_t egret_raise_limit(int32_t resource) {
     return syscall(SYS_prlimit64, 0, resource, &limit, NULL) < 0 ? -errno : 0;
 }
 
+int64_t egret_limit(int32_t resource) {
+    struct rlimit limit;
+    if (syscall(SYS_prlimit64, 0, resource, NULL, &limit) < 0) return -errno;
+    return limit.rlim_cur > INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_cur;
+}
+
 int32_t egret_set_process_group(int32_t process, int32_t group) { return setpgid(process, group) < 0 ? -errno : 0; }
 
 int32_t egret_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *data) {

@@ -9,6 +9,8 @@ public import EgretNftables
 /// for. Rules, too, are read when the first of a table's are asked for; those of a large table chain by chain, and not kept.
 public final class TablePicture {
     private struct Contents {
+        /// Whether somebody has put the table to sleep: all is there then, and nothing of it is asked.
+        var isDormant = false
         var chains: [String: ChainRecord] = [:]
         /// By chain; `nil` as long as nobody has asked, and if there are too many to be read at once.
         var rules: [String: [RuleRecord]]?
@@ -31,8 +33,10 @@ public final class TablePicture {
     /// Reads tables; those that are not there will do.
     init(_ tables: [Table], of dataplane: Dataplane) throws(NetlinkError) {
         self.dataplane = dataplane
-        let present = Swift.Set(try dataplane.tables())
-        for table in tables where present.contains(table) { contents[table] = Contents() }
+        let wanted = Swift.Set(tables)
+        for record in try dataplane.tableRecords() where wanted.contains(record.table) {
+            contents[record.table] = Contents(isDormant: record.flags & TableRecord.isDormant != 0)
+        }
         if contents.isEmpty { return }
         for record in try dataplane.chains() { contents[record.table]?.chains[record.chain.name] = record }
         for table in contents.keys {
@@ -161,6 +165,7 @@ public final class TablePicture {
         guard let present = contents[program.table] else {
             return [Drift(kind: .missing, object: "table \(program.table)")]
         }
+        if present.isDormant { return [Drift(kind: .changed, object: "table \(program.table)")] }
         let found = try chainDrift(program, present) + objectDrift(program, present)
         if isBrief, !found.isEmpty { return found }
         return try found + setDrift(program, present)

@@ -20,6 +20,13 @@ public enum CurrentProcess {
         try check(egret_raise_limit(egret_rlimit_nofile), "raise the limit of open files")
     }
 
+    /// How many files it may have open (`RLIMIT_NOFILE`).
+    ///
+    /// - Throws: ``LinuxError`` if the kernel does not say.
+    public static var openFileLimit: Int {
+        get throws(LinuxError) { Int(try check(egret_limit(egret_rlimit_nofile), "ask for the limit of open files")) }
+    }
+
     /// Whether its effective user is 0.
     public static var isRoot: Bool { egret_effective_user() == 0 }
     /// The user that started it.

@@ -30,7 +30,11 @@ extension NetlinkConnection {
             }
         }
         guard !batch.isEmpty else { return }
-        try send(batch.bytes, operation)
+        // Where somebody counts, only what has moved the ruleset's number counts: one too many would leave room for a transaction of
+        // somebody else's that nobody sees.
+        let isEchoed = committed != nil
+        var hasChanged = !isEchoed
+        try send(isEchoed ? batch.echoedBytes : batch.bytes, operation)
         var refused: [NetlinkError.RefusedStep] = []
         var isAnswered = false
         while !isAnswered {
@@ -46,11 +50,14 @@ extension NetlinkConnection {
                 throw NetlinkError(refused: refused, operation: operation) ?? error
             }
             for message in messages {
+                if batch.contains(sequence: message.sequence), (try? NftablesWire.decodeGeneration(message)) != nil {
+                    hasChanged = true
+                }
                 if try take(message, of: batch, transaction, operation, into: &refused) { isAnswered = true }
             }
         }
         if let error = NetlinkError(refused: refused, operation: operation) { throw error }
-        countCommit()
+        if hasChanged { countCommit() }
     }
 
     /// Whether the kernel knows an nf_tables expression, by trying: for a namespace that is thrown away.

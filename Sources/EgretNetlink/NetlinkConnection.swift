@@ -38,7 +38,7 @@ public final class NetlinkConnection {
     private var sequence: UInt32
     /// Held for each exchange of messages, from the request to its last answer.
     let gate = Mutex(())
-    /// How many transactions have been committed.
+    /// How many transactions have been committed: where ``committed`` is set, those that have given the ruleset another number.
     public private(set) var commits = 0
     /// Is told of each transaction with their number, as soon as the kernel has acknowledged it and before the next one, on the
     /// thread that has committed it. To be set before there are two.

@@ -9,6 +9,8 @@ public enum NetlinkFlag {
     public static let multi: UInt16 = 0x2
     /// `NLM_F_ACK`: answer also when all is well.
     public static let acknowledge: UInt16 = 0x4
+    /// `NLM_F_ECHO`: tell the sender, too, what the request has changed.
+    public static let echo: UInt16 = 0x8
     /// `NLM_F_DUMP_INTR`: what is being dumped changed meanwhile.
     public static let dumpInterrupted: UInt16 = 0x10
     /// `NLM_F_DUMP`: everything that fits (`NLM_F_ROOT | NLM_F_MATCH`).

@@ -70,12 +70,12 @@ struct NameServiceTests {
 
     private func service(
         _ directory: TemporaryDirectory, denial: NameTable.Denial = .refused, limits: NameLimits = NameLimits(),
-        now: @escaping @Sendable () -> Int64 = { 0 }
+        relay: RelayProcess? = nil, now: @escaping @Sendable () -> Int64 = { 0 }
     ) throws -> NameService {
         NameService(
             NameService.Setting(
                 path: "\(directory.path)/names", bootID: "one", servers: { [] }, denial: denial, limits: limits,
-                now: now),
+                relay: relay, now: now),
             by: Dataplane(try NetlinkConnection.netfilter()).batchSender,
             book: NameBook(traffic: TrafficBook(), now: { 0 }, log: { _ in }))
     }
@@ -316,6 +316,28 @@ struct NameServiceTests {
         #expect(describe(1, held().attempt).until == closing)
         clock.time = evening
         #expect(!service.resumes(held(), of: 1))
+    }
+
+    @Test("where no policy is about names any more, a relay has all end, also one that no proxy speaks to just then")
+    func endingRelay() throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/names.relay"
+        let listener = try MessageSocket.bind(path)
+        try listener.listen()
+        let service = try service(directory, relay: RelayProcess(path: path))
+        service.end()
+        let socket = try #require(try listener.accept())
+        var buffer = [UInt8](repeating: 0, count: 64)
+        guard case .message(let count, _) = try socket.receive(into: &buffer) else {
+            Issue.record("nothing was said")
+            return
+        }
+        // It can speak to nobody who has not come to it.
+        #expect(
+            RelayProcess.filter == .egress(SeccompFilter.EgressOptions(addressFamilies: [], netlinkProtocols: [])))
+        // `endAll`, which is the same in all versions.
+        #expect(Array(buffer[..<count]) == [18])
+        #expect(!File.exists(path))
     }
 
     @Test("where the proxies listen is noted by the next attempt, if it could not be by the first")

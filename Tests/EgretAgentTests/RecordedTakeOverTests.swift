@@ -348,6 +348,26 @@ struct RecordedTakeOverTests {
         }
     }
 
+    @Test("a transaction that adds only what is there is not counted: it would hide one of somebody else's")
+    func nothingNew() throws {
+        try withLinks { endpoints in
+            let state = try state(endpoints)
+            try run("nft add table inet others")
+            _ = try takeOver(state)
+            let evidence = try takeOver(state) { agent in
+                let ruleset = try agent.dataplane.foreignGeneration()
+                let table = Table(family: .inet, name: "others")
+                try agent.dataplane.commit(Transaction([Transaction.Step(.addTable, in: table)]))
+                let found = try agent.dataplane.foreignGeneration()
+                #expect(found == ruleset)
+            }
+            #expect(evidence == .record(isWhole: true))
+            try run("nft add table inet strangers")
+            let last = try takeOver(state)
+            #expect(last == .comparison)
+        }
+    }
+
     @Test("addresses that names add are counted as the agent's own, whether they are there already or not")
     func addresses() throws {
         try withLinks { endpoints in

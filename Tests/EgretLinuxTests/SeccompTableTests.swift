@@ -126,6 +126,30 @@ struct SeccompTableTests {
         }
     }
 
+    @Test("where no family is named, no socket can be opened, and what is open can be used")
+    func withoutSockets() {
+        let filter = SeccompFilter.egress(SeccompFilter.EgressOptions(addressFamilies: [], netlinkProtocols: []))
+        func answer(_ call: SystemCall, _ arguments: [UInt64], _ architecture: SeccompArchitecture) -> UInt32? {
+            call.number(on: architecture).flatMap { number in
+                ClassicBPF.run(
+                    filter.program(for: architecture), call: number, architecture: architecture.auditNumber,
+                    arguments: arguments)
+            }
+        }
+        let refusal = SeccompFilter.Action.refuse(.familyNotSupported).returnValue
+        for architecture in SeccompArchitecture.allCases {
+            for family in UInt64(0)...50 {
+                for call in [SystemCall.socket, .socketpair] {
+                    let found = answer(call, [family, 1, 0], architecture) ?? refusal
+                    #expect(found == refusal, "\(call)(\(family)) on \(architecture)")
+                }
+            }
+            let allowed = SeccompFilter.Action.allow.returnValue
+            let found = answer(.setsockopt, [3, 6, 1], architecture) ?? allowed
+            #expect(found == allowed)
+        }
+    }
+
     @Test("x32 calls do not exist")
     func x32() {
         for number: UInt32 in [0x4000_0000, 0x4000_0029, 0xffff_ffff] {

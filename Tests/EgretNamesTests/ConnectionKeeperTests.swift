@@ -48,11 +48,11 @@ struct ConnectionKeeperTests {
         private(set) var agent: MessageSocket?
         private var buffer = [UInt8](repeating: 0, count: RelayMessage.largest)
 
-        init() throws {
+        init(openFiles: Int? = nil) throws {
             directory = try TemporaryDirectory()
             let listener = try MessageSocket.bind(directory.path + "/relay")
             try listener.listen()
-            keeper = try ConnectionKeeper(at: listener, patience: .zero)
+            keeper = try ConnectionKeeper(at: listener, patience: .zero, openFiles: openFiles)
             try connect()
         }
 
@@ -254,6 +254,7 @@ struct ConnectionKeeperTests {
         try send("here", by: ends.client)
         #expect(try bench.next(ends.server) == "here")
         bench.keeper.endOld(1_000)
+        bench.keeper.endOld(1_059)
         #expect(bench.keeper.count == 2, "the agent does that")
         bench.leave()
         try send("and here", by: others.client)
@@ -267,6 +268,46 @@ struct ConnectionKeeperTests {
         #expect(throws: LinuxError.self) { try bench.next(ends.client) }
         try send("still", by: others.client)
         #expect(try bench.next(others.server) == "still")
+    }
+
+    @Test("an agent that judges nothing again keeps open for a minute at most what a rule's time ends")
+    func stuckAgent() throws {
+        let bench = try Bench()
+        try bench.begin()
+        var timed = Self.held(16)
+        timed.until = 1_000
+        let (ends, others) = (try bench.hand(timed, opaque), try bench.hand(Self.held(18), opaque))
+        try bench.send(.judged(18, moment: 7, until: 1_030))
+        try send("here", by: others.client)
+        #expect(try bench.next(others.server) == "here")
+        bench.keeper.endOld(1_060)
+        #expect(bench.keeper.count == 1)
+        #expect(throws: LinuxError.self) { try bench.next(ends.client) }
+        try bench.send(.judged(18, moment: 8, until: nil))
+        try send("still", by: others.client)
+        #expect(try bench.next(others.server) == "still")
+        bench.keeper.endOld(2_000)
+        #expect(bench.keeper.count == 1)
+    }
+
+    @Test("it holds no more than it has descriptors for: what is beyond is reset, and told of, and the rest goes on")
+    func most() throws {
+        #expect(RelayLimits.held(openFiles: 524_288) == 65_536)
+        #expect(RelayLimits.held(openFiles: 4_096) == 672)
+        #expect(RelayLimits.held(openFiles: 10) == 0)
+        let bench = try Bench(openFiles: 70)
+        try bench.begin()
+        let (first, second) = (try bench.hand(Self.held(16), opaque), try bench.hand(Self.held(18), opaque))
+        #expect(try bench.next() == .ended(18, nil))
+        #expect(throws: LinuxError.self) { try bench.next(second.client) }
+        #expect(throws: LinuxError.self) { try bench.next(second.server) }
+        try send("here", by: first.client)
+        #expect(try bench.next(first.server) == "here")
+        try bench.send(.end(16))
+        guard case .ended(16, _) = try bench.next() else { throw Missing() }
+        let third = try bench.hand(Self.held(20), opaque)
+        try send("here", by: third.client)
+        #expect(try bench.next(third.server) == "here")
     }
 
     @Test("what is no connection is none, and who says what is not understood is not listened to any more")

@@ -199,6 +199,20 @@ struct RelayCustodyTests {
         #expect(bench.relay.counts.total == 1 && bench.told.ended == 1)
     }
 
+    @Test("of what goes on it is told at once when a rule's time ends it now")
+    func foreseeing() throws {
+        let bench = try Bench()
+        bench.told.state.withLock { $0.moment = 9 }
+        try bench.say(.greeting(version: RelayMessage.version, next: 32), .held(held(16)), .listed)
+        guard case (.judged(16, moment: 9, until: 100), _)? = try bench.heard() else { throw Missing() }
+        #expect(try bench.isSilent())
+        // Also where nobody knows any more when it was judged.
+        bench.told.state.withLock { $0.moment = nil }
+        bench.relay.custody?.held[16]?.connection.until = nil
+        bench.relay.tellMoments()
+        guard case (.judged(16, moment: 9, until: 100), _)? = try bench.heard() else { throw Missing() }
+    }
+
     @Test("none goes on that the policies of today do not allow")
     func refusing() throws {
         let bench = try Bench()
@@ -261,6 +275,55 @@ struct RelayCustodyTests {
         try other.say(.held(held(16)), .listed)
         try other.say(.endAll)
         #expect(other.told.lost == [false] && other.told.ended == 1 && other.relay.counts.total == 0)
+    }
+
+    @Test("what must end by the last change before the proxy's end is told all the same")
+    func lastChange() throws {
+        for isWayGone in [false, true] {
+            let bench = try Bench()
+            try bench.say(
+                .greeting(version: RelayMessage.version, next: 32), .held(held(16)), .held(held(18, way: 7)), .listed)
+            let orders = RelayOrders()
+            if isWayGone {
+                orders.keep([8])
+            } else {
+                orders.add { endpoint, attempt in endpoint == 1 && attempt.destination.port == 443 }
+            }
+            orders.leave()
+            orders.stop()
+            bench.relay.run(orders)
+            var ended: Swift.Set<UInt64> = []
+            while case (.end(let number), _)? = try bench.heard() { ended.insert(number) }
+            #expect(ended == (isWayGone ? [18] : [16, 18]))
+            #expect(bench.relay.custody == nil)
+        }
+    }
+
+    @Test("no more is handed over than the process has descriptors for")
+    func most() throws {
+        let (near, far) = try MessageSocket.pair()
+        let custody = RelayCustody(near, openFiles: 76)
+        #expect(!custody.hasRoom(0), "it has not said anything yet")
+        custody.next = 32
+        custody.unclaimed[16] = held(16)
+        #expect(custody.hasRoom(0))
+        custody.held[18] = RelayCustody.Held(connection: held(18), owner: NameOwner(endpoint: 1, incarnation: 0))
+        #expect(!custody.hasRoom(0))
+        #expect(!custody.take(held(32), HandedState(), [], now: 0))
+        var buffer = [UInt8](repeating: 0, count: 64)
+        guard case .nothing = try far.receive(into: &buffer) else { throw Missing() }
+        custody.unclaimed = [:]
+        #expect(custody.hasRoom(0))
+    }
+
+    @Test("what waits for a process that has stopped is bounded: then it is as if there were none")
+    func bounded() throws {
+        let (near, far) = try MessageSocket.pair()
+        let custody = RelayCustody(near)
+        while !custody.isBehind { try custody.send(.end(16)) }
+        for _ in 1..<RelayCustody.mostWaiting { try custody.send(.end(16)) }
+        #expect(throws: LinuxError.self) { try custody.send(.end(16)) }
+        withExtendedLifetime(far) {}
     }
 
     @Test("at the proxy's end what is held goes on, or ends with it")

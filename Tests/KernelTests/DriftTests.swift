@@ -63,6 +63,8 @@ struct DriftTests {
             ("add element inet egret g7-ipv4 { 198.18.0.1 : accept }", "set inet egret g7-ipv4 has changed"),
             ("flush map inet egret from", "element of inet egret from is missing"),
             ("flush set inet egret sources4", "element of inet egret sources4 is missing"),
+            ("add table inet egret { flags dormant; }", "table inet egret has changed"),
+            ("add table netdev egret { flags dormant; }", "table netdev egret has changed"),
             ("delete table inet egret", "table inet egret is missing"),
             ("delete table netdev egret", "table netdev egret is missing"),
             ("flush ruleset", "table inet egret is missing"),

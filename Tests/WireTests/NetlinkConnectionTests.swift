@@ -5,6 +5,7 @@ import EgretLinux
 import EgretNetlink
 import EgretNetlinkWire
 import EgretNftables
+import Synchronization
 import Testing
 
 /// A kernel's end of a socket that answers each request as a script says.
@@ -221,6 +222,45 @@ struct NetlinkConnectionTests {
         #expect(socket.sent.count == 1)
         try connection.commit(transaction, "apply")
         #expect((socket.sent.last.map(sequence(of:)) ?? 0) > 15)
+    }
+
+    @Test("where somebody counts them, only those count that give the ruleset another number")
+    func counting() throws {
+        func generation(_ sequence: UInt32) -> [UInt8] {
+            // NFT_MSG_NEWGEN with NFTA_GEN_ID.
+            message(0x0a0f, 0, sequence, [0, 0, 0, 0, 8, 0, 1, 0, 0, 0, 0, 9])
+        }
+        let socket = ScriptedSocket([
+            { [self] in [.datagram(answer(0, sequence(of: $0) + 4))] },
+            { [self] in [.datagram(answer(0, sequence(of: $0) + 4))] },
+            { [self] in
+                let first = sequence(of: $0)
+                return [.datagram(generation(first + 1)), .datagram(answer(0, first + 4))]
+            },
+            { [self] in
+                let first = sequence(of: $0)
+                return [.datagram(generation(first - 1)), .datagram(answer(0, first + 4))]
+            },
+        ])
+        let connection = NetlinkConnection(socket, firstSequence: 10)
+        try connection.commit(transaction, "apply")
+        #expect(connection.commits == 1)
+        let told = Mutex<[Int]>([])
+        connection.committed = { count in told.withLock { $0.append(count) } }
+        // Of one that adds what is there the kernel tells nothing.
+        try connection.commit(transaction, "apply")
+        #expect(connection.commits == 1)
+        try connection.commit(transaction, "apply")
+        #expect(connection.commits == 2)
+        // Somebody else's.
+        try connection.commit(transaction, "apply")
+        #expect(connection.commits == 2)
+        let found = told.withLock { $0 }
+        #expect(found == [2])
+        let flags = try socket.sent.map { bytes in
+            try NetlinkMessage.parse(bytes).prefix(3).map { $0.flags & 0x8 }
+        }
+        #expect(flags == [[0, 0, 0], [0, 8, 0], [0, 8, 0], [0, 8, 0]])
     }
 
     @Test("every refused step is listed, by its place and in nft's words")

@@ -141,6 +141,8 @@ int32_t egret_process_group(void);
 int32_t egret_session(void);
 /// Raises the calling process's soft limit of a resource to the hard one.
 int32_t egret_raise_limit(int32_t resource);
+/// The calling process's soft limit of a resource, INT64_MAX where there is none.
+int64_t egret_limit(int32_t resource);
 int32_t egret_set_process_group(int32_t process, int32_t group);
 int32_t egret_mount(
     const char *source, const char *target, const char *type, uint64_t flags, const char *data);

@@ -352,7 +352,8 @@ final class NameService: Sendable {
     /// Ends the proxies where no policy is about names any more, and takes the notes away.
     func end() {
         stop()
-        setting.relay?.forget()
+        // Also where the proxy had just lost the relay, and could not say so: nobody would ever judge what that has.
+        setting.relay?.endConnections()
         setting.kept?.forget()
         journal.remove()
         areNoted.withLock { isDone in

@@ -7,13 +7,19 @@ import Synchronization
 
 /// The process that holds connections by name once they were let through, so that they go on when the agent's process ends.
 ///
-/// It is the agent's own program under another name, with no capability, no new privileges, and no way to open another socket
-/// than a unix one. Agents of one network namespace use it one after the other. It ends by itself.
+/// It is the agent's own program under another name, with no capability, no new privileges, and no way to open a socket: it has
+/// those that are handed to it. Agents of one network namespace use it one after the other. It ends by itself.
 public final class RelayProcess: Sendable {
     /// What the program is called when it is to be that process.
     public static let name = "egret-relay"
     /// The number of the descriptor at which it listens.
     private static let listenerNumber: Int32 = 3
+
+    /// What it may ask the kernel for. It accepts agents and never opens a socket, so that what is wrong in it could not reach
+    /// whoever listens to root at some unix socket.
+    static var filter: SeccompFilter {
+        .egress(SeccompFilter.EgressOptions(addressFamilies: [], netlinkProtocols: []))
+    }
 
     private let path: String
     /// Those that this process has started, as far as they are not known to have ended.
@@ -39,7 +45,7 @@ public final class RelayProcess: Sendable {
         return socket
     }
 
-    /// Ends what a former agent's connections are that nobody judges any more.
+    /// Ends the connections that nobody judges any more, and forgets the process: it ends when it has nothing to do.
     func endConnections() {
         reap()
         guard File.exists(path) else { return }
@@ -49,12 +55,6 @@ public final class RelayProcess: Sendable {
             // Nobody who may be listened to is there.
         }
         try? File.remove(path)
-    }
-
-    /// Forgets the process: it ends when it has nothing to do.
-    func forget() {
-        reap()
-        if File.exists(path) { try? File.remove(path) }
     }
 
     /// Takes note of the end of processes that this one has started.
@@ -89,7 +89,6 @@ public final class RelayProcess: Sendable {
         try listener.listen()
         var environment = Environment.current
         for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] { environment[name] = nil }
-        let filter = SeccompFilter.egress(SeccompFilter.EgressOptions(addressFamilies: [.unix]))
         let command = Command(
             "/proc/self/exe", arguments: [NativeString(RelayProcess.name)], environment: environment)
         let started = try ChildProcess.spawn([
@@ -99,7 +98,7 @@ public final class RelayProcess: Sendable {
             .duplicate(listener.descriptor, onto: RelayProcess.listenerNumber),
             .closeOnExecute(UInt32(RelayProcess.listenerNumber + 1)...UInt32.max), .changeDirectory("/"),
             .clearAmbientCapabilities, .setCapabilities(effective: [], permitted: [], inheritable: []),
-            .forbidNewPrivileges, .installFilter(filter.program()),
+            .forbidNewPrivileges, .installFilter(RelayProcess.filter.program()),
             // splice(2) would end the process where the other end has gone.
             .resetSignals(ignoring: SignalSet([.brokenPipe])), .execute(command),
         ])
@@ -114,6 +113,7 @@ public final class RelayProcess: Sendable {
     /// - Returns: The exit code; `nil` if this is another process.
     public static func run(_ arguments: [String], telling tell: (String) -> Void) -> Int32? {
         guard arguments == [name] else { return nil }
+        try? CurrentProcess.raiseOpenFileLimit()
         do throws(LinuxError) {
             let listener = try MessageSocket(try Descriptor(inherited: listenerNumber))
             try ConnectionKeeper(at: listener).run()

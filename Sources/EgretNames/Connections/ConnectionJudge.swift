@@ -28,6 +28,7 @@ public struct ConnectionJudge: Sendable {
     public let cutsByTime: Bool
     /// The rules whose times may do that.
     private let cutting: [Cutting]
+    private let moments: ScheduleMoments
 
     /// A rule whose time cuts.
     private struct Cutting {
@@ -48,6 +49,7 @@ public struct ConnectionJudge: Sendable {
         self.time = time
         marks = TrafficMarks(policies)
         cutsByTime = policies.cutsByTime
+        moments = ScheduleMoments(policies)
         evaluator = PolicyEvaluator(policies: policies)
         let clauses = evaluator.nameClauses
         traffic = clauses.filter { !$0.denies }.map(\.traffic)
@@ -264,9 +266,8 @@ public struct ConnectionJudge: Sendable {
     ///   many times before.
     public func end(_ endpoint: Int, open attempt: ConnectionAttempt, since beginning: Int64?) -> Int64? {
         guard cutsByTime, var moment = time() else { return nil }
-        let schedules = policies.policies.schedules
         for _ in 0..<ConnectionJudge.mostChanges {
-            guard let next = schedules.compactMap({ $0.nextChange(after: moment) }).min() else { return nil }
+            guard let next = moments.next(after: moment) else { return nil }
             if decide(endpoint, open: attempt, since: beginning, at: next).verdict != .allow { return next }
             moment = next
         }

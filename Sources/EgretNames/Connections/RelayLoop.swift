@@ -93,16 +93,23 @@ final class RelayLoop {
             now = BootClock.milliseconds
             if orders.isSettled { isSettled = true }
             if let socket = orders.takeHolder() { begin(holdingBy: socket) }
-            let tests = orders.takeTests()
-            for test in tests { end(where: test) }
-            if !tests.isEmpty { tellMoments() }
-            if let marks = orders.takeMarks() { end(besides: marks) }
+            endWhatMust(orders)
             for (token, happened) in events { handle(token, happened) }
             if now >= nextTick { tick() }
         }
+        // What another process holds goes on without this one: not against rules that are in force since a moment ago.
+        endWhatMust(orders)
         for connection in Array(connections.values) { close(connection, isReset: true) }
         endCustody(isWhole: orders.endsHeld)
         if let failure { hooks.failed(failure) }
+    }
+
+    /// Ends what may go on no more, as others have asked.
+    private func endWhatMust(_ orders: RelayOrders) {
+        let tests = orders.takeTests()
+        for test in tests { end(where: test) }
+        if !tests.isEmpty { tellMoments() }
+        if let marks = orders.takeMarks() { end(besides: marks) }
     }
 
     /// Does what is to be done now that a descriptor is ready.

@@ -25,6 +25,20 @@ public struct EncodedBatch: Hashable, Sendable {
         self.stepStarts = stepStarts
     }
 
+    /// The bytes of a batch whose sender is told the ruleset's new number (`NFT_MSG_NEWGEN`), before the acknowledgement, if the
+    /// batch gives it one: one that adds nothing but what is there does not.
+    ///
+    /// For that the kernel looks for `NLM_F_ECHO` at the first message behind the beginning.
+    public var echoedBytes: [UInt8] {
+        if isEmpty { return bytes }
+        // Behind `BATCH_BEGIN`, which is netlink's header of 16 bytes and nfnetlink's of 4, and behind length and type.
+        let place = 26..<28
+        let flags = ByteOrder.host(bytes[place], as: UInt16.self) | NetlinkFlag.echo
+        var echoed = bytes
+        echoed.replaceSubrange(place, with: ByteOrder.hostBytes(flags, count: 2))
+        return echoed
+    }
+
     /// Whether there is nothing to do. Such a batch need not be sent.
     public var isEmpty: Bool { stepStarts.isEmpty }
 

@@ -16,6 +16,8 @@ public struct TableRecord: Hashable, Sendable {
     /// The port id of the socket that owns it, with `NFT_TABLE_F_OWNER`.
     public var owner: UInt32?
 
+    /// `NFT_TABLE_F_DORMANT`: its chains see no packets.
+    public static let isDormant: UInt32 = 1 << 0
     /// `NFT_TABLE_F_OWNER`: only its owner may change it.
     public static let isOwned: UInt32 = 1 << 1
     /// `NFT_TABLE_F_PERSIST`: it stays when its owner goes.

@@ -15,12 +15,11 @@ import EgretPolicy
 public final class ConnectionKeeper {
     private static let listenerToken: UInt64 = 1
     private static let agentToken: UInt64 = 2
-    /// Connections at a time.
-    static let most = 65_536
-
     private let listener: MessageSocket
     private let user: UInt32
     private let patience: UInt64
+    /// Connections at a time.
+    private let most: Int
     private let loop: EventLoop
     private let relay: RelayLoop
     private var connections: [UInt64: HeldConnection] = [:]
@@ -33,6 +32,8 @@ public final class ConnectionKeeper {
     private var isWriting = false
     /// Whether a rule's time may end some of them.
     private var haveTimes = false
+    /// The second at which that was looked at last.
+    private var lookedAt: Int64?
     private var buffer = [UInt8](repeating: 0, count: RelayMessage.largest)
 
     /// Prepares to work.
@@ -41,10 +42,13 @@ public final class ConnectionKeeper {
     ///   - listener: Where proxies connect.
     ///   - user: Whose processes may.
     ///   - patience: How long the first one may take to come.
+    ///   - openFiles: How many files the process may have open; `nil` for what the kernel says.
     /// - Throws: `LinuxError` if there is nothing to wait with.
     public init(
-        at listener: MessageSocket, of user: UInt32 = CurrentProcess.effectiveUser, patience: Duration = .seconds(30)
+        at listener: MessageSocket, of user: UInt32 = CurrentProcess.effectiveUser, patience: Duration = .seconds(30),
+        openFiles: Int? = nil
     ) throws(LinuxError) {
+        most = RelayLimits.held(openFiles: openFiles)
         self.listener = listener
         self.user = user
         self.patience = patience.milliseconds
@@ -71,17 +75,23 @@ public final class ConnectionKeeper {
                 if agent == nil, hasHadAgent || BootClock.milliseconds >= start + patience { return }
             }
             endOld(WallTime.now.seconds)
-            try work(milliseconds: agent == nil && (connections.isEmpty || haveTimes) ? 250 : -1)
+            let isPressing = agent == nil && (connections.isEmpty || haveTimes)
+            try work(milliseconds: isPressing ? 250 : haveTimes ? 1_000 : -1)
         }
     }
 
-    /// Ends what a rule's time ends, where nobody is there to judge it.
+    /// For how long an agent that is there may leave it at a time that has passed, in seconds. It judges again within a second or so,
+    /// if it is not stuck, or at its start.
+    private static let grace: Int64 = 60
+
+    /// Ends what a rule's time ends, where nobody judges it.
     func endOld(_ now: Int64) {
-        guard agent == nil, haveTimes else { return }
-        haveTimes = false
+        guard haveTimes, now != lookedAt else { return }
+        (haveTimes, lookedAt) = (false, now)
+        let latest = agent == nil ? now : now - ConnectionKeeper.grace
         for (number, held) in connections {
             guard let until = held.until else { continue }
-            if now >= until, let connection = relay.connections[number] {
+            if latest >= until, let connection = relay.connections[number] {
                 relay.close(connection, isReset: true)
             } else {
                 haveTimes = true
@@ -200,10 +210,13 @@ public final class ConnectionKeeper {
     // MARK: - Connections
 
     private func take(_ held: HeldConnection, _ state: HandedState, _ attached: [Descriptor]) {
-        guard attached.count == 2, connections.count < ConnectionKeeper.most,
-            let client = try? InternetSocket.connection(adopting: attached[0]),
+        guard attached.count == 2, let client = try? InternetSocket.connection(adopting: attached[0]),
             let server = try? InternetSocket.connection(adopting: attached[1])
         else { return tell(.ended(held.number, nil)) }
+        guard connections.count < most else {
+            for socket in [client, server] { socket.resetOnClose() }
+            return tell(.ended(held.number, nil))
+        }
         let attempt = held.attempt
         let connection = CheckedConnection(
             token: held.number, endpoint: 0, source: attempt.source, destination: attempt.destination, client: client,
@@ -223,5 +236,18 @@ public final class ConnectionKeeper {
         if held.until != nil { haveTimes = true }
         relay.connections[held.number] = connection
         relay.advance(connection, isServer: false, [])
+    }
+}
+
+extension RelayLimits {
+    /// How many connections a process holds at a time that may have so many files open: fewer than would use them up, as it must
+    /// be able to take one more, and to hear the next proxy.
+    ///
+    /// - Parameter openFiles: How many files; `nil` for what the kernel says of this process.
+    /// - Returns: The number, at most 65,536.
+    static func held(openFiles: Int? = nil) -> Int {
+        let files = openFiles ?? (try? CurrentProcess.openFileLimit) ?? 1_024
+        // A connection takes up to six: two sockets, and a pipe for each direction.
+        return max(0, min(65_536, (files - 64) / 6))
     }
 }

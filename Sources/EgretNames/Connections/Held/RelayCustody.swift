@@ -38,12 +38,24 @@ final class RelayCustody {
     var questions: [UInt64: ConnectionAttempt.Speech] = [:]
     /// When the process had told of all, in milliseconds; `nil` before.
     var listed: UInt64?
+    /// The most messages that wait: two for each connection that there may be.
+    static let mostWaiting = 131_072
     /// What is to be sent once there is room.
     private var waiting: [[UInt8]] = []
     private var restsUntil: UInt64 = 0
     private var buffer = [UInt8](repeating: 0, count: RelayMessage.largest)
+    /// How many connections the process can hold: it has this one's limits, or those of a former one.
+    private let most: Int
 
-    init(_ socket: MessageSocket, now: UInt64 = BootClock.milliseconds) { (self.socket, begun) = (socket, now) }
+    init(_ socket: MessageSocket, now: UInt64 = BootClock.milliseconds, openFiles: Int? = nil) {
+        (self.socket, begun) = (socket, now)
+        most = RelayLimits.held(openFiles: openFiles)
+    }
+
+    /// Whether a connection could be handed over now.
+    func hasRoom(_ now: UInt64) -> Bool {
+        next != nil && now >= restsUntil && waiting.isEmpty && held.count + unclaimed.count < most
+    }
 
     /// Whether something waits to be sent.
     var isBehind: Bool { !waiting.isEmpty }
@@ -62,10 +74,13 @@ final class RelayCustody {
 
     /// Sends a message, now or when there is room.
     ///
-    /// - Throws: An error if the process is gone.
+    /// - Throws: An error if the process is gone, or has stopped, and ``mostWaiting`` wait already.
     func send(_ message: RelayMessage) throws(LinuxError) {
         let bytes = message.bytes
         if waiting.isEmpty, try socket.send(bytes) { return }
+        guard waiting.count < RelayCustody.mostWaiting else {
+            throw LinuxError(.overrun, operation: "tell of connections that are held")
+        }
         waiting.append(bytes)
     }
 
@@ -85,7 +100,7 @@ final class RelayCustody {
     ///
     /// - Returns: `false` if that is not possible now.
     func take(_ connection: HeldConnection, _ state: HandedState, _ sockets: [Descriptor], now: UInt64) -> Bool {
-        guard now >= restsUntil, waiting.isEmpty else { return false }
+        guard hasRoom(now) else { return false }
         let bytes = RelayMessage.take(connection, state).bytes
         guard bytes.count <= RelayMessage.largest, connection.attempt.rules.count <= RelayMessage.mostRules,
             connection.attempt.names.count <= RelayMessage.mostRules
@@ -106,6 +121,11 @@ final class RelayCustody {
     /// Has all end, and waits for a moment until that is said.
     func endAll() {
         waiting.append(RelayMessage.endAll.bytes)
+        finish()
+    }
+
+    /// Waits for a moment until all is said.
+    func finish() {
         let end = MonotonicInstant.now.nanoseconds + 1_000_000_000
         while !waiting.isEmpty, MonotonicInstant.now.nanoseconds < end {
             guard (try? flush()) != nil else { return }

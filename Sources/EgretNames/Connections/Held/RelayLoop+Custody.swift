@@ -28,7 +28,7 @@ extension RelayLoop {
     /// - Parameter isWhole: Whether what it holds ends as well.
     func endCustody(isWhole: Bool) {
         guard let custody else { return }
-        if isWhole { custody.endAll() }
+        if isWhole { custody.endAll() } else { custody.finish() }
         loseHolder("", isOther: false, tells: false)
     }
 
@@ -36,7 +36,9 @@ extension RelayLoop {
     ///
     /// - Returns: Whether it is the other process's now.
     func handOver(_ connection: CheckedConnection) -> Bool {
-        guard let custody, let next = custody.next, let attempt = connection.allowed, let state = connection.handedState
+        // Asked first: the rest costs more, and is done again with each event until it comes to something.
+        guard let custody, custody.hasRoom(now), let next = custody.next, let attempt = connection.allowed,
+            let state = connection.handedState
         else { return false }
         let (link, moment, until) = hooks.describe(connection.endpoint, attempt)
         let held = HeldConnection(
@@ -128,6 +130,7 @@ extension RelayLoop {
             return
         }
         let isOver = isSettled || now >= listed + RelayCustody.memory
+        var areTaken = false
         do {
             for (number, connection) in custody.unclaimed {
                 let found = registry.owner(of: connection.attempt.source.address)
@@ -141,12 +144,15 @@ extension RelayLoop {
                 let held = RelayCustody.Held(connection: connection, owner: owner)
                 custody.held[number] = held
                 counts.add(owner)
+                areTaken = true
                 if let question { try judge(held, question, custody) }
             }
             settleHolder()
         } catch {
-            loseHolder("\(error)", isOther: false, tells: true)
+            return loseHolder("\(error)", isOther: false, tells: true)
         }
+        // By the rules of now they may end at other times than a former proxy has foreseen.
+        if areTaken { tellMoments() }
     }
 
     private func isWayThere(_ connection: HeldConnection) -> Bool {
@@ -182,9 +188,11 @@ extension RelayLoop {
         guard let custody else { return }
         do {
             for (number, held) in custody.held where !held.isEnding {
-                let (_, moment, until) = hooks.describe(held.owner.endpoint, held.connection.attempt)
+                let (_, found, until) = hooks.describe(held.owner.endpoint, held.connection.attempt)
                 let known = held.connection
-                guard let moment, moment != known.moment || until != known.until else { continue }
+                guard let moment = found ?? known.moment, moment != known.moment || until != known.until else {
+                    continue
+                }
                 custody.held[number]?.connection.moment = moment
                 custody.held[number]?.connection.until = until
                 try custody.send(.judged(number, moment: moment, until: until))
