@@ -206,6 +206,13 @@ public struct BridgePolicing {
     /// - Throws: An error of the kernel's.
     public func hardware(of bridge: InterfaceName) throws -> MACAddress? { try link(bridge).address }
 
+    /// Whether a link is up: whoever is behind one that never was has been nobody's neighbour.
+    ///
+    /// - Parameter index: The link's number.
+    /// - Returns: `false` also where there is none.
+    /// - Throws: An error of the kernel's.
+    public func isUp(_ index: UInt32) throws -> Bool { try connection.link(index)?.isUp ?? false }
+
     private func link(_ name: InterfaceName) throws -> LinkRecord {
         try RouteWire.decodeLink(
             connection.get("find \(name)") { sequence throws(WireError) in

@@ -54,6 +54,8 @@ final class BridgeKeeper {
 
     /// Tells endpoints that were neighbours until now that they reach each other by way of the host.
     private func announce(_ endpoints: [AgentEndpoint], newcomers: [AgentEndpoint]) throws {
+        // Those of Egret's networks are known before their links are up, and were never neighbours.
+        let newcomers = try newcomers.filter { try policing.isUp($0.interfaceIndex) }
         guard !newcomers.isEmpty, let bridge = newcomers[0].bridge,
             let hardware = try policing.hardware(of: bridge.name)
         else { return }
