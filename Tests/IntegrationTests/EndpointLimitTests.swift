@@ -28,7 +28,7 @@ struct EndpointLimitTests {
             import socket, sys
             kept = []
             for _ in range(int(sys.argv[1])):
-                try: kept.append(socket.create_connection(("10.9.0.4", 9000), 0.3)); print(1, end="")
+                try: kept.append(socket.create_connection(("10.9.0.4", 9000), 0.9)); print(1, end="")
                 except OSError: print(0, end="")
             print(flush=True)
             if len(sys.argv) > 2: sys.stdin.read()
