@@ -53,6 +53,21 @@ final class TerminalSession {
         try terminal.controller.write(text)
     }
 
+    /// Waits until a program that the shell was told to start is the one that keys go to.
+    ///
+    /// A shell that is interrupted between reading a line and starting the command goes back to its prompt without the
+    /// command, which then takes the terminal away from it.
+    func waitForForeground(_ program: String, _ location: SourceLocation = #_sourceLocation) throws {
+        let keyboard = try #require(Terminal(terminal.controller))
+        let deadline = ContinuousClock.now + .seconds(15)
+        while ContinuousClock.now < deadline {
+            let name = try? File.read("/proc/\(keyboard.foregroundGroup())/comm")
+            if name == Array("\(program)\n".utf8) { return }
+            Poll.sleep(.milliseconds(1))
+        }
+        Issue.record("“\(program)” did not come to the foreground; read meanwhile: \(unread)", sourceLocation: location)
+    }
+
     /// Reads until the text appears, and forgets what was read up to its end.
     ///
     /// With a key, the key is typed again once after a second, as a person would: a busy shell can lose an interrupt
