@@ -43,12 +43,12 @@ struct EndpointRateTests {
                     inside b iperf3 -s -D -I $PWD/pid; begin
                     limit '{ rate: 50Mbit }, { rate: 80Mbit, direction: egress }'
                     rate; rate -R; egret get endpoints a -o wide | grep -o 'egress 50[^ ]* ingress [^ ]*'
-                    inside a ping -q -i 0.005 -c 1100 10.9.0.3 >pings & pings=$!
+                    inside a ping -q -i 0.005 -c 600 10.9.0.3 >pings & pings=$!
                     for r in 30 10 40; do limit "{ rate: ${r}Mbit }" >/dev/null; sleep 0.1; done
                     kill -9 $agent; wait $agent 2>/dev/null; begin; buckets
+                    wait $pings; grep -o ' [0-9.]*% packet loss' pings
                     egret delete EgressPolicy/slow >/dev/null; buckets
                     limit '{ rate: 20Mbit, direction: ingress }' >/dev/null; buckets; limit '{ rate: 30Mbit }' >/dev/null
-                    wait $pings; grep -o ' [0-9.]*% packet loss' pings
                     rate; rate -R
                     ip link del $(ip -br link show type ifb | cut -d' ' -f1); egret network label br0 b x=y >/dev/null
                     inside a ping -c1 -W1 10.9.0.3 >/dev/null || echo closed
@@ -66,11 +66,11 @@ struct EndpointRateTests {
                     egress 50Mbit, ingress 50Mbit
                     2
                     1
+                     0% packet loss
                     0
                     0
                     1
                     0
-                     0% packet loss
                     30
                     30
                     closed
