@@ -20,6 +20,7 @@ from agent import Agent
 from applying import Applying
 from containers import Containers
 from data_path import DataPath
+from doctor import Doctor
 from document import Document
 from elements import Elements
 from engine import Engines
@@ -35,17 +36,17 @@ from rates import Rates
 from startup import Startup
 
 
-class Bench(Lab, Startup, DataPath, Applying, Elements, Evaluator, Policies, Agent, Networks, Containers, Engines, Rates,
-            Limits, Names, Forwarding, Document):
+class Bench(Lab, Startup, DataPath, Applying, Elements, Evaluator, Policies, Agent, Networks, Doctor, Containers, Engines,
+            Rates, Limits, Names, Forwarding, Document):
     """All parts, on one lab."""
 
 
 PARTS = {"startup": Bench.startup, "path": Bench.data_path, "apply": Bench.apply, "elements": Bench.elements,
          "evaluator": Bench.evaluator, "policies": Bench.policies, "agent": Bench.agent, "networks": Bench.networks,
-         "containers": Bench.containers, "engine": Bench.engines, "rates": Bench.rates, "limits": Bench.limits,
-         "names": Bench.names}
+         "doctor": Bench.doctor, "containers": Bench.containers, "engine": Bench.engines, "rates": Bench.rates,
+         "limits": Bench.limits, "names": Bench.names}
 # What the table of targets is made of.
-TARGETED = ("startup", "path", "apply", "evaluator", "policies", "agent")
+TARGETED = ("startup", "path", "apply", "evaluator", "policies", "agent", "doctor")
 
 
 def measure(bench, name, kept):
