@@ -39,6 +39,24 @@ public enum CurrentProcess {
     /// - Parameter code: Its exit code, 0 to 255.
     public static func end(with code: Int32) -> Never { egret_exit(code) }
 
+    /// Confines this process with all its threads, for good: no program that it executes has more privileges than it has, and a
+    /// filter decides about its system calls, besides those that do already. The strictest answer holds.
+    ///
+    /// - Parameter filter: The filter.
+    /// - Throws: ``LinuxError`` if the kernel does not take it.
+    public static func confine(by filter: SeccompFilter) throws(LinuxError) {
+        try check(egret_process_control(egret_pr_set_no_new_privs, 1), "forbid new privileges")
+        let program = filter.program().map { instruction in
+            egret_bpf_instruction(
+                code: instruction.code, jump_true: instruction.jumpTrue, jump_false: instruction.jumpFalse,
+                value: instruction.value)
+        }
+        let result = unsafe program.withUnsafeBufferPointer { buffer in
+            unsafe egret_install_filter(buffer.baseAddress, buffer.count)
+        }
+        try check(result, "install the seccomp filter")
+    }
+
     /// Gives memory that is free back to the kernel, also what lies between memory in use: the C library keeps that.
     public static func returnFreeMemory() { egret_return_free_memory() }
 

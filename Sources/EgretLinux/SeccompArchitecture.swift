@@ -92,6 +92,92 @@ public enum SystemCall: String, Sendable, CaseIterable {
     case finit_module
     /// Removes a module.
     case delete_module
+    /// Moves bytes between a pipe and another descriptor.
+    case splice
+    /// Waits for descriptors.
+    case epoll_wait
+    /// Waits for descriptors, with another signal mask meanwhile.
+    case epoll_pwait
+    /// Says which descriptors are waited for.
+    case epoll_ctl
+    /// Receives from a socket.
+    case recvfrom
+    /// Sends to a socket.
+    case sendto
+    /// Receives a message from a socket, and descriptors with it.
+    case recvmsg
+    /// Sends a message to a socket, and descriptors with it.
+    case sendmsg
+    /// Reads from a descriptor.
+    case read
+    /// Writes to a descriptor.
+    case write
+    /// Writes several pieces to a descriptor.
+    case writev
+    /// Reads an option of a socket.
+    case getsockopt
+    /// Reads a socket's own address.
+    case getsockname
+    /// Accepts a connection.
+    case accept4
+    /// Ends a direction of a connection.
+    case shutdown
+    /// Closes a descriptor.
+    case close
+    /// Makes a pipe.
+    case pipe2
+    /// Works on a descriptor.
+    case fcntl
+    /// Tells what a descriptor is.
+    case fstat
+    /// Maps memory.
+    case mmap
+    /// Gives mapped memory back.
+    case munmap
+    /// Moves or resizes mapped memory.
+    case mremap
+    /// Changes what may be done with memory.
+    case mprotect
+    /// Says how memory will be used.
+    case madvise
+    /// Moves the end of the heap.
+    case brk
+    /// Waits for a lock, or wakes who waits.
+    case futex
+    /// Lets others run.
+    case sched_yield
+    /// Gets random bytes.
+    case getrandom
+    /// Reads a clock.
+    case clock_gettime
+    /// Reads the time of day.
+    case gettimeofday
+    /// Sleeps by a clock.
+    case clock_nanosleep
+    /// Sleeps.
+    case nanosleep
+    /// Says what a signal does.
+    case rt_sigaction
+    /// Blocks signals.
+    case rt_sigprocmask
+    /// Returns from a signal's handler.
+    case rt_sigreturn
+    /// Sets the stack of signals' handlers.
+    case sigaltstack
+    /// Goes on with a call that a stop has interrupted.
+    case restart_syscall
+    /// Sends a signal to a thread.
+    case tgkill
+    /// Tells the process's number.
+    case getpid
+    /// Tells the thread's number.
+    case gettid
+    /// Tells the user whose rights the process has.
+    case geteuid
+    /// Ends the thread.
+    case exit
+    /// Ends the process.
+    case exit_group
 
     /// The number of the call, or `nil` if the convention lacks it.
     ///
@@ -130,6 +216,49 @@ public enum SystemCall: String, Sendable, CaseIterable {
         case .init_module: (175, 128, 105)
         case .finit_module: (313, 350, 273)
         case .delete_module: (176, 129, 106)
+        case .splice: (275, 313, 76)
+        case .epoll_wait: (232, 256, nil)
+        case .epoll_pwait: (281, 319, 22)
+        case .epoll_ctl: (233, 255, 21)
+        case .recvfrom: (45, 371, 207)
+        case .sendto: (44, 369, 206)
+        case .recvmsg: (47, 372, 212)
+        case .sendmsg: (46, 370, 211)
+        case .read: (0, 3, 63)
+        case .write: (1, 4, 64)
+        case .writev: (20, 146, 66)
+        case .getsockopt: (55, 365, 209)
+        case .getsockname: (51, 367, 204)
+        case .accept4: (288, 364, 242)
+        case .shutdown: (48, 373, 210)
+        case .close: (3, 6, 57)
+        case .pipe2: (293, 331, 59)
+        case .fcntl: (72, 55, 25)
+        case .fstat: (5, 108, 80)
+        case .mmap: (9, 90, 222)
+        case .munmap: (11, 91, 215)
+        case .mremap: (25, 163, 216)
+        case .mprotect: (10, 125, 226)
+        case .madvise: (28, 219, 233)
+        case .brk: (12, 45, 214)
+        case .futex: (202, 240, 98)
+        case .sched_yield: (24, 158, 124)
+        case .getrandom: (318, 355, 278)
+        case .clock_gettime: (228, 265, 113)
+        case .gettimeofday: (96, 78, 169)
+        case .clock_nanosleep: (230, 267, 115)
+        case .nanosleep: (35, 162, 101)
+        case .rt_sigaction: (13, 174, 134)
+        case .rt_sigprocmask: (14, 175, 135)
+        case .rt_sigreturn: (15, 173, 139)
+        case .sigaltstack: (131, 186, 132)
+        case .restart_syscall: (219, 0, 128)
+        case .tgkill: (234, 270, 131)
+        case .getpid: (39, 20, 172)
+        case .gettid: (186, 224, 178)
+        case .geteuid: (107, 49, 175)
+        case .exit: (60, 1, 93)
+        case .exit_group: (231, 252, 94)
         }
     }
 }

@@ -9,7 +9,7 @@ extension SeccompFilter {
     /// a call that no rule mentions costs next to nothing however far down its answer stands.
     public func program(for machine: SeccompArchitecture = .native) -> [BPFInstruction] {
         var program: [BPFInstruction] = [.load(SeccompData.architecture)]
-        for architecture in machine.understood {
+        for architecture in isNativeOnly ? [machine] : machine.understood {
             program += Self.skippingUnlessEqual(architecture.auditNumber, body(for: architecture))
         }
         program.append(.answer(.killProcess))
@@ -28,9 +28,9 @@ extension SeccompFilter {
         for call in calls {
             guard let number = call.number(on: architecture) else { continue }
             let clauses = rules.filter { $0.call == call }.flatMap(Self.clause)
-            body += Self.skippingUnlessEqual(number, clauses + [.answer(.allow)])
+            body += Self.skippingUnlessEqual(number, clauses + [.answer(unmatched)])
         }
-        return body + [.answer(.allow)]
+        return body + [.answer(unmatched)]
     }
 
     private static func clause(_ rule: Rule) -> [BPFInstruction] {

@@ -3,8 +3,8 @@
 
 /// A seccomp filter as a value: rules over system calls, to be assembled into classic BPF.
 ///
-/// The first rule that matches a call decides; a call that no rule matches is allowed. A call of a convention the
-/// filter does not understand ends the process.
+/// The first rule that matches a call decides; a call that no rule matches is allowed, if ``unmatched`` does not say otherwise. A
+/// call of a convention the filter does not understand ends the process.
 public struct SeccompFilter: Hashable, Sendable {
     /// What happens to a call.
     public enum Action: Hashable, Sendable {
@@ -60,9 +60,15 @@ public struct SeccompFilter: Hashable, Sendable {
 
     /// The rules, the first match deciding.
     public var rules: [Rule]
+    /// What happens to a call that no rule matches.
+    public var unmatched: Action
+    /// Whether the machine's own convention is all that is understood: on x86_64, 32-bit calls end the process.
+    public var isNativeOnly: Bool
 
     /// Makes a filter of rules.
-    public init(rules: [Rule]) {
+    public init(rules: [Rule], unmatched: Action = .allow, isNativeOnly: Bool = false) {
         self.rules = rules
+        self.unmatched = unmatched
+        self.isNativeOnly = isNativeOnly
     }
 }

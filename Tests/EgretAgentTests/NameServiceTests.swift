@@ -340,6 +340,16 @@ struct NameServiceTests {
         #expect(!File.exists(path))
     }
 
+    @Test("the relay does not inherit that the agent is the last to end when memory is short")
+    func shortOfMemory() {
+        for (inherited, score) in [
+            ("-900\n", -100), ("-101\n", -100), ("-1000\n", -100), ("-100\n", nil), ("0\n", nil), ("500\n", nil),
+            ("", nil), ("none\n", nil), (nil, nil),
+        ] as [(String?, Int?)] {
+            #expect(RelayProcess.score(inherited: inherited) == score, "\(inherited ?? "not known")")
+        }
+    }
+
     @Test("where the proxies listen is noted by the next attempt, if it could not be by the first")
     func notes() throws {
         let directory = try TemporaryDirectory()

@@ -126,7 +126,14 @@ struct SystemdTests {
             X
             egret apply -f $PWD/one.yaml >/dev/null 2>&1; becomes NFileDescriptorStore 6; becomes KillMode process
             # What holds connections is there, and may do nothing else.
-            inside grep -hE 'CapPrm|NoNewPrivs|Seccomp:' /proc/$(inside pgrep -f '^egret-relay$')/status | tr -s '\t' ' '
+            relay=$(inside pgrep -f '^egret-relay$'); agent=$(inside systemctl show -P MainPID egret-agent)
+            inside grep -hE 'CapPrm|NoNewPrivs|Seccomp:' /proc/$relay/status | tr -s '\t' ' '
+            filters() { inside awk '$1 == "Seccomp_filters:" { print $2 }' /proc/$1/status; }
+            for i in {1..100}; do more=$(($(filters $relay) - $(filters $agent))); [ $more = 2 ] && break; sleep 0.05; done
+            echo filters $more
+            score() { inside cat /proc/$1/oom_score_adj; }
+            # The unit's, where this may be set here.
+            [ $(score $relay) -gt -101 ] && [ $(score $relay) -ge $(score $agent) ] && echo a score of its own
             sockets() { set -- $(inside sh -c 'cat /run/egret/names-*.ports')
                 inside ss -Hlntue "( sport = :$1 or sport = :$2 )" | grep -o 'ino:[0-9]*' | sort; }
             sockets >before; wc -l <before
@@ -145,6 +152,8 @@ struct SystemdTests {
                 CapPrm: 0000000000000000
                 NoNewPrivs: 1
                 Seccomp: 2
+                filters 2
+                a score of its own
                 6
                 ActiveState active
                 StatusText in force

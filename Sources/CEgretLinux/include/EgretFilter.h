@@ -5,6 +5,7 @@
 #define EGRET_FILTER_H
 
 #include <linux/audit.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /// One classic BPF instruction; laid out as struct sock_filter.
@@ -29,5 +30,8 @@ static const uint32_t egret_audit_arch_native = AUDIT_ARCH_AARCH64;
 
 /// The number of a system call of this machine by its name, or -1 if it has none; only those the filter speaks of.
 int32_t egret_syscall_number(const char *name);
+
+/// Brings all threads of this process under a filter, for good. Needs no_new_privs, or CAP_SYS_ADMIN.
+int32_t egret_install_filter(const struct egret_bpf_instruction *instructions, size_t count);
 
 #endif

@@ -8,17 +8,36 @@ import Synchronization
 /// The process that holds connections by name once they were let through, so that they go on when the agent's process ends.
 ///
 /// It is the agent's own program under another name, with no capability, no new privileges, and no way to open a socket: it has
-/// those that are handed to it. Agents of one network namespace use it one after the other. It ends by itself.
+/// those that are handed to it. Once it works it can open no file and execute no program either (`SeccompFilter.passing(by:)`).
+/// Agents of one network namespace use it one after the other. It ends by itself.
 public final class RelayProcess: Sendable {
     /// What the program is called when it is to be that process.
     public static let name = "egret-relay"
     /// The number of the descriptor at which it listens.
     private static let listenerNumber: Int32 = 3
 
-    /// What it may ask the kernel for. It accepts agents and never opens a socket, so that what is wrong in it could not reach
-    /// whoever listens to root at some unix socket.
+    /// What it may ask the kernel for from its first instruction on. It accepts agents and never opens a socket, so that what is
+    /// wrong in it could not reach whoever listens to root at some unix socket.
     static var filter: SeccompFilter {
         .egress(SeccompFilter.EgressOptions(addressFamilies: [], netlinkProtocols: []))
+    }
+
+    /// Where the kernel says and hears which process is to end first when memory is short: from -1,000, never, to 1,000.
+    private static let scorePath = "/proc/self/oom_score_adj"
+    /// The relay's score. The agent's unit has -900, which is too low for a process whose memory grows with what endpoints do.
+    /// Somewhat less than 0, so that many small processes of an endpoint do not have the kernel choose the one that holds the
+    /// connections of all: a tenth of the machine's memory is as if the relay did not have it.
+    private static let ownScore = -100
+
+    /// The score that the relay is given; `nil` where it keeps what it inherits, as that is no lower: lowering it takes a
+    /// capability.
+    ///
+    /// - Parameter inherited: What the kernel says of this process.
+    /// - Returns: The score.
+    static func score(inherited: String?) -> Int? {
+        let words = (inherited ?? "").split(whereSeparator: \.isWhitespace)
+        guard let known = words.first.flatMap({ Int($0) }), known < ownScore else { return nil }
+        return ownScore
     }
 
     private let path: String
@@ -91,7 +110,9 @@ public final class RelayProcess: Sendable {
         for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] { environment[name] = nil }
         let command = Command(
             "/proc/self/exe", arguments: [NativeString(RelayProcess.name)], environment: environment)
-        let started = try ChildProcess.spawn([
+        let score = RelayProcess.score(inherited: try? File.readText(RelayProcess.scorePath, limit: 64))
+        let scoring = score.map { ChildOperation.writeExistingFile(RelayProcess.scorePath, Array("\($0)".utf8)) }
+        let steps: [ChildOperation] = [
             .startSession, .open("/dev/null", as: 0), .open("/dev/null", .writeOnly, as: 1),
             // Not the agent's: whoever reads that to its end would wait for this process.
             .open("/dev/null", .writeOnly, as: 2),
@@ -101,7 +122,8 @@ public final class RelayProcess: Sendable {
             .forbidNewPrivileges, .installFilter(RelayProcess.filter.program()),
             // splice(2) would end the process where the other end has gone.
             .resetSignals(ignoring: SignalSet([.brokenPipe])), .execute(command),
-        ])
+        ]
+        let started = try ChildProcess.spawn((scoring.map { [$0] } ?? []) + steps)
         children.withLock { $0.append(started) }
     }
 
@@ -116,7 +138,10 @@ public final class RelayProcess: Sendable {
         try? CurrentProcess.raiseOpenFileLimit()
         do throws(LinuxError) {
             let listener = try MessageSocket(try Descriptor(inherited: listenerNumber))
-            try ConnectionKeeper(at: listener).run()
+            let keeper = try ConnectionKeeper(at: listener)
+            // Nothing has come yet, and all is open that it opens itself.
+            try CurrentProcess.confine(by: .passing(by: CurrentProcess.identifier))
+            try keeper.run()
             return 0
         } catch {
             tell("\(error)")
