@@ -144,7 +144,7 @@ extension Agent: AgentService {
             revision: revision?.number ?? 0,
             policies: documents.flatMap(\.objects).count(where: DocumentIndex.isPolicy),
             endpoints: endpointsPresent.count, repairs: repairs, problem: problem,
-            networkDefault: defaultAction.rawValue)
+            networkDefault: defaultAction.rawValue, heldConnections: names?.heldConnections ?? 0)
     }
 
     /// Reads the endpoints of networks again; on return the kernel enforces the policies for all of them.

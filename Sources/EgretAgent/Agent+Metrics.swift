@@ -101,6 +101,10 @@ extension Agent {
         text.begin("egret_agent_held_names", "gauge", "Names that endpoints have resolved and may reach now.")
         let held = names?.held().values.reduce(0) { $0 + $1.held.names } ?? 0
         text.add("egret_agent_held_names", [], held)
+        text.add(
+            "egret_agent_held_connections", "gauge",
+            "Connections to names that another process holds, and that go on when the agent ends.",
+            names?.heldConnections ?? 0)
     }
 
     /// What endpoints' own rates have held back; nothing where there are none.

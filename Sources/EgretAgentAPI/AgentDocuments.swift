@@ -320,11 +320,15 @@ public struct AgentStatus: Codable, Hashable, Sendable {
     ///
     /// `nil` from an agent that does not say.
     public var networkDefault: String?
+    /// How many connections to names another process holds, so that they go on when the agent ends.
+    ///
+    /// `nil` from an agent that does not say.
+    public var heldConnections: Int?
 
     /// Creates a status.
     public init(
         process: Int, networkNamespace: UInt64, revision: Int, policies: Int, endpoints: Int, repairs: Int,
-        problem: String?, networkDefault: String? = nil
+        problem: String?, networkDefault: String? = nil, heldConnections: Int? = nil
     ) {
         self.process = process
         self.networkNamespace = networkNamespace
@@ -334,6 +338,7 @@ public struct AgentStatus: Codable, Hashable, Sendable {
         self.repairs = repairs
         self.problem = problem
         self.networkDefault = networkDefault
+        self.heldConnections = heldConnections
     }
 }
 

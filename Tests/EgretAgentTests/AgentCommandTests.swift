@@ -449,11 +449,22 @@ struct AgentCommandTests {
                     policies   2
                     endpoints  2
                     repairs    1
+                    held       3 connections
                     problem    none
 
                     """)
             let yaml = try await egret(path, ["get", "status", "-o", "yaml"]).standardOutput
-            #expect(yaml == "endpoints: 2\nnetworkNamespace: 1\npolicies: 2\nprocess: 4711\nrepairs: 1\nrevision: 7\n")
+            #expect(
+                yaml == """
+                    endpoints: 2
+                    heldConnections: 3
+                    networkNamespace: 1
+                    policies: 2
+                    process: 4711
+                    repairs: 1
+                    revision: 7
+
+                    """)
             #expect(try await egret(path, ["get", "pods"]).status == 64)
         }
     }

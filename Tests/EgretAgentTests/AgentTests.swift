@@ -35,6 +35,7 @@ struct AgentTests {
         let bench = try AgentBench()
         let agent = try await bench.agent(defaultAction: action)
         #expect(await agent.status().networkDefault == action.rawValue)
+        #expect(await agent.status().heldConnections == 0)
     }
 
     @Test("Nodes are kept for the policies that speak of them; without any, their author is told")

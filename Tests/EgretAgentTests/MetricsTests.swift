@@ -60,7 +60,7 @@ struct MetricsTests {
             "egret_agent_revision 1", "egret_agent_policies 1", "egret_agent_changes_total 1",
             "egret_agent_failed_changes_total 1", "egret_agent_drifts_total 1", "egret_agent_repairs_total 1",
             "egret_agent_enforced 1", "egret_agent_unconfirmed 0", "egret_agent_apply_duration_seconds_count 2",
-            "egret_agent_apply_duration_seconds_bucket{le=\"+Inf\"} 2",
+            "egret_agent_apply_duration_seconds_bucket{le=\"+Inf\"} 2", "egret_agent_held_connections 0",
         ] {
             #expect(lines.contains(line), "\(line)")
         }

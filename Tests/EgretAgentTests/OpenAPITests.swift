@@ -93,7 +93,7 @@ struct OpenAPITests {
             "AgentStatus",
             AgentStatus(
                 process: 1, networkNamespace: 1, revision: 1, policies: 1, endpoints: 1, repairs: 1, problem: "p",
-                networkDefault: "deny")
+                networkDefault: "deny", heldConnections: 1)
         ),
         ("APIError", APIError("invalid", "m", advice: "a", diagnostics: [])),
     ]

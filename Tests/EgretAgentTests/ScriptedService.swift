@@ -105,7 +105,8 @@ final class ScriptedService: AgentService {
             generations: [], conditions: []),
     ]
     static let status = AgentStatus(
-        process: 4711, networkNamespace: 1, revision: 7, policies: 2, endpoints: 2, repairs: 1, problem: nil)
+        process: 4711, networkNamespace: 1, revision: 7, policies: 2, endpoints: 2, repairs: 1, problem: nil,
+        heldConnections: 3)
     static let documents = [SourceFile(name: "/etc/web.yaml", text: "kind: EgressPolicy\n")]
 
     func plan(_ request: ApplyRequest) async throws -> ChangeReport {

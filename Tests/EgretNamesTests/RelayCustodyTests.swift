@@ -189,6 +189,7 @@ struct RelayCustodyTests {
         var ended: Swift.Set<UInt64> = []
         while case (.end(let number), _)? = try bench.heard() { ended.insert(number) }
         #expect(ended == [18, 24])
+        #expect(bench.relay.heldCount == 2, "one of an endpoint, and one whose endpoint has not come")
         #expect(bench.relay.awaitsEndpoints, "one endpoint has not come yet")
         bench.relay.isSettled = true
         bench.relay.tick()
@@ -196,7 +197,7 @@ struct RelayCustodyTests {
         #expect(!bench.relay.awaitsEndpoints)
         #expect(bench.relay.custody?.held.count == 2 && bench.relay.counts.total == 2)
         try bench.say(.ended(16, nil), .ended(18, nil))
-        #expect(bench.relay.counts.total == 1 && bench.told.ended == 1)
+        #expect(bench.relay.counts.total == 1 && bench.told.ended == 1 && bench.relay.heldCount == 1)
     }
 
     @Test("of what goes on it is told at once when a rule's time ends it now")
@@ -275,6 +276,21 @@ struct RelayCustodyTests {
         try other.say(.held(held(16)), .listed)
         try other.say(.endAll)
         #expect(other.told.lost == [false] && other.told.ended == 1 && other.relay.counts.total == 0)
+    }
+
+    @Test("how many connections are held is known to others while the proxy works")
+    func counted() throws {
+        let bench = try Bench()
+        try bench.say(
+            .greeting(version: RelayMessage.version, next: 32), .held(held(16)), .held(held(18)), .listed)
+        let orders = RelayOrders()
+        var seen: [Int] = []
+        bench.relay.run(orders) { _ in
+            seen.append(orders.held)
+            if seen.count == 2 { orders.stop() }
+            return []
+        }
+        #expect(seen == [0, 2] && orders.held == 0)
     }
 
     @Test("what must end by the last change before the proxy's end is told all the same")

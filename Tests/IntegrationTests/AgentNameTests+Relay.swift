@@ -16,7 +16,7 @@ extension AgentNameTests {
             fetch https://files 100000000 files & files=$!
             head -c 80000000 /dev/zero >body
             inside a curl -sk -m 60 --limit-rate 4M --data-binary @body https://www.example.test/ >up & up=$!
-            sleep 1; stat -c '%a %F' /run/egret/names-*.relay
+            sleep 1; stat -c '%a %F' /run/egret/names-*.relay; egret get status | grep held
             for i in 1 2; do killed; sleep 1; start; sleep 0.5; done
             kill $agent; wait $agent 2>/dev/null; sleep 0.5; start
             # Another connection of the same endpoint, by the next agent and the same relay.
@@ -32,6 +32,7 @@ extension AgentNameTests {
             """,
             prints: """
                 600 socket
+                held       4 connections
                 a: 200
                 files ended
                 100000000 100000000

@@ -8,6 +8,9 @@ import Synchronization
 
 /// Connections that another process holds, so that they go on without the agent.
 extension NameService {
+    /// How many connections the relay holds, those included that a former agent has left and whose endpoints have not come yet.
+    var heldConnections: Int { proxies.withLock { $0?.connections.heldConnections ?? 0 } }
+
     /// Has the relay hold what a proxy lets through, and the proxy judge what the relay has.
     func hold(_ connections: ConnectionProxy) {
         guard let relay = setting.relay else { return }

@@ -105,11 +105,14 @@ enum AgentTables {
     }
 
     static func status(_ status: AgentStatus) -> [String] {
-        let rows = [
-            ("process", "\(status.process)"), ("revision", "\(status.revision)"),
-            ("policies", "\(status.policies)"), ("endpoints", "\(status.endpoints)"),
-            ("repairs", "\(status.repairs)"), ("problem", (status.problem ?? "none").withVisibleControls),
-        ]
+        // Connections by name that go on when the agent ends.
+        let held = status.heldConnections.map { [("held", count($0, "connection"))] } ?? []
+        let rows =
+            [
+                ("process", "\(status.process)"), ("revision", "\(status.revision)"),
+                ("policies", "\(status.policies)"), ("endpoints", "\(status.endpoints)"),
+                ("repairs", "\(status.repairs)"),
+            ] + held + [("problem", (status.problem ?? "none").withVisibleControls)]
         return rows.map { name, value in name.padded(to: 11) + value }
     }
 

@@ -156,6 +156,10 @@ public final class ConnectionProxy: Sendable {
 
     deinit { stop() }
 
+    /// How many connections another process holds (``hold(by:)``), those of a former proxy included whose endpoints have not come
+    /// yet; 0 where none does.
+    public var heldConnections: Int { orders.held }
+
     /// Whether it still waits for ``begin()``.
     public var isHeld: Bool { orders.isHeld }
 
@@ -248,6 +252,8 @@ final class RelayOrders: Sendable {
         /// Whether what is held ends with the work.
         var endsHeld = false
         var leaves = false
+        /// How many connections another process holds.
+        var held = 0
     }
 
     private let state: Mutex<State>
@@ -274,6 +280,11 @@ final class RelayOrders: Sendable {
 
     /// Whether all endpoints are known that were there.
     var isSettled: Bool { state.withLock { $0.isSettled } }
+
+    /// How many connections another process holds, by what the loop has said last.
+    var held: Int { state.withLock { $0.held } }
+
+    func note(held count: Int) { state.withLock { $0.held = count } }
 
     func stop() {
         state.withLock { state in

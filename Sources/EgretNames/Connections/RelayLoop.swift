@@ -96,11 +96,13 @@ final class RelayLoop {
             endWhatMust(orders)
             for (token, happened) in events { handle(token, happened) }
             if now >= nextTick { tick() }
+            orders.note(held: heldCount)
         }
         // What another process holds goes on without this one: not against rules that are in force since a moment ago.
         endWhatMust(orders)
         for connection in Array(connections.values) { close(connection, isReset: true) }
         endCustody(isWhole: orders.endsHeld)
+        orders.note(held: heldCount)
         if let failure { hooks.failed(failure) }
     }
 

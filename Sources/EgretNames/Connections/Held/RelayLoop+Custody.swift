@@ -14,6 +14,9 @@ extension RelayLoop {
     /// Whether something is to be looked after with time.
     var awaitsHolder: Bool { awaitsEndpoints || custody.map { $0.next == nil } ?? false }
 
+    /// How many connections another process holds, of a former proxy too.
+    var heldCount: Int { custody.map { $0.held.count + $0.unclaimed.count } ?? 0 }
+
     /// Has another process hold connections from now on.
     func begin(holdingBy socket: MessageSocket) {
         loseHolder("another one takes its place", isOther: true, tells: false)
