@@ -7,7 +7,9 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <elf.h>
 #include <errno.h>
+#include <link.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -74,6 +76,51 @@ void egret_return_free_memory(void) {
     malloc_trim(0);
 #endif
 }
+struct build_id {
+    uint8_t *bytes;
+    size_t room, count;
+};
+
+static size_t padded(size_t count, size_t alignment) { return (count + alignment - 1) / alignment * alignment; }
+
+// The notes are part of the program as it is in memory, which its loader has checked.
+static void find_build_id(const uint8_t *notes, size_t count, size_t alignment, struct build_id *found) {
+    ElfW(Nhdr) note;
+    while (count >= sizeof note) {
+        memcpy(&note, notes, sizeof note);
+        size_t name = sizeof note, content = name + padded(note.n_namesz, alignment);
+        size_t end = content + padded(note.n_descsz, alignment);
+        if (end > count) end = content + note.n_descsz;
+        if (end > count) return;
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && memcmp(notes + name, "GNU", 4) == 0 &&
+            note.n_descsz <= found->room) {
+            memcpy(found->bytes, notes + content, note.n_descsz);
+            found->count = note.n_descsz;
+            return;
+        }
+        notes += end;
+        count -= end;
+    }
+}
+
+static int look_at_program(struct dl_phdr_info *program, size_t size, void *context) {
+    (void)size;
+    for (size_t index = 0; index < program->dlpi_phnum; index++) {
+        const ElfW(Phdr) *segment = &program->dlpi_phdr[index];
+        if (segment->p_type != PT_NOTE) continue;
+        const uint8_t *notes = (const uint8_t *)(program->dlpi_addr + segment->p_vaddr);
+        find_build_id(notes, segment->p_memsz, segment->p_align == 8 ? 8 : 4, context);
+    }
+    // The program comes first, and libraries have digests of their own.
+    return 1;
+}
+
+int32_t egret_build_id(uint8_t *bytes, size_t room) {
+    struct build_id found = {.bytes = bytes, .room = room};
+    dl_iterate_phdr(look_at_program, &found);
+    return (int32_t)found.count;
+}
+
 int32_t egret_process_group(void) { return getpgrp(); }
 int32_t egret_session(void) { return getsid(0); }
 

@@ -60,6 +60,17 @@ public enum CurrentProcess {
     /// Gives memory that is free back to the kernel, also what lies between memory in use: the C library keeps that.
     public static func returnFreeMemory() { egret_return_free_memory() }
 
+    /// The digest of its contents that the linker has put into this process's program (`NT_GNU_BUILD_ID`); `nil` if there is none.
+    ///
+    /// Copies of a program have the same one, stripped or not, and no two builds do.
+    public static var buildID: [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: 64)
+        let count = unsafe bytes.withUnsafeMutableBufferPointer { buffer in
+            unsafe egret_build_id(buffer.baseAddress, buffer.count)
+        }
+        return count > 0 ? Array(bytes.prefix(Int(count))) : nil
+    }
+
     /// The working directory.
     public static func workingDirectory() throws(LinuxError) -> NativeString {
         var bytes = [CChar](repeating: 0, count: 4_096)

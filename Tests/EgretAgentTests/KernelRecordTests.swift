@@ -53,6 +53,19 @@ struct KernelRecordTests {
         #expect(record().takeLeft() == KernelRecord.Left(ruleset: 41, isTidy: false, contents: contents))
     }
 
+    @Test("a build is known by its digest, and by its file where it has none")
+    func identity() throws {
+        let first = try KernelRecord.identity(1, buildID: [1, 2])
+        #expect(try KernelRecord.identity(1, buildID: [1, 2]) == first)
+        let others = [
+            try KernelRecord.identity(1, buildID: [12]), try KernelRecord.identity(1, buildID: [1, 3]),
+            try KernelRecord.identity(2, buildID: [1, 2]), try KernelRecord.identity(1, buildID: nil),
+            try KernelRecord.identity(2, buildID: nil),
+        ]
+        #expect(Swift.Set(others + [first]).count == 6)
+        #expect(try KernelRecord.identity(1, buildID: nil) == others[3])
+    }
+
     @Test("what is written for another start of the machine, another namespace or another build is not believed")
     func others() {
         let first = record()

@@ -112,16 +112,21 @@ extension KernelEnforcement {
 }
 
 extension KernelRecord {
-    /// What a record is of: the machine's start, the namespace, and the very file that this process runs. Another build may
-    /// compile the same policies otherwise, or lead to programs otherwise.
+    /// What a record is of: the machine's start, the namespace, and the build that this process is of. Another build may compile
+    /// the same policies otherwise, or lead to programs otherwise.
     ///
-    /// - Parameter namespace: The kernel's cookie of the namespace.
+    /// Where the linker has left no digest of the program, the very file counts.
+    ///
+    /// - Parameters:
+    ///   - namespace: The kernel's cookie of the namespace.
+    ///   - buildID: The digest of this process's program.
     /// - Returns: Words that are others for any other.
     /// - Throws: `LinuxError` if the kernel does not say.
-    static func identity(_ namespace: UInt64) throws -> String {
+    static func identity(_ namespace: UInt64, buildID: [UInt8]? = CurrentProcess.buildID) throws -> String {
+        let start = "\(try NetworkStore.currentBootID()) \(namespace)"
+        if let buildID { return "\(start) build \(buildID)" }
         let file = try File.status("/proc/self/exe")
-        let build =
-            "\(file.device) \(file.inode) \(file.size) \(file.modifiedSeconds).\(file.modifiedNanoseconds)"
-        return "\(try NetworkStore.currentBootID()) \(namespace) \(build)"
+        return "\(start) file \(file.device) \(file.inode) \(file.size) "
+            + "\(file.modifiedSeconds).\(file.modifiedNanoseconds)"
     }
 }

@@ -106,8 +106,8 @@ enum AgentTables {
 
     static func status(_ status: AgentStatus) -> [String] {
         // Connections by name that go on when the agent ends.
-        let held = status.heldConnections.map { [("held", count($0, "connection"))] } ?? []
-        let rows =
+        let held: [(String, String)] = status.heldConnections.map { [("held", count($0, "connection"))] } ?? []
+        let rows: [(String, String)] =
             [
                 ("process", "\(status.process)"), ("revision", "\(status.revision)"),
                 ("policies", "\(status.policies)"), ("endpoints", "\(status.endpoints)"),
