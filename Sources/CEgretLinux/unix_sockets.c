@@ -90,28 +90,35 @@ union attached_control {
     uint8_t bytes[CMSG_SPACE(EGRET_MOST_ATTACHED * sizeof(int))];
 };
 
-int64_t egret_unix_send_message(
-    int32_t descriptor, const void *bytes, size_t count, const int32_t *attached, uint32_t number) {
+/// Sends a message, to a path or to where the socket is connected (`to` is NULL), with descriptors attached.
+static int64_t send_attached(
+    int descriptor, struct sockaddr_un *to, socklen_t size, const void *bytes, size_t count, const int32_t *attached,
+    uint32_t number, int flags) {
     if (number > EGRET_MOST_ATTACHED) return -EINVAL;
     union attached_control control;
     memset(&control, 0, sizeof control);
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    struct msghdr message = {.msg_name = to, .msg_namelen = size, .msg_iov = &part, .msg_iovlen = 1};
     if (number > 0) {
-        size_t size = number * sizeof(int);
+        size_t length = number * sizeof(int);
         message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(size);
+        message.msg_controllen = CMSG_SPACE(length);
         struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
         rights->cmsg_level = SOL_SOCKET;
         rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(size);
-        memcpy(CMSG_DATA(rights), attached, size);
+        rights->cmsg_len = CMSG_LEN(length);
+        memcpy(CMSG_DATA(rights), attached, length);
     }
     ssize_t sent;
     do {
-        sent = sendmsg(descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = sendmsg(descriptor, &message, MSG_NOSIGNAL | flags);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : sent;
+}
+
+int64_t egret_unix_send_message(
+    int32_t descriptor, const void *bytes, size_t count, const int32_t *attached, uint32_t number) {
+    return send_attached(descriptor, NULL, 0, bytes, count, attached, number, MSG_DONTWAIT);
 }
 
 int64_t egret_unix_receive_message(
@@ -151,32 +158,11 @@ int32_t egret_unix_send(const char *path, size_t length, const void *bytes, size
     struct sockaddr_un address;
     socklen_t size = unix_address(&address, path, length);
     if (size == 0) return -ENAMETOOLONG;
-    union {
-        struct cmsghdr header;
-        uint8_t bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    memset(&control, 0, sizeof control);
-    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
-    struct msghdr message = {.msg_name = &address, .msg_namelen = size, .msg_iov = &part, .msg_iovlen = 1};
-    if (attached >= 0) {
-        int number = attached;
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(sizeof number);
-        struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof number);
-        memcpy(CMSG_DATA(rights), &number, sizeof number);
-    }
     int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return -errno;
-    ssize_t sent;
-    do {
-        sent = sendmsg(descriptor, &message, MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    if (sent < 0) return closing(descriptor);
+    int64_t sent = send_attached(descriptor, &address, size, bytes, count, &attached, attached >= 0, 0);
     close(descriptor);
-    return 0;
+    return sent < 0 ? (int32_t)sent : 0;
 }
 
 int32_t egret_peer_credentials(int32_t descriptor, struct egret_peer *peer) {

@@ -77,8 +77,7 @@ public final class MessageSocket: Sendable {
     /// - Throws: ``LinuxError`` if none can be had.
     public func accept() throws(LinuxError) -> MessageSocket? {
         let number = egret_unix_accept(descriptor.number)
-        // ECONNABORTED.
-        if number == -egret_eagain || number == -103 { return nil }
+        if number == -egret_eagain || number == -egret_econnaborted { return nil }
         return try MessageSocket(Descriptor(owning: try check(number, "accept a connection")))
     }
 

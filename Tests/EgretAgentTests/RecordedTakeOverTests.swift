@@ -231,6 +231,22 @@ struct RecordedTakeOverTests {
         }
     }
 
+    @Test("what somebody has put into the agent's tables may be called like what a next start would make")
+    func foreignNumber() throws {
+        try withLinks { endpoints in
+            let (few, all) = (try state(Array(endpoints.prefix(2))), try state(endpoints))
+            try run("nft add table netdev egret-policy")
+            _ = try takeOver(few) { agent in
+                try run("nft add chain netdev egret-policy endpoint-2")
+                let found = try agent.drift()
+                #expect(found == [])
+            }
+            #expect(try takeOver(all) == .record(isWhole: false))
+            #expect(try !ruleset().contains("chain endpoint-2 "))
+            #expect(try takeOver(all) == .record(isWhole: true))
+        }
+    }
+
     /// An agent that loses what the kernel answers in the middle of a change, and ends. On return its socket is closed: its
     /// tables are nobody's.
     ///

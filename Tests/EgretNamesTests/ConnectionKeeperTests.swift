@@ -14,17 +14,6 @@ import Testing
 struct ConnectionKeeperTests {
     private struct Missing: Error {}
 
-    /// Both ends of a connection over the loopback device.
-    private static func pair() throws -> (near: InternetSocket, far: InternetSocket) {
-        let listener = try InternetSocket.listener(at: SocketAddress(ipv4: 0x7f00_0001, port: 0))
-        let far = try InternetSocket.connecting(to: try listener.ownAddress())
-        for _ in 0..<1_000 {
-            if let (near, _) = try listener.accept() { return (near, far) }
-            _ = try runProgram(["sleep", "0.01"])
-        }
-        throw Missing()
-    }
-
     /// A connection whose near ends somebody else has.
     private struct Ends {
         var client: InternetSocket
@@ -73,7 +62,7 @@ struct ConnectionKeeperTests {
         }
 
         /// Waits until the keeper listens no more.
-        func isDropped() throws {
+        func waitUntilDropped() throws {
             let isGone = try wait { () throws -> Bool? in
                 guard case .ended = try self.agent?.receive(into: &self.buffer) else { return nil }
                 return true
@@ -103,7 +92,7 @@ struct ConnectionKeeperTests {
 
         /// Hands over a connection.
         func hand(_ held: HeldConnection, _ state: HandedState) throws -> Ends {
-            let (client, server) = (try ConnectionKeeperTests.pair(), try ConnectionKeeperTests.pair())
+            let (client, server) = (try LoopbackConnection.pair(), try LoopbackConnection.pair())
             try send(.take(held, state), [client.near.descriptor, server.near.descriptor])
             return Ends(client: client.far, server: server.far)
         }
@@ -150,7 +139,7 @@ struct ConnectionKeeperTests {
     func halfClosed() throws {
         let bench = try Bench()
         try bench.begin()
-        let (client, server) = (try Self.pair(), try Self.pair())
+        let (client, server) = (try LoopbackConnection.pair(), try LoopbackConnection.pair())
         client.far.endWriting()
         let end = try bench.wait { () throws -> [UInt8]? in try client.near.receive(upTo: 1) }
         #expect(end.isEmpty)
@@ -322,7 +311,7 @@ struct ConnectionKeeperTests {
         #expect(try bench.next() == .ended(20, nil))
         // A number that another connection had.
         try bench.send(.take(Self.held(18), opaque))
-        try bench.isDropped()
+        try bench.waitUntilDropped()
         try bench.connect()
         #expect(try bench.next() == .greeting(version: RelayMessage.version, next: 22))
         #expect(try bench.next() == .held(Self.held(16)))

@@ -4,7 +4,6 @@
 import EgretAddressing
 import EgretGreetingWire
 import EgretLinux
-import EgretTesting
 import Synchronization
 import Testing
 
@@ -102,14 +101,9 @@ struct RelayCustodyTests {
         }
 
         private func pair() throws -> (near: InternetSocket, far: InternetSocket) {
-            let listener = try InternetSocket.listener(at: SocketAddress(ipv4: 0x7f00_0001, port: 0))
-            let far = try InternetSocket.connecting(to: try listener.ownAddress())
-            fars.append(far)
-            for _ in 0..<1_000 {
-                if let (near, _) = try listener.accept() { return (near, far) }
-                _ = try runProgram(["sleep", "0.01"])
-            }
-            throw Missing()
+            let ends = try LoopbackConnection.pair()
+            fars.append(ends.far)
+            return ends
         }
 
         /// The ends of clients and servers.

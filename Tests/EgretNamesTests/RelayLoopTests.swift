@@ -18,23 +18,10 @@ struct RelayLoopTests {
         var server: InternetSocket
     }
 
-    private struct NotConnected: Error {}
-
     private static let token: UInt64 = 16
 
-    /// Both ends of a connection over the loopback device.
-    private func pair() throws -> (near: InternetSocket, far: InternetSocket) {
-        let listener = try InternetSocket.listener(at: SocketAddress(ipv4: 0x7f00_0001, port: 0))
-        let far = try InternetSocket.connecting(to: try listener.ownAddress())
-        for _ in 0..<1_000 {
-            if let (near, _) = try listener.accept() { return (near, far) }
-            _ = try runProgram(["sleep", "0.01"])
-        }
-        throw NotConnected()
-    }
-
     private func relayed(_ relay: RelayLoop, _ said: String) throws -> Relayed {
-        let (client, server) = (try pair(), try pair())
+        let (client, server) = (try LoopbackConnection.pair(), try LoopbackConnection.pair())
         let connection = CheckedConnection(
             token: RelayLoopTests.token, endpoint: 1, source: try client.far.ownAddress(),
             destination: SocketAddress(.v4(IPv4Address(203, 0, 113, 10)), port: 443), client: client.near,

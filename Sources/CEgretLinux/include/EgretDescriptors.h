@@ -70,6 +70,7 @@ static const int32_t egret_eafnosupport = EAFNOSUPPORT;
 static const int32_t egret_eaddrinuse = EADDRINUSE;
 static const int32_t egret_enobufs = ENOBUFS;
 static const int32_t egret_etimedout = ETIMEDOUT;
+static const int32_t egret_econnaborted = ECONNABORTED;
 static const int32_t egret_econnrefused = ECONNREFUSED;
 static const int32_t egret_ehostunreach = EHOSTUNREACH;
 static const int32_t egret_exdev = EXDEV;

@@ -28,9 +28,9 @@ final class KernelEnforcement: Enforcement {
     let netfilter: NetlinkConnection
     private let bridges: BridgeKeeper
     let routes: RouteService
-    private let shaper: EndpointShaper
-    private let pools: PoolShaper
-    private let redirections: LinkRedirections
+    let shaper: EndpointShaper
+    let pools: PoolShaper
+    let redirections: LinkRedirections
     /// Hears of queues and filters that come, go and change.
     private let queueEvents: NetlinkConnection
     private let limits: LimitKeeper
@@ -404,49 +404,9 @@ final class KernelEnforcement: Enforcement {
         lastingQuarantine + state.quarantine.subtracting(lastingQuarantine).sorted()
     }
 
-    /// Makes what packets wait in, before they are led there, and leads there what endpoints are sent.
-    private func prepareQueues(_ demands: EndpointDemands, among resolved: ResolvedState) throws {
-        try pools.prepare(demands.pools)
-        let present = TrafficDirection.allCases.compactMap { direction in
-            pools.index(direction).map { (direction, $0) }
-        }
-        try shaper.prepare(demands.rates, before: Dictionary(present) { first, _ in first })
-        try redirections.prepare(ways(demands), among: KernelEnforcement.links(resolved))
-    }
-
-    /// Where what endpoints are sent waits before their own queues, by their links.
-    private func ways(_ demands: EndpointDemands) -> [UInt32: UInt32] {
-        demands.linksThatAreLed.reduce(into: [:]) { ways, link in
-            ways[link] = queue(of: link, .ingress, demands)
-        }
-    }
-
-    /// The interface in which an endpoint's traffic waits, its own or else a shared one.
-    private func queue(of link: UInt32, _ direction: TrafficDirection, _ demands: EndpointDemands) -> UInt32? {
-        let isPooled = demands.pools[direction]?.links.contains(link) ?? false
-        let known = demands.known(link)
-        let hasOwn = direction == .egress ? demands.rates[known]?.egress != nil : demands.isGathered(link)
-        let own = hasOwn ? shaper.queue(of: known, direction, isPooled: isPooled) : nil
-        return own ?? (isPooled ? pools.index(direction) : nil)
-    }
-
-    private static func links(_ resolved: ResolvedState) -> Swift.Set<UInt32> {
-        Swift.Set(resolved.endpoints.lazy.filter { $0.control == nil }.map(\.interfaceIndex))
-    }
-
     /// Whether endpoints are known to the kernel: beside a quarantined bridge all are.
     func isPoliced(_ resolved: ResolvedState) -> Bool {
         resolved.isPoliced || !quarantine.isEmpty || resolved.endpoints.contains { !$0.limits.isEmpty }
-    }
-
-    /// Where an endpoint's frames wait if its rate is limited.
-    private func queue(of endpoint: AgentEndpoint, _ demands: EndpointDemands) -> UInt32? {
-        // Where packets wait in classes, they are led there by what knows the classes.
-        let link = demands.known(endpoint.interfaceIndex)
-        guard let rates = demands.rates[link], !rates.pooled.contains(.egress), case .bucket = rates.egress else {
-            return nil
-        }
-        return shaper.queue(of: link)
     }
 
     // MARK: - Whether anybody has changed anything

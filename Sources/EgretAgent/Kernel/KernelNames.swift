@@ -33,4 +33,11 @@ struct KernelNames {
             }
         }
     }
+
+    /// Notes others' numbers, too.
+    mutating func add(_ others: KernelNames) {
+        generations.formUnion(others.generations)
+        nextProfile = max(nextProfile, others.nextProfile)
+        nextSlot = max(nextSlot, others.nextSlot)
+    }
 }

@@ -18,6 +18,7 @@ struct RecordedState: HeldState {
     private let dataplane: Dataplane
     /// The chains at interfaces, by the interface's name.
     private let chains: [String: String]
+    let names: KernelNames
     private(set) var clearance: [Transaction.Step] = []
     private(set) var isWhole = false
     private(set) var digests: [UInt16: ContentDigest] = [:]
@@ -38,13 +39,13 @@ struct RecordedState: HeldState {
         self.left = left
         self.dataplane = dataplane
         self.chains = chains
-    }
-
-    var names: KernelNames {
-        KernelNames(
+        var names = KernelNames(
             generations: Swift.Set(left.contents.programs.keys),
             nextProfile: (left.contents.endpoints.values.lazy.map(\.profile).max() ?? -1) + 1,
             nextSlot: (left.contents.endpoints.keys.max() ?? -1) + 1)
+        // What somebody else has put into the tables is not noted, and may be called like what is to come.
+        if !left.isTidy { names.add(KernelNames(try dataplane.holdings(of: HostPlan.tables))) }
+        self.names = names
     }
 
     var tables: Swift.Set<Table> { left.contents.bases.tables }

@@ -201,8 +201,7 @@ public final class InternetSocket {
     public func accept() throws(LinuxError) -> (socket: InternetSocket, peer: SocketAddress)? {
         var peer = egret_endpoint()
         let number = unsafe egret_accept(descriptor.number, &peer)
-        // ECONNABORTED.
-        if number == -egret_eagain || number == -103 { return nil }
+        if number == -egret_eagain || number == -egret_econnaborted { return nil }
         let accepted = Descriptor(owning: try check(number, "accept a connection"))
         return (InternetSocket(accepted, isIPv6: isIPv6), SocketAddress(peer))
     }

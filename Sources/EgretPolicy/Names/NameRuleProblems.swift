@@ -13,9 +13,7 @@ package enum NameRuleProblems {
             let rules = policy.rules.filter { !PolicySet.patterns(of: $0, in: named).isEmpty }
             let budgets = policy.budgets.filter { !$0.patterns(named).isEmpty }
             let ofRules: [Diagnostic] = rules.compactMap { problem($0, of: policy) }
-            let ofRoutes: [Diagnostic] = policy.routes.compactMap {
-                problem("a route", $0.destinations, $0.location, withNames)
-            }
+            let ofRoutes: [Diagnostic] = policy.routes.compactMap { problem($0, withNames) }
             return ofRules + ofRoutes + budgets.compactMap { problem($0, of: policy) }
         }
     }
@@ -53,13 +51,11 @@ package enum NameRuleProblems {
             "write the budget in a policy that is enforced; with onExhausted: alert it holds nothing back")
     }
 
-    private static func problem(
-        _ entry: String, _ destinations: [Destination], _ location: SourceLocation?, _ withNames: Set<String>
-    ) -> Diagnostic? {
-        for destination in destinations {
+    private static func problem(_ route: EgressRoute, _ withNames: Set<String>) -> Diagnostic? {
+        for destination in route.destinations {
             guard case .group(let name) = destination, withNames.contains(name) else { continue }
             return diagnostic(
-                location, "\(entry) to domains, which the group \(name) has, is not supported yet",
+                route.location, "a route to domains, which the group \(name) has, is not supported yet",
                 "write cidr, or a group without domains")
         }
         return nil
