@@ -70,7 +70,8 @@ extension CNITests {
             given; cni CHECK pods a a && echo sound; reach a 203.0.113.10; reach a 203.0.113.11; endpoints
             echo killed anywhere; cni DEL pods b b; killed 11 40 0.5
             for n in b c; do cni ADD pods $n $n; reach $n 203.0.113.11; done; given | wc -l; rows; ip -o link | grep -c ': egn'
-            reach a 203.0.113.10; for n in a b c; do cni DEL pods $n $n; ip netns del $n; done; given; rows; settle 0; gone; finish
+            reach a 203.0.113.10; for n in a b c; do cni DEL pods $n $n; ip netns del $n; done; given; rows
+            egret publish ls | tail -n +2; settle 0; gone; finish
             """#,
             prints: """
                 the same once more

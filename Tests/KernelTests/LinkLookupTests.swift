@@ -131,6 +131,8 @@ struct LinkLookupTests {
             try Namespace.unshare([.network])
             try run(
                 """
+                # Addresses of the links' own would come later, some before and some after they are asked for.
+                echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode
                 ip link set lo up; ip link add br0 type bridge; ip addr add 10.1.0.1/24 dev br0; ip link set br0 up
                 for n in a b c d; do ip link add v$n type veth peer name p$n; ip link set p$n up; done
                 ip link set va master br0 up; ip link set vb up; ip link set vc mtu 1300 up; ip link set vd up
@@ -143,8 +145,8 @@ struct LinkLookupTests {
             let asked = try HostNetwork.asking(route, besides: [endpoint], named: ["vb"])
             #expect(asked.routedInterfaces == all.routedInterfaces && asked.uplinks == all.uplinks)
             #expect(asked.routedInterfaces.values.contains { $0.rawValue == "vc" } && asked.uplinks == ["vc"])
-            #expect(asked.addresses == all.addresses && asked.occupied == all.occupied)
-            #expect(asked.mtu == all.mtu && asked.hasIPv6 == all.hasIPv6 && asked.hasIPv6)
+            #expect(asked.addresses == all.addresses)
+            #expect(asked.mtu == 1300 && all.mtu == 1300 && asked.hasIPv6 == all.hasIPv6)
             #expect(asked.links[endpoint] == nil && all.links[endpoint] == "vb")
         }
     }

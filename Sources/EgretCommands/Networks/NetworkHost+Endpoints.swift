@@ -29,6 +29,8 @@ struct EndpointWish {
     var attachment: ContainerAttachment?
     /// How fast its traffic may be.
     var rates: [EndpointRate]?
+    /// Ports that are published with it, all or none.
+    var ports: [PortWish] = []
 }
 
 extension NetworkHost {
@@ -69,11 +71,18 @@ extension NetworkHost {
             stage: .making
         )
         network.endpoints.append(endpoint)
+        // They are noted with the endpoint: the file is written as often as without them.
+        var ports: [NetworkRecord.Port] = []
+        for port in wish.ports { ports.append(try add(port, of: endpoint, to: &network)) }
         try keep(network)
         do {
             if isNew { try create(wish.namespace, for: &endpoint, &network) }
             try attach(&endpoint, wish.namespace, &network)
         } catch {
+            // While its addresses are known.
+            for port in ports { try? withdraw(port, of: network) }
+            let numbers = Swift.Set(ports.map(\.number))
+            network.ports.removeAll { numbers.contains($0.number) }
             network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
             try? takeAway(endpoint, of: network)
             try? keep(network)
@@ -107,7 +116,7 @@ extension NetworkHost {
             }
     }
 
-    /// Makes the link of an endpoint that is noted, and its rules.
+    /// Makes the link of an endpoint that is noted, its rules, and those of ports that are noted with it.
     func attach(
         _ endpoint: inout NetworkRecord.Endpoint,
         _ reference: NamespaceReference,
@@ -133,6 +142,10 @@ extension NetworkHost {
         if network.mode == .routed, let name = InterfaceName(endpoint.hostInterface) {
             try host.openForwarding(of: [name], outside)
         }
+        let (owner, ports) = (endpoint.namespace, network.ports)
+        let begun = ports.filter { $0.namespace == owner && $0.stage == .making }
+        if !begun.isEmpty { try install(begun, network) }
+        for place in ports.indices where begun.contains(ports[place]) { network.ports[place].stage = .ready }
         endpoint.stage = .ready
         try note(endpoint, &network)
     }
