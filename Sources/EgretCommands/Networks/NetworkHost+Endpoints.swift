@@ -74,7 +74,12 @@ extension NetworkHost {
         // They are noted with the endpoint: the file is written as often as without them.
         var ports: [NetworkRecord.Port] = []
         for port in wish.ports { ports.append(try add(port, of: endpoint, to: &network)) }
-        try keep(network)
+        if isNew {
+            try keep(network)
+        } else {
+            // Until its link is there, with its index, nothing else of it is: a note of the link alone will do.
+            try host.state.note(begunLink: endpoint.hostInterface, endpoint.hostHardwareAddress)
+        }
         do {
             if isNew { try create(wish.namespace, for: &endpoint, &network) }
             try attach(&endpoint, wish.namespace, &network)
@@ -86,6 +91,9 @@ extension NetworkHost {
             network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
             try? takeAway(endpoint, of: network)
             try? keep(network)
+            // One that could not be removed is still known by its note.
+            let link = try? links.link(named: endpoint.hostInterface)
+            if link?.address?.description != endpoint.hostHardwareAddress { try? host.state.forgetBegunLink() }
             throw error
         }
         return endpoint
@@ -133,6 +141,7 @@ extension NetworkHost {
             // Noted before there are rules by its number: whoever comes after a crash finds them by it.
             endpoint.hostIndex = index
             try note(endpoint, &network)
+            try host.state.forgetBegunLink()
             // Policies are in force before the link is up.
             try enforcePolicies()
         }

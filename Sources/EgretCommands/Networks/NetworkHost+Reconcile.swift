@@ -31,6 +31,7 @@ extension NetworkHost {
         for place in networks.indices where networks[place].bootID != bootID {
             for endpoint in networks[place].endpoints.indices { networks[place].endpoints[endpoint].cookie = 0 }
         }
+        try removeBegunLink()
         for name in networks.map(\.name) {
             do {
                 try bringTogether(name, rulesAreRight: isUnchanged, isThorough: isThorough)
@@ -38,6 +39,19 @@ extension NetworkHost {
                 broken[name] = error
             }
         }
+    }
+
+    /// Removes a link that somebody who was killed has made, and has not noted as an endpoint's.
+    private func removeBegunLink() throws {
+        guard let begun = host.state.begunLink else { return }
+        let isNoted = networks.flatMap(\.endpoints).contains { endpoint in
+            endpoint.hostInterface == begun.name && endpoint.hostHardwareAddress == begun.hardwareAddress
+        }
+        if !isNoted {
+            try links.remove(begun.name) { $0.address?.description == begun.hardwareAddress }
+            try forgetSwitches(of: begun.name)
+        }
+        try host.state.forgetBegunLink()
     }
 
     private func bringTogether(_ name: String, rulesAreRight: Bool, isThorough: Bool) throws {
