@@ -99,7 +99,8 @@ struct LinkLookupTests {
                 ip link set va master br0 up; ip link set vb master br1 mtu 1400
                 """)
             let route = try NetlinkConnection.route()
-            let (outer, inner) = (try #require(InterfaceName("vd")), try #require(InterfaceName("pd")))
+            let outer = try #require(InterfaceName("vd"))
+            let inner = try #require(InterfaceName("pd"))
             try route.request("create link vd") { sequence throws(WireError) in
                 try RouteWire.createVeth(
                     VethEnd(name: outer, address: .random()), peer: VethEnd(name: inner, address: .random()),

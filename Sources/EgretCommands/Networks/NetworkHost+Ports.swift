@@ -56,7 +56,6 @@ extension NetworkHost {
     ///   - network: The network, with what is not kept yet.
     /// - Returns: The port.
     /// - Throws: An error that says why it cannot be published.
-    @discardableResult
     func add(
         _ wish: PortWish, of endpoint: NetworkRecord.Endpoint, to network: inout NetworkRecord
     ) throws -> NetworkRecord.Port {
