@@ -13,6 +13,21 @@ extension NetlinkConnection {
         .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
     }
 
+    /// The ports of all bridges of the connection's network namespace: without their kind, and without the namespaces of
+    /// their other ends.
+    ///
+    /// For each link that ``links()`` lists, the kernel looks for its other end's namespace among all that it knows from
+    /// here. For these it does not.
+    ///
+    /// - Returns: The ports.
+    /// - Throws: An error if the kernel cannot be asked.
+    public func bridgePorts() throws -> [LinkRecord] {
+        try dump("list ports of bridges") { sequence throws(WireError) in
+            try RouteWire.bridgePortsRequest(sequence: sequence)
+        }
+        .map { (message) throws(WireError) in try RouteWire.decodeLink(message) }
+    }
+
     /// The link with an index in the connection's network namespace; `nil` if there is none.
     ///
     /// - Parameter index: The index. 0, which stands for no link, and those beyond the kernel's are nobody's; asked for one, the

@@ -45,6 +45,8 @@ public enum NetlinkControl {
 enum SocketFamily {
     /// `AF_UNSPEC`.
     static let unspecified: UInt8 = 0
+    /// `AF_BRIDGE`.
+    static let bridge: UInt8 = 7
     /// `AF_INET`.
     static let inet: UInt8 = 2
     /// `AF_INET6`.

@@ -22,6 +22,15 @@ public struct NetworkLinks {
         try connection.links()
     }
 
+    /// The ports of all bridges of the host, without their kind and the namespaces of their other ends: of all links, these
+    /// cost the least.
+    ///
+    /// - Returns: The ports.
+    /// - Throws: An error that says what the kernel refused.
+    public func bridgePorts() throws -> [LinkRecord] {
+        try connection.bridgePorts()
+    }
+
     /// The link of an index; `nil` if there is none.
     ///
     /// Where one is meant, this is to be asked: each link that is listed costs the kernel a walk over all namespaces that it

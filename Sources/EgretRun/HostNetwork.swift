@@ -4,7 +4,7 @@
 public import EgretAddressing
 import EgretLinux
 public import EgretNetlink
-public import EgretNetlinkWire
+import EgretNetlinkWire
 
 /// What the host's network looks like, as far as a run must know it.
 public struct HostNetwork: Sendable {
@@ -19,7 +19,7 @@ public struct HostNetwork: Sendable {
     public private(set) var uplinks: Set<String> = []
     /// The smallest packet size of those interfaces, in bytes; `nil` if they have no limit below Ethernet's 1500.
     public private(set) var mtu: UInt32?
-    /// The names of all interfaces, runs' included, by index.
+    /// The names of all interfaces, runs' included, by index; of those that were asked for, if that was not all.
     public private(set) var links: [UInt32: String] = [:]
     /// Whether the host has an IPv6 address, and new interfaces may have one.
     public private(set) var hasIPv6 = false
@@ -33,22 +33,48 @@ public struct HostNetwork: Sendable {
     ///
     /// - Parameters:
     ///   - connection: To the host's network namespace.
-    ///   - links: All its links, if they are known already.
     ///   - endpoints: The host's ends of endpoints' links, which see to themselves: they are not among the
     ///     ``routedInterfaces``.
     /// - Throws: An error that says what could not be read.
-    public init(
-        _ connection: NetlinkConnection, links: [LinkRecord]? = nil, besides endpoints: Set<String> = []
-    ) throws {
-        let links = try links ?? connection.links()
+    public init(_ connection: NetlinkConnection, besides endpoints: Set<String> = []) throws {
+        let present = try connection.links()
+        let addresses = try connection.addresses()
+        self.init(present, addresses: addresses, routes: try HostNetwork.routes(connection), besides: endpoints)
+    }
+
+    /// Asks the kernel for what addresses and routes are about, and for no other link: where most links are endpoints', this
+    /// does not cost more with each of them. ``links`` has only those that were asked for.
+    ///
+    /// - Parameters:
+    ///   - connection: To the host's network namespace.
+    ///   - known: The indices of links that are endpoints' for sure: nobody is asked about them.
+    ///   - endpoints: The names of endpoints' links, which are not among the ``routedInterfaces``.
+    /// - Returns: The host's network.
+    /// - Throws: An error that says what could not be read.
+    public static func asking(
+        _ connection: NetlinkConnection, besides known: Set<UInt32>, named endpoints: Set<String>
+    ) throws -> HostNetwork {
+        let addresses = try connection.addresses()
+        let routes = try HostNetwork.routes(connection)
+        let meant = Set(addresses.map(\.linkIndex)).union(routes.filter(leadsOn).flatMap(\.outputIndices))
+        var present = try meant.subtracting(known).sorted().compactMap { try connection.link($0) }
+        // Whether a link is a bridge's port is told by its master's kind.
+        let masters = Set(present.compactMap(\.masterIndex)).subtracting(present.map(\.index))
+        present += try masters.sorted().compactMap { try connection.link($0) }
+        return HostNetwork(present, addresses: addresses, routes: routes, besides: endpoints)
+    }
+
+    private init(
+        _ links: [LinkRecord], addresses: [AddressRecord], routes: [RouteRecord], besides endpoints: Set<String>
+    ) {
         self.links = HostNetwork.names(links)
         let own = Set(links.filter { RunLink.isRunInterface($0.name) }.map(\.index))
-        try readAddresses(connection, without: own)
+        read(addresses, without: own)
         let bridges = Set(links.filter { $0.kind == "bridge" }.map(\.index))
         let arriving = links.filter { link in
             !endpoints.contains(link.name) && !(link.masterIndex.map(bridges.contains) ?? false)
         }
-        try readRoutes(connection, without: own, arriving)
+        read(routes, without: own, arriving)
         if (try? Sysctl("net/ipv6/conf/default/disable_ipv6").read()) == "1" { hasIPv6 = false }
     }
 
@@ -65,8 +91,8 @@ public struct HostNetwork: Sendable {
         Dictionary(links.map { ($0.index, $0.name) }, uniquingKeysWith: { first, _ in first })
     }
 
-    private mutating func readAddresses(_ connection: NetlinkConnection, without own: Set<UInt32>) throws {
-        for record in try connection.addresses() where !own.contains(record.linkIndex) {
+    private mutating func read(_ records: [AddressRecord], without own: Set<UInt32>) {
+        for record in records where !own.contains(record.linkIndex) {
             hasIPv6 = hasIPv6 || record.address.family == .ipv6
             addresses.append(record.address)
             if let prefix = IPPrefix(record.address, length: Int(record.prefixLength)) { occupied.append(prefix) }
@@ -74,21 +100,24 @@ public struct HostNetwork: Sendable {
         }
     }
 
-    private mutating func readRoutes(
-        _ connection: NetlinkConnection,
-        without own: Set<UInt32>,
-        _ links: [LinkRecord]
-    ) throws {
-        var outputs: Set<UInt32> = []
-        var uplinks: Set<UInt32> = []
-        let messages = try connection.dump("list routes") { sequence throws(WireError) in
+    private static func routes(_ connection: NetlinkConnection) throws -> [RouteRecord] {
+        try connection.dump("list routes") { sequence throws(WireError) in
             try RouteWire.routesRequest(sequence: sequence)
         }
-        for message in messages {
-            guard let route = try RouteWire.decodeRoute(message), !route.outputIndices.contains(where: own.contains)
-            else { continue }
+        .compactMap { (message) throws(WireError) in try RouteWire.decodeRoute(message) }
+    }
+
+    /// Whether a route passes packets on, to others than the host itself.
+    private static func leadsOn(_ route: RouteRecord) -> Bool {
+        route.kind == .unicast && route.table != localTable
+    }
+
+    private mutating func read(_ routes: [RouteRecord], without own: Set<UInt32>, _ links: [LinkRecord]) {
+        var outputs: Set<UInt32> = []
+        var uplinks: Set<UInt32> = []
+        for route in routes where !route.outputIndices.contains(where: own.contains) {
             if route.destination.length > HostNetwork.widestParticular { occupied.append(route.destination) }
-            if route.kind == .unicast && route.table != HostNetwork.localTable {
+            if HostNetwork.leadsOn(route) {
                 outputs.formUnion(route.outputIndices)
                 if route.destination.length <= HostNetwork.widestParticular { uplinks.formUnion(route.outputIndices) }
             }

@@ -114,6 +114,29 @@ public struct StateDirectory: Sendable {
         try File.remove(path + "/" + StateDirectory.networkPrefix + name)
     }
 
+    /// Notes a link that is about to be made, until it is noted elsewhere whose it is. There is one at a time: the caller
+    /// holds the lock.
+    ///
+    /// - Parameters:
+    ///   - name: Its name.
+    ///   - hardwareAddress: Its hardware address, by which it is known from others of that name.
+    /// - Throws: An error that names the file.
+    public func note(begunLink name: String, _ hardwareAddress: String) throws(LinuxError) {
+        try File.write(path + "/link", Array("\(name) \(hardwareAddress)\n".utf8), mode: 0o600)
+    }
+
+    /// The link that somebody who was killed was about to make, and may have made; `nil` if there is none.
+    public var begunLink: (name: String, hardwareAddress: String)? {
+        let text = (try? File.readText(path + "/link")) ?? ""
+        let words = text.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
+        return words.count == 2 ? (name: words[0], hardwareAddress: words[1]) : nil
+    }
+
+    /// Forgets the link that was about to be made, if there is one. The caller holds the lock.
+    public func forgetBegunLink() throws(LinuxError) {
+        try File.remove(path + "/link")
+    }
+
     /// Takes a slot and a generation that no other run has.
     ///
     /// - Parameters:
@@ -190,7 +213,7 @@ public struct StateDirectory: Sendable {
         if try isInUse() || !ledger().entries.isEmpty { return }
         // What somebody was killed while writing.
         let halves = try Directory.names(in: path).filter { $0.hasSuffix(".new") }
-        for name in halves + ["next", "switches", "ruleset", "lock"] { try File.remove("\(path)/\(name)") }
+        for name in halves + ["next", "switches", "ruleset", "link", "lock"] { try File.remove("\(path)/\(name)") }
         try? Directory.remove(path)
         try? Directory.remove(StateDirectory.root)
     }

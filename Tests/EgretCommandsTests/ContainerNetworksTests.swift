@@ -8,6 +8,19 @@ import Testing
 
 @Suite("Container runtimes' networks")
 struct ContainerNetworksTests {
+    @Test("a port that a runtime says twice is one, and in its place")
+    func ports() {
+        let attachment = ContainerAttachment(network: "pods", container: "a", interface: "eth0")
+        var wish = ContainerNetworks.Wish(
+            attachment: attachment, namespace: "/run/netns/a",
+            identity: EndpointIdentity(group: "pods", name: "a", labels: [:], ports: []))
+        func port(_ transport: String, _ number: UInt16) -> ContainerNetworks.Port {
+            ContainerNetworks.Port(transport: transport, hostAddress: nil, hostPort: number, containerPort: 80)
+        }
+        wish.ports = [port("tcp", 9), port("tcp", 8), port("tcp", 9), port("udp", 9), port("tcp", 8)]
+        #expect(wish.distinctPorts == [port("tcp", 9), port("tcp", 8), port("udp", 9)])
+    }
+
     @Test("what keeps one container's interface from going keeps no other's, and all of it is told")
     func goingOn() {
         let items = ["a", "b", "c", "d"].map { name in

@@ -68,9 +68,17 @@ extension CNITests {
             egret publish ls | tail -n +2 | awk '{ print $1 }'
             echo no agent; kill -9 $agent; wait $agent 2>/dev/null; cni ADD pods a a; begin
             given; cni CHECK pods a a && echo sound; reach a 203.0.113.10; reach a 203.0.113.11; endpoints
+            echo a link that somebody had begun, and one that only has its name
+            begun() {
+                ip link add egn77 address 02:00:00:00:00:77 type veth peer name x77
+                echo "egn77 $1" >/run/egret/net-$(stat -Lc %d-%i /proc/self/ns/net)/link
+                cni ADD pods a a; ip -o link | grep -c ': egn77@'; ip link del egn77 2>/dev/null
+            }
+            begun 02:00:00:00:00:77; begun 02:00:00:00:00:78
             echo killed anywhere; cni DEL pods b b; killed 11 40 0.5
             for n in b c; do cni ADD pods $n $n; reach $n 203.0.113.11; done; given | wc -l; rows; ip -o link | grep -c ': egn'
-            reach a 203.0.113.10; for n in a b c; do cni DEL pods $n $n; ip netns del $n; done; given; rows; settle 0; gone; finish
+            reach a 203.0.113.10; for n in a b c; do cni DEL pods $n $n; ip netns del $n; done; given; rows
+            egret publish ls | tail -n +2; settle 0; gone; finish
             """#,
             prints: """
                 the same once more
@@ -89,6 +97,9 @@ extension CNITests {
                 a does not reach 203.0.113.11
                 pods/a pods0 policed
                 pods/b pods0 policed
+                a link that somebody had begun, and one that only has its name
+                0
+                1
                 killed anywhere
                 b does not reach 203.0.113.11
                 c does not reach 203.0.113.11

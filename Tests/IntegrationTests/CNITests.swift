@@ -45,14 +45,19 @@ struct CNITests {
               "labels": { "app": "job" }, $1 }] }
             X
             }
-            # Adds and deletes b and c, and kills each call on its way: from a seed, so often, after so many seconds at the most.
+            # Adds and deletes b and c, with a port each, and kills each call on its way: from a seed, so often, after so many
+            # seconds at the most.
             killed() { python3 - "$@" <<'X'
-            import os, random, signal, subprocess, sys, time
+            import json, os, random, signal, subprocess, sys, time
+            def given(name):
+                port = {"hostPort": 8090 + "bc".index(name), "containerPort": 80}
+                return json.dumps({"runtimeConfig": {"portMappings": [port]}})
             random.seed(int(sys.argv[1]))
             for turn in range(int(sys.argv[2])):
                 name = "bc"[turn % 2]
                 command = "ADD" if random.random() < 0.7 else "DEL"
-                p = subprocess.Popen(["setsid", "python3", "runtime.py", command, "pods", name, name], stderr=subprocess.DEVNULL)
+                call = ["setsid", "python3", "runtime.py", command, "pods", name, name, given(name)]
+                p = subprocess.Popen(call, stderr=subprocess.DEVNULL)
                 time.sleep(random.uniform(0.03, float(sys.argv[3]))); os.killpg(p.pid, signal.SIGKILL) if p.poll() is None else None; p.wait()
             X
             }

@@ -86,6 +86,72 @@ struct LinkLookupTests {
         }
     }
 
+    @Test("bridges' ports, and they alone, are told as they are, also those whose other ends are elsewhere")
+    func bridgePorts() throws {
+        try OwnThread.run {
+            try Namespace.unshare([.network])
+            let elsewhere = try Namespace.current(.network)
+            try Namespace.unshare([.network])
+            try run(
+                """
+                ip link add br0 type bridge; ip link add br1 type bridge
+                for n in a b c; do ip link add v$n type veth peer name p$n; done
+                ip link set va master br0 up; ip link set vb master br1 mtu 1400
+                """)
+            let route = try NetlinkConnection.route()
+            let outer = try #require(InterfaceName("vd"))
+            let inner = try #require(InterfaceName("pd"))
+            try route.request("create link vd") { sequence throws(WireError) in
+                try RouteWire.createVeth(
+                    VethEnd(name: outer, address: .random()), peer: VethEnd(name: inner, address: .random()),
+                    peerNamespace: elsewhere.descriptor.number, mtu: nil, sequence: sequence)
+            }
+            try run("ip link set vd master br1")
+            let links = NetworkLinks(route)
+            let all = try links.all().filter { $0.masterIndex != nil }
+            #expect(all.map(\.name).sorted() == ["va", "vb", "vd"])
+            let ports = try links.bridgePorts()
+            #expect(known(ports) == known(all))
+            // What the kernel need not look for.
+            #expect(ports.allSatisfy { $0.kind == nil && $0.peerNamespaceID == nil })
+        }
+    }
+
+    /// What a list of ports tells of links. Whether they have a carrier may change between two lists.
+    private func known(_ links: [LinkRecord]) -> [LinkRecord] {
+        links.sorted { $0.index < $1.index }.map { link in
+            LinkRecord(
+                index: link.index, name: link.name, address: link.address, peerIndex: link.peerIndex,
+                masterIndex: link.masterIndex, mtu: link.mtu)
+        }
+    }
+
+    @Test("what the host's routes lead to is the same, whoever asks for all links or for those alone")
+    func askedFor() throws {
+        try OwnThread.run {
+            try Namespace.unshare([.network])
+            try run(
+                """
+                # Addresses of the links' own would come later, some before and some after they are asked for.
+                echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode
+                ip link set lo up; ip link add br0 type bridge; ip addr add 10.1.0.1/24 dev br0; ip link set br0 up
+                for n in a b c d; do ip link add v$n type veth peer name p$n; ip link set p$n up; done
+                ip link set va master br0 up; ip link set vb up; ip link set vc mtu 1300 up; ip link set vd up
+                ip addr add fd00:7::1/64 dev vd
+                ip route add 10.2.0.0/24 dev va; ip route add 10.3.0.0/24 dev vb; ip route add default dev vc
+                """)
+            let route = try NetlinkConnection.route()
+            let endpoint = try #require(try NetworkLinks(route).link(named: "vb")).index
+            let all = try HostNetwork(route, besides: ["vb"])
+            let asked = try HostNetwork.asking(route, besides: [endpoint], named: ["vb"])
+            #expect(asked.routedInterfaces == all.routedInterfaces && asked.uplinks == all.uplinks)
+            #expect(asked.routedInterfaces.values.contains { $0.rawValue == "vc" } && asked.uplinks == ["vc"])
+            #expect(asked.addresses == all.addresses)
+            #expect(asked.mtu == 1300 && all.mtu == 1300 && asked.hasIPv6 == all.hasIPv6)
+            #expect(asked.links[endpoint] == nil && all.links[endpoint] == "vb")
+        }
+    }
+
     @Test("what waits of an endpoint's other links passes before the queue goes that it was known by")
     func release() throws {
         try OwnThread.run {

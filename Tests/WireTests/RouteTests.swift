@@ -131,6 +131,15 @@ struct RouteTests {
         #expect(links[0].kind == nil && !links[0].isUp && !links[1].isUp)
     }
 
+    @Test("bridges' ports are asked for by the family alone")
+    func bridgePorts() throws {
+        let messages = try NetlinkMessage.parse(RouteWire.bridgePortsRequest(sequence: 3))
+        let message = try #require(messages.first)
+        // RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, AF_BRIDGE.
+        #expect(messages.count == 1 && message.type == 18 && message.flags == 0x301 && message.sequence == 3)
+        #expect(Array(message.payload) == [7] + [UInt8](repeating: 0, count: 15))
+    }
+
     @Test("addresses are added as ip(8) adds them")
     func addAddress() throws {
         let four = try RouteWire.addAddress(

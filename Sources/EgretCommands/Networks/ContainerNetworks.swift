@@ -170,13 +170,8 @@ public enum ContainerNetworks {
             asked.hardwareAddress = wish.hardwareAddress
             asked.attachment = wish.attachment
             asked.rates = wish.rates.isEmpty ? nil : wish.rates
+            asked.ports = wish.distinctPorts.map { PortWish($0, wish, in: network) }
             try host.connect(asked, to: network.name)
-            do {
-                try publish(wish, in: network, host)
-            } catch {
-                try host.disconnect(.path(wish.namespace), from: network.name)
-                throw error
-            }
         }
         var connection = try connection(wish.attachment, in: network.name, host)
         connection.wasPresent = wasPresent
@@ -379,10 +374,7 @@ public enum ContainerNetworks {
                 && other.targetPort == port.containerPort && other.count == 1
         }
         if isThere { return }
-        try host.publish(
-            PortWish(
-                ports: PortMapping(host: port.hostPort, target: port.containerPort, transport: port.transport),
-                namespace: .path(wish.namespace), network: network.name, hostAddress: port.hostAddress))
+        try host.publish(PortWish(port, wish, in: network))
     }
 
     private static func connection(
@@ -413,5 +405,23 @@ public enum ContainerNetworks {
         endpoint.stage = .removing
         try host.note(endpoint, &record)
         try host.forget(endpoint, &record)
+    }
+}
+
+extension ContainerNetworks.Wish {
+    /// The ports, each once: a runtime may say one twice.
+    var distinctPorts: [ContainerNetworks.Port] {
+        var known: Set<ContainerNetworks.Port> = []
+        return ports.filter { known.insert($0).inserted }
+    }
+}
+
+extension PortWish {
+    fileprivate init(
+        _ port: ContainerNetworks.Port, _ wish: ContainerNetworks.Wish, in network: ContainerNetworks.Network
+    ) {
+        self.init(
+            ports: PortMapping(host: port.hostPort, target: port.containerPort, transport: port.transport),
+            namespace: .path(wish.namespace), network: network.name, hostAddress: port.hostAddress)
     }
 }

@@ -29,6 +29,8 @@ struct EndpointWish {
     var attachment: ContainerAttachment?
     /// How fast its traffic may be.
     var rates: [EndpointRate]?
+    /// Ports that are published with it, all or none.
+    var ports: [PortWish] = []
 }
 
 extension NetworkHost {
@@ -69,14 +71,29 @@ extension NetworkHost {
             stage: .making
         )
         network.endpoints.append(endpoint)
-        try keep(network)
+        // They are noted with the endpoint: the file is written as often as without them.
+        var ports: [NetworkRecord.Port] = []
+        for port in wish.ports { ports.append(try add(port, of: endpoint, to: &network)) }
+        if isNew {
+            try keep(network)
+        } else {
+            // Until its link is there, with its index, nothing else of it is: a note of the link alone will do.
+            try host.state.note(begunLink: endpoint.hostInterface, endpoint.hostHardwareAddress)
+        }
         do {
             if isNew { try create(wish.namespace, for: &endpoint, &network) }
             try attach(&endpoint, wish.namespace, &network)
         } catch {
+            // While its addresses are known.
+            for port in ports { try? withdraw(port, of: network) }
+            let numbers = Swift.Set(ports.map(\.number))
+            network.ports.removeAll { numbers.contains($0.number) }
             network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
             try? takeAway(endpoint, of: network)
             try? keep(network)
+            // One that could not be removed is still known by its note.
+            let link = try? links.link(named: endpoint.hostInterface)
+            if link?.address?.description != endpoint.hostHardwareAddress { try? host.state.forgetBegunLink() }
             throw error
         }
         return endpoint
@@ -107,7 +124,7 @@ extension NetworkHost {
             }
     }
 
-    /// Makes the link of an endpoint that is noted, and its rules.
+    /// Makes the link of an endpoint that is noted, its rules, and those of ports that are noted with it.
     func attach(
         _ endpoint: inout NetworkRecord.Endpoint,
         _ reference: NamespaceReference,
@@ -124,6 +141,7 @@ extension NetworkHost {
             // Noted before there are rules by its number: whoever comes after a crash finds them by it.
             endpoint.hostIndex = index
             try note(endpoint, &network)
+            try host.state.forgetBegunLink()
             // Policies are in force before the link is up.
             try enforcePolicies()
         }
@@ -133,6 +151,10 @@ extension NetworkHost {
         if network.mode == .routed, let name = InterfaceName(endpoint.hostInterface) {
             try host.openForwarding(of: [name], outside)
         }
+        let (owner, ports) = (endpoint.namespace, network.ports)
+        let begun = ports.filter { $0.namespace == owner && $0.stage == .making }
+        if !begun.isEmpty { try install(begun, network) }
+        for place in ports.indices where begun.contains(ports[place]) { network.ports[place].stage = .ready }
         endpoint.stage = .ready
         try note(endpoint, &network)
     }

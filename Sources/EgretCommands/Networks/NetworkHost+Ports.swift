@@ -30,22 +30,7 @@ extension NetworkHost {
         let connection = try connection(of: wish.namespace, in: wish.network)
         var network = connection.network
         try checkSound(network.name)
-        if network.isIsolated {
-            throw NetworkProblem("\(network.name) is isolated: nothing from outside comes in")
-        }
-        let port = NetworkRecord.Port(
-            number: (networks.flatMap(\.ports).map(\.number).max() ?? 0) + 1,
-            namespace: connection.endpoint.namespace,
-            transport: wish.ports.transport,
-            hostAddress: wish.hostAddress,
-            hostPort: wish.ports.host,
-            targetPort: wish.ports.target,
-            count: wish.ports.count,
-            sources: wish.sources,
-            stage: .making
-        )
-        try check(port, network)
-        network.ports.append(port)
+        let port = try add(wish, of: connection.endpoint, to: &network)
         try keep(network)
         do {
             try install([port], network)
@@ -61,6 +46,38 @@ extension NetworkHost {
         }
         try keep(network)
         return (network, connection.endpoint)
+    }
+
+    /// Adds a port that is to be published to what is to be kept of a network. Nothing is made yet.
+    ///
+    /// - Parameters:
+    ///   - wish: The port.
+    ///   - endpoint: Whose it is: one of the network's.
+    ///   - network: The network, with what is not kept yet.
+    /// - Returns: The port.
+    /// - Throws: An error that says why it cannot be published.
+    func add(
+        _ wish: PortWish, of endpoint: NetworkRecord.Endpoint, to network: inout NetworkRecord
+    ) throws -> NetworkRecord.Port {
+        if network.isIsolated {
+            throw NetworkProblem("\(network.name) is isolated: nothing from outside comes in")
+        }
+        let name = network.name
+        let others = networks.filter { $0.name != name }.flatMap(\.ports) + network.ports
+        let port = NetworkRecord.Port(
+            number: (others.map(\.number).max() ?? 0) + 1,
+            namespace: endpoint.namespace,
+            transport: wish.ports.transport,
+            hostAddress: wish.hostAddress,
+            hostPort: wish.ports.host,
+            targetPort: wish.ports.target,
+            count: wish.ports.count,
+            sources: wish.sources,
+            stage: .making
+        )
+        try check(port, network, besides: others)
+        network.ports.append(port)
+        return port
     }
 
     /// Puts the rules of published ports in place.
@@ -81,7 +98,9 @@ extension NetworkHost {
         }
     }
 
-    private func check(_ port: NetworkRecord.Port, _ network: NetworkRecord) throws {
+    private func check(
+        _ port: NetworkRecord.Port, _ network: NetworkRecord, besides others: [NetworkRecord.Port]
+    ) throws {
         if network.published(port).isEmpty {
             throw NetworkProblem(
                 "\(port.namespace) has no address of the family of \(port.hostAddress.map { "\($0)" } ?? "--from")")
@@ -92,7 +111,7 @@ extension NetworkHost {
                 advice: "leave --host-ip out, or name another address of this host")
         }
         try checkReach(of: port, network)
-        for other in networks.flatMap(\.ports) where other.overlaps(port) {
+        for other in others where other.overlaps(port) {
             let option = other.hostAddress.map { " --host-ip \($0)" } ?? ""
             throw NetworkProblem(
                 "\(other.text) is published already, for \(other.namespace)",

@@ -31,6 +31,7 @@ extension NetworkHost {
         for place in networks.indices where networks[place].bootID != bootID {
             for endpoint in networks[place].endpoints.indices { networks[place].endpoints[endpoint].cookie = 0 }
         }
+        try removeBegunLink()
         for name in networks.map(\.name) {
             do {
                 try bringTogether(name, rulesAreRight: isUnchanged, isThorough: isThorough)
@@ -38,6 +39,19 @@ extension NetworkHost {
                 broken[name] = error
             }
         }
+    }
+
+    /// Removes a link that somebody who was killed has made, and has not noted as an endpoint's.
+    private func removeBegunLink() throws {
+        guard let begun = host.state.begunLink else { return }
+        let isNoted = networks.flatMap(\.endpoints).contains { endpoint in
+            endpoint.hostInterface == begun.name && endpoint.hostHardwareAddress == begun.hardwareAddress
+        }
+        if !isNoted {
+            try links.remove(begun.name) { $0.address?.description == begun.hardwareAddress }
+            try forgetSwitches(of: begun.name)
+        }
+        try host.state.forgetBegunLink()
     }
 
     private func bringTogether(_ name: String, rulesAreRight: Bool, isThorough: Bool) throws {
@@ -55,7 +69,7 @@ extension NetworkHost {
     // MARK: - While the machine runs
 
     private func mend(_ network: inout NetworkRecord, rulesAreRight: Bool, isThorough: Bool) throws {
-        let present = try links.all()
+        let present = try presentLinks(of: network)
         let byIndex = Dictionary(present.map { ($0.index, $0) }) { first, _ in first }
         let byName = Dictionary(present.map { ($0.name, $0) }) { first, _ in first }
         for port in network.ports where port.stage != .ready && port.stage != .waiting {
@@ -99,11 +113,28 @@ extension NetworkHost {
         if !leading.isEmpty {
             // The host's uplinks may have come since. To ask for each endpoint's own link takes its time: whoever has switched
             // one off has done so with all of them.
-            let outside = try outside(present)
+            let outside = try outside()
             let wasOff = try host.openForwarding(of: isThorough ? leading : [leading[0]], outside, isAnew: isAnew)
             if wasOff && !isThorough { try host.openForwarding(of: leading, outside) }
         }
         try resume(&network)
+    }
+
+    /// The links of the host that a network's file is about: its bridge, and the host's ends of its endpoints' links; others
+    /// may be among them.
+    ///
+    /// Of a bridge's ports nobody asks where their other ends are, which takes the kernel longer the more namespaces there are.
+    /// Only what is no port any more is asked for by itself.
+    private func presentLinks(of network: NetworkRecord) throws -> [LinkRecord] {
+        if network.mode == .routed { return try links.all() }
+        var present = try links.bridgePorts()
+        if let bridge = try links.link(named: network.name) { present.append(bridge) }
+        let ports = Dictionary(present.map { ($0.index, $0) }) { first, _ in first }
+        for endpoint in network.endpoints where !(ports[endpoint.hostIndex].map(endpoint.isHostEnd) ?? false) {
+            let own = [try links.link(endpoint.hostIndex), try links.link(named: endpoint.hostInterface)]
+            present += own.compactMap(\.self)
+        }
+        return present
     }
 
     /// Whether the namespace of an endpoint is there still, and no other of its name.

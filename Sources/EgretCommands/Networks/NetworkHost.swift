@@ -48,10 +48,14 @@ final class NetworkHost {
 
     /// What the host's network looked like when it was asked for first. Nobody else makes networks as long as this holds the
     /// locks, and whoever needs what was made since asks for it by itself.
-    func outside(_ present: [LinkRecord]? = nil) throws -> HostNetwork {
+    func outside() throws -> HostNetwork {
         if let knownOutside { return knownOutside }
-        let endpoints = networks.flatMap { $0.endpoints.map(\.hostInterface) }
-        let network = try HostNetwork(host.route, links: present, besides: Swift.Set(endpoints))
+        let endpoints = networks.flatMap(\.endpoints)
+        // What is noted of an earlier start of the machine has others' numbers.
+        let present = networks.filter { $0.bootID == bootID }.flatMap(\.endpoints)
+        let network = try HostNetwork.asking(
+            host.route, besides: Swift.Set(present.map(\.hostIndex)),
+            named: Swift.Set(endpoints.map(\.hostInterface)))
         knownOutside = network
         return network
     }

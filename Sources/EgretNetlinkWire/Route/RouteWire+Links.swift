@@ -201,6 +201,20 @@ extension RouteWire {
             writer.putHost(Ifla.extensionMask, Ifla.skipStatistics)
         }
     }
+
+    /// Asks for the ports of all bridges (`RTM_GETLINK` of the family `AF_BRIDGE`).
+    ///
+    /// The answers are links with index, name, flags, hardware address, packet size, bridge, and the other end's index.
+    /// What kind of link it is, and in which namespace its other end is, the kernel does not say, nor look for.
+    ///
+    /// - Parameter sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: `WireError` if it cannot be built.
+    public static func bridgePortsRequest(sequence: UInt32) throws(WireError) -> [UInt8] {
+        try request(RouteMessage.getLink, NetlinkFlag.dump, sequence) { (writer) throws(WireError) in
+            writer.appendLinkHeader(family: SocketFamily.bridge)
+        }
+    }
 }
 
 /// Attribute types of links (`IFLA_*` in `linux/if_link.h`).
@@ -248,8 +262,10 @@ enum Ifla {
 
 extension NetlinkWriter {
     /// `struct ifinfomsg`: family, padding, type, index, flags, change mask.
-    fileprivate mutating func appendLinkHeader(index: UInt32 = 0, flags: UInt32 = 0, change: UInt32 = 0) {
-        append([SocketFamily.unspecified, 0, 0, 0])
+    fileprivate mutating func appendLinkHeader(
+        family: UInt8 = SocketFamily.unspecified, index: UInt32 = 0, flags: UInt32 = 0, change: UInt32 = 0
+    ) {
+        append([family, 0, 0, 0])
         appendHost(index)
         appendHost(flags)
         appendHost(change)
