@@ -168,11 +168,22 @@ extension NameBench {
                     c, _ = t.accept()
                     q = c.recv(2048)[2:]
                     kind = q[13:13 + q[12]].lower()
+                    if kind in (b"silent", b"garbage"):
+                        c.close()
+                        continue
                     a = (miss(q, kind) if misses(q, kind)
                         else failure(q, kind) if kind in failures else answer(q, lower=True))
                     c.sendall(struct.pack(">H", len(a)) + a)
                     c.close()
             threading.Thread(target=streams, daemon=True).start()
+            import queue, time
+            late = queue.Queue()
+            def later():
+                while True:
+                    at, a, peer = late.get()
+                    time.sleep(max(0, at - time.monotonic()))
+                    s.sendto(a, peer)
+            threading.Thread(target=later, daemon=True).start()
             seen = set()
             while True:
                 q, peer = s.recvfrom(4096)
@@ -197,8 +208,10 @@ extension NameBench {
                 elif misses(q, kind): s.sendto(miss(q, kind), peer)
                 elif kind in failures: s.sendto(failure(q, kind), peer)
                 elif kind == b"lower": s.sendto(answer(q, evil, lower=True), peer)
-                elif kind == b"silent": pass
+                elif kind in (b"silent", b"streams"): pass
+                elif kind == b"late": late.put((time.monotonic() + 0.6, answer(q), peer))
                 elif kind == b"once":
+                    print("id", q[:2].hex(), flush=True)
                     if kind in seen: s.sendto(answer(q), peer)
                     seen.add(kind)
                 elif kind == b"garbage": s.sendto(b"\\0" * 40, peer); s.sendto(answer(q)[:-2], peer)

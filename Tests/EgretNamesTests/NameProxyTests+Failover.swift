@@ -106,13 +106,14 @@ extension NameProxyTests {
         }
         var asked: [Substring] { bench.serverOutput.split(separator: "\n").filter { $0.hasPrefix("asked") } }
         try resolve(NameProxyTests.elsewhere, "silent.example.test")
-        #expect(asked == ["asked silent"])
+        // Once, and once more as if it were lost.
+        #expect(asked == ["asked silent", "asked silent"])
         try resolve(NameProxyTests.elsewhere, "silent.example.test")
         try resolve(NameProxyTests.elsewhere, "www.example.test")
-        #expect(asked == ["asked silent"])
+        #expect(asked.count == 2)
         // The client asks it itself, and nobody else is asked instead.
         try resolve(NameBench.liar, "meant.example.test")
-        #expect(asked == ["asked silent", "asked meant"])
+        #expect(asked == ["asked silent", "asked silent", "asked meant"])
     }
 
     @Test("a server over TLS that cannot be asked is told of, also where another answers")

@@ -74,6 +74,13 @@ struct PendingQuestion {
     /// The server whose turn it is.
     var server: NameServer { servers[turn] }
 
+    /// Whether its server has not been asked before: what is lost on the way there is sent once more.
+    var isFirstVisit: Bool { attempt < servers.count }
+
+    /// Whether its server has had three datagrams of it: more are not sent (RFC 9520, section 3.1), but it may be that no
+    /// datagrams reach it.
+    var hasSentEnoughDatagrams: Bool { attempt >= 2 * servers.count }
+
     /// Gives the turn to the next server that has not failed; it may be the same one again.
     ///
     /// A server that says nothing is asked three times at most (RFC 9520, section 3.1); of several, each once as far as
@@ -151,9 +158,11 @@ enum ProxyLimits {
     static let payloadSize: UInt16 = 1_232
     /// How long a server has for an answer, in milliseconds, before the next is asked.
     static let attemptMilliseconds: UInt64 = 2_000
-    /// How often a question is sent.
+    /// After how many milliseconds without an answer a datagram is taken for lost, and sent once more.
+    static let lossMilliseconds: UInt64 = 400
+    /// How often a server is asked.
     static let attempts = 3
-    /// How often it is sent where more servers than that are configured, of which some fail at once.
+    /// How often servers are asked where more than that are configured, of which some fail at once.
     static let attemptsOfMany = 8
     /// How long servers are asked, in milliseconds: no attempt begins later.
     static let patienceMilliseconds = attemptMilliseconds * UInt64(attempts)

@@ -18,6 +18,7 @@ extension ProxyLoop {
             question.extended != nil && question.plainServer != server && !plainServers.contains(server, now: now)
         var overStream = server.transport == .tcp || question.isOverStream
         if case .stream = question.client { overStream = true }
+        if question.hasSentEnoughDatagrams { overStream = true }
         let isSent: Bool
         if server.isEncrypted {
             isSent = startEncrypted(&question, id, server)
@@ -34,7 +35,10 @@ extension ProxyLoop {
             if isOtherLeft, question.passOn(now: now) { return start(question, id) }
         }
         pending[id] = question
-        deadlines.append((question.deadline, id))
+        deadlines.append(id, at: question.deadline)
+        if question.isFirstVisit, case .port = sources[question.upstream] {
+            losses.append(id, at: now + ProxyLimits.lossMilliseconds)
+        }
     }
 
     /// By which way a server is asked; `nil` if none may be taken.
@@ -59,7 +63,7 @@ extension ProxyLoop {
         // Ids of one port differ.
         repeat {
             question.sentID = UInt16(truncatingIfNeeded: random.next())
-        } while port.waiting[question.sentID] != nil
+        } while port.waiting[question.sentID] != nil || port.repeated.contains(question.sentID)
         question.upstream = port.token
         port.usesLeft -= 1
         port.lastUse = now
@@ -136,7 +140,9 @@ extension ProxyLoop {
                 // The server's host says that nobody listens: no answer will come to what waits here.
                 return failAll(port)
             }
-            let id = bytes.count >= 12 ? port.waiting[UInt16(bytes[0]) << 8 | UInt16(bytes[1])] : nil
+            let sentID = bytes.count >= 12 ? UInt16(bytes[0]) << 8 | UInt16(bytes[1]) : nil
+            let id = sentID.flatMap { port.waiting[$0] }
+            if id == nil, let sentID, port.repeated.remove(sentID) != nil { continue }
             if let id, take(bytes, id, isOverStream: false) {
                 closeIfDone(port)
                 continue
@@ -224,21 +230,28 @@ extension ProxyLoop {
         refuse(question, .serverFailure, extendedError: 22)
     }
 
+    /// Sends datagrams once more that are not answered: as they were, from the same port, so that either answer will do.
+    func repeatLost() {
+        while let id = losses.next(dueBy: now) {
+            // It may have been asked anew meanwhile.
+            guard let question = pending[id], question.isFirstVisit,
+                question.deadline <= now + ProxyLimits.attemptMilliseconds - ProxyLimits.lossMilliseconds,
+                case .port(let port) = sources[question.upstream], isCurrent(question)
+            else { continue }
+            port.repeated.insert(question.sentID)
+            _ = try? port.socket.send(question.query()[...])
+        }
+    }
+
     /// Asks those again whose time is over.
     func expireAttempts() {
-        while firstDeadline < deadlines.count, deadlines[firstDeadline].at <= now {
-            let (at, id) = deadlines[firstDeadline]
-            firstDeadline += 1
-            guard let question = pending[id], question.deadline == at else { continue }
+        while let id = deadlines.next(dueBy: now) {
+            guard let question = pending[id], question.deadline <= now else { continue }
             if question.servers.count > 1 {
-                let since = at - ProxyLimits.attemptMilliseconds
+                let since = question.deadline - ProxyLimits.attemptMilliseconds
                 silentServers.noteSilence(of: question.server, since: since, now: now)
             }
             nextAttempt(id)
-        }
-        if firstDeadline == deadlines.count {
-            deadlines.removeAll(keepingCapacity: true)
-            firstDeadline = 0
         }
     }
 }

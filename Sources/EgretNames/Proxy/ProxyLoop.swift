@@ -64,9 +64,10 @@ final class ProxyLoop {
     var nextQuestion: UInt64 = 1
     /// How many questions of endpoints are passed on and not answered.
     var questionCounts = OwnerCounts(most: ProxyLimits.pendingQuestions)
-    /// Questions in the order of their deadlines: every attempt has the same time.
-    var deadlines: [(at: UInt64, question: UInt64)] = []
-    var firstDeadline = 0
+    /// Questions and when their attempts end: every attempt has the same time.
+    var deadlines = Agenda()
+    /// Questions and when their datagrams are taken for lost.
+    var losses = Agenda()
     /// The servers that were silent of late, of those that stand for each other.
     var silentServers: SilentServers
     /// The servers that are asked without EDNS.
@@ -154,6 +155,7 @@ final class ProxyLoop {
             handle(events)
             takeEncrypted()
             flush()
+            repeatLost()
             expireAttempts()
             if now >= nextTick {
                 nextTick = now + 1_000
@@ -264,10 +266,9 @@ final class ProxyLoop {
         return timeToDeadline.map { Int32(clamping: min($0, 1_000)) } ?? (isIdle ? -1 : 1_000)
     }
 
-    /// How long it is until the next question's time is over; `nil` if none waits.
+    /// How long it is until something is due about a question, in milliseconds; `nil` if none waits.
     private var timeToDeadline: UInt64? {
-        guard firstDeadline < deadlines.count else { return nil }
-        let at = deadlines[firstDeadline].at
+        guard let at = [deadlines.first, losses.first].compactMap(\.self).min() else { return nil }
         return at <= now ? 0 : at - now
     }
 
@@ -368,10 +369,6 @@ final class ProxyLoop {
         retireIdlePorts()
         for stream in clients.values where stream.waiting == 0 && now >= stream.lastUse + ProxyLimits.idleMilliseconds {
             close(stream)
-        }
-        if firstDeadline > 4_096 || firstDeadline == deadlines.count {
-            deadlines.removeFirst(firstDeadline)
-            firstDeadline = 0
         }
     }
 }

@@ -26,6 +26,8 @@ final class UpstreamPort {
     var strays = 0
     /// The waiting questions, by the id under which they went out.
     var waiting: [UInt16: UInt64] = [:]
+    /// The ids under which a datagram went out twice: a second answer may come.
+    var repeated: Set<UInt16> = []
 
     init(_ place: UpstreamPlace, of owner: NameOwner, token: UInt64, now: UInt64) throws(LinuxError) {
         socket = try InternetSocket.datagrams(to: place.server, mark: place.mark)
