@@ -182,8 +182,8 @@ struct NameProxyTests {
             u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.settimeout(5)
             for i in range(480):
                 label = b"n%d" % i
-                name = b"\4late" + bytes([len(label)]) + label + b"\7example\4test\0"
-                u.sendto(struct.pack(">HHHHHH", i, 0x100, 1, 0, 0, 0) + name + b"\0\1\0\1", ("\(NameBench.liar)", 53))
+                name = b"\\4late" + bytes([len(label)]) + label + b"\\7example\\4test\\0"
+                u.sendto(struct.pack(">HHHHHH", i, 0x100, 1, 0, 0, 0) + name + b"\\0\\1\\0\\1", ("\(NameBench.liar)", 53))
             print(sum(u.recv(512)[3] & 15 == 0 for i in range(480)))
             """)
         #expect(try bench.onClient(["python3", program]).standardOutput == "480\n")
