@@ -76,6 +76,15 @@ void egret_return_free_memory(void) {
     malloc_trim(0);
 #endif
 }
+
+void egret_limit_arenas(int32_t count) {
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, count);
+#else
+    (void)count;
+#endif
+}
+
 struct build_id {
     uint8_t *bytes;
     size_t room, count;

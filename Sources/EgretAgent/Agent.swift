@@ -42,6 +42,8 @@ public actor Agent {
     }
     /// Whether the agent has done something since it last gave memory back that takes much for a while.
     var hasWorked = false
+    /// Whether memory is to be given back once more, though nothing was done since it last was.
+    var returnsMore = false
     var lastReturn: Int64 = 0
     /// Why the kernel is not where it should be; `nil` if it is.
     var problem: String?

@@ -48,6 +48,8 @@ public enum AgentDaemon {
     ///   - log: Takes lines for whoever runs the agent; called on any thread.
     /// - Throws: An error that says why the agent cannot start. The kernel is then as it was.
     public static func run(_ options: Options, log: @escaping @Sendable (String) -> Void) throws {
+        // Before there are threads, each of which would get a heap of its own.
+        CurrentProcess.limitHeaps(to: 2)
         let manager = ServiceManager()
         let (signals, (process, server, listeners)) = try start(options, manager, log)
         manager.ready("in force")

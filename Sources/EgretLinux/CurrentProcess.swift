@@ -60,6 +60,12 @@ public enum CurrentProcess {
     /// Gives memory that is free back to the kernel, also what lies between memory in use: the C library keeps that.
     public static func returnFreeMemory() { egret_return_free_memory() }
 
+    /// Has the threads share a few heaps: the C library gives each thread one of its own, up to eight for each processor, and what
+    /// is free in one is of no use to another. To be called before there are threads.
+    ///
+    /// - Parameter count: How many heaps there are at most.
+    public static func limitHeaps(to count: Int32) { egret_limit_arenas(count) }
+
     /// The digest of its contents that the linker has put into this process's program (`NT_GNU_BUILD_ID`); `nil` if there is none.
     ///
     /// Copies of a program have the same one, stripped or not, and no two builds do.

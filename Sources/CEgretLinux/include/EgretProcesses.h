@@ -137,6 +137,8 @@ int32_t egret_parent_process(void);
 _Noreturn void egret_exit(int32_t code);
 /// Gives the kernel back the pages that the C library's allocator keeps free: malloc_trim(3). Musl keeps few.
 void egret_return_free_memory(void);
+/// Has the threads of this process share so many heaps of the C library's allocator: mallopt(3), M_ARENA_MAX. Musl has one.
+void egret_limit_arenas(int32_t count);
 /// The digest that the linker has put into this process's program (NT_GNU_BUILD_ID): how many bytes, 0 if there is none that fits.
 int32_t egret_build_id(uint8_t *bytes, size_t room);
 int32_t egret_process_group(void);
