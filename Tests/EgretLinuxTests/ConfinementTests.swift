@@ -87,29 +87,4 @@ struct ConfinementTests {
     func allowed(_ code: String) throws {
         #expect(try attempt(code) == "ok")
     }
-
-    @Test("a process confines itself with all its threads, and can still end")
-    func ownProcess() async {
-        await #expect(processExitsWith: .exitCode(7)) {
-            let (read, write) = try Descriptor.pipe()
-            try CurrentProcess.confine(by: .passing(by: CurrentProcess.identifier))
-            do throws(LinuxError) {
-                _ = try File.read("/etc/hostname")
-                CurrentProcess.end(with: 1)
-            } catch {
-                guard error.errno == .notPermitted else { CurrentProcess.end(with: 2) }
-            }
-            try write.write([42])
-            guard try read.read(upTo: 1) == [42] else { CurrentProcess.end(with: 3) }
-            CurrentProcess.end(with: 7)
-        }
-    }
-
-    @Test("a process that is confined aborts by a signal to itself")
-    func abort() async {
-        await #expect(processExitsWith: .signal(6)) {
-            try CurrentProcess.confine(by: .passing(by: CurrentProcess.identifier))
-            try CurrentProcess.sendToThread(Signal(rawValue: 6), CurrentProcess.thread)
-        }
-    }
 }

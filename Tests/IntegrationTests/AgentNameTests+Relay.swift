@@ -88,7 +88,8 @@ extension AgentNameTests {
             fetch() { inside a curl -sk -m 60 --limit-rate 4M https://www.example.test/bytes/$1 | wc -c >$2; }
             relay() { pgrep -f '^egret-relay$' -P $agent; }
             fetch 100000000 first & first=$!
-            sleep 1; former=$(relay); kill -9 $former; wait $first; [ $(cat first) -lt 100000000 ] && echo the first ended
+            sleep 1; former=$(relay); awk '/^(Seccomp_filters|CapEff|NoNewPrivs)/ { print $1, $2 }' /proc/$former/status
+            kill -9 $former; wait $first; [ $(cat first) -lt 100000000 ] && echo the first ended
             for i in {1..100}; do [ -n "$(relay)" ] && [ "$(relay)" != $former ] && break; sleep 0.05; done
             grep -c 'connections to names go on with this process alone' log
             fetch 20000000 second & second=$!
@@ -96,6 +97,9 @@ extension AgentNameTests {
             start; get a https://www.example.test; finish
             """,
             prints: """
+                CapEff: 0000000000000000
+                NoNewPrivs: 1
+                Seccomp_filters: 2
                 the first ended
                 1
                 20000000
