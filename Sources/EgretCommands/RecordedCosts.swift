@@ -49,9 +49,10 @@ struct RecordedCosts: Encodable {
             if !passes { wouldBeRefused = (wouldBeRefused ?? 0) + 1 }
             for direction in TrafficDirection.allCases {
                 let amount = direction == .egress ? line.sent : line.received
+                let icmpType = flow.messageType(of: direction)
                 for (place, list) in lists.enumerated() {
                     let found = list.entry(
-                        for: flow.destination, flow.protocol, port: flow.destinationPort, icmpType: flow.icmpType,
+                        for: flow.destination, flow.protocol, port: flow.destinationPort, icmpType: icmpType,
                         name: name, direction, groups: named)
                     guard let entry = found else { continue }
                     before.add(amount?.bytes ?? 0, to: entry, of: place)
@@ -143,6 +144,14 @@ struct RecordedCosts: Encodable {
             cells += [RoundedBytes.text(bytes), money(cost)]
         }
         return cells.map(\.withVisibleControls)
+    }
+}
+
+extension Flow {
+    /// The ICMP type of what was sent, or of what came back: the kernel counts every packet by its own.
+    fileprivate func messageType(of direction: TrafficDirection) -> UInt8? {
+        guard direction == .ingress else { return icmpType }
+        return icmpType.flatMap { ICMPTypeName.answer(to: $0, for: self.protocol) }
     }
 }
 

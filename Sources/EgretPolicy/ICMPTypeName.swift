@@ -43,4 +43,20 @@ public enum ICMPTypeName {
     public static func name(of type: UInt8, for protocol: IPProtocol) -> String? {
         names(for: `protocol`).first { $0.type == type }?.name
     }
+
+    /// The type of the messages that answer those of a type, as connection tracking knows them.
+    ///
+    /// Connection tracking takes no other messages for a connection's. ICMPv6 139 and 140 are node information (RFC 4620).
+    ///
+    /// - Parameters:
+    ///   - type: The type of what was sent.
+    ///   - protocol: ICMP or ICMPv6.
+    /// - Returns: The answers' type; `nil` where nothing answers, or the protocol is another.
+    package static func answer(to type: UInt8, for protocol: IPProtocol) -> UInt8? {
+        switch (`protocol`, type) {
+        case (.icmp, 8): 0
+        case (.icmp, 13), (.icmp, 15), (.icmp, 17), (.icmpv6, 128), (.icmpv6, 139): type + 1
+        default: nil
+        }
+    }
 }

@@ -151,6 +151,42 @@ struct CostTests {
         #expect(wrong.status == 2 && wrong.standardError.contains("\"nowhere\", \"0/tcp\" is no destination"))
     }
 
+    @Test("what answers a request is priced by its own ICMP type, as the agent counts packets")
+    func icmpAnswers() throws {
+        func line(_ destination: String, _ service: String, sent: Int, received: Int) -> String {
+            """
+            { "destination": "\(destination)", "service": "\(service)",
+              "sent": { "bytes": \(sent)000000000 }, "received": { "bytes": \(received)000000000 } }
+            """
+        }
+        let lines = [
+            line("203.0.113.10", "icmp/8", sent: 1, received: 2),
+            line("2001:db8::1", "icmpv6/128", sent: 1, received: 1),
+            line("203.0.113.10", "icmp", sent: 1, received: 1),
+        ]
+        let output = try cost(
+            report: """
+                { "version": 1, "lostConnections": false, "omittedDestinations": 0, "refused": [],
+                  "reached": [\(lines.joined(separator: ", "))] }
+                """,
+            prices: """
+                apiVersion: egret.dev/v1
+                kind: PriceList
+                metadata: { name: cloud }
+                spec:
+                  prices:
+                  - { name: pings, ports: [icmp/echo-request], direction: both, price: 1 USD/GB }
+                  - { name: answers, ports: [icmp/echo-reply, icmpv6/echo-reply], direction: both, price: 2 USD/GB }
+                  - { name: rest, direction: both, price: 0.5 USD/GB }
+
+                """)
+        #expect(
+            rows(output) == [
+                "PRICE LIST DESTINATION BYTES COST", "cloud pings 1.00 GB 1.00 USD", "cloud answers 3.00 GB 6.00 USD",
+                "cloud rest 3.00 GB 1.50 USD", "cloud all 7.00 GB 8.50 USD",
+            ], "\(output)")
+    }
+
     @Test("doubts about prices are told of, and a list that is not here")
     func doubts() throws {
         let text = """

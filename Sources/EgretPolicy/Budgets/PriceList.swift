@@ -102,7 +102,8 @@ public struct PriceList: Hashable, Sendable {
     ///   - address: The far side's address.
     ///   - proto: The packets' protocol.
     ///   - port: The far side's port; `nil` for a protocol that has none.
-    ///   - icmpType: The packets' type; `nil` for another protocol than ICMP and ICMPv6.
+    ///   - icmpType: The type of the packets in this direction, which is another for a request than for its answer; `nil` for
+    ///     another protocol than ICMP and ICMPv6.
     ///   - name: The name that the far side was reached by; `nil` for none.
     ///   - direction: Whether packets go there or come from there.
     ///   - groups: The groups that entries name.
