@@ -589,6 +589,54 @@ struct NameServiceTests {
         #expect(known.isEmpty)
     }
 
+    @Test("limits for names that come later know where open connections by such names go")
+    func laterLimits() throws {
+        let limit = TrafficLimit(
+            direction: .egress, domains: [try DomainPattern.parse("*.example.test")], connections: 5, policy: "p")
+        let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("*.example.test")])
+        let member = NameMember(
+            slot: 0, link: "veth0#4", addresses: [NameServiceTests.first],
+            generation: try #require(Generation(rawValue: 7)), policies: NameServiceTests.policies(rule))
+        let limited = LimitProgram.Member(
+            number: 0, linkIndex: 4, attachment: .link(try #require(InterfaceName("veth0")), index: 4),
+            addresses: [NameServiceTests.first], network: "n", limits: [limit], groups: [:])
+        let program = LimitProgram([limited], logGroup: 7)
+        let set = try #require(program.namedSets.map { $0.set }.first { $0.family == .ipv4 }?.name)
+        let made = try runProgram([
+            "nft",
+            "add table inet egret-limits; add set inet egret-limits \(set) { type ipv4_addr; flags dynamic,timeout; };",
+        ])
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", "egret-limits"]) }
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
+        try service.start()
+        defer { service.end() }
+        let change = NameChange(members: [member])
+        service.change(change) { _ in }
+        func attempt(_ name: String, _ host: UInt8, rules: [Int] = [0]) -> ConnectionAttempt {
+            ConnectionAttempt(
+                source: SocketAddress(NameServiceTests.first, port: 40_000),
+                destination: SocketAddress(.v4(IPv4Address(203, 0, 113, host)), port: 443),
+                speech: .name(SpokenName(name, .tls)), rules: rules)
+        }
+        let event = service.connectionHooks.event
+        let ended = attempt("c.example.test", 12)
+        event(0, .relayed(attempt("a.example.test", 10)))
+        event(0, .relayed(attempt("b.example.test", 11, rules: [])))
+        event(0, .relayed(ended))
+        event(0, .relayed(attempt("other.test", 13)))
+        event(1, .relayed(attempt("a.example.test", 14)))
+        event(0, .ended(ended, nil))
+        // No answer is held any more: by connections alone the limit knows the address.
+        #expect(service.registry.holdings(of: 0, now: EgretLinux.BootClock.milliseconds).isEmpty)
+        try service.changeLimits(to: program, of: [limited]) { [] }
+        #expect(try addresses(in: set) == ["203.0.113.10"])
+        _ = try runProgram(["nft", "flush set inet egret-limits \(set)"])
+        try service.change(change) { _ in try service.fillLimits(for: change) }
+        #expect(try addresses(in: set) == ["203.0.113.10"])
+    }
+
     /// The sets of flows of two programs that have some, each with the ports of its flows' clients.
     private func flowPorts() throws -> [String: [Int]] {
         var ports: [String: [Int]] = [:]

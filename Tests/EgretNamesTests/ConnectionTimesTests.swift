@@ -5,6 +5,7 @@ import EgretAddressing
 import EgretGreetingWire
 import EgretLinux
 import EgretNames
+import EgretPolicy
 import Synchronization
 import Testing
 
@@ -41,5 +42,33 @@ struct ConnectionTimesTests {
         #expect(times.beginning(of: web, of: 1) == 100)
         times.noteJudgement(of: web, of: 1)
         #expect(times.beginning(of: web, of: 1) == 500)
+    }
+
+    @Test("open connections are known by the names that let them out, and by no name that was only said")
+    func names() throws {
+        let times = ConnectionTimes(now: { 100 })
+        func address(_ host: UInt8) -> IPAddress { .v4(IPv4Address(203, 0, 113, host)) }
+        func attempt(
+            _ host: UInt8, port: UInt16 = 443, _ speech: ConnectionAttempt.Speech, rules: [Int] = [0],
+            names: Set<DomainName> = []
+        ) -> ConnectionAttempt {
+            ConnectionAttempt(
+                source: SocketAddress(.v4(IPv4Address(192, 0, 2, 10)), port: 40_000),
+                destination: SocketAddress(address(host), port: port), speech: speech, rules: rules, names: names)
+        }
+        func said(_ name: String) -> ConnectionAttempt.Speech { .name(SpokenName(name, .tls)) }
+        let (a, b) = (try DomainName.parse("a.example.test"), try DomainName.parse("b.example.test"))
+        let ended = attempt(12, said("a.example.test"))
+        times.note(.relayed(attempt(10, said("A.example.test"))), of: 1)
+        times.note(.relayed(attempt(10, port: 993, .nothing(.otherProtocol), names: [a, b])), of: 1)
+        times.note(.relayed(attempt(11, said("b.example.test"), rules: [])), of: 1)
+        times.note(.relayed(ended), of: 1)
+        times.resume(attempt(13, said("b.example.test")), of: 2, since: 50)
+        let before: [Int: [IPAddress: Set<DomainName>]] = [1: [address(10): [a, b], address(12): [a]]]
+        #expect(times.names(of: [1]) == before)
+        times.note(.ended(ended, nil), of: 1)
+        let after: [Int: [IPAddress: Set<DomainName>]] = [1: [address(10): [a, b]], 2: [address(13): [b]]]
+        #expect(times.names(of: [1, 2, 3]) == after)
+        #expect(times.names(of: []).isEmpty)
     }
 }

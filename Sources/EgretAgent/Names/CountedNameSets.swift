@@ -224,14 +224,13 @@ extension NameService {
         _ links: Swift.Set<String>, of user: CountedNameSets.User, _ counted: CountedNameSets
     ) throws {
         if links.isEmpty { return }
-        let now = EgretLinux.BootClock.milliseconds
         let known = state.withLock { state in
             state.entries.values.map(\.member).filter { links.contains($0.link) }
         }
         var failure: (any Error)?
-        for member in known {
+        for (link, holdings) in countedHoldings(of: known) {
             do {
-                try counted.fill(registry.holdings(of: member.slot, now: now), of: user, link: member.link)
+                try counted.fill(holdings, of: user, link: link)
             } catch {
                 // A set that is full keeps nothing from others'.
                 if failure == nil { failure = error }
@@ -247,9 +246,28 @@ extension NameService {
     /// - Throws: An error of the kernel's: the limits would not hold.
     func fillLimits(for change: NameChange) throws {
         guard let counted = proxies.withLock({ $0?.counted }), !counted.isUnused(by: .limits) else { return }
+        for (link, holdings) in countedHoldings(of: change.members) {
+            try counted.fill(holdings, of: .limits, link: link)
+        }
+    }
+
+    /// What sets of names that are new are to know: what endpoints hold by answers that last, and where their open connections
+    /// by name go, which may be older than that.
+    ///
+    /// - Parameter members: The endpoints.
+    /// - Returns: By link, what it holds.
+    private func countedHoldings(of members: [NameMember]) -> [(link: String, holdings: [NameHolding])] {
         let now = EgretLinux.BootClock.milliseconds
-        for member in change.members {
-            try counted.fill(registry.holdings(of: member.slot, now: now), of: .limits, link: member.link)
+        let open = times.names(of: Swift.Set(members.map(\.slot)))
+        return members.map { member in
+            var holdings = registry.holdings(of: member.slot, now: now)
+            for (address, names) in open[member.slot] ?? [:] {
+                for name in names {
+                    guard let name = try? DNSName(labels: name.labels.map(\.utf8)) else { continue }
+                    holdings.append(NameHolding(name: name, address: address, until: now, isCounted: true))
+                }
+            }
+            return (link: member.link, holdings: holdings)
         }
     }
 }

@@ -41,6 +41,15 @@ public struct ConnectionAttempt: Hashable, Sendable {
         self.names = names
         self.transport = transport
     }
+
+    /// The names that the endpoint had resolved to the address when the connection began, as far as its rules were about them.
+    ///
+    /// A name that was said where an address, and no name, let the connection out is none: anything can be said.
+    public var heldNames: Swift.Set<DomainName> {
+        guard case .name(let spoken) = speech else { return names }
+        guard !rules.isEmpty, let name = DomainName(ascii: spoken.name) else { return [] }
+        return [name]
+    }
 }
 
 /// Something that whoever watches an endpoint's connections should know.

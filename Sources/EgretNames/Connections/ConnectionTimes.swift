@@ -1,10 +1,13 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+public import EgretAddressing
 import EgretLinux
+public import EgretPolicy
 import Synchronization
 
-/// When open connections were let through: rules whose schedules drain hold for them as they did then.
+/// When open connections were let through: rules whose schedules drain hold for them as they did then. And by which names:
+/// what counts by names knows them so, however long ago their answers were.
 public final class ConnectionTimes: Sendable {
     /// A client may have connections to several destinations from one port.
     private struct Place: Hashable {
@@ -19,7 +22,12 @@ public final class ConnectionTimes: Sendable {
         }
     }
 
-    private let moments = Mutex<[Place: Int64]>([:])
+    private struct Beginning {
+        var moment: Int64
+        var names: Swift.Set<DomainName>
+    }
+
+    private let open = Mutex<[Place: Beginning]>([:])
     private let now: @Sendable () -> Int64
 
     /// Begins without any connection.
@@ -36,7 +44,7 @@ public final class ConnectionTimes: Sendable {
         switch event {
         case .relayed(let attempt): noteJudgement(of: attempt, of: endpoint)
         case .ended(let attempt, _):
-            moments.withLock { _ = $0.removeValue(forKey: Place(endpoint, attempt)) }
+            open.withLock { _ = $0.removeValue(forKey: Place(endpoint, attempt)) }
         case .passed, .refused, .denied, .notHeld, .unreachable, .limited: break
         }
     }
@@ -47,8 +55,7 @@ public final class ConnectionTimes: Sendable {
     ///   - attempt: How it began.
     ///   - endpoint: Whose connection it is.
     public func noteJudgement(of attempt: ConnectionAttempt, of endpoint: Int) {
-        let time = now()
-        moments.withLock { $0[Place(endpoint, attempt)] = time }
+        note(attempt, of: endpoint, since: now())
     }
 
     /// Takes over when a connection was judged that a former process has let through.
@@ -58,8 +65,12 @@ public final class ConnectionTimes: Sendable {
     ///   - endpoint: Whose connection it is.
     ///   - moment: When, in seconds since 1970; `nil` if nobody has noted that: then it was now.
     public func resume(_ attempt: ConnectionAttempt, of endpoint: Int, since moment: Int64?) {
-        let moment = moment ?? now()
-        moments.withLock { $0[Place(endpoint, attempt)] = moment }
+        note(attempt, of: endpoint, since: moment ?? now())
+    }
+
+    private func note(_ attempt: ConnectionAttempt, of endpoint: Int, since moment: Int64) {
+        let beginning = Beginning(moment: moment, names: attempt.heldNames)
+        open.withLock { $0[Place(endpoint, attempt)] = beginning }
     }
 
     /// When an open connection was let through.
@@ -69,6 +80,22 @@ public final class ConnectionTimes: Sendable {
     ///   - endpoint: Whose connection it is.
     /// - Returns: The time, in seconds since 1970; `nil` for a connection that is not known.
     public func beginning(of attempt: ConnectionAttempt, of endpoint: Int) -> Int64? {
-        moments.withLock { $0[Place(endpoint, attempt)] }
+        open.withLock { $0[Place(endpoint, attempt)]?.moment }
+    }
+
+    /// Where open connections of some endpoints go, and by which names they were let through.
+    ///
+    /// - Parameter endpoints: The endpoints.
+    /// - Returns: By endpoint, the names of each address; nothing of connections that no name let out.
+    /// - Complexity: O(*n*) in the number of all open connections.
+    public func names(of endpoints: Swift.Set<Int>) -> [Int: [IPAddress: Swift.Set<DomainName>]] {
+        var found: [Int: [IPAddress: Swift.Set<DomainName>]] = [:]
+        open.withLock { open in
+            for (place, beginning) in open where !beginning.names.isEmpty && endpoints.contains(place.endpoint) {
+                found[place.endpoint, default: [:]][place.destination.address, default: []]
+                    .formUnion(beginning.names)
+            }
+        }
+        return found
     }
 }
