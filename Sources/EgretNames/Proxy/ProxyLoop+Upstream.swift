@@ -23,6 +23,11 @@ extension ProxyLoop {
         if server.isEncrypted {
             isSent = startEncrypted(&question, id, server)
         } else if let place = place(of: server.address, for: question, overStream: overStream) {
+            guard overStream || paces.admits(id, of: question.owner, to: server.address, now: now) else {
+                question.upstream = 0
+                pending[id] = question
+                return deadlines.append(id, at: question.deadline)
+            }
             isSent = overStream ? startStream(&question, id, place) : startDatagram(&question, id, place)
         } else {
             isSent = false
@@ -36,9 +41,37 @@ extension ProxyLoop {
         }
         pending[id] = question
         deadlines.append(id, at: question.deadline)
-        if question.isFirstVisit, case .port = sources[question.upstream] {
-            losses.append(id, at: now + ProxyLimits.lossMilliseconds)
+        expectLoss(of: question, id)
+    }
+
+    private func expectLoss(of question: PendingQuestion, _ id: UInt64) {
+        guard question.isFirstVisit, case .port = sources[question.upstream] else { return }
+        losses.append(id, at: now + ProxyLimits.lossMilliseconds)
+    }
+
+    /// Sends datagrams that have waited until their servers have read others.
+    func sendWaiting() {
+        for server in paces.busy {
+            while let id = paces.take(for: server, now: now) {
+                // Its time may be over, or another server have its turn.
+                guard var question = pending[id], question.server.address == server, !question.isOverStream,
+                    isCurrent(question)
+                else { continue }
+                if case .port(let port) = sources[question.upstream] {
+                    sendAgain(question, port)
+                } else if question.upstream == 0, let place = place(of: server, for: question, overStream: false),
+                    startDatagram(&question, id, place)
+                {
+                    pending[id] = question
+                    expectLoss(of: question, id)
+                }
+            }
         }
+    }
+
+    private func sendAgain(_ question: PendingQuestion, _ port: UpstreamPort) {
+        port.repeated.insert(question.sentID)
+        _ = try? port.socket.send(question.query()[...])
     }
 
     /// By which way a server is asked; `nil` if none may be taken.
@@ -144,6 +177,7 @@ extension ProxyLoop {
             let id = sentID.flatMap { port.waiting[$0] }
             if id == nil, let sentID, port.repeated.remove(sentID) != nil { continue }
             if let id, take(bytes, id, isOverStream: false) {
+                paces.noteAnswer(of: port.place.server)
                 closeIfDone(port)
                 continue
             }
@@ -236,10 +270,10 @@ extension ProxyLoop {
             // It may have been asked anew meanwhile.
             guard let question = pending[id], question.isFirstVisit,
                 question.deadline <= now + ProxyLimits.attemptMilliseconds - ProxyLimits.lossMilliseconds,
-                case .port(let port) = sources[question.upstream], isCurrent(question)
+                case .port(let port) = sources[question.upstream], isCurrent(question),
+                paces.admits(id, of: question.owner, to: question.server.address, now: now)
             else { continue }
-            port.repeated.insert(question.sentID)
-            _ = try? port.socket.send(question.query()[...])
+            sendAgain(question, port)
         }
     }
 

@@ -70,6 +70,8 @@ final class ProxyLoop {
     var losses = Agenda()
     /// The servers that were silent of late, of those that stand for each other.
     var silentServers: SilentServers
+    /// How fast servers are sent datagrams.
+    var paces = ServerPaces()
     /// The servers that are asked without EDNS.
     var plainServers = PlainServers()
     var ports: [UpstreamPlace: [UpstreamPort]] = [:]
@@ -155,6 +157,7 @@ final class ProxyLoop {
             handle(events)
             takeEncrypted()
             flush()
+            sendWaiting()
             repeatLost()
             expireAttempts()
             if now >= nextTick {
@@ -268,7 +271,7 @@ final class ProxyLoop {
 
     /// How long it is until something is due about a question, in milliseconds; `nil` if none waits.
     private var timeToDeadline: UInt64? {
-        guard let at = [deadlines.first, losses.first].compactMap(\.self).min() else { return nil }
+        guard let at = [deadlines.first, losses.first, paces.next].compactMap(\.self).min() else { return nil }
         return at <= now ? 0 : at - now
     }
 
@@ -367,6 +370,7 @@ final class ProxyLoop {
         if arePaused { pauseListeners(false) }
         registry.expire(now: now)
         retireIdlePorts()
+        paces.forgetIdle(now: now)
         for stream in clients.values where stream.waiting == 0 && now >= stream.lastUse + ProxyLimits.idleMilliseconds {
             close(stream)
         }
