@@ -97,8 +97,9 @@ static void find_build_id(const uint8_t *notes, size_t count, size_t alignment, 
     ElfW(Nhdr) note;
     while (count >= sizeof note) {
         memcpy(&note, notes, sizeof note);
-        size_t name = sizeof note, content = name + padded(note.n_namesz, alignment);
-        size_t end = content + padded(note.n_descsz, alignment);
+        // The offset is what is aligned, and the header has twelve bytes.
+        size_t name = sizeof note, content = padded(name + note.n_namesz, alignment);
+        size_t end = padded(content + note.n_descsz, alignment);
         if (end > count) end = content + note.n_descsz;
         if (end > count) return;
         if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && memcmp(notes + name, "GNU", 4) == 0 &&

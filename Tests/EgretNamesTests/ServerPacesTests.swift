@@ -52,6 +52,26 @@ struct ServerPacesTests {
         #expect(taken == [1_000, 50, 1_001, 1_002, nil])
     }
 
+    @Test("what was answered while it waited takes nobody's place")
+    func unwanted() {
+        var paces = full(waiting: 3)
+        paces.noteAnswer(of: server)
+        let last = paces.take(for: server, now: 1_002) { $0 == 1_002 }
+        #expect(last == 1_002 && paces.busy.isEmpty && paces.next == nil)
+        paces = full(waiting: 3)
+        let second = paces.take(for: server, now: 1_002) { $0 == 1_001 }
+        #expect(second == nil, "it waits")
+        #expect(paces.take(for: server, now: 2_000) == 1_001 && paces.take(for: server, now: 2_000) == 1_002)
+    }
+
+    @Test("whose first question was answered while it waited keeps the turn")
+    func unwantedTurn() {
+        var paces = full(waiting: 2)
+        #expect(!paces.admits(50, of: two, to: server, now: 1_001))
+        let taken = (0..<3).map { _ in paces.take(for: server, now: 2_000, where: { $0 != 1_000 }) }
+        #expect(taken == [1_001, 50, nil])
+    }
+
     @Test("servers that were not asked of late are forgotten, those for which somebody waits are not")
     func idle() {
         var paces = full(waiting: 1)

@@ -125,6 +125,7 @@ struct SystemdTests {
             spec: { selects: { matchLabels: { app: a } }, egress: [{ action: allow, to: [{ domains: [www.example.test] }] }] }
             X
             egret apply -f $PWD/one.yaml >/dev/null 2>&1; becomes NFileDescriptorStore 6; becomes KillMode process
+            becomes OOMPolicy continue
             # What holds connections is there, and may do nothing else.
             relay=$(inside pgrep -f '^egret-relay$'); agent=$(inside systemctl show -P MainPID egret-agent)
             inside grep -hE 'CapPrm|NoNewPrivs|Seccomp:' /proc/$relay/status | tr -s '\t' ' '
@@ -149,6 +150,7 @@ struct SystemdTests {
                 NFileDescriptorStore 0
                 NFileDescriptorStore 6
                 KillMode process
+                OOMPolicy continue
                 CapPrm: 0000000000000000
                 NoNewPrivs: 1
                 Seccomp: 2

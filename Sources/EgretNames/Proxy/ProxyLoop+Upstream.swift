@@ -52,11 +52,8 @@ extension ProxyLoop {
     /// Sends datagrams that have waited until their servers have read others.
     func sendWaiting() {
         for server in paces.busy {
-            while let id = paces.take(for: server, now: now) {
-                // Its time may be over, or another server have its turn.
-                guard var question = pending[id], question.server.address == server, !question.isOverStream,
-                    isCurrent(question)
-                else { continue }
+            while let id = paces.take(for: server, now: now, where: { isDatagramDue($0, to: server) }) {
+                guard var question = pending[id] else { continue }
                 if case .port(let port) = sources[question.upstream] {
                     sendAgain(question, port)
                 } else if question.upstream == 0, let place = place(of: server, for: question, overStream: false),
@@ -67,6 +64,14 @@ extension ProxyLoop {
                 }
             }
         }
+    }
+
+    /// Whether a question that has waited is still to be sent to a server as a datagram: its time may be over, or it be another
+    /// server's turn, which may be at the same address.
+    private func isDatagramDue(_ id: UInt64, to server: SocketAddress) -> Bool {
+        guard let question = pending[id], question.server == NameServer(server) else { return false }
+        if case .port(let port) = sources[question.upstream], port.repeated.contains(question.sentID) { return false }
+        return !question.isOverStream && !question.hasSentEnoughDatagrams && isCurrent(question)
     }
 
     private func sendAgain(_ question: PendingQuestion, _ port: UpstreamPort) {
@@ -267,10 +272,11 @@ extension ProxyLoop {
     /// Sends datagrams once more that are not answered: as they were, from the same port, so that either answer will do.
     func repeatLost() {
         while let id = losses.next(dueBy: now) {
-            // It may have been asked anew meanwhile.
+            // It may have been asked anew meanwhile, without EDNS, and within the same millisecond: it is noted twice then.
             guard let question = pending[id], question.isFirstVisit,
                 question.deadline <= now + ProxyLimits.attemptMilliseconds - ProxyLimits.lossMilliseconds,
-                case .port(let port) = sources[question.upstream], isCurrent(question),
+                case .port(let port) = sources[question.upstream], !port.repeated.contains(question.sentID),
+                isCurrent(question),
                 paces.admits(id, of: question.owner, to: question.server.address, now: now)
             else { continue }
             sendAgain(question, port)

@@ -29,6 +29,17 @@ struct ServerPaces {
             unread += 1
             return true
         }
+
+        /// Forgets the question that is next.
+        mutating func removeFirst(endsTurn: Bool) {
+            guard let owner = turns.first else { return }
+            waiting[owner]?.removeFirst()
+            let isDone = waiting[owner]?.isEmpty ?? true
+            if isDone { waiting[owner] = nil }
+            guard isDone || endsTurn else { return }
+            turns.removeFirst()
+            if !isDone { turns.append(owner) }
+        }
     }
 
     private var paces: [SocketAddress: Pace] = [:]
@@ -50,19 +61,28 @@ struct ServerPaces {
     }
 
     /// Takes the next question that waits for a server, if a datagram may be sent there.
-    mutating func take(for server: SocketAddress, now: UInt64) -> UInt64? {
+    ///
+    /// - Parameters:
+    ///   - server: The server.
+    ///   - now: The time in milliseconds.
+    ///   - isWanted: Whether a question's datagram is to be sent still. Others, which were answered meanwhile, are forgotten, and take
+    ///     nobody's place.
+    /// - Returns: The question; `nil` if there is none, or it has to wait.
+    mutating func take(
+        for server: SocketAddress, now: UInt64, where isWanted: (UInt64) -> Bool = { _ in true }
+    ) -> UInt64? {
         guard var pace = paces.removeValue(forKey: server) else { return nil }
-        defer { paces[server] = pace }
-        guard let owner = pace.turns.first, pace.admits(now: now) else { return nil }
-        pace.turns.removeFirst()
-        let question = pace.waiting[owner]?.removeFirst()
-        if pace.waiting[owner]?.isEmpty == false {
-            pace.turns.append(owner)
-        } else {
-            pace.waiting[owner] = nil
+        defer {
+            if pace.turns.isEmpty { busy.remove(server) }
+            paces[server] = pace
         }
-        if pace.turns.isEmpty { busy.remove(server) }
-        return question
+        while let owner = pace.turns.first, let question = pace.waiting[owner]?.first {
+            let isToBeSent = isWanted(question)
+            if isToBeSent, !pace.admits(now: now) { return nil }
+            pace.removeFirst(endsTurn: isToBeSent)
+            if isToBeSent { return question }
+        }
+        return nil
     }
 
     /// Notes that a server has answered: it has read something.
