@@ -190,6 +190,8 @@ enum ProxyLimits {
     static let portsPerServer = 16
     /// Ports from which all servers are asked. A policy may let the client name the servers.
     static let ports = 512
+    /// Connections to all servers, each for a question: what has none waits for its next attempt, as if it were lost.
+    static let streams = 512
     /// How long a port stays open without a question, in milliseconds.
     static let idlePortMilliseconds: UInt64 = 10_000
     /// Questions from one port, until another takes its place.

@@ -160,9 +160,11 @@ extension ProxyLoop {
     private func startStream(_ question: inout PendingQuestion, _ id: UInt64, _ place: UpstreamPlace) -> Bool {
         question.sentID = UInt16(truncatingIfNeeded: random.next())
         let token = newToken()
-        guard let stream = try? UpstreamStream(place, question.query(), token: token, question: id),
+        guard streamCounts.hasRoom(for: question.owner),
+            let stream = try? UpstreamStream(place, question.query(), token: token, question: id),
             (try? add(.stream(stream), stream.socket, .writable, token: token)) != nil
         else { return false }
+        streamCounts.add(question.owner)
         question.upstream = token
         return true
     }
@@ -241,6 +243,7 @@ extension ProxyLoop {
         case .stream(let stream):
             loop.remove(stream.socket.descriptor)
             sources[question.upstream] = nil
+            streamCounts.remove(question.owner)
         default: break
         }
     }

@@ -77,6 +77,8 @@ final class ProxyLoop {
     var ports: [UpstreamPlace: [UpstreamPort]] = [:]
     /// All ports that are open, also those that take no more questions, by whose question has opened them.
     var portCounts = OwnerCounts(most: ProxyLimits.ports)
+    /// Connections to servers, by whose questions they carry.
+    var streamCounts = OwnerCounts(most: ProxyLimits.streams)
     var clients: [UInt64: ClientStream] = [:]
     /// How many connections endpoints have.
     var clientCounts = OwnerCounts(most: ProxyLimits.connections)
