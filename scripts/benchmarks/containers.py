@@ -132,7 +132,7 @@ class Containers:
             for name in [f"{candidate.endpoints}{count}" for count in range(number + 1)]:
                 if name not in self.namespaces:
                     self.add_namespace(name)
-        rows, present = [], 0
+        rows, present, self.containers_facts = [], 0, {}
         try:
             for count in self.CONTAINER_COUNTS:
                 self.fill(candidates.values(), range(present, count - 1))
@@ -168,8 +168,7 @@ class Containers:
             for done in [pool.submit(add, candidate) for candidate in candidates]:
                 done.result()
 
-    @staticmethod
-    def turns(candidates, count, number):
+    def turns(self, candidates, count, number):
         """ADD and DEL of each in turns: wall and processor, in milliseconds."""
         figures = {(name, step, what): [] for name in candidates for step in ("ADD", "DEL") for what in ("wall", "CPU")}
 
@@ -193,6 +192,8 @@ class Containers:
         for step in ("ADD", "DEL"):
             for what in ("wall", "CPU"):
                 own = {name: figures[name, step, what] for name in candidates}
+                if what == "wall":
+                    self.containers_facts[step, count] = ratio(own["main"], own["debian"])[0]
                 cells = [f"{statistics.median(times) * 1e3:.0f} ms" for times in own.values()]
                 rows.append([count, f"{step}, {what}", *cells, *[
                     ratio(own[name], own["debian"])[1] for name in ("chained", "main")]])

@@ -46,7 +46,7 @@ PARTS = {"startup": Bench.startup, "path": Bench.data_path, "apply": Bench.apply
          "doctor": Bench.doctor, "containers": Bench.containers, "engine": Bench.engines, "rates": Bench.rates,
          "limits": Bench.limits, "names": Bench.names}
 # What the table of targets is made of.
-TARGETED = ("startup", "path", "apply", "evaluator", "policies", "agent", "doctor")
+TARGETED = ("startup", "path", "apply", "evaluator", "policies", "agent", "doctor", "containers", "names")
 
 
 def measure(bench, name, kept):

@@ -146,7 +146,7 @@ class Names:
         missing = [tool for tool in ("knotd", "unbound", "dnsmasq", "dnsperf", "haproxy") if shutil.which(tool) is None]
         if missing:
             raise RuntimeError(f"scripts/install-dependencies installs what is missing: {', '.join(missing)}")
-        host = NameHost(self, self.NAME_ENDPOINTS)
+        host, self.names_facts = NameHost(self, self.NAME_ENDPOINTS), {}
         try:
             self.sections.append(
                 NAMES_TEXT.format(self.NAME_ENDPOINTS, self.NAME_COUNT, self.NAME_RATE,
@@ -256,6 +256,7 @@ class Names:
             found = self.ask(host, server, namespaces, series, count, "-q", 100)
             seconds = max(float(v) for text in found for v in re.findall(r"Run time \(s\): +([\d.]+)", text))
             most.append(sum_of(r"Queries completed: +(\d+)", found) / seconds)
+        self.names_facts[title] = statistics.median(most)
         return [title, f"{answered:,.0f}", f"{lost:,.0f}", f"{latency * 1_000:.2f}",
                 f"{used / max(answered, 1) * 1e6:.0f}" if process else "–", f"{statistics.median(most):,.0f}"]
 
@@ -362,6 +363,7 @@ for n in range(int(sys.argv[2])):
                                      f"www.bench.test:80:{site}", "http://www.bench.test/large"), capture_output=True,
                              text=True).stdout
                 speeds.append(float(loaded) * 8 / 1e9)
+            self.names_facts["connection", title] = (statistics.median(times), statistics.median(speeds))
             rows.append([title, f"{statistics.median(times):.2f}", f"{times[int(len(times) * 0.99)]:.2f}",
                          f"{statistics.median(speeds):.1f}"])
         return table(["", "request, median ms", "99 %", "download, Gbit/s"], rows)
