@@ -289,7 +289,9 @@ let package = Package(
         ),
         .testTarget(
             name: "EgretNetworksTests",
-            dependencies: ["EgretAddressing", "EgretLinux", "EgretNetworks", "EgretTesting"],
+            dependencies: [
+                "EgretAddressing", "EgretLinux", "EgretNetlink", "EgretNetlinkWire", "EgretNetworks", "EgretTesting",
+            ],
             swiftSettings: strict
         ),
         .testTarget(

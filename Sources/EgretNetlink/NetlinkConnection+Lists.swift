@@ -17,7 +17,10 @@ extension NetlinkConnection {
     /// their other ends.
     ///
     /// For each link that ``links()`` lists, the kernel looks for its other end's namespace among all that it knows from
-    /// here. For these it does not.
+    /// here. For these it does not. It does ask the drivers of network cards that switch by themselves, which are listed, too;
+    /// and if one of them fails, so does the list (`EPERM` of mlx5 without the right to its switch, in kernels of before 2025).
+    /// Nor does the kernel mark a list of these as interrupted: while others' ports come and go, one may be missing that is
+    /// there, or be listed twice.
     ///
     /// - Returns: The ports.
     /// - Throws: An error if the kernel cannot be asked.

@@ -23,12 +23,23 @@ public struct NetworkLinks {
     }
 
     /// The ports of all bridges of the host, without their kind and the namespaces of their other ends: of all links, these
-    /// cost the least.
+    /// cost the least. Others may be among them, and one may be missing that is there: see
+    /// `NetlinkConnection.bridgePorts()`. Where a driver keeps the kernel from listing them, these are all links.
     ///
     /// - Returns: The ports.
     /// - Throws: An error that says what the kernel refused.
     public func bridgePorts() throws -> [LinkRecord] {
-        try connection.bridgePorts()
+        try NetworkLinks.ports({ try connection.bridgePorts() }, orAll: { try connection.links() })
+    }
+
+    static func ports(
+        _ ports: () throws -> [LinkRecord], orAll all: () throws -> [LinkRecord]
+    ) throws -> [LinkRecord] {
+        do {
+            return try ports()
+        } catch is NetlinkError {
+            return try all()
+        }
     }
 
     /// The link of an index; `nil` if there is none.

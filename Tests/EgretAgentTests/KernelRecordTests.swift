@@ -20,6 +20,15 @@ struct KernelRecordTests {
         path = directory.path + "/ruleset"
     }
 
+    @Test("of names that others have given, no number is so great that there is none after it")
+    func greatestNumbers() {
+        let others = ["endpoint-\(Int.max)", "from-\(Int.max - 1)", "to-99999999999999999999", "g99999-in"]
+        let alone = KernelNames(named: others)
+        #expect(alone.nextSlot == 0 && alone.nextProfile == 0 && alone.generations.isEmpty)
+        let beside = KernelNames(named: others + ["endpoint-7", "from-3-led", "to-4", "g32768-out"])
+        #expect(beside.nextSlot == 8 && beside.nextProfile == 5 && beside.generations == [32768])
+    }
+
     private func record(_ identity: String = "boot 1, build 1") -> KernelRecord {
         KernelRecord(path: path, identity: identity)
     }

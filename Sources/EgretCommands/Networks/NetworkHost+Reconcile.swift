@@ -124,7 +124,7 @@ extension NetworkHost {
     /// may be among them.
     ///
     /// Of a bridge's ports nobody asks where their other ends are, which takes the kernel longer the more namespaces there are.
-    /// Only what is no port any more is asked for by itself.
+    /// Only what is not among them is asked for by itself: it may be no port any more, or was missed.
     private func presentLinks(of network: NetworkRecord) throws -> [LinkRecord] {
         if network.mode == .routed { return try links.all() }
         var present = try links.bridgePorts()
