@@ -91,12 +91,26 @@ extension NetworkHost {
             network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
             try? takeAway(endpoint, of: network)
             try? keep(network)
-            // One that could not be removed is still known by its note.
-            let link = try? links.link(named: endpoint.hostInterface)
-            if link?.address?.description != endpoint.hostHardwareAddress { try? host.state.forgetBegunLink() }
+            noteUnlessGone(endpoint)
             throw error
         }
         return endpoint
+    }
+
+    /// Notes the link of an endpoint that is kept no more, if it could not be removed: the next command removes it.
+    private func noteUnlessGone(_ endpoint: NetworkRecord.Endpoint) {
+        let isGone: Bool
+        do {
+            let link = try links.link(named: endpoint.hostInterface)
+            isGone = link?.address?.description != endpoint.hostHardwareAddress
+        } catch {
+            isGone = false
+        }
+        if isGone {
+            try? host.state.forgetBegunLink()
+        } else {
+            try? host.state.note(begunLink: endpoint.hostInterface, endpoint.hostHardwareAddress)
+        }
     }
 
     /// Makes a namespace, and notes at once by its cookie that it is ours.

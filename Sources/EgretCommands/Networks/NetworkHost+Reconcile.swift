@@ -31,7 +31,12 @@ extension NetworkHost {
         for place in networks.indices where networks[place].bootID != bootID {
             for endpoint in networks[place].endpoints.indices { networks[place].endpoints[endpoint].cookie = 0 }
         }
-        try removeBegunLink()
+        do {
+            try removeBegunLink()
+        } catch {
+            // It stays noted, and is tried again; it keeps nobody from the networks.
+            repairs.append("could not remove the link that somebody has left half made: \(error)")
+        }
         for name in networks.map(\.name) {
             do {
                 try bringTogether(name, rulesAreRight: isUnchanged, isThorough: isThorough)
