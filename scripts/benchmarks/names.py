@@ -20,7 +20,8 @@ NAMES_TEXT = """## Names
 A host with {0} endpoints on a bridge, and an authority (Knot) of {1:,} names, each with an address of its own. Every endpoint
 asks for every name once, {2:,} questions a second from each (`dnsperf`); the elements that the answers need go into the kernel
 before they do, {3:,} in all for Egret, which keeps them apart by endpoint. “At most” is what is answered in a second where all
-ask for as many other names as fast as answers come, 100 questions of each under way: the median of three times. unbound
+ask for as many other names as fast as answers come, 100 questions of each under way: the median of three times. A question
+that is lost counts as five seconds, as `dnsperf` does not ask again: bursts overrun the authority's socket. unbound
 forwards and nothing else; neither it nor dnsmasq caches. “Beside” is with 1,000 more endpoints in the agent and a set of 100,000 blocks in another table. Processor time is
 the server's own and the kernel's on its account, by answer.
 
