@@ -1,6 +1,8 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
+import EgretAgentAPI
 import EgretDocuments
 
 #if canImport(FoundationEssentials)
@@ -103,7 +105,15 @@ struct CNIRequest: Sendable {
         if [.collect, .status].contains(command) { return }
         if container.isEmpty { throw CNIError(.invalidEnvironment, "CNI_CONTAINERID is not set") }
         if interface.isEmpty { throw CNIError(.invalidEnvironment, "CNI_IFNAME is not set") }
-        if command != .delete, namespace == nil { throw CNIError(.invalidEnvironment, "CNI_NETNS is not set") }
+        // What is there goes away whatever it is called.
+        if command == .delete { return }
+        if namespace == nil { throw CNIError(.invalidEnvironment, "CNI_NETNS is not set") }
+        guard AttachRequest.isName(container) else {
+            throw CNIError(.invalidEnvironment, "CNI_CONTAINERID is “\(container)”, which can be no container's")
+        }
+        guard InterfaceName(interface) != nil, interface != "lo" else {
+            throw CNIError(.invalidEnvironment, "CNI_IFNAME is “\(interface)”, which can be no interface's name")
+        }
     }
 
     /// The fields of the specification, and those that runtimes add.

@@ -208,6 +208,14 @@ struct CNIPluginTests {
     }
 
     @Test(
+        "what goes away may be called as nothing can be that comes",
+        arguments: [["CNI_CONTAINERID": "../c0ffee"], ["CNI_IFNAME": "sixteen-letters-"]])
+    func names(_ changes: [String: String]) throws {
+        let answer = try plugin("DEL", Self.configuration, changes).run(NotedAgent())
+        #expect(answer == [])
+    }
+
+    @Test(
         "what is wrong has the specification's number",
         arguments: [
             ("", "{}", [:], 4), ("NOTHING", "{}", [:], 4), ("ADD", "", [:], 6), ("ADD", "[]", [:], 6),
@@ -215,6 +223,11 @@ struct CNIPluginTests {
             ("ADD", "{\"cniVersion\":\"1.0.0\"}", ["CNI_NETNS": ""], 4),
             ("ADD", "{\"cniVersion\":\"1.0.0\"}", ["CNI_IFNAME": ""], 4),
             ("DEL", "{\"cniVersion\":\"1.0.0\"}", ["CNI_CONTAINERID": ""], 4),
+            ("ADD", "{\"cniVersion\":\"1.0.0\"}", ["CNI_CONTAINERID": "../c0ffee"], 4),
+            ("ADD", "{\"cniVersion\":\"1.0.0\"}", ["CNI_CONTAINERID": "-c0ffee"], 4),
+            ("ADD", "{\"cniVersion\":\"1.0.0\"}", ["CNI_IFNAME": "sixteen-letters-"], 4),
+            ("CHECK", "{\"cniVersion\":\"1.0.0\"}", ["CNI_IFNAME": "eth/0"], 4),
+            ("ADD", "{\"cniVersion\":\"1.0.0\"}", ["CNI_IFNAME": "lo"], 4),
             ("ADD", "{\"cniVersion\":\"1.0.0\"}", ["CNI_ARGS": "a;b"], 4),
             ("ADD", "{\"cniVersion\":\"1.0.0\"}", [:], 7),
             ("ADD", #"{"cniVersion":"1.0.0","prevResult":{},"label":{"app":"web"}}"#, [:], 2),
