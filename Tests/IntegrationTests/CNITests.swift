@@ -118,6 +118,9 @@ struct CNITests {
             reach a 203.0.113.11; ip netns add c; cni ADD pods c c; cni STATUS pods - -; cni DEL pods b b; begin
             egret get endpoints -o json | grep -c shop/web
             cni CHECK pods a a && echo sound
+            v=$(python3 -c 'import json; print(json.load(open("results/pods-a"))["interfaces"][1]["name"])')
+            ip link set $v down; cni CHECK pods a a; ip link set $v up nomaster; cni CHECK pods a a; ip link set $v master pods0
+            ip -n a route del default; cni CHECK pods a a; ip -n a route add default via 10.22.0.1 dev eth0; cni CHECK pods a a && echo sound
             ip -n a addr del 10.22.0.2/24 dev eth0; cni CHECK pods a a; cni CHECK pods c c '{"prevResult":{}}'
             echo gone
             cni ADD pods c c; result pods-c 'd["ips"][0]["address"]'
@@ -152,6 +155,10 @@ struct CNITests {
                 egret-cni: 11 the agent does not run: nobody listens at /run/egret/agent.sock
                 egret-cni: 50 the agent does not run: nobody listens at /run/egret/agent.sock
                 0
+                sound
+                egret-cni: 101 egn0, the host's end of eth0, is down
+                egret-cni: 101 egn0 is no port of pods0
+                egret-cni: 101 /run/netns/a has lost its IPv4 default route by eth0
                 sound
                 egret-cni: 101 eth0 of the container has no address 10.22.0.2 any more
                 egret-cni: 3 c is not connected to pods0

@@ -5,6 +5,7 @@ public import EgretAddressing
 import EgretAgent
 import EgretAgentClient
 import EgretLinux
+import EgretNetlink
 import EgretNetlinkWire
 public import EgretNetworks
 
@@ -250,7 +251,8 @@ public enum ContainerNetworks {
         _ attachment: ContainerAttachment, in namespace: String, of network: Network
     ) throws(Failure) -> Connection? {
         do {
-            let record = try NetworkHost.read().first { $0.name == network.name }
+            let networks = try NetworkHost.read()
+            let record = networks.first { $0.name == network.name }
             guard let record, let endpoint = record.endpoints.first(where: { $0.attachment == attachment }),
                 endpoint.stage == .ready
             else { return nil }
@@ -263,10 +265,25 @@ public enum ContainerNetworks {
             if let address = endpoint.addresses.first(where: { !link.addresses.contains($0) }) {
                 throw NetworkProblem("\(endpoint.interface) of the container has no address \(address) any more")
             }
+            if let fault = try fault(of: endpoint, in: record, inside, networks) { throw NetworkProblem(fault.words) }
             return Connection(network: record, endpoint: endpoint)
         } catch {
             throw failure(error)
         }
+    }
+
+    /// What first keeps a container's packets from their way, there and back: an end of the link, the bridge, a gateway's
+    /// address, or a route.
+    private static func fault(
+        of endpoint: NetworkRecord.Endpoint, in network: NetworkRecord, _ namespace: Namespace,
+        _ networks: [NetworkRecord]
+    ) throws -> NetworkFault? {
+        let host = try NamespaceState(reading: NetlinkConnection.route())
+        let inside = try NamespaceState(reading: namespace.visit { try NetlinkConnection.route() })
+        let faults =
+            network.bridgeFaults(host)
+            + network.faults(of: endpoint, host: host, inside: inside, led: networks.families(leadingBefore: endpoint))
+        return faults.first
     }
 
     // MARK: - Under the lock
