@@ -63,7 +63,20 @@ extension Agent {
             throw Agent.failure(error)
         }
         log("\(target.id) is attached: \(count(record.links.count, "link"))")
+        if request.container != nil, let problem = try lastingProblem(of: target.id, in: attached) {
+            // It does not begin, and goes with its links, which are policed until then.
+            throw APIError("conflict", "not all that \(target.id) would send is held to policies: \(problem)")
+        }
         return endpoints(named: target.id)
+    }
+
+    /// Why not all that an endpoint sends is held to policies, whatever has just gone; `nil` if it is.
+    private func lastingProblem(of id: String, in attached: AttachedEndpoints) throws -> String? {
+        func present() -> String? { attached.record(id).flatMap { attached.problem(of: $0) } }
+        if present() == nil { return nil }
+        // The one whose address it has now may have gone without having been looked at since.
+        try refresh()
+        return present()
     }
 
     /// Lets go of a namespace that was attached.
