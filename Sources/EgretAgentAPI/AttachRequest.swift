@@ -14,12 +14,16 @@ public struct AttachRequest: Codable, Hashable, Sendable {
     public var labels: [String: String]
     /// The number that its engine gave the container: when the agent hears of it from the engine, it is the same endpoint.
     public var container: String?
+    /// The key of a label that a policy has to select it by: if there is no such policy, nothing is attached.
+    public var selectedBy: String?
 
     /// Creates a request.
     public init(
-        namespace: String, group: String, name: String, labels: [String: String], container: String? = nil
+        namespace: String, group: String, name: String, labels: [String: String], container: String? = nil,
+        selectedBy: String? = nil
     ) {
         self.container = container
+        self.selectedBy = selectedBy
         self.namespace = namespace
         self.group = group
         self.name = name

@@ -29,4 +29,22 @@ public struct PolicyCatalog: Hashable, Sendable {
         self.networkDefault = networkDefault
         self.priceLists = priceLists
     }
+
+    /// Whether a policy selects a workload by one of its labels: it would not if the workload had no label of that key.
+    ///
+    /// - Parameters:
+    ///   - workload: The workload. What policies ask of the labels of its namespace is not looked at.
+    ///   - key: The label's key.
+    /// - Returns: Whether there is such a policy, of whatever kind.
+    public func selects(_ workload: Workload, by key: String) -> Bool {
+        let others = workload.labels.filter { $0.key != key }
+        var selectors = egressPolicies.compactMap(\.selects)
+        selectors += networkPolicies.map { WorkloadSelector(namespaces: [$0.namespace], labels: $0.podSelector) }
+        selectors += clusterPolicies.map(\.subject.selector)
+        return selectors.contains { selector in
+            selector.isNamed(workload.id)
+                && (selector.namespaces.isEmpty || selector.namespaces.contains(workload.id.namespace))
+                && selector.labels.matches(workload.labels) && !selector.labels.matches(others)
+        }
+    }
 }

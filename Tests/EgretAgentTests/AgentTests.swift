@@ -670,6 +670,36 @@ struct AgentTests {
         }
     }
 
+    @Test("an endpoint that is to have a policy which there is not is not attached, rather than let through")
+    func namedPolicy() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        let text = AgentBench.policy("job").replacing("spec: {", with: "spec: { selects: { matchLabels: { job: a } },")
+        _ = try await agent.apply(AgentBench.request(text + "---\n" + AgentBench.policy("all")), author: "me")
+        for namespace in ["/run/netns/a", "unit:a.service"] {
+            var request = AttachRequest(
+                namespace: namespace, group: "g", name: "n", labels: ["job": "b"], selectedBy: "job")
+            let mistyped = await refusal(of: request, by: agent)
+            #expect(mistyped?.code == "conflict" && mistyped?.message == "no policy selects g/n by job=b")
+            // This agent attaches nothing: these come so far that it says so.
+            request.labels = ["job": "a"]
+            let selected = await refusal(of: request, by: agent)
+            #expect(selected?.code == "failed")
+            (request.labels, request.selectedBy) = (["job": "b"], nil)
+            let labelled = await refusal(of: request, by: agent)
+            #expect(labelled?.code == "failed")
+        }
+    }
+
+    private func refusal(of request: AttachRequest, by agent: Agent) async -> APIError? {
+        do {
+            _ = try await agent.attach(request)
+            return nil
+        } catch {
+            return error as? APIError
+        }
+    }
+
     @Test("endpoints that come are held to the policies")
     func endpoints() async throws {
         let bench = try AgentBench()

@@ -30,7 +30,10 @@ struct OpenAPITests {
             "ApplyRequest",
             ApplyRequest(files: [], prune: true, directories: [], delete: [], confirmWithin: 1, message: "m")
         ),
-        ("AttachRequest", AttachRequest(namespace: "/n", group: "g", name: "n", labels: [:], container: "c")),
+        (
+            "AttachRequest",
+            AttachRequest(namespace: "/n", group: "g", name: "n", labels: [:], container: "c", selectedBy: "k")
+        ),
         ("ChangeReport", ChangeReport(revision: 1, confirmBy: 1)),
         ("ObjectChange", ChangeReport.ObjectChange(object: "a", change: "added")),
         (

@@ -54,6 +54,7 @@ struct ControlGroupTests {
               { action: allow, to: [{ domains: [example.test] }] }, { action: allow }] }
             X
             egret apply -f more.yaml >/dev/null; egret attach cgroup:/egrettest/other --policy slow 2>&1 | head -1
+            egret attach cgroup:/egrettest/other --policy jop 2>&1 | head -1
             egret attach cgroup:/egrettest/none 2>&1 | head -1; egret attach cgroup:/ --name x 2>&1 | head -1; egret attach unit:none.service 2>&1 | head -1
             egret attach cgroup:/egrettest/job --name two 2>&1 | head -1; egret attach pid:$$ --name cgroup/job 2>&1 | head -1
             sed -i 's/slow }/job }/' more.yaml; egret apply -f more.yaml >/dev/null; egret get endpoints cgroup/job -o json | grep -o '"reason".*' | cut -d'"' -f4
@@ -87,6 +88,7 @@ struct ControlGroupTests {
                 sub reaches 203.0.113.11
                 what the hook cannot do
                 egret: the policies of cgroup/other cannot be in force: at the output hook its limits do not hold, no name is resolved for it, so rules about names open nothing, its budgets count nothing
+                egret: no policy selects cgroup/other by egret.policy=jop
                 egret: there is no control group /egrettest/none
                 egret: “/” is no control group below the root
                 egret: there is no control group of a unit none.service

@@ -29,6 +29,7 @@ extension Agent {
         for (key, value) in request.labels where !LabelSyntax.isKey(key) || !LabelSyntax.isValue(value) {
             throw APIError("invalid", "“\(key)=\(value)” is no label")
         }
+        try checkSelection(of: request)
         if AttachedGroups.isGroup(request.namespace) { return try attachGroup(request) }
         let target = AttachedTarget(
             group: request.group, name: request.name, kind: "Namespace", labels: request.labels, origin: "attach",
@@ -102,6 +103,17 @@ extension Agent {
         try refresh()
         log("\(name) is detached")
         return status()
+    }
+
+    /// Refuses an endpoint that is to have a policy which there is not: it would be let through instead.
+    private func checkSelection(of request: AttachRequest) throws(APIError) {
+        guard let key = request.selectedBy else { return }
+        let kind = AttachedGroups.isGroup(request.namespace) ? "ControlGroup" : "Namespace"
+        let id = Workload.ID(namespace: request.group, name: request.name, kind: kind)
+        if reading.catalog.selects(Workload(id, labels: request.labels), by: key) { return }
+        throw APIError(
+            "conflict", "no policy selects \(id) by \(key)=\(request.labels[key] ?? "")",
+            advice: "egret get policies shows which there are")
     }
 
     private func attachable() throws(APIError) -> AttachedEndpoints {

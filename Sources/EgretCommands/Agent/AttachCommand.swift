@@ -54,7 +54,9 @@ struct AttachCommand: ParsableCommand {
     @Option(help: ArgumentHelp("A label that policies select by. May be given more than once.", valueName: "key=value"))
     var label: [String] = []
 
-    @Option(help: ArgumentHelp("The same as --label egret.policy=NAME: policies select by that.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "The same as --label egret.policy=NAME, and an error if no policy selects by that.", valueName: "name"))
     var policy: String?
 
     @OptionGroup var agent: AgentOptions
@@ -71,14 +73,16 @@ struct AttachCommand: ParsableCommand {
                 let (key, value) = try LabelText.pair(text)
                 labels[key] = value
             }
-            if let policy { labels["egret.policy"] = policy }
+            if let policy { labels[AttachCommand.policyLabel] = policy }
             let endpoints = try agent.client.attach(
                 AttachRequest(
                     namespace: found.path, group: parts.group, name: parts.name, labels: labels,
-                    container: found.container))
+                    container: found.container, selectedBy: policy.map { _ in AttachCommand.policyLabel }))
             try show(endpoints, as: output, AgentTables.endpoints(endpoints, isWide: output == .wide))
         }
     }
+
+    private static let policyLabel = "egret.policy"
 }
 
 /// `egret detach`.
