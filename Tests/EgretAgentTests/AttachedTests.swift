@@ -33,6 +33,17 @@ struct AttachedTests {
         withExtendedLifetime(root) {}
     }
 
+    @Test(
+        "a container's name in a list is its own, and none that another one has given it",
+        arguments: [
+            (#"["/web/db","/db"]"#, "db"), (#"["/db","/web/db"]"#, "db"), (#"["db"]"#, "db"), (#"["/web/db"]"#, nil),
+            ("[]", nil), ("null", nil),
+        ] as [(String, String?)])
+    func listedName(_ names: String, _ expected: String?) throws {
+        let item = try JSONDecoder().decode(EngineListItem.self, from: Data(#"{"Id":"c","Names":\#(names)}"#.utf8))
+        #expect(item.name == expected)
+    }
+
     @Test("a container whose name is another endpoint's is listed beside it, until it is gone")
     func nameOfAnother() throws {
         func target(_ identifier: String) -> AttachedTarget {

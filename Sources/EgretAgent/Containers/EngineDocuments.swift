@@ -167,6 +167,11 @@ struct EngineListItem: Decodable, Sendable {
         case image = "Image"
         case imageIdentifier = "ImageID"
     }
+
+    /// Its own name, without the slash. Docker's links give it others, below the names of those that have them: `/web/db`.
+    var name: String? {
+        (names ?? []).map { $0.hasPrefix("/") ? String($0.dropFirst()) : $0 }.first { !$0.contains("/") }
+    }
 }
 
 /// A network with what is connected to it (`GET /networks/{id}`).

@@ -349,13 +349,13 @@ struct EngineFollower: Sendable {
             let network: EngineNetwork = try? await connection.get("/networks/\(network)"),
             let member = network.members?[id],
             let items: [EngineListItem] = try? await connection.get("/containers/json?all=1&filters=\(filter)"),
-            let item = items.first, let name = item.names?.first,
+            let item = items.first, let name = item.name,
             let hardware = member.hardware.flatMap({ MACAddress(text: $0) })
         else { return }
         try await agent.expectContainer(
             AttachedTarget(
-                group: engine.name, name: name.hasPrefix("/") ? String(name.dropFirst()) : name, kind: "Container",
-                labels: item.labels ?? [:], origin: engine.name, identifier: id, path: "",
+                group: engine.name, name: name, kind: "Container", labels: item.labels ?? [:], origin: engine.name,
+                identifier: id, path: "",
                 addresses: [hardware.description: member.addresses],
                 image: item.image.map { ImageReference(text: $0, identifier: item.imageIdentifier) }),
             bridge: network.bridge)
