@@ -1,7 +1,9 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretAgentAPI
+import EgretNetworks
 import EgretTesting
 import Foundation
 import Testing
@@ -42,6 +44,21 @@ struct AttachedTests {
     func listedName(_ names: String, _ expected: String?) throws {
         let item = try JSONDecoder().decode(EngineListItem.self, from: Data(#"{"Id":"c","Names":\#(names)}"#.utf8))
         #expect(item.name == expected)
+    }
+
+    @Test("a tunnel leads out where it is the only way, as what carries a rootless container's packets is")
+    func carried() {
+        func link(_ name: String, _ kind: String, to hostIndex: UInt32? = nil) -> NamespaceLink {
+            NamespaceLink(
+                name: name, hardwareAddress: MACAddress(rawValue: 0x02_00_00_00_00_01), addresses: [], kind: kind,
+                hostIndex: hostIndex, leadsOut: hostIndex != nil)
+        }
+        let carried = "what goes by tap0 a process of the host's carries out, as slirp4netns and pasta do"
+        let (tap, pair) = (link("tap0", "tun"), link("eth0", "veth", to: 7))
+        #expect(AttachedEndpoints.waysOut(of: [tap], isConnected: false) == [carried])
+        #expect(AttachedEndpoints.waysOut(of: [pair, tap], isConnected: false).isEmpty, "its own goes by its link")
+        #expect(AttachedEndpoints.waysOut(of: [tap], isConnected: true).isEmpty, "wherever it has put that")
+        #expect(AttachedEndpoints.waysOut(of: [link("any", "dummy")], isConnected: false).isEmpty)
     }
 
     @Test("a container whose name is another endpoint's is listed beside it, until it is gone")

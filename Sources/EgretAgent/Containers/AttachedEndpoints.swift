@@ -213,7 +213,7 @@ final class AttachedEndpoints {
         } else if let namespaces {
             let links = target.isGuest ? [] : (try? NamespaceLink.all(in: namespaces.own.namespace)) ?? []
             let other = elsewhere(namespaces)
-            let waysOut = AttachedEndpoints.waysOut(of: links) + waysPast(other)
+            let waysOut = AttachedEndpoints.waysOut(of: links, isConnected: false) + waysPast(other)
             if !waysOut.isEmpty { found[.otherLinks] = waysOut.joined(separator: "; ") }
             if other?.cookie == ownCookie { found[.hostNetwork] = AttachedEndpoints.hasGoneToHostNetwork }
         }
@@ -222,8 +222,19 @@ final class AttachedEndpoints {
     }
 
     /// How links lead past the host, in words.
-    private static func waysOut(of links: [NamespaceLink]) -> [String] {
-        links.filter { !$0.isPoliced }.compactMap(\.wayOut)
+    ///
+    /// - Parameters:
+    ///   - links: The links of a namespace.
+    ///   - isConnected: Whether it has had links that are policed, which may be elsewhere now.
+    /// - Returns: What is to be said of each that leads out.
+    static func waysOut(of links: [NamespaceLink], isConnected: Bool) -> [String] {
+        let ways = links.filter { !$0.isPoliced }.compactMap(\.wayOut)
+        // What such a device takes would go nowhere if nobody outside carried it: there is no other way.
+        let isCarried = !isConnected && !links.contains(where: \.isPoliced)
+        return ways
+            + links.filter { isCarried && $0.kind == "tun" }.map { link in
+                "what goes by \(link.name) a process of the host's carries out, as slirp4netns and pasta do"
+            }
     }
 
     /// What its engine runs and is not attached, with the reason, by name and number. One whose name is another endpoint's is
@@ -479,7 +490,7 @@ final class AttachedEndpoints {
         waiting.remove(record.target.id)
         var problems = ways
         let present = try NamespaceLink.all(in: namespace)
-        let waysOut = AttachedEndpoints.waysOut(of: present)
+        let waysOut = AttachedEndpoints.waysOut(of: present, isConnected: !record.links.isEmpty)
         otherLinks[record.target.id] = waysOut.isEmpty ? nil : waysOut.joined(separator: "; ")
         problems += waysOut
         for link in present {
