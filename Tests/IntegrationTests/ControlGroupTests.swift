@@ -114,7 +114,10 @@ struct ControlGroupTests {
             reach $U 203.0.113.10; reach $U 203.0.113.11; empty $U
             for i in {1..50}; do egret get endpoints -o json | grep -o 'it does not run' && break; sleep 0.1; done
             mkdir $U; for i in {1..50}; do egret get endpoints -o json | grep -q 'it does not run' || break; sleep 0.1; done
-            reach $U 203.0.113.10; reach $U 203.0.113.11
+            reach $U 203.0.113.10; reach $U 203.0.113.11; empty $U; empty ${U%/*}; U=$root/egrettest.slice/egrettest@1.service
+            for i in {1..50}; do egret get endpoints -o json | grep -q 'it does not run' && break; sleep 0.1; done
+            mkdir -p $U; for i in {1..50}; do egret get endpoints -o json | grep -q 'it does not run' || break; sleep 0.1; done
+            echo in another slice; reach $U 203.0.113.10; reach $U 203.0.113.11
             egret detach unit/egrettest-1.service; empty $U; empty ${U%/*}; [ "$made" ] && rmdir $root/$made 2>/dev/null; finish
             """#,
             prints: """
@@ -122,6 +125,9 @@ struct ControlGroupTests {
                 egrettest@1.service reaches 203.0.113.10
                 egrettest@1.service does not reach 203.0.113.11
                 it does not run
+                egrettest@1.service reaches 203.0.113.10
+                egrettest@1.service does not reach 203.0.113.11
+                in another slice
                 egrettest@1.service reaches 203.0.113.10
                 egrettest@1.service does not reach 203.0.113.11
                 unit/egrettest-1.service detached

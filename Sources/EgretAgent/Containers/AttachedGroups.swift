@@ -106,12 +106,14 @@ final class AttachedGroups {
     /// The endpoints that are there. A control group that is gone is forgotten; that of a unit comes again.
     func endpoints() throws -> [AgentEndpoint] {
         try all.compactMap { record in
-            let present = try record.control.successor()
+            var present = try record.control.successor()
             if present?.id == record.control.id { return AgentEndpoint(record) }
-            guard record.unit != nil else {
+            guard let unit = record.unit else {
                 _ = try detach(record.id)
                 return nil
             }
+            // It may be in another slice now.
+            if present == nil { present = try ControlGroup.current(ofUnit: unit) }
             guard let present else { return nil }
             var record = record
             record.control = present

@@ -89,6 +89,20 @@ struct ControlGroup: Codable, Hashable, Sendable {
         }
     }
 
+    /// The control group that a unit of systemd's has now, wherever that is; `nil` if it has none.
+    ///
+    /// One that packets cannot be told by, as it is too far below the root, is none: it keeps nobody from the others.
+    ///
+    /// - Throws: An error if that cannot be told.
+    static func current(ofUnit name: String) throws -> ControlGroup? {
+        do {
+            return try ControlGroup(unit: name)
+        } catch let error as APIError {
+            if ["notFound", "invalid"].contains(error.code) { return nil }
+            throw error
+        }
+    }
+
     /// The number of a directory; `nil` if there is none.
     ///
     /// - Throws: `LinuxError` if that cannot be told.
