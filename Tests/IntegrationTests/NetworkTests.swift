@@ -944,6 +944,7 @@ struct NetworkTests {
             no network connect br0 a
             no network connect br0 pid:999999
             no network connect br0 /etc/passwd
+            no network connect br0 /proc/self/ns/net
             egret network connect br0 a --create
             no network connect br0 a
             no network connect br0 b --create --ip 10.9.0.2
@@ -981,6 +982,7 @@ struct NetworkTests {
                 there is no network namespace named a
                 process 999999 has no network namespace that can be opened
                 /etc/passwd is no network namespace: cannot enter namespace net: EINVAL (Invalid argument)
+                /proc/self/ns/net is this host's own network namespace, which the networks are in
                 a has 10.9.0.2
                 a is connected to br0 already
                 10.9.0.2 is taken

@@ -196,6 +196,12 @@ extension NetworkHost {
                 "“\(wish.interface)” cannot be the name of an interface", advice: "leave it out for eth0")
         }
         let (name, cookie) = (wish.namespace.description, NetworkHost.cookie(of: wish.namespace))
+        let own = try NetworkNamespace.currentCookie()
+        if cookie == own {
+            throw NetworkProblem(
+                "\(name) is this host's own network namespace, which the networks are in",
+                advice: "name one of something else: ip netns list shows those that have names")
+        }
         let same = network.endpoints.first { $0.cookie == cookie }
         if let other = same ?? network.endpoints.first(where: { $0.isCalled(wish.namespace) }) {
             if same == nil, cookie != nil, other.cookie != 0 {
