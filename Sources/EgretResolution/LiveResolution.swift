@@ -44,14 +44,14 @@ public struct LiveResolution: Sendable {
     private var index = LiveIndex()
     private var sources: [String: Source] = [:]
     private var groups: [String: DestinationGroup] = [:]
-    private var selecting: [TrafficDirection: [Int: Set<String>]] = [.egress: [:], .ingress: [:]]
+    private var selecting: [TrafficDirection: [Int: SmallSet<String>]] = [.egress: [:], .ingress: [:]]
     private var keys: [TrafficDirection: [Int: Key]] = [.egress: [:], .ingress: [:]]
-    private var users: [Key: Set<Int>] = [:]
-    private var keysOfPolicy: [String: Set<Key>] = [:]
+    private var users: [Key: SmallSet<Int>] = [:]
+    private var keysOfPolicy: [String: SmallSet<Key>] = [:]
     private var sets: [Key: PolicySet] = [:]
     private var lowered: [Lowering: Lowered] = [:]
     private var loweringsOfPolicy: [String: Set<Lowering>] = [:]
-    private var policiesOfGroup: [String: Set<String>] = [:]
+    private var policiesOfGroup: [String: SmallSet<String>] = [:]
 
     // What a change has touched so far.
     private var dirtyPolicies: Set<String> = []
@@ -67,7 +67,7 @@ public struct LiveResolution: Sendable {
     public func policies(of key: Key) -> PolicySet? { sets[key] }
 
     /// The workloads that have a key.
-    public func workloads(with key: Key) -> Set<Int> { users[key] ?? [] }
+    public func workloads(with key: Key) -> Set<Int> { Set(users[key] ?? SmallSet()) }
 
     /// Every key that some workload has, with its policies.
     public var allPolicies: [Key: PolicySet] { sets }
@@ -136,7 +136,7 @@ public struct LiveResolution: Sendable {
         for name in entry.subjects {
             for direction in TrafficDirection.allCases where sources[name]?.concerns(direction) ?? false {
                 if case .came = effect {
-                    selecting[direction]?[place, default: []].insert(name)
+                    selecting[direction]?[place, default: SmallSet()].insert(name)
                 } else {
                     selecting[direction]?[place]?.remove(name)
                 }
@@ -149,7 +149,9 @@ public struct LiveResolution: Sendable {
         let difference = Difference(catalog.groups, new).without(\.name)
         for group in difference.gone { groups[group.name] = nil }
         for group in difference.new where group.isLoaded { groups[group.name] = group }
-        for group in difference.gone + difference.new { dirtyPolicies.formUnion(policiesOfGroup[group.name] ?? []) }
+        for group in difference.gone + difference.new {
+            dirtyPolicies.formUnion(policiesOfGroup[group.name] ?? SmallSet())
+        }
     }
 
     private mutating func updatePolicies<Policy: Equatable>(
@@ -170,7 +172,7 @@ public struct LiveResolution: Sendable {
         for place in index.members(of: source.selector) {
             for direction in TrafficDirection.allCases where source.concerns(direction) {
                 if isComing {
-                    selecting[direction]?[place, default: []].insert(name)
+                    selecting[direction]?[place, default: SmallSet()].insert(name)
                 } else {
                     selecting[direction]?[place]?.remove(name)
                 }
@@ -198,14 +200,14 @@ public struct LiveResolution: Sendable {
                 if let old { release(old, place) }
                 if let new, !(users[new]?.contains(place) ?? false) {
                     if users[new] == nil {
-                        for name in new.policies { keysOfPolicy[name, default: []].insert(new) }
+                        for name in new.policies { keysOfPolicy[name, default: SmallSet()].insert(new) }
                     }
-                    users[new, default: []].insert(place)
+                    users[new, default: SmallSet()].insert(place)
                     if sets[new] == nil { needed.insert(new) }
                 }
             }
         }
-        for name in dirtyPolicies { needed.formUnion(keysOfPolicy[name] ?? []) }
+        for name in dirtyPolicies { needed.formUnion(keysOfPolicy[name] ?? SmallSet()) }
         for key in needed where users[key] != nil {
             let policies = policySet(key)
             if sets[key] == policies { continue }
@@ -231,7 +233,7 @@ public struct LiveResolution: Sendable {
 
     private func freshKey(of place: Int, _ direction: TrafficDirection) -> Key? {
         guard let workload = index.workloads[place] else { return nil }
-        let sources = (selecting[direction]?[place] ?? []).compactMap { self.sources[$0] }
+        let sources = (selecting[direction]?[place] ?? SmallSet()).compactMap { self.sources[$0] }
         if sources.isEmpty && (direction == .ingress || catalog.networkDefault == .allow) { return nil }
         let asksForNames = direction == .ingress && sources.contains { $0.namesPorts(direction) }
         let names = sources.count == 1 ? [sources[0].name] : sources.sorted { $0.rank < $1.rank }.map(\.name)
@@ -260,7 +262,7 @@ public struct LiveResolution: Sendable {
         index = lowerer.index
         let found = Lowered(policy: policy, asked: index.asked, groups: policy.groupNames)
         for selector in found.asked { index.use(selector, \.peers, by: name) }
-        for group in found.groups { policiesOfGroup[group, default: []].insert(name) }
+        for group in found.groups { policiesOfGroup[group, default: SmallSet()].insert(name) }
         lowered[lowering] = found
         loweringsOfPolicy[name, default: []].insert(lowering)
         return policy
