@@ -82,15 +82,16 @@ struct NetworkEndpoints: EndpointSource {
     }
 
     private func endpoints(of networks: [NetworkRecord], _ present: [UInt32: LinkRecord]) -> [AgentEndpoint] {
-        let found: [Connection] = networks.flatMap { network in
-            network.endpoints.compactMap { endpoint in
+        let found: [Connection] = networks.flatMap { network -> [Connection] in
+            // Once for all of them.
+            let subnets = network.subnets.map(\.block)
+            let families: Swift.Set<AddressFamily> = network.isIsolated ? [] : Swift.Set(subnets.map(\.family))
+            return network.endpoints.compactMap { endpoint -> Connection? in
                 // Until its link is gone it is an endpoint, whatever its stage, and whatever somebody calls the link.
                 guard let link = present[endpoint.hostIndex],
-                    let known = NetworkEndpoints.endpoint(endpoint, link, of: network)
+                    let known = NetworkEndpoints.endpoint(endpoint, link, of: network, subnets)
                 else { return nil }
-                return Connection(
-                    endpoint: known, record: endpoint,
-                    families: network.isIsolated ? [] : Swift.Set(network.subnets.map(\.block.family)))
+                return Connection(endpoint: known, record: endpoint, families: families)
             }
         }
         return NetworkEndpoints.joined(found)
@@ -135,16 +136,17 @@ struct NetworkEndpoints: EndpointSource {
         Swift.Set(try store.dockerNetworks().compactMap { BridgePattern($0) })
     }
 
+    private static let transports: [String: IPProtocol] = ["tcp": .tcp, "udp": .udp, "sctp": .sctp]
+
     private static func endpoint(
-        _ endpoint: NetworkRecord.Endpoint, _ link: LinkRecord, of network: NetworkRecord
+        _ endpoint: NetworkRecord.Endpoint, _ link: LinkRecord, of network: NetworkRecord, _ subnets: [IPPrefix]
     ) -> AgentEndpoint? {
         guard let interface = InterfaceName(link.name),
             let hardware = MACAddress(text: endpoint.hardwareAddress)
         else { return nil }
         let who = endpoint.who
-        let protocols: [String: IPProtocol] = ["tcp": .tcp, "udp": .udp, "sctp": .sctp]
         let ports = who.ports.compactMap { port in
-            protocols[port.transport].map { Workload.NamedPort(port.name, $0, port.number) }
+            transports[port.transport].map { Workload.NamedPort(port.name, $0, port.number) }
         }
         var bridge: AgentEndpoint.Bridge?
         if network.mode == .bridge {
@@ -157,7 +159,7 @@ struct NetworkEndpoints: EndpointSource {
                 addresses: endpoint.addresses, namedPorts: ports),
             network: network.name, namespace: endpoint.namespace, interface: interface,
             interfaceIndex: endpoint.hostIndex, bridge: bridge, hardwareAddress: hardware,
-            addresses: endpoint.addresses, subnets: network.subnets.map(\.block), mtu: link.mtu,
+            addresses: endpoint.addresses, subnets: subnets, mtu: link.mtu,
             limits: (endpoint.rates ?? []).map { rate in
                 TrafficLimit(
                     direction: rate.isEgress ? .egress : .ingress, rate: BitRate(bitsPerSecond: rate.bitsPerSecond),
