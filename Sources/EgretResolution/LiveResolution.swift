@@ -26,16 +26,16 @@ public struct LiveResolution: Sendable {
         public var policies: [Key: PolicySet] = [:]
     }
 
-    /// A policy with its selector taken for one direction.
-    private struct Lowering: Hashable {
-        var name: String
+    /// What a policy is looked up for: a direction, and the ports by name of whoever obeys it, if it asks for them.
+    private struct Form: Hashable {
         var direction: TrafficDirection
         var namedPorts: [Workload.NamedPort]
     }
 
-    /// What was found for a policy.
+    /// What was found for a policy in a form.
     private struct Lowered {
-        var policy: EgressPolicy
+        /// The key among whose policies it is, as long as anybody has that.
+        var key: Key
         var asked: Set<WorkloadSelector>
         var groups: Set<String>
     }
@@ -49,8 +49,7 @@ public struct LiveResolution: Sendable {
     private var users: [Key: SmallSet<Int>] = [:]
     private var keysOfPolicy: [String: SmallSet<Key>] = [:]
     private var sets: [Key: PolicySet] = [:]
-    private var lowered: [Lowering: Lowered] = [:]
-    private var loweringsOfPolicy: [String: Set<Lowering>] = [:]
+    private var lowered: [String: [Form: Lowered]] = [:]
     private var policiesOfGroup: [String: SmallSet<String>] = [:]
 
     // What a change has touched so far.
@@ -248,11 +247,16 @@ public struct LiveResolution: Sendable {
             networkDefault: key.direction == .ingress ? .allow : catalog.networkDefault)
     }
 
+    /// The policy, looked up for a key. What another key has of it, this one shares.
     private mutating func lower(_ name: String, _ key: Key) -> EgressPolicy? {
         guard let source = sources[name] else { return nil }
-        let lowering = Lowering(
-            name: name, direction: key.direction, namedPorts: source.namesPorts(key.direction) ? key.namedPorts : [])
-        if let known = lowered[lowering] { return known.policy }
+        let form = Form(
+            direction: key.direction, namedPorts: source.namesPorts(key.direction) ? key.namedPorts : [])
+        if let known = lowered[name]?[form], let policies = sets[known.key]?.policies,
+            let policy = policies.first(where: { $0.name == name })
+        {
+            return policy
+        }
         index.asked = []
         var lowerer = RuleLowering(index: index, direction: key.direction, ownPorts: key.namedPorts)
         // Only one of the two holds the index, or it would be copied.
@@ -260,18 +264,16 @@ public struct LiveResolution: Sendable {
         // A policy that only stands elsewhere says the same.
         let policy = lowerer.policy(source).withoutPlaces
         index = lowerer.index
-        let found = Lowered(policy: policy, asked: index.asked, groups: policy.groupNames)
+        let found = Lowered(key: key, asked: index.asked, groups: policy.groupNames)
         for selector in found.asked { index.use(selector, \.peers, by: name) }
         for group in found.groups { policiesOfGroup[group, default: SmallSet()].insert(name) }
-        lowered[lowering] = found
-        loweringsOfPolicy[name, default: []].insert(lowering)
+        lowered[name, default: [:]][form] = found
         return policy
     }
 
     /// Forgets what was found for a policy.
     private mutating func forget(_ name: String) {
-        for lowering in loweringsOfPolicy.removeValue(forKey: name) ?? [] {
-            guard let found = lowered.removeValue(forKey: lowering) else { continue }
+        for found in (lowered.removeValue(forKey: name) ?? [:]).values {
             for selector in found.asked { index.release(selector, \.peers, by: name) }
             for group in found.groups { policiesOfGroup[group]?.remove(name) }
         }
