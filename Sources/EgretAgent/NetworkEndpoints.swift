@@ -41,12 +41,18 @@ struct NetworkEndpoints: EndpointSource {
     private let bootID: String
     private let memory: Memory
 
+    /// What of a link matters to its endpoint: ten thousand of them would be some megabytes whole.
+    private struct Link: Hashable {
+        var name: String
+        var mtu: UInt32
+    }
+
     /// What was found when it was last looked, for as long as nothing changes.
     private final class Memory {
         let kept: KeptNetworks
         var versions: (networks: Int, links: Int)?
         /// The links that the networks' endpoints have, as far as they are there.
-        var links: [UInt32: LinkRecord] = [:]
+        var links: [UInt32: Link] = [:]
         var endpoints: [AgentEndpoint] = []
 
         init(_ kept: KeptNetworks) { self.kept = kept }
@@ -70,8 +76,10 @@ struct NetworkEndpoints: EndpointSource {
         let versions = (memory.kept.version, links.version)
         if let known = memory.versions, known == versions { return memory.endpoints }
         let ours = networks.filter { $0.bootID == bootID }
-        var own: [UInt32: LinkRecord] = [:]
-        for endpoint in ours.lazy.flatMap(\.endpoints) { own[endpoint.hostIndex] = present[endpoint.hostIndex] }
+        var own: [UInt32: Link] = [:]
+        for endpoint in ours.lazy.flatMap(\.endpoints) {
+            own[endpoint.hostIndex] = present[endpoint.hostIndex].map { Link(name: $0.name, mtu: $0.mtu) }
+        }
         // Others' links come and go as well.
         if memory.versions?.networks != versions.0 || memory.links != own {
             memory.endpoints = endpoints(of: ours, own)
@@ -81,7 +89,7 @@ struct NetworkEndpoints: EndpointSource {
         return memory.endpoints
     }
 
-    private func endpoints(of networks: [NetworkRecord], _ present: [UInt32: LinkRecord]) -> [AgentEndpoint] {
+    private func endpoints(of networks: [NetworkRecord], _ present: [UInt32: Link]) -> [AgentEndpoint] {
         let found: [Connection] = networks.flatMap { network -> [Connection] in
             // Once for all of them.
             let subnets = network.subnets.map(\.block)
@@ -139,7 +147,7 @@ struct NetworkEndpoints: EndpointSource {
     private static let transports: [String: IPProtocol] = ["tcp": .tcp, "udp": .udp, "sctp": .sctp]
 
     private static func endpoint(
-        _ endpoint: NetworkRecord.Endpoint, _ link: LinkRecord, of network: NetworkRecord, _ subnets: [IPPrefix]
+        _ endpoint: NetworkRecord.Endpoint, _ link: Link, of network: NetworkRecord, _ subnets: [IPPrefix]
     ) -> AgentEndpoint? {
         guard let interface = InterfaceName(link.name),
             let hardware = MACAddress(text: endpoint.hardwareAddress)
