@@ -9,16 +9,25 @@ extension Agent {
     /// The flows that the kernel has told of.
     public func flows(_ query: FlowQuery) -> FlowList { traffic.flows(query) }
 
+    /// To read so many counters takes much memory for a while.
+    static let manyCounters = 1_000
+
     /// Reads the kernel's counters, and keeps what they say.
     func readCounters() throws {
-        traffic.note(try enforcement.counters())
+        try noteCounters()
         try trafficStore?.save(traffic)
     }
 
     /// Counts as of now; those of the last reading if the kernel cannot be asked.
     func clauseTraffic() -> [String: [ClauseTraffic]] {
-        if let counters = try? enforcement.counters() { traffic.note(counters) }
+        try? noteCounters()
         return traffic.clauses()
+    }
+
+    private func noteCounters() throws {
+        let counters = try enforcement.counters()
+        if counters.count >= Agent.manyCounters { hasWorked = true }
+        traffic.note(counters)
     }
 }
 

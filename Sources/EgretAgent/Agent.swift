@@ -121,7 +121,7 @@ public actor Agent {
     /// change: the store was lost, not the policies.
     ///
     /// - Throws: An error if the store cannot be read, or the kernel not be brought there; the kernel is then as it was.
-    public func start() throws {
+    public func start() async throws {
         noting("revisions that were not applied to their end") {
             for number in try store.pending() {
                 try store.fail(number, reason: "the agent was ended while it applied it")
@@ -130,23 +130,13 @@ public actor Agent {
         }
         revision = try store.current()
         deadline = try revision.flatMap { try store.deadline(of: $0.number) }
-        if let revision, isOverdue(revision), let before = try store.predecessor(of: revision.number) {
-            // What nobody has confirmed does not come back, unless there is nothing to go back to.
-            let isKept = try store.revision(before) != nil
-            documents = try store.documents(of: isKept ? before : revision.number)
-        } else if let revision, !isOverdue(revision) {
-            documents = try store.documents(of: revision.number)
-        }
-        do {
-            reading = try PolicyReading(documents, timeZones: timeZones, isNew: false, feeds: feeds)
-        } catch {
-            let mistakes = error.diagnostics?.joined(separator: "\n") ?? error.message
-            throw APIError(
-                "failed", "revision \(revision?.number ?? 0) cannot be read any more: \(mistakes)",
-                advice: "the kernel goes on with what it was last given; mend the cause and start the agent again")
-        }
+        let number = try numberInForce()
+        // Beside each other; nobody else has the agent yet, who could find it between the two.
+        async let written = read(number)
+        let present = Result { try source.endpoints() }
+        (documents, reading) = try await written
         for warning in reading.warnings { log(warning) }
-        endpointsPresent = try source.endpoints()
+        endpointsPresent = try present.get()
         closedBridges = try source.quarantine()
         if revision == nil, try enforcement.holdsPolicies() {
             hasTaken = false
@@ -158,6 +148,28 @@ public actor Agent {
             "revision \(revision?.number ?? 0) with \(count(documents.count, "document")) is in force for "
                 + count(enforced.count { !$0.generations.isEmpty }, "endpoint"))
         noting("going back") { try rollBackIfOverdue() }
+    }
+
+    /// The number of the revision whose documents are in force; `nil` if none are.
+    private func numberInForce() throws -> Int? {
+        guard let revision else { return nil }
+        if !isOverdue(revision) { return revision.number }
+        // What nobody has confirmed does not come back, unless there is nothing to go back to.
+        guard let before = try store.predecessor(of: revision.number) else { return nil }
+        return try store.revision(before) == nil ? revision.number : before
+    }
+
+    /// Reads the documents of a revision, or of none; on any thread.
+    private nonisolated func read(_ number: Int?) throws -> (documents: [StoredDocument], reading: PolicyReading) {
+        let documents = try number.map { try store.documents(of: $0) } ?? []
+        do {
+            return (documents, try PolicyReading(documents, timeZones: timeZones, isNew: false, feeds: feeds))
+        } catch {
+            let mistakes = error.diagnostics?.joined(separator: "\n") ?? error.message
+            throw APIError(
+                "failed", "revision \(number ?? 0) cannot be read any more: \(mistakes)",
+                advice: "the kernel goes on with what it was last given; mend the cause and start the agent again")
+        }
     }
 
     // MARK: - Keeping

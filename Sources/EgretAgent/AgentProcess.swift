@@ -115,7 +115,8 @@ public final class AgentProcess: Sendable {
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let traffic = TrafficBook()
-        let trafficStore = AgentProcess.trafficStore("\(places.state)/traffic.sqlite", traffic, namespace, log)
+        // Beside opening the policies' store, which looks through all of it.
+        async let trafficStore = AgentProcess.trafficStore("\(places.state)/traffic.sqlite", traffic, namespace, log)
         let book = NameBook(traffic: traffic, now: { WallTime.now.seconds }, log: log)
         let notes = "\(places.runtime)/names-\(namespace)"
         let budgetTable = Dataplane(try NetlinkConnection.netfilter())
@@ -146,18 +147,20 @@ public final class AgentProcess: Sendable {
             budgetTable, try UsageStore(path: "\(places.state)/usage.sqlite", log: log),
             kernel: "\(try NetworkStore.currentBootID()) \(namespace)", names: names)
         let links = try WatchedLinks()
+        let source = HostEndpoints(
+            networks: try NetworkEndpoints(links: links),
+            attached: try AttachedEndpoints(
+                directory: "\(places.runtime)/endpoints-\(namespace)", followed: Swift.Set(reach.engines.keys),
+                links: links),
+            groups: try AttachedGroups(directory: "\(places.runtime)/groups-\(namespace)"),
+            fileNote: FilePolicies.note(places.runtime, namespace))
+        let store = try PolicyStore(path: "\(places.state)/agent.sqlite")
+        // After all that has asked for this thread's network namespace.
+        let counts = await trafficStore
         let agent = Agent(
-            loop: group.next(), store: try PolicyStore(path: "\(places.state)/agent.sqlite"), enforcement: enforcement,
-            source: HostEndpoints(
-                networks: try NetworkEndpoints(links: links),
-                attached: try AttachedEndpoints(
-                    directory: "\(places.runtime)/endpoints-\(namespace)", followed: Swift.Set(reach.engines.keys),
-                    links: links),
-                groups: try AttachedGroups(directory: "\(places.runtime)/groups-\(namespace)"),
-                fileNote: FilePolicies.note(places.runtime, namespace)),
-            defaultAction: reach.defaultAction, timeZones: SystemTimeZones.database(),
-            networkNamespace: namespace,
-            now: { WallTime.now.seconds }, traffic: traffic, trafficStore: trafficStore, clock: clock,
+            loop: group.next(), store: store, enforcement: enforcement, source: source,
+            defaultAction: reach.defaultAction, timeZones: SystemTimeZones.database(), networkNamespace: namespace,
+            now: { WallTime.now.seconds }, traffic: traffic, trafficStore: counts, clock: clock,
             feeds: feeds, names: names, budgets: budgets, log: log)
         try await agent.start()
         // Where the kernel is left as it is, what it leads to is too.

@@ -41,12 +41,18 @@ struct NetworkEndpoints: EndpointSource {
     private let bootID: String
     private let memory: Memory
 
+    /// What of a link matters to its endpoint: ten thousand of them would be some megabytes whole.
+    private struct Link: Hashable {
+        var name: String
+        var mtu: UInt32
+    }
+
     /// What was found when it was last looked, for as long as nothing changes.
     private final class Memory {
         let kept: KeptNetworks
         var versions: (networks: Int, links: Int)?
         /// The links that the networks' endpoints have, as far as they are there.
-        var links: [UInt32: LinkRecord] = [:]
+        var links: [UInt32: Link] = [:]
         var endpoints: [AgentEndpoint] = []
 
         init(_ kept: KeptNetworks) { self.kept = kept }
@@ -70,8 +76,10 @@ struct NetworkEndpoints: EndpointSource {
         let versions = (memory.kept.version, links.version)
         if let known = memory.versions, known == versions { return memory.endpoints }
         let ours = networks.filter { $0.bootID == bootID }
-        var own: [UInt32: LinkRecord] = [:]
-        for endpoint in ours.lazy.flatMap(\.endpoints) { own[endpoint.hostIndex] = present[endpoint.hostIndex] }
+        var own: [UInt32: Link] = [:]
+        for endpoint in ours.lazy.flatMap(\.endpoints) {
+            own[endpoint.hostIndex] = present[endpoint.hostIndex].map { Link(name: $0.name, mtu: $0.mtu) }
+        }
         // Others' links come and go as well.
         if memory.versions?.networks != versions.0 || memory.links != own {
             memory.endpoints = endpoints(of: ours, own)
@@ -81,16 +89,17 @@ struct NetworkEndpoints: EndpointSource {
         return memory.endpoints
     }
 
-    private func endpoints(of networks: [NetworkRecord], _ present: [UInt32: LinkRecord]) -> [AgentEndpoint] {
-        let found: [Connection] = networks.flatMap { network in
-            network.endpoints.compactMap { endpoint in
+    private func endpoints(of networks: [NetworkRecord], _ present: [UInt32: Link]) -> [AgentEndpoint] {
+        let found: [Connection] = networks.flatMap { network -> [Connection] in
+            // Once for all of them.
+            let subnets = network.subnets.map(\.block)
+            let families: Swift.Set<AddressFamily> = network.isIsolated ? [] : Swift.Set(subnets.map(\.family))
+            return network.endpoints.compactMap { endpoint -> Connection? in
                 // Until its link is gone it is an endpoint, whatever its stage, and whatever somebody calls the link.
                 guard let link = present[endpoint.hostIndex],
-                    let known = NetworkEndpoints.endpoint(endpoint, link, of: network)
+                    let known = NetworkEndpoints.endpoint(endpoint, link, of: network, subnets)
                 else { return nil }
-                return Connection(
-                    endpoint: known, record: endpoint,
-                    families: network.isIsolated ? [] : Swift.Set(network.subnets.map(\.block.family)))
+                return Connection(endpoint: known, record: endpoint, families: families)
             }
         }
         return NetworkEndpoints.joined(found)
@@ -135,16 +144,17 @@ struct NetworkEndpoints: EndpointSource {
         Swift.Set(try store.dockerNetworks().compactMap { BridgePattern($0) })
     }
 
+    private static let transports: [String: IPProtocol] = ["tcp": .tcp, "udp": .udp, "sctp": .sctp]
+
     private static func endpoint(
-        _ endpoint: NetworkRecord.Endpoint, _ link: LinkRecord, of network: NetworkRecord
+        _ endpoint: NetworkRecord.Endpoint, _ link: Link, of network: NetworkRecord, _ subnets: [IPPrefix]
     ) -> AgentEndpoint? {
         guard let interface = InterfaceName(link.name),
             let hardware = MACAddress(text: endpoint.hardwareAddress)
         else { return nil }
         let who = endpoint.who
-        let protocols: [String: IPProtocol] = ["tcp": .tcp, "udp": .udp, "sctp": .sctp]
         let ports = who.ports.compactMap { port in
-            protocols[port.transport].map { Workload.NamedPort(port.name, $0, port.number) }
+            transports[port.transport].map { Workload.NamedPort(port.name, $0, port.number) }
         }
         var bridge: AgentEndpoint.Bridge?
         if network.mode == .bridge {
@@ -157,7 +167,7 @@ struct NetworkEndpoints: EndpointSource {
                 addresses: endpoint.addresses, namedPorts: ports),
             network: network.name, namespace: endpoint.namespace, interface: interface,
             interfaceIndex: endpoint.hostIndex, bridge: bridge, hardwareAddress: hardware,
-            addresses: endpoint.addresses, subnets: network.subnets.map(\.block), mtu: link.mtu,
+            addresses: endpoint.addresses, subnets: subnets, mtu: link.mtu,
             limits: (endpoint.rates ?? []).map { rate in
                 TrafficLimit(
                     direction: rate.isEgress ? .egress : .ingress, rate: BitRate(bitsPerSecond: rate.bitsPerSecond),

@@ -129,8 +129,10 @@ public final class Dataplane {
 
     /// What a table's named counters have counted, by name; empty if there is no such table.
     public func counters(in table: Table) throws(NetlinkError) -> [String: CounterValue] {
+        let records = try objects(in: table)
         var values: [String: CounterValue] = [:]
-        for record in try objects(in: table) {
+        values.reserveCapacity(records.count)
+        for record in records {
             if case .counter(let packets, let bytes) = record.kind {
                 values[record.name] = CounterValue(packets: packets, bytes: bytes)
             }

@@ -103,12 +103,18 @@ public struct Chain: Hashable, Sendable {
     /// The name, unique in the table; at most 127 bytes.
     public var name: String
     /// How the kernel calls it, or `nil` for a chain that other chains jump to.
-    public var base: BaseChain?
+    public var base: BaseChain? {
+        get { bases.first }
+        set { bases = newValue.map { [$0] } ?? [] }
+    }
+
+    /// One or none: of the many chains that are no base chains, none has the room for being one.
+    private var bases: [BaseChain]
 
     /// Creates a chain.
     public init(_ name: String, base: BaseChain? = nil) {
         self.name = name
-        self.base = base
+        bases = base.map { [$0] } ?? []
     }
 }
 

@@ -22,11 +22,11 @@ struct LiveIndex: WorkloadLookup {
     struct Entry {
         var selector: WorkloadSelector
         /// The workloads that it chooses.
-        var members: Set<Int> = []
+        var members = SmallSet<Int>()
         /// The policies that are about those workloads.
-        var subjects: Set<String> = []
+        var subjects = SmallSet<String>()
         /// The policies whose rules name them as the other end.
-        var peers: Set<String> = []
+        var peers = SmallSet<String>()
     }
 
     /// The machines of the cluster.
@@ -43,8 +43,8 @@ struct LiveIndex: WorkloadLookup {
     private(set) var entries: [Int: Entry] = [:]
     private var numbers: [WorkloadSelector: Int] = [:]
     private var nextNumber = 0
-    private var selectorsByTrait: [Trait: Set<Int>] = [:]
-    private var workloadsByTrait: [Trait: Set<Int>] = [:]
+    private var selectorsByTrait: [Trait: SmallSet<Int>] = [:]
+    private var workloadsByTrait: [Trait: SmallSet<Int>] = [:]
 
     // MARK: - Looking up
 
@@ -65,11 +65,10 @@ struct LiveIndex: WorkloadLookup {
     }
 
     /// The workloads that a selector chooses.
-    func members(of selector: WorkloadSelector) -> Set<Int> {
+    func members(of selector: WorkloadSelector) -> SmallSet<Int> {
         if let number = numbers[selector], let entry = entries[number] { return entry.members }
-        let lists = traits(of: selector).map { workloadsByTrait[$0] ?? [] }
-        let candidates = lists.count == 1 ? lists[0] : lists.reduce(into: []) { $0.formUnion($1) }
-        return candidates.filter { place in workloads[place].map { chooses(selector, $0) } ?? false }
+        let candidates = traits(of: selector).compactMap { workloadsByTrait[$0] }.joined()
+        return SmallSet(candidates.filter { place in workloads[place].map { chooses(selector, $0) } ?? false })
     }
 
     private func chooses(_ selector: WorkloadSelector, _ workload: Workload) -> Bool {
@@ -91,7 +90,9 @@ struct LiveIndex: WorkloadLookup {
     // MARK: - Selectors
 
     /// Keeps the members of a selector at hand, for a policy.
-    mutating func use(_ selector: WorkloadSelector, _ use: WritableKeyPath<Entry, Set<String>>, by policy: String) {
+    mutating func use(
+        _ selector: WorkloadSelector, _ use: WritableKeyPath<Entry, SmallSet<String>>, by policy: String
+    ) {
         if let number = numbers[selector] {
             entries[number]?[keyPath: use].insert(policy)
             return
@@ -100,12 +101,14 @@ struct LiveIndex: WorkloadLookup {
         entry[keyPath: use].insert(policy)
         entries[nextNumber] = entry
         numbers[selector] = nextNumber
-        for trait in traits(of: selector) { selectorsByTrait[trait, default: []].insert(nextNumber) }
+        for trait in traits(of: selector) { selectorsByTrait[trait, default: SmallSet()].insert(nextNumber) }
         nextNumber += 1
     }
 
     /// Takes a use back.
-    mutating func release(_ selector: WorkloadSelector, _ use: WritableKeyPath<Entry, Set<String>>, by policy: String) {
+    mutating func release(
+        _ selector: WorkloadSelector, _ use: WritableKeyPath<Entry, SmallSet<String>>, by policy: String
+    ) {
         guard let number = numbers[selector] else { return }
         entries[number]?[keyPath: use].remove(policy)
         guard let entry = entries[number], entry.subjects.isEmpty, entry.peers.isEmpty else { return }
@@ -144,14 +147,14 @@ struct LiveIndex: WorkloadLookup {
         workloads[place] = new
         let (before, after) = (old.map(LiveIndex.traits) ?? [], new.map(LiveIndex.traits) ?? [])
         for trait in before.subtracting(after) { LiveIndex.remove(place, trait, from: &workloadsByTrait) }
-        for trait in after.subtracting(before) { workloadsByTrait[trait, default: []].insert(place) }
+        for trait in after.subtracting(before) { workloadsByTrait[trait, default: SmallSet()].insert(place) }
         let isAltered = old?.addresses != new?.addresses || old?.namedPorts != new?.namedPorts || old?.id != new?.id
         return judge(place, before.union(after), isAltered: isAltered)
     }
 
     /// Has the workloads of a namespace judged anew. Returns what is otherwise.
     mutating func judge(namespace: String) -> [(place: Int, entry: Entry, effect: Effect)] {
-        let places = workloadsByTrait[.namespace(namespace)] ?? []
+        let places = workloadsByTrait[.namespace(namespace)] ?? SmallSet()
         return places.flatMap { place -> [(place: Int, entry: Entry, effect: Effect)] in
             guard let workload = workloads[place] else { return [] }
             return judge(place, LiveIndex.traits(workload), isAltered: false).map { (place, $0.entry, $0.effect) }
@@ -162,7 +165,7 @@ struct LiveIndex: WorkloadLookup {
         _ place: Int, _ traits: Set<Trait>, isAltered: Bool
     ) -> [(entry: Entry, effect: Effect)] {
         var found: [(entry: Entry, effect: Effect)] = []
-        for number in traits.reduce(into: Set<Int>(), { $0.formUnion(selectorsByTrait[$1] ?? []) }) {
+        for number in traits.reduce(into: Set<Int>(), { $0.formUnion(selectorsByTrait[$1] ?? SmallSet()) }) {
             guard let entry = entries[number] else { continue }
             let isMember = workloads[place].map { chooses(entry.selector, $0) } ?? false
             switch (entry.members.contains(place), isMember) {
@@ -186,7 +189,7 @@ struct LiveIndex: WorkloadLookup {
         return traits
     }
 
-    private static func remove(_ number: Int, _ trait: Trait, from index: inout [Trait: Set<Int>]) {
+    private static func remove(_ number: Int, _ trait: Trait, from index: inout [Trait: SmallSet<Int>]) {
         index[trait]?.remove(number)
         if index[trait]?.isEmpty ?? false { index[trait] = nil }
     }

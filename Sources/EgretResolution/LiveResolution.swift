@@ -26,16 +26,16 @@ public struct LiveResolution: Sendable {
         public var policies: [Key: PolicySet] = [:]
     }
 
-    /// A policy with its selector taken for one direction.
-    private struct Lowering: Hashable {
-        var name: String
+    /// What a policy is looked up for: a direction, and the ports by name of whoever obeys it, if it asks for them.
+    private struct Form: Hashable {
         var direction: TrafficDirection
         var namedPorts: [Workload.NamedPort]
     }
 
-    /// What was found for a policy.
+    /// What was found for a policy in a form.
     private struct Lowered {
-        var policy: EgressPolicy
+        /// The key among whose policies it is, as long as anybody has that.
+        var key: Key
         var asked: Set<WorkloadSelector>
         var groups: Set<String>
     }
@@ -44,14 +44,13 @@ public struct LiveResolution: Sendable {
     private var index = LiveIndex()
     private var sources: [String: Source] = [:]
     private var groups: [String: DestinationGroup] = [:]
-    private var selecting: [TrafficDirection: [Int: Set<String>]] = [.egress: [:], .ingress: [:]]
+    private var selecting: [TrafficDirection: [Int: SmallSet<String>]] = [.egress: [:], .ingress: [:]]
     private var keys: [TrafficDirection: [Int: Key]] = [.egress: [:], .ingress: [:]]
-    private var users: [Key: Set<Int>] = [:]
-    private var keysOfPolicy: [String: Set<Key>] = [:]
+    private var users: [Key: SmallSet<Int>] = [:]
+    private var keysOfPolicy: [String: SmallSet<Key>] = [:]
     private var sets: [Key: PolicySet] = [:]
-    private var lowered: [Lowering: Lowered] = [:]
-    private var loweringsOfPolicy: [String: Set<Lowering>] = [:]
-    private var policiesOfGroup: [String: Set<String>] = [:]
+    private var lowered: [String: [Form: Lowered]] = [:]
+    private var policiesOfGroup: [String: SmallSet<String>] = [:]
 
     // What a change has touched so far.
     private var dirtyPolicies: Set<String> = []
@@ -67,7 +66,7 @@ public struct LiveResolution: Sendable {
     public func policies(of key: Key) -> PolicySet? { sets[key] }
 
     /// The workloads that have a key.
-    public func workloads(with key: Key) -> Set<Int> { users[key] ?? [] }
+    public func workloads(with key: Key) -> Set<Int> { Set(users[key] ?? SmallSet()) }
 
     /// Every key that some workload has, with its policies.
     public var allPolicies: [Key: PolicySet] { sets }
@@ -136,7 +135,7 @@ public struct LiveResolution: Sendable {
         for name in entry.subjects {
             for direction in TrafficDirection.allCases where sources[name]?.concerns(direction) ?? false {
                 if case .came = effect {
-                    selecting[direction]?[place, default: []].insert(name)
+                    selecting[direction]?[place, default: SmallSet()].insert(name)
                 } else {
                     selecting[direction]?[place]?.remove(name)
                 }
@@ -149,7 +148,9 @@ public struct LiveResolution: Sendable {
         let difference = Difference(catalog.groups, new).without(\.name)
         for group in difference.gone { groups[group.name] = nil }
         for group in difference.new where group.isLoaded { groups[group.name] = group }
-        for group in difference.gone + difference.new { dirtyPolicies.formUnion(policiesOfGroup[group.name] ?? []) }
+        for group in difference.gone + difference.new {
+            dirtyPolicies.formUnion(policiesOfGroup[group.name] ?? SmallSet())
+        }
     }
 
     private mutating func updatePolicies<Policy: Equatable>(
@@ -170,7 +171,7 @@ public struct LiveResolution: Sendable {
         for place in index.members(of: source.selector) {
             for direction in TrafficDirection.allCases where source.concerns(direction) {
                 if isComing {
-                    selecting[direction]?[place, default: []].insert(name)
+                    selecting[direction]?[place, default: SmallSet()].insert(name)
                 } else {
                     selecting[direction]?[place]?.remove(name)
                 }
@@ -198,14 +199,14 @@ public struct LiveResolution: Sendable {
                 if let old { release(old, place) }
                 if let new, !(users[new]?.contains(place) ?? false) {
                     if users[new] == nil {
-                        for name in new.policies { keysOfPolicy[name, default: []].insert(new) }
+                        for name in new.policies { keysOfPolicy[name, default: SmallSet()].insert(new) }
                     }
-                    users[new, default: []].insert(place)
+                    users[new, default: SmallSet()].insert(place)
                     if sets[new] == nil { needed.insert(new) }
                 }
             }
         }
-        for name in dirtyPolicies { needed.formUnion(keysOfPolicy[name] ?? []) }
+        for name in dirtyPolicies { needed.formUnion(keysOfPolicy[name] ?? SmallSet()) }
         for key in needed where users[key] != nil {
             let policies = policySet(key)
             if sets[key] == policies { continue }
@@ -231,7 +232,7 @@ public struct LiveResolution: Sendable {
 
     private func freshKey(of place: Int, _ direction: TrafficDirection) -> Key? {
         guard let workload = index.workloads[place] else { return nil }
-        let sources = (selecting[direction]?[place] ?? []).compactMap { self.sources[$0] }
+        let sources = (selecting[direction]?[place] ?? SmallSet()).compactMap { self.sources[$0] }
         if sources.isEmpty && (direction == .ingress || catalog.networkDefault == .allow) { return nil }
         let asksForNames = direction == .ingress && sources.contains { $0.namesPorts(direction) }
         let names = sources.count == 1 ? [sources[0].name] : sources.sorted { $0.rank < $1.rank }.map(\.name)
@@ -246,11 +247,16 @@ public struct LiveResolution: Sendable {
             networkDefault: key.direction == .ingress ? .allow : catalog.networkDefault)
     }
 
+    /// The policy, looked up for a key. What another key has of it, this one shares.
     private mutating func lower(_ name: String, _ key: Key) -> EgressPolicy? {
         guard let source = sources[name] else { return nil }
-        let lowering = Lowering(
-            name: name, direction: key.direction, namedPorts: source.namesPorts(key.direction) ? key.namedPorts : [])
-        if let known = lowered[lowering] { return known.policy }
+        let form = Form(
+            direction: key.direction, namedPorts: source.namesPorts(key.direction) ? key.namedPorts : [])
+        if let known = lowered[name]?[form], let policies = sets[known.key]?.policies,
+            let policy = policies.first(where: { $0.name == name })
+        {
+            return policy
+        }
         index.asked = []
         var lowerer = RuleLowering(index: index, direction: key.direction, ownPorts: key.namedPorts)
         // Only one of the two holds the index, or it would be copied.
@@ -258,18 +264,16 @@ public struct LiveResolution: Sendable {
         // A policy that only stands elsewhere says the same.
         let policy = lowerer.policy(source).withoutPlaces
         index = lowerer.index
-        let found = Lowered(policy: policy, asked: index.asked, groups: policy.groupNames)
+        let found = Lowered(key: key, asked: index.asked, groups: policy.groupNames)
         for selector in found.asked { index.use(selector, \.peers, by: name) }
-        for group in found.groups { policiesOfGroup[group, default: []].insert(name) }
-        lowered[lowering] = found
-        loweringsOfPolicy[name, default: []].insert(lowering)
+        for group in found.groups { policiesOfGroup[group, default: SmallSet()].insert(name) }
+        lowered[name, default: [:]][form] = found
         return policy
     }
 
     /// Forgets what was found for a policy.
     private mutating func forget(_ name: String) {
-        for lowering in loweringsOfPolicy.removeValue(forKey: name) ?? [] {
-            guard let found = lowered.removeValue(forKey: lowering) else { continue }
+        for found in (lowered.removeValue(forKey: name) ?? [:]).values {
             for selector in found.asked { index.release(selector, \.peers, by: name) }
             for group in found.groups { policiesOfGroup[group]?.remove(name) }
         }

@@ -4,6 +4,7 @@
 import EgretAddressing
 import EgretAgentAPI
 import EgretCompiler
+import EgretDataplane
 import EgretLinux
 import EgretPolicy
 import EgretTesting
@@ -713,5 +714,24 @@ struct AgentTests {
         #expect(info.map(\.name) == ["default/w7"])
         #expect(info.first?.egress == ["one"])
         #expect(await agent.policies().first?.endpoints == 1)
+    }
+
+    @Test(
+        "what reading many counters takes is given back, as after other work", arguments: [(10, false), (1_000, true)])
+    func manyCounters(count: Int, isWork: Bool) async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        for _ in 0..<3 {
+            bench.advance(5)
+            await agent.tick()
+        }
+        let before = await agent.hasWorked
+        #expect(!before)
+        bench.kernel.state.withLock { state in
+            for number in 0..<count { state.counters["c\(number)"] = CounterValue(packets: 1, bytes: 60) }
+        }
+        try await agent.readCounters()
+        let after = await agent.hasWorked
+        #expect(after == isWork)
     }
 }

@@ -114,6 +114,32 @@ struct LiveResolutionTests {
         }
     }
 
+    @Test("what several keys have of a policy is the same, also when the key that it was looked up for is gone")
+    func sharedPolicies() throws {
+        let block = AddressBlock(IPPrefix(.v4(IPv4Address(198, 51, 100, 7))))
+        let shared = EgressPolicy(
+            name: "shared", rules: [EgressRule(action: .allow, destinations: [.block(block)])],
+            location: SourceLocation(file: "shared.yaml", line: 1, column: 1))
+        let own = { (name: String) in
+            EgressPolicy(name: name, selects: WorkloadSelector(names: [name]), rules: [EgressRule(action: .allow)])
+        }
+        let catalog = PolicyCatalog(egressPolicies: [shared, own("a"), own("b"), own("c")], networkDefault: .allow)
+        var live = LiveResolution()
+        // One after the other, and the first goes before the last comes.
+        for (place, name) in ["a", "b"].enumerated() {
+            _ = live.update(to: catalog, workloads: [place: Workload(Workload.ID(name: name))], namespaces: [:])
+        }
+        _ = live.update(to: catalog, workloads: [0: Workload?.none], namespaces: [:])
+        _ = live.update(to: catalog, workloads: [2: Workload(Workload.ID(name: "c"))], namespaces: [:])
+        for (place, name) in [(1, "b"), (2, "c")] {
+            let key = try #require(live.key(of: place, .egress))
+            let policies = try #require(live.policies(of: key)).policies
+            #expect(policies.map(\.name) == [name, "shared"])
+            #expect(policies.last?.rules == shared.rules)
+            #expect(policies.last?.location == nil)
+        }
+    }
+
     @Test("a group that limits alone name is known where they hold, and so is its change")
     func groupsOfLimits() throws {
         let block = AddressBlock(IPPrefix(.v4(IPv4Address(198, 51, 100, 7))))

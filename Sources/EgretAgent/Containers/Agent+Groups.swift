@@ -60,6 +60,6 @@ extension Agent {
 extension AgentEndpoint {
     /// Whether it has the name and is no control group.
     fileprivate func isAnother(than name: String) -> Bool {
-        control == nil && workload.id.description == name
+        self.control == nil && self.workload.id.description == name
     }
 }

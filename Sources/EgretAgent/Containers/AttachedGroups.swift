@@ -147,13 +147,12 @@ extension AgentEndpoint {
             network: "-", namespace: record.target, interface: interface,
             // Links' numbers are below.
             interfaceIndex: UInt32(truncatingIfNeeded: record.control.id) | 0x8000_0000,
-            hardwareAddress: MACAddress(rawValue: 0), addresses: [])
-        control = record.control
+            hardwareAddress: MACAddress(rawValue: 0), addresses: [], control: record.control)
     }
 
     /// What of its policies cannot be in force because the output hook does not see it; `nil` for none.
     func obstacle(_ enforced: EnforcedEndpoint) -> String? {
-        guard control != nil else { return nil }
+        guard self.control != nil else { return nil }
         var found: [String] = []
         if !enforced.ingress.isEmpty {
             found.append("what others begin to it is held to none of \(enforced.ingress.joined(separator: ", "))")

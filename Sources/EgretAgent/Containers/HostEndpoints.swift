@@ -21,9 +21,11 @@ struct HostEndpoints: EndpointSource {
 
     func endpoints() throws -> [AgentEndpoint] {
         let own = try networks.endpoints()
+        let others = (try attached?.endpoints() ?? [], try groups?.endpoints() ?? [])
+        // The very list, as most often: whoever has it sees at once that it is the same.
+        if others.0.isEmpty, others.1.isEmpty { return own }
         let links = Swift.Set(own.map(\.interfaceIndex))
-        return own + (try attached?.endpoints() ?? []).filter { !links.contains($0.interfaceIndex) }
-            + (try groups?.endpoints() ?? [])
+        return own + others.0.filter { !links.contains($0.interfaceIndex) } + others.1
     }
 
     func hasLink(_ endpoint: AgentEndpoint) -> Bool {

@@ -172,15 +172,6 @@ struct EndpointDemands {
     }
 }
 
-extension AgentEndpoint {
-    /// How the host knows which packets are the endpoint's.
-    var attachment: HostEndpoint.Attachment {
-        if let control { return .cgroup(id: control.id, level: control.level) }
-        return bridge.map { .port(interface, index: interfaceIndex, bridgeIndex: $0.index) }
-            ?? .link(interface, index: interfaceIndex)
-    }
-}
-
 extension EndpointRates {
     /// Sets the rate of a direction.
     fileprivate mutating func hold(_ direction: TrafficDirection, to shape: TrafficShape?) {

@@ -8,44 +8,6 @@ import EgretPolicy
 import EgretRoutes
 import EgretShaping
 
-/// An endpoint as the agent knows it: a workload, and where it is connected.
-struct AgentEndpoint: Hashable, Sendable {
-    /// What selectors choose it by.
-    var workload: Workload
-    /// Its network.
-    var network: String
-    /// Its namespace, as it was connected.
-    var namespace: String
-    /// The host's end of its link.
-    var interface: InterfaceName
-    /// The index of the host's end.
-    var interfaceIndex: UInt32
-    /// The bridge that the host's end is a port of; `nil` if it is routed.
-    var bridge: Bridge?
-    /// The hardware address of the endpoint's end.
-    var hardwareAddress: MACAddress
-    /// The addresses at this link: of the workload's, which may have several links.
-    var addresses: [IPAddress]
-    /// The addresses of its network.
-    var subnets: [IPPrefix] = []
-    /// The largest packet of its link, in bytes.
-    var mtu: UInt32 = 1_500
-    /// How fast its traffic may be, whatever policies say.
-    var limits: [TrafficLimit] = []
-    /// The control group that it is, and then it has no link: processes of the host's own network.
-    var control: ControlGroup?
-    /// The families of which it leaves by this link, if it has several; `nil` otherwise, and where that is not known.
-    var leads: Swift.Set<AddressFamily>?
-
-    /// A bridge of the host's.
-    struct Bridge: Hashable, Sendable {
-        /// Its name.
-        var name: InterfaceName
-        /// Its index.
-        var index: UInt32
-    }
-}
-
 /// What is to be in force.
 struct DesiredState: Sendable {
     /// The policies of every kind.

@@ -118,6 +118,8 @@ struct ResolvedState {
             nextSlot += 1
             return nextSlot - 1
         }
+        // What it once held would keep its room.
+        if known.isEmpty { known = [:] }
         for slot in Set(slots[between]).subtracting(fresh) {
             endpointOfSlot[slot] = nil
             workloads.updateValue(nil, forKey: slot)

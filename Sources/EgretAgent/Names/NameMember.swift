@@ -46,5 +46,5 @@ struct NameChange: Sendable {
 
 extension AgentEndpoint {
     /// Its link, for as long as it is there.
-    var linkKey: String { NameMember.linkKey(interface, interfaceIndex) }
+    var linkKey: String { NameMember.linkKey(self.interface, self.interfaceIndex) }
 }

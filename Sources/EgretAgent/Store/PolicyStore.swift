@@ -206,13 +206,15 @@ struct PolicyStore: Sendable {
     /// The documents of a revision, in their order.
     func documents(of number: Int) throws -> [StoredDocument] {
         try database.read { database in
-            try Row.fetchAll(
-                database,
-                sql: """
-                    SELECT objects, file, line, text.text FROM document JOIN text ON text.id = document.text
-                    WHERE first <= ?1 AND (last IS NULL OR last >= ?1) ORDER BY place, document.id
-                    """, arguments: [number]
-            ).map(PolicyStore.document)
+            // Row by row: all of them at once would be as large again as the documents.
+            try Array(
+                Row.fetchCursor(
+                    database,
+                    sql: """
+                        SELECT objects, file, line, text.text FROM document JOIN text ON text.id = document.text
+                        WHERE first <= ?1 AND (last IS NULL OR last >= ?1) ORDER BY place, document.id
+                        """, arguments: [number]
+                ).map(PolicyStore.document))
         }
     }
 
@@ -277,13 +279,14 @@ struct PolicyStore: Sendable {
 
     /// The documents that the next revision has, unless that takes them away.
     private static func open(in database: Database) throws -> [Kept] {
-        try Row.fetchAll(
-            database,
-            sql: """
-                SELECT document.id, place, objects, file, line, text.text FROM document
-                JOIN text ON text.id = document.text WHERE last IS NULL ORDER BY place, document.id
-                """
-        ).map { Kept(id: $0["id"], place: $0["place"], document: document($0)) }
+        try Array(
+            Row.fetchCursor(
+                database,
+                sql: """
+                    SELECT document.id, place, objects, file, line, text.text FROM document
+                    JOIN text ON text.id = document.text WHERE last IS NULL ORDER BY place, document.id
+                    """
+            ).map { Kept(id: $0["id"], place: $0["place"], document: document($0)) })
     }
 
     /// Writes what a revision has otherwise than the one before. Returns its documents.
@@ -299,7 +302,7 @@ struct PolicyStore: Sendable {
         for document in new[front..<(new.count - back)] {
             if let kept = former[document]?.popLast() {
                 place = max(place, kept.place)
-                written.append(kept)
+                written.append(Kept(id: kept.id, place: kept.place, document: document))
                 continue
             }
             if isAtEnd { place += 1 }
@@ -315,7 +318,10 @@ struct PolicyStore: Sendable {
             try database.cachedStatement(sql: "UPDATE document SET last = ?, removed = ? WHERE id = ?")
                 .execute(arguments: [number - 1, number, kept.id])
         }
-        return old[..<front] + written + old[(old.count - back)...]
+        // Those that stay are kept as they were given: what was read from the database takes no room beside them.
+        let before = zip(old.prefix(front), new).map { Kept(id: $0.id, place: $0.place, document: $1) }
+        let behind = zip(old.suffix(back), new.suffix(back)).map { Kept(id: $0.id, place: $0.place, document: $1) }
+        return before + written + behind
     }
 
     private static func textNumber(_ text: String, in database: Database) throws -> Int64? {

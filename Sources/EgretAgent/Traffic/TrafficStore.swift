@@ -81,7 +81,7 @@ final class TrafficStore: Sendable {
 
     // MARK: - Reading
 
-    /// Puts what was kept into a book.
+    /// Puts what was kept into a book that has counted nothing yet.
     ///
     /// - Parameters:
     ///   - book: Where to.
@@ -91,16 +91,19 @@ final class TrafficStore: Sendable {
         var state = TrafficBook.State()
         try database.read { database in
             let isSame = try String.fetchOne(database, sql: "SELECT start FROM kernel") == kernel
-            for row in try Row.fetchAll(database, sql: "SELECT * FROM total") {
+            let totals = try Row.fetchCursor(database, sql: "SELECT * FROM total")
+            while let row = try totals.next() {
                 state.totals[TrafficClause(row)] = TrafficAmount(row)
             }
             if isSame {
-                for row in try Row.fetchAll(database, sql: "SELECT * FROM reading") {
+                let readings = try Row.fetchCursor(database, sql: "SELECT * FROM reading")
+                while let row = try readings.next() {
                     state.readings[row["name"]] = TrafficBook.Reading(
                         clause: TrafficClause(row), amount: TrafficAmount(row))
                 }
             }
-            for row in try Row.fetchAll(database, sql: "SELECT * FROM flow ORDER BY sequence DESC") {
+            let flows = try Row.fetchCursor(database, sql: "SELECT * FROM flow ORDER BY sequence DESC")
+            while let row = try flows.next() {
                 guard let place = FlowPlace(row) else { continue }
                 let account = FlowAccount(
                     amount: TrafficAmount(row), first: row["first"], last: row["last"],
@@ -121,7 +124,11 @@ final class TrafficStore: Sendable {
             if readings.isEmpty { try database.execute(sql: "DELETE FROM reading") }
         }
         let loaded = state
-        book.with { $0 = loaded }
+        // Who is who, and what tells it, may be known already.
+        book.with { book in
+            (book.readings, book.totals) = (loaded.readings, loaded.totals)
+            (book.refused, book.allowed, book.sequence) = (loaded.refused, loaded.allowed, loaded.sequence)
+        }
     }
 
     // MARK: - Writing

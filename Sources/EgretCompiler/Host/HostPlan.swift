@@ -56,7 +56,7 @@ public struct HostPlan: Hashable, Sendable {
         /// The first and last second, since 1970, for which it was compiled.
         private(set) var horizon: ClosedRange<Int64>
         /// The pairs that it is one of.
-        var profiles: Swift.Set<HostProfile> = []
+        var profiles = SmallSet<HostProfile>()
 
         /// Notes a program.
         init(_ program: PolicyProgram, of policies: PolicySet, horizon: ClosedRange<Int64>) {

@@ -161,7 +161,7 @@ struct HostPlanStep {
         }
         former = gone
         for profile in gone.keys { plan.profiles[profile] = nil }
-        var rewritten = Swift.Set(replaced.flatMap { plan.entries[$0]?.profiles ?? [] }).subtracting(gone.keys)
+        var rewritten = Swift.Set(replaced.compactMap { plan.entries[$0]?.profiles }.joined()).subtracting(gone.keys)
         for profile in come {
             let number: Int
             // Endpoints that leave a pair all together take its chains along: rewriting two chains is all it costs.

@@ -5,7 +5,7 @@
 ///
 /// A schedule is open while a clock on a wall of its zone shows one of its hours on one of its days. So an hour that a
 /// daylight-saving change skips is not there that day, and one that is shown twice is open twice. Hours that cross
-/// midnight belong to the day on which they begin.
+/// midnight belong to the day on which they begin. Copies share their storage.
 public struct Schedule: Hashable, Sendable {
     /// Some hours of a day, in minutes from its midnight.
     public struct Hours: Hashable, Sendable {
@@ -47,35 +47,51 @@ public struct Schedule: Hashable, Sendable {
         case drain
     }
 
+    private struct Parts: Hashable, Sendable {
+        let days: [Weekday]
+        let hours: [Hours]
+        let from: LocalTime?
+        let until: LocalTime?
+        let zone: TimeZoneRules
+        let onClose: ClosingAction
+        let bounds: Range<Int64>
+    }
+
+    private final class Storage: Sendable {
+        let parts: Parts
+
+        init(_ parts: Parts) { self.parts = parts }
+    }
+
+    /// Beside the rule: few rules have a schedule, and each would have the room for one.
+    private let storage: Storage
+
     /// The days on which hours begin, in the week's order; empty for every day.
-    public let days: [Weekday]
+    public var days: [Weekday] { storage.parts.days }
     /// The hours; empty for the whole day.
-    public let hours: [Hours]
+    public var hours: [Hours] { storage.parts.hours }
     /// The first moment; a day alone begins at its midnight.
-    public let from: LocalTime?
+    public var from: LocalTime? { storage.parts.from }
     /// The moment after the last; a day alone is held to its end.
-    public let until: LocalTime?
+    public var until: LocalTime? { storage.parts.until }
     /// The zone.
-    public let zone: TimeZoneRules
+    public var zone: TimeZoneRules { storage.parts.zone }
     /// What happens to open connections.
-    public let onClose: ClosingAction
+    public var onClose: ClosingAction { storage.parts.onClose }
     /// From `from` to `until` in seconds since 1970-01-01T00:00Z; empty if they contradict each other.
-    public let bounds: Range<Int64>
+    public var bounds: Range<Int64> { storage.parts.bounds }
 
     /// Creates a schedule. With nothing but a zone it is always open.
     public init(
         days: [Weekday] = [], hours: [Hours] = [], from: LocalTime? = nil, until: LocalTime? = nil,
         zone: TimeZoneRules = .utc, onClose: ClosingAction = .cut
     ) {
-        self.days = Weekday.allCases.filter { days.contains($0) }
-        self.hours = hours
-        self.from = from
-        self.until = until
-        self.zone = zone
-        self.onClose = onClose
         let lower = from.map { zone.firstMoment(ofLocalTime: $0.seconds) } ?? TimeZoneRules.earliest
         let upper = until.map { zone.firstMoment(ofLocalTime: $0.endSeconds) } ?? TimeZoneRules.latest
-        bounds = lower..<max(lower, upper)
+        storage = Storage(
+            Parts(
+                days: Weekday.allCases.filter { days.contains($0) }, hours: hours, from: from, until: until, zone: zone,
+                onClose: onClose, bounds: lower..<max(lower, upper)))
     }
 
     /// Whether the rule holds at a time.
@@ -100,6 +116,16 @@ public struct Schedule: Hashable, Sendable {
     private func holds(on dayNumber: Int64) -> Bool {
         days.isEmpty || days.contains(CivilDate(dayNumber: dayNumber).weekday)
     }
+}
+
+extension Schedule {
+    /// Whether both are open at the same times, written alike.
+    public static func == (left: Schedule, right: Schedule) -> Bool {
+        left.storage === right.storage || left.storage.parts == right.storage.parts
+    }
+
+    /// Feeds all parts to a hasher.
+    public func hash(into hasher: inout Hasher) { hasher.combine(storage.parts) }
 }
 
 extension Schedule.LocalTime {
