@@ -83,7 +83,7 @@ final class RunNames: Sendable {
         questions = try NameProxy(
             registry: registry, trust: setting.trust,
             hooks: NameProxy.Hooks(
-                commit: { endpoint, grants in try sets.commit(endpoint, grants) },
+                commit: { sets.commit($0) },
                 prepare: { _, holdings in try counted?.note(holdings) },
                 departure: { departures.departure(to: $1, over: $2 ? .tcp : .udp) },
                 event: { _, event in log.note(event) },

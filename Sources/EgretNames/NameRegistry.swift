@@ -37,7 +37,7 @@ public final class NameRegistry: Sendable {
 
     let state = Mutex(State())
     /// Held while rules change, and while answers are committed.
-    private let gate = Mutex(())
+    let gate = Mutex(())
 
     /// Starts with no endpoint: nothing is answered.
     public init() {}
@@ -100,35 +100,6 @@ public final class NameRegistry: Sendable {
     /// - Throws: What the body throws.
     public func changing<Result>(_ body: () throws -> Result) rethrows -> Result {
         try gate.withLock { _ in try body() }
-    }
-
-    /// Commits what answers have given an endpoint, unless its rules are others by now.
-    ///
-    /// - Parameters:
-    ///   - given: What they have given.
-    ///   - id: The endpoint.
-    ///   - generation: The generation of the rules that the answers were judged by.
-    ///   - now: The time in milliseconds.
-    ///   - body: Has the kernel take it.
-    /// - Returns: Whether the rules were still in force; the body was not called otherwise.
-    /// - Throws: What the body throws.
-    func commit(_ given: AnswerGifts, to id: Int, of generation: UInt64, now: UInt64, _ body: () throws -> Void) throws
-        -> Bool
-    {
-        try gate.withLock { _ in
-            guard update(id, { $0.generation == generation }) == true else { return false }
-            do {
-                try body()
-            } catch {
-                _ = update(id) { $0.table.withheld(given.notes, now: now) }
-                throw error
-            }
-            _ = update(id) { entry in
-                entry.table.committed(given.grants, now: now)
-                entry.table.noted(given.notes)
-            }
-            return true
-        }
     }
 
     /// What an endpoint holds, in no order: to be kept somewhere, or given to its successor.
@@ -250,15 +221,4 @@ public final class NameRegistry: Sendable {
             for id in Array(state.entries.keys) { state.entries[id]?.table.expire(now: now) }
         }
     }
-}
-
-/// What answers of one round give an endpoint.
-struct AnswerGifts: Sendable {
-    /// What the kernel must have.
-    var grants: [NameGrant] = []
-    /// What whoever keeps notes must know.
-    var notes: Swift.Set<NameHolding> = []
-
-    /// Whether there is nothing to be done before the answers go out.
-    var isEmpty: Bool { grants.isEmpty && notes.isEmpty }
 }

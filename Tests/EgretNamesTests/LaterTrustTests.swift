@@ -19,7 +19,7 @@ struct LaterTrustTests {
 
     private func loop(_ laterTrust: (@Sendable () throws -> ServerTrust)?) throws -> ProxyLoop {
         try ProxyLoop(
-            registry: NameRegistry(), hooks: NameProxy.Hooks(commit: { _, _ in }), loop: EventLoop(), datagrams: [],
+            registry: NameRegistry(), hooks: NameProxy.Hooks(commit: { _ in [:] }), loop: EventLoop(), datagrams: [],
             listeners: [], port: 1, trust: nil, laterTrust: laterTrust, silentServers: SilentServers())
     }
 

@@ -71,10 +71,15 @@ final class NameBench {
         proxy = try NameProxy(
             registry: registry, trust: trust, pauseAfterSilence: pauseAfterSilence,
             hooks: NameProxy.Hooks(
-                commit: { endpoint, grants in
-                    if log.commitsFail.withLock({ $0 }) { throw CommitRefused() }
-                    try sets.commit(endpoint, grants)
-                    log.commits.withLock { $0 += grants }
+                commit: { lots in
+                    if log.commitsFail.withLock({ $0 }) {
+                        return Dictionary(uniqueKeysWithValues: lots.map { ($0.endpoint, CommitRefused()) })
+                    }
+                    let failures = sets.commit(lots)
+                    log.commits.withLock { commits in
+                        for lot in lots where failures[lot.endpoint] == nil { commits += lot.grants }
+                    }
+                    return failures
                 },
                 prepare: { _, _ in if log.preparationsFail.withLock({ $0 }) { throw CommitRefused() } },
                 departure: departure,

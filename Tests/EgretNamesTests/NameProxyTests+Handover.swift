@@ -57,7 +57,7 @@ extension NameProxyTests {
         let sets = try NameSets(table: "names") { _, rule, family in "rule\(rule)-\(family)" }
         let next = try NameProxy(
             registry: bench.proxy.registry, port: bench.proxy.port, former: sockets, isHeld: true,
-            hooks: NameProxy.Hooks(commit: { endpoint, grants in try sets.commit(endpoint, grants) }))
+            hooks: NameProxy.Hooks(commit: { sets.commit($0) }))
         defer { next.stop() }
         #expect(next.port == bench.proxy.port)
         for (place, socket) in sockets { #expect(next.sockets[place] === socket) }
@@ -114,7 +114,7 @@ extension NameProxyTests {
         let sets = try NameSets(table: "names") { _, rule, family in "rule\(rule)-\(family)" }
         let next = try NameProxy(
             registry: bench.proxy.registry, port: bench.proxy.port, former: sockets,
-            hooks: NameProxy.Hooks(commit: { endpoint, grants in try sets.commit(endpoint, grants) }))
+            hooks: NameProxy.Hooks(commit: { sets.commit($0) }))
         defer { next.stop() }
         #expect(client.wait(timeout: .seconds(60)).standardOutput == "asked\n700\n")
     }
@@ -129,7 +129,7 @@ extension NameProxyTests {
         let sets = try NameSets(table: "names") { _, rule, family in "rule\(rule)-\(family)" }
         let next = try NameProxy(
             registry: bench.proxy.registry, port: bench.proxy.port, former: sockets,
-            hooks: NameProxy.Hooks(commit: { endpoint, grants in try sets.commit(endpoint, grants) }))
+            hooks: NameProxy.Hooks(commit: { sets.commit($0) }))
         defer { next.stop() }
         #expect(next.sockets[.datagrams4] !== sockets[.datagrams4])
         #expect(next.sockets[.datagrams6] === sockets[.datagrams6])

@@ -3,9 +3,11 @@
 
 import EgretAddressing
 import EgretDNSWire
-import EgretNames
 import EgretPolicy
+import Synchronization
 import Testing
+
+@testable import EgretNames
 
 /// Whose an address is, and what outlives a change.
 struct NameRegistryTests {
@@ -55,6 +57,82 @@ struct NameRegistryTests {
             held = registry.holdings(of: 1, now: now)
         }
         #expect(NameRegistry().set(try endpoint(1, [first]), holding: held, now: 50_000).isEmpty)
+    }
+}
+
+/// What answers of one round give endpoints.
+final class NameCommitTests: Sendable {
+    private struct Refused: Error {}
+
+    /// What the hooks were called for.
+    private struct Calls {
+        var prepared: Swift.Set<Int> = []
+        var committed: [Swift.Set<Int>] = []
+        var noted: Swift.Set<Int> = []
+    }
+
+    private let registry = NameRegistry()
+    private let calls = Mutex(Calls())
+
+    /// Commits an address for each of four endpoints, the last of which has other rules by now.
+    private func commit(
+        unprepared: Int? = nil, refused: Int? = nil, unnoted: Int? = nil
+    ) throws -> [AnswerLot: Withheld] {
+        let name = try #require(DNSName("www.example.test"))
+        var gifts: [AnswerLot: AnswerGifts] = [:]
+        for id in 1...4 {
+            let address = IPAddress.v4(IPv4Address(192, 0, 2, UInt8(id)))
+            let endpoint = NameEndpoint(id: id, addresses: [address], rules: [try .allow(0, "www.example.test")])
+            registry.set(endpoint, now: 0)
+            let generation = try #require(registry.update(id) { $0.generation })
+            if id == 4 { registry.set(endpoint, now: 0) }
+            let web = IPAddress.v4(IPv4Address(203, 0, 113, 10))
+            gifts[AnswerLot(endpoint: id, generation: generation)] = AnswerGifts(
+                grants: [NameGrant(rule: 0, name: name, address: web, lifetimeMilliseconds: 60_000, isRenewal: false)],
+                notes: [NameHolding(name: name, address: web, until: 60_000)])
+        }
+        let hooks = NameProxy.Hooks(
+            commit: { [self] lots in
+                calls.withLock { $0.committed.append(Swift.Set(lots.map(\.endpoint))) }
+                return refused.map { [$0: Refused()] } ?? [:]
+            },
+            prepare: { [self] id, _ in
+                calls.withLock { _ = $0.prepared.insert(id) }
+                if id == unprepared { throw Refused() }
+            },
+            note: { [self] id, _ in
+                calls.withLock { _ = $0.noted.insert(id) }
+                if id == unnoted { throw Refused() }
+            })
+        return registry.commit(gifts, now: 0, by: hooks)
+    }
+
+    private func failed(_ withheld: [AnswerLot: Withheld]) -> [Int] {
+        withheld.filter { if case .failed = $0.value { true } else { false } }.map(\.key.endpoint)
+    }
+
+    private func outdated(_ withheld: [AnswerLot: Withheld]) -> [Int] {
+        withheld.filter { if case .outdated = $0.value { true } else { false } }.map(\.key.endpoint)
+    }
+
+    @Test("the kernel is given all at once, but for what other rules have given")
+    func together() throws {
+        let withheld = try commit()
+        #expect(failed(withheld).isEmpty && outdated(withheld) == [4])
+        let seen = calls.withLock(\.self)
+        #expect(seen.committed == [[1, 2, 3]] && seen.prepared == [1, 2, 3] && seen.noted == [1, 2, 3])
+    }
+
+    @Test("what cannot be counted is not opened, and what the kernel refuses is not noted; others' is")
+    func faults() throws {
+        let unprepared = try commit(unprepared: 1)
+        #expect(failed(unprepared) == [1] && calls.withLock(\.committed) == [[2, 3]])
+        calls.withLock { $0 = Calls() }
+        let refused = try commit(refused: 2)
+        #expect(failed(refused) == [2] && calls.withLock(\.noted) == [1, 3])
+        calls.withLock { $0 = Calls() }
+        let unnoted = try commit(unnoted: 3)
+        #expect(failed(unnoted) == [3] && calls.withLock(\.committed) == [[1, 2, 3]])
     }
 }
 

@@ -62,6 +62,51 @@ struct NameSetsTests {
         }
     }
 
+    @Test("grants of several endpoints are one transaction, and one endpoint's full set keeps nobody else from theirs")
+    func together() throws {
+        let sets = "set s1 { type ipv4_addr; flags timeout; }; set s2 { type ipv4_addr; flags timeout; size 2; };"
+        let made = try runProgram(
+            ["nft", "-f", "-"],
+            standardInput: "table inet \(NameSetsTests.table)\ndelete table inet \(NameSetsTests.table)\n"
+                + "table inet \(NameSetsTests.table) { \(sets) }\n")
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", NameSetsTests.table]) }
+        let kernel = try NameSets(table: NameSetsTests.table) { endpoint, _, _ in "s\(endpoint)" }
+        func lot(_ endpoint: Int, _ addresses: UInt8..., isRenewal: Bool = false) -> NameLot {
+            NameLot(
+                endpoint: endpoint, grants: addresses.map { grant($0, seconds: 60, isRenewal: isRenewal) })
+        }
+        func present(_ endpoint: Int, _ address: UInt8) throws -> Bool {
+            try kernel.timeLeft(endpoint, grant(address, seconds: 1)) != nil
+        }
+        #expect(kernel.commit([lot(1, 1, 2), lot(2, 1)]).isEmpty)
+        for (endpoint, address) in [(1, 1), (1, 2), (2, 1)] as [(Int, UInt8)] {
+            #expect(try present(endpoint, address), "\(endpoint) \(address)")
+        }
+        // There is room for one more.
+        let failures = kernel.commit([lot(1, 3), lot(2, 2, 3), lot(3, 1)])
+        #expect(Swift.Set(failures.keys) == [2, 3])
+        let isThere = try present(1, 3)
+        let isPartlyThere = try present(2, 2)
+        #expect(isThere && !isPartlyThere)
+        #expect(kernel.commit([lot(1, 4), lot(2, 2)]).isEmpty)
+        #expect(kernel.commit([lot(1, 4, isRenewal: true), lot(2, 2, isRenewal: true)]).isEmpty)
+        #expect(kernel.commit([]).isEmpty)
+    }
+
+    @Test("what is committed together is bounded, and nothing is left out or put after what came later")
+    func joined() {
+        func joined(_ counts: Int...) -> [[Int]] {
+            let grants = counts.map { Array(repeating: grant(1, seconds: 1), count: $0) }
+            let lots = grants.enumerated().map { NameLot(endpoint: $0.offset, grants: $0.element) }
+            return NameSets.joined(lots).map { $0.map(\.endpoint) }
+        }
+        #expect(joined() == [])
+        #expect(joined(1) == [[0]])
+        #expect(joined(500, 12, 1) == [[0, 1], [2]])
+        #expect(joined(1, 600, 1) == [[0], [1], [2]])
+    }
+
     @Test(
         "addresses are put into sets of packets and of frames, and again for their whole time",
         arguments: ["inet", "netdev"])

@@ -28,7 +28,7 @@ struct ProxyEndTests {
             try ProxyLoop(
                 registry: NameRegistry(),
                 hooks: NameProxy.Hooks(
-                    commit: { _, _ in }, failed: { error in told.failures.withLock { $0.append(error) } }),
+                    commit: { _ in [:] }, failed: { error in told.failures.withLock { $0.append(error) } }),
                 loop: EventLoop(), datagrams: [], listeners: [], port: 1, trust: nil, silentServers: SilentServers())
         }
         try loop().run(ProxyStage(.stopped))
@@ -43,7 +43,7 @@ struct ProxyEndTests {
         let address = IPAddress.v4(IPv4Address(192, 0, 2, 10))
         registry.set(NameEndpoint(id: 1, addresses: [address], rules: []), now: 0)
         let loop = try ProxyLoop(
-            registry: registry, hooks: NameProxy.Hooks(commit: { _, _ in }), loop: EventLoop(), datagrams: [],
+            registry: registry, hooks: NameProxy.Hooks(commit: { _ in [:] }), loop: EventLoop(), datagrams: [],
             listeners: [], port: 1, trust: nil, silentServers: SilentServers())
         let listener = try InternetSocket.listener(at: SocketAddress(ipv4: 0x7f00_0001, port: 0))
         let socket = try InternetSocket.connecting(to: try listener.ownAddress())

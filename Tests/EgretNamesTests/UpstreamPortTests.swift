@@ -28,7 +28,7 @@ struct UpstreamPortTests {
     func shares() throws {
         try CurrentProcess.raiseOpenFileLimit()
         let loop = try ProxyLoop(
-            registry: NameRegistry(), hooks: NameProxy.Hooks(commit: { _, _ in }), loop: EventLoop(), datagrams: [],
+            registry: NameRegistry(), hooks: NameProxy.Hooks(commit: { _ in [:] }), loop: EventLoop(), datagrams: [],
             listeners: [], port: 1, trust: nil, silentServers: SilentServers())
         func isSent(_ endpoint: Int, _ number: Int) throws -> Bool {
             loop.start(try question(endpoint, UInt16(20_000 + number)), UInt64(number))

@@ -59,24 +59,20 @@ extension NameService {
             begin()
         }
         return try registry.changing {
-            var grants: [(member: NameMember, grants: [NameGrant])] = []
+            var lots: [NameLot] = []
             let links = Swift.Set(change.members.map(\.link))
             staleFlows = forgetFlows(of: linksLeft(change), now)
             for slot in change.removed + passedOn(change) { stale.formUnion(leave(slot, now, forLinks: links)) }
             for member in change.members {
                 stale.formUnion(leaving(member, now))
-                grants.append((member, enter(member, now)))
+                lots.append(NameLot(endpoint: member.slot, grants: enter(member, now)))
             }
             forgetJudges()
             let result = try body {
-                for (member, grants) in grants where !grants.isEmpty {
-                    do {
-                        try sets.commit(member.slot, grants)
-                    } catch {
-                        // They come with the next answers.
-                        registry.forgetCommits(of: member.slot)
-                        book.noteLostHoldings(member.slot)
-                    }
+                for slot in sets.commit(lots.filter { !$0.grants.isEmpty }).keys {
+                    // They come with the next answers.
+                    registry.forgetCommits(of: slot)
+                    book.noteLostHoldings(slot)
                 }
                 staleFlows.formUnion(refill(change.members, sets, now))
             }

@@ -375,7 +375,7 @@ final class NameService: Sendable {
 
     private func questionHooks(_ sets: NameSets, _ counted: CountedNameSets) -> NameProxy.Hooks {
         NameProxy.Hooks(
-            commit: { endpoint, grants in try sets.commit(endpoint, grants) },
+            commit: { sets.commit($0) },
             prepare: { [self] endpoint, holdings in
                 if let link = link(of: endpoint) { try counted.note(holdings, link: link) }
             },

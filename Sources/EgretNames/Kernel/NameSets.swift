@@ -43,6 +43,9 @@ public final class NameSets: Sendable {
     private let owning: Owning?
     /// Whether an element must be deleted to be renewed; `nil` as long as that is not known.
     let replacesRenewals: Mutex<Bool?>
+    /// The endpoints of which the kernel has refused what they were last given: theirs is committed by itself, as a transaction
+    /// that fails makes everybody wait who changes anything.
+    private let refused = Mutex<Swift.Set<Int>>([])
     /// What is asked for elements; anybody may, also where a table has an owner.
     let questions: OwnSocket
     /// The port of the netlink socket that changes are made through, where it has one of its own: whoever watches the table
@@ -130,6 +133,72 @@ public final class NameSets: Sendable {
         self.naming = naming
     }
 
+    /// Commits grants of endpoints, of each all or none: together, or each one's by themselves where the kernel refuses something
+    /// of it. Returns once the kernel has acknowledged: packets after that meet the elements.
+    ///
+    /// - Parameter lots: What endpoints are given, one lot for each.
+    /// - Returns: Why those endpoints have nothing of it that have nothing, as ``commit(_:_:)`` throws.
+    public func commit(_ lots: [NameLot]) -> [Int: any Error] {
+        let refused = self.refused.withLock(\.self)
+        var alone = lots.filter { refused.contains($0.endpoint) }
+        for joint in NameSets.joined(lots.filter { !refused.contains($0.endpoint) }) where !commitJointly(joint) {
+            alone += joint
+        }
+        var failures: [Int: any Error] = [:]
+        for lot in alone {
+            do {
+                try commit(lot.endpoint, lot.grants)
+            } catch {
+                failures[lot.endpoint] = error
+            }
+        }
+        if !alone.isEmpty {
+            self.refused.withLock { $0 = $0.subtracting(alone.map(\.endpoint)).union(failures.keys) }
+        }
+        return failures
+    }
+
+    /// Commits grants of several endpoints in one transaction.
+    ///
+    /// - Returns: Whether that is done; otherwise nothing of it is, or may be, and each endpoint's is to be committed by itself.
+    private func commitJointly(_ lots: [NameLot]) -> Bool {
+        if lots.count < 2 { return false }
+        let deletesRenewals = replacesRenewals.withLock(\.self)
+        // How this kernel renews is found out with one endpoint's.
+        if deletesRenewals == nil, lots.contains(where: { $0.grants.contains(where: \.isRenewal) }) { return false }
+        var coming: [String: [ElementBatch.Element]] = [:]
+        var going: [String: [ElementBatch.Element]] = [:]
+        for lot in lots {
+            let parts = elements(lot.endpoint, lot.grants, deletingRenewals: deletesRenewals == true)
+            coming.merge(parts.coming, uniquingKeysWith: +)
+            going.merge(parts.going, uniquingKeysWith: +)
+        }
+        do {
+            try send(coming: coming, going: going)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// How many grants go into one transaction of several endpoints': one that is refused is not much to do again.
+    static let mostJoined = 512
+
+    /// Lots that are committed together, in their order.
+    static func joined(_ lots: [NameLot]) -> [[NameLot]] {
+        var joined: [[NameLot]] = []
+        var room = 0
+        for lot in lots {
+            if joined.isEmpty || lot.grants.count > room {
+                joined.append([])
+                room = mostJoined
+            }
+            joined[joined.count - 1].append(lot)
+            room -= lot.grants.count
+        }
+        return joined
+    }
+
     /// Commits grants, all or none. Returns once the kernel has acknowledged: packets after that meet the elements.
     ///
     /// - Throws: `LinuxError` or `NetlinkError` with the kernel's first refusal, such as `ENOENT` for a set that is not
@@ -211,6 +280,14 @@ public final class NameSets: Sendable {
     }
 
     private func send(_ endpoint: Int, _ grants: [NameGrant], deletingRenewals: Bool) throws {
+        let elements = elements(endpoint, grants, deletingRenewals: deletingRenewals)
+        try send(coming: elements.coming, going: elements.going)
+    }
+
+    /// What grants of an endpoint come to, by the sets' names.
+    private func elements(
+        _ endpoint: Int, _ grants: [NameGrant], deletingRenewals: Bool
+    ) -> (coming: [String: [ElementBatch.Element]], going: [String: [ElementBatch.Element]]) {
         var added: [String: [IPAddress: UInt64]] = [:]
         var deleted: [String: Swift.Set<IPAddress>] = [:]
         for grant in grants {
@@ -219,18 +296,12 @@ public final class NameSets: Sendable {
             added[name, default: [:]][grant.address] = max(longest, grant.lifetimeMilliseconds)
             if grant.isRenewal && deletingRenewals { deleted[name, default: []].insert(grant.address) }
         }
-        try send(endpoint, added: added, deleted: deleted)
-    }
-
-    private func send(
-        _ endpoint: Int, added: [String: [IPAddress: UInt64]], deleted: [String: Swift.Set<IPAddress>]
-    ) throws {
         // An endpoint without an address of the family has no use for such addresses.
         let coming = added.mapValues { elements in
             elements.flatMap { self.elements(endpoint, $0.key, milliseconds: $0.value) }
         }
         let going = deleted.mapValues { $0.flatMap { elements(endpoint, $0, milliseconds: 0) } }
-        try send(coming: coming, going: going)
+        return (coming, going)
     }
 
     func send(coming: [String: [ElementBatch.Element]], going: [String: [ElementBatch.Element]]) throws {

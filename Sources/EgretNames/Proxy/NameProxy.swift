@@ -16,9 +16,10 @@ import Synchronization
 public final class NameProxy: Sendable {
     /// What the proxy calls, on its own thread: the calls hold up every other question meanwhile.
     public struct Hooks: Sendable {
-        /// Puts an endpoint's grants where its rules look, all or none, and returns when the kernel has acknowledged. It is
-        /// called only while the rules that gave them are in force: see ``NameRegistry/changing(_:)``.
-        public var commit: @Sendable (_ endpoint: Int, _ grants: [NameGrant]) throws -> Void
+        /// Puts endpoints' grants where their rules look, of each endpoint all or none, and returns when the kernel has
+        /// acknowledged: why those endpoints have none that have none. It is called only while the rules that gave them are in
+        /// force: see ``NameRegistry/changing(_:)``.
+        public var commit: @Sendable (_ lots: [NameLot]) -> [Int: any Error]
         /// Has whoever counts what goes to names know their addresses, before ``commit`` opens any of them: with what ``note``
         /// is given afterwards. When it throws, nothing is opened, and the answer does not go out.
         public var prepare: @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void
@@ -41,7 +42,7 @@ public final class NameProxy: Sendable {
 
         /// Creates hooks.
         public init(
-            commit: @escaping @Sendable (_ endpoint: Int, _ grants: [NameGrant]) throws -> Void,
+            commit: @escaping @Sendable (_ lots: [NameLot]) -> [Int: any Error],
             prepare: @escaping @Sendable (_ endpoint: Int, _ holdings: Swift.Set<NameHolding>) throws -> Void = {
                 _, _ in
             },

@@ -36,6 +36,8 @@ struct PendingQuestion {
     /// The two in one.
     var owner: NameOwner { NameOwner(endpoint: endpoint, incarnation: incarnation) }
     var generation: UInt64
+    /// With which answers its own is committed.
+    var lot: AnswerLot { AnswerLot(endpoint: endpoint, generation: generation) }
     /// The server that the client means.
     var destination: IPAddress
     /// Where the client is, if what it asks of that server goes the way of its own packets.

@@ -27,22 +27,6 @@ final class ProxyLoop {
         var events: [NameEvent]
     }
 
-    /// Whose answers are committed together: those of one endpoint, judged by the same rules.
-    private struct Lot: Hashable {
-        var endpoint: Int
-        var generation: UInt64
-
-        init(_ question: PendingQuestion) { (endpoint, generation) = (question.endpoint, question.generation) }
-    }
-
-    /// Why answers do not go out.
-    private enum Withheld {
-        /// The kernel, or whoever keeps notes, did not take what they give.
-        case failed(String)
-        /// The rules have changed since they were judged: the client may ask again, under the new ones.
-        case outdated
-    }
-
     let registry: NameRegistry
     let hooks: NameProxy.Hooks
     let loop: EventLoop
@@ -312,7 +296,7 @@ final class ProxyLoop {
         let withheld = commit(round)
         for answer in round {
             let endpoint = answer.question.endpoint
-            if !answer.gifts.isEmpty, let reason = withheld[Lot(answer.question)] {
+            if !answer.gifts.isEmpty, let reason = withheld[answer.question.lot] {
                 if case .failed(let message) = reason {
                     hooks.event(endpoint, .commitFailed(answer.question.question.name, message))
                 }
@@ -325,27 +309,12 @@ final class ProxyLoop {
     }
 
     /// Commits what a round's answers give.
-    private func commit(_ round: [Ready]) -> [Lot: Withheld] {
-        var lots: [Lot: AnswerGifts] = [:]
+    private func commit(_ round: [Ready]) -> [AnswerLot: Withheld] {
+        var gifts: [AnswerLot: AnswerGifts] = [:]
         for answer in round where !answer.gifts.isEmpty {
-            lots[Lot(answer.question), default: AnswerGifts()].grants += answer.gifts.grants
-            lots[Lot(answer.question)]?.notes.formUnion(answer.gifts.notes)
+            gifts[answer.question.lot, default: AnswerGifts()].add(answer.gifts)
         }
-        var withheld: [Lot: Withheld] = [:]
-        for (lot, gifts) in lots {
-            do {
-                let isCommitted = try registry.commit(gifts, to: lot.endpoint, of: lot.generation, now: now) {
-                    // First: what is open is counted, also by who knows the address without the answer.
-                    if !gifts.notes.isEmpty { try hooks.prepare(lot.endpoint, gifts.notes) }
-                    if !gifts.grants.isEmpty { try hooks.commit(lot.endpoint, gifts.grants) }
-                    if !gifts.notes.isEmpty { try hooks.note(lot.endpoint, gifts.notes) }
-                }
-                if !isCommitted { withheld[lot] = .outdated }
-            } catch {
-                withheld[lot] = .failed("\(error)")
-            }
-        }
-        return withheld
+        return gifts.isEmpty ? [:] : registry.commit(gifts, now: now, by: hooks)
     }
 
     /// Sends an answer to whoever asked, and takes its question off the books.
