@@ -145,7 +145,9 @@ extension Agent {
         var day: Int64?
         if let text = query.since {
             guard let date = CivilDate(text) else {
-                throw APIError("invalid", "\(text) is no day", advice: "write it as 2026-11-01")
+                throw APIError(
+                    "invalid", "\(text) is no day",
+                    advice: "usage is kept by whole days of the budget's time zone: write the first, as 2026-11-01")
             }
             day = date.dayNumber
         }
