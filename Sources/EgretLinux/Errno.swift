@@ -63,6 +63,8 @@ extension Errno {
     public static let notDirectory = Errno(rawValue: egret_enotdir)
     /// `EINVAL`: an invalid argument.
     public static let invalid = Errno(rawValue: egret_einval)
+    /// `ENFILE`: too many open files; of a set of addresses, that it is full.
+    public static let tableFull = Errno(rawValue: egret_enfile)
     /// `ENOTTY`: not a terminal.
     public static let notTerminal = Errno(rawValue: egret_enotty)
     /// `ERANGE`: the result does not fit.

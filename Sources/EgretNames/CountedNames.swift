@@ -64,6 +64,12 @@ struct CountedNames: Sendable {
         held[holding.name]?[holding.address]?.withheld = now + 5_000
     }
 
+    /// Hears that limits or budgets do not know a holding any more, and have no room for it.
+    mutating func withdraw(_ holding: NameHolding, now: UInt64) {
+        held[holding.name]?[holding.address]?.noted = 0
+        withhold(holding, now: now)
+    }
+
     /// Whether limits or budgets have just not taken one of a name's addresses.
     func isWithheld(_ addresses: Swift.Set<IPAddress>, of name: DNSName, now: UInt64) -> Bool {
         guard let known = held[name] else { return false }

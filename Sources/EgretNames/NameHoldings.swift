@@ -104,6 +104,27 @@ struct NameHoldings: Sendable {
         names[NameKey(rule: rule, name: name)]?[address]?.isGiven = true
     }
 
+    /// Forgets that a name has an address.
+    ///
+    /// - Returns: The rules for which no other name has it: the kernel is not to have their elements any more.
+    mutating func forget(_ address: IPAddress, of name: DNSName, now: UInt64) -> [Int] {
+        var rules: [Int] = []
+        for rule in nameCounts.indices {
+            let key = NameKey(rule: rule, name: name)
+            guard names[key]?.removeValue(forKey: address) != nil else { continue }
+            holders[address]?.remove(key)
+            if names[key]?.isEmpty == true {
+                names[key] = nil
+                nameCounts[rule] -= 1
+            }
+            let others = holders[address] ?? []
+            if others.contains(where: { $0.rule == rule && names[$0]?[address]?.until ?? 0 > now }) { continue }
+            if elements.removeValue(forKey: Key(rule: rule, address: address)) != nil { addressCounts[rule] -= 1 }
+            rules.append(rule)
+        }
+        return rules
+    }
+
     func holds(_ address: IPAddress, by name: DNSName, rule: Int, now: UInt64) -> Bool {
         (names[NameKey(rule: rule, name: name)]?[address]?.until ?? 0) > now
     }

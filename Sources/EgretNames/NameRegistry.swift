@@ -115,6 +115,31 @@ public final class NameRegistry: Sendable {
         }
     }
 
+    /// Takes back what answers have given an endpoint, as limits or budgets have no room for it: whoever wants it asks again. To be
+    /// called while changing: see ``changing(_:)``.
+    ///
+    /// - Parameters:
+    ///   - notes: What is taken back.
+    ///   - endpoint: The endpoint.
+    ///   - now: The time in milliseconds.
+    /// - Returns: What the kernel is not to have any more, by the rules' numbers.
+    public func withdraw(
+        _ notes: [NameHolding], of endpoint: Int, now: UInt64
+    ) -> [(rule: Int, address: IPAddress)] {
+        update(endpoint) { $0.table.withdraw(notes, now: now) } ?? []
+    }
+
+    /// What of a lot the kernel is to have still: part of it may have been taken back since it was made.
+    ///
+    /// - Parameters:
+    ///   - lot: What ``set(_:holding:now:)`` has returned for the endpoint.
+    ///   - now: The time in milliseconds.
+    /// - Returns: The rest; no grants if the endpoint is not there.
+    public func outstanding(_ lot: NameLot, now: UInt64) -> NameLot {
+        let table = state.withLock { $0.entries[lot.endpoint]?.table }
+        return NameLot(endpoint: lot.endpoint, grants: table?.outstanding(lot.grants, now: now) ?? [])
+    }
+
     /// Removes an endpoint: nothing of it is answered any more.
     public func remove(_ id: Int) {
         state.withLock { state in

@@ -238,6 +238,33 @@ public struct NameTable: Sendable {
         for note in notes where note.isCounted { counted.withhold(note, now: now) }
     }
 
+    /// Takes back what answers have given, as limits or budgets have no room for it: whoever wants it asks again.
+    ///
+    /// - Parameters:
+    ///   - notes: What is taken back.
+    ///   - now: The time in milliseconds.
+    /// - Returns: What the kernel is not to have any more, by the rules' numbers: no other name of the rule has the address.
+    public mutating func withdraw(
+        _ notes: some Sequence<NameHolding>, now: UInt64
+    ) -> [(rule: Int, address: IPAddress)] {
+        var gone: [(rule: Int, address: IPAddress)] = []
+        for note in notes {
+            counted.withdraw(note, now: now)
+            for rule in holdings.forget(note.address, of: note.name, now: now) {
+                gone.append((rule: rules[rule].number, address: note.address))
+            }
+        }
+        return gone
+    }
+
+    /// Those of some grants that the kernel is to have still: they may have been taken back.
+    func outstanding(_ grants: [NameGrant], now: UInt64) -> [NameGrant] {
+        grants.filter { grant in
+            guard let rule = rules.firstIndex(where: { $0.number == grant.rule }) else { return false }
+            return holdings.holds(grant.address, rule: rule, now: now)
+        }
+    }
+
     /// Forgets what the kernel holds, so that every answer is committed anew: after the sets were made again.
     public mutating func forgetCommits() { holdings.forgetCommits() }
 

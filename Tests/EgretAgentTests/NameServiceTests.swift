@@ -589,6 +589,93 @@ struct NameServiceTests {
         #expect(known.isEmpty)
     }
 
+    @Test("what a full set of limits has no room for is taken back, opens nothing, and keeps no change from being made")
+    func fullSet() throws {
+        let limit = TrafficLimit(
+            direction: .egress, domains: [try DomainPattern.parse("*.example.test")], connections: 5, policy: "p")
+        let rule = EgressRule(action: .allow, domains: [try DomainPattern.parse("*.example.test")])
+        let member = NameMember(
+            slot: 0, link: "veth0#4", addresses: [NameServiceTests.first],
+            generation: try #require(Generation(rawValue: 7)), policies: NameServiceTests.policies(rule))
+        let limited = LimitProgram.Member(
+            number: 0, linkIndex: 4, attachment: .link(try #require(InterfaceName("veth0")), index: 4),
+            addresses: [NameServiceTests.first], network: "n", limits: [limit], groups: [:])
+        let program = LimitProgram([limited], logGroup: 7)
+        let set = try #require(program.namedSets.map { $0.set }.first { $0.family == .ipv4 }?.name)
+        func makeLimits(size: Int) throws {
+            let made = try runProgram([
+                "nft",
+                "add table inet egret-limits; delete table inet egret-limits; add table inet egret-limits; "
+                    + "add set inet egret-limits \(set) { type ipv4_addr; flags dynamic,timeout; size \(size); };",
+            ])
+            #expect(made.succeeded, "\(made)")
+        }
+        try makeLimits(size: 1)
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", "egret-limits"]) }
+        let made = try runProgram([
+            "nft",
+            "add table inet egret-policy; add set inet egret-policy g7-d0-ipv4 { type ipv4_addr . ipv4_addr; flags timeout; }",
+        ])
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", "egret-policy"]) }
+        let directory = try TemporaryDirectory()
+        let lines = Mutex<[String]>([])
+        let service = NameService(
+            NameService.Setting(path: "\(directory.path)/names", bootID: "one", servers: { [] }, now: { 0 }),
+            by: Dataplane(try NetlinkConnection.netfilter()).batchSender,
+            book: NameBook(traffic: TrafficBook(), now: { 0 }, log: { line in lines.withLock { $0.append(line) } }))
+        try service.start()
+        defer { service.end() }
+        let until = EgretLinux.BootClock.milliseconds + 60_000
+        let other = IPAddress.v4(IPv4Address(203, 0, 113, 11))
+        let holdings = [
+            try holding("a.example.test", until: until), try holding("b.example.test", until: until, other),
+        ]
+        service.state.withLock { $0.inherited = ["veth0#4": holdings] }
+        let change = NameChange(members: [member])
+        func held() -> [IPAddress] {
+            service.registry.holdings(of: 0, now: EgretLinux.BootClock.milliseconds).map(\.address)
+        }
+        service.change(change) { fill in fill() }
+        #expect(try pairs().count == 2)
+        // Rules stay as they are, and limits come.
+        try service.changeLimits(to: program, of: [limited]) { [] }
+        let counted = try addresses(in: set)
+        #expect(counted.count == 1)
+        #expect(held().map(\.description) == counted)
+        #expect(try pairs() == counted.map { "192.0.2.10 \($0)" })
+        #expect(service.book.figures.failedCommits == 1)
+        let told = lines.withLock { $0 }
+        #expect(told.contains { $0.hasPrefix("names: limits of endpoint-0 have no room for 1 ") }, "\(told)")
+        #expect(service.held()["veth0#4"]?.problem?.hasPrefix("its limits have no room") == true)
+        // Who asks again is not answered while there is no room.
+        let known = try #require(service.proxies.withLock { $0?.counted })
+        let missing = Swift.Set(holdings.filter { !counted.contains($0.address.description) })
+        #expect(missing.count == 1)
+        let refusal = #expect(throws: NetlinkError.self) { try known.note(missing, link: "veth0#4") }
+        #expect(refusal?.errno == .tableFull)
+        // Another agent takes over what the former one has noted, and puts none of that into the rules' sets.
+        service.change(NameChange(removed: [0])) { _ in }
+        service.state.withLock { $0.inherited = ["veth0#4": holdings] }
+        try service.change(change) { fill in
+            try service.fillLimits(for: change)
+            fill()
+        }
+        #expect(held().map(\.description) == counted)
+        #expect(try pairs() == counted.map { "192.0.2.10 \($0)" })
+        // With room, it is known, and the condition goes.
+        try makeLimits(size: 2)
+        try service.changeLimits(to: program, of: [limited]) { [LimitProgram.table] }
+        #expect(service.held()["veth0#4"]?.problem?.hasPrefix("its limits") != true)
+        try known.note(missing, link: "veth0#4")
+        #expect(try addresses(in: set).count == 2)
+        // Any other refusal ends the change.
+        _ = try runProgram(["nft", "delete", "table", "inet", "egret-limits"])
+        #expect(throws: NetlinkError.self) {
+            try service.changeLimits(to: program, of: [limited]) { [LimitProgram.table] }
+        }
+    }
+
     @Test("limits for names that come later know where open connections by such names go")
     func laterLimits() throws {
         let limit = TrafficLimit(

@@ -134,6 +134,41 @@ struct NameSetsTests {
         #expect(throws: (any Error).self) { try kernel.put(["four": [four], "absent": [four]], for: 10_000) }
     }
 
+    @Test("of what a full set cannot take, as many addresses are put in as it has room for, and the others are told")
+    func full() throws {
+        let flags = "flags dynamic,timeout; size 3;"
+        let sets = "set small { type ipv4_addr; \(flags) }; set other { type ipv4_addr; flags timeout; };"
+        let made = try runProgram(
+            ["nft", "-f", "-"],
+            standardInput: "table inet \(NameSetsTests.table)\ndelete table inet \(NameSetsTests.table)\n"
+                + "table inet \(NameSetsTests.table) { \(sets) }\n")
+        #expect(made.succeeded, "\(made)")
+        defer { _ = try? runProgram(["nft", "delete", "table", "inet", NameSetsTests.table]) }
+        let kernel = try NameSets(addressesIn: NameSetsTests.table, isOfFrames: false)
+        func addresses(_ hosts: ClosedRange<UInt8>) -> Swift.Set<IPAddress> {
+            Swift.Set(hosts.map { IPAddress.v4(IPv4Address(192, 0, 2, $0)) })
+        }
+        func present(_ hosts: ClosedRange<UInt8>, in set: String) throws -> Swift.Set<IPAddress> {
+            try addresses(hosts).filter {
+                try kernel.timeLeft(ElementBatch.Element(address: $0, milliseconds: 0), in: set) != nil
+            }
+        }
+        let none = try kernel.fill(["small": addresses(1...2), "other": addresses(1...2)], for: 60_000)
+        #expect(none.isEmpty)
+        // Two of ten are there, and there is room for one more; the other set takes them all.
+        let left = try kernel.fill(["small": addresses(1...10), "other": addresses(1...10)], for: 60_000)
+        let small = try present(1...10, in: "small")
+        #expect(small.count == 3 && small.isSuperset(of: addresses(1...2)))
+        #expect(left == ["small": addresses(1...10).subtracting(small)])
+        #expect(try present(1...10, in: "other") == addresses(1...10))
+        let again = try kernel.fill(["small": small], for: 60_000)
+        #expect(again.isEmpty)
+        // Any other refusal is one.
+        #expect(throws: (any Error).self) {
+            _ = try kernel.fill(["small": addresses(1...10), "absent": addresses(1...1)], for: 60_000)
+        }
+    }
+
     private let client = SocketAddress(.v4(IPv4Address(192, 0, 2, 10)), port: 40_001)
     private let server = SocketAddress(.v4(IPv4Address(203, 0, 113, 10)), port: 443)
 

@@ -391,6 +391,32 @@ struct NameTableTests {
         guard case .refuse = try ask("d.example.net", 7...7, now: 410_000) else { throw Unexpected(what: "more room") }
     }
 
+    @Test("what is taken back is asked for again, and stays in the kernel as long as another name of the rule has it")
+    func withdrawn() throws {
+        var table = NameTable(rules: [try rule(0, "*.example.com")], now: 0)
+        func hold(_ text: String) throws -> NameTable.Passage {
+            let permission = try permission(&table, text)
+            let record = DNSRecord(try name(text), NameTableTests.web, timeToLive: 300)
+            let passage = try passage(table.answer(answer(permission, [record]), to: permission, now: 0))
+            table.committed(passage.grants, now: 0)
+            table.noted(passage.notes)
+            return passage
+        }
+        let one = try hold("a.example.com")
+        let two = try hold("b.example.com")
+        #expect(one.grants.count == 1 && two.grants.isEmpty && two.notes.count == 1)
+        let first = table.withdraw(one.notes, now: 1)
+        #expect(first.isEmpty && table.rules(holding: NameTableTests.web, by: nil, now: 1) == [0])
+        #expect(table.holdings(now: 1).map(\.name) == two.notes.map(\.name))
+        let second = table.withdraw(two.notes, now: 1)
+        #expect(second.map { "\($0.rule) \($0.address)" } == ["0 \(NameTableTests.web)"])
+        #expect(table.holdings(now: 1).isEmpty)
+        #expect(table.rules(holding: NameTableTests.web, by: nil, now: 1).isEmpty)
+        #expect(table.held.names == 0 && table.held.addresses == 0)
+        let again = try hold("a.example.com")
+        #expect(again.grants.count == 1 && again.notes.count == 1)
+    }
+
     @Test(
         "an element lives for the shortest lifetime on the way to its address, and nobody is told a longer one",
         arguments: [

@@ -53,6 +53,7 @@ static const int32_t egret_enodev = ENODEV;
 static const int32_t egret_enotdir = ENOTDIR;
 static const int32_t egret_eisdir = EISDIR;
 static const int32_t egret_einval = EINVAL;
+static const int32_t egret_enfile = ENFILE;
 static const int32_t egret_enotty = ENOTTY;
 static const int32_t egret_enospc = ENOSPC;
 static const int32_t egret_erofs = EROFS;

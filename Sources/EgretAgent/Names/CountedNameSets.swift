@@ -16,7 +16,7 @@ import Synchronization
 /// Each endpoint has sets of its own, which go with its limits and budgets, or with itself.
 final class CountedNameSets: Sendable {
     /// Whose tables sets are in. Each of them says by itself which sets there are.
-    enum User: Hashable, Sendable, CaseIterable {
+    enum User: String, Sendable, CaseIterable {
         case limits
         case budgets
     }
@@ -40,14 +40,17 @@ final class CountedNameSets: Sendable {
             }
         }
 
+        /// The sets that are to know a holding.
+        func wanting(_ holding: NameHolding) -> [Place] {
+            guard let name = holding.name.comparedName else { return [] }
+            return matcher.matches(name).map { places[$0.value] }.filter { $0.set.family == holding.address.family }
+        }
+
         /// What comes into which sets, by the table.
         func addresses(of holdings: some Sequence<NameHolding>) -> [Table: [String: Swift.Set<IPAddress>]] {
             var wanted: [Table: [String: Swift.Set<IPAddress>]] = [:]
             for holding in holdings {
-                guard let name = holding.name.comparedName else { continue }
-                for match in matcher.matches(name) {
-                    let place = places[match.value]
-                    guard place.set.family == holding.address.family else { continue }
+                for place in wanting(holding) {
                     wanted[place.table, default: [:]][place.set.name, default: []].insert(holding.address)
                 }
             }
@@ -56,6 +59,8 @@ final class CountedNameSets: Sendable {
     }
 
     private let links = Mutex<[User: [String: Link]]>([:])
+    /// The links of which a set had no room when it was to know more the last time.
+    private let full = Mutex<[User: Swift.Set<String>]>([:])
     /// What puts elements into the sets of each table.
     private let kernel: [Table: NameSets]
 
@@ -122,7 +127,7 @@ final class CountedNameSets: Sendable {
     ///   - emptied: The tables that were made anew: nothing is in their sets.
     /// - Returns: The links whose sets may lack what their endpoints hold.
     func know(_ places: [String: [Place]], of user: User, emptied: Swift.Set<Table>) -> Swift.Set<String> {
-        links.withLock { all in
+        let found: Swift.Set<String> = links.withLock { all in
             let links = all[user] ?? [:]
             var lacking: Swift.Set<String> = []
             var next: [String: Link] = [:]
@@ -135,6 +140,22 @@ final class CountedNameSets: Sendable {
             all[user] = next
             return lacking
         }
+        // What is new has room.
+        full.withLock { $0[user] = $0[user]?.intersection(places.keys).subtracting(found) }
+        return found
+    }
+
+    /// Whose sets of a link had no room for an address when they were to know more the last time.
+    func fullSets(of link: String) -> [User] {
+        full.withLock { full in User.allCases.filter { full[$0]?.contains(link) ?? false } }
+    }
+
+    private func note(_ user: User, isFull: Bool, _ link: String) {
+        full.withLock { full in
+            var links = full[user] ?? []
+            if isFull { links.insert(link) } else { links.remove(link) }
+            full[user] = links
+        }
     }
 
     /// Has the kernel know what answers have given the endpoint at a link. Returns once it does: packets after that meet the
@@ -146,30 +167,40 @@ final class CountedNameSets: Sendable {
     /// - Throws: An error of the kernel's, such as `ENFILE` for a set that is full: the answer is then not to go out.
     func note(_ holdings: Swift.Set<NameHolding>, link: String) throws {
         for user in User.allCases {
-            for (table, sets) in addresses(of: holdings, user, link: link) {
-                try kernel[table]?.put(sets, for: NamedSet.lifetimeMilliseconds)
+            let found = links.withLock { $0[user]?[link] }
+            guard let wanted = found?.addresses(of: holdings), !wanted.isEmpty else { continue }
+            do {
+                for (table, sets) in wanted { try kernel[table]?.put(sets, for: NamedSet.lifetimeMilliseconds) }
+                note(user, isFull: false, link)
+            } catch {
+                if NameSets.isFullSet(error) { note(user, isFull: true, link) }
+                throw error
             }
         }
     }
 
-    /// Puts what the endpoint at a link holds into sets that may lack it.
+    /// Puts what the endpoint at a link holds into sets that may lack it, as far as they have room.
     ///
     /// - Parameters:
     ///   - holdings: What it holds.
     ///   - user: Whose the sets are.
     ///   - link: The link.
-    /// - Throws: An error of the kernel's.
-    func fill(_ holdings: [NameHolding], of user: User, link: String) throws {
-        for (table, sets) in addresses(of: holdings, user, link: link) {
-            try kernel[table]?.add(sets, for: NamedSet.lifetimeMilliseconds)
+    /// - Returns: What is not in all the sets where it should be, as one of them is full.
+    /// - Throws: An error of the kernel's, but for a set that is full.
+    func fill(_ holdings: [NameHolding], of user: User, link: String) throws -> [NameHolding] {
+        guard let found = links.withLock({ $0[user]?[link] }) else { return [] }
+        var left: [Table: [String: Swift.Set<IPAddress>]] = [:]
+        let wanted = found.addresses(of: holdings)
+        if wanted.isEmpty { return [] }
+        for (table, sets) in wanted {
+            let rest = try kernel[table]?.fill(sets, for: NamedSet.lifetimeMilliseconds) ?? [:]
+            if !rest.isEmpty { left[table] = rest }
         }
-    }
-
-    private func addresses(
-        of holdings: some Sequence<NameHolding>, _ user: User, link: String
-    ) -> [Table: [String: Swift.Set<IPAddress>]] {
-        let found = links.withLock { $0[user]?[link] }
-        return found?.addresses(of: holdings) ?? [:]
+        note(user, isFull: !left.isEmpty, link)
+        if left.isEmpty { return [] }
+        return holdings.filter { holding in
+            found.wanting(holding).contains { left[$0.table]?[$0.set.name]?.contains(holding.address) ?? false }
+        }
     }
 }
 
@@ -224,50 +255,78 @@ extension NameService {
         _ links: Swift.Set<String>, of user: CountedNameSets.User, _ counted: CountedNameSets
     ) throws {
         if links.isEmpty { return }
-        let known = state.withLock { state in
+        let members = state.withLock { state in
             state.entries.values.map(\.member).filter { links.contains($0.link) }
         }
         var failure: (any Error)?
-        for (link, holdings) in countedHoldings(of: known) {
+        for known in countedHoldings(of: members) {
             do {
-                try counted.fill(holdings, of: user, link: link)
+                try fill(known, of: user, counted)
             } catch {
-                // A set that is full keeps nothing from others'.
+                // One endpoint's keeps nothing from others'.
                 if failure == nil { failure = error }
             }
         }
         if let failure { throw failure }
     }
 
+    /// Puts what an endpoint holds into sets, and takes back what they have no room for: it would go there uncounted. Who asks for
+    /// it again is answered once there is room.
+    private func fill(
+        _ known: CountedHoldings, of user: CountedNameSets.User, _ counted: CountedNameSets
+    ) throws {
+        let member = known.member
+        // First where connections go: they are not asked for again.
+        let open = try counted.fill(known.open, of: user, link: member.link)
+        let left = try open + counted.fill(known.answered, of: user, link: member.link)
+        if left.isEmpty { return }
+        let addresses = Swift.Set(left.map(\.address)).count
+        book.noteFullSet(member.slot, of: user.rawValue, leavingOut: addresses)
+        var elements: Swift.Set<NameElement> = []
+        for (rule, address) in registry.withdraw(left, of: member.slot, now: EgretLinux.BootClock.milliseconds) {
+            for own in member.addresses where own.family == address.family {
+                elements.insert(NameElement(set: member.set(rule, address.family), own: own, address: address))
+            }
+        }
+        try proxies.withLock { $0?.sets }?.remove(elements)
+    }
+
     /// Has limits know what endpoints have resolved that come with a change: another agent's, or under other limits. To be
     /// called while the change is made, before packets are led by it.
     ///
     /// - Parameter change: The change.
-    /// - Throws: An error of the kernel's: the limits would not hold.
+    /// - Throws: An error of the kernel's, but for a set that is full: the limits would not hold.
     func fillLimits(for change: NameChange) throws {
         guard let counted = proxies.withLock({ $0?.counted }), !counted.isUnused(by: .limits) else { return }
-        for (link, holdings) in countedHoldings(of: change.members) {
-            try counted.fill(holdings, of: .limits, link: link)
-        }
+        for known in countedHoldings(of: change.members) { try fill(known, of: .limits, counted) }
+    }
+
+    /// What sets of names that are new are to know of an endpoint.
+    private struct CountedHoldings {
+        var member: NameMember
+        /// Where its open connections by name go.
+        var open: [NameHolding] = []
+        /// What it holds by answers that last.
+        var answered: [NameHolding]
     }
 
     /// What sets of names that are new are to know: what endpoints hold by answers that last, and where their open connections
     /// by name go, which may be older than that.
     ///
     /// - Parameter members: The endpoints.
-    /// - Returns: By link, what it holds.
-    private func countedHoldings(of members: [NameMember]) -> [(link: String, holdings: [NameHolding])] {
+    /// - Returns: What each of them holds.
+    private func countedHoldings(of members: [NameMember]) -> [CountedHoldings] {
         let now = EgretLinux.BootClock.milliseconds
         let open = times.names(of: Swift.Set(members.map(\.slot)))
         return members.map { member in
-            var holdings = registry.holdings(of: member.slot, now: now)
+            var known = CountedHoldings(member: member, answered: registry.holdings(of: member.slot, now: now))
             for (address, names) in open[member.slot] ?? [:] {
                 for name in names {
                     guard let name = try? DNSName(labels: name.labels.map(\.utf8)) else { continue }
-                    holdings.append(NameHolding(name: name, address: address, until: now, isCounted: true))
+                    known.open.append(NameHolding(name: name, address: address, until: now, isCounted: true))
                 }
             }
-            return (link: member.link, holdings: holdings)
+            return known
         }
     }
 }

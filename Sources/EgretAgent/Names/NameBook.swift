@@ -72,6 +72,19 @@ final class NameBook: Sendable {
         log("names: what endpoint-\(endpoint) has resolved could not be kept; it asks again")
     }
 
+    /// Notes that what an endpoint has resolved before was taken back in part: limits or budgets have no room for it.
+    ///
+    /// - Parameters:
+    ///   - endpoint: The endpoint.
+    ///   - user: Whose set is full, in words.
+    ///   - count: How many addresses of names it cannot count.
+    func noteFullSet(_ endpoint: Int, of user: String, leavingOut count: Int) {
+        state.withLock { $0.failedCommits += 1 }
+        log(
+            "names: \(user) of endpoint-\(endpoint) have no room for \(count) addresses of names; they are taken back, and it asks again"
+        )
+    }
+
     /// Notes that a proxy has ended by itself. It is started again within about a second, so this fills no log.
     func noteEnd(of proxy: KeptSockets.Owner, _ why: String) {
         state.withLock { $0.endedProxies += 1 }

@@ -69,7 +69,9 @@ extension NameService {
             }
             forgetJudges()
             let result = try body {
-                for slot in sets.commit(lots.filter { !$0.grants.isEmpty }).keys {
+                // Limits may have had no room for some of it, and it was taken back.
+                let due = lots.map { registry.outstanding($0, now: now) }
+                for slot in sets.commit(due.filter { !$0.grants.isEmpty }).keys {
                     // They come with the next answers.
                     registry.forgetCommits(of: slot)
                     book.noteLostHoldings(slot)

@@ -82,6 +82,7 @@ extension NameService {
     func held() -> [String: (held: HeldNames, problem: String?)] {
         let (members, servers) = state.withLock { ($0.entries.values.map(\.member), $0.servers) }
         let ended = self.ended.withLock { $0 }
+        let counted = proxies.withLock { $0?.counted }
         return Dictionary(
             members.map { member in
                 let (names, addresses) = registry.held(by: member.slot)
@@ -91,6 +92,9 @@ extension NameService {
                     policies.namedServers.isEmpty
                 {
                     problem = "no server is known that could be asked: see --dns of egret agent"
+                }
+                for user in counted?.fullSets(of: member.link) ?? [] {
+                    problem = "its \(user.rawValue) have no room for more addresses of names: they are kept back"
                 }
                 if let why = ended[.checks] { problem = "\(KeptSockets.Owner.checks.words) has ended: \(why)" }
                 if let why = ended[.questions] { problem = "\(KeptSockets.Owner.questions.words) has ended: \(why)" }

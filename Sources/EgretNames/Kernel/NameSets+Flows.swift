@@ -60,6 +60,56 @@ extension NameSets {
         try send(coming: NameSets.elements(addresses, milliseconds), going: [:])
     }
 
+    /// Puts addresses into sets for a time, as ``add(_:for:)`` does, but of what a full set cannot take, as many as it has room
+    /// for.
+    ///
+    /// - Parameters:
+    ///   - addresses: By the names of the sets.
+    ///   - milliseconds: For how long from now.
+    /// - Returns: What is left out, by the names of the sets.
+    /// - Throws: As ``commit(_:_:)`` does, but for a set that is full.
+    public func fill(
+        _ addresses: [String: Swift.Set<IPAddress>], for milliseconds: UInt64
+    ) throws -> [String: Swift.Set<IPAddress>] {
+        do {
+            try add(addresses, for: milliseconds)
+            return [:]
+        } catch {
+            if !NameSets.isFullSet(error) { throw error }
+        }
+        var left: [String: Swift.Set<IPAddress>] = [:]
+        for (set, wanted) in addresses {
+            let rest = try fill(set, wanted, for: milliseconds)
+            if !rest.isEmpty { left[set] = rest }
+        }
+        return left
+    }
+
+    /// Puts as many addresses into a set as it has room for: by halves, as each transaction that is refused makes everybody wait
+    /// who changes anything.
+    ///
+    /// - Returns: What is left out.
+    private func fill(
+        _ set: String, _ wanted: Swift.Set<IPAddress>, for milliseconds: UInt64
+    ) throws -> Swift.Set<IPAddress> {
+        let known = try present(NameSets.elements([set: wanted], milliseconds))[set] ?? []
+        let former = Swift.Set(known.map(\.address))
+        // What is there needs no room: it goes first.
+        var rest = (Array(former) + Array(wanted.subtracting(former)))[...]
+        var size = rest.count
+        while size > 0 {
+            do {
+                try add([set: Swift.Set(rest.prefix(size))], for: milliseconds)
+                rest = rest.dropFirst(size)
+                size = min(size, rest.count)
+            } catch {
+                if !NameSets.isFullSet(error) { throw error }
+                size /= 2
+            }
+        }
+        return Swift.Set(rest)
+    }
+
     /// Puts flows into sets, all or none. One that is in its set keeps the time that it has there, or has it anew, as the
     /// kernel does it.
     ///

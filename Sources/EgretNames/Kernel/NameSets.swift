@@ -279,6 +279,14 @@ public final class NameSets: Sendable {
         (error as? LinuxError)?.errno == .noEntry || (error as? NetlinkError)?.code == .notFound
     }
 
+    /// Whether the kernel has refused an element as its set is full.
+    ///
+    /// - Parameter error: What was thrown.
+    /// - Returns: Whether it is that, and nothing else.
+    public static func isFullSet(_ error: any Error) -> Bool {
+        (error as? LinuxError)?.errno == .tableFull || (error as? NetlinkError)?.errno == .tableFull
+    }
+
     private func send(_ endpoint: Int, _ grants: [NameGrant], deletingRenewals: Bool) throws {
         let elements = elements(endpoint, grants, deletingRenewals: deletingRenewals)
         try send(coming: elements.coming, going: elements.going)
