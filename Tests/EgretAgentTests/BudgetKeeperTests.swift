@@ -166,6 +166,19 @@ struct BudgetKeeperTests {
         #expect(await agent.budgetDemands == start + 3)
     }
 
+    @Test("usage is asked for since a day; of what is none it is said that whole days are kept")
+    func sinceDay() async throws {
+        let bench = try AgentBench()
+        let keeper = try BudgetKeeper(
+            Dataplane(try NetlinkConnection.netfilter()),
+            UsageStore(path: bench.directory + "/usage.sqlite") { _ in }, kernel: "k")
+        let agent = try await bench.agent(budgets: keeper)
+        #expect(try await agent.usage(UsageQuery(since: "2026-11-01")).isEmpty)
+        let error = await #expect(throws: APIError.self) { _ = try await agent.usage(UsageQuery(since: "2h")) }
+        #expect(error?.code == "invalid" && error?.message == "2h is no day")
+        #expect(error?.advice?.hasPrefix("usage is kept by whole days of the budget's time zone") == true)
+    }
+
     @Test("the first price that matches counts, and what is counted is kept under the list's name")
     func prices() throws {
         func list(_ name: String, near: String) throws -> [EndpointBudget] {
