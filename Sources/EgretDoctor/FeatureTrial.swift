@@ -103,7 +103,6 @@ enum FeatureTrial {
             }
         }
         return [
-            knows("fq_codel", "a busy endpoint's packets wait behind its own bulk"),
             knows("htb", "no part of an endpoint's traffic can be given a rate, and no rate be shared"),
             knows("clsact", "no rate of what endpoints are sent can be shared"),
             knows("tbf", "an endpoint's rate cannot be bounded"),
