@@ -93,6 +93,11 @@ extension DocumentParser {
         let key: Key
         switch current {
         case UInt8(ascii: "\""), UInt8(ascii: "'"): key = Key(try quotedScalar(), location)
+        case UInt8(ascii: "{") where byte(at: position - 1) == current:
+            throw failure(
+                "{{ opens a template, which is no YAML yet",
+                "give what helm template prints, or put it in quotes if it is a text",
+                code: DiagnosticCode.unsupportedYAML)
         case UInt8(ascii: "["), UInt8(ascii: "{"), UInt8(ascii: "&"), UInt8(ascii: "*"):
             throw failure("a key is a text", "put it in quotes if it is a key", code: DiagnosticCode.unsupportedYAML)
         default:

@@ -32,10 +32,12 @@ public enum DocumentReader {
     ///   - bytes: The whole file: UTF-8, with or without a byte order mark.
     ///   - file: Its name, for places.
     ///   - firstLine: The line of the file that the text begins in, from 1, where it is a part of it.
+    ///   - amongManifests: Whether documents of kinds that say nothing here may be written in what is not read: they get a
+    ///     warning each, and no mistake.
     /// - Returns: The documents that could be read, and the mistakes.
     /// - Complexity: O(*n*) in the number of bytes.
     public static func read(
-        text bytes: [UInt8], file: String, firstLine: Int = 1
+        text bytes: [UInt8], file: String, firstLine: Int = 1, amongManifests: Bool = false
     ) -> (documents: [DocumentNode], diagnostics: [Diagnostic]) {
         let start = SourceLocation(file: file, line: 1, column: 1)
         guard bytes.count <= Limits.bytes else {
@@ -48,6 +50,10 @@ public enum DocumentReader {
         parser.parseStream()
         if parser.documents.isEmpty && parser.diagnostics.isEmpty {
             return ([], [nothing(in: file)])
+        }
+        if amongManifests && !parser.diagnostics.isEmpty {
+            let text = PassedOverText(bytes, firstLine: firstLine)
+            return (parser.documents, text.excused(parser.diagnostics))
         }
         return (parser.documents, parser.diagnostics)
     }

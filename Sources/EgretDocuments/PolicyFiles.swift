@@ -21,7 +21,8 @@ public enum PolicyFiles {
         var documents: [DocumentNode] = []
         var diagnostics = unreadable
         for file in files {
-            let read = DocumentReader.read(text: file.bytes, file: file.name)
+            let read = DocumentReader.read(
+                text: file.bytes, file: file.name, amongManifests: scope == .manifests)
             documents += read.documents
             diagnostics += read.diagnostics.map { diagnostic in
                 scope == .manifests && diagnostic.code == DiagnosticCode.noDocument

@@ -22,7 +22,9 @@ extension PolicyReader {
         guard let kindEntry = entries.first(where: { $0.key == "kind" }), kindEntry.value.content != .null else {
             error(
                 DiagnosticCode.missingField, at: document.location, "the document has no kind",
-                "write kind: EgressPolicy or kind: DestinationGroup"
+                readsManifests
+                    ? "write kind: and what it is, as EgressPolicy or NetworkPolicy; files that helm and kustomize read are "
+                        + "no manifests, and what they print is" : "write kind: EgressPolicy or kind: DestinationGroup"
             )
             return
         }

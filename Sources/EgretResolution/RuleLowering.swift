@@ -86,17 +86,10 @@ struct RuleLowering<Index: WorkloadLookup> {
     }
 
     private mutating func clause(_ rule: NetworkPolicy.Rule, namespace: String) -> Clause {
-        var selectors: [WorkloadSelector] = []
-        var destinations: [Destination] = []
-        for peer in rule.peers {
-            switch peer {
-            case .block(let block): destinations.append(.block(block))
-            case .pods(let namespaces, let pods):
-                selectors.append(
-                    WorkloadSelector(
-                        namespaces: namespaces == nil ? [namespace] : [],
-                        namespaceLabels: namespaces ?? .everything, labels: pods ?? .everything))
-            }
+        let selectors = rule.peers.compactMap { $0.selector(in: namespace) }
+        let destinations = rule.peers.compactMap { peer -> Destination? in
+            if case .block(let block) = peer { return .block(block) }
+            return nil
         }
         return Clause(
             action: .allow, isForEverybody: rule.peers.isEmpty, destinations: destinations,

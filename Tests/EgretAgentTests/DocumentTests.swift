@@ -58,6 +58,26 @@ struct DocumentTests {
         #expect(read.passedOver == ["Pod": 1])
     }
 
+    @Test("what is passed over may be written in YAML that is not read, and what is kept may not")
+    func unread() {
+        let text = """
+            apiVersion: v1
+            kind: ConfigMap
+            data: { 1: a }
+            ---
+            apiVersion: v1
+            kind: Secret
+            data: !!map {}
+            ---
+            apiVersion: v1
+            kind: Namespace
+            metadata: { name: n, labels: { 1: a } }
+            """
+        let read = DocumentIndex.read([SourceFile(name: "f", text: text)])
+        #expect(read.documents.map(\.objects) == [["Namespace/n"]])
+        #expect(read.passedOver == ["ConfigMap": 1])
+    }
+
     @Test("differences are in the unified form")
     func differences() {
         let old = (1...12).map(String.init)

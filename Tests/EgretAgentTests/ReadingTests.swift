@@ -95,6 +95,23 @@ struct ReadingTests {
         #expect(sound + unsound == 40 && unsound > 0)
     }
 
+    @Test("a namespace may be written twice, with the same labels", arguments: ["b", "c"])
+    func repeatedNamespaces(_ value: String) throws {
+        let text = """
+            apiVersion: v1
+            kind: Namespace
+            metadata: { name: n, labels: { a: b } }
+            ---
+            apiVersion: v1
+            kind: Namespace
+            metadata: { name: n, labels: { a: \(value) } }
+            """
+        let documents = DocumentIndex.read([SourceFile(name: "f.yaml", text: text)]).documents
+        let (reading, words) = read(documents, nil)
+        #expect((reading != nil) == (value == "b"))
+        try compareWithReadingTogether(documents, reading, words)
+    }
+
     @Test(
         "what files say of times needs an agent, in limits as in rules",
         arguments: ["egress: [{ action: allow, WHEN }]", "limits: [{ rate: 1Mbit, WHEN }]"])

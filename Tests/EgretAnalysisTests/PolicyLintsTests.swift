@@ -124,6 +124,40 @@ struct PolicyLintsTests {
         #expect(codes(catalog([]), inventory).isEmpty)
     }
 
+    @Test("name servers that the files do not have count, where a rule lets a workload ask them")
+    func absentNameServers() {
+        func isCutOff(_ networkPolicies: [NetworkPolicy] = [], _ clusterPolicies: [ClusterPolicy] = []) -> Bool {
+            let catalog = PolicyCatalog(
+                networkPolicies: networkPolicies, clusterPolicies: clusterPolicies, networkDefault: .allow)
+            return codes(catalog, inventory).contains(DiagnosticCode.noNameService)
+        }
+        func namespaced(_ app: String, _ services: [Service], _ portNames: [PortName] = []) -> [NetworkPolicy] {
+            let servers = NetworkPolicy.Peer.pods(
+                namespaces: .everything, pods: LabelSelector(matchLabels: ["app": app]))
+            let rules: [NetworkPolicy.Rule] = [
+                .init(services: [.ports(.tcp, PortRange(443))]),
+                .init(peers: [servers], services: services, portNames: portNames),
+            ]
+            return [NetworkPolicy(name: "a", directions: [.egress], egress: rules)]
+        }
+        #expect(!isCutOff(namespaced("dns", [.ports(.udp, PortRange(53))])))
+        #expect(!isCutOff(namespaced("dns", [], [PortName("dns", .udp)])))
+        #expect(!isCutOff(namespaced("db", [.ports(.udp, PortRange(53))])), "a name server that is there")
+        #expect(isCutOff(namespaced("dns", [.ports(.tcp, PortRange(8080))])))
+        #expect(isCutOff(namespaced("db", [], [PortName("dns", .udp)])), "who is there has no such port")
+        func cluster(_ action: ClusterPolicy.Action) -> [ClusterPolicy] {
+            let all: [ClusterPolicy.Peer] = [.networks([Brute.prefix("0.0.0.0/0"), Brute.prefix("::/0")])]
+            let rules: [ClusterPolicy.Rule] = [
+                .init(action: action, peers: [.pods(pods("dns"))], services: [.ports(.udp, PortRange(53))]),
+                .init(action: .accept, peers: all, services: [.ports(.tcp, PortRange(443))]),
+                .init(action: .deny, peers: all),
+            ]
+            return [ClusterPolicy(name: "c", tier: .admin, egress: rules)]
+        }
+        #expect(!isCutOff([], cluster(.accept)))
+        #expect(isCutOff([], cluster(.deny)))
+    }
+
     @Test("without workloads policies that select some are noticed if none of them lets anybody ask for names")
     func namesWithoutWorkloads() {
         let web = WorkloadSelector(labels: LabelSelector(matchLabels: ["app": "web"]))

@@ -180,6 +180,39 @@ struct ManifestTests {
         #expect(inventory.nodes.first?.addresses.map(\.description) == ["192.0.2.1", "2001:db8::1"])
     }
 
+    @Test("a namespace that several files begin with is one, if all give it the same labels")
+    func repeatedNamespaces() {
+        func mistakes(_ labels: String...) -> Int {
+            let texts = labels.map { "{ apiVersion: v1, kind: Namespace, metadata: { name: n\($0) } }" }
+            let files = texts.enumerated().map { (name: "f\($0)", bytes: Array($1.utf8)) }
+            return PolicyFiles.read(files, scope: .manifests).diagnostics.count
+        }
+        #expect(mistakes("", "", ", labels: {}") == 0)
+        #expect(mistakes(", labels: { a: b, c: d }", ", labels: { c: d, a: b }") == 0)
+        #expect(mistakes(", labels: { a: b }", "") == 1)
+        #expect(mistakes("", ", labels: { a: b }") == 1)
+    }
+
+    @Test("documents that are passed over may be written in what is not read, and lose no other document")
+    func passedOver() {
+        let text = """
+            apiVersion: v1
+            kind: ConfigMap
+            data: { 9000: a/b:80, 9001: c/d:81 }
+            ---\r
+            apiVersion: v1\r
+            kind: Secret\r
+            data: !!map {}\r
+            ---
+            { apiVersion: v1, kind: Pod, metadata: { name: p }, spec: {} }
+            """
+        let result = PolicyFiles.read([("m.yaml", Array(text.utf8))], scope: .manifests)
+        #expect(result.diagnostics.map(\.severity) == [.warning, .warning])
+        #expect(result.diagnostics.map { $0.location?.line } == [3, 7])
+        #expect(result.inventory.workloads.map(\.id.name) == ["p"] && !result.isIncomplete)
+        #expect(PolicyFiles.read([("m.yaml", Array(text.utf8))], scope: .own).hasErrors)
+    }
+
     @Test("services lead to ports by number and by name")
     func services() {
         let result = read(

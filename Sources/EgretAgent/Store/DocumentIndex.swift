@@ -41,12 +41,14 @@ enum DocumentIndex {
                     documents.append(document)
                     continue
                 }
-                let (nodes, mistakes) = DocumentReader.read(text: Array(part.text.utf8), file: file.name)
+                let (nodes, diagnostics) = DocumentReader.read(
+                    text: Array(part.text.utf8), file: file.name, amongManifests: true)
                 let objects = nodes.flatMap(objects)
                 for case .other(let kind) in objects { passedOver[kind, default: 0] += 1 }
                 let names = objects.compactMap { if case .kept(let name) = $0 { name } else { nil } }
                 // What nobody can name is kept for the reader, which reports its mistakes.
-                guard !names.isEmpty || objects.contains(.unknown) || !mistakes.isEmpty else { continue }
+                let hasMistakes = diagnostics.contains { $0.severity == .error }
+                guard !names.isEmpty || objects.contains(.unknown) || hasMistakes else { continue }
                 documents.append(StoredDocument(objects: names, file: file.name, line: part.line, text: part.text))
             }
         }

@@ -22,7 +22,8 @@ final class DocumentReading: Sendable {
     ///   - timeZones: Where rules' time zones are looked up.
     init(_ document: StoredDocument, timeZones: TimeZoneDatabase) {
         let bytes = Array(document.text.utf8)
-        let read = DocumentReader.read(text: bytes, file: document.file, firstLine: document.line)
+        let read = DocumentReader.read(
+            text: bytes, file: document.file, firstLine: document.line, amongManifests: true)
         // Groups may be defined by other documents.
         let result = PolicyReader.read(read.documents, isIncomplete: true, scope: .manifests, timeZones: timeZones)
         let diagnostics = read.diagnostics + result.diagnostics

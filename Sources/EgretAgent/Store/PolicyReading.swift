@@ -55,7 +55,10 @@ struct PolicyReading: Sendable {
     ) throws(APIError) -> Bool {
         var objects = Swift.Set<String>()
         for document in documents {
-            for object in document.objects where !objects.insert(object).inserted { return false }
+            for object in document.objects where !objects.insert(object).inserted {
+                // A namespace may be written twice, both times with the same labels.
+                if !object.hasPrefix("Namespace/") { return false }
+            }
         }
         let parts = PolicyReading.parts(documents, timeZones, former)
         var references = Swift.Set<String>()
@@ -70,6 +73,7 @@ struct PolicyReading: Sendable {
             catalog.networkPolicies += result.networkPolicies
             catalog.priceLists += result.priceLists
             warnings += part.warnings
+            for (name, labels) in part.namespaces where namespaces[name] ?? labels != labels { return false }
             namespaces.merge(part.namespaces) { first, _ in first }
             nodes += result.inventory.nodes
         }

@@ -35,6 +35,17 @@ enum KubernetesKinds {
         apiVersion.contains("/") ? String(apiVersion.prefix { $0 != "/" }) : ""
     }
 
+    /// The kinds that are read of a group, in the order of letters.
+    static func kinds(ofGroup group: String) -> [String] {
+        read.filter { KubernetesKinds.group($0.value) == group }.keys.sorted()
+    }
+
+    /// Whether a kind that is not read was probably meant to be one that is.
+    static func isMistaken(_ kind: String, group: String) -> Bool {
+        if group == "policy.networking.k8s.io" || group == "egret.dev" { return true }
+        return !others.contains(kind) && Spelling.nearest(to: kind, among: kinds(ofGroup: group)) != nil
+    }
+
     /// The kind whose list this is: `NetworkPolicy` for `NetworkPolicyList`.
     static func element(ofList kind: String) -> String? {
         guard kind.hasSuffix("List") else { return nil }

@@ -34,6 +34,14 @@ public struct NetworkPolicy: Hashable, Sendable {
         case pods(namespaces: LabelSelector?, pods: LabelSelector?)
         /// Addresses, those of pods included.
         case block(AddressBlock)
+
+        /// The pods as a selector of workloads, for a policy of a namespace; `nil` for addresses.
+        public func selector(in namespace: String) -> WorkloadSelector? {
+            guard case .pods(let namespaces, let pods) = self else { return nil }
+            return WorkloadSelector(
+                namespaces: namespaces == nil ? [namespace] : [], namespaceLabels: namespaces ?? .everything,
+                labels: pods ?? .everything)
+        }
     }
 
     /// `metadata.namespace`.

@@ -75,16 +75,25 @@ extension PolicyReader {
         }
     }
 
+    /// Whether documents of a kind are passed over among manifests, and nothing is said about them but how many there are.
+    ///
+    /// - Parameters:
+    ///   - kind: What `kind` says.
+    ///   - apiVersion: What `apiVersion` says.
+    /// - Returns: Whether Egret reads nothing in them, whatever they hold.
+    public static func passesOver(kind: String, apiVersion: String) -> Bool {
+        if ownKinds.contains(kind) || kind == "Network" || kind == "List" || kind.hasSuffix("NetworkPolicy") {
+            return false
+        }
+        return KubernetesKinds.read[kind] == nil && KubernetesKinds.element(ofList: kind) == nil
+            && !KubernetesKinds.isMistaken(kind, group: KubernetesKinds.group(apiVersion))
+    }
+
     /// What to say about a kind that Egret does not read.
     private mutating func passOver(_ kind: String, _ version: String, at location: SourceLocation) {
         let group = KubernetesKinds.group(version)
-        let candidates = KubernetesKinds.read.filter { KubernetesKinds.group($0.value) == group }.keys.sorted()
-        let near = Spelling.nearest(to: kind, among: candidates)
-        let isWrong =
-            group == "policy.networking.k8s.io" || group == "egret.dev"
-            || near != nil && !KubernetesKinds.others.contains(kind)
-        if isWrong {
-            let known = group == "egret.dev" ? PolicyReader.ownKinds : candidates
+        if KubernetesKinds.isMistaken(kind, group: group) {
+            let known = group == "egret.dev" ? PolicyReader.ownKinds : KubernetesKinds.kinds(ofGroup: group)
             error(
                 DiagnosticCode.kind, at: location, "unknown kind \(quoted(kind)) of \(version)",
                 Spelling.nearest(to: kind, among: known).map { "did you mean \"\($0)\"?" }

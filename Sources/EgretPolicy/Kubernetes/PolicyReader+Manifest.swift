@@ -16,6 +16,8 @@ extension PolicyReader {
         guard let metadata = readManifestMetadata(document, kind) else { return }
         switch kind {
         case "Namespace":
+            // Files that go together often each begin with their namespace.
+            if namespaces[metadata.name] == metadata.labels { return }
             claim(kind, metadata.name, at: metadata.location)
             namespaces[metadata.name] = metadata.labels
         case "Node":
