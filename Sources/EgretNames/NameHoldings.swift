@@ -117,8 +117,12 @@ struct NameHoldings: Sendable {
                 names[key] = nil
                 nameCounts[rule] -= 1
             }
-            let others = holders[address] ?? []
-            if others.contains(where: { $0.rule == rule && names[$0]?[address]?.until ?? 0 > now }) { continue }
+            // One whose answer was withheld holds nothing yet, and what was judged with it is not committed any more.
+            let isHeld = (holders[address] ?? []).contains { other in
+                guard other.rule == rule, let hold = names[other]?[address] else { return false }
+                return hold.isGiven && hold.until > now
+            }
+            if isHeld { continue }
             if elements.removeValue(forKey: Key(rule: rule, address: address)) != nil { addressCounts[rule] -= 1 }
             rules.append(rule)
         }

@@ -37,11 +37,10 @@ extension NameRegistry {
             for (lot, gifts) in prepared {
                 do {
                     if let refusal = refusals[lot.endpoint] { throw refusal }
+                    // The kernel has it from here on, whether it can be noted or not.
+                    _ = update(lot.endpoint) { $0.table.committed(gifts.grants, now: now) }
                     if !gifts.notes.isEmpty { try hooks.note(lot.endpoint, gifts.notes) }
-                    _ = update(lot.endpoint) { entry in
-                        entry.table.committed(gifts.grants, now: now)
-                        entry.table.noted(gifts.notes)
-                    }
+                    _ = update(lot.endpoint) { $0.table.noted(gifts.notes) }
                 } catch {
                     withheld[lot] = withhold(gifts, of: lot, for: error, now: now)
                 }

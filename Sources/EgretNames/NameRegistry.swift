@@ -126,7 +126,16 @@ public final class NameRegistry: Sendable {
     public func withdraw(
         _ notes: [NameHolding], of endpoint: Int, now: UInt64
     ) -> [(rule: Int, address: IPAddress)] {
-        update(endpoint) { $0.table.withdraw(notes, now: now) } ?? []
+        if notes.isEmpty { return [] }
+        return state.withLock { state in
+            // What was judged before counts on what is taken back: it is not committed any more.
+            state.generation += 1
+            let generation = state.generation
+            return state.change(endpoint) { entry in
+                entry.generation = generation
+                return entry.table.withdraw(notes, now: now)
+            } ?? []
+        }
     }
 
     /// What of a lot the kernel is to have still: part of it may have been taken back since it was made.

@@ -123,6 +123,26 @@ final class NameCommitTests: Sendable {
         #expect(seen.committed == [[1, 2, 3]] && seen.prepared == [1, 2, 3] && seen.noted == [1, 2, 3])
     }
 
+    @Test("what was judged before something of the endpoint's was taken back is not committed any more")
+    func takenBack() throws {
+        let (name, address) = (try #require(DNSName("www.example.test")), IPAddress.v4(IPv4Address(203, 0, 113, 10)))
+        let holding = NameHolding(name: name, address: address, until: 60_000)
+        let rules = [try NameRule.allow(0, "*.example.test")]
+        for id in [1, 2] {
+            let own = IPAddress.v4(IPv4Address(192, 0, 2, UInt8(id)))
+            _ = registry.set(NameEndpoint(id: id, addresses: [own], rules: rules), holding: [holding], now: 0)
+        }
+        let lots = try [1, 2].map { id in
+            AnswerLot(endpoint: id, generation: try #require(registry.update(id) { $0.generation }))
+        }
+        #expect(registry.withdraw([], of: 2, now: 0).isEmpty)
+        #expect(registry.withdraw([holding], of: 1, now: 0).map(\.address) == [address])
+        let other = NameHolding(name: try #require(DNSName("b.example.test")), address: address, until: 60_000)
+        let gifts = Dictionary(uniqueKeysWithValues: lots.map { ($0, AnswerGifts(notes: [other])) })
+        let withheld = registry.commit(gifts, now: 0, by: NameProxy.Hooks(commit: { _ in [:] }))
+        #expect(outdated(withheld) == [1] && failed(withheld).isEmpty)
+    }
+
     @Test("what cannot be counted is not opened, and what the kernel refuses is not noted; others' is")
     func faults() throws {
         let unprepared = try commit(unprepared: 1)

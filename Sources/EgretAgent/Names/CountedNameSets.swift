@@ -196,8 +196,9 @@ final class CountedNameSets: Sendable {
             let rest = try kernel[table]?.fill(sets, for: NamedSet.lifetimeMilliseconds) ?? [:]
             if !rest.isEmpty { left[table] = rest }
         }
-        note(user, isFull: !left.isEmpty, link)
+        // What there was room for now says nothing of what had none before.
         if left.isEmpty { return [] }
+        note(user, isFull: true, link)
         return holdings.filter { holding in
             found.wanting(holding).contains { left[$0.table]?[$0.set.name]?.contains(holding.address) ?? false }
         }

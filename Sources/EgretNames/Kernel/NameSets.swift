@@ -43,9 +43,9 @@ public final class NameSets: Sendable {
     private let owning: Owning?
     /// Whether an element must be deleted to be renewed; `nil` as long as that is not known.
     let replacesRenewals: Mutex<Bool?>
-    /// The endpoints of which the kernel has refused what they were last given: theirs is committed by itself, as a transaction
-    /// that fails makes everybody wait who changes anything.
-    private let refused = Mutex<Swift.Set<Int>>([])
+    /// The endpoints of which the kernel has refused something of late, and for how many more times theirs is committed by itself:
+    /// a transaction that fails makes everybody wait who changes anything.
+    private let refused = Mutex<[Int: Int]>([:])
     /// What is asked for elements; anybody may, also where a table has an owner.
     let questions: OwnSocket
     /// The port of the netlink socket that changes are made through, where it has one of its own: whoever watches the table
@@ -140,8 +140,8 @@ public final class NameSets: Sendable {
     /// - Returns: Why those endpoints have nothing of it that have nothing, as ``commit(_:_:)`` throws.
     public func commit(_ lots: [NameLot]) -> [Int: any Error] {
         let refused = self.refused.withLock(\.self)
-        var alone = lots.filter { refused.contains($0.endpoint) }
-        for joint in NameSets.joined(lots.filter { !refused.contains($0.endpoint) }) where !commitJointly(joint) {
+        var alone = lots.filter { refused[$0.endpoint] != nil }
+        for joint in NameSets.joined(lots.filter { refused[$0.endpoint] == nil }) where !commitJointly(joint) {
             alone += joint
         }
         var failures: [Int: any Error] = [:]
@@ -152,11 +152,26 @@ public final class NameSets: Sendable {
                 failures[lot.endpoint] = error
             }
         }
-        if !alone.isEmpty {
-            self.refused.withLock { $0 = $0.subtracting(alone.map(\.endpoint)).union(failures.keys) }
-        }
+        if !alone.isEmpty { noteRefusals(failures, among: alone) }
         return failures
     }
+
+    /// One whose set is full may have renewals committed between what is refused: a success alone clears nobody.
+    private func noteRefusals(_ failures: [Int: any Error], among lots: [NameLot]) {
+        refused.withLock { refused in
+            for endpoint in lots.map(\.endpoint) {
+                if failures[endpoint] != nil {
+                    refused[endpoint] = NameSets.timesAlone
+                } else if let left = refused[endpoint] {
+                    refused[endpoint] = left > 1 ? left - 1 : nil
+                }
+            }
+        }
+    }
+
+    /// How many commits of an endpoint the kernel has to take after one that it has refused, until it is committed together with
+    /// others' again.
+    private static let timesAlone = 16
 
     /// Commits grants of several endpoints in one transaction.
     ///
