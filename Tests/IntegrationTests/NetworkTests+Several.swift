@@ -176,6 +176,30 @@ extension NetworkTests {
                 """)
     }
 
+    @Test(
+        "127.0.0.1 leads to no endpoint any more when the last that has published ports is disconnected",
+        arguments: ["bridge", "routed"])
+    func loopbackEnded(mode: String) throws {
+        try expect(
+            "nwloend",
+            """
+            egret network create net0 --subnet 10.9.0.0/24 --mode \(mode)
+            for n in a b c; do egret network connect net0 $n --create; done >/dev/null
+            position() { echo $1 $(cat /proc/sys/net/ipv4/conf/\(mode == "bridge" ? "net0" : "egn2")/route_localnet); }
+            position none; egret publish 8080:80 a; egret publish 8081:80 b; position two
+            egret network disconnect net0 a; position one; egret network disconnect net0 b; position none
+            grep -c route_localnet /run/egret/net-*/switches
+            finish
+            """,
+            prints: """
+                none 0
+                two 1
+                one 1
+                none 0
+                0
+                """)
+    }
+
     @Test("the doctor blames no other network's link for a packet that goes by this one's")
     func othersLink() throws {
         try expect(

@@ -296,10 +296,12 @@ extension NetworkHost {
 
     /// Takes an endpoint away, with its published ports.
     func forget(_ endpoint: NetworkRecord.Endpoint, _ network: inout NetworkRecord) throws {
-        for port in network.ports where port.namespace == endpoint.namespace { try withdraw(port, of: network) }
+        let ports = network.ports.filter { $0.namespace == endpoint.namespace }
+        for port in ports { try withdraw(port, of: network) }
         try takeAway(endpoint, of: network)
         network.ports.removeAll { $0.namespace == endpoint.namespace }
         network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
+        if !ports.isEmpty { try endLoopbackUnlessNeeded(of: network) }
         try keep(network)
         leadOut(endpoint.cookie)
     }
