@@ -176,6 +176,31 @@ extension NetworkTests {
                 """)
     }
 
+    @Test("a port that could not be published, and not be withdrawn either, is withdrawn by the next change")
+    func lastingPort() throws {
+        try expect(
+            "nwlasting",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create
+            # Somebody has put another chain at the port, and holds the one that is to be the port's.
+            nft 'add chain inet egret-nat publish-1v4; add chain inet egret-nat others; add chain inet egret-nat held
+                add rule inet egret-nat held jump publish-1v4; add element inet egret-nat published4 { tcp . 8080 : goto others }'
+            egret publish 8080:80 a 2>/dev/null || echo failed
+            nft 'flush chain inet egret-nat held'; nft 'delete element inet egret-nat published4 { tcp . 8080 : goto others }' 2>/dev/null
+            egret network connect br0 b --create 2>/dev/null
+            nft list table inet egret-nat | grep -c publish-1v4
+            egret publish 8080:80 a 2>/dev/null; answer a 80; ask 192.0.2.2 8080
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                failed
+                b has 10.9.0.3
+                0
+                192.0.2.2 80
+                """)
+    }
+
     @Test(
         "127.0.0.1 leads to no endpoint any more when the last that has published ports is disconnected",
         arguments: ["bridge", "routed"])
