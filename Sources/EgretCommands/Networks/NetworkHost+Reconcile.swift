@@ -33,6 +33,11 @@ extension NetworkHost {
         }
         do {
             try removeBegunLink()
+            if isThorough {
+                repairs += try host.removeBegunLinks(besides: networks).map { name in
+                    "removed \(name), a link that somebody has left half made"
+                }
+            }
         } catch {
             // It stays noted, and is tried again; it keeps nobody from the networks.
             repairs.append("could not remove the link that somebody has left half made: \(error)")
