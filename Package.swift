@@ -284,7 +284,7 @@ let package = Package(
         .testTarget(name: "EgretRunTests", dependencies: ["EgretAddressing", "EgretRun"], swiftSettings: strict),
         .testTarget(
             name: "EgretRoutesTests",
-            dependencies: ["EgretAddressing", "EgretPolicy", "EgretRoutes"],
+            dependencies: ["EgretAddressing", "EgretNetlinkWire", "EgretPolicy", "EgretRoutes"],
             swiftSettings: strict
         ),
         .testTarget(

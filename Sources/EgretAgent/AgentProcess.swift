@@ -127,7 +127,7 @@ public final class AgentProcess: Sendable {
             },
             areServersChosen: !reach.nameServers.isEmpty, trust: reach.serverTrust, denial: reach.nameDenial,
             limits: reach.nameLimits, kept: manager.map { KeptSockets($0, handed: handed, log: log) },
-            relay: hasRelay ? RelayProcess(path: "\(notes).relay") : nil, budgets: budgetTable.batchSender,
+            relay: hasRelay ? RelayProcess(path: "\(notes).relay", log: log) : nil, budgets: budgetTable.batchSender,
             now: { WallTime.now.seconds })
         let enforcement = try KernelEnforcement(
             directory: "\(places.runtime)/bridges", routes: "\(places.runtime)/routes", quarantine: reach.quarantine,

@@ -13,7 +13,8 @@ struct CollectCommand: ParsableCommand {
         abstract: "Remove what runs that were killed have left.",
         discussion: """
             The next egret run does the same first. Runs that are alive are not touched. What is kept of networks of \
-            network namespaces that are gone is removed as well.
+            network namespaces that are gone is removed as well, and so are links that somebody was killed while making \
+            for a network.
             """
     )
 
@@ -26,12 +27,17 @@ struct CollectCommand: ParsableCommand {
             let host = try RunHost()
             let lock = try host.state.lock()
             var removed = try host.removeDeadRuns().map(\.interface) + host.removeStrayLinks()
+            let chosen = Environment.current[NetworkStore.variable]
+            // Of networks that cannot be read nobody knows whose a link is.
+            if let networks = try? NetworkStore(chosen: chosen).networks() {
+                removed += try host.removeBegunLinks(besides: networks)
+            }
             try host.restoreIfLast()
             withExtendedLifetime(lock) {}
             let reachable = try NetworkNamespace.reachable()
             let bootID = try NetworkStore.currentBootID()
             removed += try NetworkStore.collect(
-                chosen: Environment.current[NetworkStore.variable], bootID: bootID, reachable: reachable.values)
+                chosen: chosen, bootID: bootID, reachable: reachable.values)
             removed += try StateDirectory.collect(reachable: reachable.keys)
             let sentences = removed.isEmpty ? ["nothing to remove"] : removed.map { "removed \($0)" }
             Console.output(

@@ -78,6 +78,21 @@ final class RunHost {
         }
     }
 
+    /// Removes links that somebody was killed while making for endpoints of networks, and that no note tells of: `/run` was emptied
+    /// or full, say. The caller holds the lock.
+    ///
+    /// - Parameter networks: The networks that are kept.
+    /// - Returns: The names of those that were there.
+    /// - Throws: An error that says what the kernel refused.
+    func removeBegunLinks(besides networks: [NetworkRecord]) throws -> [String] {
+        let names = try NetworkLinks(route).removeStrays(besides: networks.flatMap(\.endpoints))
+        if names.isEmpty { return [] }
+        var ledger = state.ledger()
+        for name in names { _ = ledger.forget(interface: name) }
+        try state.store(ledger)
+        return names
+    }
+
     /// Removes a run's objects by their names, whichever of them are there.
     func removeRemains(of record: RunRecord) throws {
         try dataplane.removeRemains(

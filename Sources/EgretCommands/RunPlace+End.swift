@@ -92,8 +92,9 @@ extension RunPlace {
         }
         let hasLeft = !isInstalled || attempt("remove the policy") { try removePolicy() }
         if hasQueue { attempt("remove the queue") { try host.removeQueue(of: record) } }
-        // Sockets with data that waits for its turn, or was cut off, would hold the namespace, and so the link, for minutes.
-        let isHeld = isLimited || policies.cutsByTime
+        // Sockets with data that waits for its turn, or was cut off or held back, would hold the namespace, and so the link, for
+        // minutes.
+        let isHeld = isLimited || policies.cutsByTime || budgetUses.contains { $0.refused > 0 }
         if !hasEnded || isHeld { attempt("remove the link") { try RunLink.remove(record, host.route) } }
         if isInstalled && hasAdmitted {
             attempt("forget the connections") {

@@ -66,9 +66,10 @@ public enum CurrentProcess {
     /// - Parameter count: How many heaps there are at most.
     public static func limitHeaps(to count: Int32) { egret_limit_arenas(count) }
 
-    /// The digest of its contents that the linker has put into this process's program (`NT_GNU_BUILD_ID`); `nil` if there is none.
+    /// What the linker has put into this process's program to know it by (`NT_GNU_BUILD_ID`); `nil` if there is nothing.
     ///
-    /// Copies of a program have the same one, stripped or not, and no two builds do.
+    /// Usually that is a digest of the contents: copies of a program have the same one, stripped or not, and so have builds that come
+    /// out equal; others have another. Where the linker was told what to put in (`--build-id=0x…`), all that it made so have the same one.
     public static var buildID: [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: 64)
         let count = unsafe bytes.withUnsafeMutableBufferPointer { buffer in

@@ -135,6 +135,33 @@ public struct NetworkLinks {
         }
     }
 
+    /// Removes links that somebody has begun to make for endpoints, and that nothing tells of any more.
+    ///
+    /// - Parameter endpoints: The endpoints that are kept.
+    /// - Returns: The names of the links that were there.
+    /// - Throws: An error that says what the kernel refused.
+    public func removeStrays(besides endpoints: [NetworkRecord.Endpoint]) throws -> [String] {
+        let strays = NetworkLinks.strays(among: try all(), besides: endpoints)
+        for stray in strays { try remove(stray.name) { $0.index == stray.index } }
+        return strays.map(\.name)
+    }
+
+    /// The links that are as an endpoint's link is when it has just been made, down and no bridge's port, and are no endpoint's. One
+    /// that is up may be of a network that another Egret keeps.
+    static func strays(among links: [LinkRecord], besides endpoints: [NetworkRecord.Endpoint]) -> [LinkRecord] {
+        links.filter { link in
+            guard link.kind == "veth", !link.isUp, link.masterIndex == nil, NetworkLinks.isHostEndName(link.name),
+                let address = link.address, address.isForPort
+            else { return false }
+            return !endpoints.contains { $0.isHostEnd(link) || $0.isFirstSeen(link) }
+        }
+    }
+
+    /// Whether an interface's name is one that host's ends of endpoints' links get.
+    private static func isHostEndName(_ name: String) -> Bool {
+        name.hasPrefix("egn") && name.count > 3 && name.dropFirst(3).allSatisfy { $0.isASCII && $0.isNumber }
+    }
+
     /// Makes links ports of a bridge.
     ///
     /// - Parameters:
@@ -296,6 +323,9 @@ extension MACAddress {
     public static func randomForPort() -> MACAddress {
         MACAddress(rawValue: 0xfeff_0000_0000 | UInt64.random(in: 0...0xffff_ffff))
     }
+
+    /// Whether it may be one that `randomForPort()` has made.
+    var isForPort: Bool { rawValue >> 32 == 0xfeff }
 
     /// Reads six pairs of hexadecimal digits; `nil` for anything else.
     public init?(text: String) {

@@ -205,6 +205,13 @@ public struct NetworkRecord: Hashable, Sendable {
         )
     }
 
+    /// Notes that ports are on their way out.
+    ///
+    /// - Parameter numbers: Their numbers.
+    public mutating func noteLeaving(ports numbers: Set<Int>) {
+        for place in ports.indices where numbers.contains(ports[place].number) { ports[place].stage = .removing }
+    }
+
     /// Addresses that no further endpoint can have.
     public var takenAddresses: Set<IPAddress> { Set(endpoints.flatMap(\.addresses)) }
 }

@@ -129,7 +129,9 @@ public final class HostRouteKeeper {
     // MARK: - Interfaces
 
     func lookAtLinks() throws {
-        let links = try connection.links()
+        let sought = ways.values.filter(\.way.isPath).map { (interface: $0.way.interface, last: $0.link?.name) }
+        let links = try HostWay.links(
+            for: sought, named: { try connection.link(named: $0) }, orAll: { try connection.links() })
         for number in ways.keys {
             guard var way = ways[number] else { continue }
             let former = way.link?.index

@@ -29,6 +29,31 @@ struct HostWay {
         isThere = !way.isPath
     }
 
+    /// The links among which ways find theirs. Each is asked for by its name: to list all, several times a second, costs the kernel
+    /// the more the more endpoints there are. Only where a way has a gateway alone, and it is not known where that is, are
+    /// all listed.
+    ///
+    /// - Parameters:
+    ///   - ways: The interface that each way names, and the one that it had last.
+    ///   - named: Asks for the link of a name.
+    ///   - all: Lists all links.
+    /// - Returns: The links; others may be among them.
+    /// - Throws: What `named` or `all` throw.
+    static func links(
+        for ways: [(interface: InterfaceName?, last: String?)],
+        named: (InterfaceName) throws -> LinkRecord?,
+        orAll all: () throws -> [LinkRecord]
+    ) throws -> [LinkRecord] {
+        var found: [InterfaceName: LinkRecord] = [:]
+        for (interface, last) in ways {
+            guard let name = interface ?? last.flatMap({ InterfaceName($0) }) else { return try all() }
+            if found[name] != nil { continue }
+            found[name] = try named(name)
+            if found[name] == nil, interface == nil { return try all() }
+        }
+        return Array(found.values)
+    }
+
     /// Finds the way's interface, and whether it is up.
     mutating func look(at links: [LinkRecord], _ connection: NetlinkConnection) {
         if !way.isPath { return }

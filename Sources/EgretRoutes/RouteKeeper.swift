@@ -146,7 +146,8 @@ public final class RouteKeeper {
 
     /// Interfaces that went down have taken their routes along.
     private func lookAtLinks() throws {
-        let links = try connection.links()
+        // By their names: to list all costs the kernel the more the more endpoints there are.
+        let links = try interfaces.compactMap { try connection.link(named: $0) }
         for index in ways.indices {
             guard let before = ways[index].link else { continue }
             let found = links.first { $0.name == before.name }

@@ -350,6 +350,20 @@ struct NameServiceTests {
         }
     }
 
+    @Test("a relay that cannot get its score is told of, and nothing else happens")
+    func scoreOfItsOwn() throws {
+        let directory = try TemporaryDirectory()
+        let place = "\(directory.path)/score"
+        var said: [String] = []
+        RelayProcess.setScore(at: place, inherited: "0\n") { said.append($0) }
+        #expect(said.isEmpty && !File.exists(place))
+        RelayProcess.setScore(at: place, inherited: "-900\n") { said.append($0) }
+        let written = try File.readText(place)
+        #expect(said.isEmpty && written == "-100")
+        RelayProcess.setScore(at: "\(directory.path)/none/score", inherited: "-900\n") { said.append($0) }
+        #expect(said.count == 1)
+    }
+
     @Test("where the proxies listen is noted by the next attempt, if it could not be by the first")
     func notes() throws {
         let directory = try TemporaryDirectory()

@@ -110,4 +110,33 @@ extension CNITests {
                 0
                 """)
     }
+
+    @Test("an ADD that fails, and cannot withdraw its ports, leaves them to the next call")
+    func lastingPorts() throws {
+        try expect(
+            "cnilasting",
+            #"""
+            pods '"subnets": ["10.22.0.0/24"]'; for n in a b; do ip netns add $n; done; begin
+            policy job '{ matchLabels: { app: job } }' 203.0.113.10/32 | egret apply -f - >/dev/null
+            cni ADD pods b b
+            # Somebody has put another chain at the port, and holds the one that is to be the port's.
+            nft 'add chain inet egret-nat publish-1v4; add chain inet egret-nat others; add chain inet egret-nat held
+                add rule inet egret-nat held jump publish-1v4; add element inet egret-nat published4 { tcp . 8080 : goto others }'
+            cni ADD pods a a '{"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80}]}}' >/dev/null || echo failed
+            grep -o '10.22.0.3' state/networks-*/pods0.json | sort -u; ip -n a link show eth0 2>&1 | grep -o 'does not exist'
+            nft 'flush chain inet egret-nat held'; nft 'delete element inet egret-nat published4 { tcp . 8080 : goto others }' 2>/dev/null
+            cni ADD pods a a; nft list table inet egret-nat | grep -c publish-1v4; rows
+            reach a 203.0.113.10; reach a 203.0.113.11
+            for n in a b; do cni DEL pods $n $n; ip netns del $n; done; gone; finish
+            """#,
+            prints: """
+                failed
+                10.22.0.3
+                does not exist
+                0
+                2
+                a reaches 203.0.113.10
+                a does not reach 203.0.113.11
+                """)
+    }
 }

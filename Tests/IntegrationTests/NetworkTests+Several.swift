@@ -176,6 +176,55 @@ extension NetworkTests {
                 """)
     }
 
+    @Test("a port that could not be published, and not be withdrawn either, is withdrawn by the next change")
+    func lastingPort() throws {
+        try expect(
+            "nwlasting",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create
+            # Somebody has put another chain at the port, and holds the one that is to be the port's.
+            nft 'add chain inet egret-nat publish-1v4; add chain inet egret-nat others; add chain inet egret-nat held
+                add rule inet egret-nat held jump publish-1v4; add element inet egret-nat published4 { tcp . 8080 : goto others }'
+            egret publish 8080:80 a 2>/dev/null || echo failed
+            nft 'flush chain inet egret-nat held'; nft 'delete element inet egret-nat published4 { tcp . 8080 : goto others }' 2>/dev/null
+            egret network connect br0 b --create 2>/dev/null
+            nft list table inet egret-nat | grep -c publish-1v4
+            egret publish 8080:80 a 2>/dev/null; answer a 80; ask 192.0.2.2 8080
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                failed
+                b has 10.9.0.3
+                0
+                192.0.2.2 80
+                """)
+    }
+
+    @Test(
+        "127.0.0.1 leads to no endpoint any more when the last that has published ports is disconnected",
+        arguments: ["bridge", "routed"])
+    func loopbackEnded(mode: String) throws {
+        try expect(
+            "nwloend",
+            """
+            egret network create net0 --subnet 10.9.0.0/24 --mode \(mode)
+            for n in a b c; do egret network connect net0 $n --create; done >/dev/null
+            position() { echo $1 $(cat /proc/sys/net/ipv4/conf/\(mode == "bridge" ? "net0" : "egn2")/route_localnet); }
+            position none; egret publish 8080:80 a; egret publish 8081:80 b; position two
+            egret network disconnect net0 a; position one; egret network disconnect net0 b; position none
+            grep -c route_localnet /run/egret/net-*/switches
+            finish
+            """,
+            prints: """
+                none 0
+                two 1
+                one 1
+                none 0
+                0
+                """)
+    }
+
     @Test("the doctor blames no other network's link for a packet that goes by this one's")
     func othersLink() throws {
         try expect(

@@ -3,7 +3,7 @@
 
 import Testing
 
-/// A host with two ways out.
+/// Ways out of the host, and whether it passes packets on.
 extension NetworkTests {
     @Test("who comes by a second uplink is answered by the main routing table's way, with the address that it asked")
     func secondUplink() throws {
@@ -35,6 +35,31 @@ extension NetworkTests {
                 198.51.100.1.8080 > 198.51.100.129
                 198.51.100.129 80
                 198.51.100.129 80
+                """)
+    }
+
+    @Test("forwarding that is off at all routed links comes back by any change, at one of several by restoring")
+    func forwardingOff() throws {
+        try expect(
+            "nwforward",
+            """
+            egret network create lab --subnet 10.8.0.0/24 --mode routed
+            for n in a b; do egret network connect lab $n --create; done
+            off() { for n in $@; do sysctl -qw net.ipv4.conf.$n.forwarding=0; done; }
+            position() { echo $1 $(sysctl -n net.ipv4.conf.egn0.forwarding net.ipv4.conf.egn1.forwarding); }
+            position made
+            off egn1; egret publish 8080:80 a 2>/dev/null; position one
+            egret network restore 2>/dev/null; position restored
+            off egn0 egn1; egret unpublish 8080; position all
+            finish
+            """,
+            prints: """
+                a has 10.8.0.2
+                b has 10.8.0.3
+                made 1 1
+                one 1 0
+                restored 1 1
+                all 1 1
                 """)
     }
 }

@@ -887,6 +887,29 @@ struct NetworkTests {
                 """)
     }
 
+    @Test("a link that somebody was killed while making is collected without its note, and no other")
+    func strayLinks() throws {
+        try expect(
+            "nwstray",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network connect br0 a --create; ip netns add b
+            begun() { ip link add egn$1 address $2:00:00:00:$1 type veth peer name ${3:-x$1} ${4:+netns $4}; }
+            left() { echo left $(ip -o link | grep -o ': egn[0-9]*' | cut -c3- | sort); }
+            begun 17 fe:ff eth0 b; begun 18 fe:ff; ip link set egn18 up; begun 19 02:00
+            egret gc; left; egret network connect br0 b; begun 20 fe:ff; egret network restore 2>&1; left
+            ip link del egn18; ip link del egn19; ip netns del b
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2
+                removed egn17
+                left egn0 egn18 egn19
+                b has 10.9.0.3
+                egret: removed egn20, a link that somebody has left half made
+                left egn0 egn1 egn18 egn19
+                """)
+    }
+
     @Test("runs and networks share the host: the end of one leaves the other what it needs")
     func besideRuns() throws {
         try expect(

@@ -23,7 +23,7 @@ public final class RelayProcess: Sendable {
     }
 
     /// Where the kernel says and hears which process is to end first when memory is short: from -1,000, never, to 1,000.
-    private static let scorePath = "/proc/self/oom_score_adj"
+    private static func scorePath(of process: Int32) -> String { "/proc/\(process)/oom_score_adj" }
     /// The relay's score. The agent's unit has -900, which is too low for a process whose memory grows with what endpoints do.
     /// Somewhat less than 0, so that many small processes of an endpoint do not have the kernel choose the one that holds the
     /// connections of all: a tenth of the machine's memory is as if the relay did not have it.
@@ -40,14 +40,35 @@ public final class RelayProcess: Sendable {
         return ownScore
     }
 
+    /// Gives a relay its score. One that cannot get it works all the same.
+    ///
+    /// - Parameters:
+    ///   - place: Where the kernel hears it.
+    ///   - inherited: What the kernel says of this process.
+    ///   - log: Hears why it cannot get it.
+    static func setScore(at place: String, inherited: String?, log: (String) -> Void) {
+        guard let own = RelayProcess.score(inherited: inherited) else { return }
+        do throws(LinuxError) {
+            try File.write(place, Array("\(own)".utf8))
+        } catch {
+            log("the relay keeps the agent's oom_score_adj: \(error)")
+        }
+    }
+
     private let path: String
+    private let log: @Sendable (String) -> Void
     /// Those that this process has started, as far as they are not known to have ended.
     private let children = Mutex<[ChildProcess]>([])
 
     /// Describes the process; nothing is started yet.
     ///
-    /// - Parameter path: Its socket.
-    init(path: String) { self.path = path }
+    /// - Parameters:
+    ///   - path: Its socket.
+    ///   - log: Takes lines for whoever runs the agent; called on any thread.
+    init(path: String, log: @escaping @Sendable (String) -> Void = { _ in }) {
+        self.path = path
+        self.log = log
+    }
 
     /// Connects to the process, and starts it if it does not run.
     ///
@@ -110,9 +131,7 @@ public final class RelayProcess: Sendable {
         for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] { environment[name] = nil }
         let command = Command(
             "/proc/self/exe", arguments: [NativeString(RelayProcess.name)], environment: environment)
-        let score = RelayProcess.score(inherited: try? File.readText(RelayProcess.scorePath, limit: 64))
-        let scoring = score.map { ChildOperation.writeExistingFile(RelayProcess.scorePath, Array("\($0)".utf8)) }
-        let steps: [ChildOperation] = [
+        let started = try ChildProcess.spawn([
             .startSession, .open("/dev/null", as: 0), .open("/dev/null", .writeOnly, as: 1),
             // Not the agent's: whoever reads that to its end would wait for this process.
             .open("/dev/null", .writeOnly, as: 2),
@@ -122,9 +141,11 @@ public final class RelayProcess: Sendable {
             .forbidNewPrivileges, .installFilter(RelayProcess.filter.program()),
             // splice(2) would end the process where the other end has gone.
             .resetSignals(ignoring: SignalSet([.brokenPipe])), .execute(command),
-        ]
-        let started = try ChildProcess.spawn((scoring.map { [$0] } ?? []) + steps)
+        ])
         children.withLock { $0.append(started) }
+        RelayProcess.setScore(
+            at: RelayProcess.scorePath(of: started.identifier),
+            inherited: try? File.readText(RelayProcess.scorePath(of: CurrentProcess.identifier), limit: 64), log: log)
     }
 
     /// Is the process, if this one was started as that, and ends with it.

@@ -375,9 +375,8 @@ public enum ContainerNetworks {
             for port in wish.ports { try publish(port, wish, in: network, host) }
         } catch {
             var record = host.networks[try host.place(of: network.name)]
-            for port in record.ports where !former.contains(port.number) { try? host.withdraw(port, of: record) }
-            record.ports.removeAll { !former.contains($0.number) }
-            try host.keep(record)
+            let further = Set(record.ports.map(\.number)).subtracting(former)
+            if !further.isEmpty { try? host.withdraw(further, of: &record) }
             throw error
         }
     }

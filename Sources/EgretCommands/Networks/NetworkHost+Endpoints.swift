@@ -84,17 +84,31 @@ extension NetworkHost {
             if isNew { try create(wish.namespace, for: &endpoint, &network) }
             try attach(&endpoint, wish.namespace, &network)
         } catch {
-            // While its addresses are known.
-            for port in ports { try? withdraw(port, of: network) }
-            let numbers = Swift.Set(ports.map(\.number))
-            network.ports.removeAll { numbers.contains($0.number) }
-            network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
-            try? takeAway(endpoint, of: network)
-            try? keep(network)
-            noteUnlessGone(endpoint)
+            giveUp(endpoint, ports, of: &network)
             throw error
         }
         return endpoint
+    }
+
+    /// Takes away what there is of an endpoint that could not be connected, and of its ports. Where rules may be left, it stays kept
+    /// with its addresses, by which they are known, as on its way out: the next command goes on.
+    private func giveUp(
+        _ endpoint: NetworkRecord.Endpoint, _ ports: [NetworkRecord.Port], of network: inout NetworkRecord
+    ) {
+        var leaving = endpoint
+        leaving.stage = .removing
+        network.endpoints = network.endpoints.map { $0.hostInterface == leaving.hostInterface ? leaving : $0 }
+        network.noteLeaving(ports: Swift.Set(ports.map(\.number)))
+        let withdrawn = Swift.Set(ports.filter { (try? withdraw($0, of: network)) != nil }.map(\.number))
+        network.ports.removeAll { withdrawn.contains($0.number) }
+        let isTakenAway = (try? takeAway(leaving, of: network)) != nil
+        // Before its link has a number, no rule is about it.
+        if withdrawn.count == ports.count, isTakenAway || leaving.hostIndex == 0 {
+            network.endpoints.removeAll { $0.hostInterface == leaving.hostInterface }
+        }
+        if !ports.isEmpty { try? endLoopbackUnlessNeeded(of: network) }
+        try? keep(network)
+        noteUnlessGone(leaving)
     }
 
     /// Notes the link of an endpoint that is kept no more, if it could not be removed: the next command removes it.
@@ -296,10 +310,12 @@ extension NetworkHost {
 
     /// Takes an endpoint away, with its published ports.
     func forget(_ endpoint: NetworkRecord.Endpoint, _ network: inout NetworkRecord) throws {
-        for port in network.ports where port.namespace == endpoint.namespace { try withdraw(port, of: network) }
+        let ports = network.ports.filter { $0.namespace == endpoint.namespace }
+        for port in ports { try withdraw(port, of: network) }
         try takeAway(endpoint, of: network)
         network.ports.removeAll { $0.namespace == endpoint.namespace }
         network.endpoints.removeAll { $0.hostInterface == endpoint.hostInterface }
+        if !ports.isEmpty { try endLoopbackUnlessNeeded(of: network) }
         try keep(network)
         leadOut(endpoint.cookie)
     }

@@ -35,8 +35,7 @@ extension NetworkHost {
         do {
             try install([port], network)
         } catch {
-            network.ports.removeAll { $0.number == port.number }
-            try keep(network)
+            try? withdraw([port.number], of: &network)
             throw error
         }
         network.ports = network.ports.map { kept in
@@ -218,15 +217,27 @@ extension NetworkHost {
         }
         guard let place = networks.firstIndex(where: { $0.ports.contains { $0.number == port.number } }) else { return }
         var network = networks[place]
-        network.ports = network.ports.map { kept in
-            var kept = kept
-            if kept.number == port.number { kept.stage = .removing }
-            return kept
-        }
+        try withdraw([port.number], of: &network)
+    }
+
+    /// Withdraws ports that are kept, and forgets them. What cannot be withdrawn stays kept, for the next command.
+    ///
+    /// - Parameters:
+    ///   - numbers: The ports' numbers.
+    ///   - network: Their network, with their endpoints.
+    /// - Throws: An error that says what could not be kept or withdrawn.
+    func withdraw(_ numbers: Swift.Set<Int>, of network: inout NetworkRecord) throws {
+        network.noteLeaving(ports: numbers)
         try keep(network)
-        try withdraw(port, of: network)
-        network.ports.removeAll { $0.number == port.number }
+        for port in network.ports where numbers.contains(port.number) { try withdraw(port, of: network) }
+        network.ports.removeAll { numbers.contains($0.number) }
+        try endLoopbackUnlessNeeded(of: network)
         try keep(network)
+    }
+
+    /// Lets nothing through to 127.0.0.1 any more once a network's last port is withdrawn. To be done before the network is kept
+    /// without it: whoever is killed in between has left it to the next command, which does this as well.
+    func endLoopbackUnlessNeeded(of network: NetworkRecord) throws {
         if network.ports.isEmpty { try putBack(loopbackSwitches(of: network)) }
     }
 

@@ -33,6 +33,11 @@ extension NetworkHost {
         }
         do {
             try removeBegunLink()
+            if isThorough {
+                repairs += try host.removeBegunLinks(besides: networks).map { name in
+                    "removed \(name), a link that somebody has left half made"
+                }
+            }
         } catch {
             // It stays noted, and is tried again; it keeps nobody from the networks.
             repairs.append("could not remove the link that somebody has left half made: \(error)")
@@ -77,11 +82,8 @@ extension NetworkHost {
         let present = try presentLinks(of: network)
         let byIndex = Dictionary(present.map { ($0.index, $0) }) { first, _ in first }
         let byName = Dictionary(present.map { ($0.name, $0) }) { first, _ in first }
-        for port in network.ports where port.stage != .ready && port.stage != .waiting {
-            try withdraw(port, of: network)
-            network.ports.removeAll { $0.number == port.number }
-            try keep(network)
-        }
+        let unfinished = network.ports.filter { $0.stage != .ready && $0.stage != .waiting }
+        if !unfinished.isEmpty { try withdraw(Set(unfinished.map(\.number)), of: &network) }
         for endpoint in network.endpoints {
             let isThere =
                 byIndex[endpoint.hostIndex].map(endpoint.isHostEnd) ?? false

@@ -76,7 +76,20 @@ extension ProxyLoop {
 
     private func sendAgain(_ question: PendingQuestion, _ port: UpstreamPort) {
         port.repeated.insert(question.sentID)
-        _ = try? port.socket.send(question.query()[...])
+        if isRefused(sending: question, port) { failAll(port) }
+    }
+
+    /// Sends a datagram.
+    ///
+    /// - Returns: Whether it was not sent, because the server's host has said that nobody listens to an earlier one. The kernel
+    ///   says so once, to whoever sends or reads next.
+    private func isRefused(sending question: PendingQuestion, _ port: UpstreamPort) -> Bool {
+        do throws(LinuxError) {
+            _ = try port.socket.send(question.query()[...])
+            return false
+        } catch {
+            return error.errno == .connectionRefused
+        }
     }
 
     /// By which way a server is asked; `nil` if none may be taken.
@@ -102,14 +115,16 @@ extension ProxyLoop {
         repeat {
             question.sentID = UInt16(truncatingIfNeeded: random.next())
         } while port.waiting[question.sentID] != nil || port.repeated.contains(question.sentID)
+        let earlier = Array(port.waiting.values)
         question.upstream = port.token
         port.usesLeft -= 1
         port.lastUse = now
         port.waiting[question.sentID] = id
         if port.usesLeft <= 0 { retire(port) }
-        // ECONNREFUSED of an earlier question is reported here once; then it goes.
-        let bytes = question.query()
-        if (try? port.socket.send(bytes[...])) == nil { _ = try? port.socket.send(bytes[...]) }
+        if isRefused(sending: question, port) {
+            _ = isRefused(sending: question, port)
+            for other in earlier { nextAttempt(other) }
+        }
         return true
     }
 
