@@ -110,4 +110,38 @@ extension CNITests {
                 0
                 """)
     }
+
+    @Test("rules are known to be right for as long as only Egret has changed the ruleset, also during a call")
+    func knownRules() throws {
+        try expect(
+            "cniknown",
+            #"""
+            pods '"subnets": ["10.22.0.0/24"]'; for n in a b; do ip netns add $n; done; begin
+            policy job '{ matchLabels: { app: job } }' 203.0.113.10/32 | egret apply -f - >/dev/null
+            # Whether the number that was noted of the ruleset (NFT_MSG_GETGEN) is its present one.
+            known() { python3 - $(cat /run/egret/net-$(stat -Lc %d-%i /proc/self/ns/net)/ruleset) <<'X'
+            import socket, struct, sys
+            s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+            s.send(struct.pack("=IHHII", 20, 10 << 8 | 16, 1, 1, 0) + bytes(4))
+            print("known" if struct.unpack(">I", s.recv(4096)[24:28])[0] == int(sys.argv[1]) else "to be looked at")
+            X
+            }
+            port() { echo '{"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80}]}}'; }
+            cni ADD pods a a; known; cni ADD pods b b "$(port)"; known; cni DEL pods b b; known
+            kill -STOP $agent; cni DEL pods a a & call=$!; sleep 2; nft add table inet strangers; kill -CONT $agent; wait $call; known
+            cni ADD pods a a; known; nft flush table inet egret-nat; cni ADD pods b b "$(port)" >/dev/null; known
+            nft list table inet egret-nat | grep -q masquerade && echo translated; reach a 203.0.113.10
+            for n in a b; do cni DEL pods $n $n; ip netns del $n; done; nft delete table inet strangers; settle 0; gone; finish
+            """#,
+            prints: """
+                known
+                known
+                known
+                to be looked at
+                known
+                known
+                translated
+                a reaches 203.0.113.10
+                """)
+    }
 }

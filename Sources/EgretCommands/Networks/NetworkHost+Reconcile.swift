@@ -19,7 +19,9 @@ extension NetworkHost {
     /// - Parameter isThorough: Whether rules are read also where the kernel says that none has changed since.
     /// - Throws: An error if what is kept of networks, or the kernel's rules, cannot be read.
     func reconcile(isThorough: Bool = false) throws {
-        let isUnchanged = try !isThorough && host.state.rulesetGeneration == host.dataplane.rulesetGeneration()
+        // Before anything is committed by way of this, it is the ruleset's own.
+        let ruleset = try host.dataplane.foreignGeneration()
+        let isUnchanged = !isThorough && host.state.rulesetGeneration == ruleset
         for name in try host.state.notedNetworks() where !networks.contains(where: { $0.name == name }) {
             try host.state.forget(network: name)
         }
@@ -44,6 +46,7 @@ extension NetworkHost {
                 broken[name] = error
             }
         }
+        soundRuleset = ruleset
     }
 
     /// Removes a link that somebody who was killed has made, and has not noted as an endpoint's.
