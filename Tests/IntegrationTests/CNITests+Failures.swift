@@ -75,6 +75,10 @@ extension CNITests {
                 cni ADD pods a a; ip -o link | grep -c ': egn77@'; ip link del egn77 2>/dev/null
             }
             begun 02:00:00:00:00:77; begun 02:00:00:00:00:78
+            echo an endpoint that somebody was taking away, and one that only has its name
+            v=$(result pods-b 'd["interfaces"][1]["name"]'); mac=$(ip -o link show dev $v | grep -o 'link/ether [^ ]*' | cut -d' ' -f2)
+            ending() { echo "$v $1" >/run/egret/net-$(stat -Lc %d-%i /proc/self/ns/net)/ending; cni ADD pods a a; rows; }
+            ending 02:00:00:00:00:78; ending $mac; ls /run/egret/net-*/ending 2>/dev/null; ip link show $v 2>&1 | grep -o 'does not exist'
             echo killed anywhere; cni DEL pods b b; killed 11 40 0.5
             for n in b c; do cni ADD pods $n $n; reach $n 203.0.113.11; done; given | wc -l; rows; ip -o link | grep -c ': egn'
             reach a 203.0.113.10; for n in a b c; do cni DEL pods $n $n; ip netns del $n; done; given; rows
@@ -100,6 +104,10 @@ extension CNITests {
                 a link that somebody had begun, and one that only has its name
                 0
                 1
+                an endpoint that somebody was taking away, and one that only has its name
+                2
+                1
+                does not exist
                 killed anywhere
                 b does not reach 203.0.113.11
                 c does not reach 203.0.113.11

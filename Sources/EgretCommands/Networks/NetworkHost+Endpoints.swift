@@ -278,10 +278,30 @@ extension NetworkHost {
         let found =
             network.endpoint(in: reference, NetworkHost.cookie(of: reference))
             ?? network.endpoints.first { $0.isCalled(reference) }
-        guard var endpoint = found else { throw NetworkHost.notConnected(reference, name) }
-        endpoint.stage = .removing
-        try note(endpoint, &network)
-        try forget(endpoint, &network)
+        guard let endpoint = found else { throw NetworkHost.notConnected(reference, name) }
+        try remove(endpoint, from: &network)
+    }
+
+    /// Takes an endpoint away. Whoever comes after one that was killed finishes it.
+    ///
+    /// A note in memory says that it is on its way, so that the file is written once. Not for an endpoint whose namespace Egret
+    /// makes again when the machine has been restarted: that must know, too.
+    func remove(_ endpoint: NetworkRecord.Endpoint, from network: inout NetworkRecord) throws {
+        var leaving = endpoint
+        leaving.stage = .removing
+        if leaving.isCreated {
+            try note(leaving, &network)
+        } else {
+            try host.state.note(endingLink: leaving.hostInterface, leaving.hostHardwareAddress)
+        }
+        do {
+            try forget(leaving, &network)
+        } catch {
+            // The note in memory may be the next one's.
+            try? note(leaving, &network)
+            throw error
+        }
+        try host.state.forgetEndingLink()
     }
 
     /// The kernel's cookie of what is called so; `nil` if no namespace is.

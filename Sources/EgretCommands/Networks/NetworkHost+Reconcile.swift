@@ -39,6 +39,7 @@ extension NetworkHost {
             // It stays noted, and is tried again; it keeps nobody from the networks.
             repairs.append("could not remove the link that somebody has left half made: \(error)")
         }
+        try finishEndingLink()
         for name in networks.map(\.name) {
             do {
                 try bringTogether(name, rulesAreRight: isUnchanged, isThorough: isThorough)
@@ -47,6 +48,20 @@ extension NetworkHost {
             }
         }
         soundRuleset = ruleset
+    }
+
+    /// Has an endpoint go that somebody who was killed was taking away.
+    private func finishEndingLink() throws {
+        guard let ending = host.state.endingLink else { return }
+        for var network in networks {
+            let found = network.endpoints.first { endpoint in
+                endpoint.hostInterface == ending.name && endpoint.hostHardwareAddress == ending.hardwareAddress
+            }
+            guard var endpoint = found else { continue }
+            endpoint.stage = .removing
+            try note(endpoint, &network)
+        }
+        try host.state.forgetEndingLink()
     }
 
     /// Removes a link that somebody who was killed has made, and has not noted as an endpoint's.
