@@ -227,14 +227,17 @@ extension NetworkHost {
     private func check(
         _ identity: EndpointIdentity, besides hostInterface: String?, of cookie: UInt64? = nil
     ) throws {
-        let others = networks.flatMap { network in network.endpoints.map { (network.name, $0) } }
-        // A container of two networks has one name.
-        for (name, other) in others where other.hostInterface != hostInterface && other.cookie != cookie {
-            if other.who.group == identity.group, other.who.name == identity.name {
-                throw NetworkProblem(
-                    "\(identity.group)/\(identity.name) is the name of an endpoint of \(name) already",
-                    advice: "give another with --workload")
+        for network in networks {
+            // A container of two networks has one name.
+            let isTaken = network.endpoints.contains { other in
+                guard other.hostInterface != hostInterface, other.cookie != cookie else { return false }
+                let who = other.who
+                return who.name == identity.name && who.group == identity.group
             }
+            guard isTaken else { continue }
+            throw NetworkProblem(
+                "\(identity.group)/\(identity.name) is the name of an endpoint of \(network.name) already",
+                advice: "give another with --workload")
         }
     }
 

@@ -293,19 +293,29 @@ extension NetworkRecord {
     }
 
     /// The published ports that are there, in the compiler's words: one for each family.
-    var readyPorts: [PublishedPort] { ports.filter { $0.stage == .ready }.flatMap { published($0) } }
+    var readyPorts: [PublishedPort] { published(ports.filter { $0.stage == .ready }) }
 
     /// All that are there or may be.
-    var allPorts: [PublishedPort] { ports.flatMap { published($0) } }
+    var allPorts: [PublishedPort] { published(ports) }
+
+    private func published(_ ports: [Port]) -> [PublishedPort] {
+        // Looked up once for all of them: an endpoint may well have a port each.
+        let addresses = Dictionary(
+            endpoints.map { ($0.namespace, $0.addresses) }, uniquingKeysWith: { first, _ in first })
+        return ports.flatMap { published($0, at: addresses[$0.namespace] ?? []) }
+    }
 
     /// A published port in the compiler's words: one for each address of its endpoint that it is about.
     func published(_ port: Port) -> [PublishedPort] {
+        published(port, at: endpoints.first { $0.namespace == port.namespace }?.addresses ?? [])
+    }
+
+    private func published(_ port: Port, at addresses: [IPAddress]) -> [PublishedPort] {
         guard let transport = PublishedPort.Transport(rawValue: port.transport), port.count > 0,
             let host = PortRange(from: port.hostPort, count: port.count),
             let inner = PortRange(from: port.targetPort, count: port.count)
         else { return [] }
-        let endpoint = endpoints.first { $0.namespace == port.namespace }
-        return (endpoint?.addresses ?? []).compactMap { address in
+        return addresses.compactMap { address in
             let sources = port.sources.filter { $0.family == address.family }
             if !port.sources.isEmpty && sources.isEmpty { return nil }
             return PublishedPort(
