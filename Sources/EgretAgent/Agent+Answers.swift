@@ -149,12 +149,15 @@ extension Agent: AgentService {
 
     /// Reads the endpoints of networks again; on return the kernel enforces the policies for all of them.
     public func synchronize() throws -> AgentStatus {
+        let before = enforcement.commits
         do {
             try refresh()
         } catch {
             problem = "\(error)"
             throw APIError("failed", "the policies are not in force: \(error)")
         }
-        return status()
+        var status = status()
+        if let before, let now = enforcement.commits { status.rulesetChanges = now - before }
+        return status
     }
 }

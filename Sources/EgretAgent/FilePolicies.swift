@@ -16,9 +16,11 @@ public enum FilePolicies {
     /// - Parameters:
     ///   - paths: The files.
     ///   - runtime: The directory of notes about the running kernel.
+    /// - Returns: How many transactions have given the kernel's ruleset another number; `nil` if nobody has counted.
     /// - Throws: `APIError` if a file cannot be read, if something is wrong with what it says, or if an agent runs, or has
     ///   run and left policies in the kernel; an error of the kernel's otherwise. The kernel is as it was then.
-    public static func enforce(_ paths: Swift.Set<String>, runtime: String = "/run/egret") throws {
+    @discardableResult
+    public static func enforce(_ paths: Swift.Set<String>, runtime: String = "/run/egret") throws -> Int? {
         try Directory.make(runtime, mode: 0o755)
         let namespace = try NetworkNamespace.currentCookie()
         guard let lock = try FileLock.tryAcquire("\(runtime)/agent-\(namespace).lock") else {
@@ -28,10 +30,11 @@ public enum FilePolicies {
         }
         let note = FilePolicies.note(runtime, namespace)
         let isThere = File.exists(note)
-        if paths.isEmpty && !isThere { return }
+        if paths.isEmpty && !isThere { return 0 }
         let isOurs = try isThere && File.read(note) != takenOver
         let reading = try read(paths.sorted())
         let enforcement = try KernelEnforcement(directory: "\(runtime)/bridges", routes: "\(runtime)/routes")
+        enforcement.dataplane.tellCommits { _ in }
         if try !isOurs && enforcement.holdsPolicies() {
             throw APIError(
                 "conflict", "an agent has left its policies in the kernel, and does not run",
@@ -48,6 +51,7 @@ public enum FilePolicies {
         try source.note(hasPolicies: !paths.isEmpty)
         if paths.isEmpty { try File.remove(note) }
         withExtendedLifetime(lock) {}
+        return enforcement.commits
     }
 
     /// What says that it is files whose policies are in the kernel; an agent that takes them over takes it away.

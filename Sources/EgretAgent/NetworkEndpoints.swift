@@ -116,7 +116,7 @@ struct NetworkEndpoints: EndpointSource {
     /// A container of several networks is one workload, with the addresses and the labels of all its links. Of each family it
     /// leaves by the network that it was connected to first.
     static func joined(_ connections: [Connection]) -> [AgentEndpoint] {
-        let byName = Dictionary(grouping: connections, by: \.endpoint.workload.id)
+        let byName = Dictionary(grouping: connections) { $0.endpoint.workload.id }
         if byName.count == connections.count { return connections.map(\.endpoint) }
         return connections.map { connection in
             var endpoint = connection.endpoint

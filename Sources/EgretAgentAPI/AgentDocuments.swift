@@ -324,11 +324,16 @@ public struct AgentStatus: Codable, Hashable, Sendable {
     ///
     /// `nil` from an agent that does not say.
     public var heldConnections: Int?
+    /// How many transactions of the agent's own have given the kernel's ruleset another number while it did what this answers.
+    /// What it keeps budgets and routes with is not among them.
+    ///
+    /// `nil` where nothing was to be done, and from an agent that does not say.
+    public var rulesetChanges: Int?
 
     /// Creates a status.
     public init(
         process: Int, networkNamespace: UInt64, revision: Int, policies: Int, endpoints: Int, repairs: Int,
-        problem: String?, networkDefault: String? = nil, heldConnections: Int? = nil
+        problem: String?, networkDefault: String? = nil, heldConnections: Int? = nil, rulesetChanges: Int? = nil
     ) {
         self.process = process
         self.networkNamespace = networkNamespace
@@ -339,6 +344,7 @@ public struct AgentStatus: Codable, Hashable, Sendable {
         self.problem = problem
         self.networkDefault = networkDefault
         self.heldConnections = heldConnections
+        self.rulesetChanges = rulesetChanges
     }
 }
 

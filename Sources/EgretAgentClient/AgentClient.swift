@@ -156,8 +156,13 @@ public struct AgentClient: Sendable {
     }
 
     private func answer(_ method: String, _ target: String, _ body: [UInt8], within time: Duration) throws -> [UInt8] {
-        let way = try address.remote.map { AgentExchange.Way.remote($0) } ?? .socket(try connect())
-        let response = try AgentExchange.run(method, target, body, by: way, within: time)
+        let request = AgentExchange.Request(method: method, target: target, body: body)
+        let response: AgentExchange.Answer
+        if let remote = address.remote {
+            response = try AgentExchange.run(request, by: remote, within: time)
+        } else {
+            response = try AgentExchange.run(request, on: try connect(), within: time)
+        }
         if response.status == 200 { return response.body }
         if let refusal = try? JSONDecoder().decode(APIError.self, from: Data(response.body)) { throw refusal }
         throw AgentClientError(

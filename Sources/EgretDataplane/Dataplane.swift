@@ -148,6 +148,10 @@ public final class Dataplane {
     /// - Parameter note: Takes the number of transactions so far, before the next one is sent, on the thread that has committed.
     public func tellCommits(to note: @escaping @Sendable (Int) -> Void) { connection.committed = note }
 
+    /// How many transactions that were committed by way of this have given the ruleset another number; `nil` unless
+    /// somebody is told of them: ``tellCommits(to:)``.
+    public var commits: Int? { connection.countedCommits }
+
     /// The ruleset's number without what was committed by way of this: equal numbers mean that nobody else has changed
     /// anything meanwhile.
     ///

@@ -60,6 +60,19 @@ extension File {
 }
 
 extension Descriptor {
+    /// Sends what there is room for, by a stream socket. That nobody reads any more is an error, and no signal.
+    ///
+    /// - Parameter bytes: What is to be sent.
+    /// - Returns: How many bytes, 0 if there is no room.
+    /// - Throws: `LinuxError` if they cannot be sent.
+    public func send(_ bytes: ArraySlice<UInt8>) throws(LinuxError) -> Int {
+        let sent = unsafe bytes.withUnsafeBytes {
+            unsafe egret_send(number, $0.baseAddress, $0.count, egret_msg_dontwait)
+        }
+        if sent == Int64(-egret_eagain) { return 0 }
+        return Int(try check(sent, "send"))
+    }
+
     /// A second number for the same open file, for a library that closes it itself. Nobody else does.
     public func numberToGiveAway() throws(LinuxError) -> Int32 {
         try check(egret_duplicate(number, 3), "duplicate descriptor", "\(number)")

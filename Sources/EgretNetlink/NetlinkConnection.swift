@@ -210,6 +210,10 @@ public final class NetlinkConnection {
         try gate.withLock { (_) throws(NetlinkError) in try exchangeAlone(operation, build) }
     }
 
+    /// How many transactions have given the ruleset another number; `nil` where ``committed`` is not set, which has exactly those
+    /// counted.
+    public var countedCommits: Int? { gate.withLock { _ in committed == nil ? nil : commits } }
+
     /// Sends a request for one object as ``get(_:_:)`` does, and tells how many transactions had been committed then.
     ///
     /// - Parameters:

@@ -33,7 +33,10 @@ public struct Table: Hashable, Comparable, Sendable, CustomStringConvertible {
     }
 
     /// `inet egret`.
-    public var description: String { "\(family) \(name)" }
+    public var description: String {
+        // The raw value: a case by itself is described by looking through the program's metadata.
+        "\(family.rawValue) \(name)"
+    }
 
     /// By family, then name.
     public static func < (left: Table, right: Table) -> Bool {

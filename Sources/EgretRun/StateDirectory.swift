@@ -126,8 +126,10 @@ public struct StateDirectory: Sendable {
     }
 
     /// The link that somebody who was killed was about to make, and may have made; `nil` if there is none.
-    public var begunLink: (name: String, hardwareAddress: String)? {
-        let text = (try? File.readText(path + "/link")) ?? ""
+    public var begunLink: (name: String, hardwareAddress: String)? { link(in: "link") }
+
+    private func link(in file: String) -> (name: String, hardwareAddress: String)? {
+        let text = (try? File.readText("\(path)/\(file)")) ?? ""
         let words = text.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
         return words.count == 2 ? (name: words[0], hardwareAddress: words[1]) : nil
     }
@@ -135,6 +137,25 @@ public struct StateDirectory: Sendable {
     /// Forgets the link that was about to be made, if there is one. The caller holds the lock.
     public func forgetBegunLink() throws(LinuxError) {
         try File.remove(path + "/link")
+    }
+
+    /// Notes the link of an endpoint that is about to be taken away, until it is kept nowhere. There is one at a time: the
+    /// caller holds the lock.
+    ///
+    /// - Parameters:
+    ///   - name: The name of the host's end.
+    ///   - hardwareAddress: Its hardware address, by which it is known from others of that name.
+    /// - Throws: An error that names the file.
+    public func note(endingLink name: String, _ hardwareAddress: String) throws(LinuxError) {
+        try File.write(path + "/ending", Array("\(name) \(hardwareAddress)\n".utf8), mode: 0o600)
+    }
+
+    /// The link of the endpoint that somebody who was killed was taking away; `nil` if there is none.
+    public var endingLink: (name: String, hardwareAddress: String)? { link(in: "ending") }
+
+    /// Forgets the link that was about to be taken away, if there is one. The caller holds the lock.
+    public func forgetEndingLink() throws(LinuxError) {
+        try File.remove(path + "/ending")
     }
 
     /// Takes a slot and a generation that no other run has.
@@ -213,7 +234,9 @@ public struct StateDirectory: Sendable {
         if try isInUse() || !ledger().entries.isEmpty { return }
         // What somebody was killed while writing.
         let halves = try Directory.names(in: path).filter { $0.hasSuffix(".new") }
-        for name in halves + ["next", "switches", "ruleset", "link", "lock"] { try File.remove("\(path)/\(name)") }
+        for name in halves + ["next", "switches", "ruleset", "link", "ending", "lock"] {
+            try File.remove("\(path)/\(name)")
+        }
         try? Directory.remove(path)
         try? Directory.remove(StateDirectory.root)
     }

@@ -58,8 +58,9 @@ public final class EndpointShaper {
             for (link, rates) in wanted where !rates.isGathered { gathered.remove(link) }
         }
         for (link, rates) in wanted where rates.isGathered { gathered.insert(link) }
-        for (site, shape) in EndpointShaper.sites(wanted).sorted(by: { $0.key.order < $1.key.order })
-        where shapes[site] != shape {
+        // Of hundreds few are others: only these are brought into order.
+        let others = EndpointShaper.sites(wanted).filter { shapes[$0.key] != $0.value }
+        for (site, shape) in others.sorted(by: { $0.key.order < $1.key.order }) {
             switch site {
             case .link(let link):
                 try shaper.limit(link, to: shape, from: shapes[site], handle: EndpointShaper.handle)

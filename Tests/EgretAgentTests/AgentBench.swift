@@ -157,6 +157,7 @@ final class NotedEnforcement: Enforcement {
     }
     func holdsPolicies() throws -> Bool { kernel.state.withLock { !$0.policies.isEmpty } }
     var comparisons: Int { kernel.state.withLock { $0.comparisons } }
+    var commits: Int? { kernel.state.withLock { $0.takings + $0.changes } }
     func drift() throws -> [String] {
         kernel.state.withLock { kernel in
             if !kernel.drift.isEmpty { kernel.comparisons += 1 }

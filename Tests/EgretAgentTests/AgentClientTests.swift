@@ -156,9 +156,33 @@ struct AgentClientTests {
         }
     }
 
+    @Test("nor is a change waited for that nobody reads, or a connection that nobody takes")
+    func stuck() async throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path + "/agent.sock"
+        // It listens, and never accepts: what is connected waits in the kernel.
+        let stranger = try RunningProgram([
+            "/usr/bin/python3", "-c",
+            "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(5)",
+            path,
+        ])
+        let late = try await blocking {
+            while !File.exists(path) { Thread.sleep(forTimeInterval: 0.01) }
+            Thread.sleep(forTimeInterval: 0.05)
+            var client = AgentClient(AgentAddress(chosen: path))
+            client.changeTimeout = .seconds(1)
+            let text = String(repeating: "# more than a socket holds\n", count: 100_000)
+            let change = ApplyRequest(files: [SourceFile(name: "large.yaml", text: text)])
+            return try #require(throws: AgentClientError.self) { try client.apply(change) }
+        }
+        #expect(late.message == "the agent has not answered within 1 s")
+        #expect(stranger.wait().succeeded)
+    }
+
     @Test(
         "a program that is no agent is told from one",
         arguments: [
+            ("HTTP/1.1 200 OK\r\n\r\nhello", "the agent's answer to GET /v1/status cannot be read"),
             ("not HTTP at all\r\n\r\n", "what the agent answers is not HTTP/1.1"),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",

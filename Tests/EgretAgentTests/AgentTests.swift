@@ -255,6 +255,22 @@ struct AgentTests {
         }
     }
 
+    @Test("who has endpoints read again is told how many transactions that has made, and nobody else is")
+    func rulesetChanges() async throws {
+        let bench = try AgentBench()
+        let agent = try await bench.agent()
+        _ = try await agent.apply(AgentBench.request(Self.overlappingLimits), author: "me")
+        let endpoint = try bench.endpoint(2, labels: ["one": "yes"])
+        bench.present.withLock { $0 = [endpoint] }
+        let status = try await agent.synchronize()
+        #expect(status.rulesetChanges == 1)
+        bench.kernel.state.withLock { $0.failures = [NotedKernel.Failure(description: "refused"), nil] }
+        // The second attempt counts as well.
+        let other = try await agent.synchronize()
+        #expect(other.rulesetChanges == 2)
+        #expect(await agent.status().rulesetChanges == nil)
+    }
+
     @Test("a revision that cannot be read any more is refused with what to do, and nothing changes")
     func unreadableFormer() async throws {
         let bench = try AgentBench()

@@ -96,7 +96,7 @@ struct OpenAPITests {
             "AgentStatus",
             AgentStatus(
                 process: 1, networkNamespace: 1, revision: 1, policies: 1, endpoints: 1, repairs: 1, problem: "p",
-                networkDefault: "deny", heldConnections: 1)
+                networkDefault: "deny", heldConnections: 1, rulesetChanges: 1)
         ),
         ("APIError", APIError("invalid", "m", advice: "a", diagnostics: [])),
     ]

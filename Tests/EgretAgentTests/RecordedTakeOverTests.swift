@@ -371,11 +371,12 @@ struct RecordedTakeOverTests {
             try run("nft add table inet others")
             _ = try takeOver(state)
             let evidence = try takeOver(state) { agent in
-                let ruleset = try agent.dataplane.foreignGeneration()
+                let (ruleset, commits) = (try agent.dataplane.foreignGeneration(), agent.commits)
                 let table = Table(family: .inet, name: "others")
                 try agent.dataplane.commit(Transaction([Transaction.Step(.addTable, in: table)]))
                 let found = try agent.dataplane.foreignGeneration()
                 #expect(found == ruleset)
+                #expect(commits != nil && agent.commits == commits)
             }
             #expect(evidence == .record(isWhole: true))
             try run("nft add table inet strangers")

@@ -75,6 +75,10 @@ extension CNITests {
                 cni ADD pods a a; ip -o link | grep -c ': egn77@'; ip link del egn77 2>/dev/null
             }
             begun 02:00:00:00:00:77; begun 02:00:00:00:00:78
+            echo an endpoint that somebody was taking away, and one that only has its name
+            v=$(result pods-b 'd["interfaces"][1]["name"]'); mac=$(ip -o link show dev $v | grep -o 'link/ether [^ ]*' | cut -d' ' -f2)
+            ending() { echo "$v $1" >/run/egret/net-$(stat -Lc %d-%i /proc/self/ns/net)/ending; cni ADD pods a a; rows; }
+            ending 02:00:00:00:00:78; ending $mac; ls /run/egret/net-*/ending 2>/dev/null; ip link show $v 2>&1 | grep -o 'does not exist'
             echo killed anywhere; cni DEL pods b b; killed 11 40 0.5
             for n in b c; do cni ADD pods $n $n; reach $n 203.0.113.11; done; given | wc -l; rows; ip -o link | grep -c ': egn'
             reach a 203.0.113.10; for n in a b c; do cni DEL pods $n $n; ip netns del $n; done; given; rows
@@ -100,6 +104,10 @@ extension CNITests {
                 a link that somebody had begun, and one that only has its name
                 0
                 1
+                an endpoint that somebody was taking away, and one that only has its name
+                2
+                1
+                does not exist
                 killed anywhere
                 b does not reach 203.0.113.11
                 c does not reach 203.0.113.11
@@ -137,6 +145,40 @@ extension CNITests {
                 2
                 a reaches 203.0.113.10
                 a does not reach 203.0.113.11
+                """)
+    }
+
+    @Test("rules are known to be right for as long as only Egret has changed the ruleset, also during a call")
+    func knownRules() throws {
+        try expect(
+            "cniknown",
+            #"""
+            pods '"subnets": ["10.22.0.0/24"]'; for n in a b; do ip netns add $n; done; begin
+            policy job '{ matchLabels: { app: job } }' 203.0.113.10/32 | egret apply -f - >/dev/null
+            # Whether the number that was noted of the ruleset (NFT_MSG_GETGEN) is its present one.
+            known() { python3 - $(cat /run/egret/net-$(stat -Lc %d-%i /proc/self/ns/net)/ruleset) <<'X'
+            import socket, struct, sys
+            s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+            s.send(struct.pack("=IHHII", 20, 10 << 8 | 16, 1, 1, 0) + bytes(4))
+            print("known" if struct.unpack(">I", s.recv(4096)[24:28])[0] == int(sys.argv[1]) else "to be looked at")
+            X
+            }
+            port() { echo '{"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80}]}}'; }
+            cni ADD pods a a; known; cni ADD pods b b "$(port)"; known; cni DEL pods b b; known
+            kill -STOP $agent; cni DEL pods a a & call=$!; sleep 2; nft add table inet strangers; kill -CONT $agent; wait $call; known
+            cni ADD pods a a; known; nft flush table inet egret-nat; cni ADD pods b b "$(port)" >/dev/null; known
+            nft list table inet egret-nat | grep -q masquerade && echo translated; reach a 203.0.113.10
+            for n in a b; do cni DEL pods $n $n; ip netns del $n; done; nft delete table inet strangers; settle 0; gone; finish
+            """#,
+            prints: """
+                known
+                known
+                known
+                to be looked at
+                known
+                known
+                translated
+                a reaches 203.0.113.10
                 """)
     }
 }

@@ -733,7 +733,7 @@ struct NetworkTests {
                 the host hears nothing
                 packets 1
                 br0 0 0 0
-                2
+                0
                 0
                 elsewhere as before
                 virbr0 1 0 0

@@ -14,6 +14,8 @@ final class BridgeKeeper {
     private let announcer = NeighbourAnnouncer()
     /// The links that this process has isolated, by name and index: a name may be another link's later.
     private var isolated: [InterfaceName: UInt32] = [:]
+    /// The notes as they were last read or written, and what they say: a bridge's has a line for each port.
+    private var notes: [InterfaceName: (bytes: [UInt8], record: BridgeRecord)] = [:]
 
     init(_ policing: BridgePolicing, directory: String) {
         self.policing = policing
@@ -89,6 +91,7 @@ final class BridgeKeeper {
             }
             try policing.undo(record)
             try File.remove("\(directory)/\(name)")
+            notes[bridge] = nil
         }
         if try Directory.names(in: directory).isEmpty { try Directory.remove(directory) }
     }
@@ -105,12 +108,17 @@ final class BridgeKeeper {
     private func note(of bridge: InterfaceName) throws -> BridgeRecord? {
         let path = "\(directory)/\(bridge)"
         guard File.exists(path) else { return nil }
-        return BridgeRecord(text: try File.readText(path))
+        let bytes = try File.read(path)
+        if let known = notes[bridge], known.bytes == bytes { return known.record }
+        guard let record = BridgeRecord(text: String(decoding: bytes, as: UTF8.self)) else { return nil }
+        notes[bridge] = (bytes, record)
+        return record
     }
 
     private func keep(_ record: BridgeRecord) throws {
+        let bytes = Array(record.text.utf8)
         try Directory.make(directory, mode: 0o700)
-        try File.replace(
-            "\(directory)/\(record.bridge)", with: Array(record.text.utf8), mode: 0o600, synchronized: false)
+        try File.replace("\(directory)/\(record.bridge)", with: bytes, mode: 0o600, synchronized: false)
+        notes[record.bridge] = (bytes, record)
     }
 }

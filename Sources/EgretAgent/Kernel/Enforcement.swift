@@ -77,6 +77,8 @@ protocol Enforcement: AnyObject {
     func drift() throws -> [String]
     /// How often whole tables were read and compared with what they are to hold, which takes much memory for a while.
     var comparisons: Int { get }
+    /// How many transactions have given the kernel's ruleset another number; `nil` if nobody counts them.
+    var commits: Int? { get }
     /// Whether somebody else has changed queues or filters of links since this was last asked.
     func hearsOfQueues() throws -> Bool
     /// Whether the kernel holds policies, whoever has put them there.
@@ -98,6 +100,9 @@ protocol Enforcement: AnyObject {
 }
 
 extension Enforcement {
+    /// Nobody counts.
+    var commits: Int? { nil }
+
     /// Nothing is read by the way.
     var readsCountersThatGo: Bool { false }
 

@@ -146,6 +146,8 @@ final class KernelEnforcement: Enforcement {
 
     func choices(of clauses: HostRouteClauses) -> [HostRouteChoice] { routes.choices(of: clauses) }
 
+    var commits: Int? { dataplane.commits }
+
     func counters() throws -> [String: CounterValue] {
         let counters = try dataplane.counters(in: HostBase.table)
         if !limits.isNeeded { return counters }

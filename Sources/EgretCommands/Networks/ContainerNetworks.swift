@@ -231,7 +231,7 @@ public enum ContainerNetworks {
                 let gone = record.endpoints.compactMap { endpoint in
                     endpoint.attachment.map { (attachment: $0, item: endpoint) }
                 }.filter { $0.attachment.network == configuration && !known.contains($0.attachment) }
-                collected.take(gone) { try remove($0, of: &record, host) }
+                collected.take(gone) { try host.remove($0, from: &record) }
             }
         } catch {
             collected.failures.append(error)
@@ -410,17 +410,8 @@ public enum ContainerNetworks {
         guard let place = host.networks.firstIndex(where: { $0.name == network.name }) else { return }
         var record = host.networks[place]
         for endpoint in record.endpoints where endpoint.attachment.map(isMeant) ?? false {
-            try remove(endpoint, of: &record, host)
+            try host.remove(endpoint, from: &record)
         }
-    }
-
-    private static func remove(
-        _ endpoint: NetworkRecord.Endpoint, of record: inout NetworkRecord, _ host: NetworkHost
-    ) throws {
-        var endpoint = endpoint
-        endpoint.stage = .removing
-        try host.note(endpoint, &record)
-        try host.forget(endpoint, &record)
     }
 }
 

@@ -68,10 +68,12 @@ extension NetworkHost {
             try body(host)
         } catch {
             try? host.close()
+            try? host.noteRules()
             throw error
         }
         try host.close()
         if !host.networks.isEmpty { host.tellOfEndpoints() }
+        try host.noteRules()
     }
 
     private var warningsOfBroken: [String] {

@@ -241,14 +241,17 @@ extension NetworkHost {
     private func check(
         _ identity: EndpointIdentity, besides hostInterface: String?, of cookie: UInt64? = nil
     ) throws {
-        let others = networks.flatMap { network in network.endpoints.map { (network.name, $0) } }
-        // A container of two networks has one name.
-        for (name, other) in others where other.hostInterface != hostInterface && other.cookie != cookie {
-            if other.who.group == identity.group, other.who.name == identity.name {
-                throw NetworkProblem(
-                    "\(identity.group)/\(identity.name) is the name of an endpoint of \(name) already",
-                    advice: "give another with --workload")
+        for network in networks {
+            // A container of two networks has one name.
+            let isTaken = network.endpoints.contains { other in
+                guard other.hostInterface != hostInterface, other.cookie != cookie else { return false }
+                let who = other.who
+                return who.name == identity.name && who.group == identity.group
             }
+            guard isTaken else { continue }
+            throw NetworkProblem(
+                "\(identity.group)/\(identity.name) is the name of an endpoint of \(network.name) already",
+                advice: "give another with --workload")
         }
     }
 
@@ -292,10 +295,30 @@ extension NetworkHost {
         let found =
             network.endpoint(in: reference, NetworkHost.cookie(of: reference))
             ?? network.endpoints.first { $0.isCalled(reference) }
-        guard var endpoint = found else { throw NetworkHost.notConnected(reference, name) }
-        endpoint.stage = .removing
-        try note(endpoint, &network)
-        try forget(endpoint, &network)
+        guard let endpoint = found else { throw NetworkHost.notConnected(reference, name) }
+        try remove(endpoint, from: &network)
+    }
+
+    /// Takes an endpoint away. Whoever comes after one that was killed finishes it.
+    ///
+    /// A note in memory says that it is on its way, so that the file is written once. Not for an endpoint whose namespace Egret
+    /// makes again when the machine has been restarted: that must know, too.
+    func remove(_ endpoint: NetworkRecord.Endpoint, from network: inout NetworkRecord) throws {
+        var leaving = endpoint
+        leaving.stage = .removing
+        if leaving.isCreated {
+            try note(leaving, &network)
+        } else {
+            try host.state.note(endingLink: leaving.hostInterface, leaving.hostHardwareAddress)
+        }
+        do {
+            try forget(leaving, &network)
+        } catch {
+            // The note in memory may be the next one's.
+            try? note(leaving, &network)
+            throw error
+        }
+        try host.state.forgetEndingLink()
     }
 
     /// The kernel's cookie of what is called so; `nil` if no namespace is.

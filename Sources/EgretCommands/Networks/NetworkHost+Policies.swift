@@ -14,9 +14,16 @@ extension NetworkHost {
         if networks.contains(where: { $0.policyFile != nil }) {
             try enforceFiles()
         } else {
-            try AgentNotice.enforce(host.dataplane, store, agent)
+            try counting { try AgentNotice.enforce(host.dataplane, store, agent) }
         }
         enforcedEndpoints = presentEndpoints
+    }
+
+    /// Notes how many transactions whoever enforces policies has made; whoever fails has made nobody knows how many.
+    private func counting(_ enforce: () throws -> Int?) rethrows {
+        let former = policyCommits
+        policyCommits = nil
+        if let commits = try enforce(), let former { policyCommits = former + commits }
     }
 
     /// The endpoints of all networks: how far they have come makes no difference to policies.
@@ -31,7 +38,7 @@ extension NetworkHost {
     /// Has the policies of the files in force that networks name; of none, if none names one.
     func enforceFiles() throws {
         do {
-            try FilePolicies.enforce(Set(networks.compactMap(\.policyFile)))
+            try counting { try FilePolicies.enforce(Set(networks.compactMap(\.policyFile))) }
         } catch let error as APIError {
             let mistakes = (error.diagnostics ?? []).map { "\n\($0)" }.joined()
             throw RunFailure(

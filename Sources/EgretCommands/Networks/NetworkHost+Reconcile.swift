@@ -19,7 +19,9 @@ extension NetworkHost {
     /// - Parameter isThorough: Whether rules are read also where the kernel says that none has changed since.
     /// - Throws: An error if what is kept of networks, or the kernel's rules, cannot be read.
     func reconcile(isThorough: Bool = false) throws {
-        let isUnchanged = try !isThorough && host.state.rulesetGeneration == host.dataplane.rulesetGeneration()
+        // Before anything is committed by way of this, it is the ruleset's own.
+        let ruleset = try host.dataplane.foreignGeneration()
+        let isUnchanged = !isThorough && host.state.rulesetGeneration == ruleset
         for name in try host.state.notedNetworks() where !networks.contains(where: { $0.name == name }) {
             try host.state.forget(network: name)
         }
@@ -42,6 +44,7 @@ extension NetworkHost {
             // It stays noted, and is tried again; it keeps nobody from the networks.
             repairs.append("could not remove the link that somebody has left half made: \(error)")
         }
+        try finishEndingLink()
         for name in networks.map(\.name) {
             do {
                 try bringTogether(name, rulesAreRight: isUnchanged, isThorough: isThorough)
@@ -49,6 +52,21 @@ extension NetworkHost {
                 broken[name] = error
             }
         }
+        soundRuleset = ruleset
+    }
+
+    /// Has an endpoint go that somebody who was killed was taking away.
+    private func finishEndingLink() throws {
+        guard let ending = host.state.endingLink else { return }
+        for var network in networks {
+            let found = network.endpoints.first { endpoint in
+                endpoint.hostInterface == ending.name && endpoint.hostHardwareAddress == ending.hardwareAddress
+            }
+            guard var endpoint = found else { continue }
+            endpoint.stage = .removing
+            try note(endpoint, &network)
+        }
+        try host.state.forgetEndingLink()
     }
 
     /// Removes a link that somebody who was killed has made, and has not noted as an endpoint's.

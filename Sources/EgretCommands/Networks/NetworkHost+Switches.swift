@@ -16,6 +16,8 @@ extension NetworkHost {
     /// own IPv6 address is used at once (`accept_dad`; RFC 4862, 5.4, would wait for a second or two), for without it the
     /// host asks for no neighbour there when it passes packets on. A bridge's
     /// port hands its packets to the bridge, so that only the bridge needs this.
+    ///
+    /// They go with the link, so that no ledger has them: with a line for each endpoint every command would read them all.
     func setSwitches(of link: String, receives: Bool) throws {
         var switches = [HostSwitch("net/ipv6/conf/\(link)/accept_ra", needed: "0")]
         if receives {
@@ -23,7 +25,11 @@ extension NetworkHost {
             // Nobody else on the link has made up the same address, and until it is sure the host sends nothing there.
             switches.append(HostSwitch("net/ipv6/conf/\(link)/accept_dad", needed: "0"))
         }
-        try move(switches)
+        for item in switches {
+            if let present = try? Sysctl(item.path).read(), present != item.needed {
+                try Sysctl(item.path).write(item.needed)
+            }
+        }
     }
 
     /// A warning where an adopted bridge takes router advertisements; the switch is its owner's.

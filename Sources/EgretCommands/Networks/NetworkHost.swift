@@ -27,6 +27,11 @@ final class NetworkHost {
     var broken: [String: any Error] = [:]
     /// The endpoints that whoever enforces policies knows of; `nil` if that is not known.
     var enforcedEndpoints: [NetworkRecord.Endpoint]?
+    /// How many transactions whoever enforces policies has made in the kernel's ruleset; `nil` if that is not known.
+    var policyCommits: Int? = 0
+    /// The ruleset's number, without the transactions of this one, when networks' rules were found right, or put right; `nil` if
+    /// they were not looked at.
+    var soundRuleset: UInt32?
     /// Where the agent listens, if there is one.
     var agent = AgentAddress(chosen: Environment.current[AgentAPI.socketVariable])
 
@@ -42,6 +47,8 @@ final class NetworkHost {
         host = try RunHost()
         locks = [storeLock, try host.state.lock()]
         links = NetworkLinks(host.route)
+        // Only what is counted can be told from what others commit.
+        host.dataplane.tellCommits { _ in }
         networks = try store.networks()
         bootID = try NetworkStore.currentBootID()
     }
@@ -73,12 +80,21 @@ final class NetworkHost {
 
     /// Gives everything back that nobody needs any more. To be called at the end.
     func close() throws {
-        if !networks.isEmpty && broken.isEmpty {
-            try host.state.note(rulesetGeneration: host.dataplane.rulesetGeneration())
-        }
         if networks.isEmpty { try host.dataplane.removeTables([NetworkProgram.table]) }
         try host.restoreIfLast()
         try store.removeIfEmpty()
+    }
+
+    /// Notes for whoever comes next that networks' rules are right, unless anybody may have changed the ruleset but this one
+    /// and who enforces policies. To be called when both have done what they do.
+    func noteRules() throws {
+        guard !networks.isEmpty, broken.isEmpty, let soundRuleset, let policyCommits else { return }
+        // In this order: what others commit in between is in the second number.
+        let number = try host.dataplane.rulesetGeneration()
+        guard try host.dataplane.foreignGeneration() == soundRuleset &+ UInt32(truncatingIfNeeded: policyCommits) else {
+            return
+        }
+        try host.state.note(rulesetGeneration: number)
     }
 
     /// The place of a network among ``networks``.
@@ -277,19 +293,29 @@ extension NetworkRecord {
     }
 
     /// The published ports that are there, in the compiler's words: one for each family.
-    var readyPorts: [PublishedPort] { ports.filter { $0.stage == .ready }.flatMap { published($0) } }
+    var readyPorts: [PublishedPort] { published(ports.filter { $0.stage == .ready }) }
 
     /// All that are there or may be.
-    var allPorts: [PublishedPort] { ports.flatMap { published($0) } }
+    var allPorts: [PublishedPort] { published(ports) }
+
+    private func published(_ ports: [Port]) -> [PublishedPort] {
+        // Looked up once for all of them: an endpoint may well have a port each.
+        let addresses = Dictionary(
+            endpoints.map { ($0.namespace, $0.addresses) }, uniquingKeysWith: { first, _ in first })
+        return ports.flatMap { published($0, at: addresses[$0.namespace] ?? []) }
+    }
 
     /// A published port in the compiler's words: one for each address of its endpoint that it is about.
     func published(_ port: Port) -> [PublishedPort] {
+        published(port, at: endpoints.first { $0.namespace == port.namespace }?.addresses ?? [])
+    }
+
+    private func published(_ port: Port, at addresses: [IPAddress]) -> [PublishedPort] {
         guard let transport = PublishedPort.Transport(rawValue: port.transport), port.count > 0,
             let host = PortRange(from: port.hostPort, count: port.count),
             let inner = PortRange(from: port.targetPort, count: port.count)
         else { return [] }
-        let endpoint = endpoints.first { $0.namespace == port.namespace }
-        return (endpoint?.addresses ?? []).compactMap { address in
+        return addresses.compactMap { address in
             let sources = port.sources.filter { $0.family == address.family }
             if !port.sources.isEmpty && sources.isEmpty { return nil }
             return PublishedPort(

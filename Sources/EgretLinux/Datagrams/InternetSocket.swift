@@ -225,13 +225,7 @@ public final class InternetSocket {
     /// Sends what there is room for.
     ///
     /// - Returns: How many bytes, 0 if there is no room.
-    public func send(_ bytes: ArraySlice<UInt8>) throws(LinuxError) -> Int {
-        let sent = unsafe bytes.withUnsafeBytes {
-            unsafe egret_send(descriptor.number, $0.baseAddress, $0.count, egret_msg_dontwait)
-        }
-        if sent == Int64(-egret_eagain) { return 0 }
-        return Int(try check(sent, "send"))
-    }
+    public func send(_ bytes: ArraySlice<UInt8>) throws(LinuxError) -> Int { try descriptor.send(bytes) }
 
     /// Receives what is there, up to a limit.
     ///

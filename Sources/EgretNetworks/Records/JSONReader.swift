@@ -286,6 +286,8 @@ struct JSONReader {
 
     private func text(of run: Run) throws(JSONFault) -> String {
         let written = bytes[run.start..<(run.start + run.count)]
+        // There is nothing to check in ASCII.
+        if run.isPlain { return String(decoding: written, as: UTF8.self) }
         let meant = run.hasEscapes ? try unescaped(run)[...] : written
         guard let text = String(validating: meant, as: UTF8.self) else {
             throw JSONFault(position: run.start, words: "the text is not UTF-8")
