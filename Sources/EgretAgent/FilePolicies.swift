@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAgentAPI
+import EgretDataplane
 import EgretLinux
 import EgretPolicy
 import EgretSources
