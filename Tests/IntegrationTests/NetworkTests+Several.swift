@@ -18,7 +18,7 @@ extension NetworkTests {
             ip netns del a; ip link del aa; ip link del zz; nft flush ruleset; rm -r /run/egret
             for n in $(ls /sys/class/net | grep egn); do ip link del $n 2>/dev/null; done
             sysctl -qw net.ipv4.conf.eth0.forwarding=0 net.netfilter.nf_conntrack_acct=0
-            sysctl -qw net.ipv6.conf.eth0.force_forwarding=0 2>/dev/null
+            sysctl -qw net.ipv6.conf.all.forwarding=0; sysctl -qw net.ipv6.conf.eth0.force_forwarding=0 2>/dev/null
             sed -i 's/"bootID" : ".*"/"bootID" : "another"/' $EGRET_STATE_DIRECTORY/*/*.json
             egret network restore 2>/dev/null; way
             egret network disconnect zz a; way; egret network connect zz a; way
