@@ -69,7 +69,7 @@ struct DebianKernelTests {
                 a has 10.9.0.2 and fd00:9::2
                 out: seen as 192.0.2.2
                 out six: seen as 2001:db8:ffff::2
-                7000/sctp  a          7  everyone
+                7000/sctp  a          7      everyone
                 in: seen as 192.0.2.1
                 in six: seen as 2001:db8:ffff::1
                 host: seen as 192.0.2.2
