@@ -415,25 +415,38 @@ struct BudgetTests {
                 """)
     }
 
-    @Test("an agent that is killed at any moment loses nothing and invents nothing, and nothing opens meanwhile")
+    @Test("an agent that is killed a hundred times loses nothing and invents nothing, and nothing opens meanwhile")
     func kills() throws {
         try expect(
             """
             same
-            10280000
+            51400000
             closed
-            daily shop/a 10280000 False
+            daily shop/a 51400000 False
+            packets shop/a 50000 False
             1028000
-            daily shop/a 11308000 True
+            daily shop/a 52428000 True
+            packets shop/a 51000 False
 
             """,
             of: """
                 build
-                policy '{ name: daily, amount: 11308000B, onExhausted: cut }'
-                receive; send 10000 0.001 & sender=$!
-                for i in {1..12}; do sleep 0.$((RANDOM % 90 + 10)); kill -9 $agent; wait $agent 2>/dev/null; begin; done
-                wait $sender; received >all; received=$(cat all); sleep 1.1
-                [ $received = $(total) ] && echo same || echo $received $(total)
+                policy '{ name: daily, amount: 52428000B, onExhausted: cut }, { name: packets, amount: 60000 packets }'
+                # Slowly for as long as agents are killed, and then the rest.
+                receive; inside a python3 -c '
+                import os, socket, time
+                s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                for i in range(50000):
+                    s.sendto(b"x" * 1000, ("10.9.0.3", 9999))
+                    time.sleep(0.0001 if os.path.exists("enough") else 0.002)' & sender=$!
+                # Nobody waits until it answers: a third are killed while they begin, and some after they have counted.
+                for i in {1..100}; do
+                    t=$((RANDOM % 2000 * (RANDOM % 2000) / 2000)); sleep $((t / 1000)).$(printf %03d $((t % 1000)))
+                    kill -9 $agent; wait $agent 2>/dev/null
+                    egret agent --state $PWD/agent >>log 2>&1 & agent=$!
+                done
+                touch enough; wait $sender; received >all; received=$(cat all); sleep 1.1
+                [ $((2 * received)) = $(total) ] && echo same || echo $received $(total)
                 echo $received
                 kill -9 $agent; wait $agent 2>/dev/null
                 # What is left without an agent is what was left with it.
