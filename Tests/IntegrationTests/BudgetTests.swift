@@ -18,6 +18,7 @@ struct BudgetTests {
             X
             }
             inside() { ip netns exec "$@"; }
+            outside() { nsenter --net=$ISP "$@"; }
             # Datagrams of 1000 bytes from an endpoint to b, so many, as fast as the second argument's pause lets them.
             send() { inside ${3:-a} python3 -c '
             import socket, sys, time
@@ -56,8 +57,11 @@ struct BudgetTests {
     private func expect(_ text: String, of script: String, seconds: Int = 300) throws {
         try withInternet("agbudget") { internet in
             let directory = try TemporaryDirectory()
+            let isp = try Gate(to: .isp, of: internet)
             let output = try internet.script(
-                "cd \(directory.path)\n" + BudgetTests.helpers + script + "\nfinish", timeout: .seconds(seconds))
+                "cd \(directory.path)\nISP=\(isp.path)\n" + BudgetTests.helpers + script + "\nfinish",
+                timeout: .seconds(seconds))
+            withExtendedLifetime(isp) {}
             let log = (try? contents(of: directory.path + "/log")).map { String(decoding: $0, as: UTF8.self) } ?? ""
             #expect(output.standardOutput == text, "\(output.standardError)\n\(log)")
             let remains = try internet.remains()
@@ -365,6 +369,62 @@ struct BudgetTests {
                 egret budget grant receiving in 500kB >/dev/null; egret budget grant metered out 50kB --account shop/a >/dev/null
                 transfer 300 0.002
                 egret delete EgressPolicy/receiving >/dev/null
+                """)
+    }
+
+    @Test("translated traffic counts for the endpoint whose it is, by its far side, in both directions")
+    func translated() throws {
+        try expect(
+            """
+            151116 192.0.2.2
+            back shop/a 51216 False
+            back shop/c 26400 False
+            out shop/a 99716 True
+            out shop/c 51400 False
+            49344 192.0.2.1
+            in shop/b 49344 True
+
+            """,
+            of: """
+                build
+                # Answers each datagram with the half of it, and counts what comes, and from whom.
+                cat >answer.py <<'X'
+                import socket, sys
+                s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], 9999)); s.settimeout(20)
+                print("ready", flush=True); bytes = 0; senders = set()
+                try:
+                    while True:
+                        data, sender = s.recvfrom(65536); s.sendto(data[:500], sender); s.settimeout(3)
+                        bytes += len(data) + 28; senders.add(sender[0])
+                except TimeoutError: print(bytes, *senders)
+                X
+                # Stays until the answers are there: a closed port would say so, and that would count, too.
+                cat >ask.py <<'X'
+                import socket, sys, time
+                s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                for i in range(int(sys.argv[2])): s.sendto(b"x" * 1000, (sys.argv[1], int(sys.argv[3]))); time.sleep(0.001)
+                time.sleep(1)
+                X
+                answer() { rm -f received; "$@" >received & receiver=$!; until grep -qs ready received; do sleep 0.02; done; }
+                policy '{ name: out, to: [{ cidr: 192.0.2.1/32 }], amount: 100kB, onExhausted: cut },
+                    { name: back, to: [{ cidr: 192.0.2.1/32 }], direction: ingress }'
+                # The far side sees one address, the host's.
+                answer outside python3 answer.py 192.0.2.1
+                inside a python3 ask.py 192.0.2.1 200 9999 & asker=$!; inside c python3 ask.py 192.0.2.1 50 9999
+                wait $asker; received; sleep 1.2; used
+                # A published port: who asks it knows the host's address alone.
+                egret apply -f - >/dev/null <<X
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: receiving }
+                spec:
+                  selects: { matchLabels: { app: b } }
+                  default: allow
+                  budgets: [{ name: in, to: [{ cidr: 192.0.2.1/32 }], direction: ingress, amount: 50kB, onExhausted: cut }]
+                X
+                egret publish 9998:9999/udp b; answer inside b python3 answer.py 10.9.0.3
+                outside python3 ask.py 192.0.2.2 100 9998; received; sleep 1.2; used | grep shop/b
+                egret delete EgressPolicy/receiving >/dev/null; egret unpublish 9998/udp
                 """)
     }
 
