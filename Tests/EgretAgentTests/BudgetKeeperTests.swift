@@ -320,6 +320,22 @@ struct BudgetKeeperTests {
         }
     }
 
+    @Test("who sleeps over the ends of periods wakes with what was left, and has one amount after the next look")
+    func sleep() throws {
+        try with([budget("daily", 10, .day)]) { bench in
+            try bench.keep(at: Self.midnight)
+            try bench.send(4)
+            #expect(try bench.used("daily", at: Self.midnight + 1) == 4)
+            // Three days later, before anybody has looked.
+            try bench.send(20)
+            let awake = Self.midnight + 3 * 86_400
+            #expect(try bench.used("daily", at: awake) == 6)
+            try bench.send(20)
+            #expect(try bench.used("daily", at: awake + 1) == 10)
+            #expect(try bench.keeper.store.usage(since: nil).values.map(\.bytes).reduce(0, +) == 14 * Self.datagram)
+        }
+    }
+
     @Test("what an endpoint uses while no agent runs counts, although it is gone when the next one starts")
     func goneMeanwhile() throws {
         let daily = try budget("daily", 10, .day)

@@ -78,6 +78,25 @@ struct LimitReadingTests {
         try expectPrinted(policy)
     }
 
+    @Test("a ceiling is the rate by the name that goes with a guarantee, and is printed as the rate")
+    func ceiling() throws {
+        func limits(_ most: String) throws -> EgressPolicy {
+            try readLimits(
+                """
+                - { to: [{ group: internet }], guarantee: 5Mbit, \(most): 20Mbit }
+                - { \(most): 100Mbit, burst: 64KiB, per: policy }
+                """)
+        }
+        var (policy, written) = (try limits("ceiling"), try limits("rate"))
+        let printed = try expectPrinted(policy)
+        #expect(!printed.contains("ceiling"))
+        #expect(policy.limits.map(\.rate) == [BitRate("20Mbit"), BitRate("100Mbit")])
+        for place in policy.limits.indices {
+            (policy.limits[place].location, written.limits[place].location) = (nil, nil)
+        }
+        #expect(policy.limits == written.limits)
+    }
+
     @Test("a limit is for names, its own and those of its groups, and for the usual ports of what is spoken")
     func namesAndApplications() throws {
         let policy = try readLimits(

@@ -18,6 +18,7 @@ struct BudgetTests {
             X
             }
             inside() { ip netns exec "$@"; }
+            outside() { nsenter --net=$ISP "$@"; }
             # Datagrams of 1000 bytes from an endpoint to b, so many, as fast as the second argument's pause lets them.
             send() { inside ${3:-a} python3 -c '
             import socket, sys, time
@@ -56,8 +57,11 @@ struct BudgetTests {
     private func expect(_ text: String, of script: String, seconds: Int = 300) throws {
         try withInternet("agbudget") { internet in
             let directory = try TemporaryDirectory()
+            let isp = try Gate(to: .isp, of: internet)
             let output = try internet.script(
-                "cd \(directory.path)\n" + BudgetTests.helpers + script + "\nfinish", timeout: .seconds(seconds))
+                "cd \(directory.path)\nISP=\(isp.path)\n" + BudgetTests.helpers + script + "\nfinish",
+                timeout: .seconds(seconds))
+            withExtendedLifetime(isp) {}
             let log = (try? contents(of: directory.path + "/log")).map { String(decoding: $0, as: UTF8.self) } ?? ""
             #expect(output.standardOutput == text, "\(output.standardError)\n\(log)")
             let remains = try internet.remains()
@@ -368,6 +372,62 @@ struct BudgetTests {
                 """)
     }
 
+    @Test("translated traffic counts for the endpoint whose it is, by its far side, in both directions")
+    func translated() throws {
+        try expect(
+            """
+            151116 192.0.2.2
+            back shop/a 51216 False
+            back shop/c 26400 False
+            out shop/a 99716 True
+            out shop/c 51400 False
+            49344 192.0.2.1
+            in shop/b 49344 True
+
+            """,
+            of: """
+                build
+                # Answers each datagram with the half of it, and counts what comes, and from whom.
+                cat >answer.py <<'X'
+                import socket, sys
+                s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], 9999)); s.settimeout(20)
+                print("ready", flush=True); bytes = 0; senders = set()
+                try:
+                    while True:
+                        data, sender = s.recvfrom(65536); s.sendto(data[:500], sender); s.settimeout(3)
+                        bytes += len(data) + 28; senders.add(sender[0])
+                except TimeoutError: print(bytes, *senders)
+                X
+                # Stays until the answers are there: a closed port would say so, and that would count, too.
+                cat >ask.py <<'X'
+                import socket, sys, time
+                s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                for i in range(int(sys.argv[2])): s.sendto(b"x" * 1000, (sys.argv[1], int(sys.argv[3]))); time.sleep(0.001)
+                time.sleep(1)
+                X
+                answer() { rm -f received; "$@" >received & receiver=$!; until grep -qs ready received; do sleep 0.02; done; }
+                policy '{ name: out, to: [{ cidr: 192.0.2.1/32 }], amount: 100kB, onExhausted: cut },
+                    { name: back, to: [{ cidr: 192.0.2.1/32 }], direction: ingress }'
+                # The far side sees one address, the host's.
+                answer outside python3 answer.py 192.0.2.1
+                inside a python3 ask.py 192.0.2.1 200 9999 & asker=$!; inside c python3 ask.py 192.0.2.1 50 9999
+                wait $asker; received; sleep 1.2; used
+                # A published port: who asks it knows the host's address alone.
+                egret apply -f - >/dev/null <<X
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: receiving }
+                spec:
+                  selects: { matchLabels: { app: b } }
+                  default: allow
+                  budgets: [{ name: in, to: [{ cidr: 192.0.2.1/32 }], direction: ingress, amount: 50kB, onExhausted: cut }]
+                X
+                egret publish 9998:9999/udp b; answer inside b python3 answer.py 10.9.0.3
+                outside python3 ask.py 192.0.2.2 100 9998; received; sleep 1.2; used | grep shop/b
+                egret delete EgressPolicy/receiving >/dev/null; egret unpublish 9998/udp
+                """)
+    }
+
     @Test("fragments count with the datagrams that they are of, also where a budget is for ports")
     func fragments() throws {
         try expect(
@@ -415,25 +475,38 @@ struct BudgetTests {
                 """)
     }
 
-    @Test("an agent that is killed at any moment loses nothing and invents nothing, and nothing opens meanwhile")
+    @Test("an agent that is killed a hundred times loses nothing and invents nothing, and nothing opens meanwhile")
     func kills() throws {
         try expect(
             """
             same
-            10280000
+            51400000
             closed
-            daily shop/a 10280000 False
+            daily shop/a 51400000 False
+            packets shop/a 50000 False
             1028000
-            daily shop/a 11308000 True
+            daily shop/a 52428000 True
+            packets shop/a 51000 False
 
             """,
             of: """
                 build
-                policy '{ name: daily, amount: 11308000B, onExhausted: cut }'
-                receive; send 10000 0.001 & sender=$!
-                for i in {1..12}; do sleep 0.$((RANDOM % 90 + 10)); kill -9 $agent; wait $agent 2>/dev/null; begin; done
-                wait $sender; received >all; received=$(cat all); sleep 1.1
-                [ $received = $(total) ] && echo same || echo $received $(total)
+                policy '{ name: daily, amount: 52428000B, onExhausted: cut }, { name: packets, amount: 60000 packets }'
+                # Slowly for as long as agents are killed, and then the rest.
+                receive; inside a python3 -c '
+                import os, socket, time
+                s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                for i in range(50000):
+                    s.sendto(b"x" * 1000, ("10.9.0.3", 9999))
+                    time.sleep(0.0001 if os.path.exists("enough") else 0.002)' & sender=$!
+                # Nobody waits until it answers: a third are killed while they begin, and some after they have counted.
+                for i in {1..100}; do
+                    t=$((RANDOM % 2000 * (RANDOM % 2000) / 2000)); sleep $((t / 1000)).$(printf %03d $((t % 1000)))
+                    kill -9 $agent; wait $agent 2>/dev/null
+                    egret agent --state $PWD/agent >>log 2>&1 & agent=$!
+                done
+                touch enough; wait $sender; received >all; received=$(cat all); sleep 1.1
+                [ $((2 * received)) = $(total) ] && echo same || echo $received $(total)
                 echo $received
                 kill -9 $agent; wait $agent 2>/dev/null
                 # What is left without an agent is what was left with it.

@@ -50,7 +50,7 @@ struct ControlGroupTests {
             apiVersion: egret.dev/v1
             kind: EgressPolicy
             metadata: { name: slow }
-            spec: { selects: { matchLabels: { egret.policy: slow } }, limits: [{ rate: 8Mbit }], budgets: [{ amount: 1GB }], egress: [
+            spec: { selects: { matchLabels: { egret.policy: slow } }, limits: [{ rate: 8Mbit }], budgets: [{ amount: 1GB, direction: both }], egress: [
               { action: allow, to: [{ domains: [example.test] }] }, { action: allow }] }
             X
             egret apply -f more.yaml >/dev/null; egret attach cgroup:/egrettest/other --policy slow 2>&1 | head -1
@@ -87,18 +87,67 @@ struct ControlGroupTests {
                 job does not reach 203.0.113.10
                 sub reaches 203.0.113.11
                 what the hook cannot do
-                egret: the policies of cgroup/other cannot be in force: at the output hook its limits do not hold, no name is resolved for it, so rules about names open nothing, its budgets count nothing
+                egret: the policies of cgroup/other cannot be in force: at the output hook its limits do not hold, no name is resolved for it, so rules about names open nothing, no budget counts what it is sent
                 egret: no policy selects cgroup/other by egret.policy=jop
                 egret: there is no control group /egrettest/none
                 egret: “/” is no control group below the root
                 egret: there is no control group of a unit none.service
                 egret: /egrettest/job is attached as cgroup/job
                 egret: cgroup/job is another endpoint
-                at the output hook its limits do not hold, no name is resolved for it, so rules about names open nothing, its budgets count nothing
+                at the output hook its limits do not hold, no name is resolved for it, so rules about names open nothing, no budget counts what it is sent
                 other reaches 203.0.113.10
                 cgroup/job detached
                 job reaches 203.0.113.10
                 0
+                """)
+    }
+
+    @Test("the processes of a control group send to the last packet that fits a budget, and nobody else pays for it")
+    func budget() throws {
+        try expect(
+            "cgbudget",
+            #"""
+            mkdir -p $G/job/sub $G/other; begin
+            egret apply -f - >/dev/null <<'X'
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: metered }
+            spec: { selects: { matchLabels: { egret.policy: metered } }, default: allow, budgets: [
+              { name: all }, { name: out, to: [{ cidr: 203.0.113.10/32 }], amount: 100kB, onExhausted: cut } ] }
+            X
+            egret attach cgroup:/egrettest/job --policy metered >/dev/null
+            cat >send.py <<'X'
+            import contextlib, socket, sys
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            for i in range(int(sys.argv[2])):
+                with contextlib.suppress(OSError): s.sendto(b"x" * 1000, (sys.argv[1], 9999))
+            X
+            nft 'add table inet seen; add chain inet seen out { type filter hook postrouting priority 300; }
+                add rule inet seen out udp dport 9999 counter'
+            seen() { nft list chain inet seen out | grep -o 'packets [0-9]* bytes [0-9]*'; }
+            used() { egret budget ls -o json | python3 -c '
+            import json, sys
+            for b in json.load(sys.stdin): print(b["budget"], b["account"], b["used"], b["isExhausted"])'; }
+            inside $G/job python3 send.py 203.0.113.10 200; seen; used
+            inside $G/job/sub python3 send.py 203.0.113.10 10; seen; inside $G/other python3 send.py 203.0.113.10 5; seen
+            inside $G/job/sub python3 send.py 203.0.113.11 3; seen
+            egret budget grant metered out 10280B --account cgroup/job >/dev/null; kill -9 $agent; wait $agent 2>/dev/null
+            inside $G/job/sub python3 send.py 203.0.113.10 20; seen; begin; sleep 1.2; used
+            egret detach cgroup/job; inside $G/job python3 send.py 203.0.113.10 5; seen
+            nft delete table inet seen; for g in job/sub job other; do empty $G/$g; done; empty $G; finish
+            """#,
+            prints: """
+                packets 97 bytes 99716
+                all cgroup/job 99716 False
+                out cgroup/job 99716 True
+                packets 97 bytes 99716
+                packets 102 bytes 104856
+                packets 105 bytes 107940
+                packets 115 bytes 118220
+                all cgroup/job 113080 False
+                out cgroup/job 109996 True
+                cgroup/job detached
+                packets 120 bytes 123360
                 """)
     }
 

@@ -160,7 +160,12 @@ extension AgentEndpoint {
         if enforced.routes != nil { found.append("its packets take no route of a policy's") }
         if !enforced.limits.isEmpty { found.append("its limits do not hold") }
         if enforced.hasNames { found.append("no name is resolved for it, so rules about names open nothing") }
-        if !enforced.budgets.isEmpty { found.append("its budgets count nothing") }
+        if enforced.budgets.contains(where: { $0.budget.direction != .egress }) {
+            found.append("no budget counts what it is sent")
+        }
+        if enforced.budgets.contains(where: { !$0.clause.names.isEmpty }) {
+            found.append("its budgets for names count nothing")
+        }
         if found.isEmpty { return nil }
         return "at the output hook " + found.joined(separator: ", ")
     }

@@ -25,9 +25,9 @@ struct AttachCommand: ParsableCommand {
             are; on return it is. The links stay as they are. It is an endpoint until its links are gone, or egret detach.
 
             The processes of a control group or of a systemd unit are policed where the host sends. Rules and reports are \
-            as everywhere; names, routes, limits, budgets, and policies about what others begin are refused: that hook \
-            cannot do them. What was connected before stays until it sends again, and a socket belongs to the group that \
-            it was made in.
+            as everywhere, and so are budgets of what they send; names, routes, limits, budgets of what they are sent, and \
+            policies about what others begin are refused: that hook cannot do them. What was connected before stays until \
+            it sends again, and a socket belongs to the group that it was made in.
 
             A target is netns:NAME (as ip netns calls it), pid:NUMBER, docker:NAME, podman:NAME, cgroup:PATH, \
             unit:NAME, or a path; or oci:-, which \

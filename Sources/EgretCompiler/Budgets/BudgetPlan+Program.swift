@@ -88,6 +88,9 @@ extension BudgetPlan {
 
         func map(_ family: AddressFamily? = nil) -> String { step.map(direction, family) }
 
+        /// The map of the control groups that are so many levels below the root.
+        func map(level: UInt8) -> String { "\(map())-cgroups\(level)" }
+
         func chain(_ member: Member) -> String { "\(map())-\(member.name)" }
     }
 
@@ -102,10 +105,12 @@ extension BudgetPlan {
         (.forward, [.egress, .ingress]), (.input, [.egress]), (.output, [.ingress]),
     ]
 
-    /// Where members' packets go in a step: by their links, or by their bridges and addresses.
+    /// Where members' packets go in a step: by their links, by their bridges and addresses, or by the control groups of
+    /// their sockets, which are so many levels below the root.
     private struct Entries {
         var links: [SetElement] = []
         var ports: [AddressFamily: [SetElement]] = [:]
+        var groups: [UInt8: [SetElement]] = [:]
     }
 
     private func entries(_ stage: Stage) -> Entries {
@@ -121,8 +126,11 @@ extension BudgetPlan {
                         entries.ports[address.family, default: []].append(
                             SetElement(UInt128(bridge), [address.rawValue], verdict: verdict))
                     }
-                // Its policies' budgets are refused.
-                case .cgroup: break
+                case .cgroup(let id, let level):
+                    // What a group is sent no hook sees: budgets of that are refused.
+                    if stage.direction == .egress {
+                        entries.groups[level, default: []].append(SetElement(UInt128(id), verdict: verdict))
+                    }
                 }
             }
         }
@@ -133,8 +141,16 @@ extension BudgetPlan {
     private func addLeading(to program: inout TableProgram) {
         let stages = stages
         var asked: [String: [Selector]] = [:]
+        var levels: [String: [UInt8]] = [:]
         for stage in stages {
             let entries = entries(stage)
+            levels[stage.map()] = entries.groups.keys.sorted()
+            for (level, groups) in entries.groups.sorted(by: { $0.key < $1.key }) {
+                program.sets.append(
+                    Set(
+                        stage.map(level: level), keyType: .cgroup, mapsToVerdict: true,
+                        contents: .elements(groups.sorted())))
+            }
             let isEgress = stage.direction == .egress
             let interface: Selector = isEgress ? .inputInterface : .outputInterface
             if !entries.links.isEmpty {
@@ -159,7 +175,13 @@ extension BudgetPlan {
         }
         // Each lets a packet go on by returning: the receiver is asked after the sender.
         for (hook, directions) in BudgetPlan.hooks {
-            for stage in stages where directions.contains(stage.direction) {
+            for stage in stages {
+                // Whoever is in a group below another one counts for both.
+                for level in hook == .output ? levels[stage.map()] ?? [] : [] {
+                    program.rules.append(
+                        Rule(in: hook.rawValue, [.verdictMap(.socketCgroup(level: level), stage.map(level: level))]))
+                }
+                guard directions.contains(stage.direction) else { continue }
                 if let selectors = asked[stage.map()] {
                     program.rules.append(Rule(in: hook.rawValue, [.verdictMap(selectors[0], stage.map())]))
                 }

@@ -5,12 +5,12 @@ extension PolicyReader {
     private static let limitSchema = DocumentFields.Schema(
         name: "a limit",
         fields: [
-            "name", "to", "ports", "applications", "rate", "burst", "guarantee", "weight", "priority", "connections",
-            "newConnections", "packets", "dscp", "direction", "per", "when",
+            "name", "to", "ports", "applications", "rate", "burst", "guarantee", "ceiling", "weight", "priority",
+            "connections", "newConnections", "packets", "dscp", "direction", "per", "when",
         ],
         foreign: [
             "bandwidth": "write rate", "limit": "write rate", "speed": "write rate", "bps": "write rate",
-            "ceiling": "write rate: it is what a limit never lets past", "ceil": "write rate",
+            "ceil": "did you mean \"ceiling\"?",
             "pps": "write packets", "packetRate": "write packets", "connectionRate": "write newConnections",
             "mark": "write dscp", "egress": "write direction: egress", "ingress": "write direction: ingress",
             "schedule": "write when", "time": "write when",
@@ -20,7 +20,7 @@ extension PolicyReader {
     /// What others might call a scope.
     private static let scopeWords = ["source": "destination", "address": "destination", "peer": "destination"]
 
-    private static let effects = ["rate", "guarantee", "connections", "newConnections", "packets", "dscp"]
+    private static let effects = ["rate", "guarantee", "ceiling", "connections", "newConnections", "packets", "dscp"]
 
     /// Reads the entries of `limits`.
     mutating func readLimits(_ node: DocumentNode) -> [TrafficLimit] {
@@ -43,7 +43,7 @@ extension PolicyReader {
         let peers = fields["to"].map { readLimitPeers($0) } ?? Peers()
         (limit.destinations, limit.domains) = (peers.destinations, peers.domains)
         limit.services = readPortsAndApplications(fields, of: "a limit")
-        limit.rate = fields["rate"].flatMap { readRate($0) }
+        limit.rate = readMost(fields)
         limit.burst = fields["burst"].flatMap { readBurst($0) }
         limit.guarantee = fields["guarantee"].flatMap { readRate($0) }
         limit.weight = fields["weight"].flatMap { readNumber($0, "weight", 1...1_000) }.map { UInt16($0) }
@@ -65,11 +65,22 @@ extension PolicyReader {
         return isConsistent(limit, fields) ? limit : nil
     }
 
+    /// Reads the most that a limit lets past, for which it has two words: `ceiling` is the one that goes with `guarantee`.
+    private mutating func readMost(_ fields: DocumentFields) -> BitRate? {
+        if fields.has("rate"), fields.has("ceiling") {
+            error(
+                DiagnosticCode.contradiction, at: fields.location(of: "ceiling"),
+                "the limit has both a rate, at \(fields.location(of: "rate")), and a ceiling, which mean the same",
+                "write one of them: the most that may pass")
+        }
+        return (fields["rate"] ?? fields["ceiling"]).flatMap { readRate($0) }
+    }
+
     /// What of a limit cannot be held to for each destination by itself.
     private static func unfitForDestinations(_ has: (String) -> Bool)
         -> (field: String, message: String, suggestion: String)?
     {
-        if let field = ["rate", "guarantee", "weight", "priority"].first(where: has) {
+        if let field = ["rate", "guarantee", "ceiling", "weight", "priority"].first(where: has) {
             return (
                 field, "\(field) cannot be for each destination: there is no queue for every far address",
                 "write connections, newConnections or packets, or leave per out"
@@ -84,7 +95,7 @@ extension PolicyReader {
 
     /// Whether the fields of a limit go together.
     private mutating func isConsistent(_ limit: TrafficLimit, _ fields: DocumentFields) -> Bool {
-        if fields.has("burst"), !fields.has("rate") {
+        if fields.has("burst"), !fields.has("rate"), !fields.has("ceiling") {
             error(
                 DiagnosticCode.contradiction, at: fields.location(of: "burst"), "burst without a rate",
                 "write the rate that it belongs to, or remove it")
@@ -93,7 +104,8 @@ extension PolicyReader {
         if let guarantee = limit.guarantee, let rate = limit.rate, rate < guarantee {
             error(
                 DiagnosticCode.contradiction, at: fields.location(of: "guarantee"),
-                "the guarantee \(guarantee) is more than the rate \(rate), which the traffic never passes",
+                "the guarantee \(guarantee) is more than the \(fields.has("rate") ? "rate" : "ceiling") \(rate), "
+                    + "which the traffic never passes",
                 "write a guarantee of at most \(rate)")
             return false
         }
