@@ -3,6 +3,7 @@
 
 import EgretAddressing
 import EgretAgentAPI
+import EgretCompiler
 import EgretLinux
 import EgretPolicy
 
