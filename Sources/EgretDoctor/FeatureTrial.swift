@@ -107,8 +107,7 @@ enum FeatureTrial {
             knows("clsact", "no rate of what endpoints are sent can be shared"),
             knows("tbf", "an endpoint's rate cannot be bounded"),
             // The last of them: it is made without options, and takes the place.
-            knows(
-                "fq_codel", "what waits for a rate does so in one queue: a ping waits behind its endpoint's transfers"),
+            knows("fq_codel", "what waits for a rate does so in one queue, a ping behind transfers"),
             line("ifb", "what comes in cannot be shaped") {
                 try connection.request("make an ifb") { sequence throws(WireError) in
                     try RouteWire.createLink("egret-trial", kind: "ifb", sequence: sequence)
