@@ -75,7 +75,7 @@ extension LinkShaper {
 
     /// Changes a queue in place.
     ///
-    /// The kernel drops what waits beyond lower bounds by taking it out as if it were sent. Before 2025 it fails if it finds
+    /// The kernel drops what waits beyond lower bounds by taking it out as if it were sent. Before the summer of 2025 it may crash where it finds
     /// nothing to take, as when the last has been dropped for having waited too long (`fq_codel_change`): so nothing may be
     /// late meanwhile.
     ///

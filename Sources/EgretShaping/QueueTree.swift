@@ -90,7 +90,7 @@ public struct QueueTree: Hashable, Sendable {
                 ceilingBytesPerSecond: ceiling, burstBytes: ownBurst, ceilingBurstBytes: burst,
                 quantum: UInt32(clamping: min(turn * node.weight / lightest, turn * 200)), priority: node.priority)
         }
-        let queues = Dictionary(
+        let queues: [UInt16: TokenBucket] = Dictionary(
             waiting.map { node in
                 let bytes = max(node.ceiling / 8 / 40, 4 * frame) + turn
                 return (

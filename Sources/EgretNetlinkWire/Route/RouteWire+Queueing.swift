@@ -26,7 +26,7 @@ public struct QueueingCounts: Hashable, Sendable {
     public var packets: UInt64 = 0
     /// Bytes of those, as the link carries them.
     public var bytes: UInt64 = 0
-    /// Packets for which there was no place. The kernel counts them in 32 bits.
+    /// Packets for which there was no place, there or in the queue within. The kernel counts them in 32 bits.
     public var dropped: UInt64 = 0
     /// Bytes that wait.
     public var waitingBytes: UInt64 = 0
