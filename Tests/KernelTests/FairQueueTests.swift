@@ -349,7 +349,7 @@ struct FairQueueKernelTests {
             #expect(isAhead == hasThem, "\(order)")
             let counts = try #require(try shaper.counts().first { $0.direction == .ingress })
             #expect(counts.waitingBytes == 0)
-            #expect(counts.dropped + UInt64(order.count) == 104 && counts.packets == order.count, "\(counts)")
+            #expect(counts.dropped + UInt64(order.count) == 104 && counts.packets == UInt64(order.count), "\(counts)")
         }
     }
 }
