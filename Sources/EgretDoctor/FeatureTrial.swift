@@ -106,6 +106,8 @@ enum FeatureTrial {
             knows("htb", "no part of an endpoint's traffic can be given a rate, and no rate be shared"),
             knows("clsact", "no rate of what endpoints are sent can be shared"),
             knows("tbf", "an endpoint's rate cannot be bounded"),
+            // The last of them: it is made without options, and takes the place.
+            knows("fq_codel", "what waits for a rate does so in one queue, a ping behind transfers"),
             line("ifb", "what comes in cannot be shaped") {
                 try connection.request("make an ifb") { sequence throws(WireError) in
                     try RouteWire.createLink("egret-trial", kind: "ifb", sequence: sequence)

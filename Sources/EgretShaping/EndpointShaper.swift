@@ -139,11 +139,11 @@ public final class EndpointShaper {
     /// - Throws: `NetlinkError` if the kernel cannot be asked.
     public func counts() throws(NetlinkError) -> [RateCounts] {
         if isUnknown || shapes.isEmpty { return [] }
-        var records: [UInt32: QueueingRecord] = [:]
-        for record in try shaper.records() { records[record.link] = record }
+        let records = try shaper.records()
         var found: [RateCounts] = []
         for site in shapes.keys.sorted(by: { $0.order < $1.order }) {
-            guard let index = site.name == nil ? site.link : queues[site], let counts = records[index]?.counts else {
+            guard let index = site.name == nil ? site.link : queues[site], let counts = records[index]?.record.counts
+            else {
                 continue
             }
             found.append(
@@ -167,21 +167,21 @@ public final class EndpointShaper {
         queues = found
         gathered = Set(found.keys.map(\.link))
         let own = Set(found.values)
-        for (link, record) in records where !own.contains(link) {
-            if record.handle == EndpointShaper.handle || record.handle == QueueTree.handle {
-                shapes[.link(link)] = try shape(of: record)
+        for (link, root) in records where !own.contains(link) {
+            if root.record.handle == EndpointShaper.handle || root.record.handle == QueueTree.handle {
+                shapes[.link(link)] = try shape(of: root)
             }
         }
         for (site, queue) in found {
-            guard let record = records[queue] else { continue }
-            shapes[site] = try shape(of: record)
+            guard let root = records[queue] else { continue }
+            shapes[site] = try shape(of: root)
         }
         isUnknown = false
     }
 
-    private func shape(of record: QueueingRecord) throws(NetlinkError) -> TrafficShape {
-        record.handle == QueueTree.handle
-            ? .tree(try shaper.tree(of: record.link)) : .bucket(RateShape(unknown: record))
+    private func shape(of root: RootQueue) throws(NetlinkError) -> TrafficShape {
+        root.record.handle == QueueTree.handle
+            ? .tree(try shaper.tree(of: root)) : .bucket(RateShape(unknown: root))
     }
 
     /// Whether a link is a run's, whose queues are not endpoints': the host's end of its link, or what stands for the way back.
@@ -191,7 +191,7 @@ public final class EndpointShaper {
 
     /// What is at the roots of links, and the interfaces that are places of their own.
     private func present() throws(NetlinkError) -> (
-        records: [UInt32: QueueingRecord], queues: [ShapingSite: UInt32]
+        records: [UInt32: RootQueue], queues: [ShapingSite: UInt32]
     ) {
         let links = try connection.dump("list links") { sequence throws(WireError) in
             try RouteWire.linksRequest(sequence: sequence)
@@ -199,8 +199,7 @@ public final class EndpointShaper {
         .compactMap { try? RouteWire.decodeLink($0) }
         let shared = Set(
             links.filter { PoolShaper.direction(of: $0) != nil || EndpointShaper.isOfRun($0) }.map(\.index))
-        var records: [UInt32: QueueingRecord] = [:]
-        for record in try shaper.records() where !shared.contains(record.link) { records[record.link] = record }
+        let records = try shaper.records().filter { !shared.contains($0.key) }
         var queues: [ShapingSite: UInt32] = [:]
         for link in links {
             for kind in ShapingSite.kinds where link.name.hasPrefix(kind.prefix) {
@@ -251,11 +250,13 @@ public final class EndpointShaper {
 }
 
 extension RateShape {
-    /// A shape that equals no other, for a bucket that somebody else has made: only that there is one is known.
-    fileprivate init(unknown record: QueueingRecord) {
+    /// A shape that equals no other, for a bucket that somebody else has made: of it not all is known.
+    fileprivate init(unknown root: RootQueue) {
+        let record = root.record
         self.init(
             TokenBucket(
-                bytesPerSecond: record.bytesPerSecond ?? 0, burstBytes: 0, queueBytes: record.queueBytes ?? 0))
+                bytesPerSecond: record.bytesPerSecond ?? 0, burstBytes: 0, queueBytes: record.queueBytes ?? 0),
+            leaf: root.leaf(at: LeafPlace(record.link, bucket: record.handle)))
     }
 }
 

@@ -24,6 +24,7 @@ extension LinkShaper {
             try connection.request("limit the rate of link \(index)") { sequence throws(WireError) in
                 try RouteWire.setTokenBucket(shape.bucket, link: index, handle: handle, sequence: sequence)
             }
+            try setLeaf(shape.leaf, from: former?.leaf, at: LeafPlace(index, bucket: handle))
         case .tree(let tree):
             guard case .tree(let present) = former else { return try make(tree, index) }
             if present.isFramework(of: tree) { return try change(present, to: tree, index) }
@@ -39,7 +40,7 @@ extension LinkShaper {
             try RouteWire.createClassTree(
                 link: index, handle: QueueTree.handle, rest: QueueTree.rest, sequence: sequence)
         }
-        try change(QueueTree(classes: [], queues: [:]), to: tree, index)
+        try change(QueueTree(classes: [], queues: [:], leaves: [:]), to: tree, index)
     }
 
     private func change(_ present: QueueTree, to tree: QueueTree, _ index: UInt32) throws(NetlinkError) {
@@ -51,13 +52,18 @@ extension LinkShaper {
                     try RouteWire.setClass(item, link: index, tree: QueueTree.handle, sequence: sequence)
                 }
             }
-            guard let queue = tree.queues[item.number], present.queues[item.number] != queue else { continue }
-            try connection.request("limit the queue of class \(item.number) of link \(index)") {
-                sequence throws(WireError) in
-                try RouteWire.setTokenBucket(
-                    queue, link: index, handle: UInt32(item.number) << 16,
-                    parent: QueueTree.handle | UInt32(item.number), sequence: sequence)
+            guard let queue = tree.queues[item.number] else { continue }
+            if present.queues[item.number] != queue {
+                try connection.request("limit the queue of class \(item.number) of link \(index)") {
+                    sequence throws(WireError) in
+                    try RouteWire.setTokenBucket(
+                        queue, link: index, handle: UInt32(item.number) << 16,
+                        parent: QueueTree.handle | UInt32(item.number), sequence: sequence)
+                }
             }
+            try setLeaf(
+                tree.leaves[item.number], from: present.leaves[item.number],
+                at: LeafPlace(index, class: item.number))
         }
         let wanted = Set(tree.classes.map(\.number))
         for item in present.classes.reversed() where !wanted.contains(item.number) {
@@ -67,13 +73,30 @@ extension LinkShaper {
         }
     }
 
-    /// The classes that an interface has, of whoever made them: their numbers, and how they lie within each other.
-    func tree(of index: UInt32) throws(NetlinkError) -> QueueTree { QueueTree(found: try classes(of: index)) }
+    /// The classes that an interface has, of whoever made them: their numbers, how they lie within each other, and the
+    /// queues within their buckets.
+    ///
+    /// - Parameter root: What is at the interface's root.
+    /// - Returns: The tree.
+    /// - Throws: `NetlinkError` if the kernel cannot be asked.
+    func tree(of root: RootQueue) throws(NetlinkError) -> QueueTree {
+        QueueTree(found: try classes(of: root.record.link), root)
+    }
+}
+
+extension TrafficShape {
+    /// The queue within the bucket; `nil` for classes.
+    fileprivate var leaf: FairQueue? {
+        switch self {
+        case .bucket(let shape): shape.leaf
+        case .tree: nil
+        }
+    }
 }
 
 extension QueueTree {
     /// Classes of which only their places are known.
-    fileprivate init(found: [ClassRecord]) {
+    fileprivate init(found: [ClassRecord], _ root: RootQueue) {
         var depth: [UInt16: Int] = [:]
         let parents = Dictionary(found.map { ($0.number, $0.parent) }, uniquingKeysWith: { first, _ in first })
         for number in parents.keys {
@@ -82,6 +105,7 @@ extension QueueTree {
             depth[number] = level
         }
         let inner = Set(found.compactMap(\.parent))
+        let waiting = Set(found.map(\.number)).subtracting(inner)
         let classes = found.sorted { (depth[$0.number] ?? 0, $0.number) < (depth[$1.number] ?? 0, $1.number) }
         self.init(
             classes: classes.map {
@@ -90,8 +114,11 @@ extension QueueTree {
                     ceilingBurstBytes: 0, quantum: 0, priority: 0)
             },
             queues: Dictionary(
-                found.filter { !inner.contains($0.number) }.map {
-                    ($0.number, TokenBucket(bytesPerSecond: 0, burstBytes: 0, queueBytes: 0))
+                waiting.map { ($0, TokenBucket(bytesPerSecond: 0, burstBytes: 0, queueBytes: 0)) },
+                uniquingKeysWith: { first, _ in first }),
+            leaves: Dictionary(
+                waiting.compactMap { number in
+                    root.leaf(at: LeafPlace(root.record.link, class: number)).map { (number, $0) }
                 }, uniquingKeysWith: { first, _ in first }))
     }
 

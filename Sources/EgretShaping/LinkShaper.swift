@@ -13,10 +13,16 @@ import EgretNetlinkWire
 /// hook that has led it away. Whoever leads it there has made every check on it before.
 public struct LinkShaper {
     let connection: NetlinkConnection
+    let kernel: KernelQueues
 
     /// Shapes in the namespace of a connection of `NetlinkConnection.route()`.
-    public init(_ connection: NetlinkConnection) {
+    ///
+    /// - Parameters:
+    ///   - connection: The connection.
+    ///   - kernel: What is known of the kernel that it is to.
+    public init(_ connection: NetlinkConnection, kernel: KernelQueues = .ofThisKernel) {
         self.connection = connection
+        self.kernel = kernel
     }
 
     /// Makes the interface that incoming frames wait in.

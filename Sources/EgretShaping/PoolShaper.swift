@@ -92,7 +92,7 @@ public final class PoolShaper {
     public func drift() throws(NetlinkError) -> [String] {
         if isUnknown || indices.isEmpty { return [] }
         let present = try links()
-        let records = try records()
+        let records = try shaper.records()
         var found: [String] = []
         for (direction, index) in indices.sorted(by: { $0.value < $1.value }) {
             let name = PoolShaper.name(direction)
@@ -134,16 +134,13 @@ public final class PoolShaper {
     private func look() throws(NetlinkError) {
         indices = try links()
         pools = [:]
-        let records = try records()
+        let records = try shaper.records()
         // Without the tree at its root, nothing of a pool is left but its link.
-        for (direction, index) in indices where records[index]?.handle == QueueTree.handle {
-            pools[direction] = Pool(tree: try shaper.tree(of: index), links: [])
+        for (direction, index) in indices {
+            guard let root = records[index], root.record.handle == QueueTree.handle else { continue }
+            pools[direction] = Pool(tree: try shaper.tree(of: root), links: [])
         }
         isUnknown = false
-    }
-
-    private func records() throws(NetlinkError) -> [UInt32: QueueingRecord] {
-        Dictionary(try shaper.records().map { ($0.link, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
     private func links() throws(NetlinkError) -> [TrafficDirection: UInt32] {

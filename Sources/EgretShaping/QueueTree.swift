@@ -7,7 +7,8 @@ public import EgretNetlinkWire
 /// Rates within each other as a queueing discipline with classes holds to them (`htb`).
 ///
 /// Each class that packets wait in has a queue of its own, in which packets that were to be segmented are split, so that
-/// small ones of other classes do not wait behind them, and shares come out as they were meant.
+/// small ones of other classes do not wait behind them, and shares come out as they were meant. Within it flows wait apart
+/// (`fq_codel`), where the kernel can.
 public struct QueueTree: Hashable, Sendable {
     /// What a class is to be.
     public struct Node: Hashable, Sendable {
@@ -55,19 +56,22 @@ public struct QueueTree: Hashable, Sendable {
     public let classes: [QueueClass]
     /// The queues of those that packets wait in, by number.
     public let queues: [UInt16: TokenBucket]
+    /// The queues within these, where the kernel has such queues, by the same numbers.
+    public let leaves: [UInt16: FairQueue]
 
     /// Works out classes.
     ///
     /// - Parameters:
     ///   - nodes: What the classes are to be, each behind the one it lies within.
     ///   - mtu: The link's largest packet, in bytes.
-    public init(_ nodes: [Node], mtu: UInt32) {
+    ///   - isShared: Whether many endpoints' packets wait in them.
+    public init(_ nodes: [Node], mtu: UInt32, isShared: Bool = false) {
         let frame = UInt64(mtu) + RateShape.header
-        let leaves = nodes.filter(\.isLeaf)
+        let waiting = nodes.filter(\.isLeaf)
         // What is sent at a turn: a millisecond's worth of the whole, at least a frame, at most the largest packet.
         let fastest = nodes.map(\.ceiling).max() ?? 0
         let turn = min(max(frame, fastest / 8 / 1_000), 66_000)
-        let lightest = max(1, leaves.map(\.weight).min() ?? 1)
+        let lightest = max(1, waiting.map(\.weight).min() ?? 1)
         let siblings = Dictionary(grouping: nodes, by: \.parent)
         var allowances: [UInt16: Allowance] = [:]
         for node in nodes {
@@ -86,8 +90,8 @@ public struct QueueTree: Hashable, Sendable {
                 ceilingBytesPerSecond: ceiling, burstBytes: ownBurst, ceilingBurstBytes: burst,
                 quantum: UInt32(clamping: min(turn * node.weight / lightest, turn * 200)), priority: node.priority)
         }
-        queues = Dictionary(
-            leaves.map { node in
+        let queues: [UInt16: TokenBucket] = Dictionary(
+            waiting.map { node in
                 let bytes = max(node.ceiling / 8 / 40, 4 * frame) + turn
                 return (
                     node.number,
@@ -96,6 +100,15 @@ public struct QueueTree: Hashable, Sendable {
                         bytesPerSecond: 1_000_000_000_000_000, burstBytes: UInt32(clamping: turn),
                         queueBytes: UInt32(clamping: bytes))
                 )
+            }, uniquingKeysWith: { first, _ in first })
+        self.queues = queues
+        leaves = Dictionary(
+            waiting.map { node in
+                let queue = FairQueue(
+                    bytesPerSecond: node.ceiling / 8, frame: frame,
+                    queueBytes: UInt64(queues[node.number]?.queueBytes ?? 0),
+                    flows: isShared ? FairQueue.sharedFlows : FairQueue.ownFlows)
+                return (node.number, queue)
             }, uniquingKeysWith: { first, _ in first })
     }
 
@@ -125,9 +138,10 @@ public struct QueueTree: Hashable, Sendable {
         }
     }
 
-    init(classes: [QueueClass], queues: [UInt16: TokenBucket]) {
+    init(classes: [QueueClass], queues: [UInt16: TokenBucket], leaves: [UInt16: FairQueue]) {
         self.classes = classes
         self.queues = queues
+        self.leaves = leaves
     }
 
     /// The same classes so fast that nothing waits.
@@ -140,7 +154,7 @@ public struct QueueTree: Hashable, Sendable {
                 item.burstBytes = 1 << 24
                 item.ceilingBurstBytes = 1 << 24
                 return item
-            }, queues: queues)
+            }, queues: queues, leaves: leaves)
     }
 }
 

@@ -36,7 +36,7 @@ public final class QueueWatch {
     public func isBroken() throws(NetlinkError) -> Bool {
         let pending = try events.pendingEvents()
         guard pending.someWereLost || pending.messages.contains(where: { $0.portID != own }) else { return false }
-        let records = Dictionary(try shaper.records().map { ($0.link, $0) }, uniquingKeysWith: { first, _ in first })
+        let records = try shaper.records()
         for (link, shape) in shapes {
             if try !shaper.holds(shape, at: link, records[link]) { return true }
         }

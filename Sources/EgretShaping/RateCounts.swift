@@ -13,7 +13,7 @@ public struct SharedCounts: Hashable, Sendable {
     public var packets: UInt64
     /// Bytes of those, as the link carries them.
     public var bytes: UInt64
-    /// Packets that were too many: so many waited already that there was no place for them.
+    /// Packets that were too many: so many waited already that there was no place for them, or they had waited too long.
     public var dropped: UInt64
     /// Bytes that wait now.
     public var waitingBytes: UInt64
@@ -42,7 +42,7 @@ public struct RateCounts: Hashable, Sendable {
     public var packets: UInt64
     /// Bytes of those, as the link carries them.
     public var bytes: UInt64
-    /// Packets that were too many: so many waited already that there was no place for them.
+    /// Packets that were too many: so many waited already that there was no place for them, or they had waited too long.
     public var dropped: UInt64
     /// Bytes that wait now.
     public var waitingBytes: UInt64

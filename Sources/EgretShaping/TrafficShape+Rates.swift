@@ -80,6 +80,6 @@ extension PoolShaper.Pool {
             }
         }
         self.init(
-            tree: QueueTree(nodes, mtu: mtu), links: Set(shared.members.keys.compactMap { links[$0] }))
+            tree: QueueTree(nodes, mtu: mtu, isShared: true), links: Set(shared.members.keys.compactMap { links[$0] }))
     }
 }

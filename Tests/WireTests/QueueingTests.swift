@@ -94,6 +94,57 @@ struct QueueingTests {
         }
     }
 
+    /// What `linux/pkt_sched.h` and `linux/rtnetlink.h` say that a request about a fair queue looks like.
+    private func fairQueueBytes(flags: UInt16, _ values: [(UInt16, UInt32)]) -> [UInt8] {
+        func host<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
+            (0..<MemoryLayout<Value>.size).map { UInt8(truncatingIfNeeded: value >> Value($0 * 8)) }
+        }
+        // `struct tcmsg`: family, index, handle, parent, information. TCA_KIND is 1, TCA_OPTIONS 2 (a nest).
+        var body = [0, 7, 0xe9e9_0000, 0xe9e7_0001, 0].flatMap { host(UInt32($0)) }
+        for part in [host(UInt16(13)), host(UInt16(1)), Array("fq_codel".utf8), [0, 0, 0, 0]] { body += part }
+        for part in [host(UInt16(values.count * 8 + 4)), host(UInt16(0x8002))] { body += part }
+        for (type, value) in values {
+            for part in [host(UInt16(8)), host(type), host(value)] { body += part }
+        }
+        // RTM_NEWQDISC is 36.
+        let header = [host(UInt32(body.count + 16)), host(UInt16(36)), host(flags), host(UInt32(5)), host(UInt32(0))]
+        return header.flatMap { $0 } + body
+    }
+
+    @Test("a fair queue is made and changed as the kernel's headers say, and told of as it was asked for")
+    func fairQueues() throws {
+        let queue = FairQueue(
+            targetMicroseconds: 18_304, intervalMicroseconds: 366_080, packets: 65_536, memoryBytes: 12_710, flows: 128,
+            quantumBytes: 300, marksCongestion: true)
+        let (handle, parent): (UInt32, UInt32) = (0xe9e9_0000, 0xe9e7_0001)
+        // TCA_FQ_CODEL_TARGET, _LIMIT, _INTERVAL, _ECN, _QUANTUM and _MEMORY_LIMIT; _FLOWS is for new ones alone.
+        let values: [(UInt16, UInt32)] = [(1, 18_304), (2, 65_536), (3, 366_080), (4, 1), (6, 300), (9, 12_710)]
+        let made = try RouteWire.createFairQueue(queue, link: 7, handle: handle, parent: parent, sequence: 5)
+        // NLM_F_REQUEST, NLM_F_ACK, NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE.
+        #expect(made == fairQueueBytes(flags: 0x705, values + [(5, 128)]))
+        let changed = try RouteWire.changeFairQueue(queue, link: 7, handle: handle, parent: parent, sequence: 5)
+        #expect(changed == fairQueueBytes(flags: 0x105, values))
+        let found = try RouteWire.decodeFairQueue(message(made))
+        #expect(found == FairQueueRecord(link: 7, parent: parent, queue: queue))
+        let others = try [
+            RouteWire.createFairQueue(queue, link: 7, handle: handle, parent: UInt32.max, sequence: 5),
+            RouteWire.createFairQueue(queue, link: 7, handle: handle, parent: 0xe9e7_0000, sequence: 5),
+            RouteWire.setTokenBucket(
+                TokenBucket(bytesPerSecond: 1, burstBytes: 1, queueBytes: 1), link: 7, parent: parent, sequence: 5),
+        ]
+        for other in others {
+            let record = try RouteWire.decodeFairQueue(message(other))
+            #expect(record == nil)
+        }
+        // It is nothing at a root, and no class's bucket.
+        #expect(try RouteWire.decodeQueueingDiscipline(message(made)) == nil)
+        #expect(try RouteWire.decodeClassQueue(message(made), tree: 0xe9e8_0000) == nil)
+        let bytes = try RouteWire.deleteQueueingDiscipline(link: 7, handle: handle, parent: parent, sequence: 5)
+        let removal = try message(bytes)
+        #expect(removal.type == 37)
+        #expect(Array(removal.payload.dropFirst(12).prefix(4)) == [1, 0, 0xe7, 0xe9])
+    }
+
     @Test("a place for filters is told from a queue")
     func places() throws {
         let place = try message(RouteWire.addClassifyingPlace(link: 7, sequence: 1))

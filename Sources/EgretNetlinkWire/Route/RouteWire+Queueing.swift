@@ -26,7 +26,7 @@ public struct QueueingCounts: Hashable, Sendable {
     public var packets: UInt64 = 0
     /// Bytes of those, as the link carries them.
     public var bytes: UInt64 = 0
-    /// Packets for which there was no place. The kernel counts them in 32 bits.
+    /// Packets for which there was no place, there or in the queue within. The kernel counts them in 32 bits.
     public var dropped: UInt64 = 0
     /// Bytes that wait.
     public var waitingBytes: UInt64 = 0
@@ -109,12 +109,20 @@ extension RouteWire {
     }
 
     /// Takes the queueing discipline with this number from a link's root; the link gets what it had before any.
-    public static func deleteQueueingDiscipline(link index: UInt32, handle: UInt32, sequence: UInt32) throws(WireError)
-        -> [UInt8]
-    {
+    ///
+    /// - Parameters:
+    ///   - index: The link.
+    ///   - handle: The number.
+    ///   - parent: The class that it is the queue of, which has none then and drops what comes; without one, it is at the root.
+    ///   - sequence: The request's sequence number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if a value does not fit.
+    public static func deleteQueueingDiscipline(
+        link index: UInt32, handle: UInt32, parent: UInt32 = UInt32.max, sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
         try request(TrafficControlMessage.deleteDiscipline, NetlinkFlag.acknowledge, sequence) {
             (writer) throws(WireError) in
-            writer.appendTrafficHeader(link: index, handle: handle)
+            writer.appendTrafficHeader(link: index, handle: handle, parent: parent)
         }
     }
 

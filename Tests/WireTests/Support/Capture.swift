@@ -79,6 +79,7 @@ func decodeEverything(_ message: NetlinkMessage, asEveryType: Bool = false) {
             _ = try? RouteWire.decodeQueueingDiscipline(message)
             _ = try? RouteWire.decodeClassQueue(message, tree: 0xe9e8_0000)
             _ = try? RouteWire.decodeClassifyingPlace(message)
+            _ = try? RouteWire.decodeFairQueue(message)
         case 40: _ = try? RouteWire.decodeClass(message, tree: 0xe9e8_0000)
         case 44: _ = try? RouteWire.decodeRedirection(message, preference: 7)
         case 0x100, 0x102: _ = try? ConntrackWire.decodeEvent(message)
