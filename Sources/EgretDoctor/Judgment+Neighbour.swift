@@ -35,7 +35,7 @@ extension Observation {
             return .bad(Finding(.neighbour, "\(hop) does not answer \(asks)", "Nobody on the link seems to have it."))
         }
         if hop == gateway.address || host.owns(hop) {
-            if isFilteredByReversePath(hostRoute, side.index), let source {
+            if isFilteredByReversePath(hostRoute, side.index, back: sourceRoute), let source {
                 return .bad(reversePath(from: source, side.name, "the endpoint's ARP request", .neighbour))
             }
             // IFF_NOARP.

@@ -85,6 +85,28 @@ struct JudgmentTests {
             ])
     }
 
+    @Test("a route that refuses is not taken for a strict rp_filter, which wants the source elsewhere")
+    func refusalOfARoute() throws {
+        var seen = try healthy()
+        seen.outcome = .silent(after: .milliseconds(800))
+        seen.outward.sightings.removeLast(4)
+        seen.host.switches["net/ipv4/conf/br0/rp_filter"] = "1"
+        let block = try #require(IPPrefix("8.8.8.0/24"))
+        var blackhole = RouteRecord(to: block)
+        blackhole.kind = .blackhole
+        seen.host.routes = [blackhole]
+        seen.hostRoute = .refused(.invalid)
+        let own = try #require(IPPrefix("192.168.0.0/16"))
+        seen.sourceRoute = .route(RouteRecord(to: own, link: 4))
+        let route = try #require(Diagnosis(seen).finding)
+        #expect(route.step == .wayOut)
+        #expect(route.commandLines == ["ip route del blackhole 8.8.8.0/24"])
+        seen.host.routes = []
+        seen.sourceRoute = .route(RouteRecord(to: own, link: 6))
+        let filter = try #require(Diagnosis(seen).finding)
+        #expect(filter.step == .forwarding && filter.seen.hasPrefix("rp_filter: "))
+    }
+
     @Test("a private address that leaves untranslated is found, a public one is not")
     func translation() throws {
         var seen = try healthy()

@@ -205,6 +205,9 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
         .init("host's route is unreachable", "way out", "unreachable 8.8.8.8", "ip route add unreachable 8.8.8.8"),
         .init("host's route is a blackhole", "way out", "blackhole 8.8.8.0/24", "ip route add blackhole 8.8.8.0/24"),
         .init(
+            "host's route is a blackhole, and the bridge's rp_filter strict", "way out", "blackhole 8.8.8.0/24",
+            "echo 1 > /proc/sys/net/ipv4/conf/br0/rp_filter; ip route add blackhole 8.8.8.0/24"),
+        .init(
             "host's gateway is silent", "way out", "203.0.113.99", "ip route replace default via 203.0.113.99",
             isMended: false),
         .init("uplink without carrier", "way out", "no carrier", "w ip link set eth0 down", isMended: false),
