@@ -193,6 +193,29 @@ struct JudgmentTests {
         #expect(Diagnosis(seen).finding == nil)
     }
 
+    @Test("a wrong hardware address of the host's is found also where the bridge's packets meet the rules for IP")
+    func wrongHardwareAddress() throws {
+        var seen = try through("192.168.0.1", hardwareAddress: strangers)
+        let (source, far) = (try address("192.168.0.2"), try address("8.8.8.8"))
+        func sightings(leavingBy index: UInt32) -> [Passage.Sighting] {
+            let hooks: [Hook] = [.prerouting, .forward, .postrouting]
+            return hooks.flatMap { hook in
+                [false, true].map { isLast in
+                    Passage.Sighting(
+                        .init(hook, isLast: isLast), from: source, to: far, inputInterface: 4,
+                        outputInterface: hook == .prerouting ? nil : index)
+                }
+            }
+        }
+        seen.outward.sightings = sightings(leavingBy: 4)
+        let finding = try #require(Diagnosis(seen).finding)
+        #expect(finding.step == .neighbour)
+        #expect(finding.commandLines == ["ip -n ns0 neighbour del 192.168.0.1 dev eth0"])
+        // The host has taken it all the same.
+        seen.outward.sightings = sightings(leavingBy: 6)
+        #expect(Diagnosis(seen).finding?.step != .neighbour)
+    }
+
     @Test("a rule of the bridge that drops a packet to such a gateway is named")
     func strangeGatewayBehindRule() throws {
         var seen = try through("192.168.0.254", hardwareAddress: strangers)

@@ -113,6 +113,9 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             "a neighbour that does not exist", "neighbour", "192.168.0.99 does not answer", "true", isMended: false,
             to: "--to 192.168.0.99"),
         .init(
+            "wrong hardware address of the gateway, among others", "neighbour", "02:00:00:00:00:99",
+            neighbour + "n ip neighbour replace 192.168.0.1 lladdr 02:00:00:00:00:99 dev eth0 nud permanent"),
+        .init(
             "a neighbour that is silent", "answer", "nothing came back",
             neighbour + """
                 w nft add table inet far
