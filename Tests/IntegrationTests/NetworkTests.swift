@@ -561,6 +561,28 @@ struct NetworkTests {
                 """)
     }
 
+    @Test("what somebody was killed while disconnecting goes with the next command, which says so; its namespace stays")
+    func leftHalfDisconnected() throws {
+        try expect(
+            "nwending",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; ip netns add a; egret network connect br0 a
+            egret publish 8080:80 a; mac=$(ip -o link show dev egn0 | grep -o 'link/ether [^ ]*' | cut -d' ' -f2)
+            echo "egn0 $mac" >/run/egret/net-$(stat -Lc %d-%i /proc/self/ns/net)/ending
+            egret network restore 2>&1; egret network ls | tail -n +2; ip -br link | grep -c egn; ip netns list | grep -c '^a'
+            egret network restore 2>&1; egret network connect br0 a
+            finish; ip netns del a
+            """,
+            prints: """
+                a has 10.9.0.2
+                egret: gave up a of br0: somebody had begun to take it away
+                br0   bridge  10.9.0.0/24          0          0
+                0
+                1
+                a has 10.9.0.2
+                """)
+    }
+
     @Test("a bridge that somebody has renamed gets its name back, with its addresses, and there is no second one")
     func renamedBridge() throws {
         try expect(

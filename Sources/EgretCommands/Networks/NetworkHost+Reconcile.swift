@@ -115,7 +115,9 @@ extension NetworkHost {
                 continue
             }
             try forget(endpoint, &network)
-            let reason = isThere ? "was never finished" : "its namespace is gone"
+            let reason =
+                endpoint.stage == .removing
+                ? "somebody had begun to take it away" : isThere ? "was never finished" : "its namespace is gone"
             repairs.append("gave up \(endpoint.namespace) of \(network.name): \(reason)")
         }
         if network.mode == .bridge { try mendBridge(&network, present) }
