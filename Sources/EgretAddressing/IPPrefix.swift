@@ -76,6 +76,24 @@ public struct IPPrefix: Hashable, Comparable, Sendable, CustomStringConvertible 
         return prefix.address != address
     }
 
+    /// The blocks of which no packet that leaves a host can have its source: this network's, loopback, multicast and broadcast
+    /// addresses (RFC 1122, 3.2.1.3; RFC 4291, 2.5 and 2.7).
+    private static let neverSources: [IPPrefix] = [
+        "0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/127", "::ffff:0:0/96", "ff00::/8",
+    ].compactMap { IPPrefix($0) }
+
+    /// A block with one of some addresses that no packet which leaves a host can have as its source: nobody could answer.
+    ///
+    /// - Parameters:
+    ///   - first: The first of the addresses.
+    ///   - last: The last, of the same family.
+    /// - Returns: The block; `nil` if all of them can be sources.
+    public static func neverSource(from first: IPAddress, through last: IPAddress) -> IPPrefix? {
+        neverSources.first { block in
+            block.family == first.family && first.rawValue <= block.upperBound && block.lowerBound <= last.rawValue
+        }
+    }
+
     /// `ADDRESS/LENGTH`, or the bare address for a block of one.
     public var description: String {
         isSingleAddress ? address.description : "\(address)/\(length)"

@@ -167,9 +167,11 @@ public final class Doctor {
             RouteQuery(
                 to: probe.destination, from: source, inputInterface: arrived,
                 mark: observation.outward.at(.prerouting, isLast: true)?.mark ?? 0))
+        observation.sourceRoute = try host.answer(RouteQuery(to: source))
         guard let back = observation.homeward.at(.prerouting) else { return }
         observation.returnRoute = try host.answer(
             RouteQuery(to: source, from: probe.destination, inputInterface: back.inputInterface))
+        observation.destinationRoute = try host.answer(RouteQuery(to: probe.destination))
     }
 
     private static let tablePrefix = "egret-doctor-"

@@ -163,7 +163,7 @@ extension Observation {
                     .wayBack, "the host takes the answer for its own",
                     "Connection tracking does not know the packet that it answers: something has made it untracked."))
         }
-        if isFilteredByReversePath(returnRoute, arrived.inputInterface) {
+        if isFilteredByReversePath(returnRoute, arrived.inputInterface, back: destinationRoute) {
             return .bad(reversePath(from: arrived.source, name, "the answer", .wayBack))
         }
         if !forwards(arrived.inputInterface) {

@@ -25,7 +25,7 @@ extension Observation {
                     "It drops what is not for itself, without a word.",
                     commands: forwardingCommands([arrived.inputInterface, uplink?.index])))
         }
-        if isFilteredByReversePath(hostRoute, arrived.inputInterface) {
+        if isFilteredByReversePath(hostRoute, arrived.inputInterface, back: sourceRoute) {
             return .bad(reversePath(from: arrived.source, name, "the packet", .forwarding))
         }
         return .good("on for \(name)")
@@ -60,9 +60,12 @@ extension Observation {
 
     /// Whether the host drops what comes in there because its own route to the source is another.
     ///
-    /// The kernel tells `EXDEV`, newer ones `EINVAL` as of other refusals.
-    func isFilteredByReversePath(_ answer: RouteAnswer?, _ index: UInt32?) -> Bool {
-        guard family == .ipv4, answer == .refused(.crossDevice) || answer == .refused(.invalid) else { return false }
+    /// The kernel tells `EXDEV`, newer ones `EINVAL` as of other refusals, such as those of a blackhole: that is the filter's only if
+    /// the host's own route to the source does not lead where the packet came in.
+    func isFilteredByReversePath(_ answer: RouteAnswer?, _ index: UInt32?, back: RouteAnswer?) -> Bool {
+        guard family == .ipv4, let index, case .refused(let errno)? = answer else { return false }
+        guard errno == .crossDevice || errno == .invalid else { return false }
+        if errno == .invalid, back?.usable?.outputIndices.contains(index) == true { return false }
         let position = reversePathPosition(host.linkName(index))
         return position == "1" || position == "2" && isUnnumbered(index)
     }

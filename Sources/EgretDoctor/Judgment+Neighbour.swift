@@ -35,7 +35,7 @@ extension Observation {
             return .bad(Finding(.neighbour, "\(hop) does not answer \(asks)", "Nobody on the link seems to have it."))
         }
         if hop == gateway.address || host.owns(hop) {
-            if isFilteredByReversePath(hostRoute, side.index), let source {
+            if isFilteredByReversePath(hostRoute, side.index, back: sourceRoute), let source {
                 return .bad(reversePath(from: source, side.name, "the endpoint's ARP request", .neighbour))
             }
             // IFF_NOARP.
@@ -66,11 +66,17 @@ extension Observation {
     private func strayNeighbour(_ hop: IPAddress, _ neighbour: NeighbourRecord?) -> Finding? {
         guard let side = hostSide, host.addresses.contains(where: { $0.address == hop && $0.linkIndex == side.index }),
             let meant = side.address, let found = neighbour?.hardwareAddress, found != meant, let interface,
-            !outward.reached(.forward), !outward.reached(.input)
+            !outward.reached(.input), !isSentOn(from: side)
         else { return nil }
         return Finding(
             .neighbour, "\(hop) is said to be at \(found), but \(side.name) has \(meant)",
             "What the endpoint sends goes to somebody else, or to nobody.",
             commands: [inside("ip", "neighbour", "del", "\(hop)", "dev", interface.name)])
+    }
+
+    /// Whether the host's IP has sent the packet on. With `br_netfilter` what a bridge passes on from port to port meets the rules for
+    /// IP as well, as if it came in and left by the bridge.
+    private func isSentOn(from side: LinkRecord) -> Bool {
+        outward.at(.forward).map { $0.outputInterface != side.index } ?? false
     }
 }

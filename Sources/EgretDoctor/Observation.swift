@@ -78,8 +78,12 @@ public struct Observation: Hashable, Sendable {
     public var neighbourDrops: [NeighbourDrop] = []
     /// The host's route to the destination for a packet of the endpoint's.
     public var hostRoute: RouteAnswer?
+    /// The host's own route to the endpoint.
+    public var sourceRoute: RouteAnswer?
     /// The host's route back to the endpoint for a packet of the destination's.
     public var returnRoute: RouteAnswer?
+    /// The host's own route to the destination.
+    public var destinationRoute: RouteAnswer?
     /// Packets of full size.
     public var size: SizeOutcome?
     /// How many connections of the host's could not be entered while the probe was on its way.

@@ -50,6 +50,16 @@ extension NetworkLinks {
             for route in routes { try inside.remove(route) }
         }
     }
+
+    /// Gives a link another name.
+    ///
+    /// - Parameters:
+    ///   - index: The link's.
+    ///   - name: Its new name.
+    /// - Throws: An error that says what the kernel refused.
+    public func rename(_ index: UInt32, to name: String) throws {
+        try connection.rename(index, to: name)
+    }
 }
 
 extension NetlinkConnection {

@@ -58,7 +58,11 @@ extension NetworkLinks {
     private static let mostAsked: UInt128 = 255
 
     /// Whether the host takes packets to an address for its own.
-    private func isLocal(_ address: IPAddress) throws -> Bool {
+    ///
+    /// - Parameter address: The address.
+    /// - Returns: Whether the kernel's route to it is a local one.
+    /// - Throws: An error that says what the kernel refused.
+    public func isLocal(_ address: IPAddress) throws -> Bool {
         do {
             let message = try connection.get("ask for the route to \(address)") { sequence throws(WireError) in
                 try RouteWire.routeRequest(to: address, sequence: sequence)

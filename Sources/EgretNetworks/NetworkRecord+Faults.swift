@@ -26,6 +26,15 @@ extension NetworkRecord {
         return faults
     }
 
+    /// Whether a link is the bridge that Egret has made for the network, whatever somebody calls it by now.
+    ///
+    /// - Parameter link: A link of the host's.
+    /// - Returns: Whether it is a bridge with the hardware address that Egret has given.
+    public func isOwnBridge(_ link: LinkRecord) -> Bool {
+        guard let bridgeHardwareAddress else { return false }
+        return link.kind == "bridge" && link.address?.description == bridgeHardwareAddress
+    }
+
     /// What is missing of an endpoint's link, addresses and routes, in the order of a packet's way.
     ///
     /// What there is besides is nobody's fault: further addresses, further routes, another default route.

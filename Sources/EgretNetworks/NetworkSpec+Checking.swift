@@ -107,8 +107,24 @@ extension NetworkSpec {
             throw NetworkProblem(
                 "the network has no \(pair.first.family == .ipv4 ? "IPv4" : "IPv6") subnet for \(pair.first)")
         }
+        for pair in pairs { try pair.checkSources() }
         for family in AddressFamily.allCases where pairs.filter({ $0.first.family == family }).count > 1 {
             throw NetworkProblem("source addresses of one family are one run of addresses", advice: "write FIRST-LAST")
         }
+    }
+}
+
+extension AddressPair {
+    /// Checks that packets can leave with each of the addresses as their source.
+    ///
+    /// - Throws: ``NetworkProblem`` if nobody could answer one.
+    public func checkSources() throws(NetworkProblem) {
+        guard let block = IPPrefix.neverSource(from: first, through: last) else { return }
+        let words = first == last ? "\(first)" : "\(first)-\(last)"
+        throw NetworkProblem(
+            block.isSingleAddress || first == last
+                ? "\(words) cannot be a source address: nobody could answer it"
+                : "\(words) has addresses of \(block), which cannot be source addresses: nobody could answer them",
+            advice: "name addresses of this host, or such as are routed here")
     }
 }

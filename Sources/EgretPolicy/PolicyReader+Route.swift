@@ -156,6 +156,19 @@ extension PolicyReader {
     }
 
     private mutating func readSources(_ node: DocumentNode) -> (first: IPAddress, last: IPAddress?)? {
+        guard let sources = readAddresses(node) else { return nil }
+        guard let block = IPPrefix.neverSource(from: sources.first, through: sources.last ?? sources.first) else {
+            return sources
+        }
+        error(
+            DiagnosticCode.address, at: node.location,
+            "an address of \(block) cannot be a source address: nobody could answer it",
+            "write an address of the host, for example 192.0.2.1"
+        )
+        return nil
+    }
+
+    private mutating func readAddresses(_ node: DocumentNode) -> (first: IPAddress, last: IPAddress?)? {
         guard let text = string(node, "sourceAddress", expected: "an address") else { return nil }
         if !text.contains("-") { return readAddress(node, "sourceAddress").map { ($0, nil) } }
         if let sources = RouteWay.sources(text) { return sources }

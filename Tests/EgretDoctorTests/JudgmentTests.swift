@@ -85,6 +85,28 @@ struct JudgmentTests {
             ])
     }
 
+    @Test("a route that refuses is not taken for a strict rp_filter, which wants the source elsewhere")
+    func refusalOfARoute() throws {
+        var seen = try healthy()
+        seen.outcome = .silent(after: .milliseconds(800))
+        seen.outward.sightings.removeLast(4)
+        seen.host.switches["net/ipv4/conf/br0/rp_filter"] = "1"
+        let block = try #require(IPPrefix("8.8.8.0/24"))
+        var blackhole = RouteRecord(to: block)
+        blackhole.kind = .blackhole
+        seen.host.routes = [blackhole]
+        seen.hostRoute = .refused(.invalid)
+        let own = try #require(IPPrefix("192.168.0.0/16"))
+        seen.sourceRoute = .route(RouteRecord(to: own, link: 4))
+        let route = try #require(Diagnosis(seen).finding)
+        #expect(route.step == .wayOut)
+        #expect(route.commandLines == ["ip route del blackhole 8.8.8.0/24"])
+        seen.host.routes = []
+        seen.sourceRoute = .route(RouteRecord(to: own, link: 6))
+        let filter = try #require(Diagnosis(seen).finding)
+        #expect(filter.step == .forwarding && filter.seen.hasPrefix("rp_filter: "))
+    }
+
     @Test("a private address that leaves untranslated is found, a public one is not")
     func translation() throws {
         var seen = try healthy()
@@ -169,6 +191,29 @@ struct JudgmentTests {
         }
         seen.outcome = .answered(after: .milliseconds(3))
         #expect(Diagnosis(seen).finding == nil)
+    }
+
+    @Test("a wrong hardware address of the host's is found also where the bridge's packets meet the rules for IP")
+    func wrongHardwareAddress() throws {
+        var seen = try through("192.168.0.1", hardwareAddress: strangers)
+        let (source, far) = (try address("192.168.0.2"), try address("8.8.8.8"))
+        func sightings(leavingBy index: UInt32) -> [Passage.Sighting] {
+            let hooks: [Hook] = [.prerouting, .forward, .postrouting]
+            return hooks.flatMap { hook in
+                [false, true].map { isLast in
+                    Passage.Sighting(
+                        .init(hook, isLast: isLast), from: source, to: far, inputInterface: 4,
+                        outputInterface: hook == .prerouting ? nil : index)
+                }
+            }
+        }
+        seen.outward.sightings = sightings(leavingBy: 4)
+        let finding = try #require(Diagnosis(seen).finding)
+        #expect(finding.step == .neighbour)
+        #expect(finding.commandLines == ["ip -n ns0 neighbour del 192.168.0.1 dev eth0"])
+        // The host has taken it all the same.
+        seen.outward.sightings = sightings(leavingBy: 6)
+        #expect(Diagnosis(seen).finding?.step != .neighbour)
     }
 
     @Test("a rule of the bridge that drops a packet to such a gateway is named")

@@ -44,6 +44,22 @@ struct NetworkSpecTests {
         #expect(((try? spec.check()) != nil) == isGood)
     }
 
+    @Test(
+        "source addresses are such as somebody can answer, alone and in a run",
+        arguments: [
+            ("192.0.2.7", true), ("192.0.2.7-192.0.2.9", true), ("10.9.0.7", true), ("169.254.1.1", true),
+            ("1.0.0.0", true), ("223.255.255.255", true), ("0.0.0.0", false), ("127.0.0.1", false),
+            ("224.0.0.1", false), ("255.255.255.255", false), ("126.0.0.1-128.0.0.1", false),
+            ("223.255.255.255-224.0.0.0", false),
+            ("2001:db8::7", true), ("::", false), ("::1", false), ("::ffff:192.0.2.7", false), ("ff02::1", false),
+            ("2001:db8::7-ff00::", false),
+        ])
+    func sources(text: String, isGood: Bool) throws {
+        var spec = try spec(["10.9.0.0/24", "fd00:9::/64"])
+        spec.translation = .sourceAddresses([try #require(AddressPair(text))])
+        #expect(((try? spec.check()) != nil) == isGood)
+    }
+
     @Test("the gateway is the first usable address unless another is named")
     func gateway() throws {
         #expect(try spec(["192.168.0.0/16"]).subnets[0].gateway == IPAddress("192.168.0.1"))

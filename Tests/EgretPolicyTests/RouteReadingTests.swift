@@ -57,6 +57,20 @@ struct RouteReadingTests {
         #expect(ways.map(\.sourceWords) == ["192.0.2.7", "192.0.2.7-192.0.2.9"])
     }
 
+    @Test("a source address that nobody could answer is refused, alone and in a run")
+    func unansweredSources() {
+        for source in ["0.0.0.0", "127.0.0.1", "126.0.0.1-128.0.0.1", "::1", "ff02::1"] {
+            let result = readPolicies(
+                """
+                apiVersion: egret.dev/v1
+                kind: EgressPolicy
+                metadata: { name: p }
+                spec: { routes: [{ via: { sourceAddress: "\(source)" } }] }
+                """)
+            #expect(result.diagnostics.map(\.code) == [DiagnosticCode.address], "\(source)")
+        }
+    }
+
     @Test("an http check needs no port and no path")
     func http() throws {
         let result = readPolicies(

@@ -113,6 +113,9 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
             "a neighbour that does not exist", "neighbour", "192.168.0.99 does not answer", "true", isMended: false,
             to: "--to 192.168.0.99"),
         .init(
+            "wrong hardware address of the gateway, among others", "neighbour", "02:00:00:00:00:99",
+            neighbour + "n ip neighbour replace 192.168.0.1 lladdr 02:00:00:00:00:99 dev eth0 nud permanent"),
+        .init(
             "a neighbour that is silent", "answer", "nothing came back",
             neighbour + """
                 w nft add table inet far
@@ -204,6 +207,9 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
         .init("host has no route", "way out", "no route to 8.8.8.8", "ip route del default", isMended: false),
         .init("host's route is unreachable", "way out", "unreachable 8.8.8.8", "ip route add unreachable 8.8.8.8"),
         .init("host's route is a blackhole", "way out", "blackhole 8.8.8.0/24", "ip route add blackhole 8.8.8.0/24"),
+        .init(
+            "host's route is a blackhole, and the bridge's rp_filter strict", "way out", "blackhole 8.8.8.0/24",
+            "echo 1 > /proc/sys/net/ipv4/conf/br0/rp_filter; ip route add blackhole 8.8.8.0/24"),
         .init(
             "host's gateway is silent", "way out", "203.0.113.99", "ip route replace default via 203.0.113.99",
             isMended: false),

@@ -461,4 +461,29 @@ extension NetworkTests {
                 8080/tcp
                 """)
     }
+
+    @Test("ports at an address that is not the host's are warned of, and at one that no host has are refused")
+    func hostAddresses() throws {
+        try expect(
+            "nwhostip",
+            """
+            egret network create br0 --subnet 10.9.0.0/24 --subnet fd00:9::/64
+            egret network connect br0 a --create >/dev/null
+            for i in 0.0.0.0 :: 224.0.0.1 ::1; do egret publish 8080:80 a --host-ip $i 2>&1 | head -n1; done
+            egret publish ls | tail -n +2
+            for i in 192.0.2.2 127.0.0.1 198.51.100.9; do egret publish 8080:80 a --host-ip $i 2>&1; done
+            egret publish ls | tail -n +2
+            finish
+            """,
+            prints: """
+                egret: ports cannot be published at 0.0.0.0: no host has that address
+                egret: ports cannot be published at ::: no host has that address
+                egret: ports cannot be published at 224.0.0.1: no host has that address
+                egret: ports cannot be published at ::1: the kernel sends nothing from there elsewhere
+                egret: warning: 198.51.100.9 is no address of this host: nobody else reaches a by it unless somebody routes it here, and what this host and its networks ask it for at 8080/tcp goes to a from now on
+                192.0.2.2:8080/tcp     a          80     everyone
+                127.0.0.1:8080/tcp     a          80     everyone
+                198.51.100.9:8080/tcp  a          80     everyone
+                """)
+    }
 }

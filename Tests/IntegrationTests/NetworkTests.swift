@@ -561,6 +561,67 @@ struct NetworkTests {
                 """)
     }
 
+    @Test("what somebody was killed while disconnecting goes with the next command, which says so; its namespace stays")
+    func leftHalfDisconnected() throws {
+        try expect(
+            "nwending",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; ip netns add a; egret network connect br0 a
+            egret publish 8080:80 a; mac=$(ip -o link show dev egn0 | grep -o 'link/ether [^ ]*' | cut -d' ' -f2)
+            echo "egn0 $mac" >/run/egret/net-$(stat -Lc %d-%i /proc/self/ns/net)/ending
+            egret network restore 2>&1; egret network ls | tail -n +2; ip -br link | grep -c egn; ip netns list | grep -c '^a'
+            egret network restore 2>&1; egret network connect br0 a
+            finish; ip netns del a
+            """,
+            prints: """
+                a has 10.9.0.2
+                egret: gave up a of br0: somebody had begun to take it away
+                br0   bridge  10.9.0.0/24          0          0
+                0
+                1
+                a has 10.9.0.2
+                """)
+    }
+
+    @Test("a bridge that somebody has renamed gets its name back, with its addresses, and there is no second one")
+    func renamedBridge() throws {
+        try expect(
+            "nwcalled",
+            """
+            egret network create br0 --subnet 10.9.0.0/24 --subnet fd00:9::/64
+            egret network connect br0 a --create
+            rename() { ip link set br0 down; ip link set br0 name lan0; ip link set lan0 up; }
+            rename; egret network connect br0 b --create 2>&1
+            ip link show lan0 2>&1 | grep -o 'does not exist'
+            ip -br -6 addr show dev br0 scope global | awk '{ print $3 }'
+            inside a ping -c1 -W2 10.9.0.3 >/dev/null && echo a reaches b
+            inside a curl -sS -m5 http://203.0.113.10/
+            # Whoever has the name by now keeps it.
+            rename; ip link add br0 type bridge; egret network connect br0 c --create 2>&1
+            ip link del br0; egret network restore 2>&1
+            inside b curl -sS -m5 http://203.0.113.10/
+            # It goes with its network, whatever it is called.
+            rename; egret network rm br0 --force 2>&1; ip -br link | grep -cE 'br0|lan0'
+            finish
+            """,
+            prints: """
+                a has 10.9.0.2 and fd00:9::2
+                egret: put right: the bridge br0 was called lan0
+                b has 10.9.0.3 and fd00:9::3
+                does not exist
+                fd00:9::1/64
+                a reaches b
+                hello from web1 to 192.0.2.2
+                egret: warning: the network br0 cannot be mended: the interface br0 is another one than Egret made; rename or remove it; the network's bridge then comes back
+                egret: the interface br0 is another one than Egret made
+                       rename or remove it; the network's bridge then comes back
+                egret: put right: the bridge br0 was called lan0
+                hello from web1 to 192.0.2.2
+                egret: put right: the bridge br0 was called lan0
+                0
+                """)
+    }
+
     @Test("twenty at once get twenty addresses, and killed at any moment nothing is broken or left")
     func concurrency() throws {
         try expect(

@@ -232,6 +232,7 @@ extension NetworkHost {
         for pair in wish.sourceAddresses where network.spec.subnet(pair.first.family) == nil {
             throw NetworkProblem("\(pair.first) is of a family that \(network.name) has no addresses of")
         }
+        for pair in wish.sourceAddresses { try pair.checkSources() }
         if !wish.sourceAddresses.isEmpty && (!network.isTranslated || network.isIsolated) {
             throw NetworkProblem("\(network.name) does not translate addresses, so it gives none to its endpoints")
         }

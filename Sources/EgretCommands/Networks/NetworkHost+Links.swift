@@ -30,7 +30,8 @@ extension NetworkHost {
         }
     }
 
-    private func mendBridgeLink(_ network: NetworkRecord) throws {
+    /// Puts back what is missing of a bridge that is there: that it is up, and its addresses.
+    func mendBridgeLink(_ network: NetworkRecord) throws {
         for _ in 0..<NetworkHost.mostFaults {
             guard let fault = network.bridgeFaults(try NamespaceState(reading: host.route)).first else { return }
             try links.mend(fault, inside: host.route)

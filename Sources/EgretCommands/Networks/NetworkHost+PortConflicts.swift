@@ -48,6 +48,19 @@ extension NetworkHost {
         return found
     }
 
+    /// Says what it means that ports are published at an address which is none of this host's now.
+    ///
+    /// - Parameter wish: What was published.
+    /// - Returns: A sentence, if it is so.
+    /// - Throws: An error that says what the kernel refused.
+    func strangeAddresses(of wish: PortWish) throws -> [String] {
+        guard let address = wish.hostAddress, try !links.isLocal(address) else { return [] }
+        return [
+            "\(address) is no address of this host: nobody else reaches \(wish.namespace) by it unless somebody routes it here, "
+                + "and what this host and its networks ask it for at \(wish.ports.hostText) goes to \(wish.namespace) from now on"
+        ]
+    }
+
     /// `80`, or `80-90`.
     private static func range(_ text: String) -> ClosedRange<UInt16>? {
         let ends = text.split(separator: "-").map { UInt16($0) }

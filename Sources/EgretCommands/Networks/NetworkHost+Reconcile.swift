@@ -115,7 +115,9 @@ extension NetworkHost {
                 continue
             }
             try forget(endpoint, &network)
-            let reason = isThere ? "was never finished" : "its namespace is gone"
+            let reason =
+                endpoint.stage == .removing
+                ? "somebody had begun to take it away" : isThere ? "was never finished" : "its namespace is gone"
             repairs.append("gave up \(endpoint.namespace) of \(network.name): \(reason)")
         }
         if network.mode == .bridge { try mendBridge(&network, present) }
@@ -210,6 +212,7 @@ extension NetworkHost {
                     "the interface \(network.name) is another one than Egret made",
                     advice: "rename or remove it; the network's bridge then comes back")
             }
+            if try takeNameBack(network) { return }
             try uninstall(network)
             network.bridgeIndex = try makeBridge(network, HostNetwork(host.route))
         }
@@ -230,6 +233,20 @@ extension NetworkHost {
         }
         try links.setMaster(of: network.readyIndices, to: network.bridgeIndex ?? 0)
         repairs.append("made the bridge \(network.name) again, which somebody had removed")
+    }
+
+    /// Gives a network's bridge its name again, if somebody calls it otherwise; a second one would have the same addresses.
+    ///
+    /// - Returns: Whether the bridge is there.
+    private func takeNameBack(_ network: NetworkRecord) throws -> Bool {
+        guard let index = network.bridgeIndex, let bridge = try links.link(index), network.isOwnBridge(bridge) else {
+            return false
+        }
+        try links.rename(index, to: network.name)
+        repairs.append("put right: the bridge \(network.name) was called \(bridge.name)")
+        // Who renamed it, or older kernels, had it down, which takes IPv6 addresses.
+        try mendBridgeLink(network)
+        return true
     }
 
     private func isInstalled(_ network: NetworkRecord) throws -> Bool {

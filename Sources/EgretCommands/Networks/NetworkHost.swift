@@ -245,8 +245,8 @@ final class NetworkHost {
 
     /// Removes a bridge that Egret has made; somebody else's by the same name stays.
     func removeBridge(of network: NetworkRecord) throws {
-        guard let hardware = network.bridgeHardwareAddress else { return }
-        try links.remove(network.name) { $0.kind == "bridge" && $0.address?.description == hardware }
+        if network.bridgeHardwareAddress == nil { return }
+        try links.remove(network.name) { network.isOwnBridge($0) }
         try forgetSwitches(of: network.name)
     }
 

@@ -53,7 +53,7 @@ struct PublishPortCommand: ParsableCommand {
                 ports: try PortMapping.reading(ports),
                 namespace: try NamespaceReference.reading(namespace),
                 network: network,
-                hostAddress: try hostAddress.map(readAddress),
+                hostAddress: try hostAddress.map(readHostAddress),
                 sources: try from.map { text in
                     guard let prefix = IPPrefix(text) else {
                         throw NetworkProblem(
@@ -81,6 +81,7 @@ struct PublishPortCommand: ParsableCommand {
                     try? host.obstacles(toPortsOf: network)
                     + host.obstacles(toAnswersOf: endpoint, in: network)
                     + host.strangeGateways(of: network, wish.hostAddress)
+                    + host.strangeAddresses(of: wish)
                 Console.error((obstacles ?? []).map { "egret: warning: \($0)" })
             }
         }
@@ -134,6 +135,22 @@ struct UnpublishCommand: ParsableCommand {
 private func readAddress(_ text: String) throws -> IPAddress {
     guard let address = IPAddress(text) else {
         throw NetworkProblem("“\(text)” is no address", advice: "see --host-ip")
+    }
+    return address
+}
+
+/// Reads an address that ports can be published at. One that they have been published at is read as it is.
+private func readHostAddress(_ text: String) throws -> IPAddress {
+    let address = try readAddress(text)
+    if address.family == .ipv6, address.leadsHome {
+        throw NetworkProblem(
+            "ports cannot be published at ::1: the kernel sends nothing from there elsewhere",
+            advice: "name 127.0.0.1, or another address of this host")
+    }
+    if !address.leadsHome, IPPrefix.neverSource(from: address, through: address) != nil {
+        throw NetworkProblem(
+            "ports cannot be published at \(address): no host has that address",
+            advice: "leave --host-ip out for all addresses of this host")
     }
     return address
 }
