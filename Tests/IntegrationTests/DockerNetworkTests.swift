@@ -15,19 +15,23 @@ struct DockerNetworkTests {
             """
 
     func expect(
-        _ name: String, _ script: String, prints expected: String, location: SourceLocation = #_sourceLocation
+        _ name: String, with engines: Engines = .present, _ script: String, prints expected: String,
+        location: SourceLocation = #_sourceLocation
     ) throws {
         try withInternet(name) { internet in
             let directory = try TemporaryDirectory()
             let output = try internet.script(
-                "cd \(directory.path)\n" + DockerNetworkTests.helpers + script, timeout: .seconds(400))
+                "cd \(directory.path)\n" + DockerNetworkTests.helpers + engines.helpers + script, timeout: .seconds(400)
+            )
             #expect(output.standardOutput == expected + "\n", "\(output.standardError)", sourceLocation: location)
         }
     }
 
-    @Test("the bridge is closed before it is there, opens for what the agent knows, and is nobody's when it is removed")
-    func network() throws {
-        try expect("dkrnet", DockerNetworkTests.script, prints: DockerNetworkTests.expected)
+    @Test(
+        "the bridge is closed before it is there, opens for what the agent knows, and is nobody's when it is removed",
+        arguments: Engines.allCases)
+    func network(engines: Engines) throws {
+        try expect("dkrnet", with: engines, DockerNetworkTests.script, prints: DockerNetworkTests.expected)
     }
 
     static let examples =

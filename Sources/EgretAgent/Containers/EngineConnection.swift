@@ -68,7 +68,7 @@ struct EngineConnection: ContainerEngine {
         try await within(limit, target) {
             let (status, body, isWhole) = try await answer(target, .GET, upTo: EngineConnection.answerLimit)
             guard isWhole else { throw EngineError("\(target): too long") }
-            guard status == 200 else { throw EngineError("\(target) was answered \(status)", status: status) }
+            guard status == 200 else { throw EngineConnection.refusal(of: target, status, body) }
             return try JSONDecoder().decode(Document.self, from: Data(body))
         }
     }
@@ -81,9 +81,16 @@ struct EngineConnection: ContainerEngine {
         try await within(EngineConnection.patience, target) {
             let (status, body, _) = try await answer(target, .POST, upTo: EngineConnection.reasonLimit)
             if (200..<300).contains(status) { return }
-            let reason = (try? JSONDecoder().decode(EngineRefusal.self, from: Data(body)))?.message
-            throw EngineError("\(target) was answered \(status)" + (reason.map { ": \($0)" } ?? ""), status: status)
+            throw EngineConnection.refusal(of: target, status, body)
         }
+    }
+
+    /// What an answer says that is none of what was asked for.
+    private static func refusal(of target: String, _ status: Int, _ body: [UInt8]) -> EngineError {
+        let refusal = try? JSONDecoder().decode(EngineRefusal.self, from: Data(body.prefix(reasonLimit)))
+        return EngineError(
+            "\(target) was answered \(status)" + (refusal.map { ": \($0.message)" } ?? ""),
+            status: refusal?.isAbsence == true ? 404 : status)
     }
 
     /// What the engine answers: the status and the body, of which no more is read than the limit.

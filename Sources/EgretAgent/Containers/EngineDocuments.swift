@@ -233,17 +233,31 @@ struct EngineEvent: Decodable, Sendable {
         case subject = "Actor"
     }
 
-    /// The container that it is about.
+    /// The container that it is about. Of a network's events Docker says which network it is and names the container beside
+    /// it, Podman the other way round.
     var container: String? {
         switch kind {
         case "container": subject.identifier
-        case "network": subject.attributes?["container"]
+        case "network": attributes["container"] ?? attributes["network"].map { _ in subject.identifier }
         default: nil
         }
     }
+
+    /// The network that a container is being connected to, which may not run yet; `nil` if the engine tells of that only
+    /// when the container runs, as Podman does.
+    var awaitedNetwork: String? {
+        kind == "network" && action == "connect" && attributes["container"] != nil ? subject.identifier : nil
+    }
+
+    private var attributes: [String: String] { subject.attributes ?? [:] }
 }
 
 /// Why an engine does not do something.
 struct EngineRefusal: Decodable, Sendable {
     var message: String
+    /// What lies behind it, as Podman says.
+    var cause: String?
+
+    /// Whether there is no such container any more. Of one that it removes meanwhile Podman says so with status 500.
+    var isAbsence: Bool { cause == "no such container" }
 }

@@ -208,9 +208,9 @@ struct EngineFollower: Sendable {
         guard let event = try? JSONDecoder().decode(EngineEvent.self, from: Data(line)), let id = event.container else {
             return
         }
-        if event.kind == "network", event.action == "connect" {
+        if let network = event.awaitedNetwork {
             // The engine answers when the container has started; the next one's link may be there before that.
-            await turns.ask(for: ContainerTurn(container: id, networks: [event.subject.identifier]))
+            await turns.ask(for: ContainerTurn(container: id, networks: [network]))
         } else {
             await turns.take(ContainerTurn(container: id))
         }

@@ -17,7 +17,9 @@ struct ImageReference: Codable, Hashable, Sendable {
     var labels: [String: String] {
         let named = text.split(separator: "@", maxSplits: 1).first ?? ""
         let parts = (named.split(separator: "/").last ?? "").split(separator: ":", maxSplits: 1)
-        let digits = identifier.map { $0.split(separator: ":").last ?? "" }?.prefix(12)
+        // Of a container that was made of no image Podman 5 says `sha256:`, with no digits.
+        let number = identifier?.split(separator: ":", omittingEmptySubsequences: false).last
+        let digits = number?.prefix(12)
         let found: [(String, Substring?)] = [
             ("image", parts.first), ("image-tag", parts.count == 2 ? parts[1] : nil), ("image-id", digits),
         ]
