@@ -12,7 +12,7 @@ RELEASE := -c release --static-swift-stdlib $(CHECKED)
 # What users get.
 PROGRAMS := egret egret-cni
 
-.PHONY: help build release install dependencies engines test test-kernel fuzz golden format lint hooks bench docs demo check clean
+.PHONY: help build release install dependencies engines kernel test test-kernel fuzz golden format lint hooks bench docs demo check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,10 +39,13 @@ dependencies: ## install the Debian packages that building and testing need (roo
 engines: dependencies ## make the root file system of newer container engines that tests begin, once (root)
 	@scripts/newer-engines
 
-test: engines ## run all tests; those of the kernel need root
+kernel: dependencies ## fetch Debian's kernel for the virtual machine of tests, once (root)
+	@scripts/vm --fetch
+
+test: engines kernel ## run all tests; those of the kernel need root
 	scripts/test $(TESTFLAGS)
 
-test-kernel: engines ## run the tests against the real kernel only (root)
+test-kernel: engines kernel ## run the tests against the real kernel only (root)
 	scripts/test --filter 'KernelTests|IntegrationTests' $(TESTFLAGS)
 
 fuzz: ## read what libFuzzer makes up: the parsers of what comes over the network, half a minute each

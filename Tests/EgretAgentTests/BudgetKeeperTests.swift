@@ -322,17 +322,18 @@ struct BudgetKeeperTests {
 
     @Test("who sleeps over the ends of periods wakes with what was left, and has one amount after the next look")
     func sleep() throws {
-        try with([budget("daily", 10, .day)]) { bench in
+        // What is left on waking is more than the largest packet: less than that stays held back.
+        try with([budget("daily", 200, .day)]) { bench in
             try bench.keep(at: Self.midnight)
-            try bench.send(4)
-            #expect(try bench.used("daily", at: Self.midnight + 1) == 4)
+            try bench.send(80)
+            #expect(try bench.used("daily", at: Self.midnight + 1) == 80)
             // Three days later, before anybody has looked.
-            try bench.send(20)
+            try bench.send(400)
             let awake = Self.midnight + 3 * 86_400
-            #expect(try bench.used("daily", at: awake) == 6)
-            try bench.send(20)
-            #expect(try bench.used("daily", at: awake + 1) == 10)
-            #expect(try bench.keeper.store.usage(since: nil).values.map(\.bytes).reduce(0, +) == 14 * Self.datagram)
+            #expect(try bench.used("daily", at: awake) == 120)
+            try bench.send(400)
+            #expect(try bench.used("daily", at: awake + 1) == 200)
+            #expect(try bench.keeper.store.usage(since: nil).values.map(\.bytes).reduce(0, +) == 280 * Self.datagram)
         }
     }
 

@@ -83,7 +83,9 @@ struct SecondOpinionTests {
     private func plainer(_ text: String) -> String {
         let keys = text.replacing(#/"([^"\n]*?)[ \t]*\n[ \t]*([^"\n]*)"(?=\s*:)/#) { "\"\($0.1) \($0.2)\"" }
         let joined = keys.replacing(#/\s*\n\s*:(?=\s)/#, with: ":")
-        let quoted = joined.replacing(#/([\[{,] *|: +)(:[^ ,\[\]{}\n]*[^ :,\[\]{}\n])/#) { "\($0.1)'\($0.2)'" }
+        // From the colon to the end of the text: a colon before white space, a comma or a bracket, or the line's end.
+        let colonFirst = #/([\[{,] *|: +)(:(?:[^:,\[\]{}\n#]|:(?=[^\s,\[\]{}]))*[^\s:,\[\]{}#])/#
+        let quoted = joined.replacing(colonFirst) { "\($0.1)'\($0.2.replacing("'", with: "''"))'" }
         return quoted.replacing(#/:(?=[,\[\]{}])/#, with: ": ")
     }
 

@@ -7,7 +7,8 @@ import Foundation
 enum Engines: CaseIterable {
     /// Docker 20.10 and Podman 4.3, of this Debian.
     case present
-    /// Docker 26 and Podman 5, out of the root file system that `scripts/newer-engines` has made.
+    /// Docker 26 and Podman 5, out of the root file system that `scripts/newer-engines` has made; others of it with
+    /// `EGRET_ENGINES`.
     case newer
 
     /// What a script starts with, after ``ContainerTests/helpers``, so that the engines that it begins are these.
@@ -16,7 +17,8 @@ enum Engines: CaseIterable {
     }
 
     private static let root =
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/../../.build/engines"
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/../../.build/engines/"
+        + (ProcessInfo.processInfo.environment["EGRET_ENGINES"] ?? "trixie")
 
     /// The engines see their own programs and libraries, and all else as the test does: its directory, its network,
     /// `/run` with what is mounted there on either side, and `egret` with what it is linked with, for hooks. What they

@@ -43,6 +43,13 @@ public struct FairQueueRecord: Hashable, Sendable {
     public var parent: UInt32
     /// What it is like.
     public var queue: FairQueue
+
+    /// Creates a record.
+    public init(link: UInt32, parent: UInt32, queue: FairQueue) {
+        self.link = link
+        self.parent = parent
+        self.queue = queue
+    }
 }
 
 /// `TCA_FQ_CODEL_*` of `linux/pkt_sched.h`: all are 32 bits in the machine's byte order.
