@@ -25,6 +25,12 @@ public enum Directory {
         if result != -egret_enoent { try check(result, "remove directory", path) }
     }
 
+    /// Waits until the names in a directory are on the disk: those that were given, and those that were taken away (fsync(2)).
+    public static func synchronize(_ path: String) throws(LinuxError) {
+        let directory = try Descriptor.open(path, .directory)
+        try check(egret_fsync(directory.number), "synchronise directory", path)
+    }
+
     /// The names in a directory, sorted, without `.` and `..`.
     public static func names(in path: String) throws(LinuxError) -> [String] {
         let directory = try Descriptor.open(path, .directory)

@@ -78,7 +78,7 @@ public struct NetworkStore: Sendable {
             "\(file) was written by a later egret", advice: "use that one, or one that is newer still")
     }
 
-    /// Keeps a network: the file is replaced whole, and on the disk when this returns.
+    /// Keeps a network: the file is replaced whole. Its name is on the disk for certain after ``settle()``.
     public func write(_ record: NetworkRecord) throws {
         try File.replace(file(record.name), with: record.json, mode: 0o600, synchronized: true)
     }
@@ -86,6 +86,17 @@ public struct NetworkStore: Sendable {
     /// Forgets a network.
     public func remove(_ name: String) throws(LinuxError) {
         try File.remove(file(name))
+    }
+
+    /// Waits until what was kept and forgotten outlives a power cut. Stores that do not outlive a restart have nothing to wait for.
+    ///
+    /// - Throws: `LinuxError` if the disk does not take it.
+    public func settle() throws(LinuxError) {
+        guard outlivesRestart else { return }
+        if File.exists(path) { try Directory.synchronize(path) }
+        // The directory itself comes and goes with the first and last network.
+        guard let end = path.lastIndex(of: "/") else { return }
+        try Directory.synchronize(String(path[..<end]))
     }
 
     /// The machine's present start, as records note it.

@@ -79,23 +79,21 @@ struct PassedFlowsTests {
     @Test("what room costs does not grow with what a link has, whether there is some or not")
     func cost() {
         let flows = PassedFlows()
-        func time(_ numbers: Range<Int>, until: UInt64, isNoted: Bool = true) -> Duration {
-            let start = ContinuousClock.now
+        func note(_ numbers: Range<Int>, until: UInt64, isNoted: Bool = true) {
             for number in numbers {
-                let found = note(flows, number, until: until)
+                let found = self.note(flows, number, until: until)
                 if found != isNoted { Issue.record("\(number): \(found)") }
             }
-            return ContinuousClock.now - start
         }
-        _ = time(0..<1_000, until: 900)
-        let few = time(1_000..<3_000, until: 900)
-        _ = time(3_000..<PassedFlows.mostOfLink, until: 900)
-        let many = time(10_000..<12_000, until: 2_000)
-        // To look through all for each of them takes hundreds of times as long.
-        #expect(many < few * 30, "\(few) \(many)")
-        _ = time(12_000..<(10_000 + PassedFlows.mostOfLink), until: 2_000)
-        let none = time(30_000..<32_000, until: 2_000, isNoted: false)
-        #expect(none < few * 30, "\(few) \(none)")
+        note(0..<PassedFlows.mostOfLink, until: 900)
+        #expect(flows.looks == 0)
+        // All are looked through once for so many that come, not for each of them.
+        note(10_000..<12_048, until: 2_000)
+        #expect(flows.looks == 2 * PassedFlows.mostOfLink)
+        note(12_048..<(10_000 + PassedFlows.mostOfLink), until: 2_000)
+        let full = flows.looks
+        note(30_000..<32_000, until: 2_000, isNoted: false)
+        #expect(flows.looks == full + PassedFlows.mostOfLink)
     }
 
     @Test("who has less time than before makes room earlier")

@@ -45,6 +45,9 @@ struct FileTests {
         try Directory.make(path + "/a/b", mode: 0o700)
         #expect(try File.status(path + "/a").kind == .directory)
         #expect(try Directory.names(in: path) == ["a"])
+        try Directory.synchronize(path)
+        let missing = #expect(throws: LinuxError.self) { try Directory.synchronize(path + "/b") }
+        #expect(missing?.object == path + "/b")
         #expect(throws: LinuxError.self) { try Directory.make("/etc/passwd/a") }
         #expect(throws: LinuxError.self) { try Directory.make("/etc/passwd") }
     }

@@ -61,13 +61,13 @@ final class DoctorLab {
     }
 
     /// What the doctor says.
-    func examine(_ arguments: [String]) throws -> (report: DoctorReport, exitCode: Int32, duration: Duration) {
+    func examine(_ arguments: [String]) throws -> (report: DoctorReport, exitCode: Int32) {
         let words = (["egret", "doctor", endpoint, "-o", "json"] + arguments).joined(separator: " ")
         let output = try onHost("exec " + words)
         // What mends says what it has put right.
         #expect(output.standardError == "" || arguments.contains("--fix"))
         let report = try JSONDecoder().decode(DoctorReport.self, from: Data(output.standardOutput.utf8))
-        return (report, output.status, output.duration)
+        return (report, output.status)
     }
 
     /// The host, its uplink and the world.

@@ -8,7 +8,7 @@ import Testing
 @Suite("the doctor", .serialized, .requiresRoot)
 struct DoctorTests {
     @Test(
-        "a healthy way has no finding, in less than a second",
+        "a healthy way has no finding",
         arguments: [
             "", "--to 203.0.113.1", "--to 192.168.0.1", "--to 8.8.8.8 --port 80", "--to 203.0.113.1 --port 53/udp",
             "--to 2001:4860:4860::8888", "--to 2001:4860:4860::8888 --port 80", "--to fd00::1", "--to 127.0.0.1",
@@ -22,13 +22,10 @@ struct DoctorTests {
         }
         try lab.onHost("for i in {1..100}; do w ss -Hltun | grep -q :53 && break; sleep 0.05; done")
         let words = arguments.split(separator: " ").map(String.init)
-        var (report, exitCode, duration) = try lab.examine(words)
+        let (report, exitCode) = try lab.examine(words)
         #expect(report.finding == nil, "\(report)")
         #expect(report.healthy && exitCode == 0 && report.steps.count == 14)
         #expect(report.steps.allSatisfy { $0.state == "good" || $0.state == "not-needed" }, "\(report.steps)")
-        // A machine that has other work is slow now and then, and not every time.
-        for _ in 0..<4 where duration >= .seconds(1) { (report, exitCode, duration) = try lab.examine(words) }
-        #expect(duration < .seconds(1))
         #expect(try lab.onHost("nft list tables; n nft list tables").standardOutput == "table inet lab\n")
     }
 
@@ -56,7 +53,7 @@ struct DoctorTests {
         let command = "egret network create br0 --adopt --subnet 192.168.0.0/16 --subnet fd00::/64"
         #expect(mended.report.repairs == [command])
         try lab.onHost("iptables -P FORWARD DROP")
-        let (report, exitCode, _) = try lab.examine(["--fix"])
+        let (report, exitCode) = try lab.examine(["--fix"])
         #expect(exitCode == 1 && report.repairs == [] && report.finding?.step == "rules")
         #expect(try lab.onHost("iptables -S FORWARD").standardOutput == "-P FORWARD DROP\n")
     }
@@ -113,7 +110,7 @@ struct DoctorTests {
         let lab = try DoctorLab()
         let broken = try lab.onHost(fault.script)
         try #require(broken.succeeded, "\(broken.standardError)")
-        var (report, exitCode, _) = try lab.examine(fault.arguments)
+        var (report, exitCode) = try lab.examine(fault.arguments)
         let finding = try #require(report.finding, "\(report)")
         #expect(exitCode == 1 && !report.healthy)
         #expect(finding.step == fault.step, "\(report)")

@@ -49,7 +49,7 @@ struct NetworkDoctorTests {
     func healthyNetwork(_ place: Int) throws {
         let (name, script, arguments) = NetworkDoctorTests.healthy[place]
         let lab = try DoctorLab(.script(script))
-        let (report, exitCode, _) = try lab.examine(arguments.split(separator: " ").map(String.init))
+        let (report, exitCode) = try lab.examine(arguments.split(separator: " ").map(String.init))
         #expect(report.finding == nil && exitCode == 0, "\(name): \(report)")
         #expect(report.steps.allSatisfy { $0.state == "good" || $0.state == "not-needed" }, "\(name): \(report.steps)")
         let restored = try lab.onHost("egret network restore")
@@ -84,7 +84,7 @@ struct NetworkDoctorTests {
     func adoptedGone() throws {
         let lab = try DoctorLab(.script(NetworkDoctorTests.adopted))
         try lab.onHost("ip link del br0")
-        let (report, exitCode, _) = try lab.examine(["--fix"])
+        let (report, exitCode) = try lab.examine(["--fix"])
         #expect(exitCode == 1 && report.finding?.seen == "the bridge br0 is gone", "\(report)")
         #expect(report.finding?.commands == [] && report.repairs == [])
         try lab.onHost(
@@ -98,7 +98,7 @@ struct NetworkDoctorTests {
     @Test("what leaves an isolated network is refused by intention: --fix adds no route", arguments: [bridge, routed])
     func isolated(_ script: String) throws {
         let lab = try DoctorLab(.script(script.isolated))
-        let (report, exitCode, _) = try lab.examine(["--to", "8.8.8.8", "--fix"])
+        let (report, exitCode) = try lab.examine(["--to", "8.8.8.8", "--fix"])
         #expect(exitCode == 1 && report.repairs == [], "\(report)")
         #expect(report.finding?.seen == "br0 is isolated, and 8.8.8.8 is outside", "\(report)")
         #expect(report.finding?.fixable == false && report.finding?.commands == [])
@@ -257,10 +257,10 @@ struct NetworkDoctorTests {
             let broken = try lab.onHost(fault.script)
             try #require(broken.succeeded, "\(broken.standardError)")
             if isFixed {
-                let (report, exitCode, _) = try lab.examine(fault.arguments + ["--fix"])
+                let (report, exitCode) = try lab.examine(fault.arguments + ["--fix"])
                 #expect(report.finding == nil && exitCode == 0 && !report.repairs.isEmpty, "\(report)")
             } else {
-                var (report, exitCode, _) = try lab.examine(fault.arguments)
+                var (report, exitCode) = try lab.examine(fault.arguments)
                 let finding = try #require(report.finding, "\(report)")
                 #expect(exitCode == 1 && finding.fixable)
                 #expect(finding.step == fault.step, "\(report)")

@@ -124,7 +124,6 @@ struct VirtualMachineTests {
 
     /// The tests that go in the virtual machine, as filters.
     private static let parts = [
-        "DebianKernelTests", "FairQueueKernelTests",
-        "KernelTests.BypassTests/(protocols|extensionHeaders)",
+        "DebianKernelTests", "FairQueueKernelTests", "NamedLimitTests", "LinkLookupTests",
     ]
 }

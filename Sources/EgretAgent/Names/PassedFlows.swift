@@ -42,6 +42,8 @@ final class PassedFlows: Sendable {
         var fullUntil: UInt64 = 0
         /// When what is old is looked for next, in milliseconds.
         var nextAgeing: UInt64 = 0
+        /// How many flows were looked at to make room.
+        var looks = 0
     }
 
     /// How many old ones are looked for at a time: a link's flows are looked through once for so many that come.
@@ -92,6 +94,9 @@ final class PassedFlows: Sendable {
 
     /// The flows of a link.
     func flows(of link: String) -> [Flow: Entry] { state.withLock { $0.links[link]?.flows ?? [:] } }
+
+    /// How many flows were looked at so far, to make room for others.
+    var looks: Int { state.withLock { $0.looks } }
 
     /// Forgets a flow.
     func forget(_ flow: Flow, of link: String) { state.withLock { $0.remove(flow, of: link) } }
@@ -154,7 +159,7 @@ extension PassedFlows.State {
     fileprivate mutating func makeRoom(in name: String, _ now: UInt64) -> Bool {
         // Taken out, so that nothing of it is copied.
         guard var link = links.removeValue(forKey: name) else { return false }
-        let hasMade = link.makeRoom(now)
+        let hasMade = link.makeRoom(now, &looks)
         if hasMade { count -= 1 }
         if !link.flows.isEmpty { links[name] = link }
         return hasMade
@@ -162,9 +167,10 @@ extension PassedFlows.State {
 }
 
 extension PassedFlows.Link {
-    fileprivate mutating func makeRoom(_ now: UInt64) -> Bool {
+    fileprivate mutating func makeRoom(_ now: UInt64, _ looks: inout Int) -> Bool {
         if forgetOldest() { return true }
         if now < fullUntil { return false }
+        looks += flows.count
         var until = UInt64.max
         for (flow, entry) in flows {
             until = min(until, entry.until)

@@ -293,7 +293,9 @@ public enum ContainerNetworks {
     ) throws(Failure) -> Answer {
         do {
             var answer: Answer?
-            try NetworkHost.change(agent: network.socketPath.map { AgentAddress(chosen: $0) }) { host in
+            // A power cut ends containers too, whose runtime then begins anew.
+            let agent = network.socketPath.map { AgentAddress(chosen: $0) }
+            try NetworkHost.change(agent: agent, isLasting: false) { host in
                 answer = try body(host)
             }
             guard let answer else { throw NetworkProblem("nothing was done") }

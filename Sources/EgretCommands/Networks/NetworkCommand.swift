@@ -55,10 +55,11 @@ extension NetworkHost {
     /// - Parameters:
     ///   - isThorough: Whether rules are read also where the kernel says that none has changed since.
     ///   - agent: Where the agent listens; `nil` for where the environment says.
+    ///   - isLasting: Whether it is to outlive a power cut right after this, which takes a few milliseconds.
     ///   - body: What is done.
     /// - Throws: What the body throws, or an error that says why networks cannot be changed.
     static func change(
-        isThorough: Bool = false, agent: AgentAddress? = nil, _ body: (NetworkHost) throws -> Void
+        isThorough: Bool = false, agent: AgentAddress? = nil, isLasting: Bool = true, _ body: (NetworkHost) throws -> Void
     ) throws {
         let host = try NetworkHost()
         if let agent { host.agent = agent }
@@ -72,6 +73,7 @@ extension NetworkHost {
             throw error
         }
         try host.close()
+        if isLasting { try host.store.settle() }
         if !host.networks.isEmpty { host.tellOfEndpoints() }
         try host.noteRules()
     }
