@@ -59,7 +59,8 @@ extension NetworkHost {
     ///   - body: What is done.
     /// - Throws: What the body throws, or an error that says why networks cannot be changed.
     static func change(
-        isThorough: Bool = false, agent: AgentAddress? = nil, isLasting: Bool = true, _ body: (NetworkHost) throws -> Void
+        isThorough: Bool = false, agent: AgentAddress? = nil, isLasting: Bool = true,
+        _ body: (NetworkHost) throws -> Void
     ) throws {
         let host = try NetworkHost()
         if let agent { host.agent = agent }
