@@ -14,8 +14,10 @@ enum CommandObject: Hashable, Sendable {
         let object: CommandObject? =
             switch (word(0), word(1)) {
             case ("ip", "-n"): word(2).map { .namespace($0) }
-            case ("ip", "netns"): word(2) == "exec" ? word(3).map { .namespace($0) } : nil
-            case ("nsenter", let option?) where option.hasPrefix("--net="): .namespace(String(option.dropFirst(6)))
+            case ("ip", "netns") where word(2) == "exec" && CommandObject.isOfLinks(word(4)):
+                word(3).map { .namespace($0) }
+            case ("nsenter", let option?) where option.hasPrefix("--net=") && CommandObject.isOfLinks(word(2)):
+                .namespace(String(option.dropFirst(6)))
             case ("sysctl", "-w"): word(2).flatMap(CommandObject.switched).map { .interface($0) }
             case ("ip", "link"): CommandObject.linkSet(words).map { .interface($0) }
             case ("ip", _), ("bridge", _): CommandObject.device(words).map { .interface($0) }
@@ -23,6 +25,11 @@ enum CommandObject: Hashable, Sendable {
             }
         guard let object else { return nil }
         self = object
+    }
+
+    /// Whether a program changes links, addresses, routes and their switches: Egret has no rules in namespaces.
+    private static func isOfLinks(_ program: String?) -> Bool {
+        ["ip", "bridge", "sysctl"].contains(program)
     }
 
     /// `ip link set X …`, or `ip link set dev X …`.

@@ -34,6 +34,8 @@ struct CommandObjectTests {
             "ip -6 route del unicast default", "ip -n ns1 link set egn0 up", "ip netns exec other ip link set egn0 up",
             "nsenter --net=/proc/8/ns/net ip link set egn0 up", "nft add table ip other", "ip netns del ns0",
             "nft delete rule inet other set handle 7", "ip link del br0", "ip", "ip link set", "sysctl -w", "",
+            "ip netns exec ns0 nft insert rule ip filter input accept", "nsenter --net=/proc/7/ns/net iptables -F",
+            "ip netns exec ns0", "nsenter --net=/proc/7/ns/net",
         ])
     func others(command: String) { #expect(!isOwn(command)) }
 
