@@ -8,11 +8,17 @@ public struct InterfaceName: Hashable, Comparable, Sendable, CustomStringConvert
     /// The name.
     public let rawValue: String
 
-    /// Creates a name, or `nil` if the kernel would refuse it.
+    /// Names that the kernel has for all links together: of files, and of their switches (`dev_valid_name` in `net/core/dev.c`,
+    /// `sysctl_dev_name_is_allowed` in `net/ipv4/devinet.c`).
+    private static let reserved: Set<String> = [".", "..", "all", "default"]
+    /// What ends a name or divides it for the kernel, and the sign for which it puts a number.
+    private static let forbidden = Set("/:%\u{7f}".utf8)
+
+    /// Creates a name, or `nil` if the kernel would refuse it, or make another one of it.
     public init?(_ text: some StringProtocol) {
         let bytes = text.utf8
-        guard (1...15).contains(bytes.count), text != ".", text != "..",
-            bytes.allSatisfy({ $0 > 0x20 && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") && $0 != 0x7f })
+        guard (1...15).contains(bytes.count), !InterfaceName.reserved.contains(String(text)),
+            bytes.allSatisfy({ $0 > 0x20 && !InterfaceName.forbidden.contains($0) })
         else { return nil }
         rawValue = String(text)
     }

@@ -145,7 +145,7 @@ struct PrefixTests {
     func interfaces() {
         #expect(InterfaceName("eth0") != nil)
         #expect(InterfaceName("123456789012345") != nil)
-        for text in ["", "1234567890123456", ".", "..", "a/b", "a b", "a:1", "a\n"] {
+        for text in ["", "1234567890123456", ".", "..", "a/b", "a b", "a:1", "a\n", "all", "default", "eth%d", "a%"] {
             #expect(InterfaceName(text) == nil)
         }
     }
