@@ -11,6 +11,7 @@ extension Observation {
         switch route {
         case .refused(let errno):
             if let refusing = endpoint.refusingRoute(to: probe.destination) { return .bad(refusal(refusing)) }
+            if errno == .accessDenied || errno == .invalid { return .bad(refusalByRule(errno)) }
             return .bad(
                 Finding(
                     .route, "no route to \(probe.destination) (\(errno.name))",
@@ -37,6 +38,15 @@ extension Observation {
             .route, "a route refuses: \(route.kind.words) \(destination)",
             "Somebody has said that nothing is to go there.",
             commands: [endpoint.place.wrap(route.deletion(in: family))])
+    }
+
+    /// No route refuses, and yet the kernel does as for one that is prohibited, or a blackhole.
+    private func refusalByRule(_ errno: Errno) -> Finding {
+        let word = errno == .accessDenied ? "prohibit" : "blackhole"
+        let list = inside("ip", "rule", "list").joined(separator: " ")
+        return Finding(
+            .route, "a rule refuses what goes to \(probe.destination): \(word) (\(errno.name))",
+            "No route is looked for (ip-rule(8)). \(list) shows the rules; ip rule del takes one away.")
     }
 
     private func isOutside(_ gateway: IPAddress) -> Bool {

@@ -66,6 +66,12 @@ struct DoctorFault: CustomTestStringConvertible, Sendable {
         .init("route blackhole", "route", "blackhole 8.8.8.0/24", "n ip route add blackhole 8.8.8.0/24"),
         .init("route prohibit", "route", "prohibit 8.8.8.8", "n ip route add prohibit 8.8.8.8"),
         .init(
+            "rule prohibits", "route", "a rule refuses what goes to 8.8.8.8: prohibit",
+            "n ip rule add to 8.8.8.8 prohibit", isMended: false),
+        .init(
+            "rule is a blackhole", "route", "a rule refuses what goes to 8.8.8.8: blackhole",
+            "n ip rule add to 8.8.8.8 blackhole", isMended: false),
+        .init(
             "gateway outside the network", "route", "172.16.0.1",
             "n ip route replace default via 172.16.0.1 dev eth0 onlink"),
         .init(
