@@ -36,6 +36,8 @@ struct ObstacleText {
         case "firewalld":
             ["", "--permanent "].map { "firewall-cmd \($0)--zone=trusted --add-interface=\(interface)" }
         case "docker": [tables(obstacles, isInput ? "INPUT" : "DOCKER-USER")]
+        // Docker drops what is not its own only where it had to switch forwarding on itself.
+        case "docker (nftables)": ["dockerd --ip-forward-no-drop"]
         default: owner.hasPrefix("nft table ") ? native(obstacles) : [tables(obstacles, "FORWARD")]
         }
     }

@@ -20,7 +20,7 @@ public struct ForeignObstacle: Hashable, Sendable {
     public var table: Table
     /// The chain.
     public var chain: String
-    /// Who seems to have made it: `docker`, `ufw`, `firewalld`, `podman (netavark)`, `podman (cni)`, `libvirt`,
+    /// Who seems to have made it: `docker`, `docker (nftables)`, `ufw`, `firewalld`, `podman (netavark)`, `podman (cni)`, `libvirt`,
     /// `kubernetes`, `iptables`, or `nft table` and its name. Guessed from names: nobody signs rules.
     public var owner: String
     /// How packets end there.
@@ -122,7 +122,10 @@ struct ForeignChains {
     /// ufw before Docker: where both are, the policy is ufw's.
     func owner(of base: ChainRecord) -> String {
         let owners = names.compactMap(NatOwner.owner(ofChain:))
-        return NatOwner.owner(of: base.table)
+        let tableOwner = NatOwner.owner(of: base.table)
+        // Docker's own tables have no place for others' rules, as its DOCKER-USER in those of iptables is.
+        if tableOwner == "docker" { return "docker (nftables)" }
+        return tableOwner
             ?? ["ufw", "docker", "kubernetes"].first { owners.contains($0) } ?? owners.first ?? "iptables"
     }
 }

@@ -52,6 +52,10 @@ struct ObstacleTests {
             testDescription: "a last word", rules: chain("firewalld", "accept", "iifname \"lo\" accept; reject"),
             ends: ["firewalld rule"]),
         Case(
+            testDescription: "Docker's own tables of nftables",
+            rules: chain("docker-bridges", "drop", "ct state established,related accept", family: "ip"),
+            ends: ["docker (nftables) policy"]),
+        Case(
             testDescription: "a chain that others lead to",
             rules: "add table ip filter; add chain ip filter DOCKER-USER; "
                 + "add rule ip filter DOCKER-USER iifname \"br0\" counter drop\n"

@@ -50,9 +50,13 @@ extension NetworkHost {
             if try rules.put(program) { isChanged = true }
         }
         if !isAnywhere {
+            let isNative = try !host.dataplane.chains(in: Table(family: .ip, name: "docker-bridges")).isEmpty
             throw NetworkProblem(
                 "there is no chain DOCKER-USER",
-                advice: "start Docker first: it makes the chain, and keeps what is in it")
+                advice: isNative
+                    ? "Docker has rules of nftables here, with no place for others'; it drops nothing that is not its own "
+                        + "if net.ipv4.ip_forward is on before it starts, or with dockerd --ip-forward-no-drop"
+                    : "start Docker first: it makes the chain, and keeps what is in it")
         }
         return isChanged
     }
