@@ -25,7 +25,13 @@ struct EngineDocumentTests {
                 nil
             ),
             (#"{"Type":"network","Action":"create","Actor":{"ID":"n1","Attributes":{"name":"shop"}}}"#, nil, nil),
-            // Podman 4 and 5, where the container is.
+            // Podman 4, where the container is, and no network.
+            (
+                #"{"status":"connect","id":"c1","Type":"network","Action":"connect","Actor":{"ID":"c1","Attributes":"#
+                    + #"{"containerExitCode":"0","image":"","name":"web","podId":""}},"scope":"local","time":1795443042}"#,
+                "c1", nil
+            ),
+            // Podman 5.
             (
                 #"{"status":"connect","id":"c1","Type":"network","Action":"connect","Actor":{"ID":"c1","Attributes":"#
                     + #"{"image":"","name":"one","network":"later","podId":""}},"scope":"local"}"#,

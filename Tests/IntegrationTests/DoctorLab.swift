@@ -112,6 +112,7 @@ final class DoctorLab {
         n address add 192.168.0.2/16 dev eth0
         n address add fd00::2/64 dev eth0 nodad
         n link set eth0 up
+        for i in {1..200}; do bridge -n $H link show dev veth0 | grep -q 'state forwarding' && break; sleep 0.05; done
         n route add default via 192.168.0.1
         n route add default via fd00::1
         ip netns exec $H bash -ec '

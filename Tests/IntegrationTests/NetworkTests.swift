@@ -590,6 +590,7 @@ struct NetworkTests {
             """
             egret network create br0 --subnet 10.9.0.0/24 --subnet fd00:9::/64
             egret network connect br0 a --create
+            # The kernel takes the IPv6 addresses of a link that is set down.
             rename() { ip link set br0 down; ip link set br0 name lan0; ip link set lan0 up; }
             rename; egret network connect br0 b --create 2>&1
             ip link show lan0 2>&1 | grep -o 'does not exist'
@@ -607,6 +608,7 @@ struct NetworkTests {
             prints: """
                 a has 10.9.0.2 and fd00:9::2
                 egret: put right: the bridge br0 was called lan0
+                egret: put right: br0 has lost fd00:9::1/64
                 b has 10.9.0.3 and fd00:9::3
                 does not exist
                 fd00:9::1/64
@@ -616,8 +618,10 @@ struct NetworkTests {
                 egret: the interface br0 is another one than Egret made
                        rename or remove it; the network's bridge then comes back
                 egret: put right: the bridge br0 was called lan0
+                egret: put right: br0 has lost fd00:9::1/64
                 hello from web1 to 192.0.2.2
                 egret: put right: the bridge br0 was called lan0
+                egret: put right: br0 has lost fd00:9::1/64
                 0
                 """)
     }

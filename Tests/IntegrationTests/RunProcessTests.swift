@@ -137,7 +137,9 @@ struct RunProcessTests {
                 rm $f
                 setsid -w egret run --report none -- sh -c ': </dev/tty' 2>/dev/null; echo $?
                 timeout 0.3 egret run --report none -- sleep 10; echo $?
-                timeout -s KILL 0.3 egret run --report none -- sleep 10; echo $?
+                f=$(mktemp); egret run --report none -- sh -c "echo up >$f; sleep 10" &
+                until [ -s $f ]; do sleep 0.02; done
+                kill -KILL $!; wait $!; echo $?; rm $f
                 """,
                 in: internet,
                 prints: "1\n4\n2\n124\n137")

@@ -234,11 +234,11 @@ struct EngineEvent: Decodable, Sendable {
     }
 
     /// The container that it is about. Of a network's events Docker says which network it is and names the container beside
-    /// it, Podman the other way round.
+    /// it; Podman says which container it is, and names the network since release 5.
     var container: String? {
         switch kind {
         case "container": subject.identifier
-        case "network": attributes["container"] ?? attributes["network"].map { _ in subject.identifier }
+        case "network": attributes["container"] ?? (isAboutLink ? subject.identifier : nil)
         default: nil
         }
     }
@@ -248,6 +248,8 @@ struct EngineEvent: Decodable, Sendable {
     var awaitedNetwork: String? {
         kind == "network" && action == "connect" && attributes["container"] != nil ? subject.identifier : nil
     }
+
+    private var isAboutLink: Bool { action == "connect" || action == "disconnect" }
 
     private var attributes: [String: String] { subject.attributes ?? [:] }
 }
