@@ -93,8 +93,8 @@ struct OthersTests {
             # As Docker 29 has them with its back end of nftables, where it had to switch forwarding on.
             nft add table ip docker-bridges
             nft 'add chain ip docker-bridges filter-FORWARD { type filter hook forward priority 0; policy drop; }'
-            egret network create br1 --subnet 10.6.0.0/24 --allow-through docker 2>&1 | tail -1 | cut -c1-60
-            egret network create br1 --subnet 10.6.0.0/24 2>&1 | warnings | grep nftables; egret network rm br1; nft delete table ip docker-bridges
+            egret network create br1 --subnet 10.6.0.0/24 --allow-through docker 2>&1 | grep -o 'Docker has rules.*others'
+            egret network create br1 --subnet 10.6.0.0/24 2>&1 | grep -o 'docker (nftables) drops.*'; egret network rm br1; nft delete table ip docker-bridges
             egret network create br1 --subnet 10.6.0.0/24 --allow-through firewalld 2>&1 | head -1
             egret network ls | tail -n +2
             finish; nft flush ruleset
