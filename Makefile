@@ -42,10 +42,15 @@ engines: dependencies ## make the root file system of newer container engines th
 kernel: dependencies ## fetch Debian's kernel for the virtual machine of tests, once (root)
 	@scripts/vm --fetch
 
-test: engines kernel ## run all tests; those of the kernel need root
+# What tests begin; without root they begin none of it.
+.PHONY: parts
+parts: dependencies
+	@[ "$$(id -u)" -ne 0 ] || { scripts/newer-engines && scripts/vm --fetch; }
+
+test: parts ## run all tests; those of the kernel need root
 	scripts/test $(TESTFLAGS)
 
-test-kernel: engines kernel ## run the tests against the real kernel only (root)
+test-kernel: parts ## run the tests against the real kernel only (root)
 	scripts/test --filter 'KernelTests|IntegrationTests' $(TESTFLAGS)
 
 fuzz: ## read what libFuzzer makes up: the parsers of what comes over the network, half a minute each
