@@ -225,7 +225,7 @@ struct RunCleanupTests {
                 print(right)
                 END
                 rm -r $d
-                """.replacing("                ", with: ""), timeout: .seconds(110))
+                """.replacing("                ", with: ""), timeout: .seconds(300))
             #expect(output.standardOutput == "200\n200\n200\n", "\(output.standardError)")
             #expect(internet.log(of: .attacker).isEmpty)
             let remains = try internet.remains()
