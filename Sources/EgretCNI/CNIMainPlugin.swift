@@ -215,8 +215,10 @@ struct CNIMainPlugin {
         switch valid {
         case .array(let list): items = list
         case .null: items = []
-        default:
-            throw CNIError(.invalidConfiguration, "there is no cni.dev/valid-attachments, which is to be a list")
+        // A runtime that has just disconnected all it knew of (libcni without arguments, as cnitool asks) leaves the
+        // list out. That says of nobody that it is gone.
+        case nil: return
+        default: throw CNIError(.invalidConfiguration, "cni.dev/valid-attachments is to be a list")
         }
         let known = try items.map { item throws(CNIError) in
             guard let container = item["containerID"]?.text, let interface = item["ifname"]?.text else {

@@ -134,8 +134,10 @@ public struct CNIPlugin {
         } catch let error as CNIError {
             throw error
         } catch let error as APIError {
+            let details = (error.diagnostics ?? []) + [error.advice].compactMap(\.self)
             throw CNIError(
-                error.code == "conflict" ? .tryAgainLater : .notEnforced, error.message, details: error.advice)
+                error.code == "conflict" ? .tryAgainLater : .notEnforced, error.message,
+                details: details.isEmpty ? nil : details.joined(separator: "\n"))
         } catch let error as AgentClientError {
             throw CNIError(code, error.message, details: error.advice)
         } catch {

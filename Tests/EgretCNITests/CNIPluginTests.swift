@@ -197,6 +197,11 @@ struct CNIPluginTests {
         #expect(code { _ = try plugin("CHECK").run(agent) } == 11)
         agent.failure = APIError("notFound", "there is no such namespace")
         #expect(code { _ = try plugin("ADD").run(agent) } == 100)
+        agent.failure = APIError(
+            "invalid", "there is a mistake", advice: "correct it", diagnostics: ["job.yaml:1:1: error", "    x"])
+        #expect(throws: CNIError(.notEnforced, "there is a mistake", details: "job.yaml:1:1: error\n    x\ncorrect it")) {
+            try plugin("ADD").run(agent)
+        }
         agent.failure = nil
         agent.reason = "the kernel refuses"
         for (command, number) in [("ADD", 100), ("CHECK", 100), ("STATUS", 50)] {
@@ -240,7 +245,7 @@ struct CNIPluginTests {
             ("ADD", #"{"cniVersion":"1.0.0","prevResult":{},"subnets":["10.1.0.0/24"]}"#, [:], 7),
             ("ADD", #"{"cniVersion":"1.0.0","subnets":["10.1.0.0"]}"#, [:], 7),
             ("CHECK", #"{"cniVersion":"1.0.0","subnets":["10.1.0.0/24"]}"#, [:], 7),
-            ("GC", #"{"cniVersion":"1.1.0","subnets":["10.1.0.0/24"]}"#, [:], 7),
+            ("GC", #"{"cniVersion":"1.1.0","subnets":["10.1.0.0/24"],"cni.dev/valid-attachments":{}}"#, [:], 7),
             ("ADD", #"{"cniVersion":"1.0.0","prevResult":{},"args":{"cni":{"labels":[{"key":"app"}]}}}"#, [:], 7),
         ] as [(String, String, [String: String], Int)])
     func mistakes(_ command: String, _ configuration: String, _ changes: [String: String], _ number: Int) throws {

@@ -206,7 +206,9 @@ struct CNITests {
             "subnets": ["10.22.0.0/24"], "runtimeConfig": { "portMappings": [{ "hostPort": 80 }] }
             "subnets": ["10.22.0.0/24"], "args": { "cni": { "labels": [{ "key": "a b", "value": "" }] } }
             X
-            pods '"subnets": ["10.22.0.0/24"]'; cni ADD pods a none; cni GC pods - -; rows
+            pods '"subnets": ["10.22.0.0/24"]'; cni ADD pods a none
+            cni ADD pods a a > added; cni GC pods - - '{"cni.dev/valid-attachments":{}}'; cni GC pods - -; rows
+            cni DEL pods a a; rows
             sed -i 's/1.1.0/1.0.0/' net.d/pods.json; cni GC pods - -; cni STATUS pods - -
             sed -i 's/1.0.0/0.3.1/' net.d/pods.json; cni CHECK pods a a
             ip netns del a; gone; finish
@@ -246,7 +248,8 @@ struct CNITests {
                 egret-cni: 7 portMappings: hostPort 80 has no containerPort
                 egret-cni: 7 “a b=” is no label
                 egret-cni: 101 /run/netns/none is no network namespace: cannot open /run/netns/none: ENOENT (No such file or directory)
-                egret-cni: 7 there is no cni.dev/valid-attachments, which is to be a list
+                egret-cni: 7 cni.dev/valid-attachments is to be a list
+                1
                 0
                 egret-cni: 1 version 1.0.0 has no GC, which came with 1.1.0
                 egret-cni: 1 version 1.0.0 has no STATUS, which came with 1.1.0

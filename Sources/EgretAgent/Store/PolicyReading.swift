@@ -200,7 +200,7 @@ struct PolicyReading: Sendable {
         guard errors.isEmpty else {
             throw APIError(
                 "invalid", errors.count == 1 ? "there is a mistake" : "there are \(errors.count) mistakes",
-                advice: "correct them and apply again; nothing was changed",
+                advice: "correct \(errors.count == 1 ? "it" : "them") and apply again; nothing was changed",
                 diagnostics: DiagnosticFormatter.format(diagnostics, withSourceFrom: sources))
         }
         warnings = DiagnosticFormatter.format(diagnostics, withSourceFrom: sources)
