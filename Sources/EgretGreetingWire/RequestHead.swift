@@ -105,6 +105,7 @@ struct RequestFields {
     var length: Int?
     var isChunked = false
     var upgrade = SpokenNameReader.Upgrade.none
+    private var awaitsContinue = false
 
     mutating func take(_ line: ArraySlice<UInt8>) throws(GreetingFailure) {
         let (name, value) = try RequestFields.field(line)
@@ -130,7 +131,24 @@ struct RequestFields {
             case "websocket": upgrade = .webSocket
             default: throw GreetingFailure(.tunnel)
             }
+        case "connection":
+            guard RequestFields.leavesFraming(value) else { throw GreetingFailure(.malformed) }
+        case "expect":
+            // A server that knows no other expectation may answer before the body, and take that for a request.
+            guard !awaitsContinue, value.map(\.asciiLowercase).elementsEqual("100-continue".utf8) else {
+                throw GreetingFailure(.malformed)
+            }
+            awaitsContinue = true
         default: break
+        }
+    }
+
+    /// Whether options of the connection leave the name and the body's length where they are: a server that hands the request
+    /// on removes the fields that are listed there (RFC 9110, section 7.6.1), and the next would find other ones.
+    private static func leavesFraming(_ options: ArraySlice<UInt8>) -> Bool {
+        options.split(separator: UInt8(ascii: ",")).allSatisfy { option in
+            let name = String(decoding: trimmed(option).map(\.asciiLowercase), as: UTF8.self)
+            return !["host", "content-length", "transfer-encoding"].contains(name)
         }
     }
 

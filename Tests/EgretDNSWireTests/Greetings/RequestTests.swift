@@ -80,6 +80,12 @@ struct RequestTests {
             ("GET / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", .malformed),
             ("GET / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", .malformed),
             ("GET / HTTP/1.0\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close, Host\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nConnection:content-length\t,x\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: x\r\nConnection: transfer-encoding\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nExpect: y 100-continue\r\nContent-Length: 1\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nExpect:\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nExpect: 100-continue\r\n\r\n", .malformed),
             ("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test\r\n\r\n", .tunnel),
             ("GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: h2c, websocket\r\n\r\n", .tunnel),
             ("GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: h 2c\r\n\r\n", .tunnel),
@@ -114,6 +120,13 @@ struct RequestTests {
                 == .malformed)
         #expect(
             session("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n").absence == .malformed)
+    }
+
+    @Test("usual options of the connection, and who waits to be told to go on, are none of that")
+    func options() {
+        let head = "POST / HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive, TE\r\nTE: trailers\r\n"
+        let text = head + "Connection: hosts\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\nx"
+        #expect(session(text).spoken == ["a.test"] && session(text).passed == Array(text.utf8))
     }
 
     @Test(
