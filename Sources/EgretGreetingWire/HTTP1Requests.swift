@@ -124,6 +124,7 @@ struct HTTP1Requests: Sendable {
     {
         guard let line = try HTTP1Requests.line(bytes) else { return .needsMore }
         guard limit > 0 else { throw GreetingFailure(.tooLong) }
+        if !line.isEmpty { try RequestFields.checkTrailer(line) }
         state = line.isEmpty ? .head(scanned: 0) : .trailer(lineLimit: limit - 1)
         return .pass(line.count + 2)
     }

@@ -105,15 +105,11 @@ struct RequestFields {
     var length: Int?
     var isChunked = false
     var upgrade = SpokenNameReader.Upgrade.none
+    private var awaitsContinue = false
 
     mutating func take(_ line: ArraySlice<UInt8>) throws(GreetingFailure) {
-        guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex,
-            line[..<colon].allSatisfy(RequestHead.isToken)
-        else { throw GreetingFailure(.malformed) }
-        let value = RequestFields.trimmed(line[(colon + 1)...])
-        // No control characters (RFC 9110, section 5.5).
-        guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 9 }) else { throw GreetingFailure(.malformed) }
-        switch String(decoding: line[..<colon].map(\.asciiLowercase), as: UTF8.self) {
+        let (name, value) = try RequestFields.field(line)
+        switch name {
         case "host":
             guard host == nil else { throw GreetingFailure(.severalNames) }
             host = try WrittenHost.readAuthority(value).get()
@@ -135,8 +131,48 @@ struct RequestFields {
             case "websocket": upgrade = .webSocket
             default: throw GreetingFailure(.tunnel)
             }
+        case "connection":
+            guard RequestFields.leavesFraming(value) else { throw GreetingFailure(.malformed) }
+        case "expect":
+            // A server that knows no other expectation may answer before the body, and take that for a request.
+            guard !awaitsContinue, value.map(\.asciiLowercase).elementsEqual("100-continue".utf8) else {
+                throw GreetingFailure(.malformed)
+            }
+            awaitsContinue = true
         default: break
         }
+    }
+
+    /// Whether options of the connection leave the name and the body's length where they are: a server that hands the request
+    /// on removes the fields that are listed there (RFC 9110, section 7.6.1), and the next would find other ones.
+    private static func leavesFraming(_ options: ArraySlice<UInt8>) -> Bool {
+        options.split(separator: UInt8(ascii: ",")).allSatisfy { option in
+            let name = String(decoding: trimmed(option).map(\.asciiLowercase), as: UTF8.self)
+            return !["host", "content-length", "transfer-encoding"].contains(name)
+        }
+    }
+
+    /// Reads a field behind the last chunk, which may say nothing that a head says here: servers that take these fields for
+    /// some of the head's would go by another name, or another length (RFC 9110, section 6.5.1).
+    static func checkTrailer(_ line: ArraySlice<UInt8>) throws(GreetingFailure) {
+        let name = try field(line).name
+        guard !decisive.contains(name) else { throw GreetingFailure(.malformed) }
+    }
+
+    /// The fields by which servers find the name, the body's end, and what is spoken behind it.
+    private static let decisive = ["host", "content-length", "transfer-encoding", "connection", "upgrade"]
+
+    /// A field's name in small letters, and its value.
+    private static func field(_ line: ArraySlice<UInt8>) throws(GreetingFailure)
+        -> (name: String, value: ArraySlice<UInt8>)
+    {
+        guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex,
+            line[..<colon].allSatisfy(RequestHead.isToken)
+        else { throw GreetingFailure(.malformed) }
+        let value = trimmed(line[(colon + 1)...])
+        // No control characters (RFC 9110, section 5.5).
+        guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 9 }) else { throw GreetingFailure(.malformed) }
+        return (String(decoding: line[..<colon].map(\.asciiLowercase), as: UTF8.self), value)
     }
 
     private static func trimmed(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8> {

@@ -80,6 +80,12 @@ struct RequestTests {
             ("GET / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", .malformed),
             ("GET / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", .malformed),
             ("GET / HTTP/1.0\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close, Host\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nConnection:content-length\t,x\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: x\r\nConnection: transfer-encoding\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nExpect: y 100-continue\r\nContent-Length: 1\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nExpect:\r\n\r\n", .malformed),
+            ("GET / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nExpect: 100-continue\r\n\r\n", .malformed),
             ("CONNECT a.test:443 HTTP/1.1\r\nHost: a.test\r\n\r\n", .tunnel),
             ("GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: h2c, websocket\r\n\r\n", .tunnel),
             ("GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: h 2c\r\n\r\n", .tunnel),
@@ -114,6 +120,27 @@ struct RequestTests {
                 == .malformed)
         #expect(
             session("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n").absence == .malformed)
+    }
+
+    @Test("usual options of the connection, and who waits to be told to go on, are none of that")
+    func options() {
+        let head = "POST / HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive, TE\r\nTE: trailers\r\n"
+        let text = head + "Connection: hosts\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\nx"
+        #expect(session(text).spoken == ["a.test"] && session(text).passed == Array(text.utf8))
+    }
+
+    @Test(
+        "what comes behind the last chunk says no other name and no length, and is made of fields",
+        arguments: [
+            "Host: b.test", "hOST:b.test", "Content-Length: 50", "Transfer-Encoding: chunked", "Connection: Upgrade",
+            "Upgrade: websocket", "GET / HTTP/1.1", "Host : b.test", " Host: b.test", ": b.test", "X: a\u{1}b",
+        ])
+    func trailers(line: String) {
+        let post = "POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX: y\r\n"
+        for pieces in [1, .max] {
+            let session = session(post + line + "\r\n\r\n", pieces: pieces)
+            #expect(session.absence == .malformed && session.passed == Array(post.utf8))
+        }
     }
 
     @Test("an upgrade waits for the server: WebSocket passes unread, HTTP/2 is read, and a refusal changes nothing")
