@@ -64,6 +64,7 @@ public final class Doctor {
             family == .ipv4
                 ? names.flatMap { ["net/ipv4/conf/\($0)/forwarding", "net/ipv4/conf/\($0)/rp_filter"] }
                 : names.flatMap { ["net/ipv6/conf/\($0)/forwarding", "net/ipv6/conf/\($0)/force_forwarding"] })
+            .merging(try host.switches([family.bridgeSwitch])) { $1 }
         outside.legacyTables = try host.legacyTables(family)
         let route = try endpoint.answer(RouteQuery(to: probe.destination))
         var observation = Observation(probe, endpoint: inside, host: outside, route: route)

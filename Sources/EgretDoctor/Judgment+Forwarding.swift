@@ -120,12 +120,30 @@ extension Observation {
         guard let left = outward.at(.postrouting, isLast: true) else {
             if hostEnd == nil { return .unknown(hostRouteWords) }
             return .bad(
-                Finding(
-                    .wayOut, "the packet vanishes on the host before it leaves",
-                    "It passed \(outward.sightings.last?.point.chain ?? "nothing"), and no rule of nftables dropped it."
-                ))
+                backIntoBridge
+                    ?? Finding(
+                        .wayOut, "the packet vanishes on the host before it leaves",
+                        "It passed \(outward.sightings.last?.point.chain ?? "nothing"), and no rule of nftables dropped it."
+                    ))
         }
         return judgeUplink(left)
+    }
+
+    /// The packet was translated to a neighbour on its own bridge, which handed it to that one's port without the host's IP.
+    ///
+    /// So the kernel does where bridges hand their frames to iptables (`br_nf_pre_routing_finish`). Ports of endpoints with
+    /// policies are isolated, and exchange nothing.
+    private var backIntoBridge: Finding? {
+        guard let last = outward.sightings.last, last.destination != probe.destination, !host.owns(last.destination),
+            let bridge = host.link(hostEnd?.masterIndex), last.inputInterface == bridge.index,
+            host.switches[family.bridgeSwitch].map({ $0 != "0" }) == true,
+            host.addresses(of: bridge.index, family).contains(where: { $0.network?.contains(last.destination) == true })
+        else { return nil }
+        return Finding(
+            .wayOut, "\(probe.destination) is \(last.destination) here, whose port on \(bridge.name) the packet does not get to",
+            "Bridges hand their frames to iptables (\(family.bridgeSwitch)=1): the kernel then sends such a packet straight from "
+                + "port to port, and ports of endpoints with policies exchange nothing straight. Ask \(last.destination) "
+                + "itself, at the port that is published; or, where no other tool needs it: sysctl -w \(family.bridgeSwitch)=0.")
     }
 
     private var hostRouteWords: String {
@@ -188,5 +206,12 @@ extension Observation {
                     "Nobody on that link has the address, so that the packet cannot leave the host."))
         }
         return .good("\(hostRouteWords)")
+    }
+}
+
+extension AddressFamily {
+    /// The switch by which bridges hand frames of the family to iptables, below `/proc/sys` (`br_netfilter`).
+    var bridgeSwitch: String {
+        "net/bridge/bridge-nf-call-\(self == .ipv4 ? "iptables" : "ip6tables")"
     }
 }

@@ -107,6 +107,24 @@ struct JudgmentTests {
         #expect(filter.step == .forwarding && filter.seen.hasPrefix("rp_filter: "))
     }
 
+    @Test("a packet that the kernel hands from port to port is told from one that vanishes")
+    func backIntoBridge() throws {
+        var seen = try healthy()
+        seen.outcome = .silent(after: .milliseconds(800))
+        seen.outward.sightings.removeLast(4)
+        seen.outward.sightings[1].destination = try address("192.168.0.3")
+        seen.hostRoute = .route(RouteRecord(to: try #require(IPPrefix("192.168.0.0/16")), link: 4))
+        #expect(Diagnosis(seen).finding?.seen.contains("vanishes") == true)
+        seen.host.switches["net/bridge/bridge-nf-call-iptables"] = "0"
+        #expect(Diagnosis(seen).finding?.seen.contains("vanishes") == true)
+        seen.host.switches["net/bridge/bridge-nf-call-iptables"] = "1"
+        let finding = try #require(Diagnosis(seen).finding)
+        #expect(finding.step == .wayOut && finding.commands.isEmpty)
+        #expect(finding.seen == "8.8.8.8 is 192.168.0.3 here, whose port on br0 the packet does not get to")
+        seen.outward.sightings[1].destination = try address("203.0.113.9")
+        #expect(Diagnosis(seen).finding?.seen.contains("vanishes") == true)
+    }
+
     @Test("a private address that leaves untranslated is found, a public one is not")
     func translation() throws {
         var seen = try healthy()

@@ -186,6 +186,41 @@ struct NetworkDoctorTests {
         #expect(lines[2] == "Nothing is in the way.")
     }
 
+    @Test("a published port that bridges keep from a neighbour with policies is named, with the address that is reached")
+    func backIntoBridge() throws {
+        let lab = try DoctorLab(.script(NetworkDoctorTests.bridge))
+        let output = try besideAgent(
+            of: lab,
+            """
+            sysctl -qw net.bridge.bridge-nf-call-iptables=1
+            egret network connect br0 $N-second --create --ip 192.168.0.9 >/dev/null
+            egret publish 8080:80 $N-second >/dev/null
+            ip netns exec $N-second socat tcp-listen:80,fork,reuseaddr /dev/null & server=$!
+            for i in {1..100}; do ip netns exec $N-second ss -tlnH sport = 80 | grep -q . && break; sleep 0.05; done
+            egret doctor $N --to 203.0.113.2 --port 8080/tcp | tail -1
+            cat >policy.yaml <<'END'
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: all }
+            spec: { selects: { namespaces: [default] }, default: allow }
+            END
+            egret apply -f policy.yaml >/dev/null
+            egret doctor $N --to 203.0.113.2 --port 8080/tcp | grep '^way out' || true
+            egret doctor $N --to 192.168.0.9 --port 80/tcp | tail -1
+            sysctl -qw net.bridge.bridge-nf-call-iptables=0
+            egret doctor $N --to 203.0.113.2 --port 8080/tcp | tail -1
+            kill $server; egret network disconnect br0 $N-second >/dev/null; ip netns del $N-second
+            """)
+        #expect(
+            output.standardOutput == """
+                Nothing is in the way.
+                way out: 203.0.113.2 is 192.168.0.9 here, whose port on br0 the packet does not get to.
+                Nothing is in the way.
+                Nothing is in the way.
+
+                """, "\(output)")
+    }
+
     @Test("a namespace that was attached is known to the agent by each of its names")
     func attached() throws {
         let lab = try DoctorLab()
