@@ -59,12 +59,12 @@ public final class Doctor {
         let family = probe.destination.family
         let inside = try endpoint.surroundings(family)
         var outside = try host.surroundings(family)
-        let names = outside.links.map(\.name) + ["all"]
-        outside.switches = try host.switches(
+        let switches = (outside.links.map(\.name) + ["all"]).flatMap { name in
             family == .ipv4
-                ? names.flatMap { ["net/ipv4/conf/\($0)/forwarding", "net/ipv4/conf/\($0)/rp_filter"] }
-                : names.flatMap { ["net/ipv6/conf/\($0)/forwarding", "net/ipv6/conf/\($0)/force_forwarding"] })
-            .merging(try host.switches([family.bridgeSwitch])) { $1 }
+                ? ["net/ipv4/conf/\(name)/forwarding", "net/ipv4/conf/\(name)/rp_filter"]
+                : ["net/ipv6/conf/\(name)/forwarding", "net/ipv6/conf/\(name)/force_forwarding"]
+        }
+        outside.switches = try host.switches(switches + [family.bridgeSwitch])
         outside.legacyTables = try host.legacyTables(family)
         let route = try endpoint.answer(RouteQuery(to: probe.destination))
         var observation = Observation(probe, endpoint: inside, host: outside, route: route)

@@ -140,10 +140,12 @@ extension Observation {
             host.addresses(of: bridge.index, family).contains(where: { $0.network?.contains(last.destination) == true })
         else { return nil }
         return Finding(
-            .wayOut, "\(probe.destination) is \(last.destination) here, whose port on \(bridge.name) the packet does not get to",
+            .wayOut,
+            "\(probe.destination) is \(last.destination) here, whose port on \(bridge.name) it does not get to",
             "Bridges hand their frames to iptables (\(family.bridgeSwitch)=1): the kernel then sends such a packet straight from "
                 + "port to port, and ports of endpoints with policies exchange nothing straight. Ask \(last.destination) "
-                + "itself, at the port that is published; or, where no other tool needs it: sysctl -w \(family.bridgeSwitch)=0.")
+                + "itself, at the port that is published; or, where no other tool needs it: sysctl -w \(family.bridgeSwitch)=0."
+        )
     }
 
     private var hostRouteWords: String {

@@ -120,7 +120,7 @@ struct JudgmentTests {
         seen.host.switches["net/bridge/bridge-nf-call-iptables"] = "1"
         let finding = try #require(Diagnosis(seen).finding)
         #expect(finding.step == .wayOut && finding.commands.isEmpty)
-        #expect(finding.seen == "8.8.8.8 is 192.168.0.3 here, whose port on br0 the packet does not get to")
+        #expect(finding.seen == "8.8.8.8 is 192.168.0.3 here, whose port on br0 it does not get to")
         seen.outward.sightings[1].destination = try address("203.0.113.9")
         #expect(Diagnosis(seen).finding?.seen.contains("vanishes") == true)
     }

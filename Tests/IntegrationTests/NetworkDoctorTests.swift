@@ -186,7 +186,7 @@ struct NetworkDoctorTests {
         #expect(lines[2] == "Nothing is in the way.")
     }
 
-    @Test("a published port that bridges keep from a neighbour with policies is named, with the address that is reached")
+    @Test("a published port that bridges keep from a neighbour with policies is named, with what is reached")
     func backIntoBridge() throws {
         let lab = try DoctorLab(.script(NetworkDoctorTests.bridge))
         let output = try besideAgent(
@@ -214,7 +214,7 @@ struct NetworkDoctorTests {
         #expect(
             output.standardOutput == """
                 Nothing is in the way.
-                way out: 203.0.113.2 is 192.168.0.9 here, whose port on br0 the packet does not get to.
+                way out: 203.0.113.2 is 192.168.0.9 here, whose port on br0 it does not get to.
                 Nothing is in the way.
                 Nothing is in the way.
 
