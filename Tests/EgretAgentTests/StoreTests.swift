@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAgentAPI
+import EgretLinux
 import EgretTesting
 import GRDB
 import Testing
@@ -109,6 +110,28 @@ struct StoreTests {
         try store.commit(begin("fifth"))
         #expect(try store.revision(first) == nil)
         #expect(try store.documents(of: first).isEmpty)
+    }
+
+    @Test("nobody else reads what the stores keep, nor what stands beside them while they are open")
+    func modes() throws {
+        let directory = try TemporaryDirectory()
+        let paths = ["agent", "traffic", "usage"].map { "\(directory.path)/\($0).sqlite" }
+        let policies = try PolicyStore(path: paths[0])
+        let former = try TrafficStore(path: paths[1], log: { _ in })
+        // As a former version left it.
+        try File.changeMode(of: paths[1] + "-wal", to: 0o644)
+        let traffic = try TrafficStore(path: paths[1], log: { _ in })
+        let usage = try UsageStore(path: paths[2], log: { _ in })
+        try policies.commit(
+            policies.begin([document(1, "text")], time: 1, author: "test", message: nil, confirmBy: nil))
+        let names = try Directory.names(in: directory.path).sorted()
+        #expect(names.contains("agent.sqlite-wal") && names.contains("traffic.sqlite-wal"), "\(names)")
+        #expect(names.contains("usage.sqlite-wal"), "\(names)")
+        for name in names {
+            let mode = try File.status("\(directory.path)/\(name)").mode
+            #expect(mode == 0o600, "\(name)")
+        }
+        withExtendedLifetime((policies, former, traffic, usage)) {}
     }
 
     @Test("a store of a former version keeps its history", arguments: [1, 2])

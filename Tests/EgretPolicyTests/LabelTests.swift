@@ -27,6 +27,21 @@ struct LabelTests {
         #expect(LabelSyntax.isPortName(text) == isName)
     }
 
+    @Test("of a value without end the message has the beginning")
+    func longValues() {
+        let policy = """
+            apiVersion: egret.dev/v1
+            kind: EgressPolicy
+            metadata: { name: a }
+            spec: { selects: { matchLabels: { app: \(String(repeating: "x", count: 100_000)) } } }
+
+            """
+        let messages = readPolicies(policy).diagnostics.map(\.message)
+        let beginning = String(repeating: "x", count: 97)
+        #expect(messages.count == 1)
+        #expect(messages.allSatisfy { $0.hasPrefix("\"\(beginning)...\" cannot be the value of a label") })
+    }
+
     @Test("NotIn and DoesNotExist match what has no such label")
     func requirements() {
         let labels = ["app": "web"]

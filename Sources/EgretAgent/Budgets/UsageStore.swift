@@ -40,7 +40,6 @@ final class UsageStore {
             database = try UsageStore.open(path)
         }
         serial = try database.read { try Int64.fetchOne($0, sql: "SELECT MAX(serial) FROM stretch") ?? 0 }
-        try? File.changeMode(of: path, to: 0o600)
     }
 
     /// Whether the file itself is at fault, and not the disk, its rights or another process.
@@ -88,6 +87,7 @@ final class UsageStore {
     ]
 
     private static func open(_ path: String) throws -> DatabaseQueue {
+        PrivateFile.prepare(path)
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         // What was committed is there after a loss of power.

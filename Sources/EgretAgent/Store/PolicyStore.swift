@@ -74,9 +74,9 @@ struct PolicyStore: Sendable {
         let advice =
             "the kernel goes on with what it was last given; move \(path) away, start the agent, which leaves the kernel as it is "
             + "until the first change, and apply the policies again"
+        PrivateFile.prepare(path)
         do {
             database = try DatabaseQueue(path: path, configuration: configuration)
-            try? File.changeMode(of: path, to: 0o600)
             let found = try database.read { database in
                 let check = try String.fetchAll(database, sql: "PRAGMA integrity_check(3)")
                 if check != ["ok"] {

@@ -33,10 +33,10 @@ final class TrafficStore: Sendable {
             for end in ["", "-wal", "-shm"] { try? File.remove(path + end) }
             database = try TrafficStore.open(path)
         }
-        try? File.changeMode(of: path, to: 0o600)
     }
 
     private static func open(_ path: String) throws -> DatabaseQueue {
+        PrivateFile.prepare(path)
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = NORMAL") }
