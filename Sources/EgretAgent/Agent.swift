@@ -56,6 +56,8 @@ public actor Agent {
     var changes = 0
     /// Whether the kernel is the agent's: it is not while an empty store stands before policies of a former one.
     var hasTaken = true
+    /// What is wrong until then.
+    static let lostStore = "the store is empty, and the kernel holds the policies of a former one"
     /// Why the latest change that somebody asked for did not come about; `nil` if it did.
     var lastFailure: String?
     var failures = 0
@@ -140,6 +142,7 @@ public actor Agent {
         closedBridges = try source.quarantine()
         if revision == nil, try enforcement.holdsPolicies() {
             hasTaken = false
+            problem = Agent.lostStore
             log("the store is empty and the kernel holds policies: they stay as they are until the first change")
             return
         }
@@ -287,9 +290,7 @@ public actor Agent {
     /// Reads the endpoints again and brings the kernel to what they are now.
     func refresh() throws {
         if !hasTaken {
-            throw APIError(
-                "failed", "the store is empty, and the kernel holds the policies of a former one",
-                advice: "apply the policies again: egret apply -f DIR")
+            throw APIError("failed", Agent.lostStore, advice: "apply the policies again: egret apply -f DIR")
         }
         endpointsPresent = try presentEndpoints()
         closedBridges = try source.quarantine()
