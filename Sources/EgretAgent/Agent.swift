@@ -171,7 +171,10 @@ public actor Agent {
             let mistakes = error.diagnostics?.joined(separator: "\n") ?? error.message
             throw APIError(
                 "failed", "revision \(number ?? 0) cannot be read any more: \(mistakes)",
-                advice: "the kernel goes on with what it was last given; mend the cause and start the agent again")
+                advice:
+                    "the kernel goes on with what it was last given; start the version of Egret that has applied it, or "
+                    + "move agent.sqlite out of the agent's directory, start the agent, which leaves the kernel as it is "
+                    + "until the first change, and apply the policies with the mistakes corrected")
         }
     }
 
