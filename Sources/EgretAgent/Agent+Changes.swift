@@ -266,6 +266,10 @@ extension Agent {
         }
         var draft = try draft(of: replacing(gone, by: new), passedOver: passedOver)
         draft.warnings += Agent.notes(onEmpty: request.files)
+        if !hasTaken {
+            draft.warnings.append(
+                "\(Agent.lostStore): this change takes the place of all of them; apply at once all that is to hold")
+        }
         return draft
     }
 

@@ -56,6 +56,8 @@ public actor Agent {
     var changes = 0
     /// Whether the kernel is the agent's: it is not while an empty store stands before policies of a former one.
     var hasTaken = true
+    /// What is wrong until then.
+    static let lostStore = "the store is empty, and the kernel holds the policies of a former one"
     /// Why the latest change that somebody asked for did not come about; `nil` if it did.
     var lastFailure: String?
     var failures = 0
@@ -140,6 +142,7 @@ public actor Agent {
         closedBridges = try source.quarantine()
         if revision == nil, try enforcement.holdsPolicies() {
             hasTaken = false
+            problem = Agent.lostStore
             log("the store is empty and the kernel holds policies: they stay as they are until the first change")
             return
         }
@@ -168,7 +171,10 @@ public actor Agent {
             let mistakes = error.diagnostics?.joined(separator: "\n") ?? error.message
             throw APIError(
                 "failed", "revision \(number ?? 0) cannot be read any more: \(mistakes)",
-                advice: "the kernel goes on with what it was last given; mend the cause and start the agent again")
+                advice:
+                    "the kernel goes on with what it was last given; start the version of Egret that has applied it, or "
+                    + "move agent.sqlite out of the agent's directory, start the agent, which leaves the kernel as it is "
+                    + "until the first change, and apply the policies with the mistakes corrected")
         }
     }
 
@@ -287,9 +293,7 @@ public actor Agent {
     /// Reads the endpoints again and brings the kernel to what they are now.
     func refresh() throws {
         if !hasTaken {
-            throw APIError(
-                "failed", "the store is empty, and the kernel holds the policies of a former one",
-                advice: "apply the policies again: egret apply -f DIR")
+            throw APIError("failed", Agent.lostStore, advice: "apply the policies again: egret apply -f DIR")
         }
         endpointsPresent = try presentEndpoints()
         closedBridges = try source.quarantine()

@@ -456,9 +456,17 @@ struct AgentTests {
         bench.advance(120)
         await agent.tick()
         #expect(policies(bench) == ["of a former store"])
+        let lost = "the store is empty, and the kernel holds the policies of a former one"
+        #expect(await agent.status().problem == lost)
         await #expect(throws: APIError.self) { try await agent.synchronize() }
-        _ = try await agent.apply(AgentBench.request(AgentBench.policy("one")), author: "me")
+        #expect(await agent.status().problem == lost)
+        let request = AgentBench.request(AgentBench.policy("one"))
+        let warning = "\(lost): this change takes the place of all of them; apply at once all that is to hold"
+        #expect(try await agent.plan(request).warnings.contains(warning))
+        #expect(try await agent.apply(request, author: "me").warnings.contains(warning))
         #expect(policies(bench) == ["one"])
+        #expect(await agent.status().problem == nil)
+        #expect(try await agent.plan(request).warnings.contains(warning) == false)
         _ = try await agent.synchronize()
     }
 

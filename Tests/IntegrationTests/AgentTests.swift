@@ -546,4 +546,35 @@ struct AgentTests {
                 a does not reach 10.9.0.3
                 """)
     }
+
+    @Test("an agent that cannot read what is in force leaves it so, and says why, and what to do")
+    func unreadable() throws {
+        try expect(
+            "agunread",
+            """
+            rewrite() {
+                /usr/bin/python3 -c 'import sqlite3, sys
+            store = sqlite3.connect("agent/agent.sqlite")
+            store.execute("UPDATE text SET text = replace(text, ?, ?)", sys.argv[1:])
+            store.commit()' "$@"
+            }
+            lab; begin; policy one a "$(to deny b), { action: allow }"; egret apply -f one.yaml >/dev/null
+            kill $agent; wait $agent 2>/dev/null
+            rewrite 'action: deny' 'action: denny'
+            timeout 60 egret agent --state $PWD/agent >told 2>&1; echo $?
+            grep -o 'revision 1 cannot be read any more' told; grep -o 'did you mean "deny"' told
+            grep -o 'start the version of Egret that has applied it' told
+            reaches a 10.9.0.3
+            rewrite 'action: denny' 'action: deny'; begin; reaches a 10.9.0.3
+            finish
+            """,
+            prints: """
+                1
+                revision 1 cannot be read any more
+                did you mean "deny"
+                start the version of Egret that has applied it
+                a does not reach 10.9.0.3
+                a does not reach 10.9.0.3
+                """)
+    }
 }

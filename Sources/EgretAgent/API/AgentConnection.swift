@@ -32,7 +32,7 @@ final class AgentConnection: ChannelInboundHandler {
         /// Waiting for a request.
         case idle
         /// The head is here, the body is coming.
-        case receiving(HTTPRequestHead, ByteBuffer)
+        case receiving(HTTPRequestHead)
         /// The service works.
         case answering
         /// The answer is written, what still comes is thrown away, and the end of it ends the connection.
@@ -47,6 +47,8 @@ final class AgentConnection: ChannelInboundHandler {
     private let refusal: APIRefusal?
     private let limits: Limits
     private var state = State.idle
+    /// What has come of the body. No part of the state: to look at that would share it, and each piece that comes copy it.
+    private var body = ByteBuffer()
     private var timer: Scheduled<Void>?
 
     init(
@@ -73,16 +75,13 @@ final class AgentConnection: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .idle): begin(head, context)
-        case (.body(let bytes), .receiving(let head, var body)):
-            // The state lets go of the body first: the bytes are then appended in place.
-            state = .idle
+        case (.body(let bytes), .receiving(let head)):
             if body.readableBytes + bytes.readableBytes > limits.body {
                 refuse(tooLarge, head, context)
             } else {
                 body.writeImmutableBuffer(bytes)
-                state = .receiving(head, body)
             }
-        case (.end, .receiving(let head, let body)): complete(head, body, context)
+        case (.end, .receiving(let head)): complete(head, takeBody(), context)
         case (.end, .draining): context.close(promise: nil)
         default: break
         }
@@ -93,6 +92,7 @@ final class AgentConnection: ChannelInboundHandler {
         case .idle, .receiving:
             guard error is HTTPParserError else { break }
             timer?.cancel()
+            body = ByteBuffer()
             let refusal = APIRefusal(.badRequest, "what was sent is not HTTP/1.1: \(error)")
             return write(APIResponse(refusal), keepsAlive: false, context)
         case .answering, .draining: break
@@ -109,13 +109,13 @@ final class AgentConnection: ChannelInboundHandler {
         if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }), length > limits.body {
             return refuse(tooLarge, head, context)
         }
-        state = .receiving(head, ByteBuffer())
+        state = .receiving(head)
         if head.headers[canonicalForm: "expect"].contains(where: { $0.lowercased() == "100-continue" }) {
             context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))))
                 .whenComplete { _ in }
         }
         schedule(after: limits.receiving, context) { connection, context in
-            guard case .receiving(let head, _) = connection.state else { return }
+            guard case .receiving(let head) = connection.state else { return }
             connection.refuse(APIRefusal(.requestTimeout, "the request did not come to its end in time"), head, context)
         }
     }
@@ -138,6 +138,12 @@ final class AgentConnection: ChannelInboundHandler {
         }
     }
 
+    /// The body, which is nobody else's from then on.
+    private func takeBody() -> ByteBuffer {
+        defer { body = ByteBuffer() }
+        return body
+    }
+
     private var tooLarge: APIRefusal {
         APIRefusal(
             .payloadTooLarge, "the body is larger than \(limits.body) bytes", advice: "send it in several changes")
@@ -147,6 +153,7 @@ final class AgentConnection: ChannelInboundHandler {
     /// to read the answer.
     private func refuse(_ refusal: APIRefusal, _ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         state = .draining
+        body = ByteBuffer()
         send(APIResponse(refusal).answering(head), keepsAlive: false, context).whenFailure { _ in
             context.close(promise: nil)
         }

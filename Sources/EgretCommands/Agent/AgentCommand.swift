@@ -217,7 +217,18 @@ struct AgentCommand: ParsableCommand {
                     listen, .init(certificate: tlsCert, key: tlsKey, clientAuthorities: tlsClientCA)
                 )
             }
+            try AgentCommand.hold(options)
+        }
+    }
+
+    /// Runs the agent; why it cannot start comes with what to do about it.
+    private static func hold(_ options: AgentDaemon.Options) throws {
+        do {
             try AgentDaemon.run(options) { line in Console.error(["egret agent: \(line)"]) }
+        } catch let error as APIError {
+            throw RunFailure(message: error.message, advice: error.advice)
+        } catch let problem as AgentSocketProblem {
+            throw RunFailure(message: problem.message, advice: problem.advice)
         }
     }
 }
