@@ -31,7 +31,7 @@ each if all get theirs at once: `egret limit`, and `egret apply` of one policy f
 
 """
 
-RATES = {"10 Mbit/s": 10**7, "100 Mbit/s": 10**8, "1 Gbit/s": 10**9}
+RATES = {"10 Mbit/s": 10**7, "100 Mbit/s": 10**8, "1 Gbit/s": 10**9, "5 Gbit/s": 5 * 10**9, "10 Gbit/s": 10**10}
 ADDRESS = "10.91.0.1"
 
 
