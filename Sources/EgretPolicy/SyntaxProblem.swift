@@ -24,5 +24,6 @@ struct SyntaxProblem: Error, Hashable {
 
 /// The text in double quotes, cut if it is very long.
 func quoted(_ text: some StringProtocol) -> String {
-    text.unicodeScalars.count <= 100 ? "\"\(text)\"" : "\"\(String(String.UnicodeScalarView(text.unicodeScalars.prefix(97))))...\""
+    guard text.unicodeScalars.count > 100 else { return "\"\(text)\"" }
+    return "\"\(String(String.UnicodeScalarView(text.unicodeScalars.prefix(97))))...\""
 }

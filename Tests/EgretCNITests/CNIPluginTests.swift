@@ -199,7 +199,8 @@ struct CNIPluginTests {
         #expect(code { _ = try plugin("ADD").run(agent) } == 100)
         agent.failure = APIError(
             "invalid", "there is a mistake", advice: "correct it", diagnostics: ["job.yaml:1:1: error", "    x"])
-        #expect(throws: CNIError(.notEnforced, "there is a mistake", details: "job.yaml:1:1: error\n    x\ncorrect it")) {
+        #expect(throws: CNIError(.notEnforced, "there is a mistake", details: "job.yaml:1:1: error\n    x\ncorrect it"))
+        {
             try plugin("ADD").run(agent)
         }
         agent.failure = nil
