@@ -15,7 +15,7 @@ struct RootlessTests {
     /// `ada` runs a command as a user of the test's own, in a control group of hers as systemd has one for each user; `p` is
     /// her Podman.
     private static let helpers = #"""
-        root=$(awk '$0 ~ / - cgroup2 / { print $5 }' /proc/self/mountinfo | tail -1); G=$root/egrettest; mkdir -p $G/ada
+        root=$(awk '$0 ~ / - cgroup2 / { print $5 }' /proc/self/mountinfo | tail -1); G=$root/egretrootless; mkdir -p $G/ada
         within() { if [ "${inside-}" ]; then nsenter --mount=/proc/$inside/ns/mnt --wdns="$PWD" "$@"; else "$@"; fi; }
         if [ -z "${inside-}" ]; then
             for f in passwd group subuid subgid; do cp /etc/$f .; mount --bind $f /etc/$f; done
@@ -59,7 +59,7 @@ struct RootlessTests {
                     nc 203.0.113.11 80 >/open' >/dev/null
                 for i in {1..50}; do ss -tnH dst 203.0.113.11 | grep -q ESTAB && break; sleep 0.1; done
                 echo the control group of its user
-                egret attach cgroup:/egrettest/ada --policy ada | tail -1 | awk '{ print $1 }'; both job
+                egret attach cgroup:/egretrootless/ada --policy ada | tail -1 | awk '{ print $1 }'; both job
                 for n in \#(carrier) bridge host; do start --name $n --network $n; both $n; done
                 echo a connection that was open; >home/image/go; until [ -e home/image/ended ]; do sleep 0.1; done
                 grep -c hello home/image/open; 
