@@ -148,7 +148,7 @@ struct RequestFields {
     private static func leavesFraming(_ options: ArraySlice<UInt8>) -> Bool {
         options.split(separator: UInt8(ascii: ",")).allSatisfy { option in
             let name = String(decoding: trimmed(option).map(\.asciiLowercase), as: UTF8.self)
-            return !["host", "content-length", "transfer-encoding"].contains(name)
+            return !framing.contains(name)
         }
     }
 
@@ -159,8 +159,11 @@ struct RequestFields {
         guard !decisive.contains(name) else { throw GreetingFailure(.malformed) }
     }
 
-    /// The fields by which servers find the name, the body's end, and what is spoken behind it.
-    private static let decisive = ["host", "content-length", "transfer-encoding", "connection", "upgrade"]
+    /// The fields by which servers find the name and the body's end.
+    private static let framing = ["host", "content-length", "transfer-encoding"]
+
+    /// The same, and those by which they find what is spoken behind it.
+    private static let decisive = framing + ["connection", "upgrade"]
 
     /// A field's name in small letters, and its value.
     private static func field(_ line: ArraySlice<UInt8>) throws(GreetingFailure)

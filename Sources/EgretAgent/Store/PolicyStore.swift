@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAgentAPI
-import EgretLinux
 import EgretResolution
 import Foundation
 import GRDB
