@@ -769,6 +769,29 @@ struct NetworkTests {
                 """)
     }
 
+    @Test("a bridge of somebody else that takes an endpoint's hardware address is warned of, with what ends it")
+    func borrowedAddress() throws {
+        try expect(
+            "nwborrow",
+            """
+            ip link add virbr0 type bridge; ip addr add 10.7.0.1/24 dev virbr0; ip link set virbr0 up
+            hardware() { ip -o link show virbr0 | grep -o 'ether [^ ]*'; }
+            egret network create virbr0 --adopt; ip netns add a; ip netns add b
+            mend=$(egret network connect virbr0 a 2>&1 | grep -o 'ip link set dev virbr0 address .*')
+            $mend; hardware >before
+            egret network connect virbr0 b 2>&1; inside b ping -c1 -W2 10.7.0.1 >/dev/null && echo an answer
+            egret network disconnect virbr0 a; hardware | diff before - && echo as before
+            inside b ping -c1 -W2 10.7.0.1 >/dev/null && echo an answer
+            finish; ip link del virbr0; ip netns del a; ip netns del b
+            """,
+            prints: """
+                b has 10.7.0.3
+                an answer
+                as before
+                an answer
+                """)
+    }
+
     @Test("an endpoint gives the host no routes and takes no other's address; only Egret's own interfaces are told so")
     func ownSwitches() throws {
         try expect(
