@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import EgretAddressing
+public import EgretNetlinkWire
 
 extension NetworkRecord {
     /// The hardware address of who is to have some addresses here: the same for whoever has the first of them, so that the host
@@ -20,5 +21,20 @@ extension NetworkRecord {
         let key = machine ?? 0x45_0000_0000
         let address = MACAddress(locallyAdministered: key ^ UInt64(words.reduce(0, ^)))
         return endpoints.contains { $0.hardwareAddress == address.description } ? .random() : address
+    }
+
+    /// What comes of it if an adopted bridge has the hardware address of an endpoint's link: nobody has given it one, and it takes
+    /// the lowest of its ports' (`br_stp_recalculate_bridge_id`).
+    ///
+    /// - Parameter bridge: The network's bridge.
+    /// - Returns: Words for its owner, with the command that ends it; `nil` if its address is no endpoint's.
+    public func warning(ofBorrowedAddressOf bridge: LinkRecord) -> String? {
+        guard isAdopted, let address = bridge.address,
+            endpoints.contains(where: { $0.hostHardwareAddress == address.description })
+        else { return nil }
+        let own = MACAddress(locallyAdministered: address.rawValue)
+        return "\(name) has an endpoint's hardware address, as nobody has given it one: when that one goes it gets "
+            + "another, and the others do not reach it for a while; "
+            + "that ends with: ip link set dev \(name) address \(own)"
     }
 }

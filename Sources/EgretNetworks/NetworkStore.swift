@@ -40,13 +40,51 @@ public struct NetworkStore: Sendable {
 
     /// All networks, by name. The caller holds the lock.
     ///
-    /// - Throws: ``NetworkProblem`` if a file is damaged or of a later version; nothing is changed then.
+    /// - Returns: The networks.
+    /// - Throws: ``NetworkProblem`` if a file is damaged, of a later version or another's copy, `LinuxError` if it cannot be read.
     public func networks() throws -> [NetworkRecord] {
-        try fileNames().map { name in
-            let file = "\(path)/\(name)"
-            return try NetworkStore.record(File.read(file), of: file)
-        }
+        try fileNames().map { try record(inFile: $0) }
     }
+
+    /// All networks that can be read, and why others cannot: one file that is damaged keeps nobody from the others.
+    ///
+    /// Without the lock, a file that somebody removes meanwhile is none.
+    ///
+    /// - Returns: The networks, and the problems.
+    /// - Throws: `LinuxError` if the files cannot be listed.
+    public func contents() throws -> NetworkStoreContents {
+        var contents = NetworkStoreContents()
+        for name in try fileNames() {
+            do {
+                contents.networks.append(try record(inFile: name))
+            } catch let problem as NetworkProblem {
+                contents.unreadable[network(ofFile: name)] = problem
+            } catch let error as LinuxError {
+                if error.errno == .noEntry { continue }
+                contents.unreadable[network(ofFile: name)] = NetworkProblem(
+                    "\(error)", advice: NetworkStore.adviceOnDamage)
+            }
+        }
+        return contents
+    }
+
+    /// The network that a file of the directory describes.
+    private func record(inFile name: String) throws -> NetworkRecord {
+        let file = "\(path)/\(name)"
+        let record = try NetworkStore.record(File.read(file), of: file)
+        if record.name == network(ofFile: name) { return record }
+        // It would be a second network by that name, and be left when that one is removed.
+        throw NetworkProblem(
+            "\(file) describes the network \(record.name), whose file is \(record.name).json",
+            advice: "move it out of that directory")
+    }
+
+    /// The network whose file has a name.
+    private func network(ofFile name: String) -> String { String(name.dropLast(".json".count)) }
+
+    /// What to do about a file that is damaged. What the kernel has of a network nobody can take away without its file.
+    private static let adviceOnDamage =
+        "the kernel keeps what it has; mend the file, or move it away, restart the machine, and make the network anew"
 
     /// The names of the networks' files.
     func fileNames() throws(LinuxError) -> [String] {
@@ -71,7 +109,7 @@ public struct NetworkStore: Sendable {
             guard version > NetworkRecord.currentVersion else {
                 throw NetworkProblem(
                     "\(file) is damaged: \(error.text(in: bytes))",
-                    advice: "the kernel keeps what it has; mend the file, or move it away and make the network anew")
+                    advice: adviceOnDamage)
             }
         }
         throw NetworkProblem(

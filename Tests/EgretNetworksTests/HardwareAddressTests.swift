@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretNetlinkWire
 import EgretNetworks
 import Testing
 
@@ -42,5 +43,33 @@ struct HardwareAddressTests {
         #expect(try address(for: "10.9.0.2", machine: first + 1) != address(for: "10.9.0.2", machine: first))
         #expect(try address(for: "10.9.0.3", machine: first) != address(for: "10.9.0.2", machine: first))
         #expect(try address(for: "10.9.0.2", machine: .max).hasPrefix("02:ff:"))
+    }
+
+    @Test("an adopted bridge that has an endpoint's hardware address is warned of, with an own one that ends it")
+    func borrowed() throws {
+        var network = NetworkRecord(
+            NetworkSpec(
+                name: "lab0", mode: .bridge, subnets: [Subnet(try #require(IPPrefix("10.9.0.0/24")))], isAdopted: true),
+            bootID: "")
+        network.endpoints = ["fe:ff:00:00:00:01", "fe:ff:00:00:00:02"].enumerated().map { number, hardware in
+            NetworkRecord.Endpoint(
+                namespace: "n\(number)", cookie: 7, isCreated: false, interface: "eth0", hostInterface: "egn\(number)",
+                hostIndex: 5, hardwareAddress: "02:45:0a:09:00:02", hostHardwareAddress: hardware, addresses: [],
+                sourceAddresses: [], order: 1, stage: .ready)
+        }
+        func warning(_ hardware: String) throws -> String? {
+            let address = try #require(MACAddress(text: hardware))
+            let bridge = LinkRecord(index: 4, name: "lab0", address: address, kind: "bridge")
+            return network.warning(ofBorrowedAddressOf: bridge)
+        }
+        let words = try #require(try warning("fe:ff:00:00:00:02"))
+        #expect(words.hasSuffix("ip link set dev lab0 address 02:ff:00:00:00:02"))
+        for own in ["02:ff:00:00:00:02", "fe:ff:00:00:00:03"] {
+            let none = try warning(own)
+            #expect(none == nil)
+        }
+        network.isAdopted = false
+        let ours = try warning("fe:ff:00:00:00:02")
+        #expect(ours == nil)
     }
 }

@@ -95,6 +95,46 @@ struct NetworkStoreTests {
         withExtendedLifetime(lock) {}
     }
 
+    @Test(
+        "a file that cannot be read is told of by its network's name, and keeps nobody from the others",
+        arguments: ["", "{", "null", #"{"version": 1}"#, #"{"version": 9}"#, "\u{0}"])
+    func beside(text: String) throws {
+        let directory = try TemporaryDirectory()
+        let store = try NetworkStore(chosen: directory.path)
+        let lock = try store.lock()
+        let record = try record()
+        try store.write(record)
+        for name in ["a", "z"] { try File.write("\(store.path)/\(name).json", Array(text.utf8)) }
+        try Directory.make(store.path + "/directory.json", mode: 0o700)
+        let contents = try store.contents()
+        #expect(contents.networks == [record])
+        #expect(contents.unreadable.keys.sorted() == ["a", "directory", "z"])
+        for (name, problem) in contents.unreadable {
+            #expect(problem.message.contains("\(store.path)/\(name).json"), "\(problem)")
+            #expect(problem.advice != nil)
+        }
+        #expect(try contents.networks(needing: "br0") == [record])
+        #expect(throws: NetworkProblem.self) { try contents.networks(needing: "a") }
+        for name in ["a", "z"] { #expect(try File.readText("\(store.path)/\(name).json") == text) }
+        withExtendedLifetime(lock) {}
+    }
+
+    @Test("a copy of a network's file by another name is no second network")
+    func copy() throws {
+        let directory = try TemporaryDirectory()
+        let store = try NetworkStore(chosen: directory.path)
+        let lock = try store.lock()
+        let record = try record()
+        try store.write(record)
+        try File.write(store.path + "/old.json", File.read(store.path + "/br0.json"))
+        let contents = try store.contents()
+        #expect(contents.networks == [record])
+        #expect(contents.unreadable.keys.sorted() == ["old"])
+        #expect(contents.unreadable["old"]?.message.contains("br0.json") == true)
+        #expect(throws: NetworkProblem.self) { try store.networks() }
+        withExtendedLifetime(lock) {}
+    }
+
     @Test("what somebody who was killed had not put in place is removed with the next lock")
     func leftovers() throws {
         let directory = try TemporaryDirectory()

@@ -583,6 +583,53 @@ struct NetworkTests {
                 """)
     }
 
+    @Test("a network's file that is damaged keeps nobody from the others, and nothing of that network is lost")
+    func damagedFile() throws {
+        try expect(
+            "nwdamage",
+            """
+            egret network create br0 --subnet 10.9.0.0/24; egret network create br1 --subnet 10.8.0.0/24
+            ip netns add b; ip netns add c; egret network connect br0 a --create; egret network connect br1 b
+            egret network connect br1 a --interface eth1; egret publish 8080:80 a --network br0
+            file=$(echo $EGRET_STATE_DIRECTORY/*/br0.json); cp $file good; echo '{' >$file
+            egret network ls 2>/dev/null | tail -n +2; egret network ls >/dev/null 2>&1 || echo exit $?
+            egret network inspect br1 -o json 2>/dev/null | grep -c '"namespace"'
+            egret network inspect br0 2>&1 | grep -o 'br0.json is damaged'
+            egret doctor 2>&1 >/dev/null | grep -o 'br0.json is damaged'
+            egret network disconnect br1 a 2>/dev/null; ip netns list | grep -c '^a'
+            egret network connect br1 c 2>/dev/null
+            for name in br0 br2; do
+                egret network create $name --subnet 10.7.0.0/24 2>&1 | grep -c 'may be in the way'
+            done
+            egret publish 8080:80 b 2>&1 | grep -c 'may be in the way'
+            egret network restore 2>/dev/null || echo exit $?
+            egret network rm br1 --force 2>/dev/null; cat $file
+            ip -br link | grep -cE '^(br0|egn0)'; egret nat ls --owner egret | grep -cE 'br0-out .* masquerade|publish-1'
+            cp good $file; egret network restore 2>/dev/null && egret network ls | tail -n +2
+            finish; ip netns del b; ip netns del c
+            """,
+            prints: """
+                a has 10.9.0.2
+                b has 10.8.0.2
+                a has 10.8.0.3
+                br1   bridge  10.8.0.0/24          2          0
+                exit 1
+                2
+                br0.json is damaged
+                br0.json is damaged
+                1
+                c has 10.8.0.3
+                1
+                1
+                1
+                exit 1
+                {
+                2
+                3
+                br0   bridge  10.9.0.0/24          1          1
+                """)
+    }
+
     @Test("a bridge that somebody has renamed gets its name back, with its addresses, and there is no second one")
     func renamedBridge() throws {
         try expect(
@@ -719,6 +766,29 @@ struct NetworkTests {
                 a has 10.7.0.2
                 hello from web1 to 192.0.2.2
                 as before
+                """)
+    }
+
+    @Test("a bridge of somebody else that takes an endpoint's hardware address is warned of, with what ends it")
+    func borrowedAddress() throws {
+        try expect(
+            "nwborrow",
+            """
+            ip link add virbr0 type bridge; ip addr add 10.7.0.1/24 dev virbr0; ip link set virbr0 up
+            hardware() { ip -o link show virbr0 | grep -o 'ether [^ ]*'; }
+            egret network create virbr0 --adopt; ip netns add a; ip netns add b
+            mend=$(egret network connect virbr0 a 2>&1 | grep -o 'ip link set dev virbr0 address .*')
+            $mend; hardware >before
+            egret network connect virbr0 b 2>&1; inside b ping -c1 -W2 10.7.0.1 >/dev/null && echo an answer
+            egret network disconnect virbr0 a; hardware | diff before - && echo as before
+            inside b ping -c1 -W2 10.7.0.1 >/dev/null && echo an answer
+            finish; ip link del virbr0; ip netns del a; ip netns del b
+            """,
+            prints: """
+                b has 10.7.0.3
+                an answer
+                as before
+                an answer
                 """)
     }
 

@@ -76,6 +76,7 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private func checkHost() throws {
+        Console.error(try NetworkHost.read().warnings)
         let check = try HostCheck.run { KernelRuleset($0) }
         Console.output(try output.text(of: HostDocument(check)) ?? DoctorText(style: Console.outputStyle).text(check))
         if !check.isHealthy { throw ExitCode(1) }
@@ -87,6 +88,7 @@ struct DoctorCommand: ParsableCommand {
         }
         let namespace = try reference.open()
         let kept = try KeptEndpoint(namespace)
+        Console.error(kept.warnings)
         let probe = try probe(kept)
         let place: Place =
             switch reference {

@@ -11,7 +11,7 @@ enum DoctorRepair {
     static func isEgrets(_ finding: Finding, in reference: NamespaceReference) -> Bool {
         if finding.commands.isEmpty { return false }
         if finding.isEgrets { return true }
-        guard let networks = try? NetworkHost.read() else { return false }
+        guard let networks = try? NetworkHost.read().networks else { return false }
         let endpoints = networks.flatMap(\.endpoints)
         let bridges = networks.filter { $0.mode == .bridge && !$0.isAdopted }.map(\.name)
         let links = endpoints.filter { $0.stage == .ready }.map(\.hostInterface)

@@ -12,8 +12,10 @@ import EgretNetworks
 struct KeptEndpoint {
     /// The networks that the endpoint's namespace is connected to, with its link to each.
     let links: [(network: NetworkRecord, endpoint: NetworkRecord.Endpoint)]
-    /// All networks of the host.
+    /// All networks of the host that can be read.
     let networks: [NetworkRecord]
+    /// Why others cannot be, in words for the user.
+    let warnings: [String]
     private let namespace: Namespace
     private let cookie: UInt64
 
@@ -22,7 +24,9 @@ struct KeptEndpoint {
         self.namespace = namespace
         let cookie = try NamespaceReference.cookie(of: namespace)
         self.cookie = cookie
-        networks = try NetworkHost.read()
+        let contents = try NetworkHost.read()
+        warnings = contents.warnings
+        networks = contents.networks
         links = networks.flatMap { network in
             network.endpoints.filter { $0.cookie == cookie }.map { (network: network, endpoint: $0) }
         }

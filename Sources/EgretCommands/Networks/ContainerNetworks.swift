@@ -191,7 +191,8 @@ public enum ContainerNetworks {
     ) throws(Failure) -> [IPAddress]? {
         do {
             let bootID = try NetworkStore.currentBootID()
-            let endpoints = try NetworkHost.read().first { $0.name == network && $0.bootID == bootID }?.endpoints
+            let networks = try NetworkHost.read().networks(needing: network)
+            let endpoints = networks.first { $0.name == network && $0.bootID == bootID }?.endpoints
             // Who waits for a link has its addresses as well.
             return endpoints?.first { $0.attachment == attachment && [.ready, .waiting].contains($0.stage) }?.addresses
         } catch {
@@ -251,7 +252,7 @@ public enum ContainerNetworks {
         _ attachment: ContainerAttachment, in namespace: String, of network: Network
     ) throws(Failure) -> Connection? {
         do {
-            let networks = try NetworkHost.read()
+            let networks = try NetworkHost.read().networks(needing: network.name)
             let record = networks.first { $0.name == network.name }
             guard let record, let endpoint = record.endpoints.first(where: { $0.attachment == attachment }),
                 endpoint.stage == .ready
@@ -296,6 +297,8 @@ public enum ContainerNetworks {
             // A power cut ends containers too, whose runtime then begins anew.
             let agent = network.socketPath.map { AgentAddress(chosen: $0) }
             try NetworkHost.change(agent: agent, isLasting: false) { host in
+                // That it is not there is not known.
+                if let problem = host.unreadable[network.name] { throw problem }
                 answer = try body(host)
             }
             guard let answer else { throw NetworkProblem("nothing was done") }

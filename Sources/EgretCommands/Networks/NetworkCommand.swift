@@ -273,24 +273,30 @@ struct NetworkListCommand: ParsableCommand {
 
     func run() throws {
         try asRoot(for: "reading what is kept of networks", "network ls") {
-            let documents = try NetworkDocument.all()
-            if let text = try output.text(of: documents) { return Console.output(text) }
-            var header = ["NAME", "MODE", "SUBNETS", "ENDPOINTS", "PUBLISHED"]
-            if output == .wide { header += ["GATEWAYS", "SOURCE ADDRESSES"] }
-            var table = TextTable(
-                indent: "", header: header,
-                alignments: [.left, .left, .left, .right, .right] + (output == .wide ? [.left, .left] : []))
-            for document in documents {
-                var row = [
-                    document.name, document.mode, document.subnets.joined(separator: " "),
-                    document.isDockers ? "-" : "\(document.endpoints.count)",
-                    document.isDockers ? "-" : "\(document.published.count)",
-                ]
-                if output == .wide { row += [document.gateways.joined(separator: " "), document.translation] }
-                table.append(row)
-            }
-            Console.output(table.lines.map { $0 + "\n" }.joined())
+            let (documents, kept) = try NetworkDocument.all()
+            Console.error(kept.warnings)
+            Console.output(try output.text(of: documents) ?? table(of: documents).lines.map { $0 + "\n" }.joined())
+            // The list is not whole.
+            if !kept.unreadable.isEmpty { throw ExitCode(1) }
         }
+    }
+
+    private func table(of documents: [NetworkDocument]) -> TextTable {
+        var header = ["NAME", "MODE", "SUBNETS", "ENDPOINTS", "PUBLISHED"]
+        if output == .wide { header += ["GATEWAYS", "SOURCE ADDRESSES"] }
+        var table = TextTable(
+            indent: "", header: header,
+            alignments: [.left, .left, .left, .right, .right] + (output == .wide ? [.left, .left] : []))
+        for document in documents {
+            var row = [
+                document.name, document.mode, document.subnets.joined(separator: " "),
+                document.isDockers ? "-" : "\(document.endpoints.count)",
+                document.isDockers ? "-" : "\(document.published.count)",
+            ]
+            if output == .wide { row += [document.gateways.joined(separator: " "), document.translation] }
+            table.append(row)
+        }
+        return table
     }
 }
 
@@ -312,10 +318,13 @@ struct NetworkInspectCommand: ParsableCommand {
 
     func run() throws {
         try asRoot(for: "reading what is kept of networks", "network inspect") {
-            guard var document = try NetworkDocument.all().first(where: { $0.name == name }) else {
+            let (documents, kept) = try NetworkDocument.all()
+            let networks = try kept.networks(needing: name)
+            Console.error(kept.warnings)
+            guard var document = documents.first(where: { $0.name == name }) else {
                 throw NetworkProblem("there is no network \(name)", advice: "egret network ls lists those there are")
             }
-            if let network = try NetworkHost.read().first(where: { $0.name == name }) {
+            if let network = networks.first(where: { $0.name == name }) {
                 document.bridgeFiltering = try BridgeFiltering(of: network)
             }
             Console.output(try output.text(of: document) ?? document.lines.map { $0 + "\n" }.joined())

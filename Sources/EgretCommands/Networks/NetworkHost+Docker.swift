@@ -15,6 +15,7 @@ extension NetworkHost {
     /// - Throws: An error that says what is wrong; nothing is left then.
     func createForDocker(_ spec: NetworkSpec) throws {
         try spec.check()
+        try checkReadable()
         let plainBridge = spec.mode == .bridge && !spec.isAdopted && spec.allowedThrough.isEmpty
         var isTranslated = true
         switch spec.translation {

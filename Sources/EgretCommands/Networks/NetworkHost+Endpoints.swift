@@ -416,10 +416,11 @@ extension NetworkHost {
         }
     }
 
-    /// Whether no other network has the endpoint's namespace.
+    /// Whether no other network has the endpoint's namespace, as far as all of them can be read.
     private func isOnly(_ endpoint: NetworkRecord.Endpoint) -> Bool {
-        !networks.flatMap(\.endpoints).contains { other in
-            other.sharesNamespace(with: endpoint) && other.hostInterface != endpoint.hostInterface
-        }
+        unreadable.isEmpty
+            && !networks.flatMap(\.endpoints).contains { other in
+                other.sharesNamespace(with: endpoint) && other.hostInterface != endpoint.hostInterface
+            }
     }
 }

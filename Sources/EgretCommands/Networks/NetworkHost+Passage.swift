@@ -167,9 +167,15 @@ extension NetworkHost {
         )
     }
 
-    /// Warns of what ``obstacles(to:)`` finds.
+    /// Warns of what ``obstacles(to:)`` finds, of source addresses that are not the host's, and of an adopted bridge's address
+    /// that is an endpoint's.
     func warn(of name: String) throws {
         let network = networks[try place(of: name)]
+        if network.isAdopted, let index = network.bridgeIndex, let bridge = try links.link(index),
+            let warning = network.warning(ofBorrowedAddressOf: bridge)
+        {
+            Console.error(["egret: warning: \(warning)"])
+        }
         Console.error(try obstacles(to: network).map { "egret: warning: \($0)" })
         let sources = network.sourceAddresses + network.endpoints.flatMap(\.sourceAddresses)
         Console.error(try links.absentSources(sources).map { "egret: warning: \($0)" })

@@ -58,6 +58,7 @@ extension NetworkHost {
     func add(
         _ wish: PortWish, of endpoint: NetworkRecord.Endpoint, to network: inout NetworkRecord
     ) throws -> NetworkRecord.Port {
+        try checkReadable()
         if network.isIsolated {
             throw NetworkProblem("\(network.name) is isolated: nothing from outside comes in")
         }

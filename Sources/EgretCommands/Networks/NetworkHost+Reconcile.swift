@@ -14,7 +14,8 @@ extension NetworkHost {
     /// back the addresses of endpoints whose namespace is gone, and makes anew what was there before the machine was
     /// restarted, or before somebody else removed it.
     ///
-    /// A network that cannot be brought together keeps nobody from the others: it is noted in ``broken``, and is as it is.
+    /// A network that cannot be brought together keeps nobody from the others: it is noted in ``broken``, and is as it is. While
+    /// a network's file cannot be read, links that nobody knows stay: they may be its endpoints'.
     ///
     /// - Parameter isThorough: Whether rules are read also where the kernel says that none has changed since.
     /// - Throws: An error if what is kept of networks, or the kernel's rules, cannot be read.
@@ -22,8 +23,8 @@ extension NetworkHost {
         // Before anything is committed by way of this, it is the ruleset's own.
         let ruleset = try host.dataplane.foreignGeneration()
         let isUnchanged = !isThorough && host.state.rulesetGeneration == ruleset
-        for name in try host.state.notedNetworks() where !networks.contains(where: { $0.name == name }) {
-            try host.state.forget(network: name)
+        for name in try host.state.notedNetworks() where unreadable[name] == nil {
+            if !networks.contains(where: { $0.name == name }) { try host.state.forget(network: name) }
         }
         if !store.outlivesRestart {
             for network in networks where network.bootID != bootID { try store.remove(network.name) }
@@ -35,7 +36,7 @@ extension NetworkHost {
         }
         do {
             try removeBegunLink()
-            if isThorough {
+            if isThorough, unreadable.isEmpty {
                 repairs += try host.removeBegunLinks(besides: networks).map { name in
                     "removed \(name), a link that somebody has left half made"
                 }
@@ -65,13 +66,14 @@ extension NetworkHost {
             guard var endpoint = found else { continue }
             endpoint.stage = .removing
             try note(endpoint, &network)
+            return try host.state.forgetEndingLink()
         }
-        try host.state.forgetEndingLink()
+        if unreadable.isEmpty { try host.state.forgetEndingLink() }
     }
 
     /// Removes a link that somebody who was killed has made, and has not noted as an endpoint's.
     private func removeBegunLink() throws {
-        guard let begun = host.state.begunLink else { return }
+        guard unreadable.isEmpty, let begun = host.state.begunLink else { return }
         let isNoted = networks.flatMap(\.endpoints).contains { endpoint in
             endpoint.hostInterface == begun.name && endpoint.hostHardwareAddress == begun.hardwareAddress
         }

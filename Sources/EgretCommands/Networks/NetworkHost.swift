@@ -19,8 +19,10 @@ import EgretRun
 final class NetworkHost {
     let host: RunHost
     let links: NetworkLinks
-    /// All networks, by name.
+    /// All networks that can be read, by name.
     var networks: [NetworkRecord]
+    /// Why the files of others cannot be read. These networks stay as they are, in the kernel and on the disk.
+    let unreadable: [String: NetworkProblem]
     /// What was found broken and was mended or given up, in words for the user.
     var repairs: [String] = []
     /// The networks that could not be mended, and why.
@@ -49,7 +51,10 @@ final class NetworkHost {
         links = NetworkLinks(host.route)
         // Only what is counted can be told from what others commit.
         host.dataplane.tellCommits { _ in }
-        networks = try store.networks()
+        let contents = try store.contents()
+        networks = contents.networks
+        unreadable = contents.unreadable
+        broken = contents.unreadable.mapValues { $0 as any Error }
         bootID = try NetworkStore.currentBootID()
     }
 
@@ -68,19 +73,21 @@ final class NetworkHost {
     }
 
     /// The networks as they are kept, without waiting for anybody, for commands that only look.
-    static func read() throws -> [NetworkRecord] {
-        var networks = try NetworkStore(chosen: Environment.current[NetworkStore.variable]).networks()
+    static func read() throws -> NetworkStoreContents {
+        var contents = try NetworkStore(chosen: Environment.current[NetworkStore.variable]).contents()
         let bootID = try NetworkStore.currentBootID()
         // The numbers of namespaces of before a restart are others' by now.
-        for place in networks.indices where networks[place].bootID != bootID {
-            for endpoint in networks[place].endpoints.indices { networks[place].endpoints[endpoint].cookie = 0 }
+        for place in contents.networks.indices where contents.networks[place].bootID != bootID {
+            for endpoint in contents.networks[place].endpoints.indices {
+                contents.networks[place].endpoints[endpoint].cookie = 0
+            }
         }
-        return networks
+        return contents
     }
 
     /// Gives everything back that nobody needs any more. To be called at the end.
     func close() throws {
-        if networks.isEmpty { try host.dataplane.removeTables([NetworkProgram.table]) }
+        if networks.isEmpty, unreadable.isEmpty { try host.dataplane.removeTables([NetworkProgram.table]) }
         try host.restoreIfLast()
         try store.removeIfEmpty()
     }
@@ -99,9 +106,10 @@ final class NetworkHost {
 
     /// The place of a network among ``networks``.
     ///
-    /// - Throws: ``RunFailure`` if there is none by that name.
+    /// - Throws: ``NetworkProblem`` if there is none by that name, or its file cannot be read.
     func place(of name: String) throws -> Int {
         if let place = networks.firstIndex(where: { $0.name == name }) { return place }
+        if let problem = unreadable[name] { throw problem }
         let known = networks.map(\.name).joined(separator: ", ")
         throw NetworkProblem(
             "there is no network \(name)",
@@ -112,6 +120,15 @@ final class NetworkHost {
     /// Refuses to add to a network that could not be mended.
     func checkSound(_ name: String) throws {
         if let error = broken[name] { throw error }
+    }
+
+    /// Refuses what has to be unlike everything that is kept, such as a new network's addresses and a published port, while some
+    /// of that cannot be read.
+    func checkReadable() throws {
+        guard let (name, problem) = unreadable.min(by: { $0.key < $1.key }) else { return }
+        throw NetworkProblem(
+            "what the network \(name) has may be in the way, and cannot be read: \(problem.message)",
+            advice: problem.advice)
     }
 
     /// Keeps a network as it is now.
@@ -132,6 +149,7 @@ final class NetworkHost {
     /// - Throws: An error that says what is wrong or which step failed; nothing is left then.
     func create(_ spec: NetworkSpec) throws {
         try spec.check()
+        try checkReadable()
         if networks.contains(where: { $0.name == spec.name }) {
             throw NetworkProblem(
                 "there is a network \(spec.name) already", advice: "egret network inspect \(spec.name) shows it")

@@ -79,15 +79,16 @@ struct NetworkDocument: Encodable {
         }
     }
 
-    /// The networks of this host, and those that were made for Docker.
-    static func all() throws -> [NetworkDocument] {
+    /// The networks of this host, and those that were made for Docker; and why others cannot be read.
+    static func all() throws -> (documents: [NetworkDocument], kept: NetworkStoreContents) {
         let store = try NetworkStore(chosen: Environment.current[NetworkStore.variable])
         let dockers = try store.dockerRecords().map { record in
             var document = NetworkDocument(record)
             document.mode = "docker"
             return document
         }
-        return (try store.networks().map(NetworkDocument.init) + dockers).sorted { $0.name < $1.name }
+        let kept = try store.contents()
+        return ((kept.networks.map { NetworkDocument($0) } + dockers).sorted { $0.name < $1.name }, kept)
     }
 
     /// Whether Docker has it.
@@ -133,6 +134,15 @@ struct NetworkDocument: Encodable {
             table.append([port.host, port.namespace, port.ports, port.from?.joined(separator: " ") ?? "everyone"])
         }
         return table
+    }
+}
+
+extension NetworkStoreContents {
+    /// What cannot be read, in words for the user.
+    var warnings: [String] {
+        unreadable.sorted { $0.key < $1.key }.map { _, problem in
+            "egret: warning: " + problem.message + (problem.advice.map { "; \($0)" } ?? "")
+        }
     }
 }
 

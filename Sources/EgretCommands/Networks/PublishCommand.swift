@@ -96,10 +96,14 @@ struct PublishListCommand: ParsableCommand {
 
     func run() throws {
         try asRoot(for: "reading what is kept of networks", "publish ls") {
-            let ports = try NetworkHost.read().flatMap { NetworkDocument($0).published }
+            let kept = try NetworkHost.read()
+            let ports = kept.networks.flatMap { NetworkDocument($0).published }
+            Console.error(kept.warnings)
             Console.output(
                 try output.text(of: ports)
                     ?? NetworkDocument.table(of: ports).lines.map { $0.drop { $0 == " " } + "\n" }.joined())
+            // The list is not whole.
+            if !kept.unreadable.isEmpty { throw ExitCode(1) }
         }
     }
 }

@@ -29,7 +29,8 @@ extension NetworkRecord.Endpoint: JSONValue {
             case .interface: interface = try String(reading: &reader)
             case .isCreated: isCreated = try Bool(reading: &reader)
             case .namespace: namespace = try String(reading: &reader)
-            case .order: order = try Int(reading: &reader)
+            // The next one has a greater one.
+            case .order: order = try Int(UInt32(reading: &reader))
             case .rates: rates = try [EndpointRate](reading: &reader)
             case .sourceAddresses: sourceAddresses = try [AddressPair](reading: &reader)
             case .stage: stage = try NetworkRecord.Stage(reading: &reader)

@@ -21,7 +21,8 @@ extension NetworkRecord.Port: JSONValue {
             case .hostAddress: hostAddress = try IPAddress(reading: &reader)
             case .hostPort: hostPort = try UInt16(reading: &reader)
             case .namespace: namespace = try String(reading: &reader)
-            case .number: number = try Int(reading: &reader)
+            // The next one has a greater one.
+            case .number: number = try Int(UInt32(reading: &reader))
             case .sources: sources = try [IPPrefix](reading: &reader)
             case .stage: stage = try NetworkRecord.Stage(reading: &reader)
             case .targetPort: targetPort = try UInt16(reading: &reader)

@@ -37,6 +37,8 @@ private let damages: [(String, String, String)] = [
     ("\"cookie\" : 18446744073709551615", "\"cookie\" : 18446744073709551616", "the number is not in"),
     ("\"cookie\" : 0", "\"cookie\" : 99999999999999999999999999", "the number is not in"),
     ("\"order\" : 1", "\"order\" : -9223372036854775809", "the number is not in"),
+    ("\"order\" : 1", "\"order\" : 9223372036854775807", "the number is not in 0 to 4294967295"),
+    ("\"number\" : 2", "\"number\" : 9223372036854775807", "the number is not in 0 to 4294967295"),
     ("\"hostPort\" : 8080", "\"hostPort\" : 65536", "the number is not in 0 to 65535"),
     ("\"10.9.0.2\"", "\"10.9.0.256\"", "“10.9.0.256” is no address"),
     ("\"10.9.0.2\"", "{}", "here has to be a text in quotation marks"),

@@ -53,7 +53,7 @@ struct RandomRecords {
                         burstBytes: random.maybe { $0.number() })
                 }
             },
-            order: maybe { $0.number() }, stage: stage())
+            order: maybe { Int($0.number() as UInt32) }, stage: stage())
     }
 
     private mutating func identity() -> EndpointIdentity {
@@ -65,7 +65,7 @@ struct RandomRecords {
 
     private mutating func port() -> NetworkRecord.Port {
         NetworkRecord.Port(
-            number: number(), namespace: text(), transport: text(), hostAddress: maybe { $0.address() },
+            number: Int(number() as UInt32), namespace: text(), transport: text(), hostAddress: maybe { $0.address() },
             hostPort: number(), targetPort: number(), count: number(), sources: several { $0.block() }, stage: stage())
     }
 
