@@ -38,6 +38,12 @@ public struct EgretCommand: ParsableCommand {
         // The agent has started it beside itself.
         let code = RelayProcess.run(CommandLine.arguments) { Console.error(["\(RelayProcess.name): \($0)"]) }
         if let code { CurrentProcess.end(with: code) }
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        // The parser would show the help of the nearest command that there is, as if all was well.
+        if arguments.first == "help", let unknown = UnknownWord.find(in: arguments, of: EgretCommand.self) {
+            Console.error(unknown.lines)
+            CurrentProcess.end(with: ExitCode.validationFailure.rawValue)
+        }
         do {
             var command = try parseAsRoot()
             try command.run()
@@ -47,7 +53,6 @@ public struct EgretCommand: ParsableCommand {
             CurrentProcess.end(with: code.rawValue)
         } catch {
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
-            let arguments = Array(CommandLine.arguments.dropFirst())
             let unknown = UnknownWord.find(in: arguments, of: EgretCommand.self)
             Console.error(unknown?.lines ?? [fullMessage(for: error)])
             // What went wrong with Egret must not pass for the exit code of the command that it was to run.

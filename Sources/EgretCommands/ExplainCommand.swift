@@ -96,7 +96,7 @@ struct ExplainCommand: ParsableCommand {
             if case .name(_, .some)? = try? ExplainTarget(text) { true } else { false }
         }
         if ports.isEmpty && !haveOwn {
-            throw ValidationError("Missing expected argument '--port <port> ...'")
+            throw ValidationError("Missing expected argument '--port <port> ...': write for example --port 443/tcp")
         }
     }
 

@@ -164,7 +164,8 @@ enum ExplainTarget {
         guard IPAddress(head) == nil, head.contains("."), !head.contains("/"), !head.hasPrefix("[") else {
             throw ExplainProblem(
                 message: "\"\(text)\" is not an address or a domain name",
-                suggestion: "write for example 203.0.113.10 or wikipedia.org; names of workloads go with --from")
+                suggestion: ExplainTarget.separated(text)
+                    ?? "write for example 203.0.113.10 or wikipedia.org; names of workloads go with --from")
         }
         if head.hasPrefix("*") {
             throw ExplainProblem(
@@ -177,5 +178,15 @@ enum ExplainTarget {
             throw ExplainProblem(
                 message: error.message, suggestion: error.suggestion ?? "write for example wikipedia.org")
         }
+    }
+
+    /// How an address with a port behind it is asked about, `203.0.113.10:443` or `[2001:db8::1]:443`.
+    private static func separated(_ text: String) -> String? {
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let port = text[text.index(after: colon)...]
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard let address = IPAddress(host), !port.isEmpty else { return nil }
+        return "an address has its port apart: --to \(address) --port \(port)"
     }
 }

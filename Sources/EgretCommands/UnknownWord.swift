@@ -23,6 +23,10 @@ struct UnknownWord: Equatable {
     static func find(in arguments: [String], of root: any ParsableCommand.Type) -> UnknownWord? {
         var command = root
         var path = name(of: root)
+        func enter(_ next: any ParsableCommand.Type) {
+            command = next
+            path += " \(name(of: next))"
+        }
         for argument in arguments {
             if argument == "--" { return nil }
             let subcommands = command.configuration.subcommands
@@ -31,18 +35,41 @@ struct UnknownWord: Equatable {
                 if argument == "-" || options(of: command, in: root).contains(word) { continue }
                 // A negative number is somebody's value.
                 if argument.dropFirst().first?.isNumber == true { continue }
+                if let standard = command.configuration.defaultSubcommand {
+                    enter(standard)
+                    if options(of: command, in: root).contains(word) { continue }
+                }
                 let meant = Spelling.nearest(to: word, among: options(of: command, in: root).filter { $0.count > 2 })
                 return UnknownWord(word: word, isOption: true, meant: meant, command: path)
             }
             if let next = subcommands.first(where: { name(of: $0) == argument }) {
-                command = next
-                path += " \(argument)"
-            } else if !subcommands.isEmpty, argument != "help" {
-                let meant = Spelling.nearest(to: argument, among: subcommands.map(name) + ["help"])
-                return UnknownWord(word: argument, isOption: false, meant: meant, command: path)
+                enter(next)
+            } else if !subcommands.isEmpty {
+                // The parser knows `help` behind the program's name alone.
+                let help = path == name(of: root) ? ["help"] : []
+                if help.contains(argument) { continue }
+                let meant = subcommand(meantBy: argument, among: subcommands.map(name) + help)
+                if meant == nil, let standard = command.configuration.defaultSubcommand {
+                    // `egret publish 8080:80/tcp`: the word is the default subcommand's first argument.
+                    enter(standard)
+                } else {
+                    return UnknownWord(word: argument, isOption: false, meant: meant, command: path)
+                }
             }
         }
         return nil
+    }
+
+    /// Words that other programs have for the same.
+    private static let synonyms = [
+        ["ls", "list"], ["rm", "delete", "remove", "del"], ["inspect", "get", "show", "describe"],
+        ["create", "add", "new"],
+    ]
+
+    /// The subcommand that was meant by a word: one that says the same, or the nearest.
+    private static func subcommand(meantBy word: String, among names: [String]) -> String? {
+        let same = synonyms.first { $0.contains(word) } ?? []
+        return names.first { same.contains($0) } ?? Spelling.nearest(to: word, among: names)
     }
 
     /// The option that was meant by one that a command does not have.

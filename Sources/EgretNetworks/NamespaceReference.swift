@@ -62,7 +62,7 @@ public enum NamespaceReference: Hashable, Sendable, CustomStringConvertible {
             case .name(let name):
                 throw NetworkProblem(
                     "there is no network namespace named \(name)",
-                    advice: "ip netns list shows those there are; --create makes it")
+                    advice: "ip netns list shows those there are; egret network connect --create makes one")
             case .process(let number):
                 throw NetworkProblem("process \(number) has no network namespace that can be opened")
             case .path(let path): throw NetworkProblem("\(path) is no network namespace: \(error)")

@@ -86,6 +86,9 @@ struct NameCommandTests {
         arguments: [
             ("*.example.org:443", "explain answers for one of them"),
             ("203.0.113.10:443", "not an address or a domain"),
+            ("203.0.113.10:443", "an address has its port apart: --to 203.0.113.10 --port 443"),
+            ("[2001:db8::1]:443", "an address has its port apart: --to 2001:db8::1 --port 443"),
+            ("2001:db8::1/64", "write for example 203.0.113.10 or wikipedia.org"),
             ("a..example.org:443", "an empty label"), ("example.org:https", "write 443/tcp"),
         ])
     func mistakes(_ text: String, _ expected: String) throws {
@@ -109,7 +112,7 @@ struct NameCommandTests {
     @Test("a name without a port needs --port")
     func noPort() throws {
         let output = try egret("explain", "--allow", "example.org", "--to", "example.org")
-        #expect(!output.succeeded && output.standardError.contains("--port"))
+        #expect(!output.succeeded && output.standardError.contains("write for example --port 443/tcp"))
     }
 
     @Test("a map has a row for each name, a difference tells of them, and a proof says that it leaves them out")

@@ -20,6 +20,19 @@ struct UnknownWordTests {
             (["gc", "--allow"], "unknown option --allow", "egret gc"),
             (["explain", "--xyzzyx", "x"], "unknown option --xyzzyx", "egret explain"),
             (["run", "--polcy", "-"], "unknown option --polcy; did you mean --policy?", "egret run"),
+            (["help", "nope"], "unknown command nope", "egret"),
+            (["help", "network", "creat"], "unknown command creat; did you mean create?", "egret network"),
+            (["network", "help"], "unknown command help", "egret network"),
+            (["network", "list"], "unknown command list; did you mean ls?", "egret network"),
+            (["network", "delete", "br0"], "unknown command delete; did you mean rm?", "egret network"),
+            (["network", "show", "br0"], "unknown command show; did you mean inspect?", "egret network"),
+            (["rm", "x"], "unknown command rm; did you mean delete?", "egret"),
+            (["publish", "list"], "unknown command list; did you mean ls?", "egret publish"),
+            (
+                ["publish", "8080:80/tcp", "ns0", "--form", "192.0.2.1"],
+                "unknown option --form; did you mean --from?", "egret publish add"
+            ),
+            (["publish", "--form=192.0.2.1"], "unknown option --form; did you mean --from?", "egret publish add"),
             (["explain", "--a\u{1b}[31mllow"], "unknown option --a\\u{1b}[31mllow", "egret explain"),
         ])
     func unknown(_ arguments: [String], _ message: String, _ command: String) throws {
@@ -34,6 +47,8 @@ struct UnknownWordTests {
         arguments: [
             [], ["run", "--allow", "x", "--", "--alow"], ["explain", "-f", "-", "--to=x"], ["help", "run"],
             ["--version"], ["explain", "--help"], ["gc", "-o", "json"], ["run", "--dns", "-1"],
+            ["publish", "8080:80/tcp"], ["publish", "--from", "192.0.2.1", "8080:80/tcp"], ["publish", "add", "ns0"],
+            ["nat", "br0"], ["help", "network", "create"], ["help", "help"],
         ])
     func known(_ arguments: [String]) {
         #expect(UnknownWord.find(in: arguments, of: EgretCommand.self) == nil)

@@ -21,4 +21,12 @@ struct NamespaceReferenceTests {
     func bad(text: String) {
         #expect(NamespaceReference(text) == nil)
     }
+
+    @Test("a name that is nobody's says which command makes a namespace")
+    func absent() throws {
+        let reference = try #require(NamespaceReference("no-such-namespace"))
+        let problem = #expect(throws: NetworkProblem.self) { _ = try reference.open() }
+        #expect(problem?.message == "there is no network namespace named no-such-namespace")
+        #expect(problem?.advice?.contains("egret network connect --create makes one") == true)
+    }
 }

@@ -175,7 +175,7 @@ struct AgentTests {
             sed -i 's/egress:/default: reject\\n  egress:/' one.yaml; egret apply -f one.yaml >/dev/null
             ping3 a 10.9.0.4; count
             egret flows --denied | tail -n +2 | cut -d' ' -f3- | tr -s ' '
-            egret flows --endpoint nobody 2>&1 | head -1
+            egret flows --endpoint nobody 2>&1 | head -2
             finish
             """,
             prints: """
@@ -190,6 +190,7 @@ struct AgentTests {
                 shop/b egress would-deny fd00:9::4 (shop/c) icmpv6/128 1 104 EgressPolicy/two rule 1
                 shop/a egress reject 10.9.0.4 (shop/c) icmp/8 3 252 EgressPolicy/one default
                 egret: there is no endpoint nobody
+                       egret get endpoints lists them
                 """)
     }
 

@@ -73,7 +73,8 @@ struct FlowsCommand: ParsableCommand {
         throw AgentClientError(
             meant.isEmpty
                 ? "there is no endpoint \(name)" : "\(name) is in several groups: \(meant.joined(separator: ", "))",
-            advice: Spelling.nearest(to: name, among: names).map { "did you mean \($0)?" })
+            advice: Spelling.nearest(to: name, among: names).map { "did you mean \($0)?" }
+                ?? "egret get endpoints lists them")
     }
 
     private func print(_ list: FlowList, hasHeader: Bool) throws {

@@ -11,7 +11,11 @@ struct LimitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "limit",
         abstract: "Limit how fast an endpoint is, and how many connections it has.",
-        usage: "egret limit <endpoint> (--rate <rate> … | --clear) [--confirm <time>] [--dry-run]",
+        usage: """
+            egret limit <endpoint> [--rate <rate>] … [--connections <number>] … [--new-connections <rate>] … \
+            [--packets <rate>] … [--confirm <time>] [--dry-run]
+            egret limit <endpoint> --clear [--confirm <time>] [--dry-run]
+            """,
         discussion: """
             The limits take the place of those that an earlier egret limit has set, and hold beside those of policies. They \
             are kept as the policy limit.<endpoint>, which egret get policies shows and egret rollback takes back; it says \

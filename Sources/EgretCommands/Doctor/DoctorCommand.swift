@@ -35,7 +35,10 @@ struct DoctorCommand: ParsableCommand {
     @Option(
         name: .customLong("to"),
         help: ArgumentHelp(
-            "Where the packet goes. Default: a public resolver; from an isolated network, its gateway.",
+            """
+            The address that the packet goes to; names are not resolved, and the port goes with --port. Default: a public \
+            resolver; from an isolated network, its gateway.
+            """,
             valueName: "address"))
     var destination: IPAddress?
 

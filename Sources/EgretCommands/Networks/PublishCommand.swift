@@ -11,6 +11,10 @@ struct PublishCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "publish",
         abstract: "Forward ports of the host to a namespace.",
+        usage: """
+            \(PublishPortCommand.usage)
+            egret publish ls [-o <format>]
+            """,
         discussion: """
             The namespace must be connected to a network. Without a protocol, TCP is meant.
 
@@ -27,7 +31,14 @@ struct PublishCommand: ParsableCommand {
 
 struct PublishPortCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "add", abstract: "Forward ports of the host to a namespace. The default.")
+        commandName: "add",
+        abstract: "Forward ports of the host to a namespace. The default.",
+        usage: usage
+    )
+
+    /// Without the name of the subcommand, which nobody has to write.
+    static let usage =
+        "egret publish <ports> <namespace> [--host-ip <address>] [--from <cidr>] … [--network <network>]"
 
     @Argument(help: "HOST-PORT:PORT/PROTOCOL; ranges of equal size are FIRST-LAST.")
     var ports: String
