@@ -59,7 +59,7 @@ extension HostRouteKeeper {
         if try rules.drift(of: TableProgram(table: HostRoutePlan.table)).isEmpty {
             for number in HostRouteMark.ways { interim.ways[number] = RouteWay() }
             interim.leaving = Swift.Set(HostRouteMark.ways)
-            try rules.replace(with: interim.program)
+            try rules.replace(with: interim.program, holding: interim.hold)
             installed = interim.program
         }
         let labels = Swift.Set(HostRouteMark.ways.map { HostRouteMark.label(way: $0) })

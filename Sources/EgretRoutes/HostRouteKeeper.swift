@@ -113,7 +113,7 @@ public final class HostRouteKeeper {
             installed = nil
             try rules.change(program.difference(from: present), of: program.table)
         } else {
-            try rules.replace(with: program)
+            try rules.replace(with: program, holding: plan.hold)
         }
         installed = program
         chosen?(HostRouteChooser(plan))

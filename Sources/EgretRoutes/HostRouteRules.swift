@@ -6,8 +6,9 @@ public import EgretNftables
 
 /// What the routes of networks' endpoints need of the host besides its routing.
 public protocol HostRouteRules {
-    /// Makes the table anew, with all that is in the program and nothing else, in one transaction.
-    func replace(with program: TableProgram) throws
+    /// Brings the table to all that is in the program and nothing else, whatever it holds. What is there already stays;
+    /// otherwise the table is made anew, and the other program, of the same table, is there meanwhile.
+    func replace(with program: TableProgram, holding hold: TableProgram) throws
     /// Brings the table from one program to another.
     func change(_ difference: TableDifference, of table: Table) throws
     /// What of the program is otherwise in the kernel, in nft's words; empty if nothing is.

@@ -45,6 +45,19 @@ struct HostRoutePlanTests {
         plan.program.rules.filter { $0.chain == chain }.map { NftText.render($0) }
     }
 
+    @Test("while the table is made anew, connections wait that nobody has led yet")
+    func hold() throws {
+        let hold = try plan().hold
+        #expect(hold.table == HostRoutePlan.table)
+        #expect(hold.chains.map(\.base) == [BaseChain(kind: .filter, hook: .forward, priority: -19)])
+        #expect(hold.sets.map(\.contents) == [.elements([SetElement(5)])])
+        #expect(
+            hold.rules.map { NftText.render($0) } == [
+                "ct label & 32 == 32 accept", "ct status confirmed accept", "meta iif @held drop",
+            ])
+        #expect(HostRoutePlan().hold.installation.isEmpty)
+    }
+
     @Test("who chooses, who remembers, who guards, who translates")
     func text() throws {
         let plan = try plan()

@@ -7,7 +7,7 @@ import Testing
 /// Routes of networks' endpoints: a host with three uplinks, an agent, and two endpoints behind a network.
 @Suite("routes of endpoints", .serialized, .requiresRoot)
 struct EndpointRouteTests {
-    private static let helpers = #"""
+    static let helpers = #"""
         mkdir -p /run/egret
         export EGRET_STATE_DIRECTORY=$PWD/state EGRET_AGENT_SOCKET=$PWD/agent.sock
         e() { h $E "$@"; }
@@ -63,7 +63,7 @@ struct EndpointRouteTests {
         #expect(output.standardOutput == expected + "\n", "\(output.standardError)", sourceLocation: location)
     }
 
-    private static let twoWays = """
+    static let twoWays = """
         routes one a <<'Y'
           - to: [{ cidr: 198.51.100.0/24 }, { cidr: "2001:db8:100::/64" }]
             via:

@@ -25,12 +25,19 @@ struct AgentRouteRules: HostRouteRules {
         self.directory = directory
     }
 
-    func replace(with program: TableProgram) throws {
-        var transaction = Transaction()
-        if try !dataplane.holdings(of: [program.table]).isEmpty { transaction.append(.deleteTable, in: program.table) }
-        transaction.append(.addTable, in: program.table)
-        for operation in program.installation { transaction.append(operation, in: program.table) }
+    func replace(with program: TableProgram, holding hold: TableProgram) throws {
+        let table = program.table
+        let picture = try dataplane.picture(of: [table])
+        let isThere = picture.tables.contains(table)
+        if isThere, try picture.holds(program) { return try dataplane.sweep([table], keeping: [program]) }
+        var transaction = Transaction([Transaction.Step(.addTable, in: table)])
+        if isThere {
+            transaction.steps.insert(Transaction.Step(.deleteTable, in: table), at: 0)
+            for operation in hold.installation { transaction.append(operation, in: table) }
+        }
+        for operation in program.installation { transaction.append(operation, in: table) }
         try dataplane.commit(transaction)
+        if isThere { try dataplane.remove([hold]) }
     }
 
     func change(_ difference: TableDifference, of table: Table) throws {

@@ -345,7 +345,8 @@ final class KernelEnforcement: Enforcement {
         if !found.isWhole { try dataplane.sweep(HostPlan.tables, keeping: next.tableOutlines) }
     }
 
-    /// Nothing to take over, or what is there is of another version, or broken: all of it in one transaction.
+    /// Nothing to take over, or what is there is of another version, or broken: all of it in one transaction. Who was policed
+    /// before waits until it is done.
     private func replaceAll(_ tables: Swift.Set<Table>, _ difference: HostDifference) throws(NetlinkError) {
         var whole = Transaction()
         for table in HostPlan.tables where tables.contains(table) { whole.append(.deleteTable, in: table) }
@@ -356,8 +357,12 @@ final class KernelEnforcement: Enforcement {
             for operation in program.installation { whole.append(operation, in: program.table) }
         }
         whole.steps += difference.switching.steps
+        let isPoliced = tables.contains(HostBase.table)
+        let hold = isPoliced ? HostHold.program(for: difference.switching) : TableProgram(table: HostBase.table)
+        for operation in hold.installation { whole.append(operation, in: hold.table) }
         readLast()
         try dataplane.commit(whole)
+        try dataplane.remove([hold])
     }
 
     func apply(_ state: DesiredState, at time: Int64) throws -> [EnforcedEndpoint] {

@@ -33,7 +33,7 @@ extension HostRoutePlan {
         Chain("departure", base: BaseChain(kind: .filter, hook: .output, priority: -20)),
     ]
 
-    private static func has(_ label: UInt8) -> Statement {
+    static func has(_ label: UInt8) -> Statement {
         .equal(.connectionLabel(label), UInt128(1) << UInt128(label))
     }
 
