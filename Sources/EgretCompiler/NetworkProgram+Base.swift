@@ -16,12 +16,13 @@ extension NetworkProgram {
         var program = TableProgram(table: table)
         program.chains = [
             Chain("guard", base: BaseChain(kind: .filter, hook: .prerouting, priority: -300)),
+            Chain(sources),
             Chain("published"),
             Chain("prerouting", base: BaseChain(kind: .nat, hook: .prerouting, priority: -110)),
             Chain("output", base: BaseChain(kind: .nat, hook: .output, priority: -110)),
             Chain("postrouting", base: BaseChain(kind: .nat, hook: .postrouting, priority: 90)),
         ]
-        program.sets = [Set(links, keyType: .interfaceIndex)]
+        program.sets = [links, ownLinks].map { Set($0, keyType: .interfaceIndex) }
         for family in AddressFamily.allCases {
             program.sets += [
                 Set(family.published, concatenating: .inetProtocol, [.inetService]),
@@ -30,7 +31,7 @@ extension NetworkProgram {
                 Set(family.sources, keyType: family.dataType, hasIntervals: true, mapsToVerdict: true),
             ]
         }
-        program.rules = loopbackGuard + lookUps
+        program.rules = loopbackGuard + sourceGuard + lookUps
         program.rules += ["prerouting", "output"].map { Rule(in: $0, [.verdict(.jump("published"))]) }
         program.rules +=
             [hairpin]
@@ -42,6 +43,10 @@ extension NetworkProgram {
 
     /// The interfaces that lead to networks.
     static let links = "links"
+    /// Those of them that Egret has made.
+    static let ownLinks = "own-links"
+    /// The chain for the sources of what comes in by these.
+    static let sources = "sources"
 
     /// Networks' interfaces let packets to 127.0.0.0/8 through to the routing decision (`route_localnet`), so that
     /// the host reaches published ports by 127.0.0.1. What arrives there from or for those addresses is dropped as
@@ -55,6 +60,22 @@ extension NetworkProgram {
             ]
         )
     }
+
+    /// What `rp_filter` does for IPv4: who speaks from an address that the host would answer elsewhere is not heard. Neighbour
+    /// discovery stays on the link, and its addresses are link-local, none at all (RFC 4862, section 5.4.2) or the sender's.
+    private static let sourceGuard: [Rule] =
+        [
+            Rule(
+                in: "guard",
+                [.inSet(.inputInterface, ownLinks), AddressFamily.ipv6.isPackets, .verdict(.jump(sources))])
+        ]
+        + [
+            [.inPrefix(.ipv6Source, FrameChecks.linkLocal), .verdict(.return)],
+            [.equal(.ipv6Source, 0), .verdict(.return)],
+            [.equal(.transportProtocol, 58), .equal(.icmpv6Type, 135), .verdict(.return)],
+            [.equal(.transportProtocol, 58), .equal(.icmpv6Type, 136), .verdict(.return)],
+            [.equal(.answeringInterface, 0), .anonymousCounter, .verdict(.drop)],
+        ].map { Rule(in: sources, $0) }
 
     /// A port that is published at one address goes before the same one published at all addresses.
     ///

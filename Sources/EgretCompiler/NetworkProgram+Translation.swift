@@ -32,8 +32,7 @@ extension NetworkProgram {
                 )
             )
         }
-        program.memberships.append(
-            Set(links, keyType: .interfaceIndex, contents: .elements(plan.sortedInterfaces.map { SetElement($0) })))
+        program.memberships += linkMemberships(plan)
         for source in plan.endpointSources {
             let own = endpointSource(source, of: plan.name)
             program.chains += own.chains

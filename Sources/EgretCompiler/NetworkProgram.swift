@@ -131,10 +131,15 @@ extension NetworkProgram {
         ]
         filter.memberships += leads(of: plan, elements)
         var translation = TableProgram(table: table)
-        translation.memberships = [
-            Set(links, keyType: .interfaceIndex, contents: .elements(elements.map { SetElement($0) }))
-        ]
+        translation.memberships = linkMemberships(plan)
         return [filter, translation]
+    }
+
+    /// The elements of a network's interfaces in `inet egret-nat`.
+    static func linkMemberships(_ plan: NetworkPlan) -> [Set] {
+        (plan.isAdopted ? [links] : [links, ownLinks]).map { name in
+            Set(name, keyType: .interfaceIndex, contents: .elements(plan.sortedInterfaces.map { SetElement($0) }))
+        }
     }
 }
 

@@ -70,7 +70,7 @@ struct RegisterLoad {
         case .meta(let key): RegisterLoad.metaNames[key.rawValue] ?? "[meta \(key.rawValue)]"
         case .conntrack(let key): RegisterLoad.connectionNames[key.rawValue] ?? "[ct \(key.rawValue)]"
         case .fib(let result, let flags):
-            result == 3 ? "fib \(flags & 1 != 0 ? "saddr" : "daddr") type" : "[fib]"
+            RegisterLoad.routing(result, flags)
         case .randomNumber(let modulus): "numgen random mod \(modulus)"
         case .payload(.network, let offset, let length): networkName(offset, length)
         case .payload(.transport, 0, 2): "\(transportName(context)) sport"
@@ -78,6 +78,13 @@ struct RegisterLoad {
         case .payload(let base, let offset, let length): "[\(base) \(offset) \(length)]"
         default: "[\(source.kernelName)]"
         }
+    }
+
+    /// `enum nft_fib_result` and `enum nft_fib_flags` in nft's words.
+    private static func routing(_ result: UInt32, _ flags: UInt32) -> String {
+        let keys = ["saddr", "daddr", "mark", "iif", "oif"].enumerated().filter { flags & 1 << $0.offset != 0 }
+        let results: [UInt32: String] = [1: "oif", 2: "oifname", 3: "type"]
+        return "fib \(keys.map(\.element).joined(separator: " . ")) \(results[result] ?? "[\(result)]")"
     }
 
     private func transportName(_ context: PacketContext) -> String {
@@ -120,6 +127,9 @@ struct RegisterLoad {
             return interfaceNames[index] ?? "\(index)"
         case .meta(.networkProtocol): return bytes == [2] ? "ipv4" : bytes == [10] ? "ipv6" : "\(bytes)"
         case .meta(.transportProtocol): return bytes.first.map { "\(IPProtocol(rawValue: $0))" } ?? ""
+        case .fib(1, _):
+            let index = UInt32(truncatingIfNeeded: RegisterLoad.hostNumber(bytes))
+            return interfaceNames[index] ?? "\(index)"
         case .fib:
             return RegisterLoad.addressTypes[Int(truncatingIfNeeded: RegisterLoad.hostNumber(bytes))] ?? "\(bytes)"
         case .conntrack(.state): return bits(RegisterLoad.stateNames, bytes)

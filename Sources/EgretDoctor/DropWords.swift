@@ -17,6 +17,9 @@ extension Passage.Drop {
     /// Whether it is Egret's own.
     var isEgrets: Bool { owner == "egret" }
 
+    /// Whether the source was not one that the host would answer where the packet came in: no policy's, and over IPv6 only.
+    var isOfSources: Bool { isEgrets && table.name == "egret-nat" && chain == "sources" }
+
     /// Commands that let the packet, and its like, past the rule: none is taken away.
     ///
     /// - Parameters:

@@ -57,7 +57,9 @@ extension Observation {
     /// Egret's own rules.
     func judgePolicy() -> Judgment {
         guard isAsked else { return .notNeeded("no rule of the host is asked") }
-        guard let drop = outward.drop, drop.isEgrets else { return .good("no rule of Egret's drops it") }
+        guard let drop = outward.drop, drop.isEgrets, !drop.isOfSources else {
+            return .good("no rule of Egret's drops it")
+        }
         if drop.table.name.hasSuffix("-routes") { return .bad(routes(drop)) }
         if let finding = networkRule(drop) { return .bad(finding) }
         return .bad(

@@ -10,6 +10,9 @@ import EgretNftables
 extension Observation {
     /// The switches by which the host passes packets on at all.
     func judgeForwarding() -> Judgment {
+        if let drop = outward.drop, drop.isOfSources, let arrived = outward.at(.prerouting) {
+            return .bad(unanswerable(arrived.source, host.linkName(arrived.inputInterface), drop))
+        }
         guard isThroughHost, !isLocal else { return .notNeeded("nothing is forwarded") }
         if isAnswered || outward.drop != nil { return .good("on") }
         if outward.reached(.forward) { return .good("on") }
@@ -97,6 +100,17 @@ extension Observation {
             step, seen,
             "With this filter the kernel drops what comes in where answers would not go out.",
             commands: names.map { ["sysctl", "-w", "net/ipv4/conf/\($0)/rp_filter=\(position)"] })
+    }
+
+    /// The same over IPv6, where a rule of Egret's does what the kernel has no filter for.
+    private func unanswerable(_ source: IPAddress, _ name: String, _ drop: Passage.Drop) -> Finding {
+        let stray = source == self.source ? strayRoute : nil
+        let other = stray.map { ", \($0.destination) dev \(host.linkName($0.outputIndices.first))" } ?? ""
+        return Finding(
+            .forwarding,
+            "the packet from \(source) comes in by \(name), and the host's route to that address is another\(other)",
+            "\(drop.words): the host does not hear who speaks from an address that it would answer elsewhere.",
+            commands: stray.map { [$0.deletion(in: family)] } ?? [])
     }
 
     /// A route of the host's to the endpoint that leads elsewhere than to the endpoint's link.

@@ -112,6 +112,7 @@ extension NftText {
         case .arpSenderIPv4: "arp saddr ip"
         case .neighbourTarget: "@th,64,128"
         case .destinationAddressType: "fib daddr type"
+        case .answeringInterface: "fib saddr . iif oif"
         case .socketCgroup(let level): "socket cgroupv2 level \(level)"
         case .evaluationNumber: "numgen inc mod \(UInt32.max) offset 1"
         case .randomNumber(let limit): "numgen random mod \(limit)"
@@ -138,8 +139,8 @@ extension NftText {
         case .time: NftText.value(value, .time)
         case .inputName(let length), .outputName(let length): name(value, length)
         case .inputInterface, .outputInterface, .sourcePort, .destinationPort, .connectionTargetPort,
-            .originalDestinationPort, .icmpType, .icmpv6Type, .arpOperation, .destinationAddressType, .socketCgroup,
-            .evaluationNumber, .randomNumber:
+            .originalDestinationPort, .icmpType, .icmpv6Type, .arpOperation, .destinationAddressType,
+            .answeringInterface, .socketCgroup, .evaluationNumber, .randomNumber:
             String(value)
         }
     }

@@ -92,6 +92,9 @@ public enum Selector: Hashable, Sendable {
     case neighbourTarget
     /// `fib daddr type`: what kind of address the destination is here, `RTN_*`.
     case destinationAddressType
+    /// `fib saddr . iif oif`: the interface by which the host would answer, if it is the one that the packet came in by;
+    /// 0 otherwise (the reverse path of RFC 3704, strict).
+    case answeringInterface
     /// `socket cgroupv2 level N`: the ancestor, so many steps below the root, of the cgroup that the packet's socket was
     /// made in. Not for packets without a socket of this host: the rule then goes no further.
     case socketCgroup(level: UInt8)

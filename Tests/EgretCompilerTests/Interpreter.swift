@@ -234,7 +234,7 @@ struct Interpreter {
         case .packetMark(let mask): UInt128(outcome.packetMark & mask)
         case .tcpFlags(let mask): packet.tcpFlags.map { UInt128($0 & mask) }
         case .etherSource, .etherSourceAndType, .arpOperation, .arpSenderEther, .arpSenderIPv4, .neighbourTarget,
-            .inputName, .outputName, .socketCgroup, .evaluationNumber, .randomNumber:
+            .inputName, .outputName, .answeringInterface, .socketCgroup, .evaluationNumber, .randomNumber:
             nil
         }
     }

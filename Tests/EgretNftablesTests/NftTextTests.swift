@@ -44,6 +44,7 @@ struct NftTextTests {
             (.equal(.arpSenderIPv4, 0x0a00_0002), "arp saddr ip == 10.0.0.2"),
             (.equal(.neighbourTarget, 1), "@th,64,128 == 0x00000000000000000000000000000001"),
             (.equal(.destinationAddressType, 2), "fib daddr type == 2"),
+            (.equal(.answeringInterface, 0), "fib saddr . iif oif == 0"),
             (.verdictMap(.socketCgroup(level: 2), "units"), "socket cgroupv2 level 2 vmap @units"),
             (.verdictMap(.connectionMark(mask: 0xff), "m"), "ct mark & 0x000000ff vmap @m"),
             (.counter("hits"), "counter name \"hits\""),

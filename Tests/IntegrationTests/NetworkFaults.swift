@@ -76,7 +76,7 @@ extension DoctorFault {
             "masquerade rule gone", "translation", "the rules of br0 are not as Egret has made them",
             "nft flush chain inet egret-nat br0-out"),
         .init(
-            "IPv6: the host's route gone", "way back", "the host has lost its route to fd00::2",
+            "IPv6: the host's route gone", "forwarding", "the host has lost its route to fd00::2",
             "ip -6 route del fd00::2", to: six),
         .init("IPv6: default route gone", "route", "IPv6 default route", "n ip -6 route del default", to: six),
     ]

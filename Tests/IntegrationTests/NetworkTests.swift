@@ -55,6 +55,42 @@ struct NetworkTests {
         }
     }
 
+    @Test("whom the host hears: who speaks from an address that is answered elsewhere is not heard, in both families")
+    func speakers() throws {
+        try expect(
+            "speakers",
+            """
+            cat >say.py <<'PY'
+            import socket, sys
+            family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+            s = socket.socket(family, socket.SOCK_DGRAM); s.bind((sys.argv[1], 0)); s.sendto(b"x", (sys.argv[2], 99))
+            PY
+            cat >hear.py <<'PY'
+            import socket
+            s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.bind(("::", 99))
+            while True: print(s.recvfrom(9)[1][0].replace("::ffff:", ""), flush=True)
+            PY
+            for mode in bridge routed; do
+                egret network create br0 --subnet 10.9.0.0/24 --subnet fd00:9::/64 --mode $mode
+                for n in a b; do egret network connect br0 $n --create >/dev/null; done
+                inside a ip link set lo up
+                /usr/bin/python3 hear.py >heard & hearing=$!
+                until ss -Hlun | grep -q ':99 '; do sleep 0.05; done
+                for address in 10.9.0.3 203.0.113.9 fd00:9::3 2001:db8:9::9; do inside a ip addr add $address dev lo nodad; done
+                for address in 10.9.0.2 10.9.0.3 203.0.113.9; do inside a /usr/bin/python3 say.py $address 10.9.0.1; done
+                for address in fd00:9::2 fd00:9::3 2001:db8:9::9; do inside a /usr/bin/python3 say.py $address fd00:9::1; done
+                sleep 0.3; kill $hearing; wait $hearing 2>/dev/null || true
+                echo $mode: $(sort -u heard)
+                egret network rm br0 --force; ip netns del a; ip netns del b
+            done
+            finish
+            """,
+            prints: """
+                bridge: 10.9.0.2 10.9.0.3 fd00:9::2 fd00:9::3
+                routed: 10.9.0.2 fd00:9::2
+                """)
+    }
+
     @Test("the lab: a namespace behind a bridge gets no answer until somebody translates its address")
     func lab() throws {
         try expect(

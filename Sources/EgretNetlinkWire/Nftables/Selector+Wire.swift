@@ -13,8 +13,8 @@ extension Selector {
         case .etherType, .sourcePort, .destinationPort, .connectionTargetPort, .originalDestinationPort, .arpOperation:
             2
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionState, .ipv4Source,
-            .ipv4Destination, .originalIPv4Destination, .arpSenderIPv4, .destinationAddressType, .evaluationNumber,
-            .randomNumber, .connectionID:
+            .ipv4Destination, .originalIPv4Destination, .arpSenderIPv4, .destinationAddressType, .answeringInterface,
+            .evaluationNumber, .randomNumber, .connectionID:
             4
         case .etherSource, .arpSenderEther: 6
         case .etherSourceAndType, .time, .socketCgroup: 8
@@ -27,7 +27,7 @@ extension Selector {
     var isHostOrder: Bool {
         switch self {
         case .inputInterface, .outputInterface, .connectionMark, .packetMark, .connectionLabel, .connectionState,
-            .destinationAddressType, .socketCgroup, .randomNumber, .connectionID:
+            .destinationAddressType, .answeringInterface, .socketCgroup, .randomNumber, .connectionID:
             true
         default: false
         }
@@ -94,6 +94,7 @@ extension Selector {
         case .arpSenderIPv4: [.payload(.network, offset: 14, length: 4)]
         case .neighbourTarget: [.payload(.transport, offset: 8, length: 16)]
         case .destinationAddressType: [.fib(result: 3, flags: 2)]
+        case .answeringInterface: [.fib(result: 1, flags: 1 | 8)]
         case .socketCgroup(let level): [.socketCgroup(level: UInt32(level))]
         case .evaluationNumber:
             [.evaluationNumber(modulus: .max, offset: 1), .byteOrder(length: 4, unit: 4)]
