@@ -173,8 +173,9 @@ public actor Agent {
                 "failed", "revision \(number ?? 0) cannot be read any more: \(mistakes)",
                 advice:
                     "the kernel goes on with what it was last given; start the version of Egret that has applied it, or "
-                    + "move agent.sqlite out of the agent's directory, start the agent, which leaves the kernel as it is "
-                    + "until the first change, and apply the policies with the mistakes corrected")
+                    + "move agent.sqlite out of the agent's directory, and agent.sqlite-wal and agent.sqlite-shm if they are "
+                    + "there, start the agent, which leaves the kernel as it is until the first change, and apply the "
+                    + "policies with the mistakes corrected")
         }
     }
 

@@ -443,7 +443,8 @@ struct AgentTests {
         }
         try File.write(bench.storePath, bytes)
         let error = await #expect(throws: PolicyStore.Unusable.self) { _ = try await bench.agent() }
-        #expect(error?.description.contains("move \(bench.storePath) away") ?? false)
+        let advice = "move \(bench.storePath) away, and \(bench.storePath)-wal and \(bench.storePath)-shm"
+        #expect(error?.description.contains(advice) == true, "\(String(describing: error))")
         #expect(bench.kernel.state.withLock { $0.takings } == takings)
         #expect(try File.read(bench.storePath) == bytes)
     }

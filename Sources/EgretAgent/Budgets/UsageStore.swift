@@ -99,7 +99,8 @@ final class UsageStore {
         guard (0..<version).contains(found) else {
             throw APIError(
                 "failed", "\(path) is of a later version of Egret (\(found); this one knows \(version))",
-                advice: "use that version, or move the file away: counting then begins anew")
+                advice: "use that version, or move the file away, and \(path)-wal and \(path)-shm if they are there: "
+                    + "counting then begins anew")
         }
         if found == 0 { try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = WAL") } }
         // All of it or nothing: a disk that is full in between leaves a file that can be opened again.

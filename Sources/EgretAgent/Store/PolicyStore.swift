@@ -72,8 +72,8 @@ struct PolicyStore: Sendable {
             try database.execute(sql: "PRAGMA foreign_keys = ON")
         }
         let advice =
-            "the kernel goes on with what it was last given; move \(path) away, start the agent, which leaves the kernel as it is "
-            + "until the first change, and apply the policies again"
+            "the kernel goes on with what it was last given; move \(path) away, and \(path)-wal and \(path)-shm if they are "
+            + "there, start the agent, which leaves the kernel as it is until the first change, and apply the policies again"
         PrivateFile.prepare(path)
         do {
             database = try DatabaseQueue(path: path, configuration: configuration)
