@@ -366,7 +366,14 @@ struct AgentCommandTests {
                         ], message: "done"))
             #expect(try await egret(path, ["delete", "web"]).standardError.contains("'web' has no kind"))
             #expect(try await egret(path, ["delete"]).status == 64)
+            let alone = try await egret(path, ["delete", "NetworkPolicy"])
+            #expect(alone.standardError.contains("write NetworkPolicy/<name>"))
+            #expect(try await egret(path, ["delete", "policy", "web"]).standardError.contains("EgressPolicy/<name>"))
             #expect(service.calls.count == 1)
+            #expect(try await egret(path, ["delete", "networkpolicy", "shop/db1", "Node/n1", "shop/db2"]).status == 0)
+            #expect(
+                service.calls.last?.request?.delete
+                    == ["NetworkPolicy/shop/db1", "Node/n1", "NetworkPolicy/shop/db2"])
         }
     }
 

@@ -431,6 +431,17 @@ struct AgentTests {
         #expect(error?.advice == "did you mean EgressPolicy/three?")
     }
 
+    @Test(
+        "what is not there is offered by its kind, by its namespace, or as it is spelled",
+        arguments: [
+            ("policy/web", "EgressPolicy/web"), ("NetworkPolicy/web", "EgressPolicy/web"),
+            ("NetworkPolicy/db", "NetworkPolicy/shop/db"), ("networkpolicy/shop/db", "NetworkPolicy/shop/db"),
+            ("web", "EgressPolicy/web"), ("EgressPolicy/wbe", "EgressPolicy/web"), ("policy/nope", nil), ("", nil),
+        ] as [(String, String?)])
+    func meantObject(_ text: String, _ meant: String?) {
+        #expect(Agent.object(meantBy: text, among: ["EgressPolicy/web", "NetworkPolicy/shop/db"]) == meant)
+    }
+
     @Test("a damaged store is refused with what to do, and left as it is")
     func damage() async throws {
         let bench = try AgentBench()
