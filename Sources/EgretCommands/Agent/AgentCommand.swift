@@ -229,6 +229,8 @@ struct AgentCommand: ParsableCommand {
             throw RunFailure(message: error.message, advice: error.advice)
         } catch let problem as AgentSocketProblem {
             throw RunFailure(message: problem.message, advice: problem.advice)
+        } catch let other as AgentProcess.AlreadyRunning {
+            throw RunFailure(message: other.description, advice: other.advice)
         }
     }
 }
