@@ -377,6 +377,26 @@ struct AgentCommandTests {
         }
     }
 
+    @Test("limits are set for the endpoint that the end of a name means, and taken away also where it is gone")
+    func limits() async throws {
+        try await withServer { service, path, _ in
+            #expect(try await egret(path, ["limit", "web", "--rate", "3Mbit"]).status == 0)
+            let file = try #require(service.calls.last?.request?.files.first)
+            #expect(file.name == "egret limit default/web")
+            #expect(file.text.contains("limit.default.web"))
+            for (name, policy) in [
+                ("web", "limit.default.web"), ("default/web", "limit.default.web"), ("gone", "limit.default.gone"),
+                ("shop/gone", "limit.shop.gone"),
+            ] {
+                #expect(try await egret(path, ["limit", name, "--clear"]).status == 0)
+                #expect(service.calls.last?.request?.delete == ["EgressPolicy/\(policy)"])
+            }
+            let absent = try await egret(path, ["limit", "nobody", "--rate", "3Mbit"])
+            #expect(
+                absent.standardError == "egret: there is no endpoint nobody\n       egret get endpoints lists them\n")
+        }
+    }
+
     @Test("confirm, rollback and history speak of revisions")
     func revisions() async throws {
         try await withServer { service, path, _ in
