@@ -450,6 +450,8 @@ struct AgentCommandTests {
             #expect(none.status == 1)
             #expect(none.standardError.contains("there is no EgressPolicy/wev among the policies"))
             #expect(none.standardError.contains("did you mean EgressPolicy/web?"))
+            let nothing = try await egret(path, ["get", "policy", "zzzzzz"])
+            #expect(nothing.standardError.hasSuffix("among the policies\n       egret get policies lists them\n"))
         }
     }
 
