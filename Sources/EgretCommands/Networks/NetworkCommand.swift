@@ -254,9 +254,20 @@ extension AddressPair {
     /// Reads an argument.
     static func reading(_ text: String) throws -> AddressPair {
         guard let pair = AddressPair(text) else {
-            throw NetworkProblem("“\(text)” is no address", advice: "write 192.0.2.7 or 192.0.2.7-192.0.2.9")
+            throw misorder(of: text)
+                ?? NetworkProblem("“\(text)” is no address", advice: "write 192.0.2.7 or 192.0.2.7-192.0.2.9")
         }
         return pair
+    }
+
+    /// What is wrong with two addresses that are no run; `nil` if a text is not two addresses.
+    static func misorder(of text: String) -> NetworkProblem? {
+        let ends = text.split(separator: "-", maxSplits: 1)
+        guard ends.count == 2, let first = IPAddress(ends[0]), let last = IPAddress(ends[1]) else { return nil }
+        if first.family != last.family {
+            return NetworkProblem("“\(text)” is of two families", advice: "write one run of addresses for each family")
+        }
+        return NetworkProblem("“\(text)” ends before it begins", advice: "write \(last)-\(first)")
     }
 }
 
@@ -312,8 +323,9 @@ struct NetworkInspectCommand: ParsableCommand {
 
     func run() throws {
         try asRoot(for: "reading what is kept of networks", "network inspect") {
-            guard var document = try NetworkDocument.all().first(where: { $0.name == name }) else {
-                throw NetworkProblem("there is no network \(name)", advice: "egret network ls lists those there are")
+            let documents = try NetworkDocument.all()
+            guard var document = documents.first(where: { $0.name == name }) else {
+                throw NetworkName.absence(of: name, among: documents.map(\.name))
             }
             if let network = try NetworkHost.read().first(where: { $0.name == name }) {
                 document.bridgeFiltering = try BridgeFiltering(of: network)
