@@ -61,7 +61,7 @@ struct PublishPortCommand: ParsableCommand {
     func run() throws {
         try asRoot(for: "publishing a port", "publish") {
             let wish = PortWish(
-                ports: try PortMapping.reading(ports),
+                ports: try PortMapping.reading(ports, before: namespace),
                 namespace: try NamespaceReference.reading(namespace),
                 network: network,
                 hostAddress: try hostAddress.map(readHostAddress),
@@ -172,17 +172,29 @@ extension PublishedPlace {
         do {
             return try PublishedPlace(text)
         } catch {
-            throw NetworkProblem(error.text, advice: "for example 8080/tcp, or 203.0.113.2:5353/udp")
+            throw NetworkProblem(
+                error.text, advice: "egret publish ls shows what is published: 8080/tcp, or 203.0.113.2:5353/udp")
         }
     }
 }
 
 extension PortMapping {
     /// Reads an argument.
-    static func reading(_ text: String) throws -> PortMapping {
+    ///
+    /// - Parameters:
+    ///   - text: The argument.
+    ///   - namespace: The argument behind it.
+    /// - Returns: The ports.
+    /// - Throws: `NetworkProblem` that says what is wrong, also that the two stand the wrong way round.
+    static func reading(_ text: String, before namespace: String) throws -> PortMapping {
         do {
             return try PortMapping(text)
         } catch {
+            if (try? PortMapping(namespace)) != nil {
+                throw NetworkProblem(
+                    "“\(text)” stands where the ports belong",
+                    advice: "write them first: egret publish \(namespace) \(text)")
+            }
             throw NetworkProblem(error.text, advice: "for example 8080:80/tcp, or 8000-8010:9000-9010/udp")
         }
     }
