@@ -54,7 +54,7 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         do {
-            try Privilege.require(for: "looking into namespaces", advice: "run it as: sudo egret doctor")
+            try Privilege.require(for: "looking into namespaces")
             guard let endpoint else {
                 guard destination == nil, port == nil else {
                     throw RunFailure(

@@ -29,10 +29,10 @@ struct NetworkCommand: ParsableCommand {
 
 /// Runs the body of a command that needs root, and turns what it throws into words and an exit code.
 func asRoot(
-    _ needed: CapabilitySet = Privilege.needed, for purpose: String, _ command: String, _ body: () throws -> Void
+    _ needed: CapabilitySet = Privilege.needed, for purpose: String, _ body: () throws -> Void
 ) throws {
     do {
-        try Privilege.require(needed, for: purpose, advice: "run it as: sudo egret \(command)")
+        try Privilege.require(needed, for: purpose)
         try body()
     } catch let code as ExitCode {
         throw code
@@ -150,7 +150,7 @@ struct NetworkCreateCommand: ParsableCommand {
     var docker = false
 
     func run() throws {
-        try asRoot(for: "making a network", "network create") {
+        try asRoot(for: "making a network") {
             try NetworkHost.change { host in
                 if docker { return try host.createForDocker(try spec(host)) }
                 try host.create(try spec(host))
@@ -283,7 +283,7 @@ struct NetworkListCommand: ParsableCommand {
     var output: OutputFormat = .table
 
     func run() throws {
-        try asRoot(for: "reading what is kept of networks", "network ls") {
+        try asRoot(for: "reading what is kept of networks") {
             let documents = try NetworkDocument.all()
             if let text = try output.text(of: documents) { return Console.output(text) }
             var header = ["NAME", "MODE", "SUBNETS", "ENDPOINTS", "PUBLISHED"]
@@ -322,7 +322,7 @@ struct NetworkInspectCommand: ParsableCommand {
     var output: OutputFormat = .table
 
     func run() throws {
-        try asRoot(for: "reading what is kept of networks", "network inspect") {
+        try asRoot(for: "reading what is kept of networks") {
             let documents = try NetworkDocument.all()
             guard var document = documents.first(where: { $0.name == name }) else {
                 throw NetworkName.absence(of: name, among: documents.map(\.name))
@@ -347,7 +347,7 @@ struct NetworkRemoveCommand: ParsableCommand {
     var force = false
 
     func run() throws {
-        try asRoot(for: "removing a network", "network rm") {
+        try asRoot(for: "removing a network") {
             try NetworkHost.change { host in
                 for name in names {
                     if try host.removeForDocker(name) { continue }
@@ -375,7 +375,7 @@ struct NetworkRestoreCommand: ParsableCommand {
     )
 
     func run() throws {
-        try asRoot(for: "making networks", "network restore") {
+        try asRoot(for: "making networks") {
             var isWhole = true
             try NetworkHost.change(isThorough: true) { host in
                 let known = host.repairs.count

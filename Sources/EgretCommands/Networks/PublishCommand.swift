@@ -59,7 +59,7 @@ struct PublishPortCommand: ParsableCommand {
     private static let sctpSwitch = "net/netfilter/nf_conntrack_sctp_timeout_established"
 
     func run() throws {
-        try asRoot(for: "publishing a port", "publish") {
+        try asRoot(for: "publishing a port") {
             let wish = PortWish(
                 ports: try PortMapping.reading(ports, before: namespace),
                 namespace: try NamespaceReference.reading(namespace),
@@ -106,7 +106,7 @@ struct PublishListCommand: ParsableCommand {
     var output: OutputFormat = .table
 
     func run() throws {
-        try asRoot(for: "reading what is kept of networks", "publish ls") {
+        try asRoot(for: "reading what is kept of networks") {
             let ports = try NetworkHost.read().flatMap { NetworkDocument($0).published }
             Console.output(
                 try output.text(of: ports)
@@ -130,7 +130,7 @@ struct UnpublishCommand: ParsableCommand {
     var hostAddress: String?
 
     func run() throws {
-        try asRoot(for: "withdrawing a port", "unpublish") {
+        try asRoot(for: "withdrawing a port") {
             let place = try PublishedPlace.reading(ports)
             let address = try hostAddress.map(readAddress)
             if let address, let other = place.hostAddress, address != other {
