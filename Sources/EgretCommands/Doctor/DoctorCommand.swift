@@ -79,9 +79,24 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private func checkHost() throws {
-        let check = try HostCheck.run { KernelRuleset($0) }
+        var check = try HostCheck.run { KernelRuleset($0) }
+        check.conflicts.append(keptNetworks())
         Console.output(try output.text(of: HostDocument(check)) ?? DoctorText(style: Console.outputStyle).text(check))
         if !check.isHealthy { throw ExitCode(1) }
+    }
+
+    /// Whether what is kept of networks can be read: no command looks at them or changes them otherwise.
+    private func keptNetworks() -> HostCheck.Line {
+        let words: String
+        do {
+            _ = try NetworkHost.read()
+            return HostCheck.Line("kept networks", isGood: true, "all can be read")
+        } catch let problem as NetworkProblem {
+            words = [problem.message, problem.advice].compactMap(\.self).joined(separator: "; ")
+        } catch {
+            words = "\(error)"
+        }
+        return HostCheck.Line("kept networks", isGood: false, words, isNeeded: true)
     }
 
     private func examine(_ text: String) throws {
