@@ -613,6 +613,21 @@ struct AgentTests {
         #expect(lines.contains("nft (process 7) has changed what the kernel holds: table inet egret-policy is missing"))
     }
 
+    @Test("what others have changed while no agent ran is told, and counted")
+    func alterations() async throws {
+        let bench = try AgentBench()
+        #expect(try await bench.agent().status().repairs == 0)
+        #expect(bench.lines.withLock { $0.count { $0.contains("has changed what the kernel holds") } } == 0)
+        bench.kernel.state.withLock { $0.alterations = (0..<5).map { "the rules of w\($0) are otherwise" } }
+        let agent = try await bench.agent()
+        #expect(await agent.status().repairs == 1)
+        #expect(await agent.metrics().contains("\negret_agent_drifts_total 1\n"))
+        let line =
+            "somebody has changed what the kernel holds while no agent ran: the rules of w0 are otherwise, the rules of w1 "
+            + "are otherwise, the rules of w2 are otherwise and 2 more; mended"
+        #expect(bench.lines.withLock { $0.contains(line) })
+    }
+
     @Test("if mending fails, the reason is in the conditions, and it is tried again")
     func failingRepair() async throws {
         let bench = try AgentBench()
