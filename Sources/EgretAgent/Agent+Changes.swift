@@ -251,7 +251,7 @@ extension Agent {
             guard known.contains(object) else {
                 throw APIError(
                     "notFound", "there is no \(object)",
-                    advice: Spelling.nearest(to: object, among: known.sorted()).map { "did you mean \($0)?" }
+                    advice: Agent.object(meantBy: object, among: known.sorted()).map { "did you mean \($0)?" }
                         ?? "egret get policies shows what there is")
             }
             gone.insert(object)
@@ -311,6 +311,13 @@ extension Agent {
         }
         return Draft(
             documents: all, reading: read, objects: Agent.changes(from: documents, to: all), warnings: warnings)
+    }
+
+    /// The object that was probably meant by one that there is not: of the name, but of another kind or in a namespace; or
+    /// the nearest.
+    static func object(meantBy text: String, among known: [String]) -> String? {
+        let end = "/\(text.split(separator: "/", maxSplits: 1).last ?? "")"
+        return known.first { $0.hasSuffix(end) } ?? Spelling.nearest(to: text, among: known)
     }
 
     /// The objects that came from the files or directories of a request, and are in none of its files.

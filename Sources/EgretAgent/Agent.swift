@@ -147,6 +147,7 @@ public actor Agent {
             return
         }
         try take()
+        tellOfAlterations()
         log(
             "revision \(revision?.number ?? 0) with \(count(documents.count, "document")) is in force for "
                 + count(enforced.count { !$0.generations.isEmpty }, "endpoint"))
@@ -173,8 +174,9 @@ public actor Agent {
                 "failed", "revision \(number ?? 0) cannot be read any more: \(mistakes)",
                 advice:
                     "the kernel goes on with what it was last given; start the version of Egret that has applied it, or "
-                    + "move agent.sqlite out of the agent's directory, start the agent, which leaves the kernel as it is "
-                    + "until the first change, and apply the policies with the mistakes corrected")
+                    + "move agent.sqlite out of the agent's directory, and agent.sqlite-wal and agent.sqlite-shm if they are "
+                    + "there, start the agent, which leaves the kernel as it is until the first change, and apply the "
+                    + "policies with the mistakes corrected")
         }
     }
 
@@ -327,6 +329,15 @@ public actor Agent {
         }
         let who = authors.isEmpty ? "somebody" : authors.joined(separator: " and ")
         try mend(because: "\(who) has changed what the kernel holds: \(summary(drift))")
+    }
+
+    /// Says what others had changed while no agent ran; the take-over has mended it.
+    private func tellOfAlterations() {
+        let found = enforcement.alterations
+        if found.isEmpty { return }
+        drifts += 1
+        repairs += 1
+        log("somebody has changed what the kernel holds while no agent ran: \(summary(found)); mended")
     }
 
     private func mend(because reason: String) throws {

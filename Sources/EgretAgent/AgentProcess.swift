@@ -66,10 +66,12 @@ public final class AgentProcess: Sendable {
         }
     }
 
-    /// Another agent works with the same store.
+    /// Another agent works with the same store, or in the same network namespace.
     public struct AlreadyRunning: Error, Hashable, Sendable, CustomStringConvertible {
         /// The store's directory, or what else they would share.
         public var state: String
+        /// What to do.
+        public var advice: String
         /// One sentence for a person.
         public var description: String { "another agent works with \(state) already" }
     }
@@ -103,12 +105,17 @@ public final class AgentProcess: Sendable {
     ) async throws -> AgentProcess {
         try Directory.make(places.state, mode: 0o700)
         guard let lock = try FileLock.tryAcquire("\(places.state)/agent.lock") else {
-            throw AlreadyRunning(state: places.state)
+            throw AlreadyRunning(
+                state: places.state,
+                advice: "end it first, as by systemctl stop egret-agent; the agent of another network namespace takes "
+                    + "another directory, --state")
         }
         let namespace = try NetworkNamespace.currentCookie()
         try Directory.make(places.runtime, mode: 0o755)
         guard let place = try FileLock.tryAcquire("\(places.runtime)/agent-\(namespace).lock") else {
-            throw AlreadyRunning(state: "this network namespace")
+            throw AlreadyRunning(
+                state: "this network namespace",
+                advice: "end it first, as by systemctl stop egret-agent: each network namespace has one")
         }
         for part in ["", "/bridges", "/routes", "/endpoints-\(namespace)", "/groups-\(namespace)"] {
             try Directory.removeHalves(in: places.runtime + part)

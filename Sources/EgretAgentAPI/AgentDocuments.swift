@@ -9,6 +9,11 @@ public enum AgentAPI {
     public static let socketVariable = "EGRET_AGENT_SOCKET"
     /// The largest body of a request, in bytes.
     public static let bodyLimit = 1 << 28
+    /// The kinds of objects that the agent keeps. What runs something is not among them: the agent's workloads are endpoints.
+    public static let kinds = [
+        "EgressPolicy", "DestinationGroup", "PriceList", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy",
+        "BaselineAdminNetworkPolicy", "Namespace", "Node",
+    ]
 }
 
 /// A file of documents, as it is written.

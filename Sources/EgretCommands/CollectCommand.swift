@@ -23,7 +23,7 @@ struct CollectCommand: ParsableCommand {
 
     func run() throws {
         do {
-            try Privilege.require(for: "removing rules and links", advice: "run it as: sudo egret gc")
+            try Privilege.require(for: "removing rules and links")
             let host = try RunHost()
             let lock = try host.state.lock()
             var removed = try host.removeDeadRuns().map(\.interface) + host.removeStrayLinks()

@@ -57,7 +57,7 @@ struct RunSession {
         let command = try commandWords()
         try Privilege.require(
             for: "making a network namespace and its rules",
-            advice: "run it as: sudo egret run …; the command itself then runs as you"
+            advice: "\(Privilege.advice()); the command itself then runs as you"
         )
         Console.error(loaded.warnings)
         try refuseWhatIsNotEnforced(loaded)

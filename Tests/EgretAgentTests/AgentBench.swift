@@ -104,6 +104,8 @@ final class NotedKernel: Sendable {
         var changes = 0
         var timesHoldUntil: Int64?
         var drift: [String] = []
+        /// What others had changed before the agent took over.
+        var alterations: [String] = []
         /// How often there was something to compare: what others had changed.
         var comparisons = 0
         var counters: [String: CounterValue] = [:]
@@ -157,6 +159,7 @@ final class NotedEnforcement: Enforcement {
     }
     func holdsPolicies() throws -> Bool { kernel.state.withLock { !$0.policies.isEmpty } }
     var comparisons: Int { kernel.state.withLock { $0.comparisons } }
+    var alterations: [String] { kernel.state.withLock { $0.alterations } }
     var commits: Int? { kernel.state.withLock { $0.takings + $0.changes } }
     func drift() throws -> [String] {
         kernel.state.withLock { kernel in

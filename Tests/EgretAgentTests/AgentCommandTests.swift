@@ -366,7 +366,34 @@ struct AgentCommandTests {
                         ], message: "done"))
             #expect(try await egret(path, ["delete", "web"]).standardError.contains("'web' has no kind"))
             #expect(try await egret(path, ["delete"]).status == 64)
+            let alone = try await egret(path, ["delete", "NetworkPolicy"])
+            #expect(alone.standardError.contains("write NetworkPolicy/<name>"))
+            #expect(try await egret(path, ["delete", "policy", "web"]).standardError.contains("EgressPolicy/<name>"))
             #expect(service.calls.count == 1)
+            #expect(try await egret(path, ["delete", "networkpolicy", "shop/db1", "Node/n1", "shop/db2"]).status == 0)
+            #expect(
+                service.calls.last?.request?.delete
+                    == ["NetworkPolicy/shop/db1", "Node/n1", "NetworkPolicy/shop/db2"])
+        }
+    }
+
+    @Test("limits are set for the endpoint that the end of a name means, and taken away also where it is gone")
+    func limits() async throws {
+        try await withServer { service, path, _ in
+            #expect(try await egret(path, ["limit", "web", "--rate", "3Mbit"]).status == 0)
+            let file = try #require(service.calls.last?.request?.files.first)
+            #expect(file.name == "egret limit default/web")
+            #expect(file.text.contains("limit.default.web"))
+            for (name, policy) in [
+                ("web", "limit.default.web"), ("default/web", "limit.default.web"), ("gone", "limit.default.gone"),
+                ("shop/gone", "limit.shop.gone"),
+            ] {
+                #expect(try await egret(path, ["limit", name, "--clear"]).status == 0)
+                #expect(service.calls.last?.request?.delete == ["EgressPolicy/\(policy)"])
+            }
+            let absent = try await egret(path, ["limit", "nobody", "--rate", "3Mbit"])
+            #expect(
+                absent.standardError == "egret: there is no endpoint nobody\n       egret get endpoints lists them\n")
         }
     }
 
@@ -423,6 +450,8 @@ struct AgentCommandTests {
             #expect(none.status == 1)
             #expect(none.standardError.contains("there is no EgressPolicy/wev among the policies"))
             #expect(none.standardError.contains("did you mean EgressPolicy/web?"))
+            let nothing = try await egret(path, ["get", "policy", "zzzzzz"])
+            #expect(nothing.standardError.hasSuffix("among the policies\n       egret get policies lists them\n"))
         }
     }
 

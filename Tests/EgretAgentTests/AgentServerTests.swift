@@ -146,7 +146,16 @@ struct AgentServerTests {
             ("{}", "there is no files"),
             (#"{"files":[{"name":"a"}]}"#, "there is no text at files[0]"),
             (#"{"files":[],"confirmWithin":"60s"}"#, "at confirmWithin"),
-            (#"{"files":[],"confirmwithin":60}"#, "a change has no field confirmwithin"),
+            (#"{"files":[],"confirmwithin":60}"#, "the change has no field confirmwithin"),
+            (
+                #"{"file":[]}"#,
+                #""advice":"did you mean files?","code":"invalid","message":"the change has no field file""#
+            ),
+            (
+                #"{"files":[{"name":"a","text":""},{"name":"a","txt":""}]}"#,
+                #""advice":"did you mean text?","code":"invalid","message":"the change has no field files[1].txt""#
+            ),
+            (#"{"files":["a"]}"#, "at files[0]"),
             (#"{"files":[],"confirmWithin":0}"#, "confirmWithin is 0, and is at least 1 second"),
             (String(repeating: "[", count: 100_000), "the body is no change"),
             ("{\"files\":[{\"name\":\"a\",\"text\":\"\u{fffe}\\ud800\"}]}", "the body is no change"),
@@ -154,6 +163,30 @@ struct AgentServerTests {
     func bodies(_ body: String, _ message: String) async throws {
         try await withServer { service, path, _ in
             let answer = try await exchange(path, request("POST", "/v1/apply", body, headers: ["connection: close"]))
+            #expect(answer.hasPrefix("HTTP/1.1 400 Bad Request\r\n"), "\(answer)")
+            #expect(answer.contains(message), "\(answer)")
+            #expect(service.calls.isEmpty)
+        }
+    }
+
+    @Test(
+        "what attaches, or changes a budget, has no fields that nobody knows",
+        arguments: [
+            (
+                "/v1/attached", #"{"namespace":"/n","group":"g","name":"n","labels":{"a":"b"},"selectdBy":"a"}"#,
+                #""advice":"did you mean selectedBy?","code":"invalid","message":"the attachment has no field selectdBy""#
+            ),
+            ("/v1/attached", #"{"namespace":"/n","group":"g","name":"n"}"#, "no attachment: there is no labels"),
+            ("/v1/attached", #"{"namespace":"/n","group":"g","name":"n","labels":{"a":1}}"#, "at labels.a"),
+            (
+                "/v1/budgets/change", #"{"policy":"p","budget":"b","acount":"a"}"#,
+                #""advice":"did you mean account?","code":"invalid","message":"the change of a budget has no field acount""#
+            ),
+            ("/v1/budgets/change", #"{"policy":"p","budget":"b","grant":-1}"#, "the body is no change of a budget"),
+        ])
+    func otherBodies(_ target: String, _ body: String, _ message: String) async throws {
+        try await withServer { service, path, _ in
+            let answer = try await exchange(path, request("POST", target, body, headers: ["connection: close"]))
             #expect(answer.hasPrefix("HTTP/1.1 400 Bad Request\r\n"), "\(answer)")
             #expect(answer.contains(message), "\(answer)")
             #expect(service.calls.isEmpty)

@@ -56,6 +56,19 @@ struct AgentSocketTests {
         await next.stop()
     }
 
+    @Test("a second agent with the same store is refused, and says what to do")
+    func secondWithStore() async throws {
+        let lock = try #require(try FileLock.tryAcquire(folder.path + "/agent.lock"))
+        let places = AgentProcess.Places(state: folder.path, runtime: folder.path)
+        let error = await #expect(throws: AgentProcess.AlreadyRunning.self) {
+            _ = try await AgentProcess.start(places) { _ in }
+        }
+        #expect(error?.description == "another agent works with \(folder.path) already")
+        #expect(error?.advice.contains("systemctl stop egret-agent") == true)
+        #expect(error?.advice.contains("--state") == true)
+        withExtendedLifetime(lock) {}
+    }
+
     @Test("somebody who listens there without the agent's lock is not replaced")
     func listener() async throws {
         try Directory.make(folder.path + "/run")

@@ -431,6 +431,17 @@ struct AgentTests {
         #expect(error?.advice == "did you mean EgressPolicy/three?")
     }
 
+    @Test(
+        "what is not there is offered by its kind, by its namespace, or as it is spelled",
+        arguments: [
+            ("policy/web", "EgressPolicy/web"), ("NetworkPolicy/web", "EgressPolicy/web"),
+            ("NetworkPolicy/db", "NetworkPolicy/shop/db"), ("networkpolicy/shop/db", "NetworkPolicy/shop/db"),
+            ("web", "EgressPolicy/web"), ("EgressPolicy/wbe", "EgressPolicy/web"), ("policy/nope", nil), ("", nil),
+        ] as [(String, String?)])
+    func meantObject(_ text: String, _ meant: String?) {
+        #expect(Agent.object(meantBy: text, among: ["EgressPolicy/web", "NetworkPolicy/shop/db"]) == meant)
+    }
+
     @Test("a damaged store is refused with what to do, and left as it is")
     func damage() async throws {
         let bench = try AgentBench()
@@ -443,7 +454,8 @@ struct AgentTests {
         }
         try File.write(bench.storePath, bytes)
         let error = await #expect(throws: PolicyStore.Unusable.self) { _ = try await bench.agent() }
-        #expect(error?.description.contains("move \(bench.storePath) away") ?? false)
+        let advice = "move \(bench.storePath) away, and \(bench.storePath)-wal and \(bench.storePath)-shm"
+        #expect(error?.description.contains(advice) == true, "\(String(describing: error))")
         #expect(bench.kernel.state.withLock { $0.takings } == takings)
         #expect(try File.read(bench.storePath) == bytes)
     }
@@ -599,6 +611,21 @@ struct AgentTests {
         #expect(await agent.status().repairs == 1)
         let lines = bench.lines.withLock { $0 }
         #expect(lines.contains("nft (process 7) has changed what the kernel holds: table inet egret-policy is missing"))
+    }
+
+    @Test("what others have changed while no agent ran is told, and counted")
+    func alterations() async throws {
+        let bench = try AgentBench()
+        #expect(try await bench.agent().status().repairs == 0)
+        #expect(bench.lines.withLock { $0.count { $0.contains("has changed what the kernel holds") } } == 0)
+        bench.kernel.state.withLock { $0.alterations = (0..<5).map { "the rules of w\($0) are otherwise" } }
+        let agent = try await bench.agent()
+        #expect(await agent.status().repairs == 1)
+        #expect(await agent.metrics().contains("\negret_agent_drifts_total 1\n"))
+        let line =
+            "somebody has changed what the kernel holds while no agent ran: the rules of w0 are otherwise, the rules of w1 "
+            + "are otherwise, the rules of w2 are otherwise and 2 more; mended"
+        #expect(bench.lines.withLock { $0.contains(line) })
     }
 
     @Test("if mending fails, the reason is in the conditions, and it is tried again")

@@ -235,6 +235,23 @@ struct AttachedTests {
         withExtendedLifetime(folder) {}
     }
 
+    @Test(
+        "where there is no namespace, it is said where to look for one",
+        arguments: [
+            ("/run/netns/no-such-namespace", "ip netns list shows"), ("/proc/2147483647/ns/net", "ps -e shows"),
+            ("/no/such/file", "as those in /run/netns"),
+        ])
+    func absentNamespace(_ path: String, _ advice: String) throws {
+        let folder = try TemporaryDirectory()
+        var absent = try target("web", "{}", .host)
+        absent.path = path
+        let attached = try AttachedEndpoints(directory: folder.path)
+        let error = #expect(throws: APIError.self) { try attached.attach(absent) }
+        #expect(error?.code == "notFound" && error?.message.hasPrefix("\(path) is no network namespace") == true)
+        #expect(error?.advice?.contains(advice) == true, "\(error?.advice ?? "")")
+        withExtendedLifetime(folder) {}
+    }
+
     @Test("what could not be attached is judged as what is, and is noted if it remains; of another's name nothing is")
     func unattached() throws {
         let folder = try TemporaryDirectory()

@@ -275,7 +275,8 @@ struct BudgetBookTests {
         let path = directory.path + "/usage.sqlite"
         try DatabaseQueue(path: path).writeWithoutTransaction { try $0.execute(sql: "PRAGMA user_version = 7") }
         let content = try File.read(path)
-        #expect(throws: APIError.self) { _ = try UsageStore(path: path) { _ in } }
+        let error = #expect(throws: APIError.self) { _ = try UsageStore(path: path) { _ in } }
+        #expect(error?.advice?.contains("\(path)-wal and \(path)-shm") == true)
         #expect(try File.read(path) == content)
         #expect(!File.exists(path + ".damaged"))
     }

@@ -183,11 +183,44 @@ struct RecordedTakeOverTests {
             _ = try takeOver(state)
             let number = try #require(try numbers().min())
             try run("nft insert rule inet egret-policy g\(number) accept")
-            #expect(try takeOver(state) == .comparison)
+            let altered = try takeOver(state) { agent in
+                #expect(agent.alterations.count == 1)
+                #expect(agent.alterations.first?.hasSuffix(" are otherwise") == true, "\(agent.alterations)")
+            }
+            #expect(altered == .comparison)
             #expect(try !ruleset().contains("\t\taccept #"))
             #expect(try takeOver(state) == .record(isWhole: true))
             try run("nft flush ruleset")
-            #expect(try takeOver(state) == .comparison)
+            let flushed = try takeOver(state) { agent in
+                let tables = ["inet", "netdev"].map { "table \($0) egret-policy is missing" }
+                #expect(agent.alterations == tables)
+            }
+            #expect(flushed == .comparison)
+            let chain = try #require(try ruleset().firstMatch(of: #/chain (from-\d+) /#)?.output.1)
+            try run("nft flush chain inet egret-policy \(chain)")
+            _ = try takeOver(state) { agent in #expect(agent.alterations.count == 1, "\(agent.alterations)") }
+            try run("nft flush chain inet egret-policy forward")
+            _ = try takeOver(state) { agent in
+                #expect(agent.alterations == ["what all endpoints share is otherwise"])
+            }
+        }
+    }
+
+    @Test("what is meant otherwise by now, and what others do elsewhere, is nobody's change")
+    func noAlteration() throws {
+        try withLinks { endpoints in
+            _ = try takeOver(try state(endpoints))
+            try run("nft add table inet others")
+            let states = [
+                try state(endpoints, others: [2]), try state([endpoints[0]], others: [2]), try state(endpoints),
+            ]
+            for (number, state) in states.enumerated() {
+                let evidence = try takeOver(state) { agent in
+                    #expect(agent.alterations == [], "state \(number)")
+                    try run("nft add chain inet others c\(number)")
+                }
+                #expect(evidence == .comparison)
+            }
         }
     }
 

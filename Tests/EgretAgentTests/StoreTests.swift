@@ -134,6 +134,46 @@ struct StoreTests {
         withExtendedLifetime((policies, former, traffic, usage)) {}
     }
 
+    @Test("a store that lacks a table is damaged, and says what to do", arguments: ["text", "revision", "document"])
+    func missingTable(_ table: String) throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/agent.sqlite"
+        let open = try PolicyStore(path: path)
+        try drop(table, of: path)
+        if table == "revision" {
+            let unread = #expect(throws: APIError.self) { _ = try open.history() }
+            #expect(unread?.message == "the agent's store cannot be read: no such table: revision")
+            #expect(unread?.advice?.contains("next start says what to do") == true)
+        }
+        let error = #expect(throws: PolicyStore.Unusable.self) { _ = try PolicyStore(path: path) }
+        let reason = "\(path) is damaged (there is no table \(table)): the kernel goes on"
+        #expect(error?.description.hasPrefix(reason) == true)
+        #expect(error?.description.contains("move \(path) away") == true)
+        #expect(error?.description.contains("SELECT") == false)
+    }
+
+    @Test("counts and usage that lack a table are put aside, and counting begins anew")
+    func missingTableOfCounts() throws {
+        let directory = try TemporaryDirectory()
+        let (traffic, usage) = (directory.path + "/traffic.sqlite", directory.path + "/usage.sqlite")
+        var lines: [String] = []
+        _ = try TrafficStore(path: traffic) { lines.append($0) }
+        _ = try UsageStore(path: usage) { lines.append($0) }
+        #expect(lines == [])
+        try drop("total", of: traffic)
+        try drop("usage", of: usage)
+        try TrafficStore(path: traffic) { lines.append($0) }.load(into: TrafficBook(), kernel: "a")
+        _ = try UsageStore(path: usage) { lines.append($0) }.load(kernel: nil)
+        #expect(lines.count == 2 && lines[0].contains("there is no table total"), "\(lines)")
+        #expect(lines.last?.contains("there is no table usage): it is kept at \(usage).damaged") == true, "\(lines)")
+    }
+
+    private func drop(_ table: String, of path: String) throws {
+        try DatabaseQueue(path: path).writeWithoutTransaction { database in
+            try database.execute(sql: "PRAGMA foreign_keys = OFF; DROP TABLE \(table)")
+        }
+    }
+
     @Test("a store of a former version keeps its history", arguments: [1, 2])
     func migration(version: Int) throws {
         let directory = try TemporaryDirectory()

@@ -63,6 +63,32 @@ struct NetworkReaderTests {
         #expect(try SourceUse.endpoint.pairs([]).isEmpty)
     }
 
+    @Test(
+        "a run of source addresses that is none is refused with how to write it",
+        arguments: [
+            ("192.0.2.9-192.0.2.7", "“192.0.2.9-192.0.2.7” ends before it begins", "write 192.0.2.7-192.0.2.9"),
+            ("2001:db8::2-2001:db8::1", "ends before it begins", "write 2001:db8::1-2001:db8::2"),
+            ("192.0.2.7-2001:db8::1", "is of two families", "write one run of addresses for each family"),
+            ("192.0.2.7-", "is no address", "write 192.0.2.7 or 192.0.2.7-192.0.2.9"),
+            ("192.0.2.0/24", "is no address", "write 192.0.2.7 or 192.0.2.7-192.0.2.9"),
+        ])
+    func sourceMistakes(_ text: String, _ message: String, _ advice: String) {
+        let problem = #expect(throws: NetworkProblem.self) { try SourceUse.endpoint.pairs([text]) }
+        #expect(problem?.message.contains(message) == true && problem?.advice == advice)
+    }
+
+    @Test(
+        "a network that is not there comes with which is meant, or where to look",
+        arguments: [
+            (["br0"], "did you mean br0?"),
+            (["lab"], "egret network ls lists those there are; egret network create makes one"),
+            ([], "egret network ls lists those there are; egret network create makes one"),
+        ] as [([String], String)])
+    func absence(_ known: [String], _ advice: String) {
+        let problem = NetworkName.absence(of: "br9", among: known)
+        #expect(problem.message == "there is no network br9" && problem.advice == advice)
+    }
+
     @Test("allowThrough names the tools whose rules get one of ours; without it there are none")
     func allowThrough() throws {
         func spec(_ more: String) throws -> NetworkSpec {

@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretNetworks
 import Testing
 
 @testable import EgretCommands
@@ -26,5 +27,16 @@ struct PortMappingTests {
         ])
     func bad(text: String) {
         #expect(throws: PortMapping.Problem.self) { try PortMapping(text) }
+    }
+
+    @Test("where the namespace stands before the ports, it is said how they are written")
+    func swapped() {
+        let problem = #expect(throws: NetworkProblem.self) {
+            try PortMapping.reading("ns0", before: "8080:80/tcp")
+        }
+        #expect(problem?.message == "“ns0” stands where the ports belong")
+        #expect(problem?.advice == "write them first: egret publish 8080:80/tcp ns0")
+        let wrong = #expect(throws: NetworkProblem.self) { try PortMapping.reading("ns0", before: "ns1") }
+        #expect(wrong?.message == "“ns0” is not HOST-PORT:PORT/PROTOCOL; write 8080:80/tcp")
     }
 }

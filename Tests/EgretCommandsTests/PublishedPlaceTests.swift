@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretNetworks
 import Testing
 
 @testable import EgretCommands
@@ -26,5 +27,12 @@ struct PublishedPlaceTests {
         arguments: ["", "203.0.113.2", "203.0.113.2:", "203.0.113:80", "[2001:db8::1]", "[]:80", "2001:db8::1:80/udp"])
     func bad(text: String) {
         #expect(throws: PortMapping.Problem.self) { try PublishedPlace(text) }
+    }
+
+    @Test("what is none is told how to be written, and where to find it")
+    func words() {
+        let problem = #expect(throws: NetworkProblem.self) { try PublishedPlace.reading("ns0") }
+        #expect(problem?.message == "“ns0” is not HOST-PORT/PROTOCOL; write 8080/tcp")
+        #expect(problem?.advice?.hasPrefix("egret publish ls shows what is published") == true)
     }
 }

@@ -565,6 +565,7 @@ struct AgentTests {
             timeout 60 egret agent --state $PWD/agent >told 2>&1; echo $?
             grep -o 'revision 1 cannot be read any more' told; grep -o 'did you mean "deny"' told
             grep -o 'start the version of Egret that has applied it' told
+            grep -o 'and agent.sqlite-wal and agent.sqlite-shm' told
             reaches a 10.9.0.3
             rewrite 'action: denny' 'action: deny'; begin; reaches a 10.9.0.3
             finish
@@ -574,6 +575,7 @@ struct AgentTests {
                 revision 1 cannot be read any more
                 did you mean "deny"
                 start the version of Egret that has applied it
+                and agent.sqlite-wal and agent.sqlite-shm
                 a does not reach 10.9.0.3
                 a does not reach 10.9.0.3
                 """)

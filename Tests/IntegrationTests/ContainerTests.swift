@@ -375,6 +375,7 @@ struct ContainerTests {
                 0
                 wrong
                 egret: /run/netns/none is no network namespace: cannot open /run/netns/none: ENOENT (No such file or directory)
+                       ip netns list shows those there are; containers are docker:NAME, podman:NAME, processes pid:NUMBER
                 egret: pid/4711 cannot be attached: it uses the host's network, which no policy for endpoints is about
                 egret: jobs/four is another endpoint, which is still there
                 egret: there is no attached endpoint nobody/there

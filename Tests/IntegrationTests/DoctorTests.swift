@@ -97,6 +97,19 @@ struct DoctorTests {
         #expect(untracked.contains("✓ conntrack helpers"), "\(untracked)")
     }
 
+    @Test("the file of a network that is damaged is named, to people and to programs")
+    func damagedNetwork() throws {
+        let lab = try DoctorLab(.script("egret network create br9 --subnet 10.77.0.0/24"))
+        #expect(try lab.onHost("egret doctor").standardOutput.contains("✓ kept networks"))
+        try lab.onHost("cd $EGRET_STATE_DIRECTORY/networks-*; cp br9.json ../whole; echo '{' > br9.json")
+        for format in ["table", "json"] {
+            let output = try lab.onHost("egret doctor -o \(format)")
+            #expect(output.status == 1 && output.standardOutput.contains("br9.json is damaged: "), "\(output)")
+            #expect(output.standardOutput.contains("; the kernel keeps what it has; mend the file"))
+        }
+        try lab.onHost("cd $EGRET_STATE_DIRECTORY/networks-*; mv ../whole br9.json")
+    }
+
     @Test(
         "what cannot be looked at ends with 2", arguments: ["nowhere", "pid:0", "ns0 --port 1-2/tcp", "--to 8.8.8.8"])
     func usage(_ arguments: String) throws {

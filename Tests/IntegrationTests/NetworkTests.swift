@@ -1147,6 +1147,7 @@ struct NetworkTests {
             for n in c d e f; do egret network connect br0 $n --create; done >/dev/null
             no network connect br0 g --create
             no network rm br0
+            egret network rm br9 2>&1 | tail -1
             no publish 8080:80 z
             no publish 8080-8081:80 a
             no publish 0:80 a
@@ -1184,6 +1185,7 @@ struct NetworkTests {
                 10.8.0.2 is not in the network
                 10.9.0.0/29 is full
                 br0 is connected to a, c, d, e, f
+                       did you mean br0?
                 z is not connected to any network
                 the two ranges of “8080-8081:80” differ in size
                 “0:80” is not HOST-PORT:PORT/PROTOCOL; write 8080:80/tcp

@@ -28,7 +28,7 @@ final class UsageStore {
         do {
             database = try UsageStore.open(path)
         } catch let error as DatabaseError {
-            guard UsageStore.isDamage(error) else {
+            guard error.isDamage else {
                 let reason = error.message ?? "\(error)"
                 throw APIError("failed", "what was used so far cannot be read from \(path): \(reason)")
             }
@@ -40,11 +40,6 @@ final class UsageStore {
             database = try UsageStore.open(path)
         }
         serial = try database.read { try Int64.fetchOne($0, sql: "SELECT MAX(serial) FROM stretch") ?? 0 }
-    }
-
-    /// Whether the file itself is at fault, and not the disk, its rights or another process.
-    private static func isDamage(_ error: DatabaseError) -> Bool {
-        error.resultCode == ResultCode.SQLITE_CORRUPT || error.resultCode == ResultCode.SQLITE_NOTADB
     }
 
     /// The path, or the first of `path-2`, `path-3` and so on at which nothing is.
@@ -86,6 +81,8 @@ final class UsageStore {
         """,
     ]
 
+    private static let tables = ["kernel", "reading", "usage", "stretch", "meter", "unit"]
+
     private static func open(_ path: String) throws -> DatabaseQueue {
         PrivateFile.prepare(path)
         var configuration = Configuration()
@@ -95,11 +92,15 @@ final class UsageStore {
         let database = try DatabaseQueue(path: path, configuration: configuration)
         let version = steps.count
         let found = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
-        if found == version { return database }
+        if found == version {
+            try database.read { try $0.require(tables: tables) }
+            return database
+        }
         guard (0..<version).contains(found) else {
             throw APIError(
                 "failed", "\(path) is of a later version of Egret (\(found); this one knows \(version))",
-                advice: "use that version, or move the file away: counting then begins anew")
+                advice: "use that version, or move the file away, and \(path)-wal and \(path)-shm if they are there: "
+                    + "counting then begins anew")
         }
         if found == 0 { try database.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = WAL") } }
         // All of it or nothing: a disk that is full in between leaves a file that can be opened again.

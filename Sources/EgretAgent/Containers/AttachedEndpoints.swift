@@ -102,6 +102,15 @@ final class AttachedEndpoints {
 
     // MARK: - Changes
 
+    private static func advice(forNoNamespaceAt path: String) -> String {
+        let directory = NamespaceReference.directory
+        if path.hasPrefix(directory + "/") {
+            return "ip netns list shows those there are; containers are docker:NAME, podman:NAME, processes pid:NUMBER"
+        }
+        if path.hasPrefix("/proc/") { return "the process may have ended: ps -e shows those that run" }
+        return "name a file that is one, as those in \(directory) are"
+    }
+
     /// Attaches a namespace, or has one that is attached be called and labelled otherwise.
     ///
     /// - Parameter target: The namespace.
@@ -113,7 +122,9 @@ final class AttachedEndpoints {
         do {
             namespaces = try TargetNamespaces(of: target)
         } catch {
-            throw APIError("notFound", "\(target.path) is no network namespace: \(error)")
+            throw APIError(
+                "notFound", "\(target.path) is no network namespace: \(error)",
+                advice: AttachedEndpoints.advice(forNoNamespaceAt: target.path))
         }
         let cookie = namespaces.own.cookie
         if let other = records[target.id], ![cookie, 0].contains(other.cookie), isPresent(other) {

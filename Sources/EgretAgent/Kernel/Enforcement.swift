@@ -75,6 +75,8 @@ protocol Enforcement: AnyObject {
     func preview(_ state: DesiredState, at time: Int64) throws -> EnforcementPreview
     /// What the kernel holds otherwise than it was last given, in nft's words.
     func drift() throws -> [String]
+    /// What others had changed while no agent ran, in words, as far as what a former one has noted tells.
+    var alterations: [String] { get }
     /// How often whole tables were read and compared with what they are to hold, which takes much memory for a while.
     var comparisons: Int { get }
     /// How many transactions have given the kernel's ruleset another number; `nil` if nobody counts them.
@@ -102,6 +104,9 @@ protocol Enforcement: AnyObject {
 extension Enforcement {
     /// Nobody counts.
     var commits: Int? { nil }
+
+    /// Nothing is noted.
+    var alterations: [String] { [] }
 
     /// Nothing is read by the way.
     var readsCountersThatGo: Bool { false }

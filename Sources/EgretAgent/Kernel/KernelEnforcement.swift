@@ -65,6 +65,9 @@ final class KernelEnforcement: Enforcement {
     /// By what it was known, at the latest take-over, what the kernel held.
     private(set) var evidence = Evidence.nothing
 
+    /// What others had changed while no agent ran, in words; found by the first take-over.
+    private(set) var alterations: [String] = []
+
     /// By what it is known what a kernel holds.
     enum Evidence: Equatable {
         /// Nobody has looked yet.
@@ -200,7 +203,10 @@ final class KernelEnforcement: Enforcement {
     // MARK: - Changing the kernel
 
     func take(to state: DesiredState, at time: Int64) throws -> [EnforcedEndpoint] {
+        var noted: KernelRecord.Contents?
         if let left = record?.takeLeft() {
+            // Under another number somebody has committed something since, in whatever table.
+            if try dataplane.rulesetGeneration() != left.ruleset { noted = left.contents }
             do {
                 return try take(to: state, at: time, believing: left)
             } catch is NotAsNoted {
@@ -211,7 +217,7 @@ final class KernelEnforcement: Enforcement {
             readLast()
         }
         do {
-            return try take(to: state, at: time, believing: nil)
+            return try take(to: state, at: time, believing: nil, comparedWith: noted)
         } catch is GenerationAllocator.Exhausted {
             return try take(to: state, at: time, believing: nil, anew: true)
         }
@@ -235,13 +241,15 @@ final class KernelEnforcement: Enforcement {
     ///   - state: What is wanted.
     ///   - time: Now, in seconds since 1970.
     ///   - left: What a former agent has noted; `nil` to read it back.
+    ///   - noted: What it has noted, where somebody may have changed that since: what has become of it is told.
     ///   - anew: Whether nothing of it stays, and its programs' numbers may be given again at once, where no
     ///     connection carries them: for when what is not right holds so many numbers that there are none to put beside them.
     /// - Returns: All endpoints.
     /// - Throws: An error of the kernel's; `GenerationAllocator.Exhausted` if there are too few numbers; ``NotAsNoted``, where
     ///   nothing has changed.
     private func take(
-        to state: DesiredState, at time: Int64, believing left: KernelRecord.Left?, anew: Bool = false
+        to state: DesiredState, at time: Int64, believing left: KernelRecord.Left?,
+        comparedWith noted: KernelRecord.Contents? = nil, anew: Bool = false
     ) throws -> [EnforcedEndpoint] {
         isStale = true
         record?.doubt()
@@ -275,6 +283,9 @@ final class KernelEnforcement: Enforcement {
         if left != nil {
             if !isSound { throw NotAsNoted() }
             evidence = .record(isWhole: found.isWhole)
+        }
+        if let noted, isPoliced {
+            alterations = noted.alterations(in: found.tables, isSound: isSound, next, fresh) { queue(of: $0, wanted) }
         }
         let adopted = Swift.Set(next.outlines.values.map(\.generation))
         let kept = known.filter { next.endpoints[$0.value] != nil }

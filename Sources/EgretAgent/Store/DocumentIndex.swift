@@ -7,11 +7,8 @@ import EgretPolicy
 
 /// What files define, document by document.
 enum DocumentIndex {
-    /// The kinds that the agent keeps. What runs something is not among them: the agent's workloads are endpoints.
-    static let kinds: Swift.Set<String> = [
-        "EgressPolicy", "DestinationGroup", "PriceList", "NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy",
-        "BaselineAdminNetworkPolicy", "Namespace", "Node",
-    ]
+    /// The kinds that the agent keeps.
+    static let kinds = Swift.Set(AgentAPI.kinds)
 
     /// Whether an object is a policy: the others say what policies speak of.
     static func isPolicy(_ object: String) -> Bool {

@@ -43,6 +43,7 @@ struct PolicyStore: Sendable {
     /// So many revisions are kept, and those that the one in force may go back by.
     static let kept = 200
     private static let version = 3
+    private static let tables = ["text", "revision", "document"]
 
     private let database: DatabaseQueue
     private let latest = Latest()
@@ -71,8 +72,8 @@ struct PolicyStore: Sendable {
             try database.execute(sql: "PRAGMA foreign_keys = ON")
         }
         let advice =
-            "the kernel goes on with what it was last given; move \(path) away, start the agent, which leaves the kernel as it is "
-            + "until the first change, and apply the policies again"
+            "the kernel goes on with what it was last given; move \(path) away, and \(path)-wal and \(path)-shm if they are "
+            + "there, start the agent, which leaves the kernel as it is until the first change, and apply the policies again"
         PrivateFile.prepare(path)
         do {
             database = try DatabaseQueue(path: path, configuration: configuration)
@@ -93,8 +94,10 @@ struct PolicyStore: Sendable {
                     try PolicyStore.keepDocumentsOnce(in: database)
                 }
             }
+            try database.read { try $0.require(tables: PolicyStore.tables) }
         } catch let error as DatabaseError {
-            throw Unusable(description: "\(path) cannot be read: \(error.message ?? "\(error)"): \(advice)")
+            let what = error.isDamage ? "is damaged" : "cannot be read"
+            throw Unusable(description: "\(path) \(what) (\(error.message ?? "\(error)")): \(advice)")
         }
     }
 
@@ -160,11 +163,22 @@ struct PolicyStore: Sendable {
                 """)
     }
 
+    /// Reads. Why that fails is said without the SQL that was tried.
+    private func read<Value>(_ body: (Database) throws -> Value) throws -> Value {
+        do {
+            return try database.read(body)
+        } catch let error as DatabaseError {
+            throw APIError(
+                "failed", "the agent's store cannot be read: \(error.message ?? "\(error)")",
+                advice: "the kernel goes on with what it was last given; the agent's next start says what to do")
+        }
+    }
+
     // MARK: - Revisions
 
     /// Until when a revision must be confirmed; `nil` if it need not be, or a former version has noted it.
     func deadline(of number: Int) throws -> ConfirmationDeadline? {
-        try database.read { database in
+        try read { database in
             try Row.fetchOne(
                 database,
                 sql: """
@@ -177,21 +191,21 @@ struct PolicyStore: Sendable {
 
     /// The revision in force; `nil` before the first.
     func current() throws -> RevisionInfo? {
-        try database.read { database in
+        try read { database in
             try Row.fetchOne(database, sql: PolicyStore.selection + " WHERE state = 'current'").map(PolicyStore.info)
         }
     }
 
     /// All revisions, the latest first.
     func history() throws -> [RevisionInfo] {
-        try database.read { database in
+        try read { database in
             try Row.fetchAll(database, sql: PolicyStore.selection + " ORDER BY number DESC").map(PolicyStore.info)
         }
     }
 
     /// One revision; `nil` if it is not kept.
     func revision(_ number: Int) throws -> RevisionInfo? {
-        try database.read { database in
+        try read { database in
             try Row.fetchOne(database, sql: PolicyStore.selection + " WHERE number = ?", arguments: [number])
                 .map(PolicyStore.info)
         }
@@ -199,12 +213,12 @@ struct PolicyStore: Sendable {
 
     /// The number of the oldest revision that is kept; `nil` before the first.
     func oldest() throws -> Int? {
-        try database.read { try Int.fetchOne($0, sql: "SELECT min(number) FROM revision") }
+        try read { try Int.fetchOne($0, sql: "SELECT min(number) FROM revision") }
     }
 
     /// The documents of a revision, in their order.
     func documents(of number: Int) throws -> [StoredDocument] {
-        try database.read { database in
+        try read { database in
             // Row by row: all of them at once would be as large again as the documents.
             try Array(
                 Row.fetchCursor(
@@ -228,7 +242,7 @@ struct PolicyStore: Sendable {
     /// That is the one that was in force before, but for those that were not confirmed. One that an earlier revision's documents
     /// were put in force again by stands in that one's place: who goes back once more goes further back, never forward again.
     func predecessor(of number: Int) throws -> Int? {
-        try database.read { database in
+        try read { database in
             var number: Int? = number
             repeat {
                 number = try Int.fetchOne(
@@ -363,7 +377,7 @@ struct PolicyStore: Sendable {
 
     /// The revisions that were written and neither came into force nor failed: whoever wrote them was killed.
     func pending() throws -> [Int] {
-        try database.read { try Int.fetchAll($0, sql: "SELECT number FROM revision WHERE state = 'pending'") }
+        try read { try Int.fetchAll($0, sql: "SELECT number FROM revision WHERE state = 'pending'") }
     }
 
     /// Notes that the revision in force is confirmed.

@@ -10,6 +10,7 @@ import Synchronization
 /// Where counts and flows outlive the agent: a database beside the policies', which may be lost without harm to them.
 final class TrafficStore: Sendable {
     private static let version = 2
+    private static let tables = ["kernel", "total", "reading", "flow"]
     private let database: DatabaseQueue
     private let written = Mutex(Written())
 
@@ -42,7 +43,10 @@ final class TrafficStore: Sendable {
         configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = NORMAL") }
         let database = try DatabaseQueue(path: path, configuration: configuration)
         let found = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
-        if found == version { return database }
+        if found == version {
+            try database.read { try $0.require(tables: tables) }
+            return database
+        }
         if found == 1 {
             try database.write { database in
                 try database.execute(sql: "DROP TABLE flow; \(flows); PRAGMA user_version = \(version)")

@@ -201,7 +201,7 @@ struct AgentCommand: ParsableCommand {
 
     func run() throws {
         let reach = try reach()
-        try asRoot(Privilege.ofAgent, for: "holding endpoints to policies", "agent") {
+        try asRoot(Privilege.ofAgent, for: "holding endpoints to policies") {
             let places = AgentProcess.Places(state: state)
             let members = try socketGroup.map { name in
                 guard let number = try UserIdentity.groupNumber(name) else {
@@ -229,6 +229,8 @@ struct AgentCommand: ParsableCommand {
             throw RunFailure(message: error.message, advice: error.advice)
         } catch let problem as AgentSocketProblem {
             throw RunFailure(message: problem.message, advice: problem.advice)
+        } catch let other as AgentProcess.AlreadyRunning {
+            throw RunFailure(message: other.description, advice: other.advice)
         }
     }
 }

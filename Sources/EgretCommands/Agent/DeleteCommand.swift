@@ -17,13 +17,17 @@ struct DeleteCommand: ParsableCommand {
             Examples:
               sudo egret delete EgressPolicy/web
               sudo egret delete NetworkPolicy/default/db --confirm 60s
+              sudo egret delete NetworkPolicy default/db default/web
               sudo egret delete -f old.yaml
             """
     )
 
     @Argument(
         help: ArgumentHelp(
-            "What to remove, as egret get policies calls it: EgressPolicy/web, NetworkPolicy/default/db.",
+            """
+            What to remove, as egret get policies calls it: EgressPolicy/web, NetworkPolicy/default/db. The kind may also \
+            stand alone, before the names.
+            """,
             valueName: "kind/name"))
     var objects: [String] = []
 
@@ -45,15 +49,36 @@ struct DeleteCommand: ParsableCommand {
         guard !objects.isEmpty || !files.isEmpty else {
             throw ValidationError("Name what to remove: <kind>/<name>, or -f <file>.")
         }
-        for object in objects where !object.contains("/") {
+        for object in DeleteCommand.named(objects) where !object.contains("/") {
+            if let kind = DeleteCommand.kind(object) {
+                throw ValidationError("'\(object)' is a kind: write \(kind)/<name>.")
+            }
+            if ["policy", "policies"].contains(object) {
+                throw ValidationError(
+                    "'\(object)' is no kind: write EgressPolicy/<name>, or NetworkPolicy/<namespace>/<name>.")
+            }
             throw ValidationError("'\(object)' has no kind: write <kind>/\(object), such as EgressPolicy/\(object).")
         }
+    }
+
+    /// The objects that are meant, each with its kind, which kubectl takes before their names as well.
+    static func named(_ words: [String]) -> [String] {
+        guard words.count > 1, let kind = words.first.flatMap({ DeleteCommand.kind($0) }) else { return words }
+        return words.dropFirst().map { word in
+            // No namespace is called as kinds are spelled.
+            AgentAPI.kinds.contains { word.hasPrefix($0 + "/") } ? word : "\(kind)/\(word)"
+        }
+    }
+
+    /// The kind that a word is, in small letters or large.
+    private static func kind(_ word: String) -> String? {
+        AgentAPI.kinds.first { $0.lowercased() == word.lowercased() }
     }
 
     func run() throws {
         try asking {
             let request = ApplyRequest(
-                delete: objects + (try objectsOfFiles()), confirmWithin: change.confirm?.seconds,
+                delete: DeleteCommand.named(objects) + (try objectsOfFiles()), confirmWithin: change.confirm?.seconds,
                 message: change.message)
             let report = try change.dryRun ? agent.client.plan(request) : agent.client.apply(request)
             try report.show(as: output, isPlan: change.dryRun)

@@ -65,16 +65,10 @@ struct FlowsCommand: ParsableCommand {
     /// The endpoint's whole name. An end of it will do where only one has it.
     private func known(_ name: String, _ client: AgentClient) throws -> String {
         let names = try client.endpoints().map(\.name)
-        if names.contains(name) { return name }
-        let meant = names.filter { $0.hasSuffix("/" + name) }
-        if meant.count == 1 { return meant[0] }
+        if let whole = try EndpointName.whole(name, among: names) { return whole }
         // Flows of endpoints that are gone are there still.
         if name.contains("/"), try client.flows(FlowQuery(endpoint: name)).flows.count > 0 { return name }
-        throw AgentClientError(
-            meant.isEmpty
-                ? "there is no endpoint \(name)" : "\(name) is in several groups: \(meant.joined(separator: ", "))",
-            advice: Spelling.nearest(to: name, among: names).map { "did you mean \($0)?" }
-                ?? "egret get endpoints lists them")
+        throw EndpointName.absent(name, among: names)
     }
 
     private func print(_ list: FlowList, hasHeader: Bool) throws {

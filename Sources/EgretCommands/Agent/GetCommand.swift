@@ -90,7 +90,9 @@ struct GetCommand: ParsableCommand {
         }
         for wanted in names where !items.contains(where: { isMeant($0, by: wanted) }) {
             let meant = Spelling.nearest(to: wanted, among: items.map(name)).map { "did you mean \($0)?" }
-            throw AgentClientError("there is no \(wanted) among the \(resource.rawValue)", advice: meant)
+            throw AgentClientError(
+                "there is no \(wanted) among the \(resource.rawValue)",
+                advice: meant ?? "egret get \(resource.rawValue) lists them")
         }
         return items.filter { item in names.contains { isMeant(item, by: $0) } }
     }

@@ -29,7 +29,10 @@ struct LimitCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("The endpoint, as egret get endpoints calls it.", valueName: "endpoint"))
+    @Argument(
+        help: ArgumentHelp(
+            "The endpoint, as egret get endpoints calls it: shop/web, or web where only one group has that.",
+            valueName: "endpoint"))
     var endpoint: String
 
     @OptionGroup var limits: LimitOptions
@@ -52,21 +55,20 @@ struct LimitCommand: ParsableCommand {
     func run() throws {
         try asking {
             let request: ApplyRequest
+            let names = try agent.client.endpoints().map(\.name)
+            let known = try EndpointName.whole(endpoint, among: names)
             if clear {
+                // Limits of endpoints that are gone can be taken away too.
+                let name = known ?? (endpoint.contains("/") ? endpoint : "default/\(endpoint)")
                 request = ApplyRequest(
-                    delete: ["EgressPolicy/\(policyName)"], confirmWithin: change.confirm?.seconds,
-                    message: change.message)
+                    delete: ["EgressPolicy/\(LimitCommand.policyName(of: name))"],
+                    confirmWithin: change.confirm?.seconds, message: change.message)
             } else {
-                let endpoints = try agent.client.endpoints()
-                guard endpoints.contains(where: { $0.name == endpoint }) else {
-                    throw RunFailure(
-                        message: "there is no endpoint \(endpoint)", advice: "egret get endpoints lists them",
-                        exitCode: 1)
-                }
+                guard let known else { throw EndpointName.absent(endpoint, among: names) }
                 let kind = "DestinationGroup/"
                 let groups = try agent.client.policies().map(\.object).filter { $0.hasPrefix(kind) }
-                let names = Set(groups.map { String($0.dropFirst(kind.count)) })
-                let file = SourceFile(name: "egret limit \(endpoint)", text: try document(groups: names))
+                let text = try document(about: known, groups: Set(groups.map { String($0.dropFirst(kind.count)) }))
+                let file = SourceFile(name: "egret limit \(known)", text: text)
                 request = ApplyRequest(
                     files: [file], confirmWithin: change.confirm?.seconds, message: change.message)
             }
@@ -76,7 +78,7 @@ struct LimitCommand: ParsableCommand {
     }
 
     /// The policy that keeps the limits. What names of policies have no room for is written as the number of its byte.
-    private var policyName: String {
+    private static func policyName(of endpoint: String) -> String {
         let bytes = Array(endpoint.utf8)
         func isPlain(_ place: Int) -> Bool {
             guard bytes.indices.contains(place) else { return false }
@@ -92,7 +94,7 @@ struct LimitCommand: ParsableCommand {
         return "limit." + parts.joined()
     }
 
-    private func document(groups: Set<String>) throws -> String {
+    private func document(about endpoint: String, groups: Set<String>) throws -> String {
         var found: [TrafficLimit] = []
         var diagnostics: [Diagnostic] = []
         for (flag, values) in limits.values {
@@ -107,8 +109,8 @@ struct LimitCommand: ParsableCommand {
             throw PolicyMistakes(lines: diagnostics.map(DiagnosticFormatter.format))
         }
         let policy = EgressPolicy(
-            name: policyName, selects: WorkloadSelector(names: [endpoint]), tier: .admin, priority: 0,
-            defaultAction: nil, rules: [], limits: found)
+            name: LimitCommand.policyName(of: endpoint), selects: WorkloadSelector(names: [endpoint]), tier: .admin,
+            priority: 0, defaultAction: nil, rules: [], limits: found)
         return PolicyPrinter.yaml(policies: [policy])
     }
 }

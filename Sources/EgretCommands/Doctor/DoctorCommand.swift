@@ -54,7 +54,7 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         do {
-            try Privilege.require(for: "looking into namespaces", advice: "run it as: sudo egret doctor")
+            try Privilege.require(for: "looking into namespaces")
             guard let endpoint else {
                 guard destination == nil, port == nil else {
                     throw RunFailure(
@@ -79,10 +79,26 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private func checkHost() throws {
-        Console.error(try NetworkHost.read().warnings)
-        let check = try HostCheck.run { KernelRuleset($0) }
+        var check = try HostCheck.run { KernelRuleset($0) }
+        check.conflicts.append(keptNetworks())
         Console.output(try output.text(of: HostDocument(check)) ?? DoctorText(style: Console.outputStyle).text(check))
         if !check.isHealthy { throw ExitCode(1) }
+    }
+
+    /// Whether what is kept of networks can be read: no command looks at the others or changes them.
+    private func keptNetworks() -> HostCheck.Line {
+        let words: String
+        do {
+            let problems = try NetworkHost.read().unreadable.sorted { $0.key < $1.key }.map(\.value)
+            if problems.isEmpty { return HostCheck.Line("kept networks", isGood: true, "all can be read") }
+            words = problems.map { [$0.message, $0.advice].compactMap(\.self).joined(separator: "; ") }
+                .joined(separator: ". ")
+        } catch let problem as NetworkProblem {
+            words = [problem.message, problem.advice].compactMap(\.self).joined(separator: "; ")
+        } catch {
+            words = "\(error)"
+        }
+        return HostCheck.Line("kept networks", isGood: false, words, isNeeded: true)
     }
 
     private func examine(_ text: String) throws {

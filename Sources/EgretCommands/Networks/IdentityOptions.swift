@@ -110,7 +110,7 @@ struct NetworkLabelCommand: ParsableCommand {
     var labels: [String]
 
     func run() throws {
-        try asRoot(for: "changing labels", "network label") {
+        try asRoot(for: "changing labels") {
             let reference = try NamespaceReference.reading(namespace)
             var changes: [(key: String, value: String?)] = []
             for text in labels {

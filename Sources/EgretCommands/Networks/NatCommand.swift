@@ -36,7 +36,7 @@ struct NatListCommand: ParsableCommand {
     var output: OutputFormat = .table
 
     func run() throws {
-        try asRoot(for: "reading the rules", "nat ls") {
+        try asRoot(for: "reading the rules") {
             let route = try NetlinkConnection.route()
             let legacy = ["ip_tables_names", "ip6_tables_names"].compactMap { try? File.readText("/proc/net/\($0)") }
             let listing = try Dataplane(NetlinkConnection.netfilter()).natListing(

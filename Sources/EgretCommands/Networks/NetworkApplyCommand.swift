@@ -36,7 +36,7 @@ struct NetworkApplyCommand: ParsableCommand {
     var file: [String]
 
     func run() throws {
-        try asRoot(for: "making networks", "network apply") {
+        try asRoot(for: "making networks") {
             let specs = try read()
             try NetworkHost.change { host in
                 let new = try specs.filter { spec in

@@ -29,10 +29,10 @@ struct NetworkCommand: ParsableCommand {
 
 /// Runs the body of a command that needs root, and turns what it throws into words and an exit code.
 func asRoot(
-    _ needed: CapabilitySet = Privilege.needed, for purpose: String, _ command: String, _ body: () throws -> Void
+    _ needed: CapabilitySet = Privilege.needed, for purpose: String, _ body: () throws -> Void
 ) throws {
     do {
-        try Privilege.require(needed, for: purpose, advice: "run it as: sudo egret \(command)")
+        try Privilege.require(needed, for: purpose)
         try body()
     } catch let code as ExitCode {
         throw code
@@ -150,7 +150,7 @@ struct NetworkCreateCommand: ParsableCommand {
     var docker = false
 
     func run() throws {
-        try asRoot(for: "making a network", "network create") {
+        try asRoot(for: "making a network") {
             try NetworkHost.change { host in
                 if docker { return try host.createForDocker(try spec(host)) }
                 try host.create(try spec(host))
@@ -254,9 +254,20 @@ extension AddressPair {
     /// Reads an argument.
     static func reading(_ text: String) throws -> AddressPair {
         guard let pair = AddressPair(text) else {
-            throw NetworkProblem("“\(text)” is no address", advice: "write 192.0.2.7 or 192.0.2.7-192.0.2.9")
+            throw misorder(of: text)
+                ?? NetworkProblem("“\(text)” is no address", advice: "write 192.0.2.7 or 192.0.2.7-192.0.2.9")
         }
         return pair
+    }
+
+    /// What is wrong with two addresses that are no run; `nil` if a text is not two addresses.
+    static func misorder(of text: String) -> NetworkProblem? {
+        let ends = text.split(separator: "-", maxSplits: 1)
+        guard ends.count == 2, let first = IPAddress(ends[0]), let last = IPAddress(ends[1]) else { return nil }
+        if first.family != last.family {
+            return NetworkProblem("“\(text)” is of two families", advice: "write one run of addresses for each family")
+        }
+        return NetworkProblem("“\(text)” ends before it begins", advice: "write \(last)-\(first)")
     }
 }
 
@@ -272,7 +283,7 @@ struct NetworkListCommand: ParsableCommand {
     var output: OutputFormat = .table
 
     func run() throws {
-        try asRoot(for: "reading what is kept of networks", "network ls") {
+        try asRoot(for: "reading what is kept of networks") {
             let (documents, kept) = try NetworkDocument.all()
             Console.error(kept.warnings)
             Console.output(try output.text(of: documents) ?? table(of: documents).lines.map { $0 + "\n" }.joined())
@@ -317,12 +328,12 @@ struct NetworkInspectCommand: ParsableCommand {
     var output: OutputFormat = .table
 
     func run() throws {
-        try asRoot(for: "reading what is kept of networks", "network inspect") {
+        try asRoot(for: "reading what is kept of networks") {
             let (documents, kept) = try NetworkDocument.all()
             let networks = try kept.networks(needing: name)
             Console.error(kept.warnings)
             guard var document = documents.first(where: { $0.name == name }) else {
-                throw NetworkProblem("there is no network \(name)", advice: "egret network ls lists those there are")
+                throw NetworkName.absence(of: name, among: documents.map(\.name))
             }
             if let network = networks.first(where: { $0.name == name }) {
                 document.bridgeFiltering = try BridgeFiltering(of: network)
@@ -344,7 +355,7 @@ struct NetworkRemoveCommand: ParsableCommand {
     var force = false
 
     func run() throws {
-        try asRoot(for: "removing a network", "network rm") {
+        try asRoot(for: "removing a network") {
             try NetworkHost.change { host in
                 for name in names {
                     if try host.removeForDocker(name) { continue }
@@ -372,7 +383,7 @@ struct NetworkRestoreCommand: ParsableCommand {
     )
 
     func run() throws {
-        try asRoot(for: "making networks", "network restore") {
+        try asRoot(for: "making networks") {
             var isWhole = true
             try NetworkHost.change(isThorough: true) { host in
                 let known = host.repairs.count

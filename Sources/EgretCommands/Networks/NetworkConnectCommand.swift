@@ -49,7 +49,7 @@ struct NetworkConnectCommand: ParsableCommand {
     var output: OutputFormat = .table
 
     func run() throws {
-        try asRoot(for: "connecting a namespace", "network connect") {
+        try asRoot(for: "connecting a namespace") {
             let wish = EndpointWish(
                 namespace: try NamespaceReference.reading(namespace),
                 addresses: try ip.map { text in
@@ -85,7 +85,7 @@ struct NetworkDisconnectCommand: ParsableCommand {
     var namespace: String
 
     func run() throws {
-        try asRoot(for: "disconnecting a namespace", "network disconnect") {
+        try asRoot(for: "disconnecting a namespace") {
             let reference = try NamespaceReference.reading(namespace)
             try NetworkHost.change { host in try host.disconnect(reference, from: network) }
         }

@@ -110,11 +110,7 @@ final class NetworkHost {
     func place(of name: String) throws -> Int {
         if let place = networks.firstIndex(where: { $0.name == name }) { return place }
         if let problem = unreadable[name] { throw problem }
-        let known = networks.map(\.name).joined(separator: ", ")
-        throw NetworkProblem(
-            "there is no network \(name)",
-            advice: known.isEmpty
-                ? "egret network create \(name) --subnet 192.168.0.0/16 makes it" : "there is \(known)")
+        throw NetworkName.absence(of: name, among: networks.map(\.name))
     }
 
     /// Refuses to add to a network that could not be mended.

@@ -137,7 +137,11 @@ struct NetworkReader {
                 if let pair = text(item).flatMap({ AddressPair($0) }) {
                     return use == .connection ? pair.perConnection : pair
                 }
-                report(item, "a source address is ADDRESS or FIRST-LAST")
+                if let problem = text(item).flatMap(AddressPair.misorder) {
+                    report(item, problem.message, problem.advice)
+                } else {
+                    report(item, "a source address is ADDRESS or FIRST-LAST")
+                }
                 return nil
             })
     }

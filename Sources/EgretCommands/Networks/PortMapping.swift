@@ -22,8 +22,11 @@ struct PortMapping: Equatable {
 
     /// Reads a mapping; TCP if no protocol is named.
     ///
+    /// - Parameters:
+    ///   - text: The mapping.
+    ///   - form: What it is to look like, with an example.
     /// - Throws: ``Problem`` that says what is wrong.
-    init(_ text: String) throws(Problem) {
+    init(_ text: String, form: String = "HOST-PORT:PORT/PROTOCOL; write 8080:80/tcp") throws(Problem) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         let transport = parts.count == 2 ? parts[1].lowercased() : "tcp"
         guard parts.count <= 2, ["tcp", "udp", "sctp"].contains(transport) else {
@@ -33,7 +36,7 @@ struct PortMapping: Equatable {
         guard sides.count <= 2, let host = PortMapping.range(sides[0]),
             let target = sides.last.flatMap(PortMapping.range)
         else {
-            throw Problem(text: "“\(text)” is not HOST-PORT:PORT/PROTOCOL; write 8080:80/tcp")
+            throw Problem(text: "“\(text)” is not \(form)")
         }
         guard host.count == target.count else {
             throw Problem(text: "the two ranges of “\(text)” differ in size")

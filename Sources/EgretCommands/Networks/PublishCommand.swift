@@ -59,9 +59,9 @@ struct PublishPortCommand: ParsableCommand {
     private static let sctpSwitch = "net/netfilter/nf_conntrack_sctp_timeout_established"
 
     func run() throws {
-        try asRoot(for: "publishing a port", "publish") {
+        try asRoot(for: "publishing a port") {
             let wish = PortWish(
-                ports: try PortMapping.reading(ports),
+                ports: try PortMapping.reading(ports, before: namespace),
                 namespace: try NamespaceReference.reading(namespace),
                 network: network,
                 hostAddress: try hostAddress.map(readHostAddress),
@@ -106,7 +106,7 @@ struct PublishListCommand: ParsableCommand {
     var output: OutputFormat = .table
 
     func run() throws {
-        try asRoot(for: "reading what is kept of networks", "publish ls") {
+        try asRoot(for: "reading what is kept of networks") {
             let kept = try NetworkHost.read()
             let ports = kept.networks.flatMap { NetworkDocument($0).published }
             Console.error(kept.warnings)
@@ -134,7 +134,7 @@ struct UnpublishCommand: ParsableCommand {
     var hostAddress: String?
 
     func run() throws {
-        try asRoot(for: "withdrawing a port", "unpublish") {
+        try asRoot(for: "withdrawing a port") {
             let place = try PublishedPlace.reading(ports)
             let address = try hostAddress.map(readAddress)
             if let address, let other = place.hostAddress, address != other {
@@ -176,17 +176,29 @@ extension PublishedPlace {
         do {
             return try PublishedPlace(text)
         } catch {
-            throw NetworkProblem(error.text, advice: "for example 8080/tcp, or 203.0.113.2:5353/udp")
+            throw NetworkProblem(
+                error.text, advice: "egret publish ls shows what is published: 8080/tcp, or 203.0.113.2:5353/udp")
         }
     }
 }
 
 extension PortMapping {
     /// Reads an argument.
-    static func reading(_ text: String) throws -> PortMapping {
+    ///
+    /// - Parameters:
+    ///   - text: The argument.
+    ///   - namespace: The argument behind it.
+    /// - Returns: The ports.
+    /// - Throws: `NetworkProblem` that says what is wrong, also that the two stand the wrong way round.
+    static func reading(_ text: String, before namespace: String) throws -> PortMapping {
         do {
             return try PortMapping(text)
         } catch {
+            if (try? PortMapping(namespace)) != nil {
+                throw NetworkProblem(
+                    "“\(text)” stands where the ports belong",
+                    advice: "write them first: egret publish \(namespace) \(text)")
+            }
             throw NetworkProblem(error.text, advice: "for example 8080:80/tcp, or 8000-8010:9000-9010/udp")
         }
     }

@@ -22,7 +22,7 @@ struct PublishedPlace: Equatable {
             }
             hostAddress = read
         }
-        ports = try PortMapping(rest)
+        ports = try PortMapping(rest, form: "HOST-PORT/PROTOCOL; write 8080/tcp")
     }
 
     /// What stands before the ports, and they. A number before a colon is a port.

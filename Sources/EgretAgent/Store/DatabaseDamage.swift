@@ -1,0 +1,23 @@
+// Copyright the Egret authors.
+// SPDX-License-Identifier: Apache-2.0
+
+import GRDB
+
+extension DatabaseError {
+    /// Whether the file itself is at fault, and not the disk, its rights or another process.
+    var isDamage: Bool { resultCode == .SQLITE_CORRUPT || resultCode == .SQLITE_NOTADB }
+}
+
+extension Database {
+    /// Refuses a database that lacks a table that its version has: for SQLite itself it is in order.
+    ///
+    /// - Parameter tables: The tables of the version.
+    /// - Throws: A `DatabaseError` that is damage, and names the first that is not there.
+    func require(tables: [String]) throws {
+        for table in tables {
+            guard try tableExists(table) else {
+                throw DatabaseError(resultCode: .SQLITE_CORRUPT, message: "there is no table \(table)")
+            }
+        }
+    }
+}
