@@ -471,8 +471,8 @@ struct AgentTests {
             policy one a "$(to deny b), { action: allow }"
             egret apply -f one.yaml --confirm 2s >/dev/null; reaches a 10.9.0.3
             sleep 3.2; reaches a 10.9.0.3
-            egret apply -f one.yaml --confirm 2s >/dev/null; egret confirm >/dev/null
-            sleep 3.2; reaches a 10.9.0.3
+            egret apply -f one.yaml --confirm 8s >/dev/null; egret confirm >/dev/null
+            sleep 8.5; reaches a 10.9.0.3
             finish
             """,
             prints: """
