@@ -21,8 +21,8 @@ public struct NetworkPlan: Hashable, Sendable {
     public var name: String
     /// The host's interfaces that lead to its endpoints: the bridge, or one link for each endpoint.
     public var interfaces: [UInt32]
-    /// Whether the interfaces are somebody else's: what comes in by them is not Egret's to judge by its source.
-    public var isAdopted: Bool
+    /// Whether each endpoint has a link of its own, so that a packet's source is known by where it comes in.
+    public var isRouted: Bool
     /// The addresses of its endpoints.
     public var subnets: [IPPrefix]
     /// Whether its endpoints reach nobody but each other and the host.
@@ -36,7 +36,7 @@ public struct NetworkPlan: Hashable, Sendable {
     public init(
         name: String,
         interfaces: [UInt32],
-        isAdopted: Bool = false,
+        isRouted: Bool = false,
         subnets: [IPPrefix],
         isIsolated: Bool = false,
         translation: Translation = .masquerade,
@@ -44,7 +44,7 @@ public struct NetworkPlan: Hashable, Sendable {
     ) {
         self.name = name
         self.interfaces = interfaces
-        self.isAdopted = isAdopted
+        self.isRouted = isRouted
         self.subnets = subnets
         self.isIsolated = isIsolated
         self.translation = translation

@@ -22,7 +22,7 @@ extension NetworkProgram {
             Chain("output", base: BaseChain(kind: .nat, hook: .output, priority: -110)),
             Chain("postrouting", base: BaseChain(kind: .nat, hook: .postrouting, priority: 90)),
         ]
-        program.sets = [links, ownLinks].map { Set($0, keyType: .interfaceIndex) }
+        program.sets = [links, endpointLinks].map { Set($0, keyType: .interfaceIndex) }
         for family in AddressFamily.allCases {
             program.sets += [
                 Set(family.published, concatenating: .inetProtocol, [.inetService]),
@@ -43,8 +43,8 @@ extension NetworkProgram {
 
     /// The interfaces that lead to networks.
     static let links = "links"
-    /// Those of them that Egret has made.
-    static let ownLinks = "own-links"
+    /// Those of them that lead to one endpoint each.
+    static let endpointLinks = "endpoint-links"
     /// The chain for the sources of what comes in by these.
     static let sources = "sources"
 
@@ -63,11 +63,13 @@ extension NetworkProgram {
 
     /// What `rp_filter` does for IPv4: who speaks from an address that the host would answer elsewhere is not heard. Neighbour
     /// discovery stays on the link, and its addresses are link-local, none at all (RFC 4862, section 5.4.2) or the sender's.
+    ///
+    /// Not at bridges: there the hook may also see what goes from port to port (`br_netfilter`), of which the host knows no way.
     private static let sourceGuard: [Rule] =
         [
             Rule(
                 in: "guard",
-                [.inSet(.inputInterface, ownLinks), AddressFamily.ipv6.isPackets, .verdict(.jump(sources))])
+                [.inSet(.inputInterface, endpointLinks), AddressFamily.ipv6.isPackets, .verdict(.jump(sources))])
         ]
         + [
             [.inPrefix(.ipv6Source, FrameChecks.linkLocal), .verdict(.return)],

@@ -123,7 +123,7 @@ extension NetworkProgram {
     ///   - network: The network's name.
     /// - Returns: One program for each table.
     public static func link(_ index: UInt32, of network: String) -> [TableProgram] {
-        let plan = NetworkPlan(name: network, interfaces: [index], subnets: [])
+        let plan = NetworkPlan(name: network, interfaces: [index], isRouted: true, subnets: [])
         var filter = TableProgram(table: BaseProgram.table)
         let elements = plan.sortedInterfaces
         filter.memberships = [
@@ -137,7 +137,7 @@ extension NetworkProgram {
 
     /// The elements of a network's interfaces in `inet egret-nat`.
     static func linkMemberships(_ plan: NetworkPlan) -> [Set] {
-        (plan.isAdopted ? [links] : [links, ownLinks]).map { name in
+        (plan.isRouted ? [links, endpointLinks] : [links]).map { name in
             Set(name, keyType: .interfaceIndex, contents: .elements(plan.sortedInterfaces.map { SetElement($0) }))
         }
     }

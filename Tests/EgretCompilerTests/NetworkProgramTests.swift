@@ -75,7 +75,7 @@ struct NetworkProgramTests {
             elements(program.translation) == [
                 "add element inet egret-nat source4 { 192.168.0.0-192.168.255.255 : goto br0-out }",
                 "add element inet egret-nat source6 { fd00::-fd00::ffff:ffff:ffff:ffff : goto br0-out }",
-                "add element inet egret-nat links { 7, 9 }", "add element inet egret-nat own-links { 7, 9 }",
+                "add element inet egret-nat links { 7, 9 }",
             ])
     }
 
@@ -114,22 +114,23 @@ struct NetworkProgramTests {
             ])
     }
 
-    @Test("who speaks by an interface of Egret's must be one that is answered there; an adopted bridge is its owner's")
+    @Test("who speaks by an endpoint's own link must be one that is answered there; bridges see others' frames as well")
     func speakers() throws {
         #expect(
             NetworkProgram.base.rules.filter { ["guard", "sources"].contains($0.chain) }.map { NftText.render($0) }
                 .suffix(6) == [
-                    "meta iif @own-links meta nfproto == ipv6 jump sources",
+                    "meta iif @endpoint-links meta nfproto == ipv6 jump sources",
                     "ip6 saddr fe80::/10 return", "ip6 saddr == :: return",
                     "meta l4proto == 58 icmpv6 type == 135 return",
                     "meta l4proto == 58 icmpv6 type == 136 return",
                     "fib saddr . iif oif == 0 counter drop",
                 ])
-        var adopted = try plan(.none)
-        adopted.isAdopted = true
-        let program = NetworkProgram(adopted).translation
-        #expect(elements(program).contains("add element inet egret-nat links { 7, 9 }"))
-        #expect(!elements(program).contains { $0.contains("own-links") })
+        var routed = try plan(.none)
+        #expect(!elements(NetworkProgram(routed).translation).contains { $0.contains("endpoint-links") })
+        routed.isRouted = true
+        let found = elements(NetworkProgram(routed).translation)
+        #expect(found.contains("add element inet egret-nat endpoint-links { 7, 9 }"))
+        #expect(found.contains("add element inet egret-nat links { 7, 9 }"))
     }
 
     @Test("a pool for one family leaves the other masqueraded; endpoints' own addresses come before")
@@ -154,7 +155,7 @@ struct NetworkProgramTests {
             elements(program.translation) == [
                 "add element inet egret-nat source4 { 192.168.0.0-192.168.255.255 : goto br0-out }",
                 "add element inet egret-nat source6 { fd00::-fd00::ffff:ffff:ffff:ffff : goto br0-out }",
-                "add element inet egret-nat links { 7, 9 }", "add element inet egret-nat own-links { 7, 9 }",
+                "add element inet egret-nat links { 7, 9 }",
                 "add element inet egret-nat endpoint6 { fd00::2 : goto br0-out-fd00__2 }",
             ])
         #expect(EndpointSource(ends[0], SourcePool(ends[3])) == nil && SourcePool(ends[1], ends[0]) == nil)
@@ -214,7 +215,7 @@ struct NetworkProgramTests {
                 "add element inet egret br0-links { 12 }",
                 "add element inet egret from { 12 : goto from-br0 }",
                 "add element inet egret to { 12 : goto to-br0 }",
-                "add element inet egret-nat links { 12 }", "add element inet egret-nat own-links { 12 }",
+                "add element inet egret-nat links { 12 }", "add element inet egret-nat endpoint-links { 12 }",
             ])
     }
 

@@ -55,7 +55,7 @@ struct NetworkTests {
         }
     }
 
-    @Test("whom the host hears: who speaks from an address that is answered elsewhere is not heard, in both families")
+    @Test("whom the host hears: on a link of its own nobody speaks as a neighbour, in both families")
     func speakers() throws {
         try expect(
             "speakers",
@@ -86,7 +86,7 @@ struct NetworkTests {
             finish
             """,
             prints: """
-                bridge: 10.9.0.2 10.9.0.3 fd00:9::2 fd00:9::3
+                bridge: 10.9.0.2 10.9.0.3 2001:db8:9::9 fd00:9::2 fd00:9::3
                 routed: 10.9.0.2 fd00:9::2
                 """)
     }

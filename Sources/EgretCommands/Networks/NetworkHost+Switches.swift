@@ -12,7 +12,7 @@ extension NetworkHost {
     ///
     /// What comes in there is an endpoint's, and an endpoint is no router of the host's: its router advertisements give
     /// the host neither routes nor addresses. Where the host's IP receives, sources that the host would answer elsewhere
-    /// are dropped (`rp_filter`, IPv4; for IPv6 rules do it): every endpoint's address is reached by that link, so none is lost. And the link's
+    /// are dropped (`rp_filter`, IPv4; over IPv6 a rule does it for endpoints' own links): every endpoint's address is reached by that link, so none is lost. And the link's
     /// own IPv6 address is used at once (`accept_dad`; RFC 4862, 5.4, would wait for a second or two), for without it the
     /// host asks for no neighbour there when it passes packets on. A bridge's
     /// port hands its packets to the bridge, so that only the bridge needs this.

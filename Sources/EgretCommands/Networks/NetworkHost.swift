@@ -295,7 +295,7 @@ extension NetworkRecord {
         return NetworkPlan(
             name: name,
             interfaces: mode == .bridge ? bridgeIndex.map { [$0] } ?? [] : ready.map(\.hostIndex),
-            isAdopted: isAdopted,
+            isRouted: mode == .routed,
             subnets: subnets.map(\.block),
             isIsolated: isIsolated,
             translation: !isTranslated
