@@ -631,7 +631,7 @@ struct NetworkTests {
             egret network ls 2>/dev/null | tail -n +2; egret network ls >/dev/null 2>&1 || echo exit $?
             egret network inspect br1 -o json 2>/dev/null | grep -c '"namespace"'
             egret network inspect br0 2>&1 | grep -o 'br0.json is damaged'
-            egret doctor 2>&1 >/dev/null | grep -o 'br0.json is damaged'
+            egret doctor | grep -o 'br0.json is damaged'
             egret network disconnect br1 a 2>/dev/null; ip netns list | grep -c '^a'
             egret network connect br1 c 2>/dev/null
             for name in br0 br2; do
