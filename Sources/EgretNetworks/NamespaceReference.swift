@@ -65,7 +65,11 @@ public enum NamespaceReference: Hashable, Sendable, CustomStringConvertible {
                     advice: "ip netns list shows those there are; egret network connect --create makes one")
             case .process(let number):
                 throw NetworkProblem("process \(number) has no network namespace that can be opened")
-            case .path(let path): throw NetworkProblem("\(path) is no network namespace: \(error)")
+            case .path(let path):
+                throw NetworkProblem(
+                    "\(path) is no network namespace: \(error)",
+                    advice: "name a file that is one, as those in \(NamespaceReference.directory) are: "
+                        + "ip netns list shows them")
             }
         }
     }

@@ -193,6 +193,33 @@ struct AgentServerTests {
         }
     }
 
+    @Test(
+        "what says all in its path takes no body",
+        arguments: [
+            ("POST", "/v1/rollback", #"{"to":3}"#, #""advice":"what it takes is part of the path: ?to=","#),
+            ("POST", "/v1/confirm", "x", #""message":"/v1/confirm takes no body""#),
+            ("GET", "/v1/flows?after=7", "[]", "part of the path: ?endpoint=, ?verdict=, ?after="),
+            ("DELETE", "/v1/attached/netns/a", #"{"force":true}"#, "/v1/attached/netns/a takes no body"),
+        ])
+    func noBodies(_ method: String, _ target: String, _ body: String, _ message: String) async throws {
+        try await withServer { service, path, _ in
+            let answer = try await exchange(path, request(method, target, body, headers: ["connection: close"]))
+            #expect(answer.hasPrefix("HTTP/1.1 400 Bad Request\r\n"), "\(answer)")
+            #expect(answer.contains(message), "\(answer)")
+            #expect(service.calls.isEmpty)
+        }
+    }
+
+    @Test("a body that says nothing is none", arguments: ["", " \r\n", "{}", "{ }\n"])
+    func emptyBodies(_ body: String) async throws {
+        try await withServer { service, path, _ in
+            let answer = try await exchange(
+                path, request("POST", "/v1/rollback?to=3", body, headers: ["connection: close"]))
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"), "\(answer)")
+            #expect(service.calls.map(\.numbers) == [[3]])
+        }
+    }
+
     @Test("a body over the limit is refused, whether it says its length or not, and the refusal can be read")
     func tooLarge() async throws {
         var limits = AgentConnection.Limits()
@@ -218,11 +245,13 @@ struct AgentServerTests {
 
     @Test("a large body, which comes in many pieces, comes whole")
     func large() async throws {
-        try await withServer { _, path, _ in
-            let body = String(repeating: "x", count: 48 << 20)
+        try await withServer { service, path, _ in
+            let text = String(repeating: "0123456789abcde ", count: 3 << 20)
+            let body = "{\"files\":[{\"name\":\"a.yaml\",\"text\":\"\(text)\"}]}"
             let answer = try await exchange(path, request("POST", "/v1/plan", body, headers: ["connection: close"]))
-            #expect(answer.hasPrefix("HTTP/1.1 400 Bad Request\r\n"), "\(answer)")
-            #expect(answer.contains("the body is no change"))
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"), "\(answer.prefix(1_000))")
+            let isWhole = service.calls.first?.request?.files.first?.text == text
+            #expect(isWhole)
         }
     }
 

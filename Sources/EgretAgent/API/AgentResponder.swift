@@ -77,6 +77,7 @@ struct AgentResponder: Sendable {
             if offersMetricsOnly, route != .metrics {
                 throw APIRefusal(.notFound, "there is nothing here but /metrics")
             }
+            if !route.takesBody { try EmptyBody.check(body, of: target) }
             return try await answer(route, body, author)
         } catch {
             return APIResponse(APIRefusal(error))

@@ -44,6 +44,14 @@ enum AgentRoute: Hashable, Sendable {
         "/v1/usage": ["by", "since", "prices"],
     ]
 
+    /// Whether the request's body says more.
+    var takesBody: Bool {
+        switch self {
+        case .plan, .apply, .changeBudget, .attach: true
+        default: false
+        }
+    }
+
     /// Reads the first line of a request.
     ///
     /// - Parameters:

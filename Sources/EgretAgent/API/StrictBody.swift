@@ -39,6 +39,25 @@ extension BudgetChange: RequestBody {
     static let fields: [String: [String]] = ["policy": [], "budget": [], "account": [], "grant": [], "unit": []]
 }
 
+/// The body of a request that says all in its path.
+enum EmptyBody {
+    /// Makes sure that a body says nothing: a rollback to `{"to": 3}` must not pass for one to the last revision.
+    ///
+    /// - Parameters:
+    ///   - buffer: What was sent; nothing, white space and `{}` say nothing.
+    ///   - target: The path with its parameters.
+    /// - Throws: ``APIRefusal`` if it says something.
+    static func check(_ buffer: ByteBuffer, of target: String) throws(APIRefusal) {
+        let said = buffer.readableBytesView.filter { !" \t\r\n".utf8.contains($0) }
+        guard !said.isEmpty, !said.elementsEqual("{}".utf8) else { return }
+        let path = target.prefix { $0 != "?" }
+        let parameters = (AgentRoute.parameters[String(path)] ?? []).map { "?\($0)=" }.joined(separator: ", ")
+        throw APIRefusal(
+            .badRequest, "\(path) takes no body",
+            advice: parameters.isEmpty ? nil : "what it takes is part of the path: \(parameters)")
+    }
+}
+
 /// A body as it is sent, without fields that nobody knows: `confirmwithin` must not pass for no time at all.
 struct StrictBody<Body: RequestBody>: Decodable {
     private let body: Body
