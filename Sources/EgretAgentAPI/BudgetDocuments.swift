@@ -139,7 +139,8 @@ public struct UsageQuery: Hashable, Sendable {
 
     /// By what; at least one.
     public var keys: [Key]
-    /// The first day, `2026-11-01`; `nil` for all that is known.
+    /// The first day, `2026-11-01`, or a moment of the last 48 hours in seconds since 1970, whose hour counts whole; `nil` for
+    /// all that is known.
     public var since: String?
     /// Whether what price lists have counted is asked for as well.
     public var hasPriceLists: Bool

@@ -280,6 +280,24 @@ struct AgentCommandTests {
                 """)
     }
 
+    @Test("usage is asked for since a moment, or so long ago; other texts are refused")
+    func usageSince() async throws {
+        try await withServer { service, path, _ in
+            for (since, text) in [("2026-11-24T06:30Z", "1795501800"), ("2026-11-24T06:30:05+01:00", "1795498205")] {
+                _ = try await egret(path, ["usage", "--since", since])
+                #expect(service.calls.last?.name.hasSuffix(" \(text)") == true, "\(service.calls)")
+            }
+            let before = WallTime.now.seconds
+            _ = try await egret(path, ["usage", "--since", "6h"])
+            let said = service.calls.last?.name.split(separator: " ").last.flatMap { Int64($0) } ?? 0
+            #expect((before - 21_600...before - 21_500).contains(said))
+            for wrong in ["6", "h", "6w", "-6h", "yesterday", "99999999999999d", "2026-11-24T06:30"] {
+                let refused = try await egret(path, ["usage", "--since=\(wrong)"])
+                #expect(refused.status == 64 && refused.standardError.contains("--since"), "\(refused.standardError)")
+            }
+        }
+    }
+
     @Test("usage and budgets are shown in tables, and budgets are given more")
     func budgets() async throws {
         try await withServer { service, path, _ in

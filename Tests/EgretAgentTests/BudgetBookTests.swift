@@ -303,6 +303,44 @@ struct BudgetBookTests {
         #expect(try store.usage(since: nil).values.map(\.bytes).reduce(0, +) == 300)
     }
 
+    @Test("the latest hours are known by themselves, and what a clock that was ahead has left is none of them")
+    func hours() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/usage.sqlite"
+        var store = try UsageStore(path: path) { _ in }
+        var book = book()
+        var shown: UInt64 = 0
+        func use(_ bytes: UInt64, at hour: Int64, _ minute: Int64 = 0) throws {
+            shown += bytes
+            book.note(amount(shown), at: Self.day + hour * 3_600 + minute * 60)
+            try store.save(book, kernel: "k 7")
+            book.markWritten()
+        }
+        func used(since hour: Int64) throws -> UInt64 {
+            try store.usage(sinceHour: Self.day / 3_600 + hour).values.map(\.bytes).reduce(0, +)
+        }
+        try use(1, at: 0)
+        try use(20, at: 23, 59)
+        try use(300, at: 24)
+        try use(4_000, at: 24, 30)
+        #expect(try [0, 1, 23, 24, 25].map { try used(since: $0) } == [4_321, 4_320, 4_320, 4_300, 0])
+        // Of the day that each hour is in.
+        let days = try store.usage(sinceHour: Self.day / 3_600 + 1).keys.map { $0.day - Self.day / 86_400 }
+        #expect(days.sorted() == [0, 1])
+        try use(50_000, at: 48)
+        #expect(try used(since: 0) == 54_321)
+        try use(600_000, at: 49)
+        #expect(try used(since: 0) == 654_320)
+        store = try UsageStore(path: path) { _ in }
+        #expect(try used(since: 49) == 600_000)
+        // A clock goes 100 hours ahead, and back again.
+        try use(7_000_000, at: 149)
+        #expect(try used(since: 0) == 7_000_000)
+        try use(80_000_000, at: 50)
+        #expect(try used(since: 0) == 80_000_000)
+        #expect(try store.usage(since: nil).values.map(\.bytes).reduce(0, +) == shown)
+    }
+
     @Test("a counter that has wrapped counts from nothing: no byte is invented")
     func wrap() {
         var book = book()
@@ -557,7 +595,7 @@ struct BudgetBookTests {
         book.note(Self.shown, at: Self.day + 1)
         try store.save(book, kernel: "k 7")
         let version = try DatabaseQueue(path: path).read { try Int.fetchOne($0, sql: "PRAGMA user_version") }
-        #expect(version == 3)
+        #expect(version == 4)
     }
 
     @Test("of a budget that began within its period, the forecast is by the time since")

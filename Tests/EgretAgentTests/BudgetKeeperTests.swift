@@ -166,17 +166,23 @@ struct BudgetKeeperTests {
         #expect(await agent.budgetDemands == start + 3)
     }
 
-    @Test("usage is asked for since a day; of what is none it is said that whole days are kept")
-    func sinceDay() async throws {
+    @Test("usage is asked for since a day or an hour; of hours that are too long ago it is said that days are kept")
+    func since() async throws {
         let bench = try AgentBench()
         let keeper = try BudgetKeeper(
             Dataplane(try NetlinkConnection.netfilter()),
             UsageStore(path: bench.directory + "/usage.sqlite") { _ in }, kernel: "k")
         let agent = try await bench.agent(budgets: keeper)
         #expect(try await agent.usage(UsageQuery(since: "2026-11-01")).isEmpty)
-        let error = await #expect(throws: APIError.self) { _ = try await agent.usage(UsageQuery(since: "2h")) }
-        #expect(error?.code == "invalid" && error?.message == "2h is no day")
-        #expect(error?.advice?.hasPrefix("usage is kept by whole days of the budget's time zone") == true)
+        let now = bench.clock.withLock { $0 }
+        #expect(try await agent.usage(UsageQuery(since: "\(now - 47 * 3_600)")).isEmpty)
+        for text in ["2h", "-1", "", "2026-11-31", "99999999999999999999"] {
+            let error = await #expect(throws: APIError.self) { _ = try await agent.usage(UsageQuery(since: text)) }
+            #expect(error?.code == "invalid" && error?.message == "“\(text)” is neither a day nor a moment")
+        }
+        let error = await #expect(throws: APIError.self) { _ = try await agent.usage(UsageQuery(since: "1793923200")) }
+        #expect(error?.message == "usage is kept by the hour for 48 hours, and by whole days for longer")
+        #expect(error?.advice == "write the first day: 2026-11-06")
     }
 
     @Test("the first price that matches counts, and what is counted is kept under the list's name")

@@ -142,15 +142,7 @@ extension Agent {
     public func usage(_ query: UsageQuery) throws -> [UsageRow] {
         guard let budgets else { return [] }
         countBudgets()
-        var day: Int64?
-        if let text = query.since {
-            guard let date = CivilDate(text) else {
-                throw APIError(
-                    "invalid", "\(text) is no day",
-                    advice: "usage is kept by whole days of the budget's time zone: write the first, as 2026-11-01")
-            }
-            day = date.dayNumber
-        }
+        let start = try query.since.map { text throws(APIError) in try UsageStart(text, at: now()) }
         // Of all policies in force, also of those whose endpoints are gone.
         let prices = Dictionary(
             reading.catalog.egressPolicies.flatMap { policy in
@@ -158,12 +150,10 @@ extension Agent {
             },
             uniquingKeysWith: { first, _ in first })
         let lists = query.hasPriceLists ? reading.catalog.priceLists : []
-        // What a day costs depends on what came before it in its month.
-        let month = day.map { PriceList.month(of: CivilDate(dayNumber: $0)).dayNumber }
-        let found = try budgets.store.usage(since: lists.isEmpty ? day : month)
+        let (found, day) = try used(since: start, lists, budgets.store)
         let shares = PricedUsage(found, lists).costs()
         var rows: [UsageRow: (TrafficAmount, [String: UInt64])] = [:]
-        for (key, amount) in found where key.day >= day ?? .min {
+        for (key, amount) in found where key.day >= day {
             if !query.hasPriceLists, PriceList.name(ofAccount: key.policy) != nil { continue }
             let row = UsageRow(key, query.keys)
             rows[row, default: (TrafficAmount(), [:])].0 += amount
@@ -180,6 +170,26 @@ extension Agent {
             (row.packets, row.bytes, row.cost) = (sum.0.packets, sum.0.bytes, sum.1)
             return row
         }.sorted { $0.order.lexicographicallyPrecedes($1.order) }
+    }
+
+    /// What was used since a day or an hour, with what its costs by price lists depend on, and the first day that is asked for.
+    private func used(
+        since start: UsageStart?, _ lists: [PriceList], _ store: UsageStore
+    ) throws -> (usage: [UsageKey: TrafficAmount], firstDay: Int64) {
+        switch start {
+        case nil: return (try store.usage(since: nil), .min)
+        case .hour(let hour):
+            guard lists.isEmpty else {
+                throw APIError(
+                    "invalid", "what price lists say a part of a day has cost is not known",
+                    advice: "costs are worked out by whole days: write the first, as 2026-11-01")
+            }
+            return (try store.usage(sinceHour: hour), .min)
+        case .day(let date):
+            // What a day costs depends on what came before it in its month.
+            let first = lists.isEmpty ? date : PriceList.month(of: date)
+            return (try store.usage(since: first.dayNumber), date.dayNumber)
+        }
     }
 
     /// What the present month has come to by the price lists in force, and what it will by its end.

@@ -30,6 +30,14 @@ struct UsageKey: Hashable, Sendable {
     var budget: String
 }
 
+/// What an endpoint has used of a budget in an hour.
+struct HourlyUsageKey: Hashable, Sendable {
+    /// Hours since 1970-01-01T00:00Z.
+    var hour: Int64
+    /// The day, whose hours are those of the budget's zone, and the rest.
+    var ofDay: UsageKey
+}
+
 /// What is used of budgets, when: pure, told by readings of the kernel's counters.
 struct BudgetBook: Sendable {
     /// What is used of an account in a stretch of time, in its unit.
@@ -66,7 +74,7 @@ struct BudgetBook: Sendable {
 
     /// What a reading has brought, for the store.
     struct Changes: Hashable, Sendable {
-        var usage: [UsageKey: TrafficAmount] = [:]
+        var usage: [HourlyUsageKey: TrafficAmount] = [:]
         var stretches: Swift.Set<Place> = []
         /// The accounts that are of something else than they were.
         var units: Swift.Set<BudgetAccount> = []
@@ -82,6 +90,8 @@ struct BudgetBook: Sendable {
     private static let stretchLimit = 256
     /// So many days of usage are kept.
     static let days = 3 * 366
+    /// Usage is kept by the hour for so many hours besides the present one.
+    static let hours: Int64 = 48
     /// So many accounts are kept, and those that count now.
     static let accounts = 10_000
 
@@ -217,7 +227,7 @@ struct BudgetBook: Sendable {
             let key = UsageKey(
                 day: period.day(at: time).dayNumber, endpoint: meter.endpoint, policy: meter.account.policy,
                 budget: meter.account.budget)
-            changes.usage[key, default: TrafficAmount()] += fresh
+            changes.usage[HourlyUsageKey(hour: time / 3_600, ofDay: key), default: TrafficAmount()] += fresh
         }
         guard let budget, isOfConnections == (budget.unit == .connections) else { return }
         let used = budget.unit == .bytes ? fresh.bytes : fresh.packets

@@ -14,6 +14,8 @@ final class UsageStore {
     private let database: DatabaseQueue
     /// The number of the latest change of what is used of accounts: it says which were used last, whatever clocks say.
     private var serial: Int64
+    /// The hour that was written last; `nil` before anything was.
+    private var lastHour: Int64?
     /// The first days that were asked for: to find one, all days before it are read.
     private var firstDays: [String: Int64] = [:]
 
@@ -79,9 +81,15 @@ final class UsageStore {
         ) WITHOUT ROWID;
         ALTER TABLE stretch ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
         """,
+        """
+        CREATE TABLE hourly (
+            hour INTEGER, day INTEGER, endpoint TEXT, policy TEXT, budget TEXT, packets INTEGER, bytes INTEGER,
+            PRIMARY KEY (hour, day, endpoint, policy, budget)
+        ) WITHOUT ROWID;
+        """,
     ]
 
-    private static let tables = ["kernel", "reading", "usage", "stretch", "meter", "unit"]
+    private static let tables = ["kernel", "reading", "usage", "stretch", "meter", "unit", "hourly"]
 
     private static func open(_ path: String) throws -> DatabaseQueue {
         PrivateFile.prepare(path)
@@ -155,6 +163,7 @@ final class UsageStore {
     func save(_ book: BudgetBook, kernel: String) throws {
         let changes = book.changes
         let serial = serial + 1
+        let hour = changes.usage.keys.map(\.hour).max()
         try database.write { database in
             if try String.fetchOne(database, sql: "SELECT start FROM kernel") != kernel {
                 try database.execute(sql: "DELETE FROM kernel")
@@ -169,17 +178,8 @@ final class UsageStore {
                     sql: "INSERT OR REPLACE INTO reading VALUES (?, ?, ?)",
                     arguments: [name, Int64(clamping: amount.packets), Int64(clamping: amount.bytes)])
             }
-            for (key, amount) in changes.usage {
-                try database.execute(
-                    sql: """
-                        INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
-                        SET packets = packets + excluded.packets, bytes = bytes + excluded.bytes
-                        """,
-                    arguments: [
-                        key.day, key.endpoint, key.policy, key.budget, Int64(clamping: amount.packets),
-                        Int64(clamping: amount.bytes),
-                    ])
-            }
+            for (key, amount) in changes.usage { try UsageStore.add(amount, to: key, database) }
+            if let hour, hour != lastHour { try UsageStore.forgetHours(at: hour, database) }
             for name in changes.meters { try UsageStore.write(book.meters[name], name, database) }
             for account in changes.units { try UsageStore.write(book.units[account], of: account, database) }
             for place in changes.stretches {
@@ -200,10 +200,31 @@ final class UsageStore {
             }
         }
         self.serial = serial
+        lastHour = hour ?? lastHour
         // A clock may have gone back.
-        for key in changes.usage.keys {
+        for key in changes.usage.keys.map(\.ofDay) {
             if let known = firstDays[key.policy], key.day < known { firstDays[key.policy] = key.day }
         }
+    }
+
+    /// Adds what was used to the day's and to the hour's.
+    private static func add(_ amount: TrafficAmount, to key: HourlyUsageKey, _ database: Database) throws {
+        let (names, day) = ([key.ofDay.endpoint, key.ofDay.policy, key.ofDay.budget], key.ofDay.day)
+        let amounts = [Int64(clamping: amount.packets), Int64(clamping: amount.bytes)]
+        let adding = """
+            ON CONFLICT DO UPDATE SET packets = packets + excluded.packets, bytes = bytes + excluded.bytes
+            """
+        let arguments = StatementArguments([day]) + StatementArguments(names) + StatementArguments(amounts)
+        try database.execute(sql: "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?) \(adding)", arguments: arguments)
+        try database.execute(
+            sql: "INSERT INTO hourly VALUES (?, ?, ?, ?, ?, ?, ?) \(adding)",
+            arguments: StatementArguments([key.hour]) + arguments)
+    }
+
+    /// Forgets the hours that are too long ago, and those that a clock which was ahead has left.
+    private static func forgetHours(at hour: Int64, _ database: Database) throws {
+        try database.execute(
+            sql: "DELETE FROM hourly WHERE hour < ? OR hour > ?", arguments: [hour - BudgetBook.hours, hour])
     }
 
     /// Writes what a counter counts; `nil` for nothing any more.
@@ -296,14 +317,35 @@ final class UsageStore {
             FROM usage WHERE day >= ? GROUP BY day, policy, budget
             """
         return try database.read { database in
-            var found: [UsageKey: TrafficAmount] = [:]
-            for row in try Row.fetchAll(database, sql: sql, arguments: [day ?? Int64.min]) {
-                let key = UsageKey(
-                    day: row["day"], endpoint: row["endpoint"], policy: row["policy"], budget: row["budget"])
-                found[key] = TrafficAmount(usage: row)
-            }
-            return found
+            UsageStore.usage(in: try Row.fetchAll(database, sql: sql, arguments: [day ?? Int64.min]))
         }
+    }
+
+    /// What was used since an hour that is not too long ago.
+    ///
+    /// - Parameter hour: Hours since 1970-01-01T00:00Z.
+    /// - Returns: What was used, by day, endpoint and budget.
+    /// - Throws: An error if the store cannot be read.
+    func usage(sinceHour hour: Int64) throws -> [UsageKey: TrafficAmount] {
+        try database.read { database in
+            UsageStore.usage(
+                in: try Row.fetchAll(
+                    database,
+                    sql: """
+                        SELECT day, endpoint, policy, budget, SUM(packets) AS packets, SUM(bytes) AS bytes
+                        FROM hourly WHERE hour >= ? GROUP BY day, endpoint, policy, budget
+                        """, arguments: [hour]))
+        }
+    }
+
+    private static func usage(in rows: [Row]) -> [UsageKey: TrafficAmount] {
+        var found: [UsageKey: TrafficAmount] = [:]
+        for row in rows {
+            let key = UsageKey(
+                day: row["day"], endpoint: row["endpoint"], policy: row["policy"], budget: row["budget"])
+            found[key] = TrafficAmount(usage: row)
+        }
+        return found
     }
 }
 

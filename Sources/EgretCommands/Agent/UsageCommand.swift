@@ -4,6 +4,8 @@
 import ArgumentParser
 import EgretAgentAPI
 import EgretAgentClient
+import EgretAnalysis
+import EgretLinux
 import EgretPolicy
 
 struct UsageCommand: ParsableCommand {
@@ -11,7 +13,8 @@ struct UsageCommand: ParsableCommand {
         commandName: "usage",
         abstract: "Show how much traffic budgets have counted, of whom, where to, when, and what it costs.",
         discussion: """
-            Bytes are those of IP packets that passed, headers included. Days are by the clocks of the budget's time zone. \
+            Bytes are those of IP packets that passed, headers included. Days are by the clocks of the budget's time zone; \
+            hours are known for two days, and count whole. \
             A destination is a budget's name; a budget with times has counted at these alone. Costs are by the prices that \
             the policies in force give. With --cost, what price lists have counted is shown as well, behind what budgets \
             have: it is the same traffic once more, and a destination is then the name of a price.
@@ -19,6 +22,7 @@ struct UsageCommand: ParsableCommand {
             Examples:
               sudo egret usage
               sudo egret usage --by endpoint,day --since 2026-11-01
+              sudo egret usage --since 6h
               sudo egret usage --by policy --cost -o json
               sudo egret usage --forecast
             """
@@ -31,8 +35,11 @@ struct UsageCommand: ParsableCommand {
             "What to sum by: endpoint, policy, destination, day; several with commas between.", valueName: "keys"))
     var by = UsageCommand.defaultKeys
 
-    @Option(help: ArgumentHelp("The first day that counts.", valueName: "2026-11-01"))
-    var since: String?
+    @Option(
+        help: ArgumentHelp(
+            "The first day that counts; or the first hour, by how long ago (6h, 2d) or a moment (2026-11-24T06:00Z).",
+            valueName: "start"))
+    var since: UsageSince?
 
     @Flag(help: "Also show what it costs, and what price lists have counted.")
     var cost = false
@@ -62,7 +69,8 @@ struct UsageCommand: ParsableCommand {
                 return try show(costs, as: output, UsageText.lines(of: costs))
             }
             let keys = try keys()
-            let rows = try agent.client.usage(UsageQuery(by: keys, since: since, hasPriceLists: cost))
+            let start = since?.text(at: WallTime.now.seconds)
+            let rows = try agent.client.usage(UsageQuery(by: keys, since: start, hasPriceLists: cost))
             try show(rows, as: output, UsageText.lines(of: rows, keys, hasCost: cost))
         }
     }
@@ -74,6 +82,40 @@ struct UsageCommand: ParsableCommand {
                     "usage cannot be summed by \(word): write endpoint, policy, destination or day.")
             }
             return key
+        }
+    }
+}
+
+/// From when on usage is asked for.
+enum UsageSince: ExpressibleByArgument, Equatable {
+    /// A day, as it is written.
+    case day(String)
+    /// So many seconds ago.
+    case ago(Int64)
+    /// In seconds since 1970.
+    case moment(Int64)
+
+    init?(argument: String) {
+        if CivilDate(argument) != nil {
+            self = .day(argument)
+        } else if let moment = Moment.unixTime(argument), moment >= 0 {
+            self = .moment(moment)
+        } else if let unit = argument.last.flatMap({ ["h": Int64(3_600), "d": 86_400][$0] }),
+            case let digits = argument.dropLast(), digits.allSatisfy({ ("0"..."9").contains($0) }),
+            let number = Int64(digits), number <= 1_000_000
+        {
+            self = .ago(number * unit)
+        } else {
+            return nil
+        }
+    }
+
+    /// As the agent takes it.
+    func text(at time: Int64) -> String {
+        switch self {
+        case .day(let day): day
+        case .ago(let seconds): "\(max(0, time - seconds))"
+        case .moment(let moment): "\(moment)"
         }
     }
 }
