@@ -78,11 +78,13 @@ public final class AgentProcess: Sendable {
 
     /// The agent.
     public let agent: Agent
-    private let group: MultiThreadedEventLoopGroup
     private let watchers: NIOThreadPool
     private let locks: [FileLock]
     private let ticking: Task<Void, Never>
     private let following: [Task<Void, Never>]
+    /// Who has changed what the kernel holds.
+    private let report: AsyncStream<[String]>.Continuation
+    private let hearing: Task<Void, Never>
 
     /// Starts an agent. On return the kernel enforces the revision in force.
     ///
@@ -172,7 +174,8 @@ public final class AgentProcess: Sendable {
         try await agent.start()
         // Where the kernel is left as it is, what it leads to is too.
         if await agent.hasTaken { names?.settle() }
-        routes.start(log: log) { authors in Task { await agent.kernelChanged(by: authors) } }
+        let (changes, report) = AsyncStream.makeStream(of: [String].self)
+        routes.start(log: log) { report.yield($0) }
         let engines = reach.engines.sorted { $0.key < $1.key }.map { name, path in
             EngineFollower(
                 EngineFollower.Engine(name: name, socketPath: path), agent: agent, refusals: reach.refusals,
@@ -181,7 +184,8 @@ public final class AgentProcess: Sendable {
         // What runs already has its policies before anybody is told that the agent is ready.
         let following = await follow(engines)
         let listener = AgentProcess.listener(traffic, log)
-        return AgentProcess(agent, group, watch, routes, names, listener, [lock, place], following)
+        return AgentProcess(
+            agent, watch, routes, names, listener, [lock, place], following, changes: changes, report)
     }
 
     private static func follow(_ engines: [EngineFollower]) async -> [Task<Void, Never>] {
@@ -223,16 +227,18 @@ public final class AgentProcess: Sendable {
     }
 
     private init(
-        _ agent: Agent, _ group: MultiThreadedEventLoopGroup, _ watch: Watch, _ routes: RouteService,
-        _ names: NameService?, _ listener: LogListener?, _ locks: [FileLock], _ following: [Task<Void, Never>]
+        _ agent: Agent, _ watch: Watch, _ routes: RouteService, _ names: NameService?, _ listener: LogListener?,
+        _ locks: [FileLock], _ following: [Task<Void, Never>], changes: AsyncStream<[String]>,
+        _ report: AsyncStream<[String]>.Continuation
     ) {
         self.following = following
         self.routes = routes
         self.names = names
         self.listener = listener
         self.agent = agent
-        self.group = group
         self.locks = locks
+        self.report = report
+        hearing = Task { for await authors in changes { await agent.kernelChanged(by: authors) } }
         ticking = Task {
             while !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(1))
@@ -242,10 +248,7 @@ public final class AgentProcess: Sendable {
         watchers = NIOThreadPool(numberOfThreads: 1)
         watchers.start()
         watchers.submit { state in
-            guard case .active = state else { return }
-            watch.run { changes in
-                Task { await agent.kernelChanged(by: changes.authors) }
-            }
+            if case .active = state { watch.run { report.yield($0.authors) } }
         }
         self.watch = watch
     }
@@ -269,9 +272,11 @@ public final class AgentProcess: Sendable {
         }
         await routes.stop()
         await listener?.stop()
-        await agent.keepCounts()
         try? await watchers.shutdownGracefully()
-        try? await group.shutdownGracefully()
+        report.finish()
+        for task in [ticking, hearing] + following { await task.value }
+        await agent.keepCounts()
+        // What is fetched for feeds comes back to the agent's loop, which lives as long as the process.
         withExtendedLifetime(locks) {}
     }
 }

@@ -30,12 +30,12 @@ struct EngineConnectionTests {
         while !File.exists(socket) { try await Task.sleep(for: .milliseconds(10)) }
         let engine = EngineConnection(socketPath: socket, group: MultiThreadedEventLoopGroup.singleton)
         try await engine.post("/containers/a/kill?signal=KILL")
-        let error = await #expect(throws: EngineError.self) { try await engine.post("/containers/a/kill") }
+        let error = await #expect(throws: EngineError.self) { try await engine.post("/containers/a/kill?t=1") }
         #expect(error == EngineError("/containers/a/kill was answered 409: it does not run", status: 409))
         #expect(
             server.wait().standardOutput == """
                 post /containers/a/kill?signal=kill http/1.1 True False
-                post /containers/a/kill http/1.1 True False
+                post /containers/a/kill?t=1 http/1.1 True False
 
                 """)
         withExtendedLifetime(folder) {}

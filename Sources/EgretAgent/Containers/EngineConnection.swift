@@ -67,7 +67,7 @@ struct EngineConnection: ContainerEngine {
     func get<Document: Decodable & Sendable>(_ target: String, within limit: Duration) async throws -> Document {
         try await within(limit, target) {
             let (status, body, isWhole) = try await answer(target, .GET, upTo: EngineConnection.answerLimit)
-            guard isWhole else { throw EngineError("\(target): too long") }
+            guard isWhole else { throw EngineError("\(EngineConnection.path(of: target)): too long") }
             guard status == 200 else { throw EngineConnection.refusal(of: target, status, body) }
             return try JSONDecoder().decode(Document.self, from: Data(body))
         }
@@ -85,11 +85,14 @@ struct EngineConnection: ContainerEngine {
         }
     }
 
+    /// A target without its parameters, for messages.
+    private static func path(of target: String) -> Substring { target.prefix { $0 != "?" } }
+
     /// What an answer says that is none of what was asked for.
     private static func refusal(of target: String, _ status: Int, _ body: [UInt8]) -> EngineError {
         let refusal = try? JSONDecoder().decode(EngineRefusal.self, from: Data(body.prefix(reasonLimit)))
         return EngineError(
-            "\(target) was answered \(status)" + (refusal.map { ": \($0.message)" } ?? ""),
+            "\(path(of: target)) was answered \(status)" + (refusal.map { ": \($0.message)" } ?? ""),
             status: refusal?.isAbsence == true ? 404 : status)
     }
 
@@ -110,7 +113,7 @@ struct EngineConnection: ContainerEngine {
                 case .end: return (status, body, true)
                 }
             }
-            throw EngineError("\(target): the engine ended the connection")
+            throw EngineError("\(EngineConnection.path(of: target)): the engine ended the connection")
         }
     }
 
@@ -151,7 +154,7 @@ struct EngineConnection: ContainerEngine {
                 switch part {
                 case .head(let head):
                     guard head.status == .ok else {
-                        throw EngineError("\(target) was answered \(head.status.code)", status: Int(head.status.code))
+                        throw EngineConnection.refusal(of: target, Int(head.status.code), [])
                     }
                     try await beginning.run()
                 case .body(let bytes):
@@ -183,7 +186,8 @@ struct EngineConnection: ContainerEngine {
                 return nil
             }
             guard let first = try await group.next(), let result = first else {
-                throw EngineError("\(target): no answer within \(limit.components.seconds) s")
+                throw EngineError(
+                    "\(EngineConnection.path(of: target)): no answer within \(limit.components.seconds) s")
             }
             return result
         }
