@@ -25,8 +25,6 @@ public struct CNIError: Error, Codable, Hashable, Sendable {
         case incompatibleVersion = 1
         /// The configuration asks for what the plugin does not do.
         case unsupportedField = 2
-        /// There is no such container, or it is not as it should be.
-        case unknownContainer = 3
         /// An environment variable is missing, or wrong.
         case invalidEnvironment = 4
         /// The standard input cannot be read.

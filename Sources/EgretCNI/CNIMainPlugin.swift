@@ -20,24 +20,21 @@ struct CNIMainPlugin {
     private var addressPlugin: CNIAddressPlugin? {
         configuration.addressPlugin.map { CNIAddressPlugin($0, request) }
     }
-    private var attachment: ContainerAttachment {
-        ContainerAttachment(network: request.network, container: request.container, interface: request.interface)
-    }
+    private var attachment: ContainerAttachment { request.attachment }
 
     init(_ request: CNIRequest) throws(CNIError) {
         self.request = request
         configuration = try CNINetworkConfiguration(request)
     }
 
-    /// Does what is asked for.
+    /// Does what is asked for, but for what needs no configuration that is right.
     func run(_ agent: some CNIAgent) throws(CNIError) -> [UInt8] {
         switch request.command {
         case .add: return try add(agent)
-        case .delete: try delete()
         case .check: try check(agent)
         case .collect: try collect()
         case .status: try checkStatus(agent)
-        case .version: break
+        case .delete, .version: break
         }
         return []
     }
@@ -64,8 +61,9 @@ struct CNIMainPlugin {
             wish.addresses = grant.addresses.map(\.address)
             return try connect(wish, grant, agent)
         } catch {
-            // What was given must not stay with nobody; the first error is the one that counts.
-            try? addressPlugin.delete()
+            // What was given must not stay with nobody, nor be given to another while the container has it: then `DEL` gives
+            // it back. The first error is the one that counts.
+            if (try? ContainerNetworks.networks(of: attachment)) == [] { try? addressPlugin.delete() }
             throw error
         }
     }
@@ -169,18 +167,24 @@ struct CNIMainPlugin {
 
     // MARK: - DEL, CHECK, GC
 
-    private func delete() throws(CNIError) {
-        do {
-            try ContainerNetworks.disconnect(attachment, from: configuration.network())
-        } catch let error as ContainerNetworks.Failure {
-            throw CNIMainPlugin.failure(error)
-        } catch let error as CNIError {
-            throw error
+    /// Takes the interface away that was made for a container, whatever the configuration has become since: of what is wrong in
+    /// it `ADD` tells.
+    static func delete(_ request: CNIRequest) throws(CNIError) {
+        do throws(ContainerNetworks.Failure) {
+            var names = Set(try ContainerNetworks.networks(of: request.attachment))
+            // There may be the beginnings of one that are in no record.
+            if request.makesInterfaces { names.insert(CNINetworkConfiguration.name(of: request)) }
+            for name in names.sorted() {
+                let network = ContainerNetworks.Network(name: name, spec: nil, socketPath: request.socketPath)
+                try ContainerNetworks.disconnect(request.attachment, from: network)
+            }
         } catch {
-            throw CNIError(.notConnected, "\(error)")
+            throw CNIMainPlugin.failure(error)
         }
         // In this order: whoever gets the address next finds nobody who has it.
-        try addressPlugin?.delete()
+        if let name = try CNINetworkConfiguration.addressPlugin(of: request) {
+            try CNIAddressPlugin(name, request).delete()
+        }
     }
 
     private func check(_ agent: some CNIAgent) throws(CNIError) {
@@ -199,7 +203,7 @@ struct CNIMainPlugin {
         }
         guard let connection else {
             throw CNIError(
-                .unknownContainer, "\(request.container) is not connected to \(configuration.name)")
+                .notConnected, "\(request.container) is not connected to \(configuration.name)")
         }
         let told = (previous["ips"]?.items ?? []).compactMap { $0["address"]?.text.flatMap { CNIAddress($0)?.address } }
         if let other = told.first(where: { !connection.endpoint.addresses.contains($0) }) {

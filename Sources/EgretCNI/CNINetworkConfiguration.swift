@@ -31,7 +31,8 @@ struct CNINetworkConfiguration {
     /// - Throws: ``CNIError`` if it says what cannot be.
     init(_ request: CNIRequest) throws(CNIError) {
         let values = request.configuration
-        name = try values.text("network") ?? request.network
+        _ = try values.text("network")
+        name = CNINetworkConfiguration.name(of: request)
         switch try values.text("mode") {
         case nil, "bridge": mode = .bridge
         case "routed": mode = .routed
@@ -54,14 +55,25 @@ struct CNINetworkConfiguration {
         mtu = try values.number("mtu").map { UInt32(clamping: $0) }
         policyFile = try values.text("policy")
         socketPath = request.socketPath
-        guard let addresses = values["ipam"], addresses != .null, addresses != .object([:]) else {
-            addressPlugin = nil
-            return
+        addressPlugin = try CNINetworkConfiguration.addressPlugin(of: request)
+    }
+
+    /// The name of the network, whatever else the configuration says: `network`, or else that of the configuration.
+    static func name(of request: CNIRequest) -> String {
+        request.configuration["network"]?.text.flatMap { $0.isEmpty ? nil : $0 } ?? request.network
+    }
+
+    /// The plugin that gives addresses, whatever else the configuration says; `nil` for the network itself.
+    ///
+    /// - Throws: ``CNIError`` if it cannot be told.
+    static func addressPlugin(of request: CNIRequest) throws(CNIError) -> String? {
+        guard let addresses = request.configuration["ipam"], addresses != .null, addresses != .object([:]) else {
+            return nil
         }
         guard let type = addresses["type"]?.text, !type.isEmpty, !type.contains("/") else {
             throw CNIError(.invalidConfiguration, "ipam has no type, which is to be the name of a plugin")
         }
-        addressPlugin = type
+        return type
     }
 
     /// Whether policies are those of a file, and no agent is asked.

@@ -53,14 +53,17 @@ public struct CNIPlugin {
     /// - Throws: ``CNIError``.
     public func run(_ agent: some CNIAgent) throws(CNIError) -> [UInt8] {
         switch request.command {
-        case _ where request.makesInterfaces && request.command != .version:
-            return try CNIMainPlugin(request).run(agent)
+        case .delete:
+            // A link of another plugin's is still there, and stays policed until it is gone: the agent sees that by itself. An
+            // earlier configuration may have had one made here.
+            try CNIMainPlugin.delete(request)
         case .version:
             return try CNIPlugin.bytes(
                 .object([
-                    "cniVersion": .string(request.configuration["cniVersion"]?.text ?? "1.1.0"),
+                    "cniVersion": .string(request.configuration["cniVersion"]?.text ?? CNIRequest.latestVersion),
                     "supportedVersions": .array(CNIRequest.versions.map { .string($0) }),
                 ]))
+        case _ where request.makesInterfaces: return try CNIMainPlugin(request).run(agent)
         case .status:
             let status = try CNIPlugin.ask(.notAvailable) { try agent.status() }
             if let problem = status.problem {
@@ -68,9 +71,7 @@ public struct CNIPlugin {
             }
         case .add: return try add(agent)
         case .check: try check(agent)
-        case .delete, .collect:
-            // The link is still there, and stays policed until it is gone: the agent sees that by itself.
-            break
+        case .collect: break
         }
         return []
     }
@@ -107,7 +108,7 @@ public struct CNIPlugin {
             // A name may have been another container's before.
             $0.namespace == wanted.namespace && isSame($0, wanted)
         }
-        guard !found.isEmpty else { throw CNIError(.unknownContainer, "\(name) is no endpoint") }
+        guard !found.isEmpty else { throw CNIError(.notEnforced, "\(name) is no endpoint") }
         if let problem = found.flatMap(\.conditions).first(where: { $0.type == "Enforced" && !$0.status }) {
             throw CNIError(.notEnforced, "the policies of \(name) are not in force", details: problem.reason)
         }

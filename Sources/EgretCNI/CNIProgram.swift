@@ -21,9 +21,9 @@ public enum CNIProgram {
     /// - Returns: The exit code.
     public static func run() -> Int32 {
         let environment = Environment.current
-        var version = "1.1.0"
+        var version = CNIRequest.latestVersion
         do {
-            let input = try File.read("/dev/stdin", limit: inputLimit)
+            let input = try Descriptor.standardInput.readToEnd(limit: inputLimit)
             let plugin = try CNIPlugin(environment: { environment[$0] }, input: input)
             version = plugin.version
             let path = plugin.socketPath ?? environment[AgentAPI.socketVariable]
@@ -31,7 +31,7 @@ public enum CNIProgram {
             return 0
         } catch {
             var failure = error as? CNIError ?? CNIError(.inputOutput, "\(error)")
-            failure.cniVersion = version
+            failure.cniVersion = failure.cniVersion ?? version
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             if let bytes = try? encoder.encode(failure) { try? Descriptor.standardOutput.write(Array(bytes) + [10]) }

@@ -4,6 +4,7 @@
 import EgretAddressing
 import EgretAgentAPI
 import EgretDocuments
+import EgretNetworks
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -15,6 +16,9 @@ import EgretDocuments
 struct CNIRequest: Sendable {
     /// The versions of the specification that the plugin speaks.
     static let versions = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
+
+    /// The latest of them.
+    static let latestVersion = "1.1.0"
 
     /// The versions that brought commands.
     private static let since: [Command: String] = [.check: "0.4.0", .collect: "1.1.0", .status: "1.1.0"]
@@ -43,6 +47,11 @@ struct CNIRequest: Sendable {
 
     /// The name of the configuration.
     var network: String { configuration["name"]?.text ?? "cni" }
+
+    /// What the runtime calls the interface.
+    var attachment: ContainerAttachment {
+        ContainerAttachment(network: network, container: container, interface: interface)
+    }
 
     /// The path of the agent's socket, if the configuration names one.
     var socketPath: String? { configuration["socket"]?.text }
@@ -85,8 +94,15 @@ struct CNIRequest: Sendable {
         container = environment("CNI_CONTAINERID") ?? ""
         interface = environment("CNI_IFNAME") ?? ""
         namespace = environment("CNI_NETNS").flatMap { $0.isEmpty ? nil : $0 }
-        arguments = try CNIRequest.pairs(environment("CNI_ARGS") ?? "")
-        try validate()
+        arguments = [:]
+        do throws(CNIError) {
+            arguments = try CNIRequest.pairs(environment("CNI_ARGS") ?? "")
+            try validate()
+        } catch {
+            var failure = error
+            failure.cniVersion = CNIRequest.versions.contains(version) ? version : nil
+            throw failure
+        }
     }
 
     private func validate() throws(CNIError) {

@@ -3,6 +3,7 @@
 
 import EgretAddressing
 import EgretLinux
+import EgretPolicy
 import EgretTesting
 import Foundation
 import Testing
@@ -128,6 +129,55 @@ struct TargetNamespaceTests {
             target.sandbox = folder.path + "/none"
             target.path = network(of: made)
             #expect(try TargetNamespaces(of: target).own.cookie == places.own.cookie)
+        }
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test("a container that has ended is an endpoint until its links are gone: others may use them", .requiresRoot)
+    func ended() throws {
+        let folder = try TemporaryDirectory()
+        try OwnThread.run {
+            try Namespace.unshare([.network])
+            let (made, next) = (try processElsewhere(), try processElsewhere())
+            defer { for program in [made, next] { end(program) } }
+            func connect(_ program: RunningProgram, _ number: Int) throws -> AttachedTarget {
+                let hardware = "02:00:00:00:00:0\(number)"
+                try run(
+                    """
+                    ip link add h\(number) type veth peer name c\(number) address \(hardware)
+                    ip link set c\(number) netns \(program.processIdentifier) name eth0
+                    """)
+                return AttachedTarget(
+                    group: "docker", name: "a", kind: "Namespace", labels: [:], origin: "docker",
+                    identifier: "number \(number)", path: network(of: program),
+                    addresses: [hardware: [try #require(IPAddress("10.9.0.\(number)"))]])
+            }
+            let target = try connect(made, 1)
+            let attached = try AttachedEndpoints(directory: folder.path + "/records", followed: ["docker"])
+            let record = try attached.attach(target)
+            try attached.end(record)
+            let present = try attached.endpoints()
+            #expect(present.map(\.interface.rawValue) == ["h1"] && present.first?.workload.id.name == "a")
+            #expect(attached.record("docker/a")?.isRun == false)
+            #expect(attached.judged(of: "docker").isEmpty, "nothing is left to be killed")
+            // So it is for the next agent.
+            let again = try AttachedEndpoints(directory: folder.path + "/records", followed: ["docker"])
+            #expect(try again.endpoints().map(\.interface.rawValue) == ["h1"])
+            // Whoever begins in its network again, as podman restart does, is the same endpoint.
+            _ = try again.attach(target)
+            #expect(again.record("docker/a")?.isRun == true)
+            // The next of its name need not wait.
+            try attached.end(record)
+            _ = try attached.attach(connect(next, 2))
+            #expect(try attached.endpoints().map(\.interface.rawValue) == ["h2"])
+            // Without links it is gone.
+            try again.end(try #require(again.record("docker/a")))
+            try run("ip link del h1")
+            #expect(try again.endpoints().isEmpty && again.all.isEmpty)
+            let last = try #require(attached.record("docker/a"))
+            try run("ip link del h2")
+            try attached.end(last)
+            #expect(attached.all.isEmpty)
         }
         withExtendedLifetime(folder) {}
     }

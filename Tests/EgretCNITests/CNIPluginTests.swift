@@ -166,7 +166,17 @@ struct CNIPluginTests {
     func formerNamespace() throws {
         let agent = NotedAgent()
         #expect(try plugin("CHECK").run(agent) == [])
-        #expect(code { _ = try plugin("CHECK", Self.configuration, ["CNI_NETNS": "/run/netns/b"]).run(agent) } == 3)
+        #expect(code { _ = try plugin("CHECK", Self.configuration, ["CNI_NETNS": "/run/netns/b"]).run(agent) } == 100)
+    }
+
+    @Test("an error is in the version of the configuration, if there is such a version")
+    func versionOfErrors() {
+        for (version, expected) in [("0.4.0", "0.4.0"), ("2.0.0", nil)] {
+            let error = #expect(throws: CNIError.self) {
+                _ = try plugin("ADD", "{\"cniVersion\":\"\(version)\"}", ["CNI_NETNS": ""])
+            }
+            #expect(error?.cniVersion == expected)
+        }
     }
 
     @Test("a plugin for addresses reads the former result in the version that it is asked in")
@@ -210,7 +220,7 @@ struct CNIPluginTests {
         }
         agent.reason = nil
         #expect(
-            code { _ = try plugin("CHECK", Self.configuration, ["CNI_ARGS": "K8S_POD_NAME=other"]).run(agent) } == 3)
+            code { _ = try plugin("CHECK", Self.configuration, ["CNI_ARGS": "K8S_POD_NAME=other"]).run(agent) } == 100)
     }
 
     @Test(

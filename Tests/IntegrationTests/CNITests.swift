@@ -161,7 +161,7 @@ struct CNITests {
                 egret-cni: 101 /run/netns/a has lost its IPv4 default route by eth0
                 sound
                 egret-cni: 101 eth0 of the container has no address 10.22.0.2 any more
-                egret-cni: 3 c is not connected to pods0
+                egret-cni: 101 c is not connected to pods0
                 gone
                 10.22.0.3/24
                 1
@@ -209,6 +209,11 @@ struct CNITests {
             pods '"subnets": ["10.22.0.0/24"]'; cni ADD pods a none
             cni ADD pods a a > added; cni GC pods - - '{"cni.dev/valid-attachments":{}}'; cni GC pods - -; rows
             cni DEL pods a a; rows
+            echo otherwise by now
+            cni ADD pods a a > added; pods '"subnets": "none", "mode": "macvlan"'; rows; cni DEL pods a a; rows
+            pods '"subnets": ["10.22.0.0/24"]'; cni ADD pods a a > added; rows
+            sed -i 's/"network": "pods0",//; s/"labels": .*/"disableCheck": false }] }/' net.d/pods.json
+            cni DEL pods a a; rows; pods '"subnets": ["10.22.0.0/24"]'
             sed -i 's/1.1.0/1.0.0/' net.d/pods.json; cni GC pods - -; cni STATUS pods - -
             sed -i 's/1.0.0/0.3.1/' net.d/pods.json; cni CHECK pods a a
             ip netns del a; gone; finish
@@ -249,6 +254,11 @@ struct CNITests {
                 egret-cni: 7 “a b=” is no label
                 egret-cni: 101 /run/netns/none is no network namespace: cannot open /run/netns/none: ENOENT (No such file or directory)
                 egret-cni: 7 cni.dev/valid-attachments is to be a list
+                1
+                0
+                otherwise by now
+                1
+                0
                 1
                 0
                 egret-cni: 1 version 1.0.0 has no GC, which came with 1.1.0

@@ -440,7 +440,7 @@ struct ContainerTests {
             kill $denied; wait $denied 2>/dev/null; echo $(tcpdump -nn -r denied.pcap 2>/dev/null | wc -l) packets of denied flows
             for n in a b; do cni DEL $n $n; cni DEL $n $n; ip netns del $n; done; settle 1
             echo '{"cniVersion":"1.1.0"}' | CNI_COMMAND=CHECK CNI_CONTAINERID=e CNI_NETNS=/run/netns/c CNI_IFNAME=eth0 \
-                CNI_ARGS='K8S_POD_NAMESPACE=shop;K8S_POD_NAME=e' egret-cni | grep -o '"code":3,.*"'
+                CNI_ARGS='K8S_POD_NAMESPACE=shop;K8S_POD_NAME=e' egret-cni | grep -o '"code":100,.*"'
 
             kill $agent; wait $agent 2>/dev/null; ip netns add d; cni ADD d d; ip netns del d; reach c 203.0.113.11
             echo '{"cniVersion":"1.1.0"}' | CNI_COMMAND=STATUS egret-cni | grep -o '"code":[0-9]*'; CNI_COMMAND=VERSION egret-cni </dev/null | grep cniVersion
@@ -473,7 +473,7 @@ struct ContainerTests {
                 shop/b cni0 policed
                 shop/c cni0 policed
                 0 packets of denied flows
-                "code":3,"msg":"shop/e is no endpoint"
+                "code":100,"msg":"shop/e is no endpoint"
                 egret-cni: 11 the agent does not run: nobody listens at /run/egret/agent.sock
                 c does not reach 203.0.113.11
                 "code":50

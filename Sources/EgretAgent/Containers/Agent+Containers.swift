@@ -93,7 +93,7 @@ extension Agent {
                 "notFound", "there is no attached endpoint \(name)", advice: "egret get endpoints shows which there are"
             )
         }
-        guard !attached.follows(record) else {
+        guard !attached.follows(record) || !record.isRun else {
             throw APIError(
                 "conflict", "\(name) is a container of \(record.target.origin)'s, which the agent follows",
                 advice: "start the agent without --runtime \(record.target.origin)")
@@ -138,7 +138,7 @@ extension Agent {
         let present = Swift.Set(targets.map(\.identifier) + unknown)
         for record in attached.all where record.target.origin == runtime && !present.contains(record.target.identifier)
         {
-            _ = try attached.detach(record.target.id)
+            try attached.end(record)
         }
         attached.forgetRefused { $0.origin == runtime && !present.contains($0.identifier) }
         let refused = targets.filter { !note($0, in: attached) }.map(\.identifier)
@@ -167,11 +167,11 @@ extension Agent {
         if try source.attached?.expect(target, bridge: bridge) ?? false { try refreshIfTaken() }
     }
 
-    /// Forgets a container that runs no longer. Its links are gone, or go.
+    /// Notes that a container runs no longer. It is forgotten with its links.
     func containerIsGone(_ identifier: String, of runtime: String) throws {
         guard let attached = source.attached else { return }
         for record in attached.all where record.target.origin == runtime && record.target.identifier == identifier {
-            _ = try attached.detach(record.target.id)
+            try attached.end(record)
         }
         attached.forgetRefused { $0.origin == runtime && $0.identifier == identifier }
         try refreshIfTaken()
@@ -224,9 +224,9 @@ extension Agent {
         return reason
     }
 
-    /// An engine's containers that are attached, but for those that are only expected.
+    /// An engine's containers that are attached, but for those that are only expected and those that have ended.
     private func containers(of runtime: String) -> [AttachedRecord] {
-        (source.attached?.all ?? []).filter { $0.target.origin == runtime && $0.cookie != 0 }
+        (source.attached?.all ?? []).filter { $0.target.origin == runtime && $0.isRun }
     }
 
     // MARK: - What is not attached

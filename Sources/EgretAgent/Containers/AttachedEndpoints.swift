@@ -127,7 +127,8 @@ final class AttachedEndpoints {
                 advice: AttachedEndpoints.advice(forNoNamespaceAt: target.path))
         }
         let cookie = namespaces.own.cookie
-        if let other = records[target.id], ![cookie, 0].contains(other.cookie), isPresent(other) {
+        // Of one that has ended the name is free.
+        if let other = records[target.id], ![cookie, 0].contains(other.cookie), other.isRun, isPresent(other) {
             throw APIError(
                 "conflict", "\(target.id) is another endpoint, which is still there",
                 advice: "give it another name, or detach the other one: egret detach \(target.id)")
@@ -167,7 +168,9 @@ final class AttachedEndpoints {
     /// - Returns: Whether there is such a link, and nothing is attached that is called so.
     /// - Throws: An error if the kernel cannot be asked, or the record not be kept.
     func expect(_ target: AttachedTarget, bridge: String) throws -> Bool {
-        guard records[target.id] == nil, let (hardware, addresses) = target.addresses?.first else { return false }
+        guard records[target.id].map({ $0.hasEnded == true }) ?? true,
+            let (hardware, addresses) = target.addresses?.first
+        else { return false }
         let present = try links.current(knowsOtherEnds: true)
         let known = records.values.flatMap(\.links)
         let found = present.values.filter { link in
@@ -202,6 +205,24 @@ final class AttachedEndpoints {
         // Somebody may look there just now; nothing depends on it.
         if records.isEmpty { try? Directory.remove(directory) }
         return true
+    }
+
+    /// Notes that its engine runs a container no longer. Whoever shares its network sends for as long as its links are there:
+    /// until then it is held to its policies.
+    ///
+    /// - Parameter record: What is attached.
+    /// - Throws: An error if its record cannot be changed.
+    func end(_ record: AttachedRecord) throws {
+        guard isPresent(record) else {
+            _ = try detach(record.target.id)
+            return
+        }
+        var ended = record
+        ended.hasEnded = true
+        ended.problem = nil
+        otherLinks[record.target.id] = nil
+        remaining[record.target.id] = nil
+        try keep(ended)
     }
 
     /// Notes that what its engine runs could not be attached.
@@ -314,7 +335,7 @@ final class AttachedEndpoints {
     /// An engine's containers, attached or not, each with its ways past policies, by name; but for those that are only
     /// expected.
     func judged(of runtime: String) -> [(target: AttachedTarget, bypasses: [ContainerBypass: String])] {
-        let attached = records.values.filter { $0.cookie != 0 && $0.target.origin == runtime }
+        let attached = records.values.filter { $0.isRun && $0.target.origin == runtime }
         let others = refused.values.filter { $0.target.origin == runtime }
         let judged =
             attached.map { (target: $0.target, bypasses: bypasses(of: $0)) }
@@ -451,7 +472,8 @@ final class AttachedEndpoints {
     private func lookAgain(_ record: AttachedRecord, _ present: [UInt32: LinkRecord]) throws {
         var fresh = record
         fresh.links.removeAll { present[$0.hostIndex]?.kind != "veth" }
-        let namespaces = try? TargetNamespaces(of: record.target)
+        // The number of its process may be another's by now.
+        let namespaces = record.hasEnded == true ? nil : try? TargetNamespaces(of: record.target)
         if let namespaces, namespaces.own.cookie == record.cookie {
             do {
                 try look(into: namespaces, &fresh, instead: record, isTold: false)

@@ -96,6 +96,11 @@ struct AttachedRecord: Codable, Hashable, Sendable {
     var wayToClock: String?
     /// Where its first process was when its engine told of it, if it had left its network.
     var elsewhere: Elsewhere?
+    /// Whether its engine runs it no longer: it is there for its links alone, which others may use.
+    var hasEnded: Bool?
+
+    /// Whether there is a namespace that its engine, or whoever has attached it, still has.
+    var isRun: Bool { cookie != 0 && hasEnded != true }
 }
 
 extension AttachedTarget {

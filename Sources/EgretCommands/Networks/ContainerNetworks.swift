@@ -200,6 +200,21 @@ public enum ContainerNetworks {
         }
     }
 
+    /// The networks that have an interface of a container, or a part of it, without waiting for anybody.
+    ///
+    /// - Parameter attachment: What the runtime calls the interface.
+    /// - Returns: Their names; networks that cannot be read are not among them.
+    /// - Throws: ``Failure`` if what is kept of networks cannot be listed.
+    public static func networks(of attachment: ContainerAttachment) throws(Failure) -> [String] {
+        do {
+            return try NetworkHost.read().networks.filter { record in
+                record.endpoints.contains { $0.attachment == attachment }
+            }.map(\.name)
+        } catch {
+            throw failure(error)
+        }
+    }
+
     /// Disconnects a container. One that is not connected is left so.
     ///
     /// - Parameters:
