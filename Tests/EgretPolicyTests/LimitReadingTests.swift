@@ -179,6 +179,35 @@ struct LimitReadingTests {
     }
 
     @Test(
+        "what is nearly a rate, or an amount, is answered with what is likely meant",
+        arguments: [
+            ("10Mbps", "did you mean 10Mbit?"), ("10Mbit/s", "did you mean 10Mbit?"),
+            ("1.5gb/s", "did you mean 1500Mbit?"),
+            ("10 Mb", "did you mean 10Mbit?"), ("10M", "did you mean 10Mbit?"), ("64kbps", "did you mean 64kbit?"),
+            ("10MB/s", "write 80Mbit for as many bytes in a second"),
+            ("10", "write a number and a unit of bits, for example 10Mbit or 1.5Gbit"),
+            ("10ps", "write a number and a unit of bits, for example 10Mbit or 1.5Gbit"),
+            ("1bps", "write a number and a unit of bits, for example 10Mbit or 1.5Gbit"),
+            ("99Tbps", "write a number and a unit of bits, for example 10Mbit or 1.5Gbit"),
+        ])
+    func nearly(_ text: String, _ suggestion: String) {
+        let (limit, diagnostics) = FlagLimit.rate.parse(text)
+        #expect(limit == nil && diagnostics.map(\.suggestion) == [suggestion])
+    }
+
+    @Test(
+        "what is nearly an amount is answered with what is likely meant",
+        arguments: [
+            ("5G", "did you mean 5GB?"), ("5Gi", "did you mean 5GiB?"),
+            ("5GB/day", "write 5GB; in a policy, per: day says the period; a run's budget is for all of the run"),
+            ("5", nil), ("0", nil), ("day", nil), ("5x", nil), ("/day", nil),
+        ] as [(String, String?)])
+    func nearlyAmounts(_ text: String, _ suggestion: String?) {
+        let found = FlagPolicy.make(budgets: [text]).diagnostics
+        #expect(found.map(\.suggestion) == [suggestion ?? "write a number and a unit, for example --budget 500MB"])
+    }
+
+    @Test(
         "a flag is a limit in a word",
         arguments: [
             (.rate, "20Mbit", "20Mbit"), (.rate, "egress=1Mbit", "1Mbit"),

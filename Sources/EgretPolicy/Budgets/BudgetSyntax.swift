@@ -12,7 +12,7 @@ enum BudgetSyntax {
         guard let count = BudgetAmount(amount), count.count > 0, count.count <= BudgetAmount.most else {
             throw SyntaxProblem(
                 DiagnosticCode.amount, "\(quoted(amount)) is no amount of bytes, packets or connections",
-                suggestion: "write a number and a unit, for example --budget 500MB")
+                suggestion: likely(amount) ?? "write a number and a unit, for example --budget 500MB")
         }
         guard let direction = parts.count == 1 ? .egress : TrafficBudget.Direction(rawValue: parts[0]) else {
             throw SyntaxProblem(
@@ -21,5 +21,13 @@ enum BudgetSyntax {
         }
         return TrafficBudget(
             name: name, direction: direction, amount: count, onExhausted: .cut, location: location)
+    }
+
+    /// What is meant by `5G`, or by `5GB/day`.
+    static func likely(_ text: String) -> String? {
+        if text.last?.isLetter == true, BudgetAmount(text + "B") != nil { return "did you mean \(text)B?" }
+        let parts = text.split(separator: "/", maxSplits: 1).map(String.init)
+        guard parts.count == 2, BudgetAmount(parts[0]) != nil else { return nil }
+        return "write \(parts[0]); in a policy, per: \(parts[1]) says the period; a run's budget is for all of the run"
     }
 }

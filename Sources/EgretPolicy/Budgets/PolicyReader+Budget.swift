@@ -125,7 +125,8 @@ extension PolicyReader {
         error(
             DiagnosticCode.amount, at: node.location,
             "\(quoted(node.text)) is no amount of bytes, packets or connections",
-            "write a number and a unit, for example 500MB, 1000000 packets or 5000 connections")
+            BudgetSyntax.likely(node.text)
+                ?? "write a number and a unit, for example 500MB, 1000000 packets or 5000 connections")
         return nil
     }
 

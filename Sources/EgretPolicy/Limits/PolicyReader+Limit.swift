@@ -201,12 +201,13 @@ enum RateSyntax {
     static func rate(_ text: String) throws(SyntaxProblem) -> BitRate {
         let example = "write a number and a unit of bits, for example 10Mbit or 1.5Gbit"
         guard let rate = BitRate(text) else {
-            if let bytes = ByteCount(text), let bits = BitRate.limits.clampedBits(bytes.bytes) {
+            if let bytes = ByteCount(text.withoutSecond), let bits = BitRate.limits.clampedBits(bytes.bytes) {
                 throw SyntaxProblem(
                     DiagnosticCode.amount, "\(quoted(text)) is an amount of bytes, and a rate is in bits",
                     suggestion: "write \(bits) for as many bytes in a second")
             }
-            throw SyntaxProblem(DiagnosticCode.amount, "\(quoted(text)) is no rate", suggestion: example)
+            let meant = likely(text).map { "did you mean \($0)?" }
+            throw SyntaxProblem(DiagnosticCode.amount, "\(quoted(text)) is no rate", suggestion: meant ?? example)
         }
         guard BitRate.limits.contains(rate) else {
             throw SyntaxProblem(
@@ -215,6 +216,22 @@ enum RateSyntax {
                 suggestion: example)
         }
         return rate
+    }
+
+    /// What is meant by `10Mbps`, `10Mbit/s`, `10 Mb` or `10M`; `nil` for a number alone, and whatever else.
+    private static func likely(_ text: String) -> BitRate? {
+        let number = text.prefix { ("0"..."9").contains($0) || $0 == "." }
+        let unit = text.withoutSecond.dropFirst(number.count).filter { $0 != " " }
+        let size = ["bits", "bit", "b"].first { unit.hasSuffix($0) }.map { unit.dropLast($0.count) } ?? unit[...]
+        let rate = BitRate("\(number)\(size.lowercased())bit")
+        return size.isEmpty ? nil : rate.flatMap { BitRate.limits.contains($0) ? $0 : nil }
+    }
+}
+
+extension String {
+    /// Without `/s` or `ps` at its end, which a rate goes without.
+    fileprivate var withoutSecond: String {
+        ["/s", "ps"].first { hasSuffix($0) }.map { String(dropLast($0.count)) } ?? self
     }
 }
 
