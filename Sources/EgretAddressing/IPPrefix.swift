@@ -27,6 +27,12 @@ public struct IPPrefix: Hashable, Comparable, Sendable, CustomStringConvertible 
         length = address.family.bitWidth
     }
 
+    /// Creates the block of all addresses of a family.
+    public init(allOf family: AddressFamily) {
+        address = IPAddress(family: family, rawValue: 0)
+        length = 0
+    }
+
     /// Parses `ADDRESS/LENGTH` or a bare address, which is a block of one. Host bits are cleared.
     public init?(_ text: some StringProtocol) {
         let text = Substring(text)

@@ -40,7 +40,7 @@ struct AddressCover {
                 append(ends.first, ends.last, steps.values[piece])
             }
         }
-        guard let whole = IPPrefix(IPAddress(family: family, rawValue: 0), length: 0) else { return }
+        let whole = IPPrefix(allOf: family)
         cut(whole, runs.startIndex..<runs.endIndex)
     }
 

@@ -100,10 +100,12 @@ struct CNICapabilities {
             if !text.isEmpty && address == nil {
                 throw CNIError(.invalidConfiguration, "portMappings: “\(text)” is no address")
             }
+            // All addresses of that family, and none of the other.
+            let isAny = address?.rawValue == 0
             ports.append(
                 ContainerNetworks.Port(
-                    transport: transport, hostAddress: address?.rawValue == 0 ? nil : address, hostPort: host,
-                    containerPort: container))
+                    transport: transport, hostAddress: isAny ? nil : address, family: isAny ? address?.family : nil,
+                    hostPort: host, containerPort: container))
         }
         return ports
     }

@@ -46,6 +46,10 @@ public struct CNIPlugin {
     /// The path of the agent's socket, if the configuration names one.
     public var socketPath: String? { request.socketPath }
 
+    /// Whether others of its kind have to wait for it: a runtime may add one container to several networks at the same time,
+    /// whose labels come together in one endpoint.
+    public var takesTurns: Bool { request.command == .add && !request.makesInterfaces }
+
     /// Does what is asked for.
     ///
     /// - Parameter agent: The agent.

@@ -27,7 +27,11 @@ public enum CNIProgram {
             let plugin = try CNIPlugin(environment: { environment[$0] }, input: input)
             version = plugin.version
             let path = plugin.socketPath ?? environment[AgentAPI.socketVariable]
-            try Descriptor.standardOutput.write(plugin.run(AgentClient(AgentAddress(chosen: path))))
+            let address = AgentAddress(chosen: path)
+            // Without an agent's directory there is nobody to ask either, which the call itself says better.
+            let turn = plugin.takesTurns ? try? FileLock.acquire(address.socketPath + ".cni.lock") : nil
+            defer { withExtendedLifetime(turn) {} }
+            try Descriptor.standardOutput.write(plugin.run(AgentClient(address)))
             return 0
         } catch {
             var failure = error as? CNIError ?? CNIError(.inputOutput, "\(error)")

@@ -148,10 +148,8 @@ extension NetworkRecord {
                 routes.append(RouteRecord(to: subnet.block, gateway: subnet.gateway, link: index))
             }
             let family = subnet.block.family
-            if !isIsolated, !hasDefault.contains(family),
-                let everywhere = IPPrefix(IPAddress(family: family, rawValue: 0), length: 0)
-            {
-                routes.append(RouteRecord(to: everywhere, gateway: subnet.gateway, link: index))
+            if !isIsolated, !hasDefault.contains(family) {
+                routes.append(RouteRecord(to: IPPrefix(allOf: family), gateway: subnet.gateway, link: index))
             }
             return routes
         }

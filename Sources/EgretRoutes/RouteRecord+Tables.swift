@@ -39,8 +39,7 @@ extension RouteRecord {
     }
 
     private init(everythingOf family: AddressFamily, in table: UInt32) {
-        let none = IPAddress(family: family, rawValue: 0)
-        self.init(to: IPPrefix(none, length: 0) ?? IPPrefix(none))
+        self.init(to: IPPrefix(allOf: family))
         self.table = table
         protocolNumber = RouteWire.ownProtocolNumber
     }

@@ -146,7 +146,7 @@ public struct RunLink: Sendable {
         let ends = plan.links.map { End(own: $0.endpoint, far: $0.host, block: $0.block) }
         try configure(index, ends, far: record.hostHardwareAddress, connection)
         for link in plan.links {
-            guard let everywhere = IPPrefix(link.host, length: 0) else { continue }
+            let everywhere = IPPrefix(allOf: link.host.family)
             try connection.request("add default route via \(link.host)") { sequence throws(WireError) in
                 try RouteWire.addRoute(RouteRecord(to: everywhere, gateway: link.host, link: index), sequence: sequence)
             }

@@ -64,7 +64,7 @@ struct MapBench: ParsableCommand {
         let policies = (0..<applications).map { index in
             let next = LabelSelector(matchLabels: ["app": "a-\((index + 1) % applications)"])
             let last = LabelSelector(matchLabels: ["app": "a-\((index + applications - 1) % applications)"])
-            let web = IPPrefix(IPAddress(family: .ipv4, rawValue: 0), length: 0)
+            let web = IPPrefix(allOf: .ipv4)
             return NetworkPolicy(
                 namespace: "ns-\(index % max(1, namespaces))", name: "p-\(index)",
                 podSelector: LabelSelector(matchLabels: ["app": "a-\(index)"]), directions: [.ingress, .egress],
@@ -78,8 +78,7 @@ struct MapBench: ParsableCommand {
                     .init(peers: [.pods(namespaces: .everything, pods: next)]),
                     .init(services: [.ports(.udp, PortRange(53)), .ports(.tcp, PortRange(53))]),
                     .init(
-                        peers: web.map { [.block(AddressBlock($0, except: BuiltInGroup.private.blocks.map(\.prefix)))] }
-                            ?? [],
+                        peers: [.block(AddressBlock(web, except: BuiltInGroup.private.blocks.map(\.prefix)))],
                         services: [.ports(.tcp, PortRange(443))]),
                 ])
         }

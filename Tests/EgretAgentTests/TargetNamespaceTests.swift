@@ -183,6 +183,47 @@ struct TargetNamespaceTests {
     }
 
     @Test(
+        "without room for records containers are held all the same, as far as their engine tells of them again",
+        .requiresRoot)
+    func noRoom() throws {
+        let folder = try TemporaryDirectory()
+        let records = folder.path + "/records"
+        try OwnThread.run {
+            try Namespace.unshare([.network])
+            let made = try processElsewhere()
+            defer { end(made) }
+            let far = made.processIdentifier
+            try run("ip link add h1 type veth peer name eth0 netns \(far)")
+            let attached = try AttachedEndpoints(directory: records, followed: ["docker"])
+            func target(of origin: String) -> AttachedTarget {
+                AttachedTarget(
+                    group: origin, name: "a", kind: "Namespace", labels: [:], origin: origin, identifier: "number",
+                    path: network(of: made))
+            }
+            func held() throws -> [String] { try attached.endpoints().map(\.interface.rawValue).sorted() }
+            // There is no directory, and none can be made.
+            try run("touch '\(records)'")
+            #expect(throws: (any Error).self) { try attached.attach(target(of: "attach")) }
+            #expect(try attached.all.isEmpty && held().isEmpty, "nothing is changed")
+            let record = try attached.attach(target(of: "docker"))
+            #expect(try record.problem == nil && held() == ["h1"])
+            #expect(attached.problem(of: record)?.hasPrefix("its record cannot be written") == true)
+            try run("ip link add h2 type veth peer name eth1 netns \(far)")
+            #expect(try held() == ["h1", "h2"])
+            // It is written when it can be.
+            try run("rm '\(records)'")
+            #expect(try held() == ["h1", "h2"] && attached.problem(of: record) == nil)
+            let again = try AttachedEndpoints(directory: records, followed: ["docker"])
+            #expect(again.all == attached.all && again.all.first?.links.count == 2)
+            // One that has ended without room is gone with its links.
+            try run("mv '\(records)' '\(records).full'; touch '\(records)'")
+            try attached.end(try #require(attached.record("docker/a")))
+            #expect(try attached.record("docker/a")?.isRun == false && held() == ["h1", "h2"])
+        }
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test(
         "a file that is no namespace is not opened, whatever an engine says: the process tells which its network is",
         .requiresRoot, .timeLimit(.minutes(1)))
     func noNamespaces() throws {

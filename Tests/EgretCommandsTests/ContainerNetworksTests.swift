@@ -1,6 +1,7 @@
 // Copyright the Egret authors.
 // SPDX-License-Identifier: Apache-2.0
 
+import EgretAddressing
 import EgretNetworks
 import Testing
 
@@ -19,6 +20,20 @@ struct ContainerNetworksTests {
         }
         wish.ports = [port("tcp", 9), port("tcp", 8), port("tcp", 9), port("udp", 9), port("tcp", 8)]
         #expect(wish.distinctPorts == [port("tcp", 9), port("tcp", 8), port("udp", 9)])
+    }
+
+    @Test("a port of both families is one, whether it is said as one for each or as one for all")
+    func families() {
+        let attachment = ContainerAttachment(network: "pods", container: "a", interface: "eth0")
+        var wish = ContainerNetworks.Wish(
+            attachment: attachment, namespace: "/run/netns/a",
+            identity: EndpointIdentity(group: "pods", name: "a", labels: [:], ports: []))
+        func port(_ family: AddressFamily?, _ number: UInt16) -> ContainerNetworks.Port {
+            ContainerNetworks.Port(
+                transport: "tcp", hostAddress: nil, family: family, hostPort: number, containerPort: 80)
+        }
+        wish.ports = [port(.ipv4, 7), port(.ipv4, 8), port(.ipv6, 8), port(.ipv6, 9), port(nil, 9)]
+        #expect(wish.distinctPorts == [port(.ipv4, 7), port(nil, 8), port(nil, 9)])
     }
 
     @Test("what keeps one container's interface from going keeps no other's, and all of it is told")

@@ -106,11 +106,13 @@ struct CNITests {
                 "ips":["10.22.0.77/24","fd00:22::77"],"mac":"02:00:00:00:00:77","dns":{"servers":["192.0.2.53"],"searches":["x.test"]},
                 "bandwidth":{"ingressRate":8000000,"ingressBurst":2147483647},
                 "io.kubernetes.cri.pod-annotations":{"kubernetes.io/egress-bandwidth":"4M"},
-                "portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"},{"hostPort":0,"containerPort":81}]}}'
+                "portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"},{"hostPort":0,"containerPort":81},
+                    {"hostPort":8081,"hostIP":"0.0.0.0","containerPort":80}]}}'
             result pods-b '[[i["address"] for i in d["ips"]], d["interfaces"][2]["mac"], d["dns"]]'
             ip netns exec b python3 -m http.server -b 10.22.0.77 80 >/dev/null 2>&1 & server=$!
             for i in {1..100}; do ip netns exec b curl -s -m1 -o /dev/null http://10.22.0.77/ && break; sleep 0.1; done
             curl -sm2 -o /dev/null -w '%{http_code} by the published port\n' http://127.0.0.1:8080/
+            curl -sm2 -o /dev/null -w '%{http_code} of IPv4\n' http://127.0.0.1:8081/; egret publish ls
             tc qdisc show | grep -o 'tbf .*rate [^ ]*' | sed 's/tbf .* rate/rate/' | sort
             endpoints; egret get endpoints shop/web -o json | grep -A8 '"limits"' | grep -o '[48]Mbit' | sort
             reach b 203.0.113.11
@@ -143,6 +145,10 @@ struct CNITests {
                 what is asked for
                 [['10.22.0.77/24', 'fd00:22::77/64'], '02:00:00:00:00:77', {'nameservers': ['192.0.2.53'], 'search': ['x.test']}]
                 200 by the published port
+                200 of IPv4
+                HOST      NAMESPACE     PORTS  FROM
+                8080/tcp  /run/netns/b  80     everyone
+                8081/tcp  /run/netns/b  80     0.0.0.0/0
                 rate 4Mbit
                 rate 8Mbit
                 pods/a pods0 policed

@@ -441,7 +441,14 @@ struct ContainerTests {
             for n in a b; do cni DEL $n $n; cni DEL $n $n; ip netns del $n; done; settle 1
             echo '{"cniVersion":"1.1.0"}' | CNI_COMMAND=CHECK CNI_CONTAINERID=e CNI_NETNS=/run/netns/c CNI_IFNAME=eth0 \
                 CNI_ARGS='K8S_POD_NAMESPACE=shop;K8S_POD_NAME=e' egret-cni | grep -o '"code":100,.*"'
-
+            # Two networks of one container at the same time: none of the labels is lost.
+            for i in {0..9}; do
+                pair=; for n in one two; do
+                    echo '{"cniVersion":"1.1.0","name":"'$n'","labels":{"'$n-$i'":"yes"},"prevResult":{}}' | CNI_COMMAND=ADD \
+                        CNI_CONTAINERID=c CNI_NETNS=/run/netns/c CNI_IFNAME=eth0 CNI_ARGS='K8S_POD_NAMESPACE=shop;K8S_POD_NAME=c' \
+                        egret-cni >/dev/null & pair+=" $!"
+                done; wait $pair
+            done; egret get endpoints shop/c -o json | grep -oE '"(one|two)-[0-9]"' | sort -u | wc -l
             kill $agent; wait $agent 2>/dev/null; ip netns add d; cni ADD d d; ip netns del d; reach c 203.0.113.11
             echo '{"cniVersion":"1.1.0"}' | CNI_COMMAND=STATUS egret-cni | grep -o '"code":[0-9]*'; CNI_COMMAND=VERSION egret-cni </dev/null | grep cniVersion
             begin --quarantine cni0; echo '{"cniVersion":"1.1.0"}' | CNI_COMMAND=STATUS egret-cni && echo available
@@ -474,6 +481,7 @@ struct ContainerTests {
                 shop/c cni0 policed
                 0 packets of denied flows
                 "code":100,"msg":"shop/e is no endpoint"
+                20
                 egret-cni: 11 the agent does not run: nobody listens at /run/egret/agent.sock
                 c does not reach 203.0.113.11
                 "code":50

@@ -44,6 +44,8 @@ final class AttachedEndpoints {
     private var obstacles: [String: String] = [:]
     /// The links of endpoints that lead out otherwise than to this host, in words.
     private var otherLinks: [String: String] = [:]
+    /// Why the records of endpoints are not written as they are.
+    private var unwritten: [String: String] = [:]
     /// Why containers that are not to run still do.
     private var remaining: [String: String] = [:]
 
@@ -115,7 +117,9 @@ final class AttachedEndpoints {
     ///
     /// - Parameter target: The namespace.
     /// - Returns: The record, with a problem if not all of its links can be policed.
-    /// - Throws: `APIError` if there is no such namespace, or the name is another's.
+    /// - Throws: `APIError` if there is no such namespace, or the name is another's, and an error if the record cannot be written:
+    ///   nothing is changed then. Of a container of an engine that is followed the engine tells again: it is held to its policies
+    ///   without a record, which is written as soon as it can be.
     @discardableResult
     func attach(_ target: AttachedTarget) throws -> AttachedRecord {
         let namespaces: TargetNamespaces
@@ -151,7 +155,16 @@ final class AttachedEndpoints {
         }
         try look(into: namespaces, &record, instead: former, isTold: true)
         if records[target.id]?.target.identifier != target.identifier { remaining[target.id] = nil }
-        try keep(record)
+        let present = records[target.id]
+        do {
+            try keep(record)
+        } catch {
+            if !followed.contains(target.origin) {
+                forget(record)
+                records[target.id] = present
+                throw error
+            }
+        }
         forgetRefused { $0.origin == target.origin && $0.identifier == target.identifier }
         if let former, former.target.id != target.id { _ = try detach(former.target.id) }
         return record
@@ -166,7 +179,7 @@ final class AttachedEndpoints {
     ///   - target: What will be attached, with the addresses at this link.
     ///   - bridge: The bridge that the link is on.
     /// - Returns: Whether there is such a link, and nothing is attached that is called so.
-    /// - Throws: An error if the kernel cannot be asked, or the record not be kept.
+    /// - Throws: An error if the kernel cannot be asked.
     func expect(_ target: AttachedTarget, bridge: String) throws -> Bool {
         guard records[target.id].map({ $0.hasEnded == true }) ?? true,
             let (hardware, addresses) = target.addresses?.first
@@ -185,7 +198,7 @@ final class AttachedEndpoints {
         let record = AttachedRecord.Link(
             interface: link.name, hostIndex: peer, hardwareAddress: hardware,
             addresses: addresses.filter { !taken.contains($0) })
-        try keep(AttachedRecord(target: target, cookie: 0, links: [record]))
+        try? keep(AttachedRecord(target: target, cookie: 0, links: [record]))
         return true
     }
 
@@ -195,16 +208,23 @@ final class AttachedEndpoints {
     /// - Returns: Whether it was attached.
     /// - Throws: An error if its record cannot be removed.
     func detach(_ id: String) throws -> Bool {
-        guard let record = records.removeValue(forKey: id) else { return false }
-        numbers[record.cookie] = nil
-        waiting.remove(id)
-        obstacles[id] = nil
-        otherLinks[id] = nil
-        remaining[id] = nil
+        guard let record = records[id] else { return false }
+        forget(record)
         try File.remove(file(id))
         // Somebody may look there just now; nothing depends on it.
         if records.isEmpty { try? Directory.remove(directory) }
         return true
+    }
+
+    private func forget(_ record: AttachedRecord) {
+        let id = record.target.id
+        records[id] = nil
+        numbers[record.cookie] = nil
+        waiting.remove(id)
+        obstacles[id] = nil
+        otherLinks[id] = nil
+        unwritten[id] = nil
+        remaining[id] = nil
     }
 
     /// Notes that its engine runs a container no longer. Whoever shares its network sends for as long as its links are there:
@@ -222,7 +242,8 @@ final class AttachedEndpoints {
         ended.problem = nil
         otherLinks[record.target.id] = nil
         remaining[record.target.id] = nil
-        try keep(ended)
+        // Where it cannot be written, that is noted, and its engine tells again that it has ended.
+        try? keep(ended)
     }
 
     /// Notes that what its engine runs could not be attached.
@@ -296,7 +317,8 @@ final class AttachedEndpoints {
 
     /// Why not all that an endpoint sends is held to policies; `nil` if it is.
     func problem(of record: AttachedRecord) -> String? {
-        let parts = [record.problem, obstacles[record.target.id], remaining[record.target.id]].compactMap(\.self)
+        let id = record.target.id
+        let parts = [record.problem, obstacles[id], remaining[id], unwritten[id]].compactMap(\.self)
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
     }
 
@@ -406,13 +428,27 @@ final class AttachedEndpoints {
         return "\(directory)/\(isLong ? SHA256.digest(of: Array(id.utf8)) : name).json"
     }
 
+    /// Notes a record, and writes it. What cannot be written holds all the same, until the agent ends, and is written later.
     private func keep(_ record: AttachedRecord) throws {
-        records[record.target.id] = record
-        try Directory.make(directory, mode: 0o700)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        try File.replace(
-            file(record.target.id), with: Array(try encoder.encode(record)), mode: 0o600, synchronized: false)
+        let id = record.target.id
+        records[id] = record
+        do {
+            try Directory.make(directory, mode: 0o700)
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys]
+            try File.replace(file(id), with: Array(try encoder.encode(record)), mode: 0o600, synchronized: false)
+            unwritten[id] = nil
+        } catch {
+            unwritten[id] =
+                "its record cannot be written, without which an agent that begins anew does not know it: \(error)"
+            throw error
+        }
+    }
+
+    /// Writes the records that could not be written.
+    private func writeRest() {
+        // Why not is noted, and told with the endpoint.
+        for id in unwritten.keys { if let record = records[id] { try? keep(record) } }
     }
 
     // MARK: - Looking
@@ -420,6 +456,7 @@ final class AttachedEndpoints {
     /// The endpoints that are there.
     func endpoints() throws -> [AgentEndpoint] {
         if records.isEmpty { return [] }
+        writeRest()
         let present = try links.current(knowsOtherEnds: true)
         let places = links.version == seenVersion ? seen : Swift.Set(present.values.map(\.place))
         let changed = links.version == seenVersion ? [] : places.symmetricDifference(seen)
@@ -485,7 +522,8 @@ final class AttachedEndpoints {
             _ = try detach(record.target.id)
             return
         }
-        if fresh != record { try keep(fresh) }
+        // Where it cannot be written, that is noted, and the others are none the worse.
+        if fresh != record { try? keep(fresh) }
     }
 
     private func isPresent(_ record: AttachedRecord) -> Bool {

@@ -64,15 +64,21 @@ public enum ContainerNetworks {
         public var transport: String
         /// The host's address; `nil` for all.
         public var hostAddress: IPAddress?
+        /// The only family that is meant where the address is `nil`; `nil` for both.
+        public var family: AddressFamily?
         /// The host's port.
         public var hostPort: UInt16
         /// The container's port.
         public var containerPort: UInt16
 
         /// Describes a port.
-        public init(transport: String, hostAddress: IPAddress?, hostPort: UInt16, containerPort: UInt16) {
+        public init(
+            transport: String, hostAddress: IPAddress?, family: AddressFamily? = nil, hostPort: UInt16,
+            containerPort: UInt16
+        ) {
             self.transport = transport
             self.hostAddress = hostAddress
+            self.family = family
             self.hostPort = hostPort
             self.containerPort = containerPort
         }
@@ -392,7 +398,7 @@ public enum ContainerNetworks {
     private static func publish(_ wish: Wish, in network: Network, _ host: NetworkHost) throws {
         let former = Set(host.networks[try host.place(of: network.name)].ports.map(\.number))
         do {
-            for port in wish.ports { try publish(port, wish, in: network, host) }
+            for port in wish.distinctPorts { try publish(port, wish, in: network, host) }
         } catch {
             var record = host.networks[try host.place(of: network.name)]
             let further = Set(record.ports.map(\.number)).subtracting(former)
@@ -407,7 +413,7 @@ public enum ContainerNetworks {
         let isThere = record.ports.contains { other in
             other.namespace == endpoint?.namespace && other.stage == .ready && other.transport == port.transport
                 && other.hostAddress == port.hostAddress && other.hostPort == port.hostPort
-                && other.targetPort == port.containerPort && other.count == 1
+                && other.targetPort == port.containerPort && other.count == 1 && other.sources == port.sources
         }
         if isThere { return }
         try host.publish(PortWish(port, wish, in: network))
@@ -436,11 +442,24 @@ public enum ContainerNetworks {
 }
 
 extension ContainerNetworks.Wish {
-    /// The ports, each once: a runtime may say one twice.
+    /// The ports, each once: a runtime may say one twice, and one of both families as one for each.
     var distinctPorts: [ContainerNetworks.Port] {
         var known: Set<ContainerNetworks.Port> = []
-        return ports.filter { known.insert($0).inserted }
+        let isWhole = Set(ports.filter { $0.family == nil })
+        return ports.compactMap { port in
+            var (whole, other) = (port, port)
+            whole.family = nil
+            other.family = port.family == .ipv4 ? .ipv6 : .ipv4
+            let isMeantWhole = port.family == nil || isWhole.contains(whole) || ports.contains(other)
+            let meant = isMeantWhole ? whole : port
+            return known.insert(meant).inserted ? meant : nil
+        }
     }
+}
+
+extension ContainerNetworks.Port {
+    /// The clients that are let through: the family's, or everyone.
+    fileprivate var sources: [IPPrefix] { family.map { [IPPrefix(allOf: $0)] } ?? [] }
 }
 
 extension PortWish {
@@ -449,6 +468,7 @@ extension PortWish {
     ) {
         self.init(
             ports: PortMapping(host: port.hostPort, target: port.containerPort, transport: port.transport),
-            namespace: .path(wish.namespace), network: network.name, hostAddress: port.hostAddress)
+            namespace: .path(wish.namespace), network: network.name, hostAddress: port.hostAddress,
+            sources: port.sources)
     }
 }

@@ -270,9 +270,15 @@ extension NetworkRecord.Port {
     /// `80`, or `9000-9010`.
     var targetText: String { count == 1 ? "\(targetPort)" : "\(targetPort)-\(targetPort &+ (count - 1))" }
 
+    /// Whether both are about addresses of one family: who lets clients of the one through leaves those of the other alone.
+    private func sharesFamily(with other: NetworkRecord.Port) -> Bool {
+        if sources.isEmpty || other.sources.isEmpty { return true }
+        return sources.contains { source in other.sources.contains { $0.family == source.family } }
+    }
+
     /// Whether the two would answer for the same port of the same address.
     func overlaps(_ other: NetworkRecord.Port) -> Bool {
-        transport == other.transport && hostAddress == other.hostAddress
+        transport == other.transport && hostAddress == other.hostAddress && sharesFamily(with: other)
             && UInt32(hostPort) < UInt32(other.hostPort) + UInt32(other.count)
             && UInt32(other.hostPort) < UInt32(hostPort) + UInt32(count)
     }

@@ -340,7 +340,7 @@ extension NetworkRecord {
                 hostPorts: host,
                 target: address,
                 targetPorts: inner,
-                sources: sources,
+                sources: sources.contains { $0.length == 0 } ? [] : sources,
                 isAtLoopback: !isAdopted
             )
         }
