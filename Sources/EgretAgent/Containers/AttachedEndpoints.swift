@@ -23,13 +23,12 @@ final class AttachedEndpoints {
     /// The beginning of labels that Egret gives; nobody else's have it.
     static let labelPrefix = "egret.dev/"
 
-    private let directory: String
     private let connection: NetlinkConnection
     private let links: WatchedLinks
-    private let ownCookie: UInt64
+    let ownCookie: UInt64
     /// The engines that are followed.
     private let followed: Swift.Set<String>
-    private var records: [String: AttachedRecord] = [:]
+    var records: AttachedRecords
     /// The host's links when the namespaces were last looked at.
     private var seen: Swift.Set<LinkRecord.Place> = []
     /// The state of the links then.
@@ -38,36 +37,14 @@ final class AttachedEndpoints {
     private var numbers: [UInt64: Int32] = [:]
     /// The endpoints that wait for an address that another one still has.
     private var waiting: Swift.Set<String> = []
-    /// What its engine runs, and what could not be attached, with the reason. A name may be given again, an engine's number not.
-    private var refused: [ContainerNumber: Refused] = [:]
+    /// What its engine runs, and what could not be attached.
+    var refused: [ContainerNumber: RefusedContainer] = [:]
     /// Why links that are there cannot be policed, by endpoint.
-    private var obstacles: [String: String] = [:]
+    var obstacles: [String: String] = [:]
     /// The links of endpoints that lead out otherwise than to this host, in words.
-    private var otherLinks: [String: String] = [:]
-    /// Why the records of endpoints are not written as they are.
-    private var unwritten: [String: String] = [:]
+    var otherLinks: [String: String] = [:]
     /// Why containers that are not to run still do.
-    private var remaining: [String: String] = [:]
-
-    /// A container, as its engine numbers it.
-    private struct ContainerNumber: Hashable {
-        var engine: String
-        var identifier: String
-
-        init(_ target: AttachedTarget) {
-            engine = target.origin
-            identifier = target.identifier
-        }
-    }
-
-    /// What could not be attached.
-    private struct Refused {
-        var target: AttachedTarget
-        var problem: String
-        var bypasses: [ContainerBypass: String]
-        /// Why it still runs though it is not to.
-        var remains: String?
-    }
+    var remaining: [String: String] = [:]
 
     /// Reads what was attached before.
     ///
@@ -78,29 +55,15 @@ final class AttachedEndpoints {
     /// - Throws: An error if the directory cannot be used, a record not be read, or the kernel not be asked. To go on without
     ///   a record would be to take an endpoint's policies away.
     init(directory: String, followed: Swift.Set<String> = [], links: WatchedLinks? = nil) throws {
-        self.directory = directory
         self.followed = followed
+        records = try AttachedRecords(directory: directory)
         connection = try NetlinkConnection.route()
         self.links = try links ?? WatchedLinks()
         ownCookie = try NetworkNamespace.currentCookie()
-        guard File.exists(directory) else { return }
-        for name in try Directory.names(in: directory) where name.hasSuffix(".json") {
-            let data = Data(try File.read("\(directory)/\(name)"))
-            do {
-                let record = try JSONDecoder().decode(AttachedRecord.self, from: data)
-                records[record.target.id] = record
-            } catch {
-                throw APIError(
-                    "failed", "\(directory)/\(name) cannot be read as the record of an endpoint: \(error)",
-                    advice:
-                        "the kernel goes on with what it was last given; remove the file to let go of that endpoint, "
-                        + "and attach it again")
-            }
-        }
     }
 
     /// What is attached, by name.
-    var all: [AttachedRecord] { records.keys.sorted().compactMap { records[$0] } }
+    var all: [AttachedRecord] { records.all }
 
     // MARK: - Changes
 
@@ -139,7 +102,7 @@ final class AttachedEndpoints {
         }
         // What is called otherwise now is the same endpoint; what a hook has said of it before its engine did is so still.
         let former =
-            records.values.first { $0.target.identifier == target.identifier && [cookie, 0].contains($0.cookie) }
+            records.unsorted.first { $0.target.identifier == target.identifier && [cookie, 0].contains($0.cookie) }
             ?? records[target.id].flatMap { $0.cookie == cookie ? $0 : nil }
         var record = AttachedRecord(target: target, cookie: cookie, links: former?.links ?? [])
         // What was expected was a guess.
@@ -157,11 +120,11 @@ final class AttachedEndpoints {
         if records[target.id]?.target.identifier != target.identifier { remaining[target.id] = nil }
         let present = records[target.id]
         do {
-            try keep(record)
+            try records.keep(record)
         } catch {
             if !followed.contains(target.origin) {
-                forget(record)
-                records[target.id] = present
+                if present == nil { forget(record) }
+                records.restore(present, as: target.id)
                 throw error
             }
         }
@@ -185,7 +148,7 @@ final class AttachedEndpoints {
             let (hardware, addresses) = target.addresses?.first
         else { return false }
         let present = try links.current(knowsOtherEnds: true)
-        let known = records.values.flatMap(\.links)
+        let known = records.unsorted.flatMap(\.links)
         let found = present.values.filter { link in
             guard link.kind == "veth", link.masterIndex == nil, link.peerNamespaceID == nil,
                 let host = link.peerIndex.flatMap({ present[$0] }), host.peerIndex == link.index
@@ -198,7 +161,7 @@ final class AttachedEndpoints {
         let record = AttachedRecord.Link(
             interface: link.name, hostIndex: peer, hardwareAddress: hardware,
             addresses: addresses.filter { !taken.contains($0) })
-        try? keep(AttachedRecord(target: target, cookie: 0, links: [record]))
+        try? records.keep(AttachedRecord(target: target, cookie: 0, links: [record]))
         return true
     }
 
@@ -210,20 +173,17 @@ final class AttachedEndpoints {
     func detach(_ id: String) throws -> Bool {
         guard let record = records[id] else { return false }
         forget(record)
-        try File.remove(file(id))
-        // Somebody may look there just now; nothing depends on it.
-        if records.isEmpty { try? Directory.remove(directory) }
+        try records.remove(id)
         return true
     }
 
+    /// Forgets what was seen of an endpoint.
     private func forget(_ record: AttachedRecord) {
         let id = record.target.id
-        records[id] = nil
         numbers[record.cookie] = nil
         waiting.remove(id)
         obstacles[id] = nil
         otherLinks[id] = nil
-        unwritten[id] = nil
         remaining[id] = nil
     }
 
@@ -243,68 +203,11 @@ final class AttachedEndpoints {
         otherLinks[record.target.id] = nil
         remaining[record.target.id] = nil
         // Where it cannot be written, that is noted, and its engine tells again that it has ended.
-        try? keep(ended)
-    }
-
-    /// Notes that what its engine runs could not be attached.
-    ///
-    /// - Returns: Whether that is new.
-    func refuse(_ target: AttachedTarget, _ problem: String) -> Bool {
-        let number = ContainerNumber(target)
-        let former = refused[number]
-        refused[number] = Refused(
-            target: target, problem: problem, bypasses: bypasses(ofRefused: target), remains: former?.remains)
-        return former?.problem != problem
-    }
-
-    /// The ways in which what could not be attached gets past policies, or could, as far as they can be seen.
-    private func bypasses(ofRefused target: AttachedTarget) -> [ContainerBypass: String] {
-        let namespaces = try? TargetNamespaces(of: target)
-        var found: [ContainerBypass: String] = [:]
-        if sharesHostNetwork(target, namespaces?.own.cookie ?? 0) {
-            found[.hostNetwork] = AttachedEndpoints.isInHostNetwork
-        } else if let namespaces {
-            let links = target.isGuest ? [] : (try? NamespaceLink.all(in: namespaces.own.namespace)) ?? []
-            let other = elsewhere(namespaces)
-            let waysOut = AttachedEndpoints.waysOut(of: links, isConnected: false) + waysPast(other)
-            if !waysOut.isEmpty { found[.otherLinks] = waysOut.joined(separator: "; ") }
-            if other?.cookie == ownCookie { found[.hostNetwork] = AttachedEndpoints.hasGoneToHostNetwork }
-        }
-        found[.privileged] = target.wayToHost
-        return found
-    }
-
-    /// How links lead past the host, in words.
-    ///
-    /// - Parameters:
-    ///   - links: The links of a namespace.
-    ///   - isConnected: Whether it has had links that are policed, which may be elsewhere now.
-    /// - Returns: What is to be said of each that leads out.
-    static func waysOut(of links: [NamespaceLink], isConnected: Bool) -> [String] {
-        let ways = links.filter { !$0.isPoliced }.compactMap(\.wayOut)
-        // What such a device takes would go nowhere if nobody outside carried it: there is no other way.
-        let isCarried = !isConnected && !links.contains(where: \.isPoliced)
-        return ways
-            + links.filter { isCarried && $0.kind == "tun" }.map { link in
-                "what goes by \(link.name) a process of the host's carries out, as slirp4netns and pasta do"
-            }
-    }
-
-    /// What its engine runs and is not attached, with the reason, by name and number. One whose name is another endpoint's is
-    /// among them: that one's policies are not its own.
-    var unattached: [(target: AttachedTarget, problem: String)] {
-        refused.values.filter { records[$0.target.id]?.target.identifier != $0.target.identifier }
-            .sorted { ($0.target.id, $0.target.identifier) < ($1.target.id, $1.target.identifier) }
-            .map { (target: $0.target, problem: [$0.problem, $0.remains].compactMap(\.self).joined(separator: "; ")) }
-    }
-
-    /// Forgets what could not be attached and is attached now, or runs no longer.
-    func forgetRefused(where isGone: (AttachedTarget) -> Bool) {
-        refused = refused.filter { !isGone($0.value.target) }
+        try? records.keep(ended)
     }
 
     /// Puts a record back that an unsuccessful change has replaced.
-    func restore(_ record: AttachedRecord) throws { try keep(record) }
+    func restore(_ record: AttachedRecord) throws { try records.keep(record) }
 
     /// What is attached under a name.
     func record(_ id: String) -> AttachedRecord? { records[id] }
@@ -318,145 +221,16 @@ final class AttachedEndpoints {
     /// Why not all that an endpoint sends is held to policies; `nil` if it is.
     func problem(of record: AttachedRecord) -> String? {
         let id = record.target.id
-        let parts = [record.problem, obstacles[id], remaining[id], unwritten[id]].compactMap(\.self)
+        let parts = [record.problem, obstacles[id], remaining[id], records.problems[id]].compactMap(\.self)
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
-    }
-
-    /// The ways in which what an endpoint sends gets past its policies, or could, each in words.
-    func bypasses(of record: AttachedRecord) -> [ContainerBypass: String] {
-        let links =
-            [otherLinks[record.target.id], obstacles[record.target.id]].compactMap(\.self) + waysPast(record.elsewhere)
-        var found: [ContainerBypass: String] = [:]
-        if sharesHostNetwork(record.target, record.cookie) {
-            found[.hostNetwork] = AttachedEndpoints.isInHostNetwork
-        } else if record.elsewhere?.cookie == ownCookie {
-            found[.hostNetwork] = AttachedEndpoints.hasGoneToHostNetwork
-        }
-        if !links.isEmpty { found[.otherLinks] = links.joined(separator: "; ") }
-        found[.privileged] = record.wayToHost
-        return found
-    }
-
-    /// Whether what a target sends leaves from the host's network, as the kernel shows, or as its engine tells: a first process
-    /// that has left may have others stay.
-    private func sharesHostNetwork(_ target: AttachedTarget, _ cookie: UInt64) -> Bool {
-        func isThere(_ target: AttachedTarget, _ cookie: UInt64) -> Bool {
-            cookie == ownCookie || target.grant?.usesHostNetwork ?? false
-        }
-        if isThere(target, cookie) { return true }
-        guard let owner = target.grant?.networkOwner, !owner.isEmpty else { return false }
-        let attached: [(AttachedTarget, Bool)] = records.values.map { ($0.target, isThere($0.target, $0.cookie)) }
-        let others: [(AttachedTarget, Bool)] = refused.values.map { ($0.target, $0.bypasses[.hostNetwork] != nil) }
-        let known = (attached + others).filter { $0.0.origin == target.origin }
-        let named = known.filter { $0.0.identifier == owner || $0.0.name == owner }
-        // Engines take the beginning of a number for the whole where nothing is called so.
-        let meant = named.isEmpty ? known.filter { $0.0.identifier.hasPrefix(owner) } : named
-        return meant.contains { $0.1 }
-    }
-
-    /// An engine's containers, attached or not, each with its ways past policies, by name; but for those that are only
-    /// expected.
-    func judged(of runtime: String) -> [(target: AttachedTarget, bypasses: [ContainerBypass: String])] {
-        let attached = records.values.filter { $0.isRun && $0.target.origin == runtime }
-        let others = refused.values.filter { $0.target.origin == runtime }
-        let judged =
-            attached.map { (target: $0.target, bypasses: bypasses(of: $0)) }
-            + others.map { (target: $0.target, bypasses: $0.bypasses) }
-        return judged.sorted { ($0.target.id, $0.target.identifier) < ($1.target.id, $1.target.identifier) }
-    }
-
-    private static let isInHostNetwork = "it uses the host's network, which no policy for endpoints is about"
-    private static let hasGoneToHostNetwork =
-        "its first process has gone to the host's network, which no policy for endpoints is about"
-
-    // MARK: - First processes that have gone elsewhere
-
-    /// Where the first process of a target is, if not in its own network.
-    private func elsewhere(_ namespaces: TargetNamespaces) -> AttachedRecord.Elsewhere? {
-        guard let process = namespaces.process, process.cookie != namespaces.own.cookie else { return nil }
-        let ways = process.cookie == ownCookie ? [] : namespaces.waysElsewhere
-        return AttachedRecord.Elsewhere(cookie: process.cookie, ways: ways)
-    }
-
-    /// What leads past policies from where a first process has gone; nothing if that is another endpoint's network, whose
-    /// policies hold there.
-    private func waysPast(_ elsewhere: AttachedRecord.Elsewhere?) -> [String] {
-        elsewhere.map { owner(of: $0.cookie) == nil ? $0.ways : [] } ?? []
-    }
-
-    /// Why what a first process sends that has gone elsewhere is not held to the policies of its own network, in words.
-    private func problems(of elsewhere: AttachedRecord.Elsewhere?) -> [String] {
-        guard let elsewhere else { return [] }
-        if elsewhere.cookie == ownCookie { return [AttachedEndpoints.hasGoneToHostNetwork] }
-        guard let other = owner(of: elsewhere.cookie) else { return elsewhere.ways }
-        return ["its first process has gone to the network of \(other.target.id), whose policies hold for it there"]
-    }
-
-    /// Notes what the first process of a target shows: what it can do, and where it is if not in the target's own network.
-    ///
-    /// Since its engine told of it, its number may have become another's. Then nothing of what was noted changes: it is
-    /// believed again where it is in a namespace that it was in when it was told of.
-    private func noteProcess(_ namespaces: TargetNamespaces, _ record: inout AttachedRecord, isTold: Bool) {
-        let places = [record.cookie, record.elsewhere?.cookie]
-        guard isTold || namespaces.process.map({ places.contains($0.cookie) }) ?? false else { return }
-        record.wayToHost = record.target.wayToHost ?? record.wayToHost
-        record.wayToClock = record.target.wayToClock ?? record.wayToClock
-        record.elsewhere = elsewhere(namespaces)
-    }
-
-    /// Notes why a container is still there, attached or not, that is not to be; `nil` if it may be.
-    ///
-    /// - Returns: Whether that is new. Of what is not known nothing is noted.
-    func noteRemaining(_ target: AttachedTarget, _ problem: String?) -> Bool {
-        var isNew = false
-        if records[target.id]?.target.identifier == target.identifier {
-            isNew = remaining.removeValue(forKey: target.id) != problem
-            remaining[target.id] = problem
-        }
-        let number = ContainerNumber(target)
-        if let entry = refused[number] {
-            isNew = isNew || entry.remains != problem
-            refused[number]?.remains = problem
-        }
-        return isNew
-    }
-
-    /// The file of a record. The name is for people; engines' names may be longer than a file's.
-    private func file(_ id: String) -> String {
-        let name = id.replacing("%", with: "%25").replacing("/", with: "%2F")
-        let isLong = name.utf8.count > 200
-        return "\(directory)/\(isLong ? SHA256.digest(of: Array(id.utf8)) : name).json"
-    }
-
-    /// Notes a record, and writes it. What cannot be written holds all the same, until the agent ends, and is written later.
-    private func keep(_ record: AttachedRecord) throws {
-        let id = record.target.id
-        records[id] = record
-        do {
-            try Directory.make(directory, mode: 0o700)
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys]
-            try File.replace(file(id), with: Array(try encoder.encode(record)), mode: 0o600, synchronized: false)
-            unwritten[id] = nil
-        } catch {
-            unwritten[id] =
-                "its record cannot be written, without which an agent that begins anew does not know it: \(error)"
-            throw error
-        }
-    }
-
-    /// Writes the records that could not be written.
-    private func writeRest() {
-        // Why not is noted, and told with the endpoint.
-        for id in unwritten.keys { if let record = records[id] { try? keep(record) } }
     }
 
     // MARK: - Looking
 
     /// The endpoints that are there.
     func endpoints() throws -> [AgentEndpoint] {
-        if records.isEmpty { return [] }
-        writeRest()
+        if records.unsorted.isEmpty { return [] }
+        records.keepRest()
         let present = try links.current(knowsOtherEnds: true)
         let places = links.version == seenVersion ? seen : Swift.Set(present.values.map(\.place))
         let changed = links.version == seenVersion ? [] : places.symmetricDifference(seen)
@@ -523,7 +297,7 @@ final class AttachedEndpoints {
             return
         }
         // Where it cannot be written, that is noted, and the others are none the worse.
-        if fresh != record { try? keep(fresh) }
+        if fresh != record { try? records.keep(fresh) }
     }
 
     private func isPresent(_ record: AttachedRecord) -> Bool {
@@ -536,7 +310,7 @@ final class AttachedEndpoints {
         into namespaces: TargetNamespaces, _ record: inout AttachedRecord, instead former: AttachedRecord?, isTold: Bool
     ) throws {
         let namespace = namespaces.own.namespace
-        let others = records.values.filter { $0.cookie == record.cookie && $0.target.id != former?.target.id }
+        let others = records.unsorted.filter { $0.cookie == record.cookie && $0.target.id != former?.target.id }
         noteProcess(namespaces, &record, isTold: isTold)
         if sharesHostNetwork(record.target, record.cookie) {
             record.problem = AttachedEndpoints.isInHostNetwork
@@ -557,7 +331,7 @@ final class AttachedEndpoints {
         }
         numbers[record.cookie] = try RouteWire.decodeNamespaceID(number)
         // What was expected of itself is nobody else's.
-        let owners = records.values.filter { $0.cookie != record.cookie && $0.target.id != former?.target.id }
+        let owners = records.unsorted.filter { $0.cookie != record.cookie && $0.target.id != former?.target.id }
         waiting.remove(record.target.id)
         var problems = ways
         let present = try NamespaceLink.all(in: namespace)
@@ -587,23 +361,6 @@ final class AttachedEndpoints {
             }
         }
         record.problem = problems.isEmpty ? nil : problems.joined(separator: "; ")
-    }
-}
-
-extension NamespaceLink {
-    /// Whether it leads to this host, where policies can be in force.
-    fileprivate var isPoliced: Bool { hostIndex != nil && hardwareAddress != nil }
-
-    /// What leads out of the namespace and past the host's end of its links; `nil` for one that does not.
-    var wayOut: String? {
-        guard let kind else { return "\(name) is a device of the machine's" }
-        // Tunnels and the like that stand in the namespace lead nowhere by themselves.
-        if !leadsOut { return nil }
-        return switch kind {
-        case "veth": "\(name) leads to another namespace than the host's"
-        case "macvlan", "ipvlan", "macvtap", "ipvtap": "\(name) is a \(kind), whose packets pass the host by"
-        default: "\(name) is a \(kind), which leads out where no policy can be in force"
-        }
     }
 }
 
