@@ -35,9 +35,9 @@ extension Dataplane {
 
     /// Base chains of other tools that would end a packet at a hook.
     ///
-    /// Their rules are followed as far as they ask about what is known of the packet: interfaces, source address,
-    /// state. A rule that asks about something else counts as one that does not match, so a chain that accepts some
-    /// connections and drops all others is an obstacle. Rules of the older iptables (`iptables-legacy`) are not seen.
+    /// Their rules, sets and verdict maps are followed as far as they ask about what is known of the packet: interfaces, source
+    /// address, state. A rule that asks about something else counts as one that does not match, so a chain that
+    /// accepts some connections and drops all others is an obstacle. Rules of the older iptables (`iptables-legacy`) are not seen.
     ///
     /// - Parameters:
     ///   - packet: The first packet of a connection.
@@ -49,20 +49,50 @@ extension Dataplane {
         let chains = try chains().filter { [.inet, family].contains($0.table.family) && !$0.table.isEgrets }
         let bases = chains.filter { $0.isForeignFilter(at: hook) }
             .sorted { ($0.chain.base?.priority ?? 0) < ($1.chain.base?.priority ?? 0) }
-        var rules: [Table: [String: [RuleRecord]]] = [:]
+        var known: [Table: ForeignChains] = [:]
         var found: [ForeignObstacle] = []
         for base in bases {
-            if rules[base.table] == nil {
-                rules[base.table] = Dictionary(grouping: try self.rules(in: base.table), by: \.chain)
+            let tables: ForeignChains
+            if let read = known[base.table] {
+                tables = read
+            } else {
+                tables = ForeignChains(
+                    rules: Dictionary(grouping: try self.rules(in: base.table), by: \.chain),
+                    names: chains.filter { $0.table == base.table }.map(\.chain.name),
+                    sets: ForeignSets(
+                        records: Dictionary(try sets(in: base.table).map { ($0.name, $0) }) { first, _ in first },
+                        find: { set, key in try? self.element(of: key, in: set) }))
+                known[base.table] = tables
             }
-            let tables = ForeignChains(
-                rules: rules[base.table] ?? [:], names: chains.filter { $0.table == base.table }.map(\.chain.name))
             guard let end = tables.end(of: packet, in: base) else { continue }
             found.append(
                 ForeignObstacle(
                     table: base.table, chain: base.chain.name, owner: tables.owner(of: base), end: end))
         }
         return found
+    }
+}
+
+extension Dataplane {
+    /// What a set or a map has for a key. The kernel looks, however many elements there are.
+    private func element(of key: [UInt8], in set: SetRecord) throws(NetlinkError) -> ForeignSets.Element {
+        for asked in [key, nil] {
+            do throws(NetlinkError) {
+                let operation = "look into \(set.table) \(set.name)"
+                let message = try connection.get(operation) { sequence throws(WireError) in
+                    try NftablesWire.elementRequest(of: asked, in: set.name, of: set.table, sequence: sequence)
+                }
+                do throws(WireError) {
+                    if let verdict = try NftablesWire.decodeVerdicts(message).first { return .present(verdict) }
+                } catch {
+                    throw NetlinkError(malformed: "\(error)", operation: operation)
+                }
+            } catch {
+                // Before release 5.13 no element stood for all others, and to ask for one is an error.
+                if asked != nil, error.code != .notFound { throw error }
+            }
+        }
+        return .absent
     }
 }
 
@@ -76,12 +106,35 @@ extension Table {
     fileprivate var isEgrets: Bool { name == "egret" || name.hasPrefix("egret-") }
 }
 
+/// The sets and maps of one table of another tool.
+struct ForeignSets {
+    /// What a set has for a key.
+    enum Element: Hashable {
+        case absent
+        /// The verdict is a map's.
+        case present(Verdict?)
+    }
+
+    /// The sets, by name.
+    let records: [String: SetRecord]
+    /// Looks for a key; `nil` if the kernel does not tell.
+    let find: (SetRecord, [UInt8]) -> Element?
+
+    /// What a set has for a key; `nil` if that is not known, or its keys are of another length.
+    func element(of key: [UInt8], in set: String) -> Element? {
+        guard let record = records[set], Int(record.keyLength) == key.count else { return nil }
+        return find(record, key)
+    }
+}
+
 /// One table of another tool, and what becomes of a packet in it.
 struct ForeignChains {
     /// The rules, by chain, in order.
     let rules: [String: [RuleRecord]]
     /// The chains.
     let names: [String]
+    /// The sets, and what is in them.
+    let sets: ForeignSets
 
     /// More jumps than the kernel allows (`NFT_JUMP_STACK_SIZE`).
     private static let deepest = 16
@@ -102,9 +155,8 @@ struct ForeignChains {
     private func fate(of packet: PassingPacket, in chain: String, depth: Int) -> Fate {
         guard depth < ForeignChains.deepest else { return .returned }
         for rule in rules[chain] ?? [] {
-            guard let last = rule.expressions.last, packet.matches(rule.expressions.dropLast().map(\.self)) == true
-            else { continue }
-            switch last {
+            guard let end = packet.end(of: rule.expressions, sets) else { continue }
+            switch end {
             case .verdict(.accept): return .accepted
             case .verdict(.drop), .reject: return .ended
             case .verdict(.return): return .returned

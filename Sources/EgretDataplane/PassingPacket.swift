@@ -13,7 +13,7 @@ public struct PassingPacket: Hashable, Sendable {
     /// The index of that interface.
     public var inputIndex: UInt32
     /// The interfaces that it may leave by: the way is open if it is open by one of them.
-    public var outputs: Set<String>
+    public var outputs: Swift.Set<String>
     /// Whether its destination was translated on its way, as a published port's is.
     public var isTranslated: Bool
 
@@ -22,7 +22,7 @@ public struct PassingPacket: Hashable, Sendable {
         from source: IPAddress,
         input: String,
         inputIndex: UInt32,
-        outputs: Set<String>,
+        outputs: Swift.Set<String>,
         isTranslated: Bool = false
     ) {
         self.source = source
@@ -34,35 +34,60 @@ public struct PassingPacket: Hashable, Sendable {
 }
 
 extension PassingPacket {
-    /// Whether the packet matches all that a rule asks.
+    /// What becomes of the packet by a rule: the rule's last expression, or the verdict that its map has for the packet.
     ///
-    /// - Parameter conditions: The rule's expressions without its verdict.
-    /// - Returns: `nil` if that depends on what is not known of the packet.
-    func matches(_ conditions: [KernelExpression]) -> Bool? {
-        var loaded: Loaded = .unknown
-        var isCertain = true
-        for expression in conditions {
+    /// - Parameters:
+    ///   - rule: The rule's expressions.
+    ///   - sets: The sets of its table.
+    /// - Returns: `nil` if the rule does not match, or if that depends on what is not known of the packet.
+    func end(of rule: [KernelExpression], _ sets: ForeignSets) -> KernelExpression? {
+        guard let last = rule.last else { return nil }
+        // What was loaded since anybody last asked: several parts make one key.
+        var parts: [Loaded] = []
+        for expression in rule.dropLast() {
             switch expression {
             case .into(_, .immediate), .immediate, .counter, .log, .object, .setConntrack, .setMeta: continue
-            case .into(_, let load): loaded = self.loaded(by: load)
-            case .meta, .payload, .conntrack, .fib: loaded = self.loaded(by: expression)
-            case .connectionTuple, .byteOrder, .socketCgroup, .evaluationNumber, .randomNumber: loaded = .unknown
-            case .bitwise(let mask, let xor): loaded = loaded.masked(mask, xor)
+            case .into(_, let load): parts.append(self.loaded(by: load))
+            case .meta, .payload, .conntrack, .fib: parts.append(self.loaded(by: expression))
+            case .connectionTuple, .socketCgroup, .evaluationNumber, .randomNumber: parts.append(.unknown)
+            case .byteOrder: parts = parts.dropLast() + [.unknown]
+            case .bitwise(let mask, let xor): parts = parts.dropLast() + [parts.last?.masked(mask, xor) ?? .unknown]
             case .compare(let isEqual, let bytes):
-                guard let isTrue = loaded.compares(isEqual: isEqual, bytes) else {
-                    isCertain = false
-                    continue
-                }
-                if !isTrue { return false }
+                guard parts.last?.compares(isEqual: isEqual, bytes) == true else { return nil }
+                parts = []
+            case .lookup(let set, let isInverted):
+                guard let found = elements(of: set, sets, for: parts) else { return nil }
+                guard found.contains(where: { ($0 == .absent) == isInverted }) else { return nil }
+                parts = []
             case .other(let name, let data):
-                if name == "match" && XtName(data) == "comment" { continue }
-                isCertain = false
-            case .lookup, .verdictMap, .verdict, .reject, .masquerade, .translate, .transparentProxy, .forward, .limit,
+                guard name == "match" && XtName(data) == "comment" else { return nil }
+            case .verdictMap, .verdict, .reject, .masquerade, .translate, .transparentProxy, .forward, .limit,
                 .connectionLimit, .each, .addElement, .keepElement, .removeElement, .writePayload:
-                isCertain = false
+                return nil
             }
         }
-        return isCertain ? true : nil
+        guard case .verdictMap(let map) = last else { return last }
+        // Of several ways out, each may lead elsewhere.
+        let found = Swift.Set(elements(of: map, sets, for: parts) ?? [])
+        guard found.count == 1, case .present(let verdict?)? = found.first else { return nil }
+        return .verdict(verdict)
+    }
+
+    /// What a set has for each key that may be loaded; `nil` if that is not known.
+    private func elements(of set: String, _ sets: ForeignSets, for parts: [Loaded]) -> [ForeignSets.Element]? {
+        var keys: [[UInt8]] = [[]]
+        for part in parts {
+            guard let values = part.values else { return nil }
+            // Parts of a key begin at words of 4 bytes each.
+            keys = keys.flatMap { key in
+                values.map { key + Array(repeating: 0, count: (4 - key.count % 4) % 4) + $0 }
+            }
+        }
+        let padding = parts.count > 1 ? keys.map { (4 - $0.count % 4) % 4 } : keys.map { _ in 0 }
+        let found = zip(keys, padding).compactMap { key, count in
+            sets.element(of: key + Array(repeating: 0, count: count), in: set)
+        }
+        return found.count == keys.count ? found : nil
     }
 
     private func loaded(by expression: KernelExpression) -> Loaded {
@@ -109,7 +134,7 @@ extension KernelExpression.MetaKey {
 private enum Loaded {
     case bytes([UInt8])
     /// The name of one of several interfaces.
-    case names(Set<String>)
+    case names(Swift.Set<String>)
     case unknown
 
     func masked(_ mask: [UInt8], _ xor: [UInt8]) -> Loaded {
@@ -125,9 +150,23 @@ private enum Loaded {
         }
     }
 
+    /// What may be in the register, as keys of sets have it; `nil` if that is not known.
+    var values: [[UInt8]]? {
+        switch self {
+        case .bytes(let bytes): [bytes]
+        case .names(let names): names.map { Loaded.padded($0) }
+        case .unknown: nil
+        }
+    }
+
+    /// A name as registers have it (`IFNAMSIZ`).
+    private static func padded(_ name: String) -> [UInt8] {
+        Array(name.utf8) + Array(repeating: 0, count: max(0, 16 - name.utf8.count))
+    }
+
     /// A name is compared with its closing zero; a shorter comparison is with the beginning of names.
     private static func isName(_ name: String, _ wanted: [UInt8]) -> Bool {
-        let bytes = Array(name.utf8) + Array(repeating: 0, count: max(0, 16 - name.utf8.count))
+        let bytes = padded(name)
         return wanted.count <= bytes.count && bytes.starts(with: wanted)
     }
 }

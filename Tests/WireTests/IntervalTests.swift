@@ -87,6 +87,39 @@ struct IntervalTests {
         }
     }
 
+    @Test("the element that a key is in is asked for by the key's bytes, and the one for all others by a flag")
+    func request() throws {
+        func list(_ key: [UInt8]?) throws -> (message: NetlinkMessage, elements: [UInt8]) {
+            let bytes = try NftablesWire.elementRequest(of: key, in: "s", of: Fixture.table, sequence: 7)
+            let message = try NetlinkMessage.parse(bytes)[0]
+            let list = try #require(try NetlinkAttribute.parse(message.payload.dropFirst(4)).first { $0.type == 3 })
+            return (message, Array(list.payload))
+        }
+        let asked = try list([10, 9, 0, 2])
+        // `NFT_MSG_GETSETELEM` with `NLM_F_REQUEST | NLM_F_ACK`, and no dump.
+        #expect(asked.message.type == 0xa0d && asked.message.flags == 5)
+        #expect(asked.elements == capture("1000 0180  0c00 0180  0800 0100 0a090002"))
+        #expect(try list(nil).elements == capture("0c00 0180  0800 0300 00000002"))
+    }
+
+    @Test("a map's elements tell their verdicts, whatever their keys are")
+    func verdicts() throws {
+        let verdicts: [Verdict] = [.accept, .drop, .jump("a"), .goto("b"), .return]
+        func told(by set: Set) throws -> [Verdict?] {
+            let batch = try NftablesWire.encode(
+                Transaction([.init(.addElements(set), in: Fixture.table)]), firstSequence: 1)
+            let lists = try NetlinkMessage.parse(batch.bytes).filter { $0.type == 0xa0c }
+            return try lists.flatMap { try NftablesWire.decodeVerdicts($0) }
+        }
+        let keys = verdicts.indices.map { UInt128($0) }
+        let map = Set(
+            "m", keyType: .interfaceIndex, mapsToVerdict: true,
+            contents: .elements(zip(keys, verdicts).map { SetElement($0, verdict: $1) }))
+        #expect(try told(by: map) == verdicts)
+        let plain = Set("s", keyType: .ipv4Address, contents: .elements(keys.map { SetElement($0) }))
+        #expect(try told(by: plain) == verdicts.map { _ in nil })
+    }
+
     @Test("marks and interface indices stand in the machine's byte order")
     func hostOrder() throws {
         let set = Set("s", keyType: .mark, contents: .elements([SetElement(0x0102_0304)]))

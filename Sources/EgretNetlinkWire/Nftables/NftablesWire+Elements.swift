@@ -47,6 +47,25 @@ extension NftablesWire {
         return elements
     }
 
+    /// Decodes the verdicts of a map's elements, whatever its keys are; of a plain set's, as many times `nil`.
+    ///
+    /// - Parameter message: A `NFT_MSG_NEWSETELEM` message.
+    /// - Returns: The verdicts, in the order of the elements.
+    /// - Throws: ``WireError`` if it is of another kind or malformed.
+    public static func decodeVerdicts(_ message: NetlinkMessage) throws(WireError) -> [Verdict?] {
+        let body = try NftablesBody(message, [NftMessage.newElements])
+        var verdicts: [Verdict?] = []
+        guard let list = body.find(Nfta.ElementList.elements) else { return [] }
+        try NetlinkAttribute.forEach(in: list.payload) { (element) throws(WireError) in
+            var verdict: Verdict?
+            try NetlinkAttribute.forEach(in: element.payload) { (attribute) throws(WireError) in
+                if attribute.type == Nfta.Element.data { verdict = try Verdict.decode(ofElement: attribute) }
+            }
+            verdicts.append(verdict)
+        }
+        return verdicts
+    }
+
     private static func rejoin(_ keys: [KernelElement], top: UInt128) -> [SetElement] {
         let sorted = keys.sorted { left, right in
             guard let leftKey = left.key, let rightKey = right.key, leftKey != rightKey else {
@@ -65,6 +84,17 @@ extension NftablesWire {
         }
         if let start = open { elements.append(SetElement(start.key, top, verdict: start.verdict)) }
         return elements
+    }
+}
+
+extension Verdict {
+    /// Decodes what an element of a map leads to; `nil` if that is no verdict.
+    fileprivate static func decode(ofElement data: NetlinkAttribute) throws(WireError) -> Verdict? {
+        var verdict: Verdict?
+        try NetlinkAttribute.forEach(in: data.payload) { (attribute) throws(WireError) in
+            if attribute.type == Nfta.Data.verdict { verdict = try Verdict.decode(attribute.payload) }
+        }
+        return verdict
     }
 }
 
@@ -93,9 +123,7 @@ private struct KernelElement {
                 key = parts.first
                 furtherKeys = Array(parts.dropFirst())
             case Nfta.Element.data:
-                try NetlinkAttribute.forEach(in: attribute.payload) { (data) throws(WireError) in
-                    if data.type == Nfta.Data.verdict { verdict = try Verdict.decode(data.payload) }
-                }
+                verdict = try Verdict.decode(ofElement: attribute)
             case Nfta.Element.flags:
                 flags = try attribute.bigEndian(UInt32.self)
             default:

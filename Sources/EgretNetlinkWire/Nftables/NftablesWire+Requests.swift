@@ -41,6 +41,42 @@ extension NftablesWire {
         }
     }
 
+    /// Asks for the element of a set or map that a key is in: one answer, then an acknowledgement.
+    ///
+    /// - Parameters:
+    ///   - key: The bytes of the key, as rules load them into registers; `nil` for the element that stands for all others.
+    ///   - set: The set's name.
+    ///   - table: Its table.
+    ///   - sequence: The request's number.
+    /// - Returns: The message.
+    /// - Throws: ``WireError`` if a name is too long.
+    public static func elementRequest(
+        of key: [UInt8]?, in set: String, of table: Table, sequence: UInt32
+    ) throws(WireError) -> [UInt8] {
+        var writer = NetlinkWriter()
+        try writer.nfnetlinkMessage(
+            type: NftMessage.type(NftMessage.getElements),
+            flags: NetlinkFlag.acknowledge,
+            sequence: sequence,
+            header: NfnetlinkHeader(family: table.family.number)
+        ) { (writer) throws(WireError) in
+            try writer.putName(Nfta.ElementList.table, table.name)
+            try writer.putName(Nfta.ElementList.set, set)
+            try writer.nest(Nfta.ElementList.elements) { (writer) throws(WireError) in
+                try writer.nest(Nfta.listElement) { (writer) throws(WireError) in
+                    guard let key else {
+                        writer.putBigEndian(Nfta.Element.flags, NftValue.elementIsCatchAll)
+                        return
+                    }
+                    try writer.nest(Nfta.Element.key) { (writer) throws(WireError) in
+                        try writer.putBytes(Nfta.Data.value, key)
+                    }
+                }
+            }
+        }
+        return writer.bytes
+    }
+
     /// Asks for the named objects of a table, with the values of its counters.
     public static func objectsRequest(in table: Table, sequence: UInt32) throws(WireError) -> [UInt8] {
         try dump(NftMessage.getObject, table.family, sequence) { (writer) throws(WireError) in

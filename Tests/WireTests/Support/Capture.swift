@@ -68,6 +68,7 @@ func decodeEverything(_ message: NetlinkMessage, asEveryType: Bool = false) {
             for keyType in [DataType.ipv4Address, .mark, .inetService] {
                 _ = try? NftablesWire.decodeElements([message], keyType: keyType, hasIntervals: true)
             }
+            _ = try? NftablesWire.decodeVerdicts(message)
         case 0xa0f: _ = try? NftablesWire.decodeEvent(message)
         case 0xa11: _ = try? NftablesWire.decodeTrace(message)
         case 0xa12: _ = try? NftablesWire.decodeObject(message)
