@@ -32,9 +32,8 @@ struct CNIMainPlugin {
         switch request.command {
         case .add: return try add(agent)
         case .check: try check(agent)
-        case .collect: try collect()
         case .status: try checkStatus(agent)
-        case .delete, .version: break
+        case .collect, .delete, .version: break
         }
         return []
     }
@@ -63,7 +62,7 @@ struct CNIMainPlugin {
         } catch {
             // What was given must not stay with nobody, nor be given to another while the container has it: then `DEL` gives
             // it back. The first error is the one that counts.
-            if (try? ContainerNetworks.networks(of: attachment)) == [] { try? addressPlugin.delete() }
+            if (try? ContainerNetworks.networks { $0 == attachment }) == [] { try? addressPlugin.delete() }
             throw error
         }
     }
@@ -171,7 +170,7 @@ struct CNIMainPlugin {
     /// it `ADD` tells.
     static func delete(_ request: CNIRequest) throws(CNIError) {
         do throws(ContainerNetworks.Failure) {
-            var names = Set(try ContainerNetworks.networks(of: request.attachment))
+            var names = Set(try ContainerNetworks.networks { $0 == request.attachment })
             // There may be the beginnings of one that are in no record.
             if request.makesInterfaces { names.insert(CNINetworkConfiguration.name(of: request)) }
             for name in names.sorted() {
@@ -212,7 +211,9 @@ struct CNIMainPlugin {
         if let identity = connection.endpoint.identity { try checkPolicies(of: identity, agent) }
     }
 
-    private func collect() throws(CNIError) {
+    /// Takes away what was made for containers that the runtime does not know any more, in whichever networks it is, and
+    /// whatever the configuration has become since.
+    static func collect(_ request: CNIRequest) throws(CNIError) {
         // A list that is empty comes as null from runtimes written in Go.
         let valid = request.configuration["cni.dev/valid-attachments"]
         let items: [DataValue]
@@ -230,13 +231,28 @@ struct CNIMainPlugin {
             }
             return ContainerAttachment(network: request.network, container: container, interface: interface)
         }
-        let network = try configuration.network()
-        let collected = ContainerNetworks.collect(besides: Set(known), in: network, of: request.network)
-        var errors = collected.failures.map(CNIMainPlugin.failure)
+        var networks: Set<String>
+        do throws(ContainerNetworks.Failure) {
+            networks = Set(try ContainerNetworks.networks { $0.network == request.network })
+        } catch {
+            throw CNIMainPlugin.failure(error)
+        }
+        // One that cannot be read is to be told of.
+        if request.makesInterfaces { networks.insert(CNINetworkConfiguration.name(of: request)) }
+        var errors: [CNIError] = []
+        var remaining: Set<ContainerAttachment> = []
+        var isComplete = true
+        for name in networks.sorted() {
+            let network = ContainerNetworks.Network(name: name, spec: nil, socketPath: request.socketPath)
+            let collected = ContainerNetworks.collect(besides: Set(known), in: network, of: request.network)
+            errors += collected.failures.map(CNIMainPlugin.failure)
+            remaining.formUnion(collected.remaining)
+            isComplete = isComplete && collected.isComplete
+        }
         // Where nobody knows who is still connected, nobody's address is free.
-        if collected.isComplete, let name = configuration.addressPlugin {
+        if isComplete, let name = try CNINetworkConfiguration.addressPlugin(of: request) {
             do {
-                let asked = CNIMainPlugin.asking(request, toKeep: collected.remaining, besides: items)
+                let asked = CNIMainPlugin.asking(request, toKeep: remaining, besides: items)
                 try CNIAddressPlugin(name, asked).askIfKnown(.collect)
             } catch {
                 errors.append(error)

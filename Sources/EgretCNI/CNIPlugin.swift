@@ -61,6 +61,7 @@ public struct CNIPlugin {
             // A link of another plugin's is still there, and stays policed until it is gone: the agent sees that by itself. An
             // earlier configuration may have had one made here.
             try CNIMainPlugin.delete(request)
+        case .collect: try CNIMainPlugin.collect(request)
         case .version:
             return try CNIPlugin.bytes(
                 .object([
@@ -75,7 +76,6 @@ public struct CNIPlugin {
             }
         case .add: return try add(agent)
         case .check: try check(agent)
-        case .collect: break
         }
         return []
     }

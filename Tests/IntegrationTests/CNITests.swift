@@ -220,6 +220,11 @@ struct CNITests {
             pods '"subnets": ["10.22.0.0/24"]'; cni ADD pods a a > added; rows
             sed -i 's/"network": "pods0",//; s/"labels": .*/"disableCheck": false }] }/' net.d/pods.json
             cni DEL pods a a; rows; pods '"subnets": ["10.22.0.0/24"]'
+            cni ADD pods a a > added; rows; sed -i 's/"network": "pods0"/"network": "pods1", "mode": "macvlan"/' net.d/pods.json
+            cni GC pods - - '{"cni.dev/valid-attachments":[{"containerID":"a","ifname":"eth0"}]}'; rows
+            cni GC pods - - '{"cni.dev/valid-attachments":[]}'; rows; pods '"subnets": ["10.22.0.0/24"]'; cni ADD pods a a > added
+            sed -i 's/"network": "pods0",//; s/"labels": .*/"disableCheck": false }] }/' net.d/pods.json; rows
+            cni GC pods - - '{"cni.dev/valid-attachments":[]}'; rows; pods '"subnets": ["10.22.0.0/24"]'
             sed -i 's/1.1.0/1.0.0/' net.d/pods.json; cni GC pods - -; cni STATUS pods - -
             sed -i 's/1.0.0/0.3.1/' net.d/pods.json; cni CHECK pods a a
             ip netns del a; gone; finish
@@ -263,6 +268,11 @@ struct CNITests {
                 1
                 0
                 otherwise by now
+                1
+                0
+                1
+                0
+                1
                 1
                 0
                 1

@@ -206,15 +206,17 @@ public enum ContainerNetworks {
         }
     }
 
-    /// The networks that have an interface of a container, or a part of it, without waiting for anybody.
+    /// The networks that have interfaces of containers, or parts of them, without waiting for anybody.
     ///
-    /// - Parameter attachment: What the runtime calls the interface.
+    /// - Parameter isMeant: Which interfaces.
     /// - Returns: Their names; networks that cannot be read are not among them.
     /// - Throws: ``Failure`` if what is kept of networks cannot be listed.
-    public static func networks(of attachment: ContainerAttachment) throws(Failure) -> [String] {
+    public static func networks(
+        with isMeant: (ContainerAttachment) -> Bool
+    ) throws(Failure) -> [String] {
         do {
             return try NetworkHost.read().networks.filter { record in
-                record.endpoints.contains { $0.attachment == attachment }
+                record.endpoints.contains { $0.attachment.map(isMeant) ?? false }
             }.map(\.name)
         } catch {
             throw failure(error)
