@@ -57,8 +57,8 @@ extension Agent: AgentService {
             for name in Swift.Set(endpoint.egress + endpoint.ingress) { users[name, default: 0] += 1 }
         }
         let conditions = [
-            Condition("LastChange", lastFailure == nil, reason: lastFailure), Condition("Accepted", true),
-            Condition("Enforced", problem == nil, reason: problem),
+            Condition(.lastChange, lastFailure == nil, reason: lastFailure), Condition(.accepted, true),
+            Condition(.enforced, problem == nil, reason: problem),
         ]
         let egress = Dictionary(
             reading.catalog.egressPolicies.map { ("EgressPolicy/\($0.name)", $0) },
@@ -111,15 +111,19 @@ extension Agent: AgentService {
                 source.attached?.problem(of: record).map { (record.target.id, $0) }
             },
             uniquingKeysWith: { first, _ in first })
+        let others = Dictionary(
+            (source.attached?.all ?? []).map { ($0.target.id, source.attached?.conditions(of: $0) ?? []) },
+            uniquingKeysWith: { first, _ in first })
         let refusals = traffic.refusals()
         let held = names?.held() ?? [:]
         return endpoints.map { endpoint in
             let names = held[endpoint.linkKey]
+            let name = endpoint.workload.id.description
             let state = known[endpoint.workload.id]
             let problem =
-                problem ?? problems[endpoint.workload.id.description] ?? state.flatMap { endpoint.obstacle($0) }
+                problem ?? problems[name] ?? state.flatMap { endpoint.obstacle($0) }
             return EndpointInfo(
-                name: endpoint.workload.id.description, network: endpoint.network, namespace: endpoint.namespace,
+                name: name, network: endpoint.network, namespace: endpoint.namespace,
                 addresses: endpoint.addresses.map(\.description),
                 subnets: endpoint.subnets.isEmpty ? nil : endpoint.subnets.map(\.description),
                 leads: endpoint.leads.map { $0.map(\.rawValue).sorted() }, labels: endpoint.workload.labels,
@@ -131,9 +135,9 @@ extension Agent: AgentService {
                 limits: state.flatMap { TrafficLimit.words($0.limits) }, rates: rates[endpoint.interfaceIndex],
                 names: names?.held,
                 generations: state?.generations ?? [],
-                refused: refusals[endpoint.workload.id.description] ?? 0,
-                conditions: (names?.problem.map { [Condition("NamesResolved", false, reason: $0)] } ?? [])
-                    + [Condition("Enforced", problem == nil && state != nil, reason: problem)])
+                refused: refusals[name] ?? 0,
+                conditions: (names?.problem.map { [Condition(.namesResolved, false, reason: $0)] } ?? [])
+                    + (others[name] ?? []) + [Condition(.enforced, problem == nil && state != nil, reason: problem)])
         }
     }
 

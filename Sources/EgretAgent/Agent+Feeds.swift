@@ -44,9 +44,9 @@ extension Agent {
         let failure = feeds?.failure(of: feed)
         let closed = "rules that name it let nothing out, and hold back everything"
         if !group.isLoaded {
-            return [Condition("Loaded", false, reason: (failure ?? "the list has not come yet") + "; " + closed)]
+            return [Condition(.loaded, false, reason: (failure ?? "the list has not come yet") + "; " + closed)]
         }
-        return [Condition("Loaded", true), Condition("Fresh", failure == nil, reason: failure)]
+        return [Condition(.loaded, true), Condition(.fresh, failure == nil, reason: failure)]
     }
 
     /// Whether the groups that a policy names have their lists; nothing of policies that name none with feeds.
@@ -61,7 +61,7 @@ extension Agent {
         let missing = groups.filter { !$0.isLoaded }.map(\.name).sorted().joined(separator: ", ")
         return [
             Condition(
-                "FeedsLoaded", missing.isEmpty,
+                .feedsLoaded, missing.isEmpty,
                 reason: missing.isEmpty
                     ? nil : "no list of \(missing): its rules let nothing out, and hold back everything")
         ]

@@ -29,7 +29,7 @@ extension Agent {
         let absent = absentSources(policy)
         return [
             Condition(
-                "SourcesPresent", absent.isEmpty, reason: absent.isEmpty ? nil : absent.joined(separator: "; "))
+                .sourcesPresent, absent.isEmpty, reason: absent.isEmpty ? nil : absent.joined(separator: "; "))
         ]
     }
 

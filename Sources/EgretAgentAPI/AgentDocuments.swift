@@ -174,16 +174,43 @@ public struct RevisionInfo: Codable, Hashable, Sendable {
 
 /// Something that is true of an object, or is not.
 public struct Condition: Codable, Hashable, Sendable {
-    /// `Accepted`, `Enforced` or `LastChange` (the latest change that somebody asked for came about).
+    /// What a condition is about.
+    public enum Kind: String, Sendable, CaseIterable {
+        /// A policy or group: it is one of the current revision.
+        case accepted = "Accepted"
+        /// The kernel holds all concerned to it.
+        case enforced = "Enforced"
+        /// A policy: the groups with feeds that it names have their lists.
+        case feedsLoaded = "FeedsLoaded"
+        /// A group with a feed: what it has is what its source has, as far as anybody knows.
+        case fresh = "Fresh"
+        /// A policy or group: the latest change that somebody asked for came about.
+        case lastChange = "LastChange"
+        /// A group with a feed: its list has come at least once.
+        case loaded = "Loaded"
+        /// An endpoint: its questions for names are answered.
+        case namesResolved = "NamesResolved"
+        /// An endpoint: an agent that begins anew knows it.
+        case recorded = "Recorded"
+        /// An endpoint: its engine runs it.
+        case running = "Running"
+        /// A policy: the source addresses that its routes name are this host's.
+        case sourcesPresent = "SourcesPresent"
+    }
+
+    /// One of ``Kind``, or one that a newer agent tells of.
     public var type: String
     /// Whether it is true.
     public var status: Bool
     /// Why not.
     public var reason: String?
 
+    /// What it is about, if this version knows.
+    public var kind: Kind? { Kind(rawValue: type) }
+
     /// Creates a condition.
-    public init(_ type: String, _ status: Bool, reason: String? = nil) {
-        self.type = type
+    public init(_ kind: Kind, _ status: Bool, reason: String? = nil) {
+        type = kind.rawValue
         self.status = status
         self.reason = reason
     }

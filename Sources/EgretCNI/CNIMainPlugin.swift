@@ -159,7 +159,7 @@ struct CNIMainPlugin {
         guard !found.isEmpty else {
             throw CNIError(.notEnforced, "the container's policies are not in force", details: "it is no endpoint")
         }
-        if let problem = found.flatMap(\.conditions).first(where: { $0.type == "Enforced" && !$0.status }) {
+        if let problem = found.flatMap(\.conditions).first(where: { $0.kind == .enforced && !$0.status }) {
             throw CNIError(.notEnforced, "the container's policies are not in force", details: problem.reason)
         }
     }

@@ -98,7 +98,7 @@ public struct CNIPlugin {
         guard !endpoints.isEmpty else {
             throw CNIError(.notEnforced, "the container's policies are not in force", details: "it is no endpoint")
         }
-        if let problem = endpoints.flatMap(\.conditions).first(where: { $0.type == "Enforced" && !$0.status }) {
+        if let problem = endpoints.flatMap(\.conditions).first(where: { $0.kind == .enforced && !$0.status }) {
             throw CNIError(.notEnforced, "the container's policies are not in force", details: problem.reason)
         }
         result["cniVersion"] = .string(version)
@@ -113,7 +113,7 @@ public struct CNIPlugin {
             $0.namespace == wanted.namespace && isSame($0, wanted)
         }
         guard !found.isEmpty else { throw CNIError(.notEnforced, "\(name) is no endpoint") }
-        if let problem = found.flatMap(\.conditions).first(where: { $0.type == "Enforced" && !$0.status }) {
+        if let problem = found.flatMap(\.conditions).first(where: { $0.kind == .enforced && !$0.status }) {
             throw CNIError(.notEnforced, "the policies of \(name) are not in force", details: problem.reason)
         }
     }

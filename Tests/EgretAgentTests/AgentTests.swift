@@ -641,7 +641,7 @@ struct AgentTests {
         await agent.kernelChanged(by: [])
         #expect(
             await agent.policies().first?.conditions.contains(
-                Condition("Enforced", false, reason: "comparing: no memory")) ?? false)
+                Condition(.enforced, false, reason: "comparing: no memory")) ?? false)
         #expect(await agent.metrics().contains("\negret_agent_enforced 0\n"))
         bench.advance(5)
         await agent.tick()

@@ -305,9 +305,9 @@ struct AttachedTests {
                 name: "podman/pod", network: "podman0", namespace: "/proc/0/ns/net", addresses: [], labels: [:],
                 egress: [], ingress: [], generations: [], conditions: conditions)
         }
-        let sound = endpoint([Condition("NamesResolved", false), Condition("Enforced", true)])
+        let sound = endpoint([Condition(.namesResolved, false), Condition(.enforced, true)])
         #expect(EndpointInfo.areEnforced([sound]))
-        #expect(!EndpointInfo.areEnforced([sound, endpoint([Condition("Enforced", false, reason: "macvlan")])]))
+        #expect(!EndpointInfo.areEnforced([sound, endpoint([Condition(.enforced, false, reason: "macvlan")])]))
         #expect(!EndpointInfo.areEnforced([endpoint([])]) && !EndpointInfo.areEnforced([]))
     }
 }

@@ -48,7 +48,7 @@ struct OpenAPITests {
                 number: 1, time: 1, author: "a", message: "m", state: "current", reason: "r", objects: 1, confirmBy: 1)
         ),
         ("RevisionDifference", RevisionDifference(objects: [], text: "")),
-        ("Condition", Condition("Enforced", false, reason: "r")),
+        ("Condition", Condition(.enforced, false, reason: "r")),
         (
             "PolicyInfo",
             PolicyInfo(
@@ -119,6 +119,13 @@ struct OpenAPITests {
                 #expect(operation.value["responses"]?["200"] != nil)
             }
         }
+    }
+
+    @Test("describes every kind of condition, and no other")
+    func conditions() throws {
+        let schema = try #require(root["components"]?["schemas"]?["Condition"])
+        let kinds = schema["properties"]?["type"]?["enum"]?.items.map(\.text)
+        #expect(kinds == Condition.Kind.allCases.map(\.rawValue))
     }
 
     @Test("every route that is described leads somewhere")

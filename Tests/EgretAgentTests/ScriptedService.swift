@@ -86,20 +86,20 @@ final class ScriptedService: AgentService {
     static let policies = [
         PolicyInfo(
             object: "EgressPolicy/web", tier: "workload", mode: "enforce", source: "/etc/web.yaml:3", endpoints: 2,
-            conditions: [Condition("Accepted", true), Condition("Enforced", true)]),
+            conditions: [Condition(.accepted, true), Condition(.enforced, true)]),
         PolicyInfo(
             object: "NetworkPolicy/default/db", tier: "workload", mode: "audit", source: "/etc/db.yaml:1", endpoints: 0,
             conditions: [
-                Condition("Accepted", true), Condition("Enforced", false, reason: "the kernel has no memory"),
+                Condition(.accepted, true), Condition(.enforced, false, reason: "the kernel has no memory"),
             ]),
         PolicyInfo(
-            object: "DestinationGroup/office", source: "/etc/web.yaml:20", conditions: [Condition("Accepted", true)]),
+            object: "DestinationGroup/office", source: "/etc/web.yaml:20", conditions: [Condition(.accepted, true)]),
     ]
     static let endpoints = [
         EndpointInfo(
             name: "default/web", network: "br0", namespace: "ns0", addresses: ["10.9.0.2", "fd00:9::2"],
             labels: ["app": "web", "tier": "front"], egress: ["web"], ingress: [], generations: [12, 13],
-            conditions: [Condition("Enforced", true)]),
+            conditions: [Condition(.enforced, true)]),
         EndpointInfo(
             name: "default/db", network: "br0", namespace: "ns1", addresses: [], labels: [:], egress: [], ingress: [],
             generations: [], conditions: []),

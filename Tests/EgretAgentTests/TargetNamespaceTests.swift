@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretAddressing
+import EgretAgentAPI
 import EgretLinux
 import EgretPolicy
 import EgretTesting
@@ -160,6 +161,7 @@ struct TargetNamespaceTests {
             #expect(present.map(\.interface.rawValue) == ["h1"] && present.first?.workload.id.name == "a")
             #expect(attached.record("docker/a")?.isRun == false)
             #expect(attached.judged(of: "docker").isEmpty, "nothing is left to be killed")
+            #expect(attached.all.flatMap { attached.conditions(of: $0) }.map(\.type) == ["Running"])
             // So it is for the next agent.
             let again = try AttachedEndpoints(directory: folder.path + "/records", followed: ["docker"])
             #expect(try again.endpoints().map(\.interface.rawValue) == ["h1"])
@@ -207,12 +209,12 @@ struct TargetNamespaceTests {
             #expect(try attached.all.isEmpty && held().isEmpty, "nothing is changed")
             let record = try attached.attach(target(of: "docker"))
             #expect(try record.problem == nil && held() == ["h1"])
-            #expect(attached.problem(of: record)?.hasPrefix("its record cannot be written") == true)
+            #expect(attached.conditions(of: record).map(\.type) == ["Recorded"] && attached.problem(of: record) == nil)
             try run("ip link add h2 type veth peer name eth1 netns \(far)")
             #expect(try held() == ["h1", "h2"])
             // It is written when it can be.
             try run("rm '\(records)'")
-            #expect(try held() == ["h1", "h2"] && attached.problem(of: record) == nil)
+            #expect(try held() == ["h1", "h2"] && attached.conditions(of: record).isEmpty)
             let again = try AttachedEndpoints(directory: records, followed: ["docker"])
             #expect(again.all == attached.all && again.all.first?.links.count == 2)
             // One that has ended without room is gone with its links.

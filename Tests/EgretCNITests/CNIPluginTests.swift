@@ -27,7 +27,7 @@ struct CNIPluginTests {
                 ?? EndpointInfo(
                     name: "shop/web", network: "cni0", namespace: "/run/netns/a", addresses: [], labels: [:],
                     egress: [],
-                    ingress: [], generations: [], conditions: [Condition("Enforced", reason == nil, reason: reason)])
+                    ingress: [], generations: [], conditions: [Condition(.enforced, reason == nil, reason: reason)])
         }
 
         private func note(_ call: String) throws {
@@ -108,7 +108,7 @@ struct CNIPluginTests {
         agent.present = EndpointInfo(
             name: "first/c0ffee", network: "cni0", namespace: "/run/netns/a", addresses: [],
             labels: ["tier": "back", "zone": "dmz", "egret.dev/runtime": "attach"], egress: [], ingress: [],
-            generations: [], conditions: [Condition("Enforced", true)])
+            generations: [], conditions: [Condition(.enforced, true)])
         _ = try plugin("ADD", Self.configuration, ["CNI_ARGS": ""]).run(agent)
         #expect(
             agent.requests == [

@@ -8,7 +8,7 @@ extension EndpointInfo {
     /// Whether there are any, and the policies of all of them are in force.
     static func areEnforced(_ endpoints: [EndpointInfo]) -> Bool {
         !endpoints.isEmpty
-            && endpoints.allSatisfy { endpoint in endpoint.conditions.contains { $0.type == "Enforced" && $0.status } }
+            && endpoints.allSatisfy { endpoint in endpoint.conditions.contains { $0.kind == .enforced && $0.status } }
     }
 }
 
@@ -255,7 +255,7 @@ extension Agent {
         return (without + attached.unattached.map { ($0.target, $0.problem) }).map { target, reason in
             EndpointInfo(
                 name: target.id, network: "-", namespace: target.path, addresses: [], labels: target.labels, egress: [],
-                ingress: [], generations: [], conditions: [Condition("Enforced", false, reason: reason)])
+                ingress: [], generations: [], conditions: [Condition(.enforced, false, reason: reason)])
         }
     }
 }

@@ -52,7 +52,7 @@ extension Agent {
             EndpointInfo(
                 name: record.id, network: "-", namespace: record.target, addresses: [], labels: record.labels,
                 egress: [], ingress: [], generations: [],
-                conditions: [Condition("Enforced", false, reason: "it does not run")])
+                conditions: [Condition(.enforced, false, reason: "it does not run")])
         }
     }
 }

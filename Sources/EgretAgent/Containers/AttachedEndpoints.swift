@@ -218,10 +218,20 @@ final class AttachedEndpoints {
     /// Whether it is a container of an engine's that is followed.
     func follows(_ record: AttachedRecord) -> Bool { followed.contains(record.target.origin) }
 
+    /// What is otherwise than it should be with an endpoint, though all that it sends is held to policies.
+    func conditions(of record: AttachedRecord) -> [Condition] {
+        let ended = "\(record.target.origin) runs it no longer; its policies hold until its links are gone"
+        let unwritten = records.problems[record.target.id].map {
+            "an agent that begins anew does not know it, until its record can be written: \($0)"
+        }
+        return (record.hasEnded == true ? [Condition(.running, false, reason: ended)] : [])
+            + (unwritten.map { [Condition(.recorded, false, reason: $0)] } ?? [])
+    }
+
     /// Why not all that an endpoint sends is held to policies; `nil` if it is.
     func problem(of record: AttachedRecord) -> String? {
         let id = record.target.id
-        let parts = [record.problem, obstacles[id], remaining[id], records.problems[id]].compactMap(\.self)
+        let parts = [record.problem, obstacles[id], remaining[id]].compactMap(\.self)
         return parts.isEmpty ? nil : parts.joined(separator: "; ")
     }
 

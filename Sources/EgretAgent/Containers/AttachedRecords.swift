@@ -65,8 +65,7 @@ struct AttachedRecords {
             try File.replace(file(id), with: Array(try encoder.encode(record)), mode: 0o600, synchronized: false)
             problems[id] = nil
         } catch {
-            problems[id] =
-                "its record cannot be written, without which an agent that begins anew does not know it: \(error)"
+            problems[id] = "\(error)"
             throw error
         }
     }
