@@ -147,7 +147,7 @@ extension Agent: AgentService {
             process: Int(CurrentProcess.identifier), networkNamespace: networkNamespace,
             revision: revision?.number ?? 0,
             policies: documents.flatMap(\.objects).count(where: DocumentIndex.isPolicy),
-            endpoints: endpointsPresent.count, repairs: repairs, problem: problem,
+            endpoints: endpointsPresent.count, repairs: repairs, problem: problem ?? budgetTrouble,
             networkDefault: defaultAction.rawValue, heldConnections: names?.heldConnections ?? 0)
     }
 

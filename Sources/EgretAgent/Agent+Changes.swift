@@ -231,11 +231,13 @@ extension Agent {
     }
 
     static func failure(_ error: any Error) -> APIError {
-        let reason = (error as? DatabaseError)?.message ?? "\(error)"
-        return APIError(
-            "failed", "the change could not be applied, and everything is as before: \(reason)",
+        APIError(
+            "failed", "the change could not be applied, and everything is as before: \(reason(of: error))",
             advice: "mend the cause, and apply it again")
     }
+
+    /// What an error says to people: a database's without its statement.
+    static func reason(of error: any Error) -> String { (error as? DatabaseError)?.message ?? "\(error)" }
 
     // MARK: - What a request asks for
 

@@ -66,6 +66,8 @@ public actor Agent {
     var lastTidying: Int64 = 0
     var lastComparison: Int64 = 0
     var nextAttempt: Int64 = 0
+    /// What was last told of what is used of budgets and cannot be written.
+    var toldUnwritten: String?
     let traffic: TrafficBook
     let trafficStore: TrafficStore?
     let clock: BootClock

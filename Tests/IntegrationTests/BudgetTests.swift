@@ -103,6 +103,42 @@ struct BudgetTests {
                 """)
     }
 
+    @Test("a full disk frees nobody of a budget and gives nobody more; what was used is written when there is room")
+    func fullDisk() throws {
+        try expect(
+            """
+            99716
+            99716
+            egret: the change could not be applied, and everything is as before: database or disk is full
+            daily shop/a 99716 True
+            daily shop/c 99716 True
+            what is used of budgets cannot be written
+            0
+            daily shop/a 99716 True
+            daily shop/c 99716 True
+            problem none
+            daily shop/a 99716 True
+            daily shop/c 99716 True
+
+            """,
+            of: """
+                mkdir agent; mount -t tmpfs -o size=2M tmpfs agent; build ""
+                egret network disconnect br0 c
+                policy '{ name: daily, amount: 100kB, per: day }'
+                dd if=/dev/zero of=agent/ballast bs=1k 2>/dev/null; dd if=/dev/zero of=agent/rest bs=1 2>/dev/null
+                transfer 200
+                # One that comes later is held to it as well.
+                egret network connect br0 c --create --workload shop/c --label app=a >/dev/null; transfer 200 0.001 c
+                egret budget grant metered daily 50kB 2>&1 | head -1; used
+                egret get status | grep -o 'what is used of budgets cannot be written'
+                # Also by the next agent, which finds the disk full.
+                kill -9 $agent; wait $agent 2>/dev/null; begin; transfer 100; used
+                rm agent/ballast agent/rest; sleep 2; egret get status | awk '/^problem/ { print $1, $2 }'
+                kill $agent; wait $agent; begin; used
+                finish; finish() { umount agent; }
+                """)
+    }
+
     @Test("of packets exactly as many pass as there may, also without an agent, and it goes on after its restart")
     func packets() throws {
         try expect(

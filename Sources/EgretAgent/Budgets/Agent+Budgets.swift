@@ -36,6 +36,16 @@ extension Agent {
                 log(Agent.words(event, budget, granted: budgets.book.state(of: event.account, at: time).granted))
             }
         }
+        if budgets.unwritten == toldUnwritten { return }
+        toldUnwritten = budgets.unwritten
+        log(budgetTrouble ?? "what is used of budgets is written again")
+    }
+
+    /// What is wrong with what is kept of budgets, though the kernel holds them; `nil` if nothing is.
+    var budgetTrouble: String? {
+        budgets?.unwritten.map {
+            "what is used of budgets cannot be written, and is not known if this machine starts anew meanwhile: \($0)"
+        }
     }
 
     /// Mends what others have changed.

@@ -46,6 +46,8 @@ final class BudgetKeeper {
     private var leftovers: [BudgetAccount: UInt64] = [:]
     /// How many packets accounts have held back since their table was made.
     private(set) var refused: [BudgetAccount: CounterValue] = [:]
+    /// Why what is used is not on the disk as it is; `nil` if it is. The kernel holds budgets all the same.
+    private(set) var unwritten: String?
     /// How often parts of amounts were reached since the agent's start.
     private(set) var alerts = 0
     /// How often the table was read and compared with what it is to hold, which takes much memory for a while.
@@ -105,8 +107,8 @@ final class BudgetKeeper {
             }
         }
         departing = nil
-        try save()
         isStale = false
+        save()
     }
 
     /// Changes the table while no answer about names goes out: its sets know then what was resolved.
@@ -140,7 +142,7 @@ final class BudgetKeeper {
             return forgetTable()
         }
         try dataplane.claim([table])
-        try store.forget(butLatest: BudgetBook.days)
+        writing { try store.forget(butLatest: BudgetBook.days) }
         bounds = try boundsInKernel()
         let quotas = try read(at: time)
         for (name, account) in demand.accounts where quotas[BudgetPlan.quota(of: name)]?.left == 0 {
@@ -288,13 +290,13 @@ final class BudgetKeeper {
             try refillNames()
         } catch {
             // What has come is known, even if the kernel does not take what is left.
-            try save()
+            save()
             throw error
         }
         let reached = book.reached(at: time, spent: spent)
         alerts += reached.count
-        try save()
-        try compact()
+        save()
+        compact()
         return reached.map { Event(account: $0.account, percent: $0.percent, isSpent: isSpent($0.account)) }
     }
 
@@ -312,7 +314,7 @@ final class BudgetKeeper {
             try replace(at: time)
             try refillNames()
             try adjust(at: time)
-            try save()
+            save()
         }
         ruleset = try dataplane.rulesetGeneration()
         return drift
@@ -430,10 +432,10 @@ final class BudgetKeeper {
     }
 
     /// Forgets accounts of endpoints that have been gone the longest, if there are too many.
-    private func compact() throws {
+    private func compact() {
         let limit = max(BudgetBook.accounts, book.budgets.count)
         if book.stretches.count <= limit + limit / 8 { return }
-        book.forget(try store.compact(to: limit, keeping: Swift.Set(book.budgets.keys)))
+        writing { book.forget(try store.compact(to: limit, keeping: Swift.Set(book.budgets.keys))) }
     }
 
     /// Says which budgets the policies in force have, and what price lists count.
@@ -447,11 +449,20 @@ final class BudgetKeeper {
         book.know(Dictionary(budgets, uniquingKeysWith: { first, _ in first }))
     }
 
-    /// Writes what has changed to the disk.
-    private func save() throws {
+    /// Writes what has changed to the disk; if that fails, it is written with what comes next.
+    ///
+    /// Nothing that the kernel is given waits for the disk: who can fill it would be free of budgets.
+    private func save() { writing { try write() } }
+
+    private func write() throws {
         guard !book.changes.isEmpty else { return }
         try store.save(book, kernel: "\(kernel) \(handle ?? 0)")
         book.markWritten()
+        unwritten = nil
+    }
+
+    private func writing(_ body: () throws -> Void) {
+        do { try body() } catch { unwritten = Agent.reason(of: error) }
     }
 
     // MARK: - What is changed by hand
@@ -459,8 +470,7 @@ final class BudgetKeeper {
     /// Adds to what accounts may use in the present period.
     func grant(_ more: UInt64, to accounts: [BudgetAccount], at time: Int64) throws {
         try read(at: time)
-        for account in accounts { book.grant(more, to: account, at: time) }
-        try save()
+        try change { book in for account in accounts { book.grant(more, to: account, at: time) } }
         try adjust(at: time)
         try refillNames()
     }
@@ -468,9 +478,20 @@ final class BudgetKeeper {
     /// Gives accounts their whole amount again, for what is left of the period.
     func reset(_ accounts: [BudgetAccount], at time: Int64) throws {
         try read(at: time)
-        for account in accounts { book.reset(account, at: time) }
-        try save()
+        try change { book in for account in accounts { book.reset(account, at: time) } }
         try adjust(at: time)
         try refillNames()
+    }
+
+    /// Changes the book, if that can be written: what is said to have failed is not to come about later.
+    private func change(_ body: (inout BudgetBook) -> Void) throws {
+        let former = book
+        body(&book)
+        do {
+            try write()
+        } catch {
+            book = former
+            throw Agent.failure(error)
+        }
     }
 }
