@@ -93,11 +93,8 @@ final class UsageStore {
 
     private static func open(_ path: String) throws -> DatabaseQueue {
         PrivateFile.prepare(path)
-        var configuration = Configuration()
-        configuration.busyMode = .timeout(5)
         // What was committed is there after a loss of power.
-        configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-        let database = try DatabaseQueue(path: path, configuration: configuration)
+        let database = try DatabaseQueue.opened(path, ["PRAGMA synchronous = FULL"])
         let version = steps.count
         let found = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
         if found == version {

@@ -6,6 +6,9 @@ import GRDB
 extension DatabaseError {
     /// Whether the file itself is at fault, and not the disk, its rights or another process.
     var isDamage: Bool { resultCode == .SQLITE_CORRUPT || resultCode == .SQLITE_NOTADB }
+
+    /// Whether the disk has no room, or may have none: SQLite tells so of the index of its log by an input or output error.
+    var isWantOfRoom: Bool { [.SQLITE_FULL, .SQLITE_IOERR, .SQLITE_CANTOPEN].contains(resultCode) }
 }
 
 extension Database {

@@ -65,18 +65,12 @@ struct PolicyStore: Sendable {
     /// - Parameter path: The database.
     /// - Throws: ``Unusable`` if it is damaged or of a later version, with what to do; nothing is changed then.
     init(path: String) throws {
-        var configuration = Configuration()
-        configuration.busyMode = .timeout(5)
-        configuration.prepareDatabase { database in
-            try database.execute(sql: "PRAGMA synchronous = FULL")
-            try database.execute(sql: "PRAGMA foreign_keys = ON")
-        }
         let advice =
             "the kernel goes on with what it was last given; move \(path) away, and \(path)-wal and \(path)-shm if they are "
             + "there, start the agent, which leaves the kernel as it is until the first change, and apply the policies again"
         PrivateFile.prepare(path)
         do {
-            database = try DatabaseQueue(path: path, configuration: configuration)
+            database = try DatabaseQueue.opened(path, ["PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON"])
             let found = try database.read { database in
                 let check = try String.fetchAll(database, sql: "PRAGMA integrity_check(3)")
                 if check != ["ok"] {

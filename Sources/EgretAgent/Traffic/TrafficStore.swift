@@ -30,6 +30,8 @@ final class TrafficStore: Sendable {
         do {
             database = try TrafficStore.open(path)
         } catch {
+            // Another disk, or the same with room, has them still.
+            if let error = error as? DatabaseError, error.isWantOfRoom { throw error }
             log("the counts so far cannot be read (\(error)), and counting begins anew")
             for end in ["", "-wal", "-shm"] { try? File.remove(path + end) }
             database = try TrafficStore.open(path)
@@ -38,10 +40,7 @@ final class TrafficStore: Sendable {
 
     private static func open(_ path: String) throws -> DatabaseQueue {
         PrivateFile.prepare(path)
-        var configuration = Configuration()
-        configuration.busyMode = .timeout(5)
-        configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = NORMAL") }
-        let database = try DatabaseQueue(path: path, configuration: configuration)
+        let database = try DatabaseQueue.opened(path, ["PRAGMA synchronous = NORMAL"])
         let found = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
         if found == version {
             try database.read { try $0.require(tables: tables) }
