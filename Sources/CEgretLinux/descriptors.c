@@ -91,6 +91,10 @@ int32_t egret_flock(int32_t descriptor, int32_t operation) { RETRY(flock(descrip
 
 int32_t egret_fsync(int32_t descriptor) { RETRY(fsync(descriptor)); }
 
+int32_t egret_allocate(int32_t descriptor, int64_t count) { RETRY(fallocate(descriptor, 0, 0, (off_t)count)); }
+
+int32_t egret_truncate(int32_t descriptor, int64_t count) { RETRY(ftruncate(descriptor, (off_t)count)); }
+
 int32_t egret_rename(const char *from, const char *to) { RETRY(rename(from, to)); }
 
 int32_t egret_unlink(const char *path) { RETRY(unlink(path)); }

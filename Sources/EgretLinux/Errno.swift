@@ -65,6 +65,8 @@ extension Errno {
     public static let invalid = Errno(rawValue: egret_einval)
     /// `ENFILE`: too many open files; of a set of addresses, that it is full.
     public static let tableFull = Errno(rawValue: egret_enfile)
+    /// `ENOSPC`: no room on the device.
+    public static let noSpace = Errno(rawValue: egret_enospc)
     /// `ENOTTY`: not a terminal.
     public static let notTerminal = Errno(rawValue: egret_enotty)
     /// `ERANGE`: the result does not fit.

@@ -109,6 +109,29 @@ public enum File {
         }
     }
 
+    /// Writes a file anew in the room that it takes already, on the disk on return: for what ``replace(_:with:mode:synchronized:)``
+    /// has no room for.
+    ///
+    /// Who reads meanwhile may see a part of both, and so may who comes after a power cut.
+    ///
+    /// - Parameters:
+    ///   - path: The file, which is there.
+    ///   - bytes: What it is to hold.
+    ///   - padding: What stands behind the bytes until the file is shortened to them.
+    /// - Throws: ``LinuxError``; where the file takes less room, `ENOSPC` and nothing is changed.
+    public static func overwrite(_ path: String, with bytes: [UInt8], padding: UInt8) throws(LinuxError) {
+        try naming(path) { () throws(LinuxError) in
+            let file = try Descriptor.open(path, [.writeOnly, .noFollow])
+            let former = Int(clamping: try status(path).size)
+            if bytes.count > former {
+                try check(egret_allocate(file.number, Int64(bytes.count)), "take room for", path)
+            }
+            try file.write(bytes + Array(repeating: padding, count: max(0, former - bytes.count)))
+            try check(egret_truncate(file.number, Int64(bytes.count)), "shorten", path)
+            try check(egret_fsync(file.number), "synchronise", path)
+        }
+    }
+
     /// Gives a file another name on the same filesystem; a file that has that name already is replaced.
     public static func rename(_ path: String, to other: String) throws(LinuxError) {
         try check(unsafe egret_rename(path, other), "rename", path)

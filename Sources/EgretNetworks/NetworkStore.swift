@@ -117,9 +117,23 @@ public struct NetworkStore: Sendable {
     }
 
     /// Keeps a network: the file is replaced whole. Its name is on the disk for certain after ``settle()``.
+    ///
+    /// Where there is no room for a second file, one that grows by next to nothing is written in its place: a full disk keeps
+    /// nobody connected, whose going might make room.
     public func write(_ record: NetworkRecord) throws {
-        try File.replace(file(record.name), with: record.json, mode: 0o600, synchronized: true)
+        let (path, bytes) = (file(record.name), record.json)
+        do throws(LinuxError) {
+            try File.replace(path, with: bytes, mode: 0o600, synchronized: true)
+        } catch {
+            guard error.errno == .noSpace, let former = try? File.status(path).size,
+                Int64(bytes.count) <= former + NetworkStore.leastAddition
+            else { throw error }
+            try File.overwrite(path, with: bytes, padding: UInt8(ascii: "\n"))
+        }
     }
+
+    /// Whatever is added to a network takes more bytes than this; to note that something is going takes less.
+    private static let leastAddition: Int64 = 32
 
     /// Forgets a network.
     public func remove(_ name: String) throws(LinuxError) {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import EgretLinux
+import Foundation
 import Testing
 
 @Suite("Files, users and capabilities")
@@ -19,6 +20,23 @@ struct FileTests {
         #expect(
             try Directory.names(in: "/tmp").filter { $0.hasSuffix(".new") && $0.contains("egret-test-replace") }.isEmpty
         )
+    }
+
+    @Test("a file is written in its place, shorter or longer, and one that is not there or a link is not")
+    func overwritten() throws {
+        let path = Self.path("overwrite")
+        defer { for end in ["", ".link"] { try? File.remove(path + end) } }
+        try File.write(path, Array("a longer one".utf8), mode: 0o600)
+        let inode = try File.status(path).inode
+        for text in ["short", "", "the longest of them all"] {
+            try File.overwrite(path, with: Array(text.utf8), padding: UInt8(ascii: "\n"))
+            #expect(try File.readText(path) == text)
+        }
+        #expect(try File.status(path).inode == inode)
+        try FileManager.default.createSymbolicLink(atPath: path + ".link", withDestinationPath: path)
+        #expect(throws: LinuxError.self) { try File.overwrite(path + ".link", with: [7], padding: 0) }
+        #expect(throws: LinuxError.self) { try File.overwrite("/no/such/file", with: [7], padding: 0) }
+        #expect(try File.readText(path) == "the longest of them all")
     }
 
     @Test("a missing file is an error that names it, and removing it is not")

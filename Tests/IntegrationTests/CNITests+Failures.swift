@@ -119,6 +119,37 @@ extension CNITests {
                 """)
     }
 
+    @Test("a full disk keeps no container connected, and none begins that could not be noted")
+    func fullDisk() throws {
+        try expect(
+            "cnifull",
+            #"""
+            mkdir -p state; mount -t tmpfs -o size=1M tmpfs state; pods '"subnets": ["10.22.0.0/24"]'
+            for n in a b c; do ip netns add $n; done; begin
+            cni ADD pods a a; cni ADD pods b b '{"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80}]}}'; rows
+            for i in 1k 1; do dd if=/dev/zero of=state/ballast-$i bs=$i 2>/dev/null; done
+            cni ADD pods c c | grep -o 'ENOSPC'; cni DEL pods c c; ip -n c link show eth0 2>&1 | grep -o 'does not exist'; rows
+            cni DEL pods b b; cni DEL pods b b; rows; ip -n b link show eth0 2>&1 | grep -o 'does not exist'
+            egret publish ls -o json | grep -c 8080; cni CHECK pods a a && echo sound
+            cni GC pods - - '{"cni.dev/valid-attachments":[]}'; rows; egret network rm pods0; echo removed $?
+            rm state/ballast*; cni ADD pods c c; rows; cni DEL pods c c
+            for n in a b c; do ip netns del $n; done; gone; finish; umount state
+            """#,
+            prints: """
+                2
+                ENOSPC
+                does not exist
+                2
+                1
+                does not exist
+                0
+                sound
+                0
+                removed 0
+                1
+                """)
+    }
+
     @Test("an ADD that fails, and cannot withdraw its ports, leaves them to the next call")
     func lastingPorts() throws {
         try expect(

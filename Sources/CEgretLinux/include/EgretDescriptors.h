@@ -112,6 +112,9 @@ int32_t egret_status_of_descriptor(int32_t descriptor, struct egret_file_status 
 int32_t egret_status_of_path(const char *path, int32_t follow, struct egret_file_status *status);
 int32_t egret_flock(int32_t descriptor, int32_t operation);
 int32_t egret_fsync(int32_t descriptor);
+/// Has a file take the room for so many bytes, or nothing if there is less.
+int32_t egret_allocate(int32_t descriptor, int64_t count);
+int32_t egret_truncate(int32_t descriptor, int64_t count);
 int32_t egret_rename(const char *from, const char *to);
 int32_t egret_unlink(const char *path);
 int32_t egret_rmdir(const char *path);

@@ -118,7 +118,9 @@ final class AttachedGroups {
             guard let present else { return nil }
             var record = record
             record.control = present
-            try keep(record)
+            records[record.id] = record
+            // Where it cannot be written, the next agent finds the unit's present group by itself.
+            try? keep(record)
             return AgentEndpoint(record)
         }
     }
@@ -128,12 +130,13 @@ final class AttachedGroups {
         return "\(directory)/\(name.utf8.count > 200 ? SHA256.digest(of: Array(id.utf8)) : name).json"
     }
 
+    /// Writes a record, and notes it if that can be done.
     private func keep(_ record: AttachedGroup) throws {
-        records[record.id] = record
         try Directory.make(directory, mode: 0o700)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         try File.replace(file(record.id), with: Array(try encoder.encode(record)), mode: 0o600, synchronized: false)
+        records[record.id] = record
     }
 }
 
